@@ -1,0 +1,57 @@
+# make help lists what there is. The first call of each target does all its set-up.
+PYTHON3 ?= python3
+PORT ?= 8000
+HOST ?= 127.0.0.1
+ARGS ?=
+
+export PORT HOST LOCAL_MODEL LOCAL_MODEL_PATH
+BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
+CODE = salient accounts agents sessions_app tests manage.py
+
+.DEFAULT_GOAL := help
+.PHONY: help python3 run serve test check lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+python3:
+	@command -v $(PYTHON3) >/dev/null || { echo "make: python3 is missing: install it first" >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit("make: python3 is %d.%d, at least 3.9 is needed to set Salient up" % sys.version_info[:2] if sys.version_info < (3, 9) else 0)'
+
+run: python3 ## set up, migrate, load the demo and serve it (PORT= HOST= LOCAL_MODEL= LOCAL_MODEL_PATH=)
+	$(BOOTSTRAP) port
+	$(BOOTSTRAP) install run
+	$(BOOTSTRAP) local-model
+	$(BOOTSTRAP) environment
+	@.venv/bin/python manage.py migrate --verbosity 0
+	@.venv/bin/python manage.py demo --host "$(HOST)" --port "$(PORT)"
+	@exec .venv/bin/gunicorn --reload --log-level warning salient.asgi:application
+
+serve: python3 ## serve as production does: settings from the environment, nothing is migrated or loaded
+	$(BOOTSTRAP) port
+	$(BOOTSTRAP) install run
+	@.venv/bin/python manage.py collectstatic --noinput --verbosity 0
+	@exec .venv/bin/gunicorn salient.asgi:application
+
+test: python3 ## run the tests (ARGS= goes to pytest)
+	$(BOOTSTRAP) install dev
+	.venv/bin/pytest $(ARGS)
+
+check: python3 ## lint, format, types, migrations, deployment settings, architecture
+	$(BOOTSTRAP) install dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy $(CODE)
+	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
+	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
+	.venv/bin/pytest tests/test_architecture.py
+
+# What `check --deploy` judges: settings as production has them, none of them a secret.
+PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example \
+	SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+
+lock: python3 ## write requirements/*.txt anew from pyproject.toml
+	$(BOOTSTRAP) lock
+
+clean: ## remove the virtual environment, caches and stamps; data and .env stay
+	rm -rf .venv var/uv var/apt var/cache .mypy_cache .ruff_cache .pytest_cache staticfiles
