@@ -47,6 +47,7 @@ def names(text: str) -> set[str]:
 
 def replace(path: Path, text: str) -> None:
     """Write the file whole or not at all, readable by its owner only from the first byte."""
+    path = path.resolve()
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

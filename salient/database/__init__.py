@@ -1,0 +1,16 @@
+"""The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
+
+from salient.database.config import database_config
+from salient.database.crossing import in_database, release_connection, shut_down
+from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain
+
+__all__ = [
+    "DatabaseProblem",
+    "check_server",
+    "database_config",
+    "ensure_started",
+    "explain",
+    "in_database",
+    "release_connection",
+    "shut_down",
+]

@@ -1,0 +1,90 @@
+"""Turns DATABASE_URL, or its absence, into Django's settings."""
+
+from typing import Any
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool
+
+from salient.database import embedded
+
+SHAPE = "postgres://user:password@host:5432/name"
+
+
+def database_config(
+    url: str | None, *, pool_size: int, timeout: float = 3.0, api_threads: int = 0
+) -> dict[str, Any]:
+    """The settings of the default database; nothing is started and nothing connected.
+
+    `timeout` (seconds) bounds both the wait for the pool and the making of a connection.
+    """
+    if pool_size <= api_threads:
+        raise ImproperlyConfigured(
+            f"DATABASE_POOL_SIZE is {pool_size}: it must be larger than DATABASE_API_THREADS "
+            f"({api_threads}), for each of these threads keeps a connection and pages need one too"
+        )
+    server = parsed(url) if url else embedded_server()
+    options = server.pop("OPTIONS", {})
+    pool = {
+        "min_size": 0,
+        "max_size": pool_size,
+        "timeout": timeout,
+        # No longer than a caller waits: a later caller tries anew instead of waiting for a retry.
+        "reconnect_timeout": timeout,
+        "check": check_connection,
+    }
+    return {
+        **server,
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": max(2, round(timeout)), **options, "pool": pool},
+    }
+
+
+def embedded_server() -> dict[str, Any]:
+    """The embedded PostgreSQL, which starts when the first connection is made."""
+    return {
+        "ENGINE": "salient.database",
+        "NAME": embedded.NAME,
+        "USER": embedded.NAME,
+        "HOST": str(embedded.socket_directory()),
+    }
+
+
+def parsed(url: str) -> dict[str, Any]:
+    """A libpq URL as Django's settings. The error never shows the URL, for it holds a password."""
+    wrong = ImproperlyConfigured(f"DATABASE_URL is wrong: it must look like {SHAPE}")
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise wrong
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise wrong from None
+    if not parts.get("dbname"):
+        raise ImproperlyConfigured(f"DATABASE_URL names no database: it must look like {SHAPE}")
+    known = {
+        "NAME": "dbname",
+        "USER": "user",
+        "PASSWORD": "password",
+        "HOST": "host",
+        "PORT": "port",
+    }
+    settings: dict[str, Any] = {
+        setting: str(parts.pop(part, "")) for setting, part in known.items()
+    }
+    return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts}
+
+
+def check_connection(connection: psycopg.Connection[Any]) -> None:
+    """Refuse a broken connection, and throw out the others that broke with it.
+
+    The pool alone finds them one by one, with a growing pause after each: after a restart of the
+    server a request would time out although the server is back.
+    """
+    try:
+        ConnectionPool.check_connection(connection)
+    except psycopg.Error:
+        if pool := getattr(connection, "_pool", None):
+            pool.check()
+        raise

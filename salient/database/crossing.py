@@ -1,0 +1,97 @@
+"""How async code crosses to the database: a few threads that keep their connection."""
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache, partial
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection, connections
+
+
+async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a sync unit of work in a thread of the API's own and return what it returns.
+
+    It sees the caller's context variables; what it sets there stays in the thread. Work that was
+    handed over is done even when the caller is cancelled. With `DATABASE_API_THREADS = 0` (tests)
+    it shares the thread and the connection of Django's other async code.
+    """
+    if not settings.DATABASE_API_THREADS:
+        return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
+    work = partial(copy_context().run, _with_kept_connection, partial(func, *args, **kwargs))
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(_executor(), work))
+
+
+async def release_connection() -> None:
+    """Give the connection of Django's async code (pages, not `in_database`) back to the pool.
+
+    A streaming response calls it before it waits for a model. Inside a transaction nothing happens.
+    """
+    await sync_to_async(_give_back, thread_sensitive=True)()
+
+
+def shut_down() -> None:
+    """Close the threads' connections and end the threads; the next call makes new ones."""
+    if not _executor.cache_info().currsize:
+        return
+    executor = _executor()
+    threads = settings.DATABASE_API_THREADS
+    # Each thread waits for all others, so that each of them gets exactly one of these calls.
+    everyone = threading.Barrier(threads)
+    for _ in range(threads):
+        executor.submit(_leave, everyone)
+    executor.shutdown()
+    _executor.cache_clear()
+
+
+@cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(settings.DATABASE_API_THREADS, thread_name_prefix="api-database")
+
+
+# Threads do not survive a fork; the child makes its own.
+os.register_at_fork(after_in_child=_executor.cache_clear)
+
+
+def _with_kept_connection[T](work: Callable[[], T]) -> T:
+    """Do the work on this thread's connection, which stays open for the next one."""
+    if connection.connection is not None and _has_news():
+        _close_if_broken()
+    try:
+        return work()
+    finally:
+        if connection.errors_occurred:
+            _close_if_broken()
+
+
+def _has_news() -> bool:
+    """Whether the idle server has sent something, as it does when it ends; costs no round trip."""
+    try:
+        readable = select.poll()
+        readable.register(connection.connection.pgconn.socket, select.POLLIN)
+        return bool(readable.poll(0))
+    except Exception:
+        return True
+
+
+def _close_if_broken() -> None:
+    if connection.is_usable():
+        connection.errors_occurred = False
+    else:
+        connection.close()
+
+
+def _give_back() -> None:
+    for opened in connections.all(initialized_only=True):
+        if not opened.in_atomic_block:
+            opened.close()
+
+
+def _leave(everyone: threading.Barrier) -> None:
+    everyone.wait()
+    connection.close()

@@ -1,0 +1,143 @@
+"""Says in one line what is wrong with the database and what to do about it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, connection
+from psycopg_pool import PoolTimeout
+
+from salient.database import embedded
+from salient.shared_process import SharedProcessError
+
+OLDEST = 15
+INSUFFICIENT_PRIVILEGE = "42501"
+DISK_FULL = "53100"
+# libpq has no codes for what happens before a connection stands, only these words.
+CONNECTING = {
+    "Connection refused": "nothing answers: does it run, and are host and port right?",
+    "No such file or directory": "there is no such socket: does it run?",
+    "could not translate host name": "this host name is not known",
+    "failed to resolve host": "this host name is not known",
+    "password authentication failed": "user or password is wrong",
+    "no password supplied": "a password is needed",
+    "does not exist": "create it first, or correct the name",
+    "timeout": "the server does not answer in time",
+    "too many clients": "all its connections are taken",
+    "remaining connection slots": "all its connections are taken",
+    "starting up": "it is just starting: try again in a moment",
+    "permission denied": "the database user may not connect: GRANT CONNECT is missing",
+    "no pg_hba.conf entry": "the server's pg_hba.conf does not let this client in",
+}
+
+
+class DatabaseProblem(Exception):
+    """The database can not be used as it is; the message is one line that says why."""
+
+
+def ensure_started() -> None:
+    """Use the embedded server, when it is the one, until this process and its children end."""
+    if connection.settings_dict["ENGINE"] == "salient.database":
+        embedded.ensure_running()
+
+
+def check_server() -> None:
+    """Connect once, apart from the pool, and raise `DatabaseProblem` unless all is well."""
+    try:
+        ensure_started()
+        with psycopg.connect(**_parameters()) as probe:
+            check_version(probe.info.server_version)
+            _check_rights(probe)
+    except (SharedProcessError, psycopg.Error) as error:
+        raise DatabaseProblem(explain(error) or _first_line(error)) from error
+
+
+def check_version(number: int) -> None:
+    """Refuse a server that is too old, by libpq's number: 150004 is 15.4."""
+    if number // 10_000 < OLDEST:
+        version = f"{number // 10_000}.{number % 10_000}"
+        raise DatabaseProblem(f"{_server()} is PostgreSQL {version}: at least {OLDEST} is needed")
+
+
+def explain(error: BaseException) -> str | None:
+    """The one line for an error that is the database's or its settings' doing, else None."""
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, (DatabaseProblem, SharedProcessError, ImproperlyConfigured)):
+            return _first_line(cause)
+        if isinstance(cause, PoolTimeout):
+            return _why_pool_timed_out()
+        if isinstance(cause, psycopg.Error) and (line := _explain_postgres(cause)):
+            return line
+    # Django refuses an old server in words of its own; a lost connection has no code.
+    known = (InterfaceError, psycopg.InterfaceError)
+    return next((f"{_server()}: {_first_line(e)}" for e in causes if isinstance(e, known)), None)
+
+
+def _explain_postgres(error: psycopg.Error) -> str | None:
+    if error.sqlstate == INSUFFICIENT_PRIVILEGE:
+        user = connection.settings_dict["USER"]
+        return f"{_server()}: the database user {user!r} lacks a right: {_first_line(error)}"
+    if error.sqlstate == DISK_FULL:
+        return f"{_server()}: its disk is full ({_first_line(error)})"
+    if isinstance(error, psycopg.OperationalError):
+        text = str(error)
+        advice = next((line for words, line in CONNECTING.items() if words in text), None)
+        return f"{_server()} can not be used: {advice or _first_line(error)}"
+    return None
+
+
+def _why_pool_timed_out() -> str:
+    """The pool keeps the reason to itself, so ask the server directly."""
+    try:
+        check_server()
+    except DatabaseProblem as problem:
+        return str(problem)
+    return f"{_server()}: all connections of DATABASE_POOL_SIZE are in use"
+
+
+def _check_rights(probe: psycopg.Connection[Any]) -> None:
+    """A user who may read the migrations' table may work; before the first migration all may."""
+    row = probe.execute(
+        "SELECT coalesce(has_table_privilege(to_regclass('django_migrations'), 'SELECT'), true)"
+    ).fetchone()
+    if row != (True,):
+        user = connection.settings_dict["USER"]
+        raise DatabaseProblem(f"{_server()}: the database user {user!r} may not read the tables")
+
+
+def _parameters() -> dict[str, Any]:
+    """What to connect with: the settings without what only Django understands."""
+    options = {**connection.settings_dict["OPTIONS"]}
+    for name in ("pool", "assume_role", "isolation_level", "server_side_binding"):
+        options.pop(name, None)
+    keys = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    named = {key: connection.settings_dict[name] for key, name in keys.items()}
+    return {**options, **{key: value for key, value in named.items() if value}}
+
+
+def _server() -> str:
+    """The server's name for people; never with a password."""
+    settings = connection.settings_dict
+    if settings["ENGINE"] == "salient.database":
+        return "the embedded PostgreSQL"
+    host = settings["HOST"] or "localhost"
+    return f"the database {settings['NAME']!r} on {host}:{settings['PORT'] or 5432}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
