@@ -1,0 +1,29 @@
+"""The names that stand in URLs and folder names."""
+
+import re
+
+from django.core.exceptions import ValidationError
+
+SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+RESERVED = frozenset(
+    {"accounts", "admin", "agents", "api", "chat", "health", "healthz", "history", "me"}
+    | {"members", "metadata", "new", "readyz", "static", "stream", "usage", "widget"}
+)
+_SLUG = re.compile(SLUG_PATTERN)
+
+
+def is_slug(value: str) -> bool:
+    """Tell whether value may name an account or an instance."""
+    return _SLUG.fullmatch(value) is not None and value not in RESERVED
+
+
+def validate_slug(value: str) -> None:
+    """Raise django's ValidationError, which says what a slug is made of."""
+    if value in RESERVED:
+        raise ValidationError(f"“{value}” is a reserved name.", code="reserved")
+    if not is_slug(value):
+        raise ValidationError(
+            "Use 1 to 63 lower-case letters, digits, hyphens or underscores, "
+            "with a letter or digit at both ends.",
+            code="invalid",
+        )

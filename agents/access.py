@@ -1,0 +1,61 @@
+"""Adds the agent instance of the path to the API's door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate
+from uuid import UUID
+
+from django.db import models
+from django.http.response import HttpResponseBase
+
+from accounts.auth import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_view
+from accounts.models import Scope
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from salient.database import in_database
+from salient.problems import NotFound
+from salient.ttl import TTLCache
+
+type InstanceView[**P] = Callable[
+    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, HttpResponseBase]
+]
+
+_instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+def instance_view(*methods: str, scope: Scope) -> Callable[[InstanceView[...]], ApiRoute]:
+    """Make a view of one active instance; any other slug is the same 404."""
+
+    def decorate(view: InstanceView[...]) -> ApiRoute:
+        @api_view(*methods, scope=scope)
+        @wraps(view)
+        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
+            return await view(request, await find_instance(request.caller, instance), **kwargs)
+
+        return wrapper
+
+    return decorate
+
+
+async def find_instance(caller: Caller, slug: str) -> AgentInstance:
+    """Return the caller's active instance of that name; raises NotFound."""
+    known = _instances.get((caller.account_id, slug))
+    if known is None:
+        known = await in_database(_load, caller.account_id, slug)
+        if known is None:
+            raise NotFound
+        _instances.put((caller.account_id, slug), known)
+    return known
+
+
+def _load(account_id: UUID, slug: str) -> AgentInstance | None:
+    with tenant(account_id):
+        found: AgentInstance | None = (
+            AgentInstance.objects.active()
+            .fetch_mode(models.FETCH_RAISE)
+            .filter(instance_slug=slug)
+            .first()
+        )
+        return found

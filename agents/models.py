@@ -1,0 +1,146 @@
+"""What accounts offer: named agents, and every configuration they ever had."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from accounts.models import Account
+from accounts.slugs import SLUG_PATTERN, validate_slug
+from accounts.tenancy import TenantModel, TenantQuerySet, tenant_manager
+from salient.constraints import CompositeForeignKey
+from salient.ids import uuid7
+
+
+class InstanceStatus(models.TextChoices):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    ARCHIVED = "archived"
+
+
+class AgentInstanceQuerySet(TenantQuerySet["AgentInstance"]):
+    def active(self) -> AgentInstanceQuerySet:
+        return self.filter(status=InstanceStatus.ACTIVE)
+
+
+class AgentInstance(TenantModel):
+    """A named, configured agent that an account offers."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account,
+        models.DB_CASCADE,
+        related_name="agent_instances",
+        db_constraint=False,
+        db_index=False,
+    )
+    instance_slug = models.CharField(max_length=63, validators=[validate_slug])
+    agent_type = models.CharField(max_length=50, default="simple_chat")
+    display_name = models.CharField(max_length=255)
+    status = models.CharField(
+        max_length=8,
+        choices=InstanceStatus,
+        default=InstanceStatus.ACTIVE,
+        db_default=InstanceStatus.ACTIVE,
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = tenant_manager(AgentInstanceQuerySet)
+
+    class Meta:
+        db_table = "agent_instances"
+        ordering = ["account", "instance_slug"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "instance_slug"], name="uq_agent_instances_account_slug"
+            ),
+            models.UniqueConstraint(fields=["account", "id"], name="uq_agent_instances_account_id"),
+            models.UniqueConstraint(
+                fields=["account", "id", "instance_slug"], name="uq_agent_instances_account_id_slug"
+            ),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_agent_instances_account_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(instance_slug__regex=f"^{SLUG_PATTERN}$"),
+                name="ck_agent_instances_slug",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=InstanceStatus.values), name="ck_agent_instances_status"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.instance_slug
+
+
+class ConfigVersionQuerySet(TenantQuerySet["ConfigVersion"]):
+    def ensure(self, instance: AgentInstance, *, digest: str, content: dict[str, Any]) -> UUID:
+        """Return the id of the version with this content; make it when it is new.
+
+        Two writers may meet: the unique digest lets one of them in and shows the other its row.
+        """
+        version, _ = self.get_or_create(
+            account_id=instance.account_id,
+            agent_instance_id=instance.pk,
+            digest=digest,
+            defaults={"content": content},
+        )
+        return version.pk
+
+    def newest(self, instance: AgentInstance) -> ConfigVersion | None:
+        return self.filter(agent_instance_id=instance.pk).order_by("-created_at").first()
+
+
+class ConfigVersion(TenantModel):
+    """One effective configuration of an instance: known by its content, never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    agent_instance = models.ForeignKey(
+        AgentInstance,
+        models.DB_CASCADE,
+        related_name="config_versions",
+        db_constraint=False,
+        db_index=False,
+    )
+    digest = models.CharField(max_length=64, editable=False)
+    content = models.JSONField(editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = tenant_manager(ConfigVersionQuerySet)
+
+    class Meta:
+        db_table = "config_versions"
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent_instance", "digest"], name="uq_config_versions_instance_digest"
+            ),
+            models.UniqueConstraint(fields=["account", "id"], name="uq_config_versions_account_id"),
+            CompositeForeignKey(
+                fields=["account", "agent_instance"],
+                to="agents.AgentInstance",
+                to_fields=["account", "id"],
+                name="fk_config_versions_agent_instance_id",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["agent_instance", "-created_at"], name="ix_config_versions_newest"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.digest[:12]

@@ -1,0 +1,66 @@
+"""Which configuration an instance runs with now, and the row that remembers it for ever."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from agents.config import ConfigError, EffectiveConfig, load
+from agents.models import AgentInstance, ConfigVersion
+from salient.problems import Unavailable
+from salient.ttl import TTLCache
+
+logger = logging.getLogger(__name__)
+
+# A version is never changed, so its id may be believed for long.
+_version_ids: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600)
+
+
+class AgentMisconfigured(Unavailable):
+    """The instance's files are broken and no version that worked is known."""
+
+    code = "agent_misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentConfig:
+    effective: EffectiveConfig
+    version_id: UUID
+
+
+def current_config(account_slug: str, instance: AgentInstance) -> CurrentConfig:
+    """Return what the files say now, or the last version that worked when they are broken.
+
+    Call it inside the tenant's door. Raises AgentMisconfigured when there is nothing to serve.
+    """
+    try:
+        effective = load(account_slug, instance.instance_slug)
+    except ConfigError as error:
+        return _last_good(instance, error)
+    return CurrentConfig(effective, _version_id(instance, effective))
+
+
+def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
+    key = (instance.pk, effective.digest)
+    version_id = _version_ids.get(key)
+    if version_id is None:
+        version_id = cast(
+            UUID,
+            ConfigVersion.objects.ensure(
+                instance, digest=effective.digest, content=dict(effective.content)
+            ),
+        )
+        _version_ids.put(key, version_id)
+    return version_id
+
+
+def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
+    version = ConfigVersion.objects.newest(instance)
+    if version is None:
+        logger.error("Agent %s cannot start: %s", instance.instance_slug, error)
+        raise AgentMisconfigured("This agent's configuration has an error; its owner can see it.")
+    logger.error("Agent %s serves its last good configuration: %s", instance.instance_slug, error)
+    effective = EffectiveConfig.from_content(version.content, version.digest, str(error))
+    return CurrentConfig(effective, version.pk)

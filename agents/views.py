@@ -1,0 +1,42 @@
+"""What an account offers, as the API tells it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from accounts.auth import ApiRequest, api_view
+from accounts.models import Scope
+from accounts.tenancy import tenant
+from agents.access import instance_view
+from agents.models import AgentInstance
+from agents.schemas import InstanceDetailOut, InstanceOut, InstancesOut
+from agents.services import active_instances
+from agents.versions import CurrentConfig, current_config
+from salient.database import in_database
+
+
+@api_view("GET", scope=Scope.AGENTS_READ)
+async def agent_list(request: ApiRequest) -> HttpResponse:
+    """List the account's active instances."""
+    caller = request.caller
+    instances = await in_database(active_instances, caller.account_id)
+    return InstancesOut(
+        account=caller.account_slug, instances=[InstanceOut.of(i) for i in instances]
+    ).as_response()
+
+
+@instance_view("GET", scope=Scope.AGENTS_READ)
+async def agent_detail(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """Describe one instance."""
+    caller = request.caller
+    current = await in_database(_current, caller.account_id, caller.account_slug, instance)
+    return InstanceDetailOut.of_config(
+        caller.account_slug, instance, current.effective
+    ).as_response()
+
+
+def _current(account_id: UUID, account_slug: str, instance: AgentInstance) -> CurrentConfig:
+    with tenant(account_id):
+        return current_config(account_slug, instance)

@@ -1,0 +1,41 @@
+"""Tells load balancers whether the process lives and whether it may get work."""
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+
+from salient.database import in_database
+from salient.ttl import TTLCache
+
+_ready: TTLCache[str, bool] = TTLCache(seconds=5)
+
+
+async def healthz(request: HttpRequest) -> JsonResponse:
+    """200 while the process answers; it asks nothing of the database."""
+    return JsonResponse({"status": "ok"})
+
+
+async def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when the database answers and every migration is applied, else 503 with the reason."""
+    try:
+        problem = await in_database(not_ready)
+    except (DatabaseError, InterfaceError):
+        problem = "The database does not answer."
+    if problem:
+        return JsonResponse(
+            {"status": "unavailable", "detail": problem}, status=503, headers={"Retry-After": "5"}
+        )
+    return JsonResponse({"status": "ready"})
+
+
+def not_ready() -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    if _ready.get("migrated"):
+        return None
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        return f"{len(plan)} migrations are pending; run “manage.py migrate”."
+    _ready.put("migrated", True)  # noqa: FBT003
+    return None

@@ -1,0 +1,14 @@
+"""Identifiers that sort by the moment they were made."""
+
+import os
+import time
+import uuid
+
+
+def uuid7() -> uuid.UUID:
+    """Return a version 7 UUID (RFC 9562, method 3): milliseconds, their 12-bit fraction, random."""
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) & (2**62 - 1)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)

@@ -1,0 +1,121 @@
+"""Errors the API tells its callers about, as RFC 9457 problem details."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, Self
+
+from django.http import JsonResponse
+from pydantic import ValidationError
+
+
+class Problem(Exception):
+    """An expected failure; raise it anywhere below an API view."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    code: str = "bad_request"
+
+    def __init__(
+        self, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "type": f"urn:salient:problem:{self.code}",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "code": self.code,
+            "detail": self.detail,
+            **self.members,
+        }
+
+    def as_response(self) -> JsonResponse:
+        return JsonResponse(
+            self.as_dict(),
+            status=self.status,
+            content_type="application/problem+json",
+            headers=self.headers,
+        )
+
+
+class Unauthenticated(Problem):
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthenticated"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+
+
+class NotFound(Problem):
+    """The one answer for what does not exist and for what the caller may not see."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+
+    def __init__(self, detail: str = "There is no such thing here.") -> None:
+        super().__init__(detail)
+
+
+class MethodNotAllowed(Problem):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        names = ", ".join(allowed)
+        super().__init__(f"{method} is not allowed here; use {names}.", headers={"Allow": names})
+
+
+class BodyTooLarge(Problem):
+    status = HTTPStatus.CONTENT_TOO_LARGE
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than {limit} bytes.", limit=limit)
+
+
+class UnsupportedMediaType(Problem):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+    def __init__(self) -> None:
+        super().__init__("Send the body as application/json.")
+
+
+class Invalid(Problem):
+    code = "invalid_request"
+
+    @classmethod
+    def of(cls, error: ValidationError) -> Self:
+        """Name each field that is wrong; never echo the value that was sent."""
+        errors = [
+            {"field": ".".join(str(part) for part in row["loc"]), "message": row["msg"]}
+            for row in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        detail = "; ".join(
+            f"{e['field']}: {e['message']}" if e["field"] else e["message"] for e in errors
+        )
+        return cls(detail, errors=errors)
+
+
+class Unavailable(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class InternalError(Problem):
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side; it has been logged.")

@@ -1,0 +1,58 @@
+"""Whose session it is, and what was said in it."""
+
+from __future__ import annotations
+
+from accounts.auth import Caller
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from salient.problems import Invalid, NotFound
+from sessions_app.models import Message, Role, Session
+from sessions_app.schemas import HistoryIn, HistoryOut, MessageOut
+
+
+def find_session(caller: Caller, instance: AgentInstance, session_id: object) -> Session | None:
+    """Return the session that the caller means; None when a visitor or a key starts a new one.
+
+    Raises NotFound for a session that is not the caller's, not this instance's, or not there.
+    """
+    sessions = Session.objects.of_instance(instance)
+    if caller.is_visitor:
+        own: Session | None = sessions.filter(session_key=caller.session_key).first()
+        if session_id is not None and (own is None or own.pk != session_id):
+            raise NotFound
+        return own
+    if session_id is None:
+        return None
+    found: Session | None = sessions.filter(pk=session_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut:
+    """Read one page, newest messages first off the index, given oldest first."""
+    if page.session_id is None and not caller.is_visitor:
+        raise Invalid("session_id: name the session whose history you want")
+    with tenant(caller.account_id):
+        session = find_session(caller, instance, page.session_id)
+        if session is None:
+            return HistoryOut(session_id=None, messages=[], before=None)
+        rows = list(_page(session, instance, page))
+    more = len(rows) > page.limit
+    shown = rows[: page.limit][::-1]
+    return HistoryOut(
+        session_id=session.pk,
+        messages=[MessageOut.of(message) for message in shown],
+        before=shown[0].pk if more else None,
+    )
+
+
+def _page(session: Session, instance: AgentInstance, page: HistoryIn) -> list[Message]:
+    """Return one message more than the page holds: its presence says that there is another page."""
+    messages = Message.objects.of(session, instance).filter(role__in=[Role.HUMAN, Role.ASSISTANT])
+    if page.before is not None:
+        mark = messages.filter(pk=page.before).first()
+        if mark is None:
+            raise NotFound
+        messages = messages.before(mark)
+    return list(messages.newest_first()[: page.limit + 1])

@@ -1,0 +1,371 @@
+"""What happened: conversations, their messages, what the models did and what it cost."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import Account
+from accounts.tenancy import TenantModel, TenantQuerySet, tenant_manager
+from agents.models import AgentInstance, ConfigVersion
+from agents.pricing import CostSource
+from salient.constraints import CompositeForeignKey
+from salient.ids import uuid7
+
+
+class Role(models.TextChoices):
+    HUMAN = "human"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+    TOOL = "tool"
+    DEVELOPER = "developer"
+
+
+class CompletionStatus(models.TextChoices):
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PARTIAL = "partial", "partial: the model was cut off"
+    ERROR = "error"
+    CANCELLED = "cancelled", "cancelled: the client left"
+
+
+def _account_key() -> models.ForeignKey[Account]:
+    return models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+
+
+def _instance_key() -> models.ForeignKey[AgentInstance]:
+    """Instances with a history stay: the database refuses to delete them (archive them)."""
+    return models.ForeignKey(
+        AgentInstance, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+
+
+def _version_key() -> models.ForeignKey[ConfigVersion | None]:
+    return models.ForeignKey(
+        ConfigVersion,
+        models.DO_NOTHING,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+    )
+
+
+def _version_constraint(table: str) -> CompositeForeignKey:
+    return CompositeForeignKey(
+        fields=["account", "config_version"],
+        to="agents.ConfigVersion",
+        to_fields=["account", "id"],
+        name=f"fk_{table}_config_version_id",
+        on_delete="NO ACTION",
+    )
+
+
+def _slug_constraints(table: str) -> list[CompositeForeignKey]:
+    """The keys that keep the denormalised slugs true, and foreign instances out."""
+    return [
+        CompositeForeignKey(
+            fields=["account", "account_slug"],
+            to="accounts.Account",
+            to_fields=["id", "slug"],
+            name=f"fk_{table}_account_id",
+        ),
+        CompositeForeignKey(
+            fields=["account", "agent_instance", "agent_instance_slug"],
+            to="agents.AgentInstance",
+            to_fields=["account", "id", "instance_slug"],
+            name=f"fk_{table}_agent_instance_id",
+            on_delete="NO ACTION",
+        ),
+    ]
+
+
+def _session_constraint(table: str) -> CompositeForeignKey:
+    return CompositeForeignKey(
+        fields=["account", "session"],
+        to="sessions_app.Session",
+        to_fields=["account", "id"],
+        name=f"fk_{table}_session_id",
+    )
+
+
+class SessionQuerySet(TenantQuerySet["Session"]):
+    def of_instance(self, instance: AgentInstance) -> SessionQuerySet:
+        return self.filter(agent_instance_id=instance.pk)
+
+
+class Session(TenantModel):
+    """One conversation of one visitor or API consumer with one agent instance."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = _account_key()
+    account_slug = models.CharField(max_length=63, editable=False)
+    agent_instance = _instance_key()
+    agent_instance_slug = models.CharField(max_length=63, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    session_key = models.CharField(max_length=255, editable=False)
+    email = models.CharField(max_length=255, null=True, blank=True)
+    is_anonymous = models.BooleanField(default=True)
+    meta = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+    last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = tenant_manager(SessionQuerySet)
+
+    class Meta:
+        db_table = "sessions"
+        ordering = ["-last_activity_at"]
+        constraints = [
+            # An index and not a constraint: so the databases from before have it.
+            models.UniqueConstraint(F("session_key"), name="ix_sessions_session_key"),
+            models.UniqueConstraint(fields=["account", "id"], name="uq_sessions_account_id"),
+            *_slug_constraints("sessions"),
+            CompositeForeignKey(
+                fields=["user"],
+                to=settings.AUTH_USER_MODEL,
+                to_fields=["id"],
+                name="fk_sessions_user_id",
+                on_delete="SET NULL",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["email"], name="ix_sessions_email"),
+            models.Index(
+                fields=["account", "-last_activity_at", "-id"], name="ix_sessions_account_activity"
+            ),
+            models.Index(
+                fields=["agent_instance", "-last_activity_at"], name="ix_sessions_agent_instance"
+            ),
+            models.Index(fields=["user"], name="ix_sessions_user", condition=Q(user__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class LLMRequestQuerySet(TenantQuerySet["LLMRequest"]):
+    def running(self) -> LLMRequestQuerySet:
+        return self.filter(completion_status=CompletionStatus.RUNNING)
+
+
+class LLMRequest(TenantModel):
+    """One turn's work: the model calls that one user message caused, summed.
+
+    The single calls stand in `response_body["calls"]`. Costs are US dollars; null is unknown.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = _account_key()
+    account_slug = models.CharField(max_length=63, editable=False)
+    agent_instance = _instance_key()
+    agent_instance_slug = models.CharField(max_length=63, editable=False)
+    agent_type = models.CharField(max_length=50, editable=False)
+    session = models.ForeignKey(
+        Session,
+        models.DB_CASCADE,
+        related_name="llm_requests",
+        db_constraint=False,
+        db_index=False,
+    )
+    config_version = _version_key()
+    provider = models.CharField(max_length=50)
+    model = models.CharField(max_length=100)
+    request_body = models.JSONField(null=True, blank=True)
+    response_body = models.JSONField(null=True, blank=True)
+    completion_status = models.CharField(
+        max_length=9, choices=CompletionStatus, db_default=CompletionStatus.RUNNING
+    )
+    error_code = models.CharField(max_length=50, blank=True, db_default="")
+    requests = models.IntegerField("model calls", db_default=0)
+    prompt_tokens = models.IntegerField(null=True, blank=True)
+    cached_tokens = models.IntegerField(null=True, blank=True)
+    completion_tokens = models.IntegerField(null=True, blank=True)
+    total_tokens = models.IntegerField(null=True, blank=True)
+    tokens_estimated = models.BooleanField(db_default=False)
+    prompt_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
+    completion_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
+    total_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
+    cost_source = models.CharField(
+        max_length=12,
+        choices=[(source.value, source.value) for source in CostSource],
+        db_default=CostSource.UNKNOWN.value,
+    )
+    latency_ms = models.IntegerField(null=True, blank=True)
+    time_to_first_token_ms = models.IntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    settled_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = tenant_manager(LLMRequestQuerySet)
+
+    class Meta:
+        db_table = "llm_requests"
+        ordering = ["-created_at"]
+        verbose_name = "LLM request"
+        constraints = [
+            models.UniqueConstraint(fields=["account", "id"], name="uq_llm_requests_account_id"),
+            *_slug_constraints("llm_requests"),
+            _session_constraint("llm_requests"),
+            _version_constraint("llm_requests"),
+            models.CheckConstraint(
+                condition=Q(completion_status__in=CompletionStatus.values),
+                name="ck_llm_requests_completion_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(cost_source__in=[source.value for source in CostSource]),
+                name="ck_llm_requests_cost_source",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["session"], name="ix_llm_requests_session_id"),
+            models.Index(
+                fields=["account", "-created_at", "-id"], name="ix_llm_requests_account_time"
+            ),
+            models.Index(
+                fields=["agent_instance", "-created_at"], name="ix_llm_requests_instance_time"
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="ix_llm_requests_running",
+                condition=Q(completion_status=CompletionStatus.RUNNING),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model} {self.completion_status}"
+
+
+class MessageQuerySet(TenantQuerySet["Message"]):
+    def of(self, session: Session, instance: AgentInstance) -> MessageQuerySet:
+        return self.filter(session_id=session.pk, agent_instance_id=instance.pk)
+
+    def before(self, mark: Message) -> MessageQuerySet:
+        same_moment = Q(created_at=mark.created_at, pk__lt=mark.pk)
+        return self.filter(Q(created_at__lt=mark.created_at) | same_moment)
+
+    def newest_first(self) -> MessageQuerySet:
+        return self.order_by("-created_at", "-id")
+
+
+class Message(TenantModel):
+    """What one side said in a session."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = _account_key()
+    agent_instance = _instance_key()
+    session = models.ForeignKey(
+        Session, models.DB_CASCADE, related_name="messages", db_constraint=False, db_index=False
+    )
+    llm_request = models.ForeignKey(
+        LLMRequest,
+        models.DB_SET_NULL,
+        related_name="messages",
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    config_version = _version_key()
+    role = models.CharField(max_length=20, choices=Role)
+    content = models.TextField()
+    meta = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = tenant_manager(MessageQuerySet)
+
+    class Meta:
+        db_table = "messages"
+        ordering = ["created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "id"], name="uq_messages_account_id"),
+            # Direct, so that erasing an account removes messages before instances are checked.
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_messages_account_id",
+            ),
+            _session_constraint("messages"),
+            CompositeForeignKey(
+                fields=["account", "agent_instance"],
+                to="agents.AgentInstance",
+                to_fields=["account", "id"],
+                name="fk_messages_agent_instance_id",
+                on_delete="NO ACTION",
+            ),
+            CompositeForeignKey(
+                fields=["account", "llm_request"],
+                to="sessions_app.LLMRequest",
+                to_fields=["account", "id"],
+                name="fk_messages_llm_request_id",
+                on_delete="SET NULL (llm_request_id)",
+            ),
+            _version_constraint("messages"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="ck_messages_role"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["session", "agent_instance", "-created_at", "-id"],
+                name="ix_messages_history",
+            ),
+            models.Index(fields=["agent_instance"], name="ix_messages_agent_instance"),
+            models.Index(
+                fields=["llm_request"],
+                name="ix_messages_llm_request",
+                condition=Q(llm_request__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:40]}"
+
+
+class Profile(TenantModel):
+    """What a conversation revealed about the person behind it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = _account_key()
+    session = models.ForeignKey(
+        Session, models.DB_CASCADE, related_name="profiles", db_constraint=False, db_index=False
+    )
+    customer_name = models.CharField(max_length=255, null=True, blank=True)
+    phone = models.CharField(max_length=50, null=True, blank=True)
+    email = models.CharField(max_length=255, null=True, blank=True)
+    address_street = models.CharField(max_length=500, null=True, blank=True)
+    address_city = models.CharField(max_length=100, null=True, blank=True)
+    address_state = models.CharField(max_length=50, null=True, blank=True)
+    address_zip = models.CharField(max_length=20, null=True, blank=True)
+    products_of_interest = ArrayField(models.CharField(), null=True, blank=True)
+    services_of_interest = ArrayField(models.CharField(), null=True, blank=True)
+    preferences = models.JSONField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = tenant_manager(TenantQuerySet)
+
+    class Meta:
+        db_table = "profiles"
+        constraints = [
+            models.UniqueConstraint(F("session"), name="ix_profiles_session_id"),
+            _session_constraint("profiles"),
+        ]
+        indexes = [
+            models.Index(fields=["email"], name="ix_profiles_email"),
+            models.Index(fields=["account"], name="ix_profiles_account"),
+        ]
+
+    def __str__(self) -> str:
+        return self.customer_name or self.email or str(self.pk)

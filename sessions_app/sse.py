@@ -1,0 +1,57 @@
+"""Runtime events as text/event-stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from django.http import StreamingHttpResponse
+
+from accounts.auth import as_problem
+from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
+from sessions_app.turns import Turn
+
+
+def stream(turn: Turn, events: AsyncGenerator[Event], path: str) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        encode(turn, events, path),
+        content_type="text/event-stream; charset=utf-8",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncIterator[bytes]:
+    """Write each event as a frame; whatever happens to the model, the last one is `done`."""
+    number = 0
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if (data := data_of(event)) is not None:
+                    number += 1
+                    yield frame(number, *data)
+    except Exception as error:
+        problem = as_problem(error, path).as_dict()
+        number += 1
+        yield frame(number, "error", json.dumps(problem | {"message": problem["detail"]}))
+    yield frame(number + 1, "done", turn.outcome().model_dump_json())
+
+
+def data_of(event: Event) -> tuple[str, str] | None:
+    """Name the event and give its data; a text delta travels as it is."""
+    match event:
+        case TextDelta(text):
+            return "message", text
+        case ToolCall(call_id, name, _):
+            return "tool", json.dumps({"id": call_id, "name": name, "status": "running"})
+        case ToolResult(call_id, name, _, is_error):
+            status = "failed" if is_error else "done"
+            return "tool", json.dumps({"id": call_id, "name": name, "status": status})
+    return None
+
+
+def frame(number: int, name: str, data: str) -> bytes:
+    """Write one event; each line of data has a field of its own, as the standard asks."""
+    if "\n" in data or "\r" in data:
+        data = "\ndata: ".join(data.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()

@@ -1,0 +1,150 @@
+"""One turn: a user message and all that it causes. Open it, let the model run, settle it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from accounts.auth import Caller
+from agents import pricing
+from agents.models import AgentInstance
+from agents.runtime.errors import RunError
+from agents.runtime.events import Event
+from agents.runtime.run import Run
+from agents.versions import CurrentConfig
+from salient.database import in_database
+from salient.ids import uuid7
+from sessions_app import ledger
+from sessions_app.models import CompletionStatus
+from sessions_app.problems import provider_problem
+from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn under way: what it belongs to, and how far it has come."""
+
+    caller: Caller
+    instance: AgentInstance
+    current: CurrentConfig
+    session_id: UUID
+    request_id: UUID
+    run: Run
+    answer_id: UUID = field(default_factory=uuid7)
+    started: float = field(default_factory=time.monotonic)
+    status: CompletionStatus = CompletionStatus.RUNNING
+    error_code: str = ""
+    latency_ms: int = 0
+
+    def end(self, status: CompletionStatus, error_code: str = "") -> None:
+        self.status, self.error_code = status, error_code
+        self.latency_ms = round((time.monotonic() - self.started) * 1000)
+
+    def fail(self, error_code: str) -> None:
+        """End with what came, if anything came."""
+        self.end(CompletionStatus.PARTIAL if self.run.text else CompletionStatus.ERROR, error_code)
+
+    @property
+    def model(self) -> str:
+        """The model that answered: a fallback's name when one took over."""
+        last = self.run.calls[-1] if self.run.calls else None
+        return f"{last.provider}:{last.model}" if last else self.current.effective.config.model
+
+    @property
+    def time_to_first_token_ms(self) -> int | None:
+        """From the start of the turn, with the calls before the one that spoke."""
+        before = 0
+        for call in self.run.calls:
+            if call.time_to_first_token_ms is not None:
+                return before + call.time_to_first_token_ms
+            before += call.latency_ms
+        return None
+
+    def usage(self) -> UsageOut:
+        calls = self.run.calls
+        read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
+        return UsageOut(
+            input_tokens=read,
+            output_tokens=written,
+            total_tokens=read + written,
+            cached_tokens=sum(c.cached_tokens for c in calls),
+            requests=len(calls),
+            estimated=any(c.estimated for c in calls),
+        )
+
+    def outcome(self) -> DoneOut:
+        return DoneOut(
+            status=self.status.value,
+            session_id=self.session_id,
+            message_id=self.answer_id if self.run.text else None,
+            llm_request_id=self.request_id,
+            model=self.model,
+            usage=self.usage(),
+            cost=CostOut.of(pricing.total(self.run.calls)),
+            config_version=self.current.effective.digest[:12],
+            latency_ms=self.latency_ms,
+            time_to_first_token_ms=self.time_to_first_token_ms,
+        )
+
+    def answer_out(self) -> ChatOut:
+        return ChatOut(response=self.run.text, **dict(self.outcome()))
+
+
+async def open_turn(
+    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool
+) -> Turn:
+    """Store the user's message and a running request; one transaction, one hop."""
+    opened = await in_database(ledger.open_turn, caller, instance, message)
+    request = opened.current.effective.config.run_request(opened.messages, stream)
+    return Turn(
+        caller=caller,
+        instance=instance,
+        current=opened.current,
+        session_id=opened.session_id,
+        request_id=opened.request_id,
+        run=Run(request),
+    )
+
+
+async def answer(turn: Turn) -> AsyncGenerator[Event]:
+    """Let the model answer; nothing is held meanwhile, and the turn is settled however it ends.
+
+    Raises a Problem when the model failed.
+    """
+    try:
+        async with aclosing(turn.run.events()) as events:
+            async for event in events:
+                yield event
+        turn.end(CompletionStatus.COMPLETE)
+    except RunError as error:
+        turn.fail(error.code)
+        raise provider_problem(error, turn.session_id, turn.request_id) from error
+    except (asyncio.CancelledError, GeneratorExit):
+        turn.end(CompletionStatus.CANCELLED, "client_left")
+        raise
+    except BaseException:
+        turn.fail("internal_error")
+        raise
+    finally:
+        # Also when the client has left: what was used is paid for.
+        await asyncio.shield(settle_turn(turn))
+
+
+async def finish(turn: Turn) -> None:
+    """Run the turn to its end; raises a Problem when the model failed."""
+    async with aclosing(answer(turn)) as events:
+        async for _ in events:
+            pass
+
+
+async def settle_turn(turn: Turn) -> None:
+    """Store the answer, what it used and what it cost; one transaction, one hop."""
+    usage, price = turn.usage(), pricing.total(turn.run.calls)
+    await in_database(ledger.settle_turn, turn, usage, price)

@@ -1,0 +1,41 @@
+"""Talking to an agent, and reading what was said."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse, StreamingHttpResponse
+
+from accounts.auth import ApiRequest
+from accounts.models import Scope
+from agents.access import instance_view
+from agents.models import AgentInstance
+from salient.database import in_database
+from sessions_app import history, sse, turns
+from sessions_app.schemas import ChatIn, HistoryIn, query
+
+
+@instance_view("POST", scope=Scope.CHAT)
+async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """Answer one message."""
+    message = ChatIn.model_validate_json(request.body)
+    turn = await turns.open_turn(request.caller, instance, message, stream=False)
+    await turns.finish(turn)
+    return turn.answer_out().as_response()
+
+
+@instance_view("POST", "GET", scope=Scope.CHAT)
+async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpResponse:
+    """Answer one message as server-sent events; GET is for EventSource clients."""
+    if request.method == "GET":
+        message = query(ChatIn, request.GET)
+    else:
+        message = ChatIn.model_validate_json(request.body)
+    turn = await turns.open_turn(request.caller, instance, message, stream=True)
+    return sse.stream(turn, turns.answer(turn), request.path)
+
+
+@instance_view("GET", scope=Scope.HISTORY_READ)
+async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """Give a page of the conversation, oldest first."""
+    page = query(HistoryIn, request.GET)
+    found = await in_database(history.read, request.caller, instance, page)
+    return found.as_response()

@@ -1,0 +1,116 @@
+"""Calls the real ASGI application in this process: its router, its handlers, its streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from salient.asgi import application
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return the stream's events as (name, data); comments are passed over."""
+        return [
+            parse_event(block) for block in self.body.decode().split("\n\n") if "event:" in block
+        ]
+
+
+def parse_event(block: str) -> tuple[str, str]:
+    fields = [line.partition(": ") for line in block.splitlines() if not line.startswith(":")]
+    name = next(value for key, _, value in fields if key == "event")
+    return name, "\n".join(value for key, _, value in fields if key == "data")
+
+
+@dataclass
+class ApiClient:
+    """A caller with a key, with cookies, or with neither."""
+
+    key: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str, **query: Any) -> Answer:
+        return await self.call("GET", path, query=query)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Answer:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.call("POST", path, raw=raw, **options)
+
+    async def call(self, method: str, path: str, **options: Any) -> Answer:
+        call = Call(self, method, path, **options)
+        async with asyncio.timeout(30):
+            await call.run()
+        return call.answer()
+
+
+class Call:
+    """One request under way; `leave()` is what a client that hangs up looks like."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        method: str,
+        path: str,
+        *,
+        raw: bytes = b"",
+        query: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        all_headers = {"host": "localhost", "content-type": "application/json"}
+        if client.key is not None:
+            all_headers["authorization"] = f"Bearer {client.key}"
+        all_headers |= client.headers | (headers or {})
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": urlencode(query or {}, doseq=True).encode(),
+            "headers": [(k.lower().encode(), v.encode("latin1")) for k, v in all_headers.items()],
+            "client": ("127.0.0.1", 50000),
+            "server": ("localhost", 8000),
+            "scheme": "http",
+        }
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._to_app.put_nowait({"type": "http.request", "body": raw, "more_body": False})
+        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._start: dict[str, Any] = {}
+        self._body = b""
+
+    async def run(self) -> None:
+        try:
+            await application(self.scope, self._to_app.get, self._receive)
+        finally:
+            self._parts.put_nowait(None)
+
+    async def _receive(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._start = dict(message)
+        else:
+            self._body += message.get("body", b"")
+            self._parts.put_nowait(message.get("body", b""))
+
+    def leave(self) -> None:
+        self._to_app.put_nowait({"type": "http.disconnect"})
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        while (part := await self._parts.get()) is not None:
+            yield part
+
+    def answer(self) -> Answer:
+        headers = {k.decode().lower(): v.decode("latin1") for k, v in self._start["headers"]}
+        return Answer(self._start["status"], headers, self._body)
