@@ -160,6 +160,7 @@ class Keeper:
         self.server: Server
         self.process: subprocess.Popen[bytes]
         self.asked_to_stop = False
+        self.started_at = 0.0
 
     def run(self) -> None:
         """Keep the server until nobody uses it, then leave no state behind."""
@@ -185,6 +186,7 @@ class Keeper:
         self.asked_to_stop = True
 
     def _start_server(self) -> None:
+        self.started_at = time.monotonic()
         with _open_log(self.shared.log_file) as log:
             begin = log.tell()
             self.process = self.server.start(log)
@@ -220,7 +222,7 @@ class Keeper:
     def _restart_server(self) -> None:
         """Start a server that died again, at most once a second."""
         self.shared.state_file.unlink(missing_ok=True)
-        time.sleep(1)
+        time.sleep(max(0.0, self.started_at + 1 - time.monotonic()))
         self._start_server()
 
     def _files_are_gone(self) -> bool:

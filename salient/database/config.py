@@ -1,6 +1,7 @@
 """Turns DATABASE_URL, or its absence, into Django's settings."""
 
-from typing import Any
+import time
+from typing import Any, Self
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
@@ -9,6 +10,8 @@ from psycopg_pool import ConnectionPool
 
 from salient.database import embedded
 
+# What a server that is being restarted answers, or nobody in its place.
+RESTARTING = ("Connection refused", "No such file", "starting up", "shutting down")
 SHAPE = "postgres://user:password@host:5432/name"
 
 
@@ -30,8 +33,9 @@ def database_config(
         "min_size": 0,
         "max_size": pool_size,
         "timeout": timeout,
-        # No longer than a caller waits: a later caller tries anew instead of waiting for a retry.
-        "reconnect_timeout": timeout,
+        # A new connection is tried for as long as a caller waits (below), then by the next caller.
+        "reconnect_timeout": 0,
+        "connection_class": PatientConnection,
         "check": check_connection,
     }
     return {
@@ -74,6 +78,26 @@ def parsed(url: str) -> dict[str, Any]:
         setting: str(parts.pop(part, "")) for setting, part in known.items()
     }
     return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts}
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that waits for a server that is just being restarted.
+
+    The pool itself would try after 1 s and 3 s: too late for callers who wait for 3 s.
+    """
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """Connect within the connection's timeout."""
+        deadline = time.monotonic() + float(kwargs.get("connect_timeout", 3))
+        while True:
+            try:
+                return super().connect(conninfo, **kwargs)
+            except psycopg.OperationalError as error:
+                restarting = any(words in str(error) for words in RESTARTING)
+                if not restarting or time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.1)
 
 
 def check_connection(connection: psycopg.Connection[Any]) -> None:

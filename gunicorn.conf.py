@@ -1,0 +1,47 @@
+"""How gunicorn serves Salient; sizes and the address come from the environment."""
+
+import os
+import subprocess
+import sys
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+wsgi_app = "salient.asgi:application"
+bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+worker_class = "asgi"  # takes uvloop where it is installed
+worker_connections = 4_000
+# A worker whose event loop stood still for this long is replaced.
+timeout = 60
+# When a client leaves, the turn is settled: at worst that waits 3 s for a connection and 5 s for
+# the statement (its timeout), twice if it had to be tried anew. Only then is the task cancelled.
+asgi_disconnect_grace_period = 20
+# On SIGTERM the arbiter kills what is left after this time …
+graceful_timeout = 25
+# … so a worker cuts its streams earlier, which lets each of them settle its turn.
+CUT_STREAMS_AFTER = 20
+keepalive = 15
+# Requests are logged by the reverse proxy, if they are to be logged at all.
+accesslog = None
+errorlog = "-"
+loglevel = os.environ.get("LOG_LEVEL", "info")
+# Its socket would lie in the home directory and collide with another checkout's.
+control_socket_disable = True
+
+
+def on_starting(server: Arbiter) -> None:
+    """Say in one line when the database can not be used, instead of serving errors."""
+    del server
+    # In a process of its own, so that the arbiter imports nothing of Salient.
+    if subprocess.run([sys.executable, "-m", "salient.database"], check=False).returncode:
+        sys.exit(1)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Keep the embedded database for as long as this worker lives."""
+    # Imported here, for what the arbiter imports a reload would not renew.
+    from salient.database import ensure_started  # noqa: PLC0415
+
+    ensure_started()
+    worker.cfg.set("graceful_timeout", CUT_STREAMS_AFTER)
