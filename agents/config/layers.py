@@ -1,0 +1,180 @@
+"""One layer of a configuration: read, judged by the schema, laid over the layers below."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from agents.config import yaml_source
+from agents.config.errors import ConfigError, ConfigProblem, KeyPath, closest, dotted, legible
+from agents.config.schema import COMPLETE, AgentConfig, Timeouts
+
+PUBLISHED = "published"
+# What people call our keys elsewhere.
+_OTHER_NAMES = {
+    "greeting": "opening_message",
+    "instructions": "system_prompt",
+    "max_output_tokens": "max_tokens",
+    "name": "display_name",
+    "prompt": "system_prompt",
+    "type": "agent_type",
+    "welcome_message": "opening_message",
+}
+_SECTIONS: dict[KeyPath, type[BaseModel]] = {(): AgentConfig, ("timeouts",): Timeouts}
+_EXPECTED = {
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "string_type": "must be text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Part of a configuration: `origin` names it among the layers, `file` names it to people."""
+
+    origin: str
+    file: str
+    content: Mapping[str, Any]
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+
+    def problem(
+        self, message: str, path: KeyPath = (), suggestion: str | None = None
+    ) -> ConfigProblem:
+        """Say what is wrong at a key of this layer."""
+        return ConfigProblem(self.file, message, self.line(path), dotted(path), suggestion)
+
+    def line(self, path: KeyPath) -> int | None:
+        """Return the line of a key, or of the nearest key around it."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            path = path[:-1]
+        return None
+
+
+def parse_layer(source: str | bytes, origin: str, *, file: str | None = None) -> Layer:
+    """Read and judge one layer of YAML; raise ConfigError with everything that is wrong in it.
+
+    A layer may leave out any key, required ones too: only all layers together must be whole.
+    """
+    document = yaml_source.parse(source)
+    layer = Layer(origin, file or origin, document.content, document.lines)
+    broken = {fault.path for fault in document.faults}
+    problems = [
+        ConfigProblem(layer.file, fault.message, fault.line, dotted(fault.path))
+        for fault in document.faults
+    ]
+    if () not in broken:
+        problems += [found for path, found in _judge(layer) if path not in broken]
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+    return layer
+
+
+def mapping_layer(content: Mapping[str, Any], origin: str = PUBLISHED) -> Layer:
+    """Judge a layer that does not come from a file, such as an override from the database."""
+    layer = Layer(origin, origin, content)
+    if problems := [problem for _, problem in _judge(layer)]:
+        raise ConfigError(problems)
+    return layer
+
+
+def prompt_layer(source: bytes, origin: str, *, file: str) -> Layer:
+    """Read a prompt file: all of its text is the value of system_prompt."""
+    try:
+        text = yaml_source.decode(source)
+    except yaml_source.Unreadable as error:
+        raise ConfigError([ConfigProblem(file, error.fault.message, error.fault.line)]) from None
+    prompt = text.replace("\r\n", "\n").strip()
+    layer = Layer(origin, file, {"system_prompt": prompt})
+    if problems := [problem for _, problem in _judge(layer)]:
+        raise ConfigError(problems)
+    return layer
+
+
+def overlay(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Lay each layer over those before it: mappings merge by key, all else is replaced.
+
+    Returns the content and, for each leaf's dotted key, the origin of its value.
+    """
+    content: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        _lay_over(content, layer.content, origins, layer.origin)
+    return content, origins
+
+
+def leaves(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk through the values by dotted key."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _lay_over(
+    below: dict[str, Any], above: Mapping[str, Any], origins: dict[str, str], origin: str
+) -> None:
+    for key, value in above.items():
+        if isinstance(value, Mapping):
+            below[key] = {**below.get(key, {}), **value}
+            origins.update({f"{key}.{part}": origin for part in value})
+        else:
+            below[key] = value
+            origins[key] = origin
+
+
+def _judge(layer: Layer) -> Iterator[tuple[KeyPath, ConfigProblem]]:
+    try:
+        AgentConfig.model_validate(layer.content)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            if details["type"] != "missing":
+                path = details["loc"]
+                yield path, layer.problem(_message(details), path, _suggestion(details))
+
+
+def _message(details: ErrorDetails) -> str:
+    kind, limits = details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "unknown key"
+    if kind in {"too_long", "string_too_long"}:
+        unit = "items" if kind == "too_long" else "characters"
+        return f"must have at most {limits['max_length']} {unit}"
+    if kind == COMPLETE:
+        return details["msg"]
+    said = _EXPECTED.get(kind) or details["msg"].replace("Input should be", "must be", 1)
+    return f"{said}, not {_shown(details['input'])}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, str):
+        return json.dumps(legible(value), ensure_ascii=False)
+    return legible(json.dumps(value, default=repr))
+
+
+def _suggestion(details: ErrorDetails) -> str | None:
+    if details["type"] != "extra_forbidden":
+        given: str | None = details.get("ctx", {}).get("suggestion")
+        return given
+    *above, key = details["loc"]
+    here = _SECTIONS[tuple(above)]
+    guess = closest(str(key), here.model_fields)
+    return _other_place(str(key)) or (dotted((*above, guess)) if guess else None)
+
+
+def _other_place(key: str) -> str | None:
+    if key in Timeouts.model_fields:
+        return f"timeouts.{key}"
+    return _OTHER_NAMES.get(key)

@@ -1,0 +1,147 @@
+"""Gives every turn its configuration: kept in the process, renewed when files change.
+
+A change counts once the files have looked the same twice, so that a file which is being written or
+replaced is left alone. Files that break leave the last good version in force.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from django.conf import settings
+
+from agents.config.effective import EffectiveConfig
+from agents.config.errors import ConfigError
+from agents.config.files import InstanceFiles, Signature
+from agents.config.layers import Layer
+
+RECHECK_SECONDS = 1.0
+SETTLE_SECONDS = 0.25
+# One instance has one published override; the others are drafts and may be forgotten.
+MAX_OVERRIDES = 8
+
+logger = logging.getLogger("agents.config")
+
+type Override = Mapping[str, Any] | None
+
+
+def load(
+    account: str, instance: str, *, base: Path | None = None, override: Override = None
+) -> EffectiveConfig:
+    """Return what is in force for an instance; cheap enough to be called for every turn.
+
+    When files have broken since they were last good, that version is returned and its `error` says
+    why. Raises ConfigError when nothing was good yet, or when the override itself is wrong.
+    """
+    return _loader.load(InstanceFiles(base or config_dir(), account, instance), override)
+
+
+def read(
+    account: str, instance: str, *, base: Path | None = None, override: Override = None
+) -> EffectiveConfig:
+    """Read the files as they are now, past every cache; raise ConfigError for any fault."""
+    files = InstanceFiles(base or config_dir(), account, instance)
+    return files.effective(files.layers(), override)
+
+
+def forget() -> None:
+    """Drop everything that is kept, the last good versions too."""
+    _loader.forget()
+
+
+def config_dir() -> Path:
+    """Return the directory that all configuration files lie below."""
+    return Path(settings.AGENT_CONFIG_DIR)
+
+
+class Loader:
+    """The last good configuration of each instance that was asked for."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[InstanceFiles, _Kept] = {}
+
+    def load(self, files: InstanceFiles, override: Override = None) -> EffectiveConfig:
+        kept = self._kept.get(files) or self._kept.setdefault(files, _Kept(files))
+        return kept.get(override, self._clock())
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+
+class _Kept:
+    """One instance's layers, and what was made of them."""
+
+    def __init__(self, files: InstanceFiles) -> None:
+        self.files = files
+        self.lock = Lock()
+        self.look_at = float("-inf")
+        self.seen: Signature | None = None
+        self.used: Signature | None = None
+        self.layers: list[Layer] | ConfigError = []
+        self.good: list[Layer] | None = None
+        self.made: dict[str, EffectiveConfig] = {}
+        self.logged: str | None = None
+
+    def get(self, override: Override, now: float) -> EffectiveConfig:
+        name = repr(override)
+        if now < self.look_at and (made := self.made.get(name)):
+            return made
+        with self.lock:
+            if now >= self.look_at:
+                self._look(now)
+            if name not in self.made:
+                made = self._make(override)
+                if len(self.made) >= MAX_OVERRIDES:
+                    self.made.clear()
+                self.made[name] = made
+            return self.made[name]
+
+    def _look(self, now: float) -> None:
+        signature = self.files.signature()
+        settled = signature == self.seen or self.good is None
+        self.look_at = now + (RECHECK_SECONDS if settled else SETTLE_SECONDS)
+        self.seen = signature
+        if settled and signature != self.used:
+            self.used = signature
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            self.layers = self.files.layers()
+        except ConfigError as error:
+            self.layers = error
+        self.made.clear()
+
+    def _make(self, override: Override) -> EffectiveConfig:
+        try:
+            made = self._from_files(override)
+        except ConfigError as error:
+            if self.good is None:
+                raise
+            made = replace(self.files.effective(self.good, override), error=str(error))
+        self._log(made.error)
+        return made
+
+    def _from_files(self, override: Override) -> EffectiveConfig:
+        if isinstance(self.layers, ConfigError):
+            # A new one each time: an exception that is raised again grows by its traceback.
+            raise ConfigError(self.layers.problems)
+        made = self.files.effective(self.layers, override)
+        self.good = self.layers
+        return made
+
+    def _log(self, error: str | None) -> None:
+        if error != self.logged:
+            self.logged = error
+            if error:
+                logger.error("%s keeps its last good configuration: %s", self.files.folder, error)
+            else:
+                logger.info("The configuration of %s is good again.", self.files.folder)
+
+
+_loader = Loader()

@@ -1,0 +1,153 @@
+"""What an agent's configuration may say, and what holds when nothing is said."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from agents.config.errors import closest, legible
+from agents.runtime.providers import known_provider, model_problem, scripted
+from agents.runtime.providers.base import ChatMessage
+from agents.runtime.providers.local_models import LOCAL_MODELS
+from agents.runtime.providers.registry import LOCAL, SCRIPTED
+from agents.runtime.run import RunRequest
+from agents.runtime.run import Timeouts as RunTimeouts
+from agents.runtime.tools import tool_names
+
+AGENT_TYPES = ("simple_chat",)
+# The type of an error whose message needs no "…, not <value>" behind it.
+COMPLETE = "complete"
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL stores neither a NUL nor half of a surrogate pair.
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise PydanticCustomError(COMPLETE, "holds a character that cannot be stored")
+    return text
+
+
+def _spoken(text: str) -> str:
+    # A file that is being written may be empty for a moment: that is never a prompt.
+    if not text.strip():
+        raise PydanticCustomError(COMPLETE, "must not be blank")
+    return text
+
+
+def _agent_type(name: str) -> str:
+    if name not in AGENT_TYPES:
+        raise _unknown("agent type", name, AGENT_TYPES)
+    return name
+
+
+def _tool(name: str) -> str:
+    if name not in tool_names():
+        raise _unknown("tool", name, tool_names())
+    return name
+
+
+def _model(name: str) -> str:
+    provider, colon, model = name.partition(":")
+    if not (colon and model.strip() and _exists(provider, model)):
+        why = model_problem(name) or f'There is no provider "{provider}".'
+        raise PydanticCustomError(COMPLETE, "{why}", {"why": legible(why, limit=300)})
+    return name
+
+
+def _exists(provider: str, model: str) -> bool:
+    # What is not installed or has no key here is no fault of the file: other machines read it too.
+    if provider == LOCAL:
+        return model in LOCAL_MODELS
+    if provider == SCRIPTED:
+        return scripted.problem(model) is None
+    return known_provider(provider)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError(COMPLETE, "must not name anything twice")
+    return names
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> PydanticCustomError:
+    context = {
+        "said": f'"{legible(name)}" is no {kind} (known: {", ".join(known)})',
+        "suggestion": closest(name, known),
+    }
+    return PydanticCustomError(COMPLETE, "{said}", context)
+
+
+type Text = Annotated[str, AfterValidator(_storable)]
+type Spoken = Annotated[Text, AfterValidator(_spoken)]
+type ModelName = Annotated[Text, Field(max_length=200), AfterValidator(_model)]
+type ToolName = Annotated[Text, AfterValidator(_tool)]
+type Seconds = Annotated[float, Field(gt=0, le=600)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Timeouts(_Strict):
+    """How many seconds to wait for a model server."""
+
+    connect: Seconds = 5.0
+    first_token: Seconds = 30.0
+    stall: Seconds = 20.0
+    total: Seconds = 180.0
+
+
+class AgentConfig(_Strict):
+    """How one agent instance behaves; docs/configuration.md explains every key."""
+
+    agent_type: Annotated[Text, AfterValidator(_agent_type)] = "simple_chat"
+    display_name: Annotated[Spoken, Field(max_length=255)] | None = None
+    model: ModelName
+    # YAML has lists where Python has tuples: strict mode would refuse them.
+    fallback_models: Annotated[
+        tuple[ModelName, ...], Field(strict=False, max_length=5), AfterValidator(_distinct)
+    ] = ()
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    system_prompt: Annotated[Spoken, Field(max_length=64 * 1024)]
+    history_limit: Annotated[int, Field(ge=0, le=200)] = 20
+    tools: Annotated[
+        tuple[ToolName, ...], Field(strict=False, max_length=64), AfterValidator(_distinct)
+    ] = ()
+    timeouts: Timeouts = Timeouts()
+    retries: Annotated[int, Field(ge=0, le=5)] = 2
+    max_tool_rounds: Annotated[int, Field(ge=0, le=20)] = 5
+    opening_message: Annotated[Spoken, Field(max_length=8_000)] | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The wanted model, then its fallbacks, each once."""
+        return tuple(dict.fromkeys((self.model, *self.fallback_models)))
+
+    def run_request(self, messages: Sequence[ChatMessage], *, stream: bool) -> RunRequest:
+        """Say to the runtime what this agent would do with these messages."""
+        return RunRequest(
+            models=self.models,
+            system_prompt=self.system_prompt,
+            messages=tuple(messages),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            tools=self.tools,
+            timeouts=RunTimeouts(**self.timeouts.model_dump()),
+            retries=self.retries,
+            max_tool_rounds=self.max_tool_rounds,
+            stream=stream,
+        )
+
+
+def code_defaults() -> dict[str, Any]:
+    """Return every value that holds without any file."""
+    fields = AgentConfig.model_fields.items()
+    given = {name: field.get_default() for name, field in fields if not field.is_required()}
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,389 @@
+"""The layers of a configuration, where each value comes from, and what is refused where."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from django.test import SimpleTestCase
+
+from agents import config
+from agents.runtime.providers.base import ChatMessage
+
+MODEL = "local:smollm2-135m"
+
+
+class ConfigFiles(SimpleTestCase):
+    """A base directory with the files of one agent, acme/bot, that is whole."""
+
+    def setUp(self) -> None:
+        self.base = Path(self.enterContext(TemporaryDirectory())) / "agent_configs"
+        self.write("defaults.yaml", f"model: {MODEL}")
+        self.write("acme/bot/system_prompt.md", "Be brief.\n")
+
+    def write(self, path: str, text: str | bytes) -> Path:
+        file = self.base / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return file
+
+    def read(self, **options: Any) -> config.EffectiveConfig:
+        return config.read("acme", "bot", base=self.base, **options)
+
+    def problems(self, **options: Any) -> list[str]:
+        with self.assertRaises(config.ConfigError) as caught:
+            self.read(**options)
+        return [str(problem) for problem in caught.exception.problems]
+
+
+class LayerTests(ConfigFiles):
+    def test_what_nobody_says_has_a_default(self) -> None:
+        effective = self.read()
+        self.assertEqual(
+            effective.content,
+            {
+                "agent_type": "simple_chat",
+                "display_name": None,
+                "model": MODEL,
+                "fallback_models": [],
+                "temperature": None,
+                "max_tokens": None,
+                "system_prompt": "Be brief.",
+                "history_limit": 20,
+                "tools": [],
+                "timeouts": {"connect": 5.0, "first_token": 30.0, "stall": 20.0, "total": 180.0},
+                "retries": 2,
+                "max_tool_rounds": 5,
+                "opening_message": None,
+            },
+        )
+        self.assertIsNone(effective.error)
+
+    def test_each_layer_wins_over_those_below_it(self) -> None:
+        layers = ["defaults.yaml", "acme/account.yaml", "acme/bot/config.yaml"]
+        for number, path in enumerate(layers, start=1):
+            self.write(path, f"model: {MODEL}\nretries: {number}")
+            with self.subTest(path):
+                self.assertEqual(self.read().config.retries, number)
+        self.assertEqual(self.read(override={"retries": 5}).config.retries, 5)
+
+    def test_each_value_names_its_origin(self) -> None:
+        self.write("acme/account.yaml", "temperature: 0.5\nretries: 1")
+        self.write("acme/bot/config.yaml", "retries: 0\ntools: [current_time]")
+        origins = self.read(override={"display_name": "Bot"}).origins
+        expected = {
+            "agent_type": "default",
+            "model": "defaults.yaml",
+            "temperature": "account.yaml",
+            "retries": "config.yaml",
+            "tools": "config.yaml",
+            "system_prompt": "system_prompt.md",
+            "display_name": "published",
+        }
+        self.assertEqual({key: origins[key] for key in expected}, expected)
+
+    def test_mappings_merge_by_key(self) -> None:
+        self.write("acme/account.yaml", "timeouts: {connect: 1, stall: 2}")
+        self.write("acme/bot/config.yaml", "timeouts: {stall: 3}")
+        effective = self.read()
+        self.assertEqual(
+            effective.content["timeouts"],
+            {"connect": 1.0, "first_token": 30.0, "stall": 3.0, "total": 180.0},
+        )
+        self.assertEqual(
+            [effective.origins[f"timeouts.{key}"] for key in ("connect", "first_token", "stall")],
+            ["account.yaml", "default", "config.yaml"],
+        )
+
+    def test_lists_replace_each_other(self) -> None:
+        self.write("acme/account.yaml", "fallback_models: ['openai:a', 'openai:b']")
+        self.write("acme/bot/config.yaml", "fallback_models: ['openai:c']")
+        self.assertEqual(self.read().config.fallback_models, ("openai:c",))
+
+    def test_null_takes_a_value_back(self) -> None:
+        self.write("acme/account.yaml", "temperature: 1.5")
+        self.write("acme/bot/config.yaml", "temperature: null")
+        effective = self.read()
+        self.assertIsNone(effective.config.temperature)
+        self.assertEqual(effective.origins["temperature"], "config.yaml")
+
+    def test_an_instance_without_a_folder_gets_what_its_account_says(self) -> None:
+        self.write("acme/account.yaml", "system_prompt: We sell shoes.")
+        effective = config.read("acme", "new-bot", base=self.base)
+        self.assertEqual(effective.config.system_prompt, "We sell shoes.")
+
+    def test_a_prompt_file_replaces_the_prompt_of_the_layers_below(self) -> None:
+        self.write("acme/account.yaml", "system_prompt: We sell shoes.")
+        self.assertEqual(self.read().config.system_prompt, "Be brief.")
+
+    def test_a_published_prompt_replaces_the_prompt_file(self) -> None:
+        effective = self.read(override={"system_prompt": "Be long."})
+        self.assertEqual(effective.config.system_prompt, "Be long.")
+        self.assertEqual(effective.origins["system_prompt"], "published")
+
+    def test_a_prompt_keeps_its_lines_and_loses_the_space_around_them(self) -> None:
+        self.write("acme/bot/system_prompt.md", b"\xef\xbb\xbf\r\n# You\r\n\r\n  are kind\r\n\r\n")
+        self.assertEqual(self.read().config.system_prompt, "# You\n\n  are kind")
+
+    def test_the_base_directory_is_the_setting(self) -> None:
+        with self.settings(AGENT_CONFIG_DIR=self.base):
+            self.assertEqual(config.load("acme", "bot").config.model, MODEL)
+
+
+class DigestTests(ConfigFiles):
+    def test_the_order_of_keys_and_the_layer_do_not_matter(self) -> None:
+        self.write("acme/bot/config.yaml", "retries: 1\ntimeouts: {stall: 4, connect: 3}")
+        in_file = self.read()
+        self.write("acme/bot/config.yaml", "{}")
+        published = self.read(
+            override={"timeouts": {"connect": 3.0, "stall": 4.0}, "retries": 1},
+        )
+        self.assertEqual(in_file.digest, published.digest)
+        self.assertNotEqual(in_file.origins, published.origins)
+
+    def test_another_value_is_another_digest(self) -> None:
+        before = self.read().digest
+        self.write("acme/bot/system_prompt.md", "Be brief!")
+        self.assertNotEqual(self.read().digest, before)
+
+    def test_a_whole_number_is_the_same_temperature_as_its_fraction(self) -> None:
+        self.assertEqual(
+            self.read(override={"temperature": 1}).digest,
+            self.read(override={"temperature": 1.0}).digest,
+        )
+
+    def test_a_saved_version_comes_back_as_it_was(self) -> None:
+        self.write("acme/bot/config.yaml", "temperature: 0.7\ntools: [current_time]\nretries: 0")
+        effective = self.read()
+        saved = json.loads(json.dumps(effective.content))
+        back = config.EffectiveConfig.from_content(saved, digest=effective.digest, error="broken")
+        self.assertEqual(back.config, effective.config)
+        self.assertEqual(back.content, effective.content)
+        self.assertEqual(back.digest, config.digest_of(back.content))
+        self.assertEqual(back.error, "broken")
+        self.assertEqual(set(back.origins), set(effective.origins))
+
+    def test_a_saved_version_from_before_a_key_was_known_gets_its_default(self) -> None:
+        saved = self.read().content
+        del saved["retries"]
+        back = config.EffectiveConfig.from_content(saved, digest="d")
+        self.assertEqual((back.config.retries, back.digest), (2, "d"))
+
+    def test_a_saved_version_that_no_longer_fits_is_refused(self) -> None:
+        whole = self.read().content
+        for broken in ({**whole, "gone": 1}, {"model": MODEL}, {**whole, "retries": "two"}):
+            with self.subTest(broken), self.assertRaises(config.ConfigError):
+                config.EffectiveConfig.from_content(broken, digest="d")
+
+
+class RunRequestTests(ConfigFiles):
+    def test_every_value_reaches_the_runtime(self) -> None:
+        self.write(
+            "acme/bot/config.yaml",
+            f"""
+            fallback_models: [{MODEL}, "openai:other"]
+            temperature: 0.2
+            max_tokens: 99
+            tools: [current_time]
+            timeouts: {{connect: 1, first_token: 2, stall: 3, total: 4}}
+            retries: 1
+            max_tool_rounds: 2
+            """,
+        )
+        said = [ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello")]
+        request = self.read().config.run_request(said, stream=True)
+        self.assertEqual(request.models, (MODEL, "openai:other"))
+        self.assertEqual(request.system_prompt, "Be brief.")
+        self.assertEqual(request.messages, tuple(said))
+        self.assertEqual((request.temperature, request.max_tokens), (0.2, 99))
+        self.assertEqual(request.tools, ("current_time",))
+        waits = request.timeouts
+        self.assertEqual((waits.connect, waits.first_token, waits.stall, waits.total), (1, 2, 3, 4))
+        self.assertEqual((request.retries, request.max_tool_rounds), (1, 2))
+        self.assertIs(request.stream, True)
+
+
+class RefusalTests(ConfigFiles):
+    """Every refusal names file, line, key and what is wrong."""
+
+    def refuses(self, text: str, *expected: str) -> None:
+        self.write("acme/bot/config.yaml", text)
+        place = "acme/bot/config.yaml"
+        self.assertEqual(self.problems(), [f"{place}{line}" for line in expected])
+
+    def test_an_unknown_key_and_what_was_meant(self) -> None:
+        for key, meant in [
+            ("temperatur", "temperature"),
+            ("Temperature", "temperature"),
+            ("prompt", "system_prompt"),
+            ("first_token", "timeouts.first_token"),
+        ]:
+            with self.subTest(key):
+                self.refuses(f"# c\n{key}: 1", f':2: {key}: unknown key; did you mean "{meant}"?')
+
+    def test_an_unknown_key_like_nothing_gets_no_suggestion(self) -> None:
+        self.refuses("zzz: 1", ":1: zzz: unknown key")
+
+    def test_an_unknown_key_inside_a_mapping(self) -> None:
+        self.refuses(
+            "timeouts:\n  conect: 1",
+            ':2: timeouts.conect: unknown key; did you mean "timeouts.connect"?',
+        )
+
+    def test_values_of_the_wrong_type(self) -> None:
+        for text, message in [
+            ("temperature: hot", 'temperature: must be a number, not "hot"'),
+            ("temperature: '1'", 'temperature: must be a number, not "1"'),
+            ("temperature: true", "temperature: must be a number, not true"),
+            ("max_tokens: true", "max_tokens: must be a whole number, not true"),
+            ("max_tokens: 1.0", "max_tokens: must be a whole number, not 1.0"),
+            ("display_name: 12", "display_name: must be text, not 12"),
+            ("tools: current_time", 'tools: must be a list, not "current_time"'),
+            ("tools: {a: b}", "tools: must be a list, not a mapping"),
+            ("timeouts: 3", "timeouts: must be a mapping, not 3"),
+            ("timeouts: null", "timeouts: must be a mapping, not null"),
+            ("retries: null", "retries: must be a whole number, not null"),
+            ("model: [a, b]", "model: must be text, not a list"),
+        ]:
+            with self.subTest(text):
+                self.refuses(text, f":1: {message}")
+
+    def test_values_out_of_range(self) -> None:
+        for text, message in [
+            ("temperature: 2.1", "temperature: must be less than or equal to 2, not 2.1"),
+            ("temperature: -1", "temperature: must be greater than or equal to 0, not -1"),
+            ("temperature: .nan", "temperature: must be a finite number, not NaN"),
+            ("max_tokens: 0", "max_tokens: must be greater than or equal to 1, not 0"),
+            ("history_limit: 201", "history_limit: must be less than or equal to 200, not 201"),
+            ("timeouts: {total: 0}", "timeouts.total: must be greater than 0, not 0"),
+            ("opening_message: ' '", "opening_message: must not be blank"),
+            ('display_name: "a\\0"', "display_name: holds a character that cannot be stored"),
+            (
+                "fallback_models: ['openai:a', 'openai:a']",
+                "fallback_models: must not name anything twice",
+            ),
+        ]:
+            with self.subTest(text):
+                self.refuses(text, f":1: {message}")
+
+    def test_a_very_long_number_is_no_crash(self) -> None:
+        self.refuses(
+            f"max_tokens: {'9' * 5000}", ":1: max_tokens: must be a whole number, not Infinity"
+        )
+
+    def test_an_unknown_agent_type(self) -> None:
+        self.refuses(
+            "agent_type: simple-chat",
+            ':1: agent_type: "simple-chat" is no agent type (known: simple_chat);'
+            ' did you mean "simple_chat"?',
+        )
+
+    def test_an_unknown_tool(self) -> None:
+        self.write("acme/bot/config.yaml", "tools:\n- current_time\n- curent_time")
+        [problem] = self.problems()
+        self.assertIn('config.yaml:3: tools[1]: "curent_time" is no tool (known: ', problem)
+        self.assertIn('did you mean "current_time"?', problem)
+
+    def test_a_model_that_is_not_written_as_provider_and_model(self) -> None:
+        for model in ("gpt-5", "':gpt-5'", "'local:'", "'local: '"):
+            with self.subTest(model):
+                self.write("acme/bot/config.yaml", f"\nmodel: {model}")
+                [problem] = self.problems()
+                self.assertTrue(problem.startswith("acme/bot/config.yaml:2: model: "))
+                self.assertIn("provider:model", problem)
+
+    def test_an_unknown_provider(self) -> None:
+        self.write("acme/bot/config.yaml", "model: opnai:gpt-5")
+        [problem] = self.problems()
+        self.assertIn("acme/bot/config.yaml:1: model: ", problem)
+        self.assertIn("opnai", problem)
+
+    def test_a_model_that_no_machine_has(self) -> None:
+        for model, meant in [
+            ("local:smollm", "local:smollm2-135m"),
+            ("scripted:ecko", "scripted:echo"),
+        ]:
+            with self.subTest(model):
+                self.write("acme/bot/config.yaml", f"model: {model}")
+                [problem] = self.problems()
+                self.assertTrue(problem.startswith("acme/bot/config.yaml:1: model: "))
+                self.assertIn(f'Did you mean "{meant}"?', problem)
+
+    def test_a_model_whose_key_is_on_another_machine_is_no_error(self) -> None:
+        self.write("acme/bot/config.yaml", "model: openai:gpt-5")
+        with patch.dict("os.environ") as environment:
+            environment.pop("OPENAI_API_KEY", None)
+            self.assertEqual(self.read().config.model, "openai:gpt-5")
+
+    def test_everything_wrong_in_every_file_is_reported_at_once(self) -> None:
+        self.write("defaults.yaml", "model: 3")
+        self.write("acme/account.yaml", "a: [")
+        self.write("acme/bot/config.yaml", "retries: x\nretries: 1\nzzz: &a 1")
+        self.write("acme/bot/system_prompt.md", " \n")
+        self.assertEqual(
+            [problem.partition(": ")[0] for problem in self.problems()],
+            [
+                "defaults.yaml:1",
+                "acme/account.yaml:1",
+                "acme/bot/config.yaml:2",
+                "acme/bot/config.yaml:3",
+                "acme/bot/system_prompt.md",
+            ],
+        )
+
+    def test_a_bad_override_is_named_published(self) -> None:
+        self.assertEqual(
+            self.problems(override={"retries": "x", "zzz": 1}),
+            [
+                'published: retries: must be a whole number, not "x"',
+                "published: zzz: unknown key",
+            ],
+        )
+
+    def test_a_long_or_unprintable_value_is_shown_safely(self) -> None:
+        self.write("acme/bot/config.yaml", f'retries: "\\e[31m{"x" * 500}"')
+        [problem] = self.problems()
+        self.assertLess(len(problem), 150)
+        self.assertTrue(problem.isprintable())
+
+
+class MissingTests(ConfigFiles):
+    def test_no_prompt_anywhere_names_the_file_that_was_looked_for(self) -> None:
+        (self.base / "acme/bot/system_prompt.md").unlink()
+        self.assertEqual(
+            self.problems(),
+            [
+                "acme/bot/system_prompt.md: system_prompt: this file does not exist, "
+                "and no other layer gives a system prompt"
+            ],
+        )
+
+    def test_no_model_anywhere_names_the_place_for_it(self) -> None:
+        (self.base / "defaults.yaml").unlink()
+        self.assertEqual(
+            self.problems(),
+            ["acme/bot/config.yaml: model: no layer names a model, such as local:smollm2-135m"],
+        )
+
+    def test_a_base_directory_that_is_missing_is_not_an_empty_one(self) -> None:
+        with self.assertRaisesMessage(config.ConfigError, "AGENT_CONFIG_DIR"):
+            config.read("acme", "bot", base=self.base / "nowhere", override=self.read().content)
+
+    def test_two_prompts_beside_each_other(self) -> None:
+        self.write("acme/bot/config.yaml", "\nsystem_prompt: Be long.")
+        self.assertEqual(
+            self.problems(),
+            [
+                "acme/bot/config.yaml:2: system_prompt: is set here and in system_prompt.md "
+                "beside it: keep one of them"
+            ],
+        )
+
+    def test_a_file_without_a_byte_is_one_being_written(self) -> None:
+        self.write("acme/bot/config.yaml", "\n")
+        self.assertEqual(self.problems(), ["acme/bot/config.yaml: is empty: write {} or remove it"])
+
+    def test_a_file_of_comments_says_nothing(self) -> None:
+        self.write("acme/bot/config.yaml", "# temperature: 1\n")
+        self.assertIsNone(self.read().config.temperature)
