@@ -6,6 +6,20 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
+from salient.database import explain
+
+
+def main() -> None:
+    """Run the command; a database that cannot be used is one line, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except Exception as error:
+        line = explain(error)
+        if line is None or "--traceback" in sys.argv:
+            raise
+        sys.exit(f"manage.py: {line}")
+
+
+if __name__ == "__main__":
+    main()

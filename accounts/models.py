@@ -87,9 +87,10 @@ class User(AbstractUser):
     class Meta:
         db_table = "users"
         constraints = [
+            models.UniqueConstraint(fields=["email"], name="uq_users_email"),
             models.UniqueConstraint(
                 Lower("email"),
-                name="uq_users_email",
+                name="uq_users_email_lower",
                 violation_error_message="There is a user with this e-mail address.",
             ),
         ]

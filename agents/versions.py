@@ -62,5 +62,7 @@ def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
         logger.error("Agent %s cannot start: %s", instance.instance_slug, error)
         raise AgentMisconfigured("This agent's configuration has an error; its owner can see it.")
     logger.error("Agent %s serves its last good configuration: %s", instance.instance_slug, error)
-    effective = EffectiveConfig.from_content(version.content, version.digest, str(error))
+    effective = EffectiveConfig.from_content(
+        version.content, digest=version.digest, error=str(error)
+    )
     return CurrentConfig(effective, version.pk)

@@ -91,10 +91,12 @@ SECURE_CSP = {
 
 # API work runs in threads that keep a connection each; pages share the rest of the pool.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=8)
-DATABASE_API_THREADS = env.int("DATABASE_API_THREADS", default=4)
+DATABASE_API_THREADS = 0 if TESTING else env.int("DATABASE_API_THREADS", default=4)
 DATABASES = {
     "default": database.database_config(
-        env.str("DATABASE_URL", default="") or None, pool_size=DATABASE_POOL_SIZE
+        env.str("DATABASE_URL", default="") or None,
+        pool_size=DATABASE_POOL_SIZE,
+        api_threads=DATABASE_API_THREADS,
     )
 }
 
@@ -131,7 +133,11 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-if not DEBUG and not TESTING:
+if DEBUG or TESTING:
+    # Nothing has been collected; the middleware wants a folder all the same.
+    STATIC_ROOT = BASE_DIR / "var/static"
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+else:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},

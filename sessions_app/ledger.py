@@ -18,7 +18,7 @@ from agents.config import AgentConfig
 from agents.models import AgentInstance
 from agents.pricing import Price
 from agents.runtime.events import ModelCall
-from agents.runtime.run import ChatMessage
+from agents.runtime.providers.base import ChatMessage
 from agents.versions import CurrentConfig, current_config
 from sessions_app.history import find_session
 from sessions_app.models import LLMRequest, Message, Role, Session

@@ -102,7 +102,7 @@ async def open_turn(
 ) -> Turn:
     """Store the user's message and a running request; one transaction, one hop."""
     opened = await in_database(ledger.open_turn, caller, instance, message)
-    request = opened.current.effective.config.run_request(opened.messages, stream)
+    request = opened.current.effective.config.run_request(opened.messages, stream=stream)
     return Turn(
         caller=caller,
         instance=instance,

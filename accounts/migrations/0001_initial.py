@@ -186,11 +186,12 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "users",
                 "constraints": [
+                    models.UniqueConstraint(fields=("email",), name="uq_users_email"),
                     models.UniqueConstraint(
                         django.db.models.functions.text.Lower("email"),
-                        name="uq_users_email",
+                        name="uq_users_email_lower",
                         violation_error_message="There is a user with this e-mail address.",
-                    )
+                    ),
                 ],
             },
         ),
