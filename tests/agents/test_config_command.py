@@ -1,15 +1,19 @@
 """`manage.py config check` judges the files and says so to people, programs and CI."""
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import yaml
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from agents import config
+from agents.config.layers import leaves
+from agents.config.schema import code_defaults
 from tests.agents.test_config import ConfigFiles
 
 
@@ -146,3 +150,14 @@ class ShippedFilesTests(ConfigFiles):
         self.assertEqual(effective.config.model, "local:smollm2-135m")
         self.assertEqual(effective.origins["system_prompt"], "system_prompt.md")
         self.assertTrue(effective.config.opening_message)
+
+
+class DocumentationTests(ConfigFiles):
+    def test_every_key_is_documented_with_its_default(self) -> None:
+        text = (Path(settings.BASE_DIR) / "docs/configuration.md").read_text()
+        rows = dict(re.findall(r"^\| `([\w.]+)` \| [^|]+ \| ([^|]+) \|", text, re.MULTILINE))
+        for key, value in leaves(code_defaults()):
+            with self.subTest(key):
+                told = rows[key].strip("`")
+                self.assertEqual(yaml.safe_load(told), value)
+        self.assertLessEqual(set(config.AgentConfig.model_fields), set(rows))

@@ -58,7 +58,7 @@ class YamlTests(SimpleTestCase):
         return dict(parse_layer(text, "f").content)
 
     def test_what_is_refused(self) -> None:
-        for source, message in [
+        cases: list[tuple[str | bytes, str]] = [
             ("a: [1", "f:1: YAML: did not find expected ',' or ']' while parsing a flow sequence"),
             ("retries: 1\nretries: 2", "f:2: retries: is already set on line 1"),
             ("model: &x openai:m", "f:1: model: the anchor &x is not allowed"),
@@ -78,7 +78,8 @@ class YamlTests(SimpleTestCase):
             ("a: " + "[" * 20, "f:1: is nested deeper than 20 levels"),
             ("[" * 60_000, "f:1: is nested deeper than 20 levels"),
             ("{a: " * 10_000, "f:1: is nested deeper than 20 levels"),
-        ]:
+        ]
+        for source, message in cases:
             with self.subTest(source[:40]):
                 self.assertIn(message, self.problem(source))
 

@@ -18,9 +18,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        checking = actions.add_parser(
-            "check", help="Tell what is wrong in the files; exit code 1 when anything is."
-        )
+        told = "Tell what is wrong in the files; exit code 1 when anything is."
+        checking = actions.add_parser("check", help=told, description=told)
         checking.add_argument(
             "subject", nargs="?", default="", metavar="ACCOUNT[/INSTANCE]", help="Only these."
         )
