@@ -85,7 +85,11 @@ class SharedProcess:
             with _holding:
                 self._become_user()
             return self._running() or self._start()
+        except SharedProcessError:
+            self._leave()
+            raise
         except OSError as error:
+            self._leave()
             raise SharedProcessError(f"{self.name} can not be used: {error}") from error
 
     def _become_user(self) -> None:
@@ -98,6 +102,13 @@ class SharedProcess:
             os.close(descriptor)
             raise SharedProcessError(f"{self.name} does not stop: see {self.log_file}")
         _held[path] = descriptor
+
+    def _leave(self) -> None:
+        """Who could not get the server is no user of it."""
+        with _holding:
+            descriptor = _held.pop(self.directory / "users.lock", None)
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _running(self) -> dict[str, Any] | None:
         """The state of a server whose keeper is alive; None when there is no such server."""

@@ -158,20 +158,18 @@ class EmbeddedServer:
             os.chown(self.sockets, uid, -1)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that outlived its keeper; forget one whose number another process has."""
+        """Stop a server that outlived its keeper, then remove what a killed one left.
+
+        PostgreSQL itself would take any process with the dead server's number for that server.
+        """
         file = self.data / "postmaster.pid"
         pid = _first_number(file)
-        if pid is None:
-            return
-        if not _runs_in(pid, self.data):
-            file.unlink(missing_ok=True)
-            return
-        os.kill(pid, self.stop_signal)
-        for _ in range(200):
-            if not file.exists():
-                return
-            time.sleep(0.05)
-        raise SharedProcessError(f"an older server (process {pid}) does not stop: end it first")
+        if pid is not None and _runs_in(pid, self.data):
+            os.kill(pid, self.stop_signal)
+            _wait_until_gone(pid, self.data)
+        file.unlink(missing_ok=True)
+        for left in self.sockets.iterdir():
+            left.unlink()
 
     def _launch(self, command: list[str], uid: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start one of the wheel's programs as another user where we are root."""
@@ -290,6 +288,14 @@ def _runs_in(pid: int, data: Path) -> bool:
         ask = ["/bin/ps", "-o", "command=", "-p", str(pid)]
         command = subprocess.run(ask, capture_output=True, check=False).stdout  # noqa: S603
     return b"postgres" in command and os.fsencode(data) in command
+
+
+def _wait_until_gone(pid: int, data: Path) -> None:
+    deadline = time.monotonic() + 20
+    while _runs_in(pid, data):
+        if time.monotonic() > deadline:
+            raise SharedProcessError(f"an older PostgreSQL (process {pid}) does not stop: end it")
+        time.sleep(0.05)
 
 
 def _tail(file: Path, begin: int) -> str:
