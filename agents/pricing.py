@@ -1,0 +1,108 @@
+"""What calls cost in US dollars: what the provider reported, else by the public price lists."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from genai_prices import Usage, calc_price
+
+from agents.runtime.events import ModelCall
+
+SMALLEST = Decimal("0.00000001")
+ZERO = Decimal(0).quantize(SMALLEST)
+FREE_PROVIDERS = frozenset({"local", "scripted"})
+# Servers of one's own: what they cost is not in any list, and a list may know a namesake.
+OWN_SERVERS = frozenset({"ollama", "lmstudio", "vllm", "llamacpp"})
+# Where our name differs from the one in the price lists.
+LISTED_AS = {"xai": "x-ai", "bedrock": "aws", "google-cloud": "google"}
+
+
+class CostSource(StrEnum):
+    REPORTED = "reported"
+    GENAI_PRICES = "genai-prices"
+    FREE = "free"
+    MIXED = "mixed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars with eight places. None is "unknown", which is not zero."""
+
+    prompt_cost: Decimal | None
+    completion_cost: Decimal | None
+    total_cost: Decimal | None
+    source: CostSource
+
+
+UNKNOWN = Price(None, None, None, CostSource.UNKNOWN)
+FREE = Price(ZERO, ZERO, ZERO, CostSource.FREE)
+
+
+def price(call: ModelCall) -> Price:
+    """What one call costs; a reported cost has no parts."""
+    if call.reported_cost is not None:
+        return Price(None, None, _dollars(call.reported_cost), CostSource.REPORTED)
+    if call.provider in FREE_PROVIDERS or _was_refused(call):
+        return FREE
+    if call.provider in OWN_SERVERS:
+        return UNKNOWN
+    return _listed(call)
+
+
+def total(calls: Iterable[ModelCall]) -> Price:
+    """What the calls of one turn cost together; unknown as soon as one part of it is."""
+    prices = [price(call) for call in calls]
+    source = _source({each.source for each in prices})
+    return Price(
+        _sum(each.prompt_cost for each in prices),
+        _sum(each.completion_cost for each in prices),
+        _sum(each.total_cost for each in prices),
+        source,
+    )
+
+
+def _listed(call: ModelCall) -> Price:
+    usage = Usage(
+        input_tokens=call.input_tokens,
+        output_tokens=call.output_tokens,
+        # A provider that counts more from its cache than it read at all is not to be believed.
+        cache_read_tokens=min(call.cached_tokens, call.input_tokens),
+    )
+    provider = LISTED_AS.get(call.provider, call.provider)
+    try:
+        found = calc_price(usage, call.model, provider_id=provider)
+    except (LookupError, ValueError):
+        return UNKNOWN
+    prompt, completion = _dollars(found.input_price), _dollars(found.output_price)
+    return Price(prompt, completion, _dollars(found.total_price), CostSource.GENAI_PRICES)
+
+
+def _was_refused(call: ModelCall) -> bool:
+    """The provider did no work: not an estimate, but a certain zero."""
+    return bool(call.error) and not (call.estimated or call.input_tokens or call.output_tokens)
+
+
+def _source(sources: set[CostSource]) -> CostSource:
+    if CostSource.UNKNOWN in sources:
+        return CostSource.UNKNOWN
+    # What is free changes neither the sum nor where it comes from.
+    paid = sources - {CostSource.FREE}
+    if len(paid) > 1:
+        return CostSource.MIXED
+    return paid.pop() if paid else CostSource.FREE
+
+
+def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
+    """A sum over nothing is zero; one over anything unknown is unknown."""
+    result = ZERO
+    for cost in costs:
+        if cost is None:
+            return None
+        result += cost
+    return result
+
+
+def _dollars(amount: Decimal) -> Decimal:
+    return amount.quantize(SMALLEST)

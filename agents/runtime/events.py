@@ -1,0 +1,53 @@
+"""What happens while an agent answers, in the order in which it happens."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool; `arguments` is JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the model is told about the call with the same id."""
+
+    id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a model, finished or cut; `error` is a code, "" when it went well.
+
+    Tokens are an estimate where `estimated` says so. `reported_cost` is what the provider
+    itself said that the call costs, in US dollars. `time_to_first_token_ms` is None for
+    an answer that came in one piece or not at all.
+    """
+
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reported_cost: Decimal | None = None
+    estimated: bool = False
+    latency_ms: int = 0
+    time_to_first_token_ms: int | None = None
+    finish_reason: str = ""
+    error: str = ""
+
+
+type Event = TextDelta | ToolCall | ToolResult | ModelCall

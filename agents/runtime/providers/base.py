@@ -1,0 +1,91 @@
+"""The one interface between a run and whatever answers: a request in, a stream of events out."""
+
+import math
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from agents.runtime.events import TextDelta, ToolCall, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRound:
+    """What the model said and asked for within the turn, and what it got."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[ToolResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call of one model; `model` is the name without its provider."""
+
+    model: str
+    system_prompt: str
+    messages: tuple[ChatMessage, ...]
+    rounds: tuple[ToolRound, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    connect_timeout: float = 5.0
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the provider says that it counted; None where it says nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int = 0
+    reported_cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The model is at work with nothing to show yet: it thinks, or it writes a tool call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of a call that went well."""
+
+    reason: str
+    usage: Usage | None = None
+
+
+PROGRESS = Progress()
+
+type ModelEvent = TextDelta | ToolCall | Progress | Finished
+
+
+class Provider(Protocol):
+    """Raises RunError and nothing else; closing the stream ends the call at its source."""
+
+    supports_tools: bool
+    # A model on this machine may have to be loaded before its first token.
+    least_first_token_timeout: float
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]: ...
+
+
+def estimate_tokens(text: str) -> int:
+    """How many tokens a text may have: four bytes each, for want of the model's own count."""
+    return math.ceil(len(text.encode()) / 4)

@@ -1,0 +1,85 @@
+"""The servers that speak OpenAI's chat API: where they are and how they differ."""
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server; `max_tokens_field`, for OpenAI's newer models refuse the name that others know."""
+
+    name: str
+    base_url: str
+    needs_key: bool = True
+    max_tokens_field: str = "max_tokens"
+    # Asks OpenRouter to report the cost of the call in its usage.
+    ask_for_cost: bool = False
+    keep_alive: bool = True
+
+    @property
+    def key_variable(self) -> str:
+        return f"{_variable(self.name)}_API_KEY"
+
+    @property
+    def url_variable(self) -> str:
+        return f"{_variable(self.name)}_BASE_URL"
+
+    @property
+    def key(self) -> str:
+        return os.environ.get(self.key_variable, "").strip()
+
+    @property
+    def url(self) -> str:
+        return (os.environ.get(self.url_variable, "").strip() or self.base_url).rstrip("/")
+
+
+KNOWN = {
+    endpoint.name: endpoint
+    for endpoint in (
+        Endpoint("openai", "https://api.openai.com/v1", max_tokens_field="max_completion_tokens"),
+        Endpoint("openrouter", "https://openrouter.ai/api/v1", ask_for_cost=True),
+        Endpoint("groq", "https://api.groq.com/openai/v1"),
+        Endpoint("together", "https://api.together.xyz/v1"),
+        Endpoint("mistral", "https://api.mistral.ai/v1"),
+        Endpoint("deepseek", "https://api.deepseek.com/v1"),
+        Endpoint("xai", "https://api.x.ai/v1"),
+        Endpoint("fireworks", "https://api.fireworks.ai/inference/v1"),
+        Endpoint("cerebras", "https://api.cerebras.ai/v1"),
+        Endpoint("perplexity", "https://api.perplexity.ai"),
+        Endpoint("deepinfra", "https://api.deepinfra.com/v1/openai"),
+        Endpoint("moonshot", "https://api.moonshot.ai/v1"),
+        Endpoint("ollama", "http://127.0.0.1:11434/v1", needs_key=False),
+        Endpoint("lmstudio", "http://127.0.0.1:1234/v1", needs_key=False),
+        Endpoint("vllm", "http://127.0.0.1:8000/v1", needs_key=False),
+        Endpoint("llamacpp", "http://127.0.0.1:8080/v1", needs_key=False),
+    )
+}
+
+
+def find_endpoint(name: str) -> Endpoint | None:
+    """A known server, or any other whose `<NAME>_BASE_URL` is set; its key is optional."""
+    if name in KNOWN:
+        return KNOWN[name]
+    if not PROVIDER_NAME.fullmatch(name):
+        return None
+    other = Endpoint(name, "", needs_key=False)
+    return other if other.url else None
+
+
+def endpoint_problem(endpoint: Endpoint) -> str | None:
+    """Why no call can be made, in a sentence for whoever runs the service."""
+    parts = urlsplit(endpoint.url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return f"{endpoint.url_variable} is not an http(s) URL."
+    # A server of one's own at another address may do without a key.
+    if endpoint.needs_key and not endpoint.key and endpoint.url == endpoint.base_url:
+        return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
+    return None
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")

@@ -1,0 +1,193 @@
+"""Every server that speaks OpenAI's chat API, over one kept client and with little work a chunk."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+import msgspec
+
+from agents.runtime.errors import ProviderProtocol, ProviderUnavailable, RunError
+from agents.runtime.events import TextDelta
+from agents.runtime.providers import openai_wire as wire
+from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
+from agents.runtime.providers.clients import client
+from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.refusals import log_failure, refusal
+from agents.runtime.providers.sse import EventStreamReader
+
+MAX_ERROR_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+DRAIN_SECONDS = 0.05
+COST_HEADER = "x-litellm-response-cost"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What has been read of one answer so far."""
+
+    header_cost: str | None = None
+    tool_calls: wire.ToolCallAssembly = field(default_factory=wire.ToolCallAssembly)
+    usage: msgspec.Raw = field(default_factory=msgspec.Raw)
+    finish_reason: str = ""
+    done: bool = False
+
+
+class OpenAICompatible:
+    """`endpoint` says how the server differs, `url` and `key` where it is today."""
+
+    supports_tools = True
+    least_first_token_timeout = 0.0
+
+    def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
+        self.endpoint = endpoint
+        self.url = url
+        self.key = key
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        read = _read_stream if request.stream else _read_whole
+        try:
+            async with self._answer(request) as response, aclosing(read(response)) as events:
+                async for event in events:
+                    yield event
+        except RunError as error:
+            log_failure(self.endpoint.name, request.model, error, key=self.key)
+            raise
+
+    @asynccontextmanager
+    async def _answer(self, request: ModelRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """The server's answer, whose connection ends with this context unless it is read whole."""
+        try:
+            response = await self._post(request)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ProviderUnavailable(f"no connection: {error!r}") from error
+        try:
+            async with response:
+                await _check(response)
+                yield response
+        except (aiohttp.ClientError, OSError) as error:
+            broken = ProviderUnavailable(f"the connection broke: {error!r}")
+            broken.refused = False
+            raise broken from error
+
+    async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
+        headers = {"Content-Type": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        if not self.endpoint.keep_alive:
+            headers["Connection"] = "close"
+        return await client().post(
+            f"{self.url}/chat/completions",
+            data=wire.request_body(request, self.endpoint),
+            headers=headers,
+            # A redirect would carry the key and the conversation to who knows where.
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
+        )
+
+
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if response.status != 200:  # noqa: PLR2004 - OK
+        body = await response.content.read(MAX_ERROR_BYTES)
+        raise refusal(response.status, body.decode(errors="replace"), response.headers)
+    if response.content_type == "text/html":
+        raise ProviderUnavailable("status 200 with a page instead of an answer")
+
+
+async def _read_stream(response: aiohttp.ClientResponse) -> AsyncGenerator[ModelEvent]:
+    reader = EventStreamReader()
+    reading = Reading(response.headers.get(COST_HEADER))
+    async for chunk in response.content.iter_any():
+        for name, data in reader.feed(chunk):
+            if (event := _take(reading, name, data)) is not None:
+                yield event
+        if reading.done:
+            await _drain(response)
+            break
+    for name, data in reader.close():
+        if (event := _take(reading, name, data)) is not None:
+            yield event
+    for event in _end(reading):
+        yield event
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read to the end, which is near, so that the connection can serve the next call."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await response.content.read(MAX_ERROR_BYTES)
+
+
+def _take(reading: Reading, name: bytes, data: bytes) -> ModelEvent | None:
+    if data == b"[DONE]":
+        reading.done = True
+        return None
+    if name == b"error":
+        raise _error_inside(data)
+    answer = _decode(data)
+    if len(answer.usage) > len(b"null"):
+        reading.usage = answer.usage
+    if not answer.choices:
+        return None
+    choice = answer.choices[0]
+    if choice.finish_reason:
+        reading.finish_reason = choice.finish_reason
+    return _take_said(reading, choice.delta) if choice.delta else None
+
+
+def _take_said(reading: Reading, said: wire.Said) -> ModelEvent | None:
+    if said.tool_calls:
+        for part in said.tool_calls:
+            reading.tool_calls.add(part)
+        return TextDelta(said.text) if said.content else PROGRESS
+    if text := said.text:
+        return TextDelta(text)
+    return PROGRESS if said.reasoning or said.reasoning_content or said.content else None
+
+
+def _end(reading: Reading) -> list[ModelEvent]:
+    if not reading.finish_reason and not reading.done:
+        raise ProviderProtocol("the stream ended before the answer did")
+    usage = wire.read_usage(reading.usage, reading.header_cost)
+    return [*reading.tool_calls.calls(), Finished(reading.finish_reason, usage)]
+
+
+async def _read_whole(response: aiohttp.ClientResponse) -> AsyncGenerator[ModelEvent]:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ProviderProtocol("the answer has no end")
+    answer = _decode(bytes(body))
+    choice = answer.choices[0] if answer.choices else None
+    if choice is None or choice.message is None:
+        raise ProviderProtocol("an answer without a message")
+    reading = Reading(
+        header_cost=response.headers.get(COST_HEADER),
+        usage=answer.usage,
+        finish_reason=choice.finish_reason or "",
+        done=True,
+    )
+    for place, part in enumerate(choice.message.tool_calls or ()):
+        part.index = place
+        reading.tool_calls.add(part)
+    if text := choice.message.text:
+        yield TextDelta(text)
+    for event in _end(reading):
+        yield event
+
+
+def _decode(data: bytes) -> wire.Answer:
+    try:
+        answer = wire.decode_answer(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProviderProtocol(f"not an answer: {data[:200]!r}") from error
+    if bytes(answer.error) not in wire.NOTHING:
+        raise _error_inside(bytes(answer.error))
+    return answer
+
+
+def _error_inside(data: bytes) -> RunError:
+    """An error that came inside of an answer with status 200."""
+    return refusal(wire.error_status(msgspec.Raw(data)), data.decode(errors="replace"), {})

@@ -1,0 +1,263 @@
+"""OpenAI's chat API on the wire: what a request looks like, and what of an answer is read.
+
+Fields that nobody reads are not named here: msgspec passes over them. What servers are known to
+send as null, or in another type than OpenAI does, is allowed for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from agents.runtime.events import ToolCall
+from agents.runtime.providers.base import ModelRequest, ToolRound, Usage
+from agents.runtime.providers.endpoints import Endpoint
+
+
+class FunctionPart(msgspec.Struct):
+    name: str | None = None
+    # Some servers send an object instead of its JSON.
+    arguments: str | dict[str, Any] | None = None
+
+
+class ToolCallPart(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionPart | None = None
+
+
+class Said(msgspec.Struct):
+    """A message or a delta."""
+
+    # Mistral's thinking models send a list of parts.
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCallPart] | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(str(part.get("text", "")) for part in self.content)
+        return self.content or ""
+
+
+class Choice(msgspec.Struct):
+    delta: Said | None = None
+    message: Said | None = None
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """A whole answer or one chunk of it."""
+
+    choices: list[Choice] | None = None
+    # Read once, at the end: some servers send it with every chunk.
+    usage: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+class TokenDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class WireUsage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: TokenDetails | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek
+    cached_tokens: int | None = None  # Moonshot
+    cost: Decimal | dict[str, Any] | None = None  # OpenRouter; Perplexity: an object
+    estimated_cost: Decimal | None = None  # DeepInfra
+    cost_in_usd_ticks: int | None = None  # xAI
+
+
+class WireError(msgspec.Struct):
+    code: int | str | None = None
+
+
+TICKS_PER_DOLLAR = 10_000_000_000
+NOTHING = {b"", b"null"}
+
+decode_answer = msgspec.json.Decoder(Answer, strict=False).decode
+_decode_usage = msgspec.json.Decoder(WireUsage, strict=False).decode
+_decode_error = msgspec.json.Decoder(WireError, strict=False).decode
+encode = msgspec.json.encode
+
+
+def request_body(request: ModelRequest, endpoint: Endpoint) -> bytes:
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": list(_messages(request)),
+        "stream": request.stream,
+    }
+    if request.stream:
+        body["stream_options"] = {"include_usage": True}
+    if endpoint.ask_for_cost:
+        body["usage"] = {"include": True}
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        body[endpoint.max_tokens_field] = request.max_tokens
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters,
+                },
+            }
+            for tool in request.tools
+        ]
+    return encode(body)
+
+
+def read_usage(raw: msgspec.Raw, header_cost: str | None = None) -> Usage | None:
+    """What was counted; None when the server did not say or what it says makes no sense."""
+    if bytes(raw) in NOTHING:
+        return None
+    try:
+        usage = _decode_usage(raw)
+    except msgspec.MsgspecError:
+        return None
+    return Usage(
+        input_tokens=_count(usage.prompt_tokens),
+        output_tokens=_output_tokens(usage),
+        cached_tokens=_cached_tokens(usage),
+        reported_cost=_cost(usage, header_cost),
+    )
+
+
+def error_status(raw: msgspec.Raw) -> int:
+    """The HTTP status that an error inside of a 200 stands for; 500 when it does not say."""
+    try:
+        code = _decode_error(raw).code
+    except msgspec.MsgspecError:
+        return 500
+    if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004 - HTTP's errors
+        return code
+    named = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "invalid_api_key": 401}
+    named["context_length_exceeded"] = 400
+    return named.get(str(code), 500)
+
+
+def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
+    if request.system_prompt:
+        yield {"role": "system", "content": request.system_prompt}
+    for message in request.messages:
+        yield {"role": message.role, "content": message.content}
+    for tool_round in request.rounds:
+        yield _asked(tool_round)
+        for result in tool_round.results:
+            yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
+
+
+def _asked(tool_round: ToolRound) -> dict[str, Any]:
+    return {
+        "role": "assistant",
+        "content": tool_round.text or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in tool_round.calls
+        ],
+    }
+
+
+def _count(value: int | None) -> int | None:
+    return value if value is not None and value >= 0 else None
+
+
+def _output_tokens(usage: WireUsage) -> int | None:
+    """Some servers (xAI, Google) leave thinking out of the completion but not out of the total."""
+    said, read, total = map(
+        _count, (usage.completion_tokens, usage.prompt_tokens, usage.total_tokens)
+    )
+    if total is None or read is None:
+        return said
+    return max(said or 0, total - read)
+
+
+def _cached_tokens(usage: WireUsage) -> int:
+    details = usage.prompt_tokens_details
+    reported = (
+        details.cached_tokens if details else None,
+        usage.prompt_cache_hit_tokens,
+        usage.cached_tokens,
+    )
+    return max((count or 0 for count in reported), default=0)
+
+
+def _cost(usage: WireUsage, header_cost: str | None) -> Decimal | None:
+    """The first that is said: an explicit zero is a price."""
+    ticks = usage.cost_in_usd_ticks
+    cost = usage.cost.get("total_cost") if isinstance(usage.cost, dict) else usage.cost
+    for value in (
+        cost,
+        usage.estimated_cost,
+        None if ticks is None else Decimal(ticks) / TICKS_PER_DOLLAR,
+        header_cost,
+    ):
+        if value is not None and (price := _dollars(value)) is not None:
+            return price
+    return None
+
+
+def _dollars(value: object) -> Decimal | None:
+    try:
+        price = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return price if price.is_finite() and price >= 0 else None
+
+
+@dataclass(slots=True)
+class _CallParts:
+    index: int | None
+    id: str
+    name: str
+    arguments: str
+
+    def continues_with(self, part: ToolCallPart) -> bool:
+        # Google numbers every call 0 and gives each an id of its own.
+        if part.id and self.id and part.id != self.id:
+            return False
+        # A server that numbers none begins each call with its name.
+        if part.index is None and not part.id and part.function and part.function.name:
+            return False
+        return part.index == self.index
+
+
+class ToolCallAssembly:
+    """Puts the pieces of parallel tool calls together, as a stream delivers them."""
+
+    def __init__(self) -> None:
+        self._calls: list[_CallParts] = []
+
+    def add(self, part: ToolCallPart) -> None:
+        function = part.function or FunctionPart()
+        arguments = function.arguments
+        text = arguments if isinstance(arguments, str) else ""
+        if isinstance(arguments, dict):
+            text = encode(arguments).decode()
+        for call in reversed(self._calls):
+            if call.continues_with(part):
+                call.name = call.name or function.name or ""
+                call.arguments += text
+                return
+        self._calls.append(_CallParts(part.index, part.id or "", function.name or "", text))
+
+    def calls(self) -> list[ToolCall]:
+        """The whole calls; an id is made up where the server gave none."""
+        return [
+            ToolCall(call.id or f"call_{place}", call.name, call.arguments or "{}")
+            for place, call in enumerate(self._calls)
+        ]

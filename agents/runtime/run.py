@@ -1,0 +1,187 @@
+"""One run of an agent: call the model, run the tools it asks for, call again, within bounds."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from agents.runtime.calls import CANCELLED, Call
+from agents.runtime.errors import ProviderProtocol, RunError, ToolRoundsExceeded
+from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall
+from agents.runtime.patience import Patience
+from agents.runtime.providers import find_provider
+from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
+from agents.runtime.tools import TOOLS, run_tools
+
+BACKOFF_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 10.0
+LONGEST_ANSWER = 1_000_000
+BETWEEN_ROUNDS = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `total` is for the whole run, its tools and retries included."""
+
+    connect: float = 5.0
+    first_token: float = 30.0
+    stall: float = 20.0
+    total: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """`models` are written "provider:model": the wanted one, then the ones to fall back to."""
+
+    models: tuple[str, ...]
+    system_prompt: str
+    messages: tuple[ChatMessage, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    tools: tuple[str, ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retries: int = 2
+    max_tool_rounds: int = 5
+    stream: bool = True
+
+
+class Run:
+    """Answers a request; `calls` and `text` hold true at any moment, also after a failure."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self.request = request
+        self.calls: list[ModelCall] = []
+        self._models = list(request.models)
+        self._tools = tuple(TOOLS[name].spec for name in request.tools)
+        self._rounds: tuple[ToolRound, ...] = ()
+        self._said: list[str] = []
+        self._length = 0
+        self._deadline = 0.0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._said)
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """What happens, as it happens; raises RunError. Close it to end the call at its source."""
+        self._deadline = asyncio.get_running_loop().time() + self.request.timeouts.total
+        while True:
+            reply: list[ToolCall] = []
+            spoken = len(self._said)
+            async with aclosing(self._reply()) as events:
+                async for event in events:
+                    if isinstance(event, ToolCall):
+                        reply.append(event)
+                    yield event
+            if not reply:
+                return
+            if len(self._rounds) >= self.request.max_tool_rounds:
+                raise ToolRoundsExceeded
+            results = await run_tools(reply, self.request.tools)
+            for result in results:
+                yield result
+            text = "".join(self._said[spoken:]).strip()
+            self._rounds += (ToolRound(text, tuple(reply), tuple(results)),)
+
+    async def _reply(self) -> AsyncGenerator[Event]:
+        """One answer of a model, with retries and fallbacks for as long as it has not begun."""
+        attempt = 0
+        while True:
+            call: Call | None = None
+            try:
+                call = self._start_call()
+                async with aclosing(self._attempt(call)) as events:
+                    async for event in events:
+                        yield event
+            except RunError as error:
+                if call is not None and call.begun:
+                    raise
+                attempt = await self._before_next(error, attempt)
+            else:
+                return
+
+    def _start_call(self) -> Call:
+        """The next call to make; raises RunError where the model cannot be called at all."""
+        wanted = self.request
+        provider, provider_name, model = find_provider(self._models[0])
+        request = ModelRequest(
+            model=model,
+            system_prompt=wanted.system_prompt,
+            messages=wanted.messages,
+            rounds=self._rounds,
+            temperature=wanted.temperature,
+            max_tokens=wanted.max_tokens,
+            tools=self._tools if provider.supports_tools else (),
+            connect_timeout=wanted.timeouts.connect,
+            stream=wanted.stream,
+        )
+        return Call(provider, provider_name, request)
+
+    async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
+        """Make the call; whatever becomes of it is in `calls` afterwards."""
+        patience = self._patience(call)
+        try:
+            async with aclosing(call.provider.stream(call.request)) as stream:
+                while (event := await patience.next(stream)) is not None:
+                    if not call.begun:
+                        patience.begun()
+                    call.take(event)
+                    if isinstance(event, TextDelta):
+                        for delta in self._say(event, first=len(call.said) == 1):
+                            yield delta
+            call.check(spoken=bool(self._said))
+        except RunError as error:
+            call.fail(error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            call.error = CANCELLED
+            raise
+        finally:
+            patience.end()
+            self.calls.append(call.outcome())
+        for tool_call in call.tool_calls:
+            yield tool_call
+        yield self.calls[-1]
+
+    def _patience(self, call: Call) -> Patience:
+        limits = self.request.timeouts
+        first = max(limits.first_token, call.provider.least_first_token_timeout)
+        # An answer that comes in one piece has no first token before its last.
+        return Patience(
+            first if call.request.stream else limits.total, limits.stall, self._deadline
+        )
+
+    def _say(self, delta: TextDelta, *, first: bool) -> list[TextDelta]:
+        """Keep what is said; a later round's words begin a paragraph of their own."""
+        deltas = [TextDelta(BETWEEN_ROUNDS), delta] if first and self._said else [delta]
+        for each in deltas:
+            self._said.append(each.text)
+            self._length += len(each.text)
+        if self._length > LONGEST_ANSWER:
+            raise ProviderProtocol("the answer has no end")
+        return deltas
+
+    async def _before_next(self, error: RunError, attempt: int) -> int:
+        """Wait for the same model or turn to the next one; raises the error when none is left."""
+        left = self._deadline - asyncio.get_running_loop().time()
+        wait = _wait_seconds(error, attempt)
+        if (
+            error.retryable
+            and attempt < self.request.retries
+            and wait <= min(LONGEST_WAIT_SECONDS, left)
+        ):
+            await asyncio.sleep(wait)
+            return attempt + 1
+        # Two models do not speak in one answer.
+        if error.fallback and not self._said and len(self._models) > 1 and left > 0:
+            del self._models[0]
+            return 0
+        raise error
+
+
+def _wait_seconds(error: RunError, attempt: int) -> float:
+    """What the provider asks for, else twice as long each time and never in step with others."""
+    if error.retry_after is not None:
+        return error.retry_after
+    return BACKOFF_SECONDS * (1 << attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

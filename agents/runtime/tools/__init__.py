@@ -1,0 +1,32 @@
+"""The tools that an agent may be given, one module each."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agents.runtime.events import ToolCall, ToolResult
+from agents.runtime.tools.base import Arguments, Tool, ToolError
+from agents.runtime.tools.current_time import TOOL as CURRENT_TIME
+
+__all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "run_tools", "tool_names"]
+
+TOOLS: Mapping[str, Tool[Any]] = {tool.name: tool for tool in (CURRENT_TIME,)}
+
+
+def tool_names() -> list[str]:
+    return sorted(TOOLS)
+
+
+async def run_tools(calls: Iterable[ToolCall], allowed: Iterable[str]) -> list[ToolResult]:
+    """The results in the order of the calls, which run side by side."""
+    names = frozenset(allowed)
+    return await asyncio.gather(*(_run(call, names) for call in calls))
+
+
+async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
+    # A model may make up a name, or ask for a tool that this agent was not given.
+    if call.name not in allowed or call.name not in TOOLS:
+        known = ", ".join(sorted(allowed)) or "none"
+        reason = f"There is no such tool; there are: {known}."
+        return ToolResult(call.id, call.name, reason, is_error=True)
+    return await TOOLS[call.name].run(call)
