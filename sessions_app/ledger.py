@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.auth import Caller
@@ -27,7 +26,7 @@ from sessions_app.schemas import ChatIn, UsageOut
 if TYPE_CHECKING:
     from sessions_app.turns import Turn
 
-# One row per instance is written by every turn: once a minute is enough.
+# Once a minute is enough.
 LAST_USED_STEP = timedelta(minutes=1)
 _SPEAKERS = {Role.HUMAN.value: "user", Role.ASSISTANT.value: "assistant"}
 
@@ -138,10 +137,15 @@ def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> bool:
         if turn.run.text:
             _store_answer(turn)
         Session.objects.filter(pk=turn.session_id).update(last_activity_at=now, updated_at=now)
-        AgentInstance.objects.filter(
-            Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_STEP), pk=turn.instance.pk
-        ).update(last_used_at=now)
+        _note_use(turn.instance, now)
     return True
+
+
+def _note_use(instance: AgentInstance, now: datetime) -> None:
+    """Say that the instance is in use; the row is one that all its turns would wait for."""
+    if instance.last_used_at is None or now - instance.last_used_at >= LAST_USED_STEP:
+        AgentInstance.objects.filter(pk=instance.pk).update(last_used_at=now)
+        instance.last_used_at = now
 
 
 def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:

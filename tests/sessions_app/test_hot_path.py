@@ -1,0 +1,185 @@
+"""What a turn costs the database, and what happens to it when things end early."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from accounts.auth import Caller
+from accounts.tenancy import tenant
+from agents.versions import current_config
+from salient import database
+from salient.ttl import clear_caches
+from sessions_app import ledger, turns
+from sessions_app.schemas import ChatIn
+from tests.api_client import Call
+from tests.worlds import World, counts, stored
+
+OPEN_BUDGET, SETTLE_BUDGET = 8, 6
+
+
+class StatementTests(World, TransactionTestCase):
+    """Outside a TestCase's transaction, so that BEGIN and COMMIT are what they are in life."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}))
+
+    def open_counted(self, message: ChatIn) -> tuple[ledger.Opened, int]:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            opened = ledger.open_turn(self.caller, self.instance, message)
+        return opened, len(queries)
+
+    def turn_of(self, opened: ledger.Opened) -> turns.Turn:
+        config = opened.current.effective.config
+        return turns.Turn(
+            caller=self.caller,
+            instance=self.instance,
+            current=opened.current,
+            session_id=opened.session_id,
+            request_id=opened.request_id,
+            run=turns.Run(config.run_request(opened.messages, stream=False)),
+        )
+
+    async def run_counted(self, turn: turns.Turn) -> None:
+        async for _ in turn.run.events():
+            pass
+        turn.end(turns.CompletionStatus.COMPLETE)
+
+    def test_a_turn_in_a_long_session_stays_within_its_statements(self) -> None:
+        opened, cold = self.open_counted(ChatIn(message="one"))
+        again = ChatIn(message="two", session_id=opened.session_id)
+        _, warm = self.open_counted(again)
+
+        self.assertLessEqual(warm, OPEN_BUDGET)
+        # The first turn also stores the configuration's version and makes the session.
+        self.assertLessEqual(cold, OPEN_BUDGET + 6)
+
+    def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
+        opened, _ = self.open_counted(ChatIn(message="one"))
+        message = ChatIn(message="more", session_id=opened.session_id)
+        numbers = {self.open_counted(message)[1] for _ in range(5)}
+
+        self.assertEqual(len(numbers), 1)
+
+    def test_settling_stays_within_its_statements(self) -> None:
+        opened, _ = self.open_counted(ChatIn(message="one"))
+        first = self.settle_counted(opened)
+        second = self.settle_counted(self.open_counted(ChatIn(message="two"))[0])
+
+        # The first use in a minute is noted at the instance.
+        self.assertLessEqual(first, SETTLE_BUDGET + 1)
+        self.assertLessEqual(second, SETTLE_BUDGET)
+
+    def settle_counted(self, opened: ledger.Opened) -> int:
+        turn = self.turn_of(opened)
+        asyncio.run(self.run_counted(turn))
+        usage, price = turn.usage(), turns.pricing.total(turn.run.calls)
+        with CaptureQueriesContext(connection) as queries:
+            self.assertTrue(ledger.settle_turn(turn, usage, price))
+        return len(queries)
+
+    def test_settling_twice_stores_once(self) -> None:
+        opened, _ = self.open_counted(ChatIn(message="one"))
+        turn = self.turn_of(opened)
+        asyncio.run(self.run_counted(turn))
+        usage, price = turn.usage(), turns.pricing.total(turn.run.calls)
+
+        self.assertTrue(ledger.settle_turn(turn, usage, price))
+        self.assertFalse(ledger.settle_turn(turn, usage, price))
+        self.assertEqual(counts(), (1, 2, 1))
+
+    def test_a_known_configuration_is_not_looked_up_again(self) -> None:
+        with tenant(self.account.pk):
+            current_config("acme", self.instance)
+            with CaptureQueriesContext(connection) as queries:
+                current_config("acme", self.instance)
+        self.assertEqual(len(queries), 0)
+
+
+class EarlyEndTests(World, TestCase):
+    config = "model: scripted:echo?delay_ms=20\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_a_client_that_leaves_is_settled_with_what_came(self) -> None:
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        running = asyncio.create_task(call.run())
+        seen = 0
+        async for part in call.parts():
+            seen += part.count(b"event: message")
+            if seen >= 3:
+                call.leave()
+                break
+        await running
+
+        [_, partial], [request] = await sync_to_async(stored)()
+        self.assertEqual(request.completion_status, "cancelled")
+        self.assertTrue(partial.content.startswith("Hello! This is"))
+        self.assertNotIn("hello", partial.content)
+        self.assertGreater(request.completion_tokens or 0, 0)
+        self.assertGreater(request.prompt_tokens or 0, 0)
+        self.assertTrue(request.tokens_estimated)
+
+    async def test_a_client_that_leaves_a_chat_is_settled(self) -> None:
+        call = Call(self.api, "POST", self.path("chat"), raw=b'{"message": "hello"}')
+        running = asyncio.create_task(call.run())
+        while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
+            await asyncio.sleep(0.01)
+        call.leave()
+        await running
+
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.completion_status, "cancelled")
+
+    @override_settings(STREAM_HEARTBEAT_SECONDS=0.05)
+    async def test_a_quiet_stream_shows_that_it_lives(self) -> None:
+        self.configure("model: scripted:echo?first_ms=300\n")
+        answer = await self.api.post(self.path("stream"), {"message": "hello"})
+
+        beats = answer.body.count(b": still here\n\n")
+        self.assertGreaterEqual(beats, 2)
+        self.assertEqual(answer.events()[-1][0], "done")
+
+
+@override_settings(DATABASE_API_THREADS=4)
+class ManyStreamsTests(World, TransactionTestCase):
+    """200 people wait for a slow model; the database does not notice."""
+
+    config = "model: scripted:echo?first_ms=1000\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.addCleanup(database.shut_down)
+        clear_caches()
+
+    async def test_200_streams_need_no_more_connections_than_the_api_has_threads(self) -> None:
+        most = 0
+        asking = [asyncio.create_task(self.ask(number)) for number in range(200)]
+        while not all(task.done() for task in asking):
+            most = max(most, await sync_to_async(connections_in_use)())
+            await asyncio.sleep(0.05)
+        endings = [task.result() for task in asking]
+
+        self.assertEqual(endings, ["done"] * 200)
+        # Four threads of the API, and the one that counts.
+        self.assertLessEqual(most, 5)
+        self.assertEqual(await sync_to_async(counts)(), (200, 400, 200))
+
+    async def ask(self, number: int) -> Any:
+        answer = await self.api.post(self.path("stream"), {"message": f"I am {number}"})
+        return answer.events()[-1][0]
+
+
+def connections_in_use() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
