@@ -25,26 +25,26 @@ run: python3 ## set up, migrate, load the demo and serve it (PORT= HOST= LOCAL_M
 	$(BOOTSTRAP) environment
 	@.venv/bin/python manage.py migrate --verbosity 0
 	@.venv/bin/python manage.py demo --host "$(HOST)" --port "$(PORT)"
-	@exec .venv/bin/gunicorn --reload --log-level warning salient.asgi:application
+	@exec .venv/bin/python -m gunicorn --reload --log-level warning salient.asgi:application
 
 serve: python3 ## serve as production does: settings from the environment, nothing is migrated or loaded
 	$(BOOTSTRAP) port
 	$(BOOTSTRAP) install run
 	@.venv/bin/python manage.py collectstatic --noinput --verbosity 0
-	@exec .venv/bin/gunicorn salient.asgi:application
+	@exec .venv/bin/python -m gunicorn salient.asgi:application
 
 test: python3 ## run the tests (ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/python -m pytest $(ARGS)
 
 check: python3 ## lint, format, types, migrations, deployment settings, architecture
 	$(BOOTSTRAP) install dev
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy $(CODE)
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+	.venv/bin/python -m mypy $(CODE)
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
-	.venv/bin/pytest tests/test_architecture.py
+	.venv/bin/python -m pytest tests/test_architecture.py
 
 # What `check --deploy` judges: settings as production has them, none of them a secret.
 PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example \

@@ -79,7 +79,7 @@ def uv() -> str:
 def fetch_uv() -> None:
     """Install uv into var/uv; nothing outside the checkout changes (PEP 668 safe)."""
     say("Fetching uv …")
-    env = dict(os.environ)
+    env = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     wheel = None if works([sys.executable, "-m", "pip", "--version"]) else pip_wheel(env)
     if wheel:
         env["PYTHONPATH"] = str(wheel)

@@ -199,7 +199,8 @@ class EmbeddedServer:
         if _reachable(self.data, self.binaries / "postgres"):
             return [setpriv, *change, "--"]
         right = _right_to_reach(self.binaries / "postgres")
-        keep = [f"--inh-caps=+{right}", f"--ambient-caps=+{right}"]
+        # initdb asks access(2), which heeds capabilities of an ordinary user only with this bit.
+        keep = ["--securebits=+no_setuid_fixup", f"--inh-caps=+{right}", f"--ambient-caps=+{right}"]
         return [setpriv, *change, *keep, "--"]
 
 
