@@ -142,6 +142,11 @@ class DigestTests(ConfigFiles):
         self.assertEqual(in_file.digest, published.digest)
         self.assertNotEqual(in_file.origins, published.origins)
 
+    def test_content_from_the_database_may_come_in_another_order(self) -> None:
+        content = self.read().content
+        reverse = dict(reversed(content.items()))
+        self.assertEqual(config.digest_of(reverse), config.digest_of(content))
+
     def test_another_value_is_another_digest(self) -> None:
         before = self.read().digest
         self.write("acme/bot/system_prompt.md", "Be brief!")

@@ -101,6 +101,14 @@ class ReloadTests(ConfigFiles):
         self.assertEqual((mended.config.retries, mended.error), (2, None))
         self.assertIn("good again", logs.output[0])
 
+    def test_an_error_that_stays_the_same_is_logged_once_for_all_edits(self) -> None:
+        self.turn()
+        with self.assertLogs("agents.config", "ERROR") as logs:
+            for edit in ("nope: 1", "nope: 1 # still", "nope: 1 # still here"):
+                self.configure(edit)
+                self.assertIn("nope", str(self.settled().error))
+        self.assertEqual(len(logs.records), 1)
+
     def test_a_prompt_file_that_is_gone_keeps_the_last_good_version(self) -> None:
         self.turn()
         (self.base / "acme/bot/system_prompt.md").unlink()

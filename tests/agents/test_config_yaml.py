@@ -120,6 +120,10 @@ class YamlTests(SimpleTestCase):
     def test_a_layer_may_leave_out_required_keys(self) -> None:
         self.assertEqual(self.content("\ufeffretries: 1\r\n"), {"retries": 1})
 
+    def test_faults_of_yaml_and_of_values_come_in_the_order_of_their_lines(self) -> None:
+        lines = self.problem("zzz: 1\nretries: 1\nretries: 2\nyyy: 1").splitlines()
+        self.assertEqual([line[:3] for line in lines], ["f:1", "f:3", "f:4"])
+
     def test_thousands_of_faults_make_a_short_message(self) -> None:
         lines = self.problem("retries: 1\n" * 5_000).splitlines()
         self.assertEqual((len(lines), lines[-1]), (21, "… and 4979 more"))
