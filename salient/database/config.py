@@ -65,6 +65,10 @@ def parsed(url: str) -> dict[str, Any]:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise wrong from None
+    # libpq takes several hosts, each with its port.
+    ports = str(parts.get("port", "0")).split(",")
+    if not all(port.isdecimal() for port in ports):
+        raise wrong
     if not parts.get("dbname"):
         raise ImproperlyConfigured(f"DATABASE_URL names no database: it must look like {SHAPE}")
     known = {
