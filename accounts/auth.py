@@ -207,7 +207,7 @@ def _load_key(key_id: str) -> ApiKey | None:
             now = timezone.now()
             if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
                 ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        return cast("ApiKey | None", key)
+        return key
 
 
 def _load_account(slug: str) -> Account | None:

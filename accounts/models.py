@@ -14,7 +14,7 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.slugs import SLUG_PATTERN, validate_slug
-from accounts.tenancy import TenantModel, TenantQuerySet, tenant_manager
+from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
@@ -171,7 +171,7 @@ class ApiKey(TenantModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = tenant_manager(ApiKeyQuerySet)
+    objects = TenantManager.from_queryset(ApiKeyQuerySet)()
 
     class Meta:
         db_table = "api_keys"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
@@ -123,8 +123,3 @@ class TenantModel(models.Model):
 
     class Meta:
         abstract = True
-
-
-def tenant_manager(queryset: type[models.QuerySet[Any]]) -> Any:
-    """Make the refusing manager that offers the queryset's verbs."""
-    return cast(Any, TenantManager.from_queryset(queryset))()

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Account
 from accounts.slugs import SLUG_PATTERN, validate_slug
-from accounts.tenancy import TenantModel, TenantQuerySet, tenant_manager
+from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
@@ -51,7 +51,7 @@ class AgentInstance(TenantModel):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = tenant_manager(AgentInstanceQuerySet)
+    objects = TenantManager.from_queryset(AgentInstanceQuerySet)()
 
     class Meta:
         db_table = "agent_instances"
@@ -85,24 +85,25 @@ class AgentInstance(TenantModel):
 
 class ConfigVersionQuerySet(TenantQuerySet["ConfigVersion"]):
     def ensure(self, instance: AgentInstance, *, digest: str, content: dict[str, Any]) -> UUID:
-        """Return the id of the version with this content; make it when it is new.
+        """Note that the version with this content serves now; make it when it is new.
 
         Two writers may meet: the unique digest lets one of them in and shows the other its row.
         """
-        version, _ = self.get_or_create(
+        version, _ = self.update_or_create(
             account_id=instance.account_id,
             agent_instance_id=instance.pk,
             digest=digest,
-            defaults={"content": content},
+            defaults={"last_served_at": Now()},
+            create_defaults={"content": content},
         )
         return version.pk
 
-    def newest(self, instance: AgentInstance) -> ConfigVersion | None:
-        return self.filter(agent_instance_id=instance.pk).order_by("-created_at").first()
+    def last_served(self, instance: AgentInstance) -> ConfigVersion | None:
+        return self.filter(agent_instance_id=instance.pk).order_by("-last_served_at").first()
 
 
 class ConfigVersion(TenantModel):
-    """One effective configuration of an instance: known by its content, never changed."""
+    """One effective configuration of an instance: known by its content, which never changes."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = models.ForeignKey(
@@ -118,8 +119,9 @@ class ConfigVersion(TenantModel):
     digest = models.CharField(max_length=64, editable=False)
     content = models.JSONField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_served_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = tenant_manager(ConfigVersionQuerySet)
+    objects = TenantManager.from_queryset(ConfigVersionQuerySet)()
 
     class Meta:
         db_table = "config_versions"
@@ -138,7 +140,7 @@ class ConfigVersion(TenantModel):
         ]
         indexes = [
             models.Index(
-                fields=["agent_instance", "-created_at"], name="ix_config_versions_newest"
+                fields=["agent_instance", "-last_served_at"], name="ix_config_versions_last_served"
             ),
         ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 from agents.config import ConfigError, EffectiveConfig, load
@@ -14,8 +13,8 @@ from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)
 
-# A version is never changed, so its id may be believed for long.
-_version_ids: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600)
+# Which version of an instance this process serves: digest and row.
+_serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600)
 
 
 class AgentMisconfigured(Unavailable):
@@ -43,26 +42,29 @@ def current_config(account_slug: str, instance: AgentInstance) -> CurrentConfig:
 
 
 def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
-    key = (instance.pk, effective.digest)
-    version_id = _version_ids.get(key)
-    if version_id is None:
-        version_id = cast(
-            UUID,
-            ConfigVersion.objects.ensure(
-                instance, digest=effective.digest, content=dict(effective.content)
-            ),
+    digest, version_id = _serving.get(instance.pk) or ("", None)
+    if version_id is None or digest != effective.digest:
+        version_id = ConfigVersion.objects.ensure(
+            instance, digest=effective.digest, content=dict(effective.content)
         )
-        _version_ids.put(key, version_id)
+        _serving.put(instance.pk, (effective.digest, version_id))
     return version_id
 
 
 def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
-    version = ConfigVersion.objects.newest(instance)
+    version = ConfigVersion.objects.last_served(instance)
     if version is None:
-        logger.error("Agent %s cannot start: %s", instance.instance_slug, error)
-        raise AgentMisconfigured("This agent's configuration has an error; its owner can see it.")
+        raise _misconfigured(instance, error)
+    try:
+        effective = EffectiveConfig.from_content(
+            version.content, digest=version.digest, error=str(error)
+        )
+    except ConfigError as outdated:
+        raise _misconfigured(instance, outdated) from outdated
     logger.error("Agent %s serves its last good configuration: %s", instance.instance_slug, error)
-    effective = EffectiveConfig.from_content(
-        version.content, digest=version.digest, error=str(error)
-    )
     return CurrentConfig(effective, version.pk)
+
+
+def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:
+    logger.error("Agent %s cannot start: %s", instance.instance_slug, error)
+    return AgentMisconfigured("This agent's configuration has an error; its owner can see it.")

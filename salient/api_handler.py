@@ -7,7 +7,7 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, closing
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -20,8 +20,8 @@ from django.urls import Resolver404, resolve, set_script_prefix
 
 from salient.problems import BodyTooLarge, InternalError, NotFound, Problem
 
-type Scope = MutableMapping[str, Any]
-type Message = MutableMapping[str, Any]
+type Scope = dict[str, Any]
+type Message = Mapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 
@@ -37,7 +37,7 @@ class ApiHandler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002
         """Load none: each view's one door does what middleware would do."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         set_script_prefix(get_script_prefix(scope))
         try:
             body = await self.read_body(receive, scope)
@@ -59,11 +59,11 @@ class ApiHandler(ASGIHandler):
                     await send_stream(response, send, tasks)
                 else:
                     await self.send_response(response, send)
-                raise ResponseSent
+                raise ResponseSent  # noqa: TRY301 - only an error ends the task that waits
         except* (ResponseSent, RequestAborted):
             pass
 
-    async def read_body(self, receive: Receive, scope: Scope | None = None) -> IO[bytes]:  # type: ignore[override]
+    async def read_body(self, receive: Receive, scope: Scope | None = None) -> IO[bytes]:
         """Read the body; refuse a large one before it is read whole."""
         limit = settings.MAX_BODY_BYTES
         if announced_length(scope or {}) > limit:
@@ -144,7 +144,7 @@ class Clock:
 
 
 async def beat(send: Send, clock: Clock) -> None:
-    """Keep proxies from closing a quiet stream; each part is a whole event, so this fits between."""
+    """Keep proxies from closing a quiet stream: between whole events a comment fits."""
     pause = settings.STREAM_HEARTBEAT_SECONDS
     while True:
         await asyncio.sleep(max(0.01, clock.sent_at + pause - time.monotonic()))

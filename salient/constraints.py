@@ -1,13 +1,13 @@
 """A foreign key over several columns, as a constraint of the model that refers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement, Table
-from django.db.models import BaseConstraint, Model
+from django.db.models import BaseConstraint, Field, Model
 
 
 class CompositeForeignKey(BaseConstraint):
@@ -33,7 +33,7 @@ class CompositeForeignKey(BaseConstraint):
         self.to, self.on_delete = to, on_delete
 
     def _columns(self, model: type[Model], names: Sequence[str]) -> list[str]:
-        return [str(model._meta.get_field(name).column) for name in names]
+        return [str(_field(model, name).column) for name in names]
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
         """Return the clause that stands inside CREATE TABLE."""
@@ -67,14 +67,14 @@ class CompositeForeignKey(BaseConstraint):
         exclude: set[str] | None = None,
         using: str = DEFAULT_DB_ALIAS,
     ) -> None:
-        values = [getattr(instance, model._meta.get_field(f).attname) for f in self.fields]
+        values = [getattr(instance, _field(model, name).attname) for name in self.fields]
         if None in values or set(self.fields) & (exclude or set()):
             return
         target = model._meta.apps.get_model(self.to)
         wanted = dict(zip(self.to_fields, values, strict=True))
         if not target._base_manager.using(using).filter(**wanted).exists():
             raise ValidationError(
-                self.get_violation_error_message(),  # type: ignore[arg-type]
+                self.get_violation_error_message(),
                 code=self.violation_error_code,
             )
 
@@ -90,3 +90,7 @@ class CompositeForeignKey(BaseConstraint):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+def _field(model: type[Model], name: str) -> Field[Any, Any]:
+    return cast("Field[Any, Any]", model._meta.get_field(name))

@@ -98,6 +98,8 @@ DATABASES = {
         pool_size=DATABASE_POOL_SIZE,
         api_threads=DATABASE_API_THREADS,
     )
+    # Two test runs side by side need two names.
+    | {"TEST": {"NAME": env.str("TEST_DATABASE_NAME", default="test_salient")}}
 }
 
 # HTTPS is the rule; a development machine has none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from accounts.auth import Caller
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
@@ -10,7 +12,9 @@ from sessions_app.models import Message, Role, Session
 from sessions_app.schemas import HistoryIn, HistoryOut, MessageOut
 
 
-def find_session(caller: Caller, instance: AgentInstance, session_id: object) -> Session | None:
+def find_session(
+    caller: Caller, instance: AgentInstance, session_id: UUID | None
+) -> Session | None:
     """Return the session that the caller means; None when a visitor or a key starts a new one.
 
     Raises NotFound for a session that is not the caller's, not this instance's, or not there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from django.utils import timezone
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 # Once a minute is enough.
 LAST_USED_STEP = timedelta(minutes=1)
-_SPEAKERS = {Role.HUMAN.value: "user", Role.ASSISTANT.value: "assistant"}
+_SPEAKERS: dict[str, Literal["user", "assistant"]] = {
+    Role.HUMAN.value: "user",
+    Role.ASSISTANT.value: "assistant",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,17 @@ def open_turn(caller: Caller, instance: AgentInstance, message: ChatIn) -> Opene
 
 def _new_session(caller: Caller, instance: AgentInstance) -> Session:
     """Make the session; of two first messages of one visitor, both end up in the same one."""
-    session, _ = Session.objects.get_or_create(
-        session_key=caller.session_key or secrets.token_hex(32),
-        defaults={
-            "account_id": caller.account_id,
-            "account_slug": caller.account_slug,
-            "agent_instance_id": instance.pk,
-            "agent_instance_slug": instance.instance_slug,
-        },
-    )
-    return session
+    owner = {
+        "account_id": caller.account_id,
+        "account_slug": caller.account_slug,
+        "agent_instance_id": instance.pk,
+        "agent_instance_slug": instance.instance_slug,
+    }
+    if caller.session_key is None:
+        return Session.objects.create(session_key=secrets.token_hex(32), **owner)
+    mine = Session(session_key=caller.session_key, **owner)
+    Session.objects.bulk_create([mine], ignore_conflicts=True)
+    return Session.objects.get(session_key=caller.session_key)
 
 
 def _history(session: Session, instance: AgentInstance, limit: int) -> tuple[ChatMessage, ...]:

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from accounts.models import Account
-from accounts.tenancy import TenantModel, TenantQuerySet, tenant_manager
+from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from agents.models import AgentInstance, ConfigVersion
 from agents.pricing import CostSource
 from salient.constraints import CompositeForeignKey
@@ -125,7 +125,7 @@ class Session(TenantModel):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = tenant_manager(SessionQuerySet)
+    objects = TenantManager.from_queryset(SessionQuerySet)()
 
     class Meta:
         db_table = "sessions"
@@ -210,7 +210,7 @@ class LLMRequest(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     settled_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = tenant_manager(LLMRequestQuerySet)
+    objects = TenantManager.from_queryset(LLMRequestQuerySet)()
 
     class Meta:
         db_table = "llm_requests"
@@ -285,7 +285,7 @@ class Message(TenantModel):
     meta = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = tenant_manager(MessageQuerySet)
+    objects = TenantManager.from_queryset(MessageQuerySet)()
 
     class Meta:
         db_table = "messages"
@@ -334,6 +334,10 @@ class Message(TenantModel):
         return f"{self.role}: {self.content[:40]}"
 
 
+class ProfileQuerySet(TenantQuerySet["Profile"]):
+    pass
+
+
 class Profile(TenantModel):
     """What a conversation revealed about the person behind it."""
 
@@ -354,7 +358,7 @@ class Profile(TenantModel):
     preferences = models.JSONField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = tenant_manager(TenantQuerySet)
+    objects = TenantManager.from_queryset(ProfileQuerySet)()
 
     class Meta:
         db_table = "profiles"

@@ -91,6 +91,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "last_served_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
                     "account",
                     models.ForeignKey(
                         db_constraint=False,
@@ -163,7 +169,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="configversion",
             index=models.Index(
-                fields=["agent_instance", "-created_at"], name="ix_config_versions_newest"
+                fields=["agent_instance", "-last_served_at"], name="ix_config_versions_last_served"
             ),
         ),
         migrations.AddConstraint(

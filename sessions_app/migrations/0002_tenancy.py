@@ -16,9 +16,22 @@ def slug() -> models.CharField:
     return models.CharField(max_length=63, null=True)
 
 
-def cost(model: str, old: str, new: str) -> list[migrations.operations.base.Operation]:
+def costs(**names: str) -> list[migrations.operations.base.Operation]:
+    """Rename and widen in one statement: each change of a scale rewrites the table."""
     wide = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
-    return [migrations.RenameField(model, old, new), migrations.AlterField(model, new, wide)]
+
+    def retype(kind: str) -> str:
+        changes = (f"ALTER COLUMN {name} TYPE {kind}" for name in names.values())
+        return f"ALTER TABLE llm_requests {', '.join(changes)}"
+
+    return [
+        *(migrations.RenameField("llmrequest", old, new) for old, new in names.items()),
+        migrations.RunSQL(
+            retype("numeric(12, 8)"),
+            retype("numeric(10, 6)"),
+            [migrations.AlterField("llmrequest", name, wide) for name in names.values()],
+        ),
+    ]
 
 
 class Migration(migrations.Migration):
@@ -57,9 +70,11 @@ class Migration(migrations.Migration):
             time_to_first_token_ms=models.IntegerField(null=True, blank=True),
             settled_at=models.DateTimeField(null=True, blank=True, editable=False),
         ),
-        *cost("llmrequest", "unit_cost_prompt", "prompt_cost"),
-        *cost("llmrequest", "unit_cost_completion", "completion_cost"),
-        *cost("llmrequest", "computed_cost", "total_cost"),
+        *costs(
+            unit_cost_prompt="prompt_cost",
+            unit_cost_completion="completion_cost",
+            computed_cost="total_cost",
+        ),
         *add(
             "message",
             account=key("accounts.account"),

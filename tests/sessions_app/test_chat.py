@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,10 +10,12 @@ from django.conf import settings
 from django.test import TestCase
 from django.utils import timezone
 
+import agents.config
 from accounts.models import Account, ApiKey
 from accounts.tenancy import platform
 from agents.models import AgentInstance
-from sessions_app.models import Session
+from salient.ttl import clear_caches
+from sessions_app.models import LLMRequest, Message, Session
 from tests.api_client import ApiClient
 from tests.factories import make_account, make_instance, make_key, write_config
 from tests.worlds import World, counts, stored
@@ -45,7 +48,8 @@ class ChatTests(World, TestCase):
             [(m.role, m.content) for m in messages],
             [("human", "hello"), ("assistant", body["response"])],
         )
-        for row in (*messages, request):
+        rows: list[Message | LLMRequest] = [*messages, request]
+        for row in rows:
             self.assertEqual(row.account_id, self.account.pk)
             self.assertEqual(row.agent_instance_id, self.instance.pk)
             self.assertEqual(str(row.session_id), body["session_id"])
@@ -143,7 +147,7 @@ class StreamTests(World, TestCase):
         done = json.loads(answer.events()[-1][1])
         self.assertEqual(done["usage"]["requests"], 2)
         _, [request] = await sync_to_async(stored)()
-        calls = request.response_body["calls"]
+        calls = (request.response_body or {})["calls"]
         self.assertEqual(sum(c["input_tokens"] for c in calls), request.prompt_tokens)
 
     async def test_a_failure_inside_the_stream_is_an_error_event_before_done(self) -> None:
@@ -258,6 +262,22 @@ class BrokenConfigTests(World, TestCase):
 
         self.assertEqual(after["config_version"], before["config_version"])
 
+    async def test_a_new_process_with_broken_files_serves_what_served_last(self) -> None:
+        first = await self.say("hello")
+        self.configure("model: scripted:say\n")
+        agents.config.forget()
+        await self.say("hello")
+        self.configure("model: scripted:echo\n")
+        agents.config.forget()
+        again = await self.say("hello")
+        self.configure("model: [broken\n")
+        agents.config.forget()
+        clear_caches()
+        after = await self.say("hello")
+
+        self.assertEqual(again["config_version"], first["config_version"])
+        self.assertEqual(after["config_version"], first["config_version"])
+
     async def test_nothing_good_yet_is_a_clear_refusal(self) -> None:
         for name, text, prompt in (
             ("broken YAML", "model: [broken\n", "Hi."),
@@ -329,7 +349,7 @@ class CallerTests(World, TestCase):
                 secret = await sync_to_async(self.make_dead_key)(fields)
                 self.assertEqual(await self.ask(secret), 401)
 
-    def make_dead_key(self, fields: dict[str, object]) -> str:
+    def make_dead_key(self, fields: Mapping[str, object]) -> str:
         key, secret = make_key(self.account)
         with platform():
             ApiKey.objects.filter(pk=key.pk).update(**fields)

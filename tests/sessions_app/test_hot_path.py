@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -12,10 +13,13 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import Caller
 from accounts.tenancy import tenant
+from agents import pricing
+from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
 from salient.ttl import clear_caches
 from sessions_app import ledger, turns
+from sessions_app.models import CompletionStatus
 from sessions_app.schemas import ChatIn
 from tests.api_client import Call
 from tests.worlds import World, counts, stored
@@ -45,22 +49,29 @@ class StatementTests(World, TransactionTestCase):
             current=opened.current,
             session_id=opened.session_id,
             request_id=opened.request_id,
-            run=turns.Run(config.run_request(opened.messages, stream=False)),
+            run=Run(config.run_request(opened.messages, stream=False)),
         )
 
     async def run_counted(self, turn: turns.Turn) -> None:
         async for _ in turn.run.events():
             pass
-        turn.end(turns.CompletionStatus.COMPLETE)
+        turn.end(CompletionStatus.COMPLETE)
 
     def test_a_turn_in_a_long_session_stays_within_its_statements(self) -> None:
-        opened, cold = self.open_counted(ChatIn(message="one"))
+        # The first turn of a process also notes which configuration serves.
+        opened, _ = self.open_counted(ChatIn(message="one"))
         again = ChatIn(message="two", session_id=opened.session_id)
-        _, warm = self.open_counted(again)
 
-        self.assertLessEqual(warm, OPEN_BUDGET)
-        # The first turn also stores the configuration's version and makes the session.
-        self.assertLessEqual(cold, OPEN_BUDGET + 6)
+        self.assertLessEqual(self.open_counted(again)[1], OPEN_BUDGET)
+
+    def test_a_new_session_stays_within_the_same_statements(self) -> None:
+        self.open_counted(ChatIn(message="one"))
+        visitor = replace(self.caller, session_key="k" * 64)
+        for caller in (self.caller, visitor, visitor):
+            with self.subTest(visitor=caller.is_visitor):
+                with CaptureQueriesContext(connection) as queries:
+                    ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+                self.assertLessEqual(len(queries), OPEN_BUDGET)
 
     def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
         opened, _ = self.open_counted(ChatIn(message="one"))
@@ -81,7 +92,7 @@ class StatementTests(World, TransactionTestCase):
     def settle_counted(self, opened: ledger.Opened) -> int:
         turn = self.turn_of(opened)
         asyncio.run(self.run_counted(turn))
-        usage, price = turn.usage(), turns.pricing.total(turn.run.calls)
+        usage, price = turn.usage(), pricing.total(turn.run.calls)
         with CaptureQueriesContext(connection) as queries:
             self.assertTrue(ledger.settle_turn(turn, usage, price))
         return len(queries)
@@ -90,7 +101,7 @@ class StatementTests(World, TransactionTestCase):
         opened, _ = self.open_counted(ChatIn(message="one"))
         turn = self.turn_of(opened)
         asyncio.run(self.run_counted(turn))
-        usage, price = turn.usage(), turns.pricing.total(turn.run.calls)
+        usage, price = turn.usage(), pricing.total(turn.run.calls)
 
         self.assertTrue(ledger.settle_turn(turn, usage, price))
         self.assertFalse(ledger.settle_turn(turn, usage, price))

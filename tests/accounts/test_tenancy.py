@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from django.db import connection
+from django.test import TestCase, TransactionTestCase
+
+from accounts.models import ApiKey
+from accounts.tenancy import NoDoor, platform, tenant
+from agents.models import AgentInstance
+from tests.factories import make_account, make_instance
+
+
+def current_account() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.account_id', true)")
+        return str(cursor.fetchone()[0] or "")
+
+
+class DoorTests(TestCase):
+    def setUp(self) -> None:
+        self.acme, self.beta = make_account("acme"), make_account("beta")
+        self.bot, self.theirs = make_instance(self.acme, "bot"), make_instance(self.beta, "bot")
+
+    def test_without_a_door_there_is_no_tenant_data(self) -> None:
+        for touch in (
+            AgentInstance.objects.all,
+            AgentInstance.objects.count,
+            lambda: ApiKey.objects.filter(name="x"),
+            self.acme.agent_instances.all,
+        ):
+            with self.assertRaises(NoDoor):
+                touch()
+
+    def test_a_tenants_door_shows_its_rows_alone(self) -> None:
+        with tenant(self.acme.pk):
+            self.assertEqual(list(AgentInstance.objects.all()), [self.bot])
+            self.assertFalse(AgentInstance.objects.filter(pk=self.theirs.pk).exists())
+            self.assertEqual(AgentInstance.objects.update(display_name="mine"), 1)
+
+    def test_the_platforms_door_shows_all(self) -> None:
+        with platform():
+            found = AgentInstance.objects.filter(instance_slug="bot")
+            self.assertEqual(set(found), {self.bot, self.theirs})
+
+    def test_doors_are_not_nested(self) -> None:
+        with tenant(self.acme.pk), self.assertRaisesMessage(RuntimeError, "durable"), platform():
+            self.fail("a door inside a door")
+
+
+class DoorSettingTests(TransactionTestCase):
+    def test_the_account_ends_with_the_transaction(self) -> None:
+        acme = make_account("acme")
+        with tenant(acme.pk):
+            self.assertEqual(current_account(), str(acme.pk))
+        self.assertEqual(current_account(), "")
+
+    def test_a_connection_that_died_while_idle_is_replaced(self) -> None:
+        acme = make_account("acme")
+        connection.ensure_connection()
+        connection.connection.close()
+        with tenant(acme.pk):
+            self.assertEqual(current_account(), str(acme.pk))
