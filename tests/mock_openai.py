@@ -127,6 +127,8 @@ class MockOpenAI:
         self.key = key
         self.replies: deque[Reply] = deque()
         self.requests: list[Received] = []
+        # Set by the first request.
+        self.asked = asyncio.Event()
         self.base_url = ""
 
     @property
@@ -150,6 +152,10 @@ class MockOpenAI:
     async def __aexit__(self, *_: object) -> None:
         self._environment.stop()
         await close_clients()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Be a server that is down: its port refuses."""
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -160,6 +166,7 @@ class MockOpenAI:
             connection=id(request.transport),
         )
         self.requests.append(received)
+        self.asked.set()
         reply = self.replies.popleft() if self.replies else Reply()
         try:
             return await self._send(request, received, reply)

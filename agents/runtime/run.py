@@ -14,6 +14,8 @@ from agents.runtime.providers import find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
 from agents.runtime.tools import TOOLS, run_tools
 
+__all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
+
 BACKOFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
 LONGEST_ANSWER = 1_000_000

@@ -1,0 +1,173 @@
+"""Pydantic AI in the loop: its function model, and Anthropic's own API on the wire."""
+
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+
+from aiohttp import web
+from django.test import SimpleTestCase
+from pydantic_ai import messages as parts
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from agents.pricing import total
+from agents.runtime.errors import ProviderAuth, ProviderRateLimited, ProviderUnavailable, RunError
+from agents.runtime.events import ToolCall, ToolResult
+from agents.runtime.providers import close_clients, pydantic_ai
+from tests.agents.runtime.runs import events_of, run
+
+MODEL = "anthropic:claude-sonnet-4-6"
+KEY = "sk-ant-canary-0123456789"
+
+
+async def spoken(
+    messages: list[parts.ModelMessage], info: AgentInfo
+) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
+    """Asks for the time, then says what it was told."""
+    last = messages[-1].parts[-1]
+    if isinstance(last, parts.ToolReturnPart):
+        yield "It is "
+        yield str(last.content)
+    else:
+        yield {0: DeltaToolCall(info.function_tools[0].name, "{}", tool_call_id="t1")}
+
+
+def whole(messages: list[parts.ModelMessage], info: AgentInfo) -> parts.ModelResponse:
+    system = messages[0].parts[0]
+    assert isinstance(system, parts.SystemPromptPart)
+    return parts.ModelResponse([parts.TextPart(f"{system.content} {info.model_settings}")])
+
+
+class FunctionModelTests(SimpleTestCase):
+    def setUp(self) -> None:
+        model = FunctionModel(whole, stream_function=spoken)
+
+        async def shared_model(name: str) -> FunctionModel:
+            return model
+
+        for patch in (
+            mock.patch.object(pydantic_ai, "shared_model", shared_model),
+            mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": KEY}),
+        ):
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    async def test_a_tool_turn(self) -> None:
+        subject = run(MODEL, tools=("current_time",))
+        events = await events_of(subject)
+        (asked,) = [event for event in events if isinstance(event, ToolCall)]
+        (told,) = [event for event in events if isinstance(event, ToolResult)]
+        self.assertEqual((asked.id, asked.name), ("t1", "current_time"))
+        self.assertEqual(subject.text, f"It is {told.content}")
+        self.assertEqual(len(subject.calls), 2)
+
+    async def test_an_answer_in_one_piece(self) -> None:
+        subject = run(MODEL, stream=False, temperature=0.0, max_tokens=5)
+        await events_of(subject)
+        self.assertEqual(subject.text, "You are a test. {'temperature': 0.0, 'max_tokens': 5}")
+
+
+def anthropic_event(kind: str, **data: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
+
+
+def anthropic_stream(*words: str, end: bool = True) -> list[bytes]:
+    counted = {"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 4}
+    message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "claude"}
+    begin = anthropic_event(
+        "message_start", message={**message, "stop_reason": None, "usage": counted}
+    )
+    block = anthropic_event(
+        "content_block_start", index=0, content_block={"type": "text", "text": ""}
+    )
+    deltas = [
+        anthropic_event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
+        for word in words
+    ]
+    if not end:
+        return [begin, block, *deltas]
+    return [
+        begin,
+        block,
+        *deltas,
+        anthropic_event("content_block_stop", index=0),
+        anthropic_event(
+            "message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}
+        ),
+        anthropic_event("message_stop"),
+    ]
+
+
+class AnthropicTests(SimpleTestCase):
+    """The real client of the provider, against a loopback server."""
+
+    @asynccontextmanager
+    async def anthropic(
+        self, *pieces: bytes, status: int = 200, **headers: str
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
+        bodies: list[dict[str, Any]] = []
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            bodies.append(await request.json())
+            kind = "text/event-stream" if status == 200 else "application/json"
+            response = web.StreamResponse(status=status, headers={"Content-Type": kind, **headers})
+            await response.prepare(request)
+            for piece in pieces:
+                await response.write(piece)
+            return response
+
+        application = web.Application()
+        application.router.add_post("/v1/messages", answer)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        environment = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": KEY}
+        try:
+            with mock.patch.dict(os.environ, environment):
+                yield bodies
+        finally:
+            await close_clients()
+            await runner.cleanup()
+
+    async def test_an_answer_on_the_wire(self) -> None:
+        async with self.anthropic(*anthropic_stream("Good ", "day")) as bodies:
+            subject = run(MODEL, temperature=0.0, max_tokens=50)
+            await events_of(subject)
+        self.assertEqual(subject.text, "Good day")
+        (call,) = subject.calls
+        self.assertEqual((call.input_tokens, call.output_tokens, call.cached_tokens), (13, 2, 4))
+        self.assertGreater(total(subject.calls).total_cost or 0, Decimal(0))
+        (body,) = bodies
+        self.assertEqual((body["temperature"], body["max_tokens"]), (0.0, 50))
+        self.assertIn("You are a test.", json.dumps(body["system"]))
+
+    async def test_refusals_are_mapped_and_leak_nothing(self) -> None:
+        cases: list[tuple[int, type[RunError]]] = [
+            (401, ProviderAuth),
+            (429, ProviderRateLimited),
+            (529, ProviderUnavailable),
+        ]
+        for status, kind in cases:
+            body = json.dumps({"type": "error", "error": {"type": "x", "message": KEY}}).encode()
+            with self.subTest(status=status):
+                async with self.anthropic(body, status=status) as bodies:
+                    with (
+                        self.assertLogs("agents.runtime", "WARNING") as logs,
+                        self.assertRaises(kind) as raised,
+                    ):
+                        await events_of(run(MODEL, retries=0))
+                self.assertEqual(len(bodies), 1)
+                self.assertNotIn(KEY, raised.exception.safe + "".join(logs.output))
+
+    async def test_an_error_in_the_stream(self) -> None:
+        failure = anthropic_event("error", error={"type": "overloaded_error", "message": "x"})
+        async with self.anthropic(*anthropic_stream("Half", end=False), failure):
+            subject = run(MODEL)
+            with self.assertRaises(ProviderUnavailable):
+                await events_of(subject)
+        self.assertEqual(subject.text, "Half")
+        self.assertTrue(subject.calls[0].estimated)

@@ -1,0 +1,329 @@
+"""What servers send, rightly and wrongly, and what becomes of it."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+
+from django.test import SimpleTestCase
+
+from agents.runtime.errors import (
+    ContextTooLong,
+    EmptyAnswer,
+    ProviderAuth,
+    ProviderProtocol,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+    RunError,
+    UnknownModel,
+)
+from agents.runtime.events import ModelCall, ToolCall
+from agents.runtime.providers import openai_wire
+from agents.runtime.run import Run
+from tests.agents.runtime.runs import events_of, run
+from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def answered(reply: Reply, **more: Any) -> Run:
+    """The run that got this reply and no second chance."""
+    async with MockOpenAI() as server:
+        server.replies.append(reply)
+        subject = run(server.model, **{"retries": 0, **more})
+        await events_of(subject)
+    return subject
+
+
+class StreamTests(SimpleTestCase):
+    async def test_bytes_may_come_one_by_one(self) -> None:
+        pieces = b"".join(Reply("Grüße an alle").pieces("any"))
+        subject = await answered(Reply(body=[bytes([byte]) for byte in pieces]))
+        self.assertEqual(subject.text, "Grüße an alle")
+        self.assertEqual(subject.calls[0].output_tokens, 5)
+
+    async def test_crlf_and_comments(self) -> None:
+        whole = b": OPENROUTER PROCESSING\r\n\r\n" + sse(delta("Hi", "stop")).replace(
+            b"\n", b"\r\n"
+        )
+        self.assertEqual((await answered(stream(whole, DONE))).text, "Hi")
+
+    async def test_the_end_mark_may_be_missing(self) -> None:
+        subject = await answered(stream(delta("Hi", "stop"), {"choices": [], "usage": usage(3, 1)}))
+        self.assertEqual((subject.text, subject.calls[0].input_tokens), ("Hi", 3))
+
+    async def test_the_last_empty_line_may_be_missing(self) -> None:
+        subject = await answered(stream(sse(delta("Hi", "stop")).rstrip()))
+        self.assertEqual(subject.text, "Hi")
+
+    async def test_a_stream_that_ends_in_the_middle_is_no_answer(self) -> None:
+        with self.assertRaises(ProviderProtocol):
+            await answered(stream(delta("Hi")))
+
+    async def test_an_empty_stream_is_no_answer(self) -> None:
+        with self.assertRaises(ProviderProtocol):
+            await answered(stream())
+        with self.assertRaises(EmptyAnswer):
+            await answered(stream(DONE))
+
+    async def test_what_is_not_json_is_no_answer(self) -> None:
+        for data in (
+            b"data: {\n\n",
+            b"data: 7\n\n",
+            b'data: {"choices": 7}\n\n',
+            b"data: \xff\n\n",
+        ):
+            with self.subTest(data=data), self.assertRaises(ProviderProtocol):
+                await answered(stream(data))
+
+    async def test_an_endless_line_is_given_up(self) -> None:
+        with self.assertRaises(ProviderProtocol):
+            await answered(stream(b"data: ", *(b"x" * 65536 for _ in range(20))))
+
+    async def test_an_endless_answer_is_given_up(self) -> None:
+        with (
+            mock.patch("agents.runtime.run.LONGEST_ANSWER", 100),
+            self.assertRaises(ProviderProtocol),
+        ):
+            await answered(Reply("word " * 100))
+
+    async def test_an_error_inside_of_a_200(self) -> None:
+        cases: list[tuple[object, type[RunError]]] = [
+            ({"error": {"message": "x", "code": 502}}, ProviderUnavailable),
+            ({"error": {"message": "x", "code": 429}}, ProviderRateLimited),
+            ({"error": {"message": "x", "code": "rate_limit_exceeded"}}, ProviderRateLimited),
+            ({"error": {"message": "x", "code": 401}}, ProviderAuth),
+            ({"error": "overloaded"}, ProviderUnavailable),
+            (b"event: error\ndata: out of memory\n\n", ProviderUnavailable),
+        ]
+        for event, kind in cases:
+            with self.subTest(event=event), self.assertRaises(kind):
+                await answered(stream(event))
+
+    async def test_an_error_in_the_middle_keeps_what_was_said_and_is_paid(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(stream(delta("Half"), {"error": {"code": 500}}))
+            subject = run(server.model)
+            with self.assertRaises(ProviderUnavailable):
+                await events_of(subject)
+        self.assertEqual(subject.text, "Half")
+        self.assertTrue(subject.calls[0].estimated)
+        self.assertGreater(subject.calls[0].input_tokens, 0)
+
+    async def test_a_page_instead_of_an_answer(self) -> None:
+        page = Reply(body=b"<html>Bad gateway</html>", headers={"Content-Type": "text/html"})
+        with self.assertRaises(ProviderUnavailable):
+            await answered(page)
+
+    async def test_nulls_and_parts_are_understood(self) -> None:
+        subject = await answered(
+            stream(
+                {"choices": None, "usage": None, "error": None},
+                {"choices": [{"delta": None}]},
+                {"choices": [{"delta": {"content": None, "tool_calls": None}}]},
+                {"choices": [{"delta": {"content": [{"type": "thinking"}, {"text": "Hi"}]}}]},
+                DONE,
+            )
+        )
+        self.assertEqual(subject.text, "Hi")
+
+
+class WholeAnswerTests(SimpleTestCase):
+    async def test_what_is_no_answer(self) -> None:
+        cases: list[tuple[bytes, type[RunError]]] = [
+            (b"", ProviderProtocol),
+            (b"{}", ProviderProtocol),
+            (b'{"choices": []}', ProviderProtocol),
+            (b'{"choices": [{"message": {"content": ""}}]}', EmptyAnswer),
+            (b'{"error": {"code": 503}}', ProviderUnavailable),
+        ]
+        for body, kind in cases:
+            with self.subTest(body=body), self.assertRaises(kind):
+                await answered(Reply(body=body), stream=False)
+
+    async def test_an_answer_without_end_is_given_up(self) -> None:
+        with (
+            mock.patch("agents.runtime.providers.openai_compatible.MAX_ANSWER_BYTES", 1000),
+            self.assertRaises(ProviderProtocol),
+        ):
+            await answered(Reply(body=b" " * 5000), stream=False)
+
+    async def test_a_cut_answer_is_unavailable(self) -> None:
+        with self.assertRaises(ProviderUnavailable):
+            await answered(Reply(cut_after=0), stream=False)
+
+
+class ToolCallTests(SimpleTestCase):
+    """The calls that each way of sending them comes to."""
+
+    def assembled(self, *parts: dict[str, object]) -> list[ToolCall]:
+        assembly = openai_wire.ToolCallAssembly()
+        for part in parts:
+            chunk = {"choices": [{"delta": {"tool_calls": [part]}}]}
+            answer = openai_wire.decode_answer(json.dumps(chunk).encode())
+            assert answer.choices is not None
+            said = answer.choices[0].delta
+            assert said is not None
+            for each in said.tool_calls or ():
+                assembly.add(each)
+        return assembly.calls()
+
+    def test_fragments_by_index(self) -> None:
+        calls = self.assembled(
+            {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
+            {"index": 1, "id": "b", "function": {"name": "g", "arguments": '{"y":'}},
+            {"index": 0, "function": {"arguments": '{"x": 1}'}},
+            {"index": 1, "id": "", "function": {"arguments": " 2}"}},
+        )
+        self.assertEqual(calls, [ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", '{"y": 2}')])
+
+    def test_every_call_numbered_zero_with_an_id_of_its_own(self) -> None:
+        calls = self.assembled(
+            {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}},
+            {"index": 0, "id": "b", "function": {"name": "f", "arguments": "{}"}},
+        )
+        self.assertEqual([call.id for call in calls], ["a", "b"])
+
+    def test_no_numbers_no_ids_and_an_object_for_arguments(self) -> None:
+        calls = self.assembled(
+            {"function": {"name": "f", "arguments": {"x": 1}}},
+            {"function": {"name": "g", "arguments": None}},
+            {"function": {"arguments": '{"y": 2}'}},
+        )
+        self.assertEqual(
+            calls, [ToolCall("call_0", "f", '{"x":1}'), ToolCall("call_1", "g", '{"y": 2}')]
+        )
+
+
+class UsageTests(SimpleTestCase):
+    async def call(self, counted: Mapping[str, Any] | None, **more: Any) -> ModelCall:
+        reply = Reply("one two", usage=counted, headers=more.pop("headers", {}))
+        return (await answered(reply, **more)).calls[0]
+
+    async def test_counts_and_cached_tokens(self) -> None:
+        for details in (
+            {"prompt_tokens_details": {"cached_tokens": 8}},
+            {"prompt_cache_hit_tokens": 8},
+            {"cached_tokens": 8},
+        ):
+            with self.subTest(details=details):
+                call = await self.call(usage(10, 5, **details))
+                self.assertEqual(
+                    (call.input_tokens, call.output_tokens, call.cached_tokens), (10, 5, 8)
+                )
+                self.assertFalse(call.estimated)
+
+    async def test_an_explicit_zero_is_respected(self) -> None:
+        call = await self.call(usage(0, 0, cost=0))
+        self.assertEqual((call.input_tokens, call.output_tokens, call.estimated), (0, 0, False))
+        self.assertEqual(call.reported_cost, Decimal(0))
+
+    async def test_what_is_not_said_is_estimated(self) -> None:
+        for counted in (None, {}, {"prompt_tokens": None}, {"prompt_tokens": "many"}):
+            with self.subTest(counted=counted):
+                call = await self.call(counted)
+                self.assertTrue(call.estimated)
+                self.assertEqual((call.input_tokens, call.output_tokens), (5, 2))
+
+    async def test_thinking_that_only_the_total_holds_is_counted(self) -> None:
+        call = await self.call({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 100})
+        self.assertEqual(call.output_tokens, 90)
+
+    async def test_reported_cost_in_every_spelling(self) -> None:
+        for details, cost in (
+            ({"cost": 0.00012345}, "0.00012345"),
+            ({"cost": {"total_cost": 0.006}}, "0.006"),
+            ({"estimated_cost": 0.5}, "0.5"),
+            ({"cost_in_usd_ticks": 25_000_000}, "0.0025"),
+            ({"cost": -1}, None),
+        ):
+            with self.subTest(details=details):
+                reported = (await self.call(usage(10, 5, **details))).reported_cost
+                self.assertEqual(reported, None if cost is None else Decimal(cost))
+
+    async def test_cost_in_a_header(self) -> None:
+        call = await self.call(
+            usage(10, 5), headers={"x-litellm-response-cost": "0.25"}, stream=False
+        )
+        self.assertEqual(call.reported_cost, Decimal("0.25"))
+
+
+class RefusalTests(SimpleTestCase):
+    async def test_each_status_has_its_meaning(self) -> None:
+        cases: list[tuple[Reply, type[RunError]]] = [
+            (error(401), ProviderAuth),
+            (error(403), ProviderAuth),
+            (error(402), ProviderRejected),
+            (error(404), UnknownModel),
+            (error(408), ProviderTimeout),
+            (error(413), ContextTooLong),
+            (error(429), ProviderRateLimited),
+            (error(400, "This model's maximum context length is 8192 tokens"), ContextTooLong),
+            (error(400, "request exceeds the available context size"), ContextTooLong),
+            (error(400, "prompt is too long: 9 tokens"), ContextTooLong),
+            (error(400, "temperature must be between 0 and 2"), ProviderRejected),
+            (error(307, location="http://127.0.0.1:1/"), ProviderProtocol),
+            (Reply(status=502, body=b"<html>"), ProviderUnavailable),
+            (error(529), ProviderUnavailable),
+        ]
+        for reply, kind in cases:
+            for as_stream in (True, False):
+                with self.subTest(reply=reply), self.assertRaises(kind):
+                    await answered(reply, stream=as_stream)
+
+    async def test_no_money_left_is_not_tried_again(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(error(429, "insufficient_quota"))
+            with self.assertRaises(ProviderRateLimited):
+                await events_of(run(server.model))
+        self.assertEqual(len(server.requests), 1)
+
+    async def test_an_error_that_echoes_the_key_leaks_nothing(self) -> None:
+        key = "canary+key/with=signs"
+        async with MockOpenAI(key=key) as server:
+            server.replies.append(error(401, f"Incorrect API key {key} or sk-abcdefghijklmnop"))
+            with self.assertLogs("agents.runtime", "WARNING") as logs:
+                subject = run(server.model)
+                with self.assertRaises(ProviderAuth) as raised:
+                    await events_of(subject)
+        self.assertEqual(server.requests[0].headers["Authorization"], f"Bearer {key}")
+        self.assertIn("Incorrect API key [key] or [key]", logs.output[0])
+        for place in (*logs.output, raised.exception.safe, str(raised.exception)):
+            self.assertNotIn(key, place)
+            self.assertNotIn("sk-abc", place)
+        self.assertNotIn("Incorrect", raised.exception.safe + repr(subject.calls))
+
+    async def test_a_provider_cannot_forge_lines_of_the_log(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(status=400, body=b"bad\nWARNING all is well\r\n" * 500))
+            with (
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(ProviderRejected),
+            ):
+                await events_of(run(server.model))
+        self.assertEqual(len(logs.output[0].splitlines()), 1)
+        self.assertLess(len(logs.output[0]), 700)
+
+
+class ProviderDifferenceTests(SimpleTestCase):
+    async def test_openai_knows_another_name_for_max_tokens(self) -> None:
+        async with MockOpenAI(provider="openai") as server:
+            await events_of(run(server.model, max_tokens=9))
+        self.assertEqual(server.requests[0].body["max_completion_tokens"], 9)
+        self.assertNotIn("max_tokens", server.requests[0].body)
+
+    async def test_openrouter_is_asked_for_the_cost(self) -> None:
+        async with MockOpenAI(provider="openrouter") as server:
+            server.replies.append(Reply(usage=usage(1, 1, cost=0.125)))
+            subject = run(server.model)
+            await events_of(subject)
+        self.assertEqual(server.requests[0].body["usage"], {"include": True})
+        self.assertEqual(subject.calls[0].reported_cost, Decimal("0.125"))
+
+    async def test_no_key_no_header(self) -> None:
+        async with MockOpenAI(key="") as server:
+            await events_of(run(server.model))
+        self.assertNotIn("Authorization", server.requests[0].headers)

@@ -1,0 +1,17 @@
+"""Runs for the tests: a request in one line, and a run followed to its end."""
+
+from contextlib import aclosing
+from typing import Any
+
+from agents.runtime.events import Event
+from agents.runtime.run import ChatMessage, Run, RunRequest
+
+
+def run(*models: str, said: str = "Hello", **more: Any) -> Run:
+    messages = (ChatMessage("user", said),)
+    return Run(RunRequest(models, "You are a test.", messages, **more))
+
+
+async def events_of(subject: Run) -> list[Event]:
+    async with aclosing(subject.events()) as events:
+        return [event async for event in events]
