@@ -41,7 +41,7 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 	$(BOOTSTRAP) install dev
 	.venv/bin/python -m ruff check
 	.venv/bin/python -m ruff format --check
-	.venv/bin/python -m mypy $(CODE)
+	$(PRODUCTION) .venv/bin/python -m mypy $(CODE)
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
 	.venv/bin/python -m pytest tests/test_architecture.py
