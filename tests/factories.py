@@ -8,8 +8,10 @@ from typing import Any
 
 from accounts.models import Account, ApiKey, User
 from accounts.services import create_account, issue_api_key
-from agents.models import AgentInstance
+from accounts.tenancy import tenant
+from agents.models import AgentInstance, ConfigVersion
 from agents.services import create_instance
+from sessions_app.models import LLMRequest, Message, Profile, Role, Session
 
 _numbers = count(1)
 
@@ -44,3 +46,59 @@ def write_config(
     path = folder / "config.yaml"
     path.write_text(text)
     return path
+
+
+def make_config_version(instance: AgentInstance, **fields: Any) -> ConfigVersion:
+    values = {"digest": f"{next(_numbers):064x}", "content": {"model": "scripted:echo"}} | fields
+    with tenant(instance.account_id):
+        made: ConfigVersion = ConfigVersion.objects.create(
+            account_id=instance.account_id, agent_instance=instance, **values
+        )
+    return made
+
+
+def make_session(instance: AgentInstance | None = None, **fields: Any) -> Session:
+    instance = instance or make_instance()
+    values = {"session_key": f"key-{next(_numbers)}"} | fields
+    with tenant(instance.account_id):
+        made: Session = Session.objects.create(**_owner(instance), **values)
+    return made
+
+
+def make_llm_request(session: Session, **fields: Any) -> LLMRequest:
+    values = {"provider": "scripted", "model": "echo", "completion_status": "complete"} | fields
+    with tenant(session.account_id):
+        made: LLMRequest = LLMRequest.objects.create(
+            **_owner(session.agent_instance), agent_type="simple_chat", session=session, **values
+        )
+    return made
+
+
+def make_message(session: Session, **fields: Any) -> Message:
+    values = {"role": Role.HUMAN, "content": "Hello"} | fields
+    with tenant(session.account_id):
+        made: Message = Message.objects.create(
+            account_id=session.account_id,
+            agent_instance_id=session.agent_instance_id,
+            session=session,
+            **values,
+        )
+    return made
+
+
+def make_profile(session: Session, **fields: Any) -> Profile:
+    values = {"customer_name": "Ann"} | fields
+    with tenant(session.account_id):
+        made: Profile = Profile.objects.create(
+            account_id=session.account_id, session=session, **values
+        )
+    return made
+
+
+def _owner(instance: AgentInstance) -> dict[str, Any]:
+    return {
+        "account_id": instance.account_id,
+        "account_slug": instance.account.slug,
+        "agent_instance": instance,
+        "agent_instance_slug": instance.instance_slug,
+    }

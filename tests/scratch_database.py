@@ -1,0 +1,48 @@
+"""A database of its own for tests that change the schema; the tests' shared one never notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+
+DATA = Path(__file__).parent / "data"
+_numbers = count(1)
+
+
+@contextmanager
+def scratch_database() -> Iterator[str]:
+    """Make an empty database, connect to it, and come back from it whatever happens."""
+    before = connection.settings_dict["NAME"]
+    name = f"test_scratch_{next(_numbers)}_of_{before}"
+    _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _on_server(f'CREATE DATABASE "{name}"')
+    _connect_to(name)
+    try:
+        yield name
+    finally:
+        _connect_to(before)
+        _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def run_sql(file: str) -> None:
+    """Run the statements of a file in tests/data."""
+    with connection.cursor() as cursor:
+        cursor.execute((DATA / file).read_text())
+
+
+def _on_server(statement: str) -> None:
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(statement)
+
+
+def _connect_to(name: str) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["NAME"] = name
+    # Each database numbers its content types itself.
+    ContentType.objects.clear_cache()

@@ -1,0 +1,297 @@
+"""The database itself refuses what would mix tenants up; each rule of each model is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, models, transaction
+from django.db.migrations.writer import MigrationWriter
+from django.test import SimpleTestCase, TestCase
+
+from accounts.models import Account, ApiKey, User
+from accounts.tenancy import TenantModel, platform
+from agents.models import AgentInstance, ConfigVersion
+from salient.constraints import CompositeForeignKey
+from sessions_app.models import LLMRequest, Message, Profile, Session
+from tests import catalog
+from tests.factories import (
+    make_account,
+    make_config_version,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_message,
+    make_profile,
+    make_session,
+    make_user,
+)
+
+type Rows = dict[type[models.Model], Any]
+
+OWN_MODELS = [
+    model
+    for app in ("accounts", "agents", "sessions_app")
+    for model in apps.get_app_config(app).get_models()
+]
+TENANT_MODELS: set[Any] = {model for model in OWN_MODELS if issubclass(model, TenantModel)}
+BAD_SLUGS = ["bot\n", "\nbot", "Bot", "-bot", "bot-", "", "ümlaut", "a/b", "..", "a b"]
+# What each CHECK refuses: field -> values.
+REFUSED: dict[str, dict[str, list[Any]]] = {
+    "ck_accounts_slug": {"slug": BAD_SLUGS},
+    "ck_accounts_status": {"status": ["", "Active", "closed"]},
+    "ck_accounts_subscription_tier": {"subscription_tier": ["", "gold"]},
+    "ck_api_keys_scopes": {"scopes": [["chat", "root"], [""]]},
+    "ck_agent_instances_slug": {"instance_slug": BAD_SLUGS},
+    "ck_agent_instances_status": {"status": ["", "deleted"]},
+    "ck_llm_requests_completion_status": {"completion_status": ["", "done"]},
+    "ck_llm_requests_cost_source": {"cost_source": ["", "guess"]},
+    "ck_messages_role": {"role": ["", "user", "human\n"]},
+}
+
+
+def make_tenant(slug: str) -> Rows:
+    """Make an account with one row of every model that refer to one another."""
+    account = make_account(slug)
+    key, _ = make_key(account)
+    instance = make_instance(account, "bot")
+    version = make_config_version(instance)
+    user = make_user()
+    session = make_session(instance, user=user)
+    request = make_llm_request(session, config_version=version)
+    message = make_message(session, llm_request=request, config_version=version)
+    # Of a second session: a profile may then be pointed at the first one.
+    profile = make_profile(make_session(instance))
+    made = [account, key, instance, version, user, session, request, message, profile]
+    return {type(row): row for row in made}
+
+
+def constraints(kind: type[models.BaseConstraint]) -> Iterator[tuple[Any, Any]]:
+    for model in OWN_MODELS:
+        for constraint in model._meta.constraints:
+            if isinstance(constraint, kind):
+                yield model, constraint
+
+
+def change(row: models.Model, **values: Any) -> None:
+    """Write to the row past managers and validation."""
+    with transaction.atomic():
+        type(row)._base_manager.filter(pk=row.pk).update(**values)
+
+
+def contents(tenant: Rows) -> dict[str, list[dict[str, Any]]]:
+    """All rows of the account in every table that has accounts' rows."""
+    account = tenant[Account].pk
+    return {
+        model._meta.db_table: list(
+            model._base_manager.filter(account_id=account).order_by("pk").values()
+        )
+        for model in TENANT_MODELS
+    }
+
+
+class RefusalCase(TestCase):
+    acme: Rows
+    beta: Rows
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.acme, cls.beta = make_tenant("acme"), make_tenant("beta")
+
+    def assert_refused(self, name: str, row: models.Model, **values: Any) -> None:
+        """Expect this very constraint to refuse these values."""
+        with self.subTest(name, **values), self.assertRaises(IntegrityError) as caught:
+            change(row, **values)
+        cause = caught.exception.__cause__
+        assert isinstance(cause, psycopg.IntegrityError)
+        self.assertEqual(cause.diag.constraint_name, name)
+
+
+class ForeignKeyTests(RefusalCase):
+    def test_there_is_a_row_of_every_model_to_try(self) -> None:
+        self.assertEqual(set(self.acme), set(OWN_MODELS))
+
+    def test_every_reference_to_tenant_data_stands_in_a_key_with_its_account(self) -> None:
+        for model in OWN_MODELS:
+            keys = [key.fields for owner, key in constraints(CompositeForeignKey) if owner is model]
+            for field in model._meta.get_fields():
+                if not isinstance(field, models.ForeignKey):
+                    continue
+                with self.subTest(field=str(field)):
+                    mine = [fields for fields in keys if field.name in fields]
+                    self.assertTrue(mine)
+                    if field.related_model in TENANT_MODELS:
+                        self.assertTrue(all("account" in fields for fields in mine))
+
+    def test_no_row_refers_to_another_accounts_rows(self) -> None:
+        for model, key in constraints(CompositeForeignKey):
+            target = self.beta[apps.get_model(key.to)]
+            foreign = {
+                field: getattr(target, target._meta.get_field(to).attname)
+                for field, to in zip(key.fields, key.to_fields, strict=True)
+                if field not in {"account", "user"}
+            }
+            if foreign:
+                self.assert_refused(key.name, self.acme[model], **foreign)
+
+    def test_no_row_refers_to_nothing(self) -> None:
+        for model, key in constraints(CompositeForeignKey):
+            reference = next(f for f in reversed(key.fields) if not f.endswith("_slug"))
+            with self.subTest(key.name), self.assertRaises(IntegrityError):
+                change(self.acme[model], **{reference: uuid4()})
+
+    def test_a_session_whose_slugs_do_not_match_is_refused(self) -> None:
+        session = self.acme[Session]
+        self.assert_refused("fk_sessions_account_id", session, account_slug="acme2")
+        self.assert_refused("fk_sessions_agent_instance_id", session, agent_instance_slug="bot2")
+
+    def test_a_row_cannot_be_given_to_another_account(self) -> None:
+        # Nothing refers to an API key or comes with it: row-level security guards that one.
+        for model in TENANT_MODELS - {ApiKey}:
+            with self.subTest(model=model.__name__), self.assertRaises(IntegrityError):
+                change(self.acme[model], account=self.beta[Account].pk)
+
+    def test_renaming_an_account_follows_in_the_same_statement(self) -> None:
+        change(self.acme[Account], slug="renamed")
+        for model in (Session, LLMRequest):
+            row = model._base_manager.get(pk=self.acme[model].pk)
+            self.assertEqual((row.account_slug, row.agent_instance_slug), ("renamed", "bot"))
+            other = model._base_manager.get(pk=self.beta[model].pk)
+            self.assertEqual(other.account_slug, "beta")
+
+    def test_renaming_an_instance_follows_in_the_same_statement(self) -> None:
+        change(self.acme[AgentInstance], instance_slug="renamed")
+        for model in (Session, LLMRequest):
+            row = model._base_manager.get(pk=self.acme[model].pk)
+            self.assertEqual((row.account_slug, row.agent_instance_slug), ("acme", "renamed"))
+            other = model._base_manager.get(pk=self.beta[model].pk)
+            self.assertEqual(other.agent_instance_slug, "bot")
+
+
+class DeletionTests(RefusalCase):
+    def test_an_account_takes_all_its_rows_and_no_others(self) -> None:
+        before = contents(self.beta)
+        self.assertTrue(all(contents(self.acme).values()))
+        self.acme[Account].delete()
+        self.assertEqual(contents(self.acme), {table: [] for table in before})
+        self.assertEqual(contents(self.beta), before)
+
+    def test_an_instance_with_a_history_stays(self) -> None:
+        with platform():
+            instance = AgentInstance.objects.get(pk=self.acme[AgentInstance].pk)
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            instance.delete()
+
+    def test_an_instance_without_a_history_goes_with_its_versions(self) -> None:
+        before = contents(self.acme)
+        instance = make_instance(self.acme[Account], "unused")
+        make_config_version(instance)
+        with platform():
+            instance.delete()
+        self.assertEqual(contents(self.acme), before)
+
+    def test_a_config_version_that_was_used_stays(self) -> None:
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            ConfigVersion._base_manager.filter(pk=self.acme[ConfigVersion].pk).delete()
+
+    def test_deleting_a_request_changes_only_its_mark_on_the_message(self) -> None:
+        expected = contents(self.acme)
+        expected["llm_requests"] = []
+        expected["messages"][0]["llm_request_id"] = None
+        LLMRequest._base_manager.filter(pk=self.acme[LLMRequest].pk).delete()
+        self.assertEqual(contents(self.acme), expected)
+
+    def test_deleting_a_session_takes_what_was_said_in_it(self) -> None:
+        session = Profile._base_manager.get(pk=self.acme[Profile].pk).session_id
+        Session._base_manager.filter(pk__in=[session, self.acme[Session].pk]).delete()
+        left = {table for table, rows in contents(self.acme).items() if rows}
+        self.assertEqual(left, {"api_keys", "agent_instances", "config_versions"})
+
+    def test_deleting_a_user_leaves_the_session_without_one(self) -> None:
+        expected = contents(self.acme)
+        mine = [row for row in expected["sessions"] if row["user_id"]]
+        mine[0]["user_id"] = None
+        self.acme[User].delete()
+        self.assertEqual(contents(self.acme), expected)
+
+
+class CheckTests(RefusalCase):
+    def test_every_check_refuses_what_it_should(self) -> None:
+        known = {
+            constraint.name: model for model, constraint in constraints(models.CheckConstraint)
+        }
+        self.assertEqual(set(known), set(REFUSED))
+        for name, model in known.items():
+            for field, values in REFUSED[name].items():
+                for value in values:
+                    self.assert_refused(name, self.acme[model], **{field: value})
+
+    def test_every_choice_is_accepted(self) -> None:
+        for name, model in ((c.name, m) for m, c in constraints(models.CheckConstraint)):
+            for field in REFUSED[name]:
+                for value, _ in model._meta.get_field(field).choices or ():
+                    change(self.acme[model], **{field: value})
+
+    def test_a_slug_has_at_most_63_characters(self) -> None:
+        change(self.acme[Account], slug="a" * 63)
+        with self.assertRaises(DataError):
+            change(self.acme[Account], slug="a" * 64)
+
+
+class NameTests(TestCase):
+    def test_every_constraint_and_index_has_its_name_from_a_model(self) -> None:
+        # Django names the keys of the two tables between users and their permissions.
+        tables = [model._meta.db_table for model in OWN_MODELS]
+        given = {
+            rule.name
+            for model in OWN_MODELS
+            for rule in (*model._meta.constraints, *model._meta.indexes)
+        }
+        self.assertEqual(catalog.names(tables), given)
+
+
+class CompositeForeignKeyTests(RefusalCase):
+    key = CompositeForeignKey(
+        fields=["account", "session"],
+        to="sessions_app.Session",
+        to_fields=["account", "id"],
+        name="fk_messages_session_id",
+    )
+
+    def test_a_form_is_told_before_the_database_refuses(self) -> None:
+        message = self.acme[Message]
+        self.key.validate(Message, message)
+        message.session = self.beta[Session]
+        with self.assertRaises(ValidationError):
+            self.key.validate(Message, message)
+
+    def test_an_excluded_field_is_not_looked_at(self) -> None:
+        message = self.acme[Message]
+        message.session = self.beta[Session]
+        self.key.validate(Message, message, exclude={"session"})
+
+    def test_an_empty_reference_is_fine(self) -> None:
+        keys = constraints(CompositeForeignKey)
+        key = next(key for _, key in keys if key.name == "fk_messages_llm_request_id")
+        message = self.acme[Message]
+        message.llm_request = None
+        key.validate(Message, message)
+
+
+class DeconstructionTests(SimpleTestCase):
+    def test_it_is_written_into_a_migration_and_read_back(self) -> None:
+        key = CompositeForeignKeyTests.key
+        text, imports = MigrationWriter.serialize(key)
+        scope: dict[str, Any] = {}
+        exec("\n".join(imports), scope)  # noqa: S102 - the text is Django's own
+        self.assertEqual(eval(text, scope), key)  # noqa: S307
+
+    def test_another_action_is_another_key(self) -> None:
+        key = CompositeForeignKeyTests.key
+        _, args, kwargs = key.deconstruct()
+        other = CompositeForeignKey(*args, **kwargs | {"on_delete": "NO ACTION"})
+        self.assertNotEqual(other, key)

@@ -1,0 +1,148 @@
+"""The queries of the views find their rows by the index that was made for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.db import connection, models
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts.models import Account, ApiKey
+from accounts.tenancy import platform, tenant
+from agents.models import AgentInstance, ConfigVersion
+from sessions_app.models import LLMRequest, Message, Session
+from tests import catalog
+from tests.factories import make_config_version, make_key, make_llm_request, make_session
+
+
+def plan(query: models.QuerySet[Any]) -> dict[str, Any]:
+    """PostgreSQL's plan when it does not read whole tables, which it does while they are small."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    return dict(json.loads(query.explain(format="json"))[0]["Plan"])
+
+
+def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from steps(child)
+
+
+class IndexTests(TestCase):
+    account: Account
+    instance: AgentInstance
+    session: Session
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.account = Account.objects.get(slug="default")
+        with tenant(cls.account.pk):
+            cls.instance = AgentInstance.objects.get(instance_slug="simple-chat")
+        cls.session = make_session(cls.instance)
+        make_key(cls.account)
+        make_config_version(cls.instance)
+        make_llm_request(cls.session, completion_status="running")
+        cls.fill()
+
+    @classmethod
+    def fill(cls) -> None:
+        """Enough sessions, requests and messages that an index is worth its while."""
+        slugs = f"'{cls.account.pk}', 'default', '{cls.instance.pk}', 'simple-chat'"
+        owner = "account_id, account_slug, agent_instance_id, agent_instance_slug"
+        with connection.cursor() as cursor:
+            cursor.execute(f"""
+                INSERT INTO sessions (id, {owner}, session_key, is_anonymous, last_activity_at)
+                SELECT gen_random_uuid(), {slugs}, n::text, true, now() - n * interval '1 hour'
+                FROM generate_series(1, 500) AS n;
+                INSERT INTO llm_requests (id, {owner}, agent_type, session_id, provider, model,
+                    completion_status, created_at)
+                SELECT gen_random_uuid(), {slugs}, 'simple_chat', id, 'p', 'm', 'complete',
+                    last_activity_at FROM sessions;
+                INSERT INTO messages (id, account_id, agent_instance_id, session_id, role, content,
+                    created_at)
+                SELECT gen_random_uuid(), account_id, agent_instance_id, id, 'human', 'Hello',
+                    now() - n * interval '1 minute'
+                FROM sessions, generate_series(1, 2000) AS n
+                WHERE id = '{cls.session.pk}' OR n < 3;
+                INSERT INTO agent_instances (id, account_id, instance_slug, agent_type,
+                    display_name)
+                SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot'
+                FROM generate_series(1, 500) AS n;
+                ANALYZE agent_instances, sessions, llm_requests, messages
+            """)  # noqa: S608 - our own ids
+
+    def assert_finds_by(self, index: str, query: models.QuerySet[Any]) -> list[dict[str, Any]]:
+        found = list(steps(plan(query)))
+        self.assertIn(index, [step.get("Index Name") for step in found])
+        return found
+
+    def assert_reads_in_order(self, index: str, query: models.QuerySet[Any]) -> None:
+        """Expect a page to cost no more than its rows: nothing is sorted."""
+        types = [step["Node Type"] for step in self.assert_finds_by(index, query)]
+        self.assertNotIn("Sort", types)
+
+    def test_the_newest_messages_of_a_session(self) -> None:
+        with tenant(self.account.pk):
+            messages = Message.objects.of(self.session, self.instance).newest_first()
+            self.assert_reads_in_order("ix_messages_history", messages[:20])
+
+    def test_the_messages_before_another(self) -> None:
+        mark = Message(pk=uuid4(), created_at=timezone.now())
+        with tenant(self.account.pk):
+            messages = Message.objects.of(self.session, self.instance).before(mark)
+            self.assert_reads_in_order("ix_messages_history", messages.newest_first()[:20])
+
+    def test_a_session_by_its_key(self) -> None:
+        with tenant(self.account.pk):
+            session = Session.objects.of_instance(self.instance).filter(session_key="7")
+            self.assert_finds_by("ix_sessions_session_key", session)
+
+    def test_an_instance_by_its_slug(self) -> None:
+        with tenant(self.account.pk):
+            instance = AgentInstance.objects.active().filter(instance_slug="simple-chat")
+            self.assert_finds_by("uq_agent_instances_account_slug", instance)
+
+    def test_an_account_by_its_slug(self) -> None:
+        account = Account.objects.active().filter(slug="default")
+        self.assert_finds_by("uq_accounts_slug", account)
+
+    def test_a_key_by_its_id(self) -> None:
+        with platform():
+            key = ApiKey.objects.select_related("account").filter(key_id="0" * 12)
+            self.assert_finds_by("uq_api_keys_key_id", key)
+
+    def test_a_config_version_by_its_content(self) -> None:
+        with platform():
+            version = ConfigVersion.objects.filter(agent_instance=self.instance, digest="0" * 64)
+            self.assert_finds_by("uq_config_versions_instance_digest", version)
+
+    def test_running_requests_by_their_age(self) -> None:
+        with platform():
+            old = timezone.now() - timedelta(minutes=2)
+            stale = LLMRequest.objects.running().filter(created_at__lt=old)
+            self.assert_finds_by("ix_llm_requests_running", stale)
+
+    def test_the_newest_sessions_of_an_account(self) -> None:
+        with tenant(self.account.pk):
+            sessions = Session.objects.order_by("-last_activity_at", "-id")[:20]
+            self.assert_reads_in_order("ix_sessions_account_activity", sessions)
+
+    def test_the_newest_requests_of_an_account(self) -> None:
+        with tenant(self.account.pk):
+            requests = LLMRequest.objects.order_by("-created_at", "-id")[:20]
+            self.assert_reads_in_order("ix_llm_requests_account_time", requests)
+
+    def test_every_foreign_key_finds_its_rows_by_an_index(self) -> None:
+        """Deleting or renaming what is referred to must not read the whole table."""
+        without = catalog.rows("""
+            SELECT conname FROM pg_constraint
+            WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND NOT EXISTS (
+                SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = ANY(conkey)
+            )
+        """)
+        self.assertEqual(without, [])
