@@ -37,7 +37,40 @@ class Scope(models.TextChoices):
 
     CHAT = "chat", "talk to agents"
     HISTORY_READ = "history:read", "read conversations"
+    HISTORY_DELETE = "history:delete", "delete conversations"
     AGENTS_READ = "agents:read", "list agents"
+    USAGE_READ = "usage:read", "read usage and limits"
+    MEMBERS_READ = "members:read", "list members"
+    MEMBERS_WRITE = "members:write", "invite, change and remove members"
+    VISITORS_WRITE = "visitors:write", "start visitors and name end users"
+
+
+class KeyKind(models.TextChoices):
+    SECRET = "secret", "secret: for servers"
+    PUBLISHABLE = "publishable", "publishable: for web pages, starts visitors only"
+
+
+class KeyMode(models.TextChoices):
+    LIVE = "live"
+    TEST = "test", "test: always answered by the script"
+
+
+class MemberRole(models.TextChoices):
+    """What a person may do in an account, from most to least."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class BudgetPeriod(models.TextChoices):
+    DAY = "day"
+    MONTH = "month"
+
+
+def default_alert_percents() -> list[int]:
+    return [80, 100]
 
 
 class UserManager(DjangoUserManager["User"]):
@@ -78,6 +111,9 @@ class User(AbstractUser):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address")
+    is_auditor = models.BooleanField(
+        "auditor", default=False, help_text="Sees everything in the admin and changes nothing."
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -165,7 +201,21 @@ class ApiKey(TenantModel):
     name = models.CharField(max_length=100)
     key_id = models.CharField(max_length=12, editable=False)
     secret_hash = models.CharField(max_length=64, editable=False)
+    kind = models.CharField(max_length=11, choices=KeyKind, default=KeyKind.SECRET)
+    mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
     scopes = ArrayField(models.CharField(max_length=32, choices=Scope))
+    instance_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, help_text="Empty: every agent instance."
+    )
+    origins = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Where a publishable key may be used: https://shop.example",
+    )
+    networks = ArrayField(
+        models.CharField(max_length=43), default=list, blank=True, help_text="Empty: from anywhere."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -188,6 +238,17 @@ class ApiKey(TenantModel):
             models.CheckConstraint(
                 condition=Q(scopes__contained_by=Scope.values), name="ck_api_keys_scopes"
             ),
+            models.CheckConstraint(
+                condition=Q(kind=KeyKind.SECRET, origins=[])
+                | Q(
+                    kind=KeyKind.PUBLISHABLE,
+                    scopes=[Scope.VISITORS_WRITE],
+                    origins__len__gte=1,
+                    instance_ids__len=1,
+                ),
+                name="ck_api_keys_kind",
+            ),
+            models.CheckConstraint(condition=Q(mode__in=KeyMode.values), name="ck_api_keys_mode"),
         ]
         indexes = [
             models.Index(fields=["account", "created_at"], name="ix_api_keys_account_created")
@@ -204,3 +265,228 @@ class ApiKey(TenantModel):
         if self.expires_at is not None and self.expires_at <= now:
             return "The API key has expired."
         return None
+
+
+class MembershipQuerySet(TenantQuerySet["Membership"]):
+    def owners(self) -> MembershipQuerySet:
+        return self.filter(role=MemberRole.OWNER)
+
+
+class Membership(TenantModel):
+    """A person's place in an account."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="memberships", db_constraint=False, db_index=False
+    )
+    user = models.ForeignKey(
+        User, models.DO_NOTHING, related_name="memberships", db_constraint=False, db_index=False
+    )
+    role = models.CharField(max_length=6, choices=MemberRole)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = TenantManager.from_queryset(MembershipQuerySet)()
+
+    class Meta:
+        db_table = "memberships"
+        ordering = ["created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "user"], name="uq_memberships_account_user"),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_memberships_account_id",
+            ),
+            CompositeForeignKey(
+                fields=["user"], to="accounts.User", to_fields=["id"], name="fk_memberships_user_id"
+            ),
+            models.CheckConstraint(
+                condition=Q(role__in=MemberRole.values), name="ck_memberships_role"
+            ),
+        ]
+        indexes = [models.Index(fields=["user"], name="ix_memberships_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.role}"
+
+
+class InvitationQuerySet(TenantQuerySet["Invitation"]):
+    def pending(self) -> InvitationQuerySet:
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+
+
+class Invitation(TenantModel):
+    """An offer of a place in an account, sent by e-mail; the token is stored as a hash."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="invitations", db_constraint=False, db_index=False
+    )
+    email = models.EmailField()
+    role = models.CharField(max_length=6, choices=MemberRole)
+    token_hash = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantManager.from_queryset(InvitationQuerySet)()
+
+    class Meta:
+        db_table = "invitations"
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["token_hash"], name="uq_invitations_token_hash"),
+            models.UniqueConstraint(
+                "account",
+                Lower("email"),
+                name="uq_invitations_open",
+                condition=Q(accepted_at=None, revoked_at=None),
+            ),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_invitations_account_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(role__in=MemberRole.values), name="ck_invitations_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email}: {self.role}"
+
+
+class AccountLimits(TenantModel):
+    """What an account may take at once; null is the installation's default."""
+
+    account = models.OneToOneField(
+        Account,
+        models.DB_CASCADE,
+        primary_key=True,
+        related_name="limits",
+        db_constraint=False,
+    )
+    requests_per_minute = models.IntegerField(null=True, blank=True)
+    requests_per_minute_per_key = models.IntegerField(null=True, blank=True)
+    requests_per_minute_per_visitor = models.IntegerField(null=True, blank=True)
+    requests_per_minute_per_network = models.IntegerField(null=True, blank=True)
+    concurrent_turns = models.IntegerField(null=True, blank=True)
+    message_bytes = models.IntegerField(null=True, blank=True)
+    history_messages = models.IntegerField(null=True, blank=True)
+    output_tokens = models.IntegerField(null=True, blank=True)
+    # How many turns run now: the one number here that the platform writes.
+    running = models.IntegerField(db_default=0, editable=False)
+
+    objects = TenantManager.from_queryset(TenantQuerySet["AccountLimits"])()
+
+    class Meta:
+        db_table = "account_limits"
+        verbose_name_plural = "account limits"
+        constraints = [
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_account_limits_account_id",
+            ),
+            models.CheckConstraint(condition=Q(running__gte=0), name="ck_account_limits_running"),
+        ]
+
+    def __str__(self) -> str:
+        return f"limits of {self.account_id}"
+
+
+class BudgetQuerySet(TenantQuerySet["Budget"]):
+    pass
+
+
+class Budget(TenantModel):
+    """How many US dollars an account, or one of its instances, may spend in a day or a month (UTC).
+
+    `spent` and `reserved` belong to the period that began at `period_start`. A turn reserves the
+    most it may cost before it starts and settles what it did cost.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="budgets", db_constraint=False, db_index=False
+    )
+    agent_instance_id = models.UUIDField(
+        null=True, blank=True, help_text="Empty: the budget of the whole account."
+    )
+    period = models.CharField(max_length=5, choices=BudgetPeriod)
+    limit = models.DecimalField("limit (USD)", max_digits=14, decimal_places=8)
+    period_start = models.DateTimeField(editable=False)
+    spent = models.DecimalField(max_digits=14, decimal_places=8, db_default=0, editable=False)
+    reserved = models.DecimalField(max_digits=14, decimal_places=8, db_default=0, editable=False)
+    alert_percents = ArrayField(models.IntegerField(), default=default_alert_percents, blank=True)
+    # The highest percentage that was told in this period.
+    alerted_percent = models.IntegerField(db_default=0, editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = TenantManager.from_queryset(BudgetQuerySet)()
+
+    class Meta:
+        db_table = "budgets"
+        ordering = ["period"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "agent_instance_id", "period"],
+                nulls_distinct=False,
+                name="uq_budgets_account_instance_period",
+            ),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_budgets_account_id",
+            ),
+            CompositeForeignKey(
+                fields=["account", "agent_instance_id"],
+                to="agents.AgentInstance",
+                to_fields=["account", "id"],
+                name="fk_budgets_agent_instance_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(period__in=BudgetPeriod.values), name="ck_budgets_period"
+            ),
+            models.CheckConstraint(
+                condition=Q(limit__gte=0, spent__gte=0, reserved__gte=0), name="ck_budgets_amounts"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.limit} USD a {self.period}"
+
+
+class RateState(TenantModel):
+    """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371)."""
+
+    pk = models.CompositePrimaryKey("account_id", "subject")
+    account = models.ForeignKey(
+        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    # "account", "key:<id>", "visitor:<hash>", "network:<prefix>"
+    subject = models.CharField(max_length=100)
+    arrival = models.DateTimeField()
+
+    objects = TenantManager.from_queryset(TenantQuerySet["RateState"])()
+
+    class Meta:
+        db_table = "rate_states"
+        constraints = [
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_rate_states_account_id",
+            ),
+        ]
+        indexes = [models.Index(fields=["arrival"], name="ix_rate_states_arrival")]
+
+    def __str__(self) -> str:
+        return self.subject

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -50,6 +51,12 @@ class AgentInstance(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    allowed_origins = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Sites whose pages may call this agent from a browser: https://shop.example",
+    )
 
     objects = TenantManager.from_queryset(AgentInstanceQuerySet)()
 
@@ -146,3 +153,51 @@ class ConfigVersion(TenantModel):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+
+class ProviderConnectionQuerySet(TenantQuerySet["ProviderConnection"]):
+    pass
+
+
+class ProviderConnection(TenantModel):
+    """An account's own model server: its address and, encrypted, its key.
+
+    A config names it as provider: `model: <name>:<model>`. The key is bound to the host of
+    `base_url`: a new host clears it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        Account,
+        models.DB_CASCADE,
+        related_name="provider_connections",
+        db_constraint=False,
+        db_index=False,
+    )
+    name = models.CharField(max_length=50, validators=[validate_slug])
+    base_url = models.URLField(max_length=500)
+    secret = models.TextField(blank=True, editable=False, db_default="")
+    secret_host = models.CharField(max_length=255, blank=True, editable=False, db_default="")
+    secret_hint = models.CharField(max_length=8, blank=True, editable=False, db_default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = TenantManager.from_queryset(ProviderConnectionQuerySet)()
+
+    class Meta:
+        db_table = "provider_connections"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "name"], name="uq_provider_connections_account_name"
+            ),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_provider_connections_account_id",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -118,6 +118,8 @@ class Session(TenantModel):
         db_index=False,
     )
     session_key = models.CharField(max_length=255, editable=False)
+    # How the account names its own end user (a visitor token's `sub`).
+    end_user = models.CharField(max_length=255, null=True, blank=True, editable=False)
     email = models.CharField(max_length=255, null=True, blank=True)
     is_anonymous = models.BooleanField(default=True)
     meta = models.JSONField(null=True, blank=True)
@@ -152,6 +154,11 @@ class Session(TenantModel):
                 fields=["agent_instance", "-last_activity_at"], name="ix_sessions_agent_instance"
             ),
             models.Index(fields=["user"], name="ix_sessions_user", condition=Q(user__isnull=False)),
+            models.Index(
+                fields=["agent_instance", "end_user", "-last_activity_at"],
+                name="ix_sessions_end_user",
+                condition=Q(end_user__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -207,6 +214,14 @@ class LLMRequest(TenantModel):
     )
     latency_ms = models.IntegerField(null=True, blank=True)
     time_to_first_token_ms = models.IntegerField(null=True, blank=True)
+    # Who asked: "key:<id>" or "visitor:<hash>"; with the client's Idempotency-Key and what it sent.
+    caller = models.CharField(max_length=100, editable=False, db_default="")
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)
+    idempotency_hash = models.CharField(max_length=64, editable=False, db_default="")
+    is_test = models.BooleanField(db_default=False, editable=False)
+    reserved_cost = models.DecimalField(
+        max_digits=12, decimal_places=8, null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     settled_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -221,6 +236,17 @@ class LLMRequest(TenantModel):
             *_slug_constraints("llm_requests"),
             _session_constraint("llm_requests"),
             _version_constraint("llm_requests"),
+            # Two turns at once in one session cannot be.
+            models.UniqueConstraint(
+                fields=["session"],
+                name="uq_llm_requests_running_in_session",
+                condition=Q(completion_status=CompletionStatus.RUNNING),
+            ),
+            models.UniqueConstraint(
+                fields=["account", "caller", "idempotency_key"],
+                name="uq_llm_requests_idempotency",
+                condition=Q(idempotency_key__isnull=False),
+            ),
             models.CheckConstraint(
                 condition=Q(completion_status__in=CompletionStatus.values),
                 name="ck_llm_requests_completion_status",
