@@ -1,10 +1,12 @@
 from django.urls import path
 
-from sessions_app import views
+from sessions_app import pages, views
 
 app_name = "sessions"
 
 urlpatterns = [
+    # With a slash at the end: salient/asgi.py knows pages by it.
+    path("agents/<str:instance>/", pages.chat_page, name="page"),
     path("agents/<str:instance>/chat", views.chat, name="chat"),
     path("agents/<str:instance>/stream", views.stream, name="stream"),
     path("agents/<str:instance>/history", views.messages, name="history"),

@@ -17,7 +17,14 @@ from accounts.tenancy import platform, tenant
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app.models import LLMRequest, Message, Session
 from tests import catalog
-from tests.factories import make_config_version, make_key, make_llm_request, make_session
+from tests.factories import (
+    make_account,
+    make_config_version,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_session,
+)
 
 
 def plan(query: models.QuerySet[Any]) -> dict[str, Any]:
@@ -40,9 +47,8 @@ class IndexTests(TestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.account = Account.objects.get(slug="default")
-        with tenant(cls.account.pk):
-            cls.instance = AgentInstance.objects.get(instance_slug="simple-chat")
+        cls.account = make_account("acme")
+        cls.instance = make_instance(cls.account, "bot")
         cls.session = make_session(cls.instance)
         make_key(cls.account)
         make_config_version(cls.instance)
@@ -52,7 +58,7 @@ class IndexTests(TestCase):
     @classmethod
     def fill(cls) -> None:
         """Enough sessions, requests and messages that an index is worth its while."""
-        slugs = f"'{cls.account.pk}', 'default', '{cls.instance.pk}', 'simple-chat'"
+        slugs = f"'{cls.account.pk}', 'acme', '{cls.instance.pk}', 'bot'"
         owner = "account_id, account_slug, agent_instance_id, agent_instance_slug"
         with connection.cursor() as cursor:
             cursor.execute(f"""
@@ -104,11 +110,11 @@ class IndexTests(TestCase):
 
     def test_an_instance_by_its_slug(self) -> None:
         with tenant(self.account.pk):
-            instance = AgentInstance.objects.active().filter(instance_slug="simple-chat")
+            instance = AgentInstance.objects.active().filter(instance_slug="bot")
             self.assert_finds_by("uq_agent_instances_account_slug", instance)
 
     def test_an_account_by_its_slug(self) -> None:
-        account = Account.objects.active().filter(slug="default")
+        account = Account.objects.active().filter(slug="acme")
         self.assert_finds_by("uq_accounts_slug", account)
 
     def test_a_key_by_its_id(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from psycopg_pool import PoolTimeout
 
 from salient.database import embedded
@@ -133,9 +133,11 @@ def _server() -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it; Django's own errors name their cause only by context."""
     while error is not None:
         yield error
-        error = error.__cause__
+        context = error.__context__ if isinstance(error, DatabaseError) else None
+        error = error.__cause__ or context
 
 
 def _first_line(error: BaseException) -> str:

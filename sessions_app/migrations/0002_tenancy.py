@@ -16,26 +16,8 @@ def slug() -> models.CharField:
     return models.CharField(max_length=63, null=True)
 
 
-def costs(**names: str) -> list[migrations.operations.base.Operation]:
-    """Rename and widen in one statement: each change of a scale rewrites the table."""
-    wide = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
-
-    def retype(kind: str) -> str:
-        changes = (f"ALTER COLUMN {name} TYPE {kind}" for name in names.values())
-        return f"ALTER TABLE llm_requests {', '.join(changes)}"
-
-    return [
-        *(migrations.RenameField("llmrequest", old, new) for old, new in names.items()),
-        migrations.RunSQL(
-            retype("numeric(12, 8)"),
-            retype("numeric(10, 6)"),
-            [migrations.AlterField("llmrequest", name, wide) for name in names.values()],
-        ),
-    ]
-
-
 class Migration(migrations.Migration):
-    """Room for tenancy, still empty: columns that may be null, and costs that keep their cents."""
+    """Room for tenancy, still empty: columns that may be null."""
 
     dependencies = [
         ("sessions_app", "0001_initial"),
@@ -70,11 +52,9 @@ class Migration(migrations.Migration):
             time_to_first_token_ms=models.IntegerField(null=True, blank=True),
             settled_at=models.DateTimeField(null=True, blank=True, editable=False),
         ),
-        *costs(
-            unit_cost_prompt="prompt_cost",
-            unit_cost_completion="completion_cost",
-            computed_cost="total_cost",
-        ),
+        migrations.RenameField("llmrequest", "unit_cost_prompt", "prompt_cost"),
+        migrations.RenameField("llmrequest", "unit_cost_completion", "completion_cost"),
+        migrations.RenameField("llmrequest", "computed_cost", "total_cost"),
         *add(
             "message",
             account=key("accounts.account"),

@@ -15,6 +15,25 @@ def drop_baseline_key(table: str) -> migrations.RunSQL:
     )
 
 
+def widen(*costs: str) -> migrations.RunSQL:
+    """Give costs two more digits; on the way back they are rounded to six.
+
+    One statement, for each change of a scale rewrites the table; here, for the rewriting also
+    clears away what the backfill left.
+    """
+    wide = models.DecimalField(blank=True, decimal_places=8, max_digits=12, null=True)
+
+    def retype(kind: str) -> str:
+        changes = (f"ALTER COLUMN {cost} TYPE {kind}" for cost in costs)
+        return f"ALTER TABLE llm_requests {', '.join(changes)}"
+
+    return migrations.RunSQL(
+        retype("numeric(12, 8)"),
+        retype("numeric(10, 6)"),
+        [migrations.AlterField("llmrequest", cost, wide) for cost in costs],
+    )
+
+
 class Migration(migrations.Migration):
     """Tenancy becomes a rule: no row without an owner, no reference into another account.
 
@@ -32,6 +51,7 @@ class Migration(migrations.Migration):
         drop_baseline_key("messages"),
         drop_baseline_key("llm_requests"),
         drop_baseline_key("profiles"),
+        widen("prompt_cost", "completion_cost", "total_cost"),
         migrations.AlterModelOptions(
             name="llmrequest",
             options={"ordering": ["-created_at"], "verbose_name": "LLM request"},

@@ -13,7 +13,7 @@ from unittest import mock
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 from django.test import SimpleTestCase, TestCase
 from psycopg import errors
 
@@ -90,6 +90,12 @@ class ExplainTests(SimpleTestCase):
         full = errors.DiskFull("could not extend file")
         self.assertIn("its disk is full", explain(wrapped(full)) or "")
 
+    def test_what_django_says_while_it_handles_an_error_is_explained_by_that_error(self) -> None:
+        denied = errors.InsufficientPrivilege("permission denied for schema public")
+        outer = DatabaseError("Unable to create the table")
+        outer.__context__ = denied
+        self.assertIn("permission denied for schema public", explain(outer) or "")
+
     def test_settings_and_the_embedded_server_speak_for_themselves(self) -> None:
         self.assertEqual(
             explain(ImproperlyConfigured("SECRET_KEY is missing")), "SECRET_KEY is missing"
@@ -121,8 +127,9 @@ class CheckServerTests(TestCase):
 
     def test_a_user_without_rights_is_one_line(self) -> None:
         self.addCleanup(self.superuser, "DROP ROLE IF EXISTS stranger")
-        self.superuser("CREATE ROLE stranger LOGIN")
-        stranger = mock.patch.dict(connection.settings_dict, USER="stranger")
+        self.superuser("CREATE ROLE stranger LOGIN PASSWORD 'unknown'")
+        login = {"USER": "stranger", "PASSWORD": "unknown"}
+        stranger = mock.patch.dict(connection.settings_dict, login)
         with stranger, self.assertRaisesRegex(diagnosis.DatabaseProblem, "'stranger' may not read"):
             check_server()
 

@@ -67,6 +67,14 @@ class WhatArrivesTests(RunTestCase):
             await events_of(run(server.model, stream=False))
         self.assertEqual(len({request.connection for request in server.requests}), 1)
 
+    async def test_a_connection_is_kept_when_its_end_comes_a_little_late(self) -> None:
+        async with MockOpenAI() as server:
+            pieces = [b"".join(Reply().pieces("any")), b": goodbye\n\n"]
+            server.replies.append(Reply(body=pieces, chunk_delay=0.005))
+            await events_of(run(server.model))
+            await events_of(run(server.model))
+        self.assertEqual(len({request.connection for request in server.requests}), 1)
+
 
 class ToolTests(RunTestCase):
     async def test_a_tool_turn_costs_the_sum_of_its_calls(self) -> None:
@@ -222,6 +230,15 @@ class CutTests(RunTestCase):
         self.assertTrue(call.estimated)
         self.assertEqual((call.input_tokens, call.output_tokens), (5, 2))
 
+    async def test_a_call_that_was_accepted_is_counted_although_nothing_came(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(cut_after=0))
+            subject = run(server.model, retries=0)
+            with self.assertRaises(ProviderUnavailable):
+                await events_of(subject)
+        (call,) = subject.calls
+        self.assertEqual((call.input_tokens, call.output_tokens, call.estimated), (5, 0, True))
+
     async def test_a_caller_that_leaves_ends_the_call_and_is_counted(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("word " * 50, chunk_delay=0.02))
@@ -295,6 +312,17 @@ class PatienceTests(RunTestCase):
                 async for _ in events:
                     await asyncio.sleep(0.08)
         self.assertEqual(subject.text, "one two three")
+
+    async def test_a_model_that_stalls_after_a_slow_reader(self) -> None:
+        async with MockOpenAI() as server:
+            pieces = Reply("one two").pieces("any")
+            server.replies.append(Reply(body=[b"".join(pieces[:2]), *pieces[2:]], chunk_delay=0.3))
+            subject = run(server.model, timeouts=Timeouts(stall=0.05))
+            with self.assertRaises(ProviderTimeout):
+                async with aclosing(subject.events()) as events:
+                    async for _ in events:
+                        await asyncio.sleep(0.1)
+        self.assertEqual(subject.text, "one")
 
     async def test_time_spent_thinking_is_not_a_stall(self) -> None:
         async with MockOpenAI() as server:

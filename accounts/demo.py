@@ -1,0 +1,60 @@
+"""The demo's login and test key: made once, and again when they no longer work."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from pathlib import Path
+
+from accounts import keys
+from accounts.models import Account, ApiKey, User
+from accounts.services import issue_api_key
+from accounts.tenancy import platform
+from salient.environment_file import replace
+
+EMAIL = "admin@example.com"
+
+
+def ensure_login(*, reset_password: bool = False) -> str | None:
+    """Make the staff login; return its password when it is new, for it is kept nowhere."""
+    user = User.objects.filter(email__iexact=EMAIL).first()
+    if user is not None and not reset_password:
+        return None
+    password = secrets.token_urlsafe(12)
+    if user is None:
+        User.objects.create_superuser(EMAIL, password)
+    else:
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return password
+
+
+def login_exists() -> bool:
+    return User.objects.filter(email__iexact=EMAIL).exists()
+
+
+def ensure_key(account: Account, file: Path) -> str:
+    """Return the test key of this checkout; it is kept in a file that only its owner reads."""
+    text = kept_key(account, file)
+    if text is None:
+        _, text = issue_api_key(account, name="demo")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace(file, json.dumps({"api_key": text}) + "\n")
+    return text
+
+
+def kept_key(account: Account, file: Path) -> str | None:
+    """Return the key in the file when it still opens the account."""
+    try:
+        text = json.loads(file.read_text())["api_key"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if not isinstance(text, str) or (key_id := keys.key_id_of(text)) is None:
+        return None
+    with platform():
+        key = ApiKey.objects.filter(key_id=key_id, account=account).first()
+    if key is None or key.refusal():
+        return None
+    same = hmac.compare_digest(keys.secret_hash(text), key.secret_hash)
+    return text if same else None

@@ -1,0 +1,125 @@
+"""The demo's agent, and which model it has: one that can answer on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accounts.models import Account
+from accounts.services import create_account
+from accounts.tenancy import tenant
+from agents.config import config_dir
+from agents.config.files import ACCOUNT_FILE, DEFAULTS_FILE, InstanceFiles
+from agents.instance_files import effective_with, replace_file, starter_files, written
+from agents.models import AgentInstance
+from agents.runtime.providers import model_problem
+from agents.services import create_instance
+
+ACCOUNT, INSTANCE = "default", "simple-chat"
+SCRIPTED = "scripted:echo?delay_ms=40"
+_MODEL_LINE = re.compile(r"^model: (.+)$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class ModelChoice:
+    """The model that answers, and what there is to say about why it is this one."""
+
+    model: str
+    notes: list[str] = field(default_factory=list)
+
+
+def demo_files() -> InstanceFiles:
+    return InstanceFiles(config_dir(), ACCOUNT, INSTANCE)
+
+
+def ensure_instance() -> Account:
+    """Return the account that has the demo's agent; make what is missing, change nothing else."""
+    account = Account.objects.filter(slug=ACCOUNT).first() or create_account(ACCOUNT)
+    with tenant(account.pk):
+        exists = AgentInstance.objects.filter(instance_slug=INSTANCE).exists()
+    files = demo_files()
+    with written(files, starter_files(files)):
+        if not exists:
+            create_instance(account, INSTANCE)
+    return account
+
+
+def settle_model(*, write: bool = True) -> ModelChoice:
+    """Choose the model and write it into the account's file, unless somebody chose one there.
+
+    Raises ConfigError when the files are broken, OSError when the file cannot be written.
+    """
+    files = demo_files()
+    ours = files.base / ACCOUNT / ACCOUNT_FILE
+    chosen_by_demo = is_ours(ours)
+    without = f"{ACCOUNT}/{ACCOUNT_FILE}" if chosen_by_demo else ""
+    effective = effective_with(files, starter_files(files), without=without)
+    named = effective.config.model
+    if effective.origins["model"] != DEFAULTS_FILE:
+        return ModelChoice(named, list(_about_edited(named, effective.origins["model"])))
+    choice = choose(named)
+    if ours.exists() and not chosen_by_demo and choice.model != named:
+        hint = f"{ours} is somebody's own: write “model: {choice.model}” there."
+        return ModelChoice(named, [*choice.notes, hint])
+    if write:
+        _keep(ours, choice.model, named)
+    return choice
+
+
+def choose(default: str) -> ModelChoice:
+    """Return the first model that can answer here: the wanted one, the default, the script."""
+    notes: list[str] = []
+    candidates = dict.fromkeys(filter(None, [wanted_model(), default]))
+    for model in candidates:
+        problem = model_problem(model)
+        if problem is None:
+            return ModelChoice(model, notes)
+        notes.append(problem)
+        if not model.startswith("local:"):
+            # Somebody named this model in the files: what is missing is for them to see.
+            return ModelChoice(model, notes)
+    notes.append("So no model answers here: the answers are scripted.")
+    return ModelChoice(SCRIPTED, notes)
+
+
+def wanted_model() -> str | None:
+    """Return what `make run LOCAL_MODEL=…` (or LOCAL_MODEL_PATH=…) asks for."""
+    if name := os.environ.get("LOCAL_MODEL", "").removeprefix("local:"):
+        return f"local:{name}"
+    return "local:custom" if os.environ.get("LOCAL_MODEL_PATH") else None
+
+
+def _about_edited(model: str, origin: str) -> Iterator[str]:
+    wanted = wanted_model()
+    if wanted not in {None, model}:
+        yield f"{wanted} is not used: {origin} of the demo names {model}."
+    if problem := model_problem(model):
+        yield problem
+
+
+def file_text(model: str) -> str:
+    return (
+        "# Written by `manage.py demo`: the model of the demo on this machine. Git ignores it.\n"
+        "# Once you edit this file it stays as it is; delete it and it is made anew when needed.\n"
+        f"model: {model}\n"
+    )
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether the demo wrote the file and nobody edited it since."""
+    if not path.is_file():
+        return False
+    text = path.read_text(errors="replace")
+    model = _MODEL_LINE.search(text)
+    return model is not None and text == file_text(model[1])
+
+
+def _keep(path: Path, model: str, named: str) -> None:
+    if model == named:
+        if is_ours(path):
+            path.unlink()
+    elif not path.exists() or path.read_text() != file_text(model):
+        replace_file(path, file_text(model).encode())

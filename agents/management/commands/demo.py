@@ -1,0 +1,131 @@
+"""`manage.py demo`: make what a newcomer needs to see Salient work, and say where it is."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.urls import reverse
+
+from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
+from accounts.models import Account
+from agents.config import ConfigError
+from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
+from agents.runtime.providers import describe_model
+from salient.commands import Refused, ReportingCommand
+
+KEY_FILE = Path("var/demo.json")
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how a browser gets there
+SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
+
+
+class Command(ReportingCommand):
+    """Repeatable: what is there stays as it is, whoever made or changed it."""
+
+    help = "Make the demo: an agent that answers, a login, a test key. Repeatable."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="where the server listens")
+        parser.add_argument("--port", default="8000")
+        parser.add_argument(
+            "--reset-password", action="store_true", help=f"give {EMAIL} a new password"
+        )
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        if not settings.DEMO:
+            raise Refused("The demo is off here: set DEMO=true, and never in production.")
+        root, write = root_url(options["host"], options["port"]), not options["dry_run"]
+        password, key = None, existing_key()
+        if write:
+            account = ensure_instance()
+            password = ensure_login(reset_password=options["reset_password"])
+            key = ensure_key(account, key_file())
+        choice = chosen_model(write=write)
+        return {
+            **addresses(root),
+            "login": {"email": EMAIL, "password": password, "exists": write or login_exists()},
+            "api_key": key,
+            "curl": curl_lines(root, key or "YOUR_KEY"),
+            "model": choice.model,
+            "good_for": describe_model(choice.model),
+            "notes": choice.notes,
+            "written": write,
+        }
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        bold, curl = self.style.MIGRATE_HEADING, report["curl"]
+        yield bold("\nSalient is ready" if report["written"] else "\nNothing was changed")
+        yield f"  Chat page  {report['chat_url']}"
+        yield f"  Admin      {report['admin_url']}"
+        yield f"             {EMAIL}, password: {password_words(report['login'])}"
+        yield f"  Docs       {report['docs']}"
+        yield f"  Test key   {report['api_key'] or 'is made by the next make run'}"
+        yield f"  Model      {report['model']}"
+        yield f"             {report['good_for']}"
+        for note in report["notes"]:
+            yield self.style.WARNING(f"             {note}")
+        yield bold("\nTalk to it") + " (a chat, a stream)"
+        yield from (f"  {curl[name]}" for name in ("chat", "stream"))
+        yield bold("\nA conversation") + " (it remembers; then read it back)"
+        yield from (f"  {curl[name]}" for name in ("first_turn", "second_turn", "history"))
+        yield ""
+
+
+def chosen_model(*, write: bool) -> ModelChoice:
+    try:
+        return settle_model(write=write)
+    except ConfigError as error:
+        raise Refused(f"The demo's files have errors; mend or remove them:\n{error}") from error
+    except OSError as error:
+        reason = (error.strerror or "failed").lower()
+        raise Refused(f"The demo's model can not be set: {error.filename}: {reason}.") from error
+
+
+def key_file() -> Path:
+    return Path(settings.BASE_DIR) / KEY_FILE
+
+
+def existing_key() -> str | None:
+    account = Account.objects.filter(slug=ACCOUNT).first()
+    return kept_key(account, key_file()) if account else None
+
+
+def root_url(host: str, port: str) -> str:
+    host = EVERYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def addresses(root: str) -> dict[str, str]:
+    return {
+        "chat_url": root + reverse("sessions:page", args=[ACCOUNT, INSTANCE]),
+        "admin_url": root + reverse("admin:index"),
+        "docs": "README.md and docs/",
+    }
+
+
+def password_words(login: Mapping[str, Any]) -> str:
+    if login["password"]:
+        return f"{login['password']} (shown this once)"
+    if login["exists"]:
+        return "as shown when it was made (manage.py demo --reset-password makes a new one)"
+    return "made and shown by the next make run"
+
+
+def curl_lines(root: str, key: str) -> dict[str, str]:
+    """Write lines that work as they are; the last two after the one that sets SESSION."""
+    call = f'-H "Authorization: Bearer {key}"'
+    post = f'{call} -H "Content-Type: application/json" -d'
+    chat = f"{root}{reverse('sessions:chat', args=[ACCOUNT, INSTANCE])}"
+    stream = f"{root}{reverse('sessions:stream', args=[ACCOUNT, INSTANCE])}"
+    history = f"{root}{reverse('sessions:history', args=[ACCOUNT, INSTANCE])}"
+    first = f"""curl -s {chat} {post} '{{"message": "My name is Ada."}}'"""
+    again = '{\\"message\\": \\"What is my name?\\", \\"session_id\\": \\"$SESSION\\"}'
+    return {
+        "chat": f"""curl -s {chat} {post} '{{"message": "Hello!"}}'""",
+        "stream": f"""curl -sN {stream} {post} '{{"message": "Tell me a short story."}}'""",
+        "first_turn": f"SESSION=$({first} | {SESSION_ID})",
+        "second_turn": f'curl -s {chat} {post} "{again}"',
+        "history": f'curl -s "{history}?session_id=$SESSION" {call}',
+    }

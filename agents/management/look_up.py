@@ -1,0 +1,17 @@
+"""Finds the instance that a person named on the command line, or says what was probably meant."""
+
+from accounts.models import Account
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from salient.commands import Refused, did_you_mean
+
+
+def find_instance(account: Account, slug: str) -> AgentInstance:
+    """Return the account's instance, whatever its status; raises Refused."""
+    with tenant(account.pk):
+        instance: AgentInstance | None = AgentInstance.objects.filter(instance_slug=slug).first()
+        known = list(AgentInstance.objects.values_list("instance_slug", flat=True))
+    if instance is None:
+        hint = did_you_mean(slug, known)
+        raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")
+    return instance

@@ -1,0 +1,82 @@
+"""What our management commands have in common: --json, --dry-run, exit codes, "did you mean"."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+REFUSED, MISUSED = 1, 2
+
+
+class Refused(CommandError):
+    """What was asked for is not there or not allowed; exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=REFUSED)
+
+
+class Misused(CommandError):
+    """The command line itself is wrong; exit code 2, as for an unknown option."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=MISUSED)
+
+
+class ReportingCommand(BaseCommand):
+    """Does one thing and reports it, to people as lines or to programs as one JSON object.
+
+    With --json there is always exactly one object on stdout; a refusal is {"error": …}, and its
+    message stands on stderr as well.
+    """
+
+    writes: ClassVar[bool] = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="write one JSON object")
+        if self.writes:
+            parser.add_argument(
+                "--dry-run", action="store_true", help="check everything, change nothing"
+            )
+
+    def handle(self, *_args: str, **options: Any) -> None:
+        try:
+            with refusals():
+                report = self.report(**options)
+        except CommandError as error:
+            if options["json"]:
+                self._write_json({"error": str(error)})
+            raise
+        if options["json"]:
+            self._write_json(report)
+        else:
+            self.stdout.write("\n".join(self.lines(report)))
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        """Do the work and return the facts."""
+        raise NotImplementedError
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        """Tell the facts to a person."""
+        raise NotImplementedError
+
+    def _write_json(self, value: Mapping[str, Any]) -> None:
+        self.stdout.write(json.dumps(value, default=str, ensure_ascii=False))
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what a model refuses into one line."""
+    try:
+        yield
+    except ValidationError as error:
+        raise Refused(" ".join(error.messages)) from error
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question to put behind an error, or nothing when no known word is close."""
+    close = get_close_matches(word.lower(), sorted(known), n=1)
+    return f" Did you mean “{close[0]}”?" if close else ""

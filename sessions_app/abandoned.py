@@ -1,0 +1,141 @@
+"""Settles the turns that a killed process left running: found by their age, ended as errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.tenancy import platform
+from agents import pricing
+from agents.pricing import CostSource, Price
+from agents.runtime.events import ModelCall
+from agents.runtime.providers.base import estimate_tokens
+from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
+
+ERROR_CODE = "abandoned"
+# What a turn may take beyond its own time limit: opening, settling, a slow reader.
+GRACE_SECONDS = 120
+# The longest limit that a configuration may set, for a request whose version is not known.
+LONGEST_TURN_SECONDS = 600
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """One turn that nobody settled."""
+
+    id: UUID
+    account: str
+    instance: str
+    model: str
+    created_at: datetime
+    input_tokens: int
+
+
+def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> list[Abandoned]:
+    """End every turn that is older than it can be, or than the seconds given.
+
+    A process that still works on one of them loses nothing: whoever settles first has settled it.
+    """
+    now, settled = timezone.now(), list[Abandoned]()
+    after: tuple[datetime, UUID] | None = None
+    while True:
+        with platform():
+            requests = _running(now, after)
+            late = [each for each in requests if _age(each, now) > _limit(each, older_than)]
+            settled += [_settle(each, now) if write else _found(each) for each in late]
+        if len(requests) < BATCH:
+            return settled
+        after = (requests[-1].created_at, requests[-1].pk)
+
+
+def _running(now: datetime, after: tuple[datetime, UUID] | None) -> list[LLMRequest]:
+    """Lock the next ones, oldest first; those that are just being settled are passed over."""
+    rows = LLMRequest.objects.running().filter(created_at__lt=now).select_related("config_version")
+    if after is not None:
+        moment, key = after
+        rows = rows.filter(
+            models.Q(created_at__gt=moment) | models.Q(created_at=moment, pk__gt=key)
+        )
+    ordered = rows.order_by("created_at", "pk")
+    return list(ordered.select_for_update(skip_locked=True, of=("self",))[:BATCH])
+
+
+def _age(request: LLMRequest, now: datetime) -> float:
+    return (now - request.created_at) / timedelta(seconds=1)
+
+
+def _limit(request: LLMRequest, older_than: float | None) -> float:
+    if older_than is not None:
+        return older_than
+    version = request.config_version
+    timeouts = version.content.get("timeouts", {}) if version else {}
+    return cast(float, timeouts.get("total", LONGEST_TURN_SECONDS)) + GRACE_SECONDS
+
+
+def _found(request: LLMRequest) -> Abandoned:
+    return Abandoned(
+        id=request.pk,
+        account=request.account_slug,
+        instance=request.agent_instance_slug,
+        model=f"{request.provider}:{request.model}",
+        created_at=request.created_at,
+        input_tokens=sum(estimate_tokens(text) for text in _sent(request)),
+    )
+
+
+def _settle(request: LLMRequest, now: datetime) -> Abandoned:
+    found = _found(request)
+    LLMRequest.objects.filter(pk=request.pk).update(
+        **_outcome(found, request),
+        completion_status=CompletionStatus.ERROR,
+        error_code=ERROR_CODE,
+        settled_at=now,
+    )
+    return found
+
+
+def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:
+    """What went in was probably read; what came out nobody knows, so neither what it cost."""
+    price = _price(request, found.input_tokens)
+    return {
+        "requests": 1,
+        "prompt_tokens": found.input_tokens,
+        "completion_tokens": None,
+        "total_tokens": found.input_tokens,
+        "tokens_estimated": True,
+        "prompt_cost": price.prompt_cost,
+        "total_cost": price.total_cost if price.source == CostSource.FREE else None,
+        "cost_source": price.source if price.source == CostSource.FREE else CostSource.UNKNOWN,
+    }
+
+
+def _price(request: LLMRequest, input_tokens: int) -> Price:
+    call = ModelCall(
+        request.provider, request.model, input_tokens, 0, estimated=True, error=ERROR_CODE
+    )
+    return pricing.price(call)
+
+
+def _sent(request: LLMRequest) -> Iterator[str]:
+    """Read again what the model was sent: the prompt, the newest messages, the question."""
+    if request.config_version:
+        yield request.config_version.content.get("system_prompt", "")
+    body = request.request_body if isinstance(request.request_body, dict) else {}
+    spoken = Message.objects.filter(
+        session_id=request.session_id,
+        agent_instance_id=request.agent_instance_id,
+        role__in=[Role.HUMAN, Role.ASSISTANT],
+        created_at__lte=request.created_at,
+    )
+    yield from (
+        spoken.newest_first().values_list("content", flat=True)[
+            : body.get("history_messages", 0) + 1
+        ]
+    )

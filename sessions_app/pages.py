@@ -1,0 +1,114 @@
+"""The hosted chat page of an agent, for people; it talks to the API as any visitor does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.text import Truncator
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_http_methods
+
+from accounts import visitors
+from accounts.auth import VISITOR_SCOPES, Caller
+from accounts.models import Account
+from accounts.tenancy import tenant
+from agents.config import EffectiveConfig
+from agents.models import AgentInstance
+from agents.runtime.providers import describe_model, model_problem
+from agents.versions import AgentMisconfigured, current_config
+from sessions_app import history
+from sessions_app.schemas import MAX_MESSAGE_BYTES, HistoryIn, HistoryOut
+
+NO_HISTORY = HistoryOut(session_id=None, messages=[], before=None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@cache_control(private=True, no_store=True)
+def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse:
+    """Show the conversation of this visitor; POST (with a CSRF token) begins a new one."""
+    if not may_see(request):
+        return redirect_to_login(request.get_full_path())
+    owner, agent = find_agent(account, instance)
+    if request.method == "POST":
+        return new_conversation(request, account, instance)
+    key = visitors.session_key_of(request, account, instance)
+    page = Page.of(owner, agent)
+    response = render(
+        request,
+        "chat.html",
+        {
+            "account": owner,
+            "page": page,
+            "api": request.path.rstrip("/"),
+            "history": told(owner, agent, key).model_dump(mode="json"),
+            "longest": MAX_MESSAGE_BYTES,
+        },
+    )
+    if key is None:
+        visitors.set_cookie(response, account, instance)
+    return response
+
+
+def may_see(request: HttpRequest) -> bool:
+    return settings.DEMO or (request.user.is_active and request.user.is_staff)
+
+
+def find_agent(account: str, instance: str) -> tuple[Account, AgentInstance]:
+    """Return both when both are active; anything else is the same 404."""
+    owner = Account.objects.active().filter(slug=account).first()
+    if owner is not None:
+        with tenant(owner.pk):
+            agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
+        if agent is not None:
+            return owner, agent
+    raise Http404
+
+
+def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpResponse:
+    """Mint a new visitor; the old conversation stays, but this browser no longer has its key."""
+    response = HttpResponseRedirect(request.path)
+    response.status_code = 303
+    visitors.set_cookie(response, account, instance)
+    return response
+
+
+def told(account: Account, agent: AgentInstance, session_key: str | None) -> HistoryOut:
+    if session_key is None:
+        return NO_HISTORY
+    visitor = Caller(account.pk, account.slug, VISITOR_SCOPES, session_key=session_key)
+    return history.read(visitor, agent, HistoryIn())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the page says about its agent."""
+
+    name: str
+    opening: str
+    model: str
+    good_for: str
+    problem: str
+
+    @classmethod
+    def of(cls, account: Account, agent: AgentInstance) -> Page:
+        try:
+            with tenant(account.pk):
+                effective = current_config(account.slug, agent).effective
+        except AgentMisconfigured as error:
+            return cls(agent.display_name, "", "", "", error.detail)
+        return cls._of_config(agent, effective)
+
+    @classmethod
+    def _of_config(cls, agent: AgentInstance, effective: EffectiveConfig) -> Page:
+        config = effective.config
+        return cls(
+            name=config.display_name or agent.display_name,
+            opening=config.opening_message or "",
+            model=config.model,
+            good_for=describe_model(config.model),
+            problem=Truncator(model_problem(config.model) or effective.error or "").chars(500),
+        )

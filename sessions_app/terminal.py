@@ -1,0 +1,79 @@
+"""A conversation in a terminal: the operator's turns, over the same engine as everybody's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from accounts.auth import Caller
+from accounts.models import Account, Scope
+from agents.models import AgentInstance
+from agents.runtime.events import Event, TextDelta, ToolCall
+from agents.runtime.providers import close_clients
+from salient.database import shut_down
+from salient.problems import Invalid
+from sessions_app import turns
+from sessions_app.schemas import ChatIn, ChatOut
+
+type Say = Callable[[str], None]
+
+
+def operator(account: Account) -> Caller:
+    """Somebody who may use manage.py may use every agent."""
+    return Caller(account.pk, account.slug, frozenset(Scope.values))
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Its turns continue one another; `say` gets each piece of an answer as it comes."""
+
+    caller: Caller
+    instance: AgentInstance
+    say: Say
+    session_id: UUID | None = None
+    last: turns.Turn | None = field(default=None, init=False)
+
+    async def turn(self, text: str) -> ChatOut:
+        """Send one message; raises Problem. However it ends, the turn is settled."""
+        try:
+            message = ChatIn(message=text, session_id=self.session_id)
+        except ValidationError as error:
+            raise Invalid.of(error) from None
+        turn = await turns.open_turn(self.caller, self.instance, message, stream=True)
+        self.session_id, self.last = turn.session_id, turn
+        async with aclosing(turns.answer(turn)) as events:
+            async for event in events:
+                self._tell(event)
+        return turn.answer_out()
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case TextDelta(text):
+                self.say(text)
+            case ToolCall(name=name):
+                self.say(f"[uses {name}] ")
+
+
+@contextmanager
+def event_loop() -> Iterator[asyncio.Runner]:
+    """One loop for all turns; Ctrl-C cancels the turn that is under way and no more."""
+    with asyncio.Runner() as runner:
+        try:
+            yield runner
+        finally:
+            runner.run(close_clients())
+            shut_down()
+
+
+def summary(answer: ChatOut) -> str:
+    """Say in one line what the turn took."""
+    usage, total = answer.usage, answer.cost.total
+    cost = "cost unknown" if total is None else f"${total.normalize():f}" if total else "free"
+    about = "about " if usage.estimated else ""
+    tokens = f"{about}{usage.input_tokens} tokens in, {usage.output_tokens} out"
+    return f"{answer.model} · {tokens} · {cost} · {answer.latency_ms / 1000:.1f} s"
