@@ -19,7 +19,7 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from accounts import keys, visitors
-from accounts.models import Account, AccountStatus, ApiKey, Scope
+from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
 from accounts.tenancy import platform
 from salient.database import in_database
 from salient.problems import (
@@ -48,17 +48,33 @@ _accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, already bound to the account of the path."""
+    """Who calls, already bound to the account of the path.
+
+    `subject` names the caller in limits and in rows: "key:<id>", "visitor:<32 hex>",
+    "end-user:<32 hex>" or "member:<user id>".
+    """
 
     account_id: UUID
     account_slug: str
     scopes: frozenset[str]
+    subject: str = ""
     api_key_id: UUID | None = None
+    # The stored form of a visitor's one session: a cookie, or a token without a `sub`.
     session_key: str | None = None
+    # A visitor token's `sub`: its sessions are those with the same Session.end_user.
+    end_user: str | None = None
+    # Empty: every agent instance of the account.
+    instance_ids: frozenset[UUID] = frozenset()
+    is_test: bool = False
+    # The client's /24 or /64; "" when it is unknown.
+    network: str = ""
+    # A member, known by Django's session cookie.
+    role: MemberRole | None = None
+    user_id: UUID | None = None
 
     @property
     def is_visitor(self) -> bool:
-        """A visitor has one session, found by cookie; a key names its sessions by id."""
+        """A visitor has one session, found by cookie or token; a key names its sessions by id."""
         return self.session_key is not None
 
 
@@ -166,7 +182,8 @@ async def _key_caller(header: str, account: str) -> Caller:
         raise Unauthenticated(refusal)
     if key.account.slug != account or key.account.status != AccountStatus.ACTIVE:
         raise NotFound
-    return Caller(key.account_id, account, frozenset(key.scopes), api_key_id=key.pk)
+    subject = f"key:{key.pk}"
+    return Caller(key.account_id, account, frozenset(key.scopes), subject, api_key_id=key.pk)
 
 
 async def _visitor_caller(session_key: str, account: str) -> Caller:
@@ -176,7 +193,8 @@ async def _visitor_caller(session_key: str, account: str) -> Caller:
         if found is None:
             raise NotFound
         _accounts.put(account, found)
-    return Caller(found.pk, account, VISITOR_SCOPES, session_key=session_key)
+    subject = f"visitor:{session_key[:32]}"
+    return Caller(found.pk, account, VISITOR_SCOPES, subject, session_key=session_key)
 
 
 def _require_same_origin(request: HttpRequest) -> None:
