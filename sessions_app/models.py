@@ -97,7 +97,8 @@ def _session_constraint(table: str) -> CompositeForeignKey:
 
 class SessionQuerySet(TenantQuerySet["Session"]):
     def of_instance(self, instance: AgentInstance) -> SessionQuerySet:
-        return self.filter(agent_instance_id=instance.pk)
+        """The instance's conversations; a deleted one is a husk that carries its costs."""
+        return self.filter(agent_instance_id=instance.pk, deleted_at=None)
 
 
 class Session(TenantModel):
@@ -126,6 +127,7 @@ class Session(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(SessionQuerySet)()
 

@@ -258,6 +258,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="apikey",
+            name="rotated_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="apikey",
             name="instance_ids",
             field=django.contrib.postgres.fields.ArrayField(
                 base_field=models.UUIDField(),

@@ -40,6 +40,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="session",
+            name="deleted_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="session",
             name="end_user",
             field=models.CharField(blank=True, editable=False, max_length=255, null=True),
         ),
