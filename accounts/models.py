@@ -43,6 +43,8 @@ class Scope(models.TextChoices):
     MEMBERS_READ = "members:read", "list members"
     MEMBERS_WRITE = "members:write", "invite, change and remove members"
     VISITORS_WRITE = "visitors:write", "start visitors and name end users"
+    CONNECTIONS_READ = "connections:read", "list model connections"
+    CONNECTIONS_WRITE = "connections:write", "make, change and delete model connections"
 
 
 class KeyKind(models.TextChoices):

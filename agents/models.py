@@ -162,8 +162,8 @@ class ProviderConnectionQuerySet(TenantQuerySet["ProviderConnection"]):
 class ProviderConnection(TenantModel):
     """An account's own model server: its address and, encrypted, its key.
 
-    A config names it as provider: `model: <name>:<model>`. The key is bound to the host of
-    `base_url`: a new host clears it.
+    A config names it as provider: `model: connection/<name>:<model>`. The key is bound to the
+    origin of `base_url`: a new host, port or scheme clears it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -174,7 +174,8 @@ class ProviderConnection(TenantModel):
         db_constraint=False,
         db_index=False,
     )
-    name = models.CharField(max_length=50, validators=[validate_slug])
+    # "connection/" and the name fit in a request's column `provider`.
+    name = models.CharField(max_length=39, validators=[validate_slug])
     base_url = models.URLField(max_length=500)
     secret = models.TextField(blank=True, editable=False, db_default="")
     secret_host = models.CharField(max_length=255, blank=True, editable=False, db_default="")

@@ -335,6 +335,11 @@ class Migration(migrations.Migration):
                         ("members:read", "list members"),
                         ("members:write", "invite, change and remove members"),
                         ("visitors:write", "start visitors and name end users"),
+                        ("connections:read", "list model connections"),
+                        (
+                            "connections:write",
+                            "make, change and delete model connections",
+                        ),
                     ],
                     max_length=32,
                 )
@@ -355,6 +360,8 @@ class Migration(migrations.Migration):
                             "members:read",
                             "members:write",
                             "visitors:write",
+                            "connections:read",
+                            "connections:write",
                         ],
                     )
                 ),

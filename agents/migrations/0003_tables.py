@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "name",
-                    models.CharField(max_length=50, validators=[accounts.slugs.validate_slug]),
+                    models.CharField(max_length=39, validators=[accounts.slugs.validate_slug]),
                 ),
                 ("base_url", models.URLField(max_length=500)),
                 ("secret", models.TextField(blank=True, db_default="", editable=False)),
