@@ -1,6 +1,7 @@
 """Every setting, typed and read once from the environment (and from .env)."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import django_stubs_ext
@@ -34,6 +35,28 @@ DEMO = env.bool("DEMO", default=False)
 AGENT_CONFIG_DIR = Path(env.str("AGENT_CONFIG_DIR", default=str(BASE_DIR / "config/agent_configs")))
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=256 * 1024)
 STREAM_HEARTBEAT_SECONDS = env.float("STREAM_HEARTBEAT_SECONDS", default=15.0)
+
+# Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
+# hosts ("vllm.internal:8000") that may be anywhere and need no https.
+OUTBOUND_PORTS = [int(port) for port in env.list("OUTBOUND_PORTS", default=[])]
+OUTBOUND_TRUSTED_HOSTS = env.list("OUTBOUND_TRUSTED_HOSTS", default=[])
+
+# What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
+DEFAULT_LIMITS = {
+    "requests_per_minute": env.int("LIMIT_REQUESTS_PER_MINUTE", default=600),
+    "requests_per_minute_per_key": env.int("LIMIT_REQUESTS_PER_MINUTE_PER_KEY", default=600),
+    "requests_per_minute_per_visitor": env.int("LIMIT_REQUESTS_PER_MINUTE_PER_VISITOR", default=30),
+    "requests_per_minute_per_network": env.int(
+        "LIMIT_REQUESTS_PER_MINUTE_PER_NETWORK", default=120
+    ),
+    "concurrent_turns": env.int("LIMIT_CONCURRENT_TURNS", default=500),
+    "message_bytes": env.int("LIMIT_MESSAGE_BYTES", default=32 * 1024),
+    "history_messages": env.int("LIMIT_HISTORY_MESSAGES", default=200),
+}
+# Sent to the model where neither the agent's configuration nor the account bounds its answer.
+DEFAULT_OUTPUT_TOKENS = env.int("DEFAULT_OUTPUT_TOKENS", default=4096)
+# What a million tokens are taken to cost (USD) where no price is known.
+UNKNOWN_PRICE_PER_MTOK = Decimal(env.str("UNKNOWN_PRICE_PER_MTOK", default="10"))
 
 ROOT_URLCONF = "salient.urls"
 ASGI_APPLICATION = "salient.asgi.application"
@@ -133,6 +156,25 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+
+# EMAIL_URL: smtp+tls://user:password@host:587; without one, e-mail is written to the console.
+_MAIL = env.email_url("EMAIL_URL", default="consolemail://")
+_SMTP = {
+    "host": _MAIL["EMAIL_HOST"],
+    "port": _MAIL["EMAIL_PORT"] or 25,
+    "username": _MAIL["EMAIL_HOST_USER"] or "",
+    "password": _MAIL["EMAIL_HOST_PASSWORD"] or "",
+    "use_tls": _MAIL.get("EMAIL_USE_TLS", False),
+    "use_ssl": _MAIL.get("EMAIL_USE_SSL", False),
+    "timeout": 10,
+}
+MAILERS = {
+    "default": {
+        "BACKEND": _MAIL["EMAIL_BACKEND"],
+        "OPTIONS": _SMTP if _MAIL["EMAIL_HOST"] else {},
+    }
+}
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="salient@localhost")
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

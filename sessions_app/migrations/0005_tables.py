@@ -1,4 +1,5 @@
 from django.conf import settings
+import django.contrib.postgres.fields
 from django.db import migrations, models
 
 
@@ -36,6 +37,13 @@ class Migration(migrations.Migration):
             name="reserved_cost",
             field=models.DecimalField(
                 blank=True, decimal_places=8, editable=False, max_digits=12, null=True
+            ),
+        ),
+        migrations.AddField(
+            model_name="llmrequest",
+            name="reserved_from",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.UUIDField(), blank=True, editable=False, null=True, size=None
             ),
         ),
         migrations.AddField(
