@@ -1,0 +1,340 @@
+"""The one way to a URL that a tenant chose: https, public addresses only, connected as checked.
+
+The name is resolved once; every address must be public, and the socket is made for a checked
+address: what a name server says later, or between two questions, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from aiohappyeyeballs.types import AddrInfoType
+
+type Address = IPv4Address | IPv6Address
+type Lookup = Callable[[str, int], Awaitable[list[str]]]
+
+MAX_URL, MAX_HOST = 500, 200
+LOOKUP_SECONDS: Final = 5.0
+# Checked addresses may be used again for so long.
+DNS_SECONDS: Final = 60
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_URL = re.compile(r"[!-\[\]-~]+")  # printable ASCII without space and backslash
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# The last label is no number: browsers and C libraries read 0x7f.1 and 127.1 as addresses.
+_NAME = re.compile(rf"(?:{_LABEL}\.)+(?!0x)[a-z][a-z0-9-]*[a-z0-9]")
+
+# What `is_global` lets through and leads inside all the same, or may.
+_REFUSED = tuple(
+    ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # for protocols; some clouds keep their metadata here
+        "192.88.99.0/24",  # the 6to4 relay
+        "168.63.129.16/32",  # Azure's host, by a public address
+        "::/96",  # IPv4-compatible
+        "64:ff9b::/96",  # NAT64: any IPv4 address is inside
+        "64:ff9b:1::/48",
+        "2001::/23",  # Teredo and other protocols' own
+        "2002::/16",  # 6to4
+        "fec0::/10",  # site-local
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+    )
+)
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
+
+
+class UnsafeURL(ValueError):
+    """A URL that no tenant may send us to; the message says why and may be shown."""
+
+
+class UnsafeAddress(OSError):
+    """A host whose address is not a public one; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SafeURL:
+    """A URL in its one written form."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def origin(self) -> str:
+        """What a secret is bound to; the port is always there."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whoever runs the service has listed this host and port."""
+        return f"{self.host}:{self.port}" in settings.OUTBOUND_TRUSTED_HOSTS
+
+    def __str__(self) -> str:
+        usual = {"https": 443, "http": 80}[self.scheme]
+        port = "" if self.port == usual else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{self.path}"
+
+
+def check_url(text: str, *, with_query: bool = True) -> SafeURL:
+    """Read a tenant's URL; raises UnsafeURL unless every part of it is plain and allowed."""
+    if len(text) > MAX_URL or not _URL.fullmatch(text):
+        raise UnsafeURL(
+            f"Write the URL in at most {MAX_URL} ASCII characters, without spaces; "
+            "an international name as xn--…"
+        )
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UnsafeURL("This is not a URL.") from error
+    if "@" in parts.netloc:
+        raise UnsafeURL("A URL must not hold a user name or a password.")
+    if "#" in text or (not with_query and "?" in text):
+        raise UnsafeURL("Leave out everything from “?” or “#” on.")
+    if parts.scheme not in {"https", "http"}:
+        raise UnsafeURL("The URL must begin with https://.")
+    query = f"?{parts.query}" if parts.query else ""
+    url = SafeURL(
+        parts.scheme,
+        _host(parts.netloc),
+        port if port is not None else {"https": 443, "http": 80}[parts.scheme],
+        parts.path + query,
+    )
+    if not url.is_trusted:
+        _check_public(url)
+    return url
+
+
+def _host(netloc: str) -> str:
+    """The host in its one written form: lower case; an address as it is written canonically."""
+    host = netloc.rpartition("]")[0] + "]" if "[" in netloc else netloc.partition(":")[0]
+    host = host.lower()
+    if not host or len(host) > MAX_HOST:
+        raise UnsafeURL("The URL names no host.")
+    return host
+
+
+def _check_public(url: SafeURL) -> None:
+    if url.scheme != "https":
+        raise UnsafeURL("The URL must begin with https://.")
+    if url.port not in {443, *settings.OUTBOUND_PORTS}:
+        raise UnsafeURL(f"Port {url.port} is not allowed.")
+    try:
+        address = ip_address(url.host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        if not _NAME.fullmatch(url.host):
+            raise UnsafeURL("The host must be a full name such as api.example.com.") from None
+        return
+    if url.host != _written(address):
+        raise UnsafeURL(f"Write the address as {_written(address)}.")
+    if not is_public(address):
+        raise UnsafeURL("The host is not a public address.")
+
+
+def _written(address: Address) -> str:
+    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 - IP version
+
+
+def is_public(address: Address | str) -> bool:
+    """Whether an address is one of the open internet, whatever it is wrapped in."""
+    address = ip_address(address) if isinstance(address, str) else address
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return False
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if int(address) >> 32 & 0xFFFF_FFFF in _ISATAP or address.is_site_local:
+            return False
+    if any(address in network for network in _REFUSED if network.version == address.version):
+        return False
+    return address.is_global and not (
+        address.is_multicast
+        or address.is_private
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_reserved
+        or address.is_unspecified
+    )
+
+
+# Names that tenants chose are looked up apart from all others: a slow name server delays nobody.
+_threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="tenant-names")
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """Every address of a host, as the system resolves it."""
+    loop = asyncio.get_running_loop()
+    found = loop.run_in_executor(_threads, _getaddrinfo, host, port)
+    try:
+        return await asyncio.wait_for(found, LOOKUP_SECONDS)
+    except TimeoutError as error:
+        raise OSError("the name was not resolved in time") from error
+
+
+def _getaddrinfo(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class CheckedResolver(AbstractResolver):
+    """Gives a host's addresses when all of them are public, and none otherwise."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family
+        found = await self._lookup(host, port)
+        if not found or not all(map(is_public, found)):
+            raise UnsafeAddress("the host has an address that is not public")
+        return [_resolved(host, port, address) for address in found]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _resolved(host: str, port: int, address: str) -> ResolveResult:
+    is_v6 = ip_address(address).version == 6  # noqa: PLR2004 - IP version
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
+
+
+def checked_socket(info: AddrInfoType) -> socket.socket:
+    """A socket for an address, made only when that is public: nothing connects around this."""
+    family, kind, protocol, _, address = info
+    if not is_public(str(address[0])):
+        raise UnsafeAddress("the address is not public")
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+def safe_session(lookup: Lookup = look_up) -> aiohttp.ClientSession:
+    """A client that connects to public addresses only, however it is used; its owner closes it.
+
+    Use it with `check_url`, for a client judges neither schemes nor ports, and without redirects.
+    """
+    return plain_session(
+        resolver=CheckedResolver(lookup), socket_factory=checked_socket, ttl_dns_cache=DNS_SECONDS
+    )
+
+
+def plain_session(**connector: Any) -> aiohttp.ClientSession:
+    """A client without cookies, proxies, netrc and unpacking, for hosts that are trusted."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, **connector),
+        # A cookie that one account's call received must not go out with another's.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers={"User-Agent": "salient", "Accept-Encoding": "identity"},
+        # A small answer must not become a large one in memory.
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: SafeURL
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one fetch, its redirects included; a redirect is an answer like any other at zero."""
+
+    seconds: float = 10.0
+    max_bytes: int = 1024 * 1024
+    max_redirects: int = 0
+
+
+async def safe_fetch(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    data: bytes | None = None,
+    limits: Limits = Limits(),
+    lookup: Lookup = look_up,
+) -> Fetched:
+    """Fetch a tenant's URL whole.
+
+    Each redirect is checked as the first URL was; another origin gets neither headers nor data.
+    Raises UnsafeURL, ValueError when the answer is too long, TimeoutError, OSError and aiohttp's
+    ClientError.
+    """
+    step = _Step(method, check_url(url), headers or {}, data)
+    async with asyncio.timeout(limits.seconds):
+        for _ in range(limits.max_redirects):
+            fetched = await _fetch_once(step, limits, lookup)
+            location = fetched.headers.get("Location")
+            if fetched.status not in REDIRECTS or location is None:
+                return fetched
+            step = step.redirected(fetched.status, location)
+        return await _fetch_once(step, limits, lookup)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    method: str
+    url: SafeURL
+    headers: Mapping[str, str]
+    data: bytes | None
+
+    def redirected(self, status: int, location: str) -> _Step:
+        url = check_url(urljoin(str(self.url), location.partition("#")[0]))
+        keeps = url.origin == self.url.origin
+        headers = self.headers if keeps else {}
+        if keeps and status in {307, 308}:
+            return _Step(self.method, url, headers, self.data)
+        return _Step("GET", url, headers, None)
+
+
+async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
+    async with (
+        _session(step.url, lookup) as client,
+        client.request(
+            step.method,
+            str(step.url),
+            headers=step.headers,
+            data=step.data,
+            allow_redirects=False,
+        ) as response,
+    ):
+        body = await _read(response, limits.max_bytes)
+        return Fetched(response.status, response.headers, body, step.url)
+
+
+def _session(url: SafeURL, lookup: Lookup) -> aiohttp.ClientSession:
+    return plain_session() if url.is_trusted else safe_session(lookup)
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise ValueError(f"The answer is longer than {max_bytes} bytes.")
+    return bytes(body)
