@@ -23,6 +23,7 @@ def secret() -> str:
 DEFAULTS: dict[str, Callable[[], str]] = {
     "SECRET_KEY": secret,
     "API_KEY_PEPPER": secret,
+    "SECRET_ENCRYPTION_KEYS": secret,
     "DEBUG": lambda: "true",
     "DEMO": lambda: "true",
 }

@@ -27,6 +27,10 @@ VISITOR_TOKEN_SECONDS = env.int("VISITOR_TOKEN_SECONDS", default=30 * 24 * 3600)
 # X-Forwarded-* is believed of the server that connects and of these networks, right to left.
 TRUST_PROXY_HEADERS = env.bool("TRUST_PROXY_HEADERS", default=False)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+# The first one encrypts the secrets in the database, each of them decrypts (salient/secrets.py).
+SECRET_ENCRYPTION_KEYS = env.list(
+    "SECRET_ENCRYPTION_KEYS", default=["insecure-tests-only"] if TESTING else []
+)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
