@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import replace
 from functools import wraps
-from typing import Any, Concatenate, Protocol, cast
+from typing import Any, Concatenate, Final, Literal, Protocol, cast
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from pydantic import ValidationError
 
-from accounts import keys, visitors
-from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
-from accounts.tenancy import platform
+from accounts import keys, networks, visitors
+from accounts.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
+from accounts.callers import Caller, CallerKind
+from accounts.models import Account, Scope
 from salient.database import in_database
 from salient.problems import (
     Forbidden,
@@ -35,47 +32,25 @@ from salient.problems import (
 )
 from salient.ttl import TTLCache
 
+__all__ = [
+    "ANY",
+    "BELIEVED_SECONDS",
+    "VISITOR_SCOPES",
+    "ApiRequest",
+    "ApiRoute",
+    "Caller",
+    "CallerKind",
+    "api_view",
+    "as_problem",
+]
+
 logger = logging.getLogger(__name__)
 
-# A revoked key or a suspended account is refused after this many seconds at the latest.
-BELIEVED_SECONDS = 5
-LAST_USED_STEP = timedelta(minutes=1)
-VISITOR_SCOPES = frozenset({Scope.CHAT.value, Scope.HISTORY_READ.value})
+# The scope of a route that everyone may call who gets in, except with a publishable key.
+ANY: Final = "any"
+type RouteScope = Scope | Literal["any"]
 
-_keys: TTLCache[str, ApiKey] = TTLCache(seconds=BELIEVED_SECONDS)
 _accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, already bound to the account of the path.
-
-    `subject` names the caller in limits and in rows: "key:<id>", "visitor:<32 hex>",
-    "end-user:<32 hex>" or "member:<user id>".
-    """
-
-    account_id: UUID
-    account_slug: str
-    scopes: frozenset[str]
-    subject: str = ""
-    api_key_id: UUID | None = None
-    # The stored form of a visitor's one session: a cookie, or a token without a `sub`.
-    session_key: str | None = None
-    # A visitor token's `sub`: its sessions are those with the same Session.end_user.
-    end_user: str | None = None
-    # Empty: every agent instance of the account.
-    instance_ids: frozenset[UUID] = frozenset()
-    is_test: bool = False
-    # The client's /24 or /64; "" when it is unknown.
-    network: str = ""
-    # A member, known by Django's session cookie.
-    role: MemberRole | None = None
-    user_id: UUID | None = None
-
-    @property
-    def is_visitor(self) -> bool:
-        """A visitor has one session, found by cookie or token; a key names its sessions by id."""
-        return self.session_key is not None
 
 
 class ApiRequest(HttpRequest):
@@ -95,7 +70,7 @@ class ApiRoute(Protocol):
     def __call__(self, request: HttpRequest, /, **kwargs: str) -> Answer: ...
 
 
-def api_view(*methods: str, scope: Scope) -> Callable[[View[...]], ApiRoute]:
+def api_view(*methods: str, scope: RouteScope) -> Callable[[View[...]], ApiRoute]:
     """Make a view that is entered with a known caller, and whose failures are problem documents."""
 
     def decorate(view: View[...]) -> ApiRoute:
@@ -110,22 +85,29 @@ def api_view(*methods: str, scope: Scope) -> Callable[[View[...]], ApiRoute]:
             return _private(response)
 
         route = cast(Any, wrapper)
-        route.scope, route.methods = scope.value, methods
+        route.scope, route.methods = str(scope), methods
         return cast(ApiRoute, route)
 
     return decorate
 
 
 async def _admit(
-    request: ApiRequest, methods: tuple[str, ...], scope: Scope, kwargs: dict[str, str]
+    request: ApiRequest, methods: tuple[str, ...], scope: RouteScope, kwargs: dict[str, str]
 ) -> None:
     if request.method not in methods:
         raise MethodNotAllowed(request.method or "", methods)
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
-    if scope not in request.caller.scopes:
-        raise Forbidden(f"This caller lacks the scope “{scope}”.")
+    _require_scope(request.caller, scope)
     if request.method == "POST" and request.content_type != "application/json":
         raise UnsupportedMediaType
+
+
+def _require_scope(caller: Caller, scope: RouteScope) -> None:
+    if scope == ANY:
+        if caller.kind == CallerKind.PUBLISHABLE_KEY:
+            raise Forbidden("A publishable key starts visitors and does nothing else.")
+    elif scope not in caller.scopes:
+        raise Forbidden(f"This caller lacks the scope “{scope}”.")
 
 
 def as_problem(error: Exception, path: str) -> Problem:
@@ -152,38 +134,44 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
 
 
 async def authenticate(request: HttpRequest, account: str, instance: str | None) -> Caller:
-    """Tell who calls; a bearer key wins over a cookie.
+    """Tell who calls; a bearer key or token wins over a cookie.
 
     Raises Unauthenticated without valid credentials, NotFound with valid ones for another account.
     """
     header = request.headers.get("Authorization")
+    _refuse_misplaced_key(request, header)
     if header is not None:
-        return await _key_caller(header, account)
+        return await bearer_caller(request, header, account)
     if instance is not None:
         session_key = visitors.session_key_of(request, account, instance)
         if session_key is not None:
-            _require_same_origin(request)
-            return await _visitor_caller(session_key, account)
+            require_same_origin(request)
+            visitor = await _visitor_caller(session_key, account)
+            return replace(visitor, network=network_of(request))
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
-async def _key_caller(header: str, account: str) -> Caller:
-    scheme, _, text = header.partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("Send the API key as “Authorization: Bearer sal_sk_…”.")
-    text = text.strip()
-    key_id = keys.key_id_of(text)
-    key = await _find_key(key_id) if key_id else None
-    # The same work for a wrong id as for a wrong secret: the answer's time tells nothing.
-    stored = key.secret_hash if key else "0" * 64
-    if not hmac.compare_digest(keys.secret_hash(text), stored) or key is None:
-        raise Unauthenticated("The API key is unknown.")
-    if refusal := key.refusal():
-        raise Unauthenticated(refusal)
-    if key.account.slug != account or key.account.status != AccountStatus.ACTIVE:
-        raise NotFound
-    subject = f"key:{key.pk}"
-    return Caller(key.account_id, account, frozenset(key.scopes), subject, api_key_id=key.pk)
+def network_of(request: HttpRequest) -> str:
+    return networks.network_of(networks.client_address(request))
+
+
+def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:
+    """Say where a key belongs; in an address it stands in logs and histories for ever."""
+    if "sal_" in request.META["QUERY_STRING"] and any(
+        is_credential(value) for _, values in request.GET.lists() for value in values
+    ):
+        raise Invalid(
+            "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
+            "as “Authorization: Bearer sal_sk_…”."
+        )
+    if header is None and "X-Api-Key" in request.headers:
+        raise Unauthenticated(
+            "Send the API key as “Authorization: Bearer sal_sk_…”, not X-Api-Key."
+        )
+
+
+def is_credential(text: str) -> bool:
+    return text.startswith((keys.SECRET, keys.PUBLISHABLE, keys.TEST, visitors.TOKEN_PREFIX))
 
 
 async def _visitor_caller(session_key: str, account: str) -> Caller:
@@ -197,7 +185,7 @@ async def _visitor_caller(session_key: str, account: str) -> Caller:
     return Caller(found.pk, account, VISITOR_SCOPES, subject, session_key=session_key)
 
 
-def _require_same_origin(request: HttpRequest) -> None:
+def require_same_origin(request: HttpRequest) -> None:
     """Refuse what another site's page sends with the visitor's cookie."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
@@ -206,26 +194,6 @@ def _require_same_origin(request: HttpRequest) -> None:
         same = origin is not None and urlsplit(origin).netloc == request.headers.get("Host")
     if not same:
         raise Forbidden("A visitor's cookie works on this site's own pages only.")
-
-
-async def _find_key(key_id: str) -> ApiKey | None:
-    key = _keys.get(key_id)
-    if key is None:
-        key = await in_database(_load_key, key_id)
-        if key is not None:
-            _keys.put(key_id, key)
-    return key
-
-
-def _load_key(key_id: str) -> ApiKey | None:
-    """Load the key with its account, and note that it is in use, at most once a minute."""
-    with platform():
-        key = ApiKey.objects.select_related("account").filter(key_id=key_id).first()
-        if key is not None:
-            now = timezone.now()
-            if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
-                ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        return key
 
 
 def _load_account(slug: str) -> Account | None:

@@ -1,4 +1,4 @@
-"""The text of a secret API key: `sal_sk_<id12>_<secret32><crc6>`."""
+"""The text of an API key: `sal_sk_<id12>_<secret32><crc6>`; `sal_pk_`, `sal_tk_` alike."""
 
 import hashlib
 import hmac
@@ -6,12 +6,18 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from django.conf import settings
 
+SECRET: Final = "sal_sk"  # noqa: S105 - a prefix, no secret
+PUBLISHABLE: Final = "sal_pk"
+# A secret key in test mode: to be told apart before it meets a server.
+TEST: Final = "sal_tk"
+
 _ALPHABET = string.digits + string.ascii_letters
-_KEY = re.compile(r"sal_sk_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
+_KEY = re.compile(r"sal_[spt]k_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class KeyText:
     """A new key: the whole text is shown once, the id and the hash are stored."""
 
     key_id: str
-    text: str
+    text: str = field(repr=False)
 
     @property
     def secret_hash(self) -> str:
@@ -39,9 +45,9 @@ def _checksum(text: str) -> str:
     return "".join(reversed(digits))
 
 
-def new_key() -> KeyText:
+def new_key(prefix: str = SECRET) -> KeyText:
     key_id = _random(12)
-    text = f"sal_sk_{key_id}_{_random(32)}"
+    text = f"{prefix}_{key_id}_{_random(32)}"
     return KeyText(key_id, text + _checksum(text))
 
 
@@ -54,5 +60,8 @@ def key_id_of(text: str) -> str | None:
 
 
 def secret_hash(text: str) -> str:
-    """HMAC-SHA256 under the server's pepper, in hex: a stolen table opens nothing."""
+    """HMAC-SHA256 under the server's pepper, in hex: a stolen table opens nothing.
+
+    The prefix is hashed too: a test key does not become a live one by another spelling.
+    """
     return hmac.new(settings.API_KEY_PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()

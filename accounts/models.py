@@ -8,15 +8,19 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
+from accounts import keys
+from accounts.networks import read_network
 from accounts.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
+from salient.origins import validate_origin
 
 
 class AccountStatus(models.TextChoices):
@@ -259,7 +263,34 @@ class ApiKey(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} (sal_sk_{self.key_id}_…)"
+        return f"{self.name} ({self.prefix}_{self.key_id}_…)"
+
+    @property
+    def prefix(self) -> str:
+        """How the key's text begins: what it is can be seen without the server."""
+        if self.kind == KeyKind.PUBLISHABLE:
+            return keys.PUBLISHABLE
+        return keys.TEST if self.mode == KeyMode.TEST else keys.SECRET
+
+    def clean(self) -> None:
+        """Write networks in one form; refuse a key that could never be used as it is meant."""
+        self.networks = [str(read_network(text)) for text in self.networks]
+        for origin in self.origins:
+            validate_origin(origin)
+        if self.kind == KeyKind.PUBLISHABLE:
+            self._clean_publishable()
+        elif self.origins:
+            raise ValidationError("Only a publishable key has origins.")
+        elif not self.scopes:
+            raise ValidationError("A key needs at least one scope.")
+
+    def _clean_publishable(self) -> None:
+        if not self.origins:
+            raise ValidationError("A publishable key needs the origins of its pages.")
+        if len(self.instance_ids) != 1:
+            raise ValidationError("A publishable key belongs to exactly one agent instance.")
+        if self.scopes != [Scope.VISITORS_WRITE]:
+            raise ValidationError("A publishable key has the scope “visitors:write” alone.")
 
     def refusal(self, now: datetime | None = None) -> str | None:
         """Say why the key is not accepted now, or nothing."""

@@ -1,15 +1,25 @@
-"""The verbs of accounts: make tenants, issue keys."""
+"""The verbs of accounts: make tenants; issue, rotate and revoke keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Required, TypedDict, Unpack
+from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import F, Value
+from django.db.models.functions import Least
+from django.utils import timezone
 
 from accounts import keys
-from accounts.models import Account, ApiKey, Scope
+from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy import tenant
+from salient.problems import NotFound, Problem
+
+ROTATION_OVERLAP = timedelta(hours=24)
 
 
 def create_account(slug: str, *, name: str = "") -> Account:
@@ -20,30 +30,119 @@ def create_account(slug: str, *, name: str = "") -> Account:
     return account
 
 
-def issue_api_key(
-    account: Account,
-    *,
-    name: str,
-    scopes: Iterable[str] = tuple(Scope.values),
-    expires_at: datetime | None = None,
-) -> tuple[ApiKey, str]:
+class KeyWanted(TypedDict, total=False):
+    """What a new key shall be; left out, it is a live secret key with every scope, for a year."""
+
+    name: Required[str]
+    scopes: Iterable[str]
+    kind: KeyKind
+    mode: KeyMode
+    instance_ids: Iterable[UUID]
+    origins: Iterable[str]
+    networks: Iterable[str]
+    # None, chosen on purpose, is never.
+    expires_at: datetime | None
+
+
+def issue_api_key(account: Account, **wanted: Unpack[KeyWanted]) -> tuple[ApiKey, str]:
     """Make a key and return it with its text, which is shown only this once.
 
-    Raises ValidationError for an unknown scope or none at all.
+    Raises ValidationError for what cannot be a key.
     """
-    wanted = list(dict.fromkeys(scopes))
+    key = wanted_key(account, **wanted)
+    text = keys.new_key(key.prefix)
+    key.key_id, key.secret_hash = text.key_id, text.secret_hash
+    with tenant(account.pk):
+        _require_instances(account, key.instance_ids)
+        key.save(force_insert=True)
+    return key, text.text
+
+
+def wanted_key(account: Account, **wanted: Unpack[KeyWanted]) -> ApiKey:
+    """Return a key that is not stored and opens nothing yet; raises ValidationError."""
+    kind = wanted.get("kind", KeyKind.SECRET)
+    all_scopes = [Scope.VISITORS_WRITE] if kind == KeyKind.PUBLISHABLE else Scope.values
+    key = ApiKey(
+        account=account,
+        name=wanted["name"],
+        kind=kind,
+        mode=wanted.get("mode", KeyMode.LIVE),
+        scopes=_known(wanted.get("scopes", all_scopes)),
+        instance_ids=list(wanted.get("instance_ids", ())),
+        origins=_once(wanted.get("origins", ())),
+        networks=_once(wanted.get("networks", ())),
+        expires_at=wanted.get("expires_at", default_expiry()),
+    )
+    key.clean_fields(exclude={"account", "key_id", "secret_hash"})
+    key.clean()
+    return key
+
+
+def default_expiry() -> datetime:
+    return timezone.now() + timedelta(days=settings.API_KEY_DAYS)
+
+
+def _once(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))
+
+
+def _known(scopes: Iterable[str]) -> list[str]:
+    wanted = _once(scopes)
     if unknown := [scope for scope in wanted if scope not in Scope.values]:
         raise ValidationError(f"Unknown scope “{unknown[0]}”; use {', '.join(Scope.values)}.")
     if not wanted:
         raise ValidationError("A key needs at least one scope.")
-    text = keys.new_key()
-    with tenant(account.pk):
-        key = ApiKey.objects.create(
-            account=account,
-            name=name,
-            key_id=text.key_id,
-            secret_hash=text.secret_hash,
-            scopes=wanted,
-            expires_at=expires_at,
+    return wanted
+
+
+def _require_instances(account: Account, ids: list[UUID]) -> None:
+    if ids and account.agent_instances.filter(pk__in=ids).count() != len(set(ids)):
+        raise ValidationError("A key's agent instances are of its own account.")
+
+
+class AlreadyRotated(Problem):
+    """A successor exists; who did not make it has found a theft."""
+
+    status = HTTPStatus.CONFLICT
+    code = "key_already_rotated"
+
+    def __init__(self) -> None:
+        super().__init__("This API key has been rotated before: use its successor, or revoke it.")
+
+
+def rotate_api_key(key: ApiKey, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
+    """Make a key's successor, with its rights and as long a life; the old one dies after overlap.
+
+    Raises NotFound for a key that is dead, AlreadyRotated when there is a successor. The row is
+    read again under a lock: a successor has the rights of now, and there is one.
+    """
+    now = timezone.now()
+    with tenant(key.account_id):
+        old = ApiKey.objects.select_for_update(of=["self"]).active().filter(pk=key.pk).first()
+        if old is None:
+            raise NotFound
+        if old.rotated_at is not None:
+            raise AlreadyRotated
+        text = keys.new_key(old.prefix)
+        successor = ApiKey.objects.create(
+            key_id=text.key_id, secret_hash=text.secret_hash, **_inherited(old, now)
         )
-    return key, text.text
+        ApiKey.objects.filter(pk=old.pk).update(
+            rotated_at=now, expires_at=Least(F("expires_at"), Value(now + overlap))
+        )
+    return successor, text.text
+
+
+def _inherited(old: ApiKey, now: datetime) -> dict[str, Any]:
+    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+    names = ("account_id", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks")
+    return {name: getattr(old, name) for name in names} | {
+        "expires_at": None if lifetime is None else now + lifetime
+    }
+
+
+def revoke_api_key(key: ApiKey) -> bool:
+    """End a key and the visitors it started, within seconds; False when it had ended before."""
+    with tenant(key.account_id):
+        ended = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+    return bool(ended)

@@ -1,13 +1,25 @@
-"""First-party visitors: an unguessable cookie, minted by the server for one agent instance."""
+"""Visitors: unguessable, minted by the server alone, for one account and one agent instance.
+
+A first-party page's visitor has a cookie, an embed's a bearer token. Whatever else a client
+brings, such as the cookie of the server before tenancy, is never adopted: it gets a new visitor.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 COOKIE_SECONDS = 180 * 24 * 3600
+TOKEN_PREFIX: Final = "sal_vt_"  # noqa: S105 - a prefix, no secret
 
 
 def cookie_name(account: str, instance: str) -> str:
@@ -41,4 +53,86 @@ def session_key_of(request: HttpRequest, account: str, instance: str) -> str | N
         token = _signer(account, instance).unsign(value)
     except signing.BadSignature:
         return None
-    return hashlib.sha256(token.encode()).hexdigest()
+    return _stored(token)
+
+
+def _stored(visitor: str) -> str:
+    return hashlib.sha256(visitor.encode()).hexdigest()
+
+
+class BadToken(ValueError):
+    """The text is no token of this server, or no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorToken:
+    """What a token says; it is signed and needs no row. Its holder can read it."""
+
+    # The key that minted it: when that is revoked, so is the token.
+    key_id: str
+    instance_id: UUID
+    expires_at: datetime
+    # Where it was minted, when a web page asked for it: it works from nowhere else.
+    origin: str | None = None
+    # Who it stands for: an end user whom the account named, else an anonymous visitor.
+    end_user: str | None = None
+    visitor: str = field(default="", repr=False)
+
+    @property
+    def session_key(self) -> str | None:
+        return None if self.end_user is not None else _stored(self.visitor)
+
+
+def new_token(
+    key_id: str,
+    instance_id: UUID,
+    *,
+    seconds: int,
+    origin: str | None = None,
+    end_user: str | None = None,
+) -> VisitorToken:
+    """Mint a token for an end user, or for a new visitor of 256 bits."""
+    return VisitorToken(
+        key_id=key_id,
+        instance_id=instance_id,
+        expires_at=timezone.now().replace(microsecond=0) + timedelta(seconds=seconds),
+        origin=origin,
+        end_user=end_user,
+        visitor="" if end_user is not None else secrets.token_urlsafe(32),
+    )
+
+
+def _token_signer() -> signing.Signer:
+    # A dot, because a colon may not stand in a bearer token (RFC 6750, 2.1).
+    return signing.Signer(salt="salient.visitor-token", sep=".")
+
+
+def write_token(token: VisitorToken) -> str:
+    facts = {
+        "k": token.key_id,
+        "i": token.instance_id.hex,
+        "e": int(token.expires_at.timestamp()),
+        "o": token.origin,
+        "s": token.end_user,
+        "v": token.visitor,
+    }
+    return TOKEN_PREFIX + _token_signer().sign_object(facts)
+
+
+def read_token(text: str) -> VisitorToken:
+    """Return what the token says; raises BadToken when it is forged or has expired."""
+    try:
+        facts = _token_signer().unsign_object(text.removeprefix(TOKEN_PREFIX))
+    except signing.BadSignature as error:
+        raise BadToken("The visitor token is unknown.") from error
+    token = VisitorToken(
+        key_id=facts["k"],
+        instance_id=UUID(facts["i"]),
+        expires_at=datetime.fromtimestamp(facts["e"], UTC),
+        origin=facts["o"],
+        end_user=facts["s"],
+        visitor=facts["v"],
+    )
+    if token.expires_at <= timezone.now():
+        raise BadToken("The visitor token has expired; ask for a new one.")
+    return token

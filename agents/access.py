@@ -40,11 +40,12 @@ def instance_view(*methods: str, scope: Scope) -> Callable[[InstanceView[...]], 
 
 
 async def find_instance(caller: Caller, slug: str) -> AgentInstance:
-    """Return the caller's active instance of that name; raises NotFound."""
+    """Return the active instance of that name which the caller may use; raises NotFound."""
     known = _instances.get((caller.account_id, slug))
-    if known is None:
+    # One that the caller may not use costs the same look-up as one that does not exist.
+    if known is None or not caller.may_use(known.pk):
         known = await in_database(_load, caller.account_id, slug)
-        if known is None:
+        if known is None or not caller.may_use(known.pk):
             raise NotFound
         _instances.put((caller.account_id, slug), known)
     return known

@@ -5,18 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpResponse
-from pydantic import BaseModel
-
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
-
-
-class Out(BaseModel):
-    """Something that the API answers with."""
-
-    def as_response(self) -> HttpResponse:
-        return HttpResponse(self.model_dump_json(), content_type="application/json")
+from salient.shapes import Out
 
 
 class InstanceOut(Out):

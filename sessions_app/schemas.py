@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.pricing import Price
-from agents.schemas import Out
+from salient.shapes import Out
 from sessions_app.models import Message, Role
 
 MAX_MESSAGE_BYTES = 32 * 1024

@@ -1,0 +1,171 @@
+"""What stands behind `Authorization: Bearer`: a key of an account, or a visitor's token.
+
+A key is checked in this order, and the first failure answers:
+1. format and checksum, 2. look-up by id, 3. the keyed hash, compared in constant time: 401 in one
+wording; 4. revoked or expired: 401; 5. the client's network: 403; 6. the key's account is the
+path's and active: the same 404 as for an account that does not exist; 7. kind (a publishable
+key's Origin) and scope: 403; 8. allowed instances: the same 404 as for an unknown instance.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import timedelta
+from hashlib import sha256
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts import keys, networks, visitors
+from accounts.callers import Caller
+from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
+from accounts.tenancy import platform
+from salient.database import in_database
+from salient.problems import Forbidden, NotFound, Unauthenticated
+from salient.ttl import TTLCache
+
+# A revoked key or a suspended account is refused after this many seconds at the latest.
+BELIEVED_SECONDS = 5
+LAST_USED_STEP = timedelta(minutes=1)
+# Each for its own conversations only; deleting one's own is every person's right.
+VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
+UNKNOWN_KEY = "The API key is unknown or mistyped."
+UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
+_NO_HASH = "0" * 64
+
+_keys: TTLCache[str, ApiKey] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+class NetworkNotAllowed(Forbidden):
+    code = "network_not_allowed"
+
+
+class OriginNotAllowed(Forbidden):
+    code = "origin_not_allowed"
+
+
+async def bearer_caller(request: HttpRequest, header: str, account: str) -> Caller:
+    """Tell who holds the key or token; raises a Problem for anyone else."""
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("Send the API key as “Authorization: Bearer sal_sk_…”.")
+    text = text.strip()
+    if text.startswith(visitors.TOKEN_PREFIX):
+        return await _token_caller(request, text, account)
+    return await _key_caller(request, text, account)
+
+
+async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
+    key_id = keys.key_id_of(text)
+    if key_id is None:
+        raise Unauthenticated(UNKNOWN_KEY)
+    key = await _find_key(key_id)
+    # The same work for a wrong id as for a wrong secret: the answer's time tells nothing.
+    stored = key.secret_hash if key else _NO_HASH
+    if not hmac.compare_digest(keys.secret_hash(text), stored) or key is None:
+        raise Unauthenticated(UNKNOWN_KEY)
+    if refusal := key.refusal():
+        raise Unauthenticated(refusal)
+    address = networks.client_address(request)
+    if key.networks and not networks.is_within(address, key.networks):
+        raise NetworkNotAllowed("This API key is not allowed from your network.")
+    _require_account(key, account)
+    return Caller(
+        account_id=key.account_id,
+        account_slug=account,
+        scopes=frozenset(key.scopes),
+        subject=f"key:{key.pk}",
+        api_key_id=key.pk,
+        instance_ids=frozenset(key.instance_ids),
+        is_test=key.mode == KeyMode.TEST,
+        network=networks.network_of(address),
+        key_id=key.key_id,
+        origin=_page_of(request, key) if key.kind == KeyKind.PUBLISHABLE else None,
+        expires_at=key.expires_at,
+    )
+
+
+def _page_of(request: HttpRequest, key: ApiKey) -> str:
+    """Return the listed origin whose page sends a publishable key."""
+    origin = request.headers.get("Origin")
+    if origin is None or origin not in key.origins:
+        raise OriginNotAllowed("This publishable key is not allowed from this origin.")
+    return origin
+
+
+def _require_account(key: ApiKey, account: str) -> None:
+    if key.account.slug != account or key.account.status != AccountStatus.ACTIVE:
+        raise NotFound
+
+
+async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
+    """Tell which visitor holds the token; it works while the key that minted it might."""
+    try:
+        token = visitors.read_token(text)
+    except visitors.BadToken as error:
+        raise Unauthenticated(str(error)) from error
+    key = await _find_key(token.key_id)
+    if key is None or not _still_vouches(key):
+        raise Unauthenticated(UNKNOWN_TOKEN)
+    _require_account(key, account)
+    _require_origin(request, token, key)
+    if key.instance_ids and token.instance_id not in key.instance_ids:
+        raise NotFound
+    return _visitor(request, token, key)
+
+
+def _still_vouches(key: ApiKey) -> bool:
+    """Tell whether the key's visitors may come; rotating a key does not send them away."""
+    if key.revoked_at is not None or Scope.VISITORS_WRITE not in key.scopes:
+        return False
+    return key.rotated_at is not None or key.refusal() is None
+
+
+def _require_origin(request: HttpRequest, token: visitors.VisitorToken, key: ApiKey) -> None:
+    if token.origin is None:
+        return
+    delisted = key.kind == KeyKind.PUBLISHABLE and token.origin not in key.origins
+    if delisted or request.headers.get("Origin") != token.origin:
+        raise OriginNotAllowed("This visitor token is not allowed from this origin.")
+
+
+def _visitor(request: HttpRequest, token: visitors.VisitorToken, key: ApiKey) -> Caller:
+    session_key = token.session_key
+    return Caller(
+        account_id=key.account_id,
+        account_slug=key.account.slug,
+        scopes=VISITOR_SCOPES,
+        subject=f"visitor:{session_key[:32]}" if session_key else _end_user(token, key),
+        session_key=session_key,
+        end_user=token.end_user,
+        instance_ids=frozenset({token.instance_id}),
+        is_test=key.mode == KeyMode.TEST,
+        network=networks.network_of(networks.client_address(request)),
+        key_id=key.key_id,
+        expires_at=token.expires_at,
+    )
+
+
+def _end_user(token: visitors.VisitorToken, key: ApiKey) -> str:
+    """Name the end user by a hash: what the account calls them stays in their sessions."""
+    return f"end-user:{sha256(f'{key.account_id}/{token.end_user}'.encode()).hexdigest()[:32]}"
+
+
+async def _find_key(key_id: str) -> ApiKey | None:
+    key = _keys.get(key_id)
+    if key is None:
+        key = await in_database(_load_key, key_id)
+        if key is not None:
+            _keys.put(key_id, key)
+    return key
+
+
+def _load_key(key_id: str) -> ApiKey | None:
+    """Load the key with its account, and note that it is in use, at most once a minute."""
+    with platform():
+        key = ApiKey.objects.select_related("account").filter(key_id=key_id).first()
+        if key is not None:
+            now = timezone.now()
+            if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+                ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        return key
