@@ -15,30 +15,51 @@ if TYPE_CHECKING:
     from accounts.models import Account
 
 PLATFORM: Final = "platform"
-_door: ContextVar[UUID | str | None] = ContextVar("door", default=None)
+# The roles that a door takes on; row-level security is written for them (accounts/isolation.py).
+TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
+# How long one statement may take in a door; how long it waits for a lock; how long the
+# transaction may idle. A role's own settings would not do: SET ROLE does not apply them.
+STATEMENT_SECONDS = 5
+_ENTER = """
+    SELECT set_config('role', %s, true), set_config('app.account_id', %s, true),
+        set_config('statement_timeout', %s, true), set_config('lock_timeout', '2s', true),
+        set_config('idle_in_transaction_session_timeout', '10s', true)
+"""
+_LEAVE = """
+    SELECT set_config('role', NULL, true), set_config('app.account_id', NULL, true),
+        set_config('statement_timeout', NULL, true), set_config('lock_timeout', NULL, true),
+        set_config('idle_in_transaction_session_timeout', NULL, true)
+"""
+type Door = UUID | str
+_door: ContextVar[Door | None] = ContextVar("door", default=None)
 
 
 class NoDoor(RuntimeError):
     """Tenant data was asked for outside tenant() and platform()."""
 
 
+def current_door() -> Door | None:
+    """Return the account whose door is open, PLATFORM, or None."""
+    return _door.get()
+
+
 @contextmanager
 def tenant(account_id: UUID) -> Iterator[None]:
     """One transaction that sees and writes the rows of one account only."""
-    with _open(account_id, str(account_id)):
+    with _open(account_id, [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s"]):
         yield
 
 
 @contextmanager
-def platform() -> Iterator[None]:
+def platform(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[None]:
     """One transaction that sees all accounts: staff, jobs, commands."""
-    with _open(PLATFORM, ""):
+    with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s"]):
         yield
 
 
 @contextmanager
-def _open(door: UUID | str, account: str) -> Iterator[None]:
-    with _transaction(account):
+def _open(door: Door, settings: list[str]) -> Iterator[None]:
+    with _transaction(settings):
         token = _door.set(door)
         try:
             yield
@@ -47,16 +68,16 @@ def _open(door: UUID | str, account: str) -> Iterator[None]:
 
 
 @contextmanager
-def _transaction(account: str) -> Iterator[None]:
+def _transaction(settings: list[str]) -> Iterator[None]:
     """Open the outermost transaction; a connection that died while idle is replaced once."""
     was_open = connection.connection is not None
     try:
-        block = _begin(account)
+        block = _begin(settings)
     except (OperationalError, InterfaceError):
         if not was_open:
             raise
         connection.close()
-        block = _begin(account)
+        block = _begin(settings)
     with block:
         yield
 
@@ -71,19 +92,26 @@ def _entered(block: transaction.Atomic) -> Iterator[None]:
         raise
     finally:
         block.__exit__(*error)
+        if connection.in_atomic_block and error[0] is None:
+            # Only inside a test's transaction: its savepoint is released, the settings stay.
+            _execute(_LEAVE)
 
 
-def _begin(account: str) -> Any:
-    """Begin and set the account; both end with the transaction."""
+def _begin(settings: list[str]) -> Any:
+    """Begin, take on the role and set the account; all of it ends with the transaction."""
     block = transaction.atomic(durable=True)
     block.__enter__()
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('app.account_id', %s, true)", [account])
+        _execute(_ENTER, settings)
     except BaseException as exception:
         block.__exit__(type(exception), exception, exception.__traceback__)
         raise
     return _entered(block)
+
+
+def _execute(statement: str, values: list[str] | None = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
 
 
 def in_platform[**P, R](function: Callable[P, R]) -> Callable[P, R]:
@@ -121,5 +149,9 @@ class TenantModel(models.Model):
 
     account_id: UUID
 
+    objects = TenantManager["TenantModel"]()
+
     class Meta:
         abstract = True
+        # What Django itself does with a row (save, refresh, follow a key) minds the doors as well.
+        base_manager_name = "objects"

@@ -1,0 +1,20 @@
+"""Accounts as a Django app: the rights of the database's roles follow each migrate."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+
+    def ready(self) -> None:
+        """Connect what must happen after each migrate."""
+        post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.roles")
+
+
+def _grant_rights(*, using: str, **_more: Any) -> None:
+    from accounts.roles import grant_rights  # noqa: PLC0415 - models are not ready when this loads
+
+    grant_rights(using)

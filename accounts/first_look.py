@@ -1,0 +1,48 @@
+"""The two look-ups that come before any account is known: an account by slug, a key by its id.
+
+Both go through functions of the database that give this one row and nothing else; whatever comes
+after them happens inside a door.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from accounts.models import Account, ApiKey
+
+_KEY = (
+    *("id", "account_id", "key_id", "secret_hash", "kind", "mode", "scopes", "instance_ids"),
+    *("origins", "networks", "expires_at", "revoked_at", "last_used_at"),
+)
+_ACCOUNT = ("id", "slug", "name", "status")
+
+
+def find_account(slug: str) -> Account | None:
+    """Return the account of that name, whatever its status."""
+    row = _row(f"SELECT {', '.join(_ACCOUNT)} FROM app_find_account(%s)", slug)  # noqa: S608
+    return row and Account.from_db("default", _ACCOUNT, row)
+
+
+def find_api_key(key_id: str) -> ApiKey | None:
+    """Return the key with its account, whatever their state; other columns need a door."""
+    row = _row(
+        f"SELECT {', '.join(_KEY)}, account_slug, account_status "  # noqa: S608
+        "FROM app_find_api_key(%s)",
+        key_id,
+    )
+    if row is None:
+        return None
+    *values, slug, status = row
+    key = ApiKey.from_db("default", _KEY, values)
+    key.account = Account.from_db(
+        "default", ("id", "slug", "status"), (key.account_id, slug, status)
+    )
+    return key
+
+
+def _row(query: str, value: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query, [value])
+        return cursor.fetchone()

@@ -1,0 +1,266 @@
+"""The database's roles: who they are, and what each may do with which table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from django.apps import apps
+from django.db import ProgrammingError, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE
+from salient.database import DatabaseProblem
+
+ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)
+FUNCTIONS: Final = ("app_find_account", "app_find_api_key")
+ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
+# The registry: what the tenant's role may do with each table that holds accounts' data. What is
+# not named stays forbidden: rewriting a key or a configuration, deleting what was paid for.
+TENANT_RIGHTS: Final[Mapping[str, str]] = {
+    "accounts": "SELECT",
+    "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
+    "api_keys": "SELECT, INSERT, "
+    "UPDATE (name, networks, expires_at, revoked_at, rotated_at, last_used_at)",
+    "memberships": ALL,
+    "invitations": ALL,
+    "account_limits": ALL,
+    "budgets": ALL,
+    "rate_states": ALL,
+    "agent_instances": "SELECT, INSERT, UPDATE",
+    "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
+    "provider_connections": ALL,
+    "sessions": ALL,
+    "messages": ALL,
+    "llm_requests": "SELECT, INSERT, UPDATE",
+    "profiles": ALL,
+}
+_RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
+
+# One right: what may be done, and with which column ("": with all).
+type Right = tuple[str, str]
+type Rights = dict[str, set[Right]]
+
+
+def parsed(rights: str, columns: Iterable[str]) -> set[Right]:
+    """Read rights as they stand in GRANT; columns that the table does not have yet are left out."""
+    have = set(columns)
+    found: set[Right] = set()
+    for match in _RIGHT.finditer(rights):
+        named = match[2].split(", ") if match[2] else [""]
+        found |= {(match[1], column) for column in named if not column or column in have}
+    return found
+
+
+def holds_tenant_data(table: str) -> bool:
+    return table in TENANT_RIGHTS or table in {
+        model._meta.db_table for model in apps.get_models() if has_account(model)
+    }
+
+
+def has_account(model: type[models.Model]) -> bool:
+    return any(field.column == "account_id" for field in model._meta.concrete_fields)
+
+
+class Database:
+    """What the catalog says about our tables and roles."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def rows(self, query: Any, values: Any = None) -> list[Any]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return list(cursor.fetchall())
+
+    def run(self, statement: sql.Composable | str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)  # type: ignore[arg-type]
+
+    def missing_roles(self) -> list[str]:
+        have = {name for (name,) in self.rows("SELECT rolname FROM pg_roles")}
+        return [role for role in ROLES if role not in have]
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of the tables that Django's models have, as far as they are there."""
+        ours = [*self.connection.introspection.django_table_names(), "django_migrations"]
+        found: dict[str, list[str]] = {}
+        for table, column in self.rows(
+            "SELECT relname, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
+            "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') "
+            "AND attnum > 0 AND NOT attisdropped AND relname = ANY(%s)",
+            [ours],
+        ):
+            found.setdefault(table, []).append(column)
+        return found
+
+    def secured(self) -> set[str]:
+        """The tables with row-level security."""
+        query = (
+            "SELECT relname FROM pg_class WHERE relrowsecurity "
+            "AND relnamespace = current_schema()::regnamespace"
+        )
+        return {table for (table,) in self.rows(query)}
+
+    def rights_of(self, role: str) -> Rights:
+        query = """
+            SELECT relname, '', acl.privilege_type, acl.grantee
+            FROM pg_class, aclexplode(relacl) AS acl
+            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+            UNION ALL
+            SELECT relname, attname, acl.privilege_type, acl.grantee
+            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid, aclexplode(attacl) AS acl
+            WHERE relnamespace = current_schema()::regnamespace
+        """
+        found: Rights = {}
+        for table, column, privilege in self.rows(
+            f"SELECT relname, column2, privilege_type FROM ({query}) "  # noqa: S608
+            "AS rights (relname, column2, privilege_type, grantee) "
+            "WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+            [role],
+        ):
+            found.setdefault(table, set()).add((privilege, column))
+        return found
+
+    def logins(self) -> list[str]:
+        """Who may take on both roles, besides whoever owns everything anyway."""
+        query = """
+            SELECT rolname FROM pg_roles AS login
+            WHERE rolcanlogin AND NOT rolsuper AND rolname <> current_user
+                AND has_database_privilege(oid, current_database(), 'CONNECT')
+                AND 2 = (
+                    SELECT count(DISTINCT role.oid) FROM pg_auth_members
+                    JOIN pg_roles AS role ON role.oid = roleid
+                    WHERE member = login.oid AND role.rolname = ANY(%s)
+                )
+        """
+        return [name for (name,) in self.rows(query, [list(ROLES)])]
+
+
+def make_roles(connection: BaseDatabaseWrapper) -> None:
+    """Make the roles where they are missing, and let the migrating login take them on.
+
+    Raises DatabaseProblem, one line, where the rights do not suffice.
+    """
+    database = Database(connection)
+    try:
+        for role in database.missing_roles():
+            with transaction.atomic(using=connection.alias):
+                database.run(CREATE_ROLE.format(role=role))
+    except ProgrammingError as error:
+        user = connection.settings_dict["USER"]
+        raise DatabaseProblem(
+            f"the database user {user!r} may not make the roles {' and '.join(ROLES)}: have an "
+            "administrator run what “manage.py database_roles --sql” prints, then migrate again"
+        ) from error
+    for role in ROLES:
+        database.run(JOIN_ROLE.format(role=role))
+
+
+# Roles belong to the whole server: another database's migration may make them at the same moment.
+CREATE_ROLE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        CREATE ROLE {role} NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+# INHERIT FALSE: outside a door the login has nothing of the role. Whoever may not grant it to
+# themselves may be a migrating login apart from the one that serves; `database_roles` tells.
+JOIN_ROLE = """
+DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 160000 THEN
+        IF NOT pg_has_role(current_user, '{role}', 'SET') THEN
+            EXECUTE 'GRANT {role} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE';
+        END IF;
+    ELSIF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+        GRANT {role} TO CURRENT_USER;
+    END IF;
+EXCEPTION WHEN insufficient_privilege OR unique_violation THEN NULL;
+END $$
+"""
+
+
+def wanted_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights]:
+    """What each role ought to have, by the tables that are there now.
+
+    A login itself reaches only what belongs to no account: people, their sessions, Django's own.
+    """
+    columns, secured = database.columns(), database.secured()
+    wanted: dict[str, Rights] = {
+        TENANT_ROLE: {
+            table: parsed(rights, columns[table])
+            for table, rights in TENANT_RIGHTS.items()
+            if table in secured and table in columns
+        },
+        PLATFORM_ROLE: {table: parsed(_whole(table), ()) for table in columns},
+    }
+    shared = [t for t in columns if t == "users" or not holds_tenant_data(t)]
+    for login in logins:
+        wanted[login] = {table: parsed(_whole(table), ()) for table in shared}
+    return wanted
+
+
+def _whole(table: str) -> str:
+    return "SELECT" if table == "django_migrations" else ALL
+
+
+def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights]:
+    """The wanted rights of the tables where a role has others."""
+    lacking: dict[str, Rights] = {}
+    for role, wanted in wanted_rights(database, logins).items():
+        have = database.rights_of(role)
+        different = {t: rights for t, rights in wanted.items() if have.get(t, set()) != rights}
+        if different:
+            lacking[role] = different
+    return lacking
+
+
+def grants(lacking: Mapping[str, Rights]) -> Iterator[sql.Composed]:
+    """The statements that give exactly these rights."""
+    for role, tables in lacking.items():
+        for table, rights in tables.items():
+            names = {"table": sql.Identifier(table), "role": sql.Identifier(role)}
+            yield sql.SQL("REVOKE ALL ON {table} FROM {role}").format(**names)
+            if rights:
+                yield sql.SQL("GRANT {rights} ON {table} TO {role}").format(
+                    rights=sql.SQL(", ").join(_in_words(rights)), **names
+                )
+
+
+def _in_words(rights: set[Right]) -> Iterator[sql.Composable]:
+    columns: dict[str, list[str]] = {}
+    for privilege, column in sorted(rights):
+        columns.setdefault(privilege, []).append(column)
+    for privilege, names in columns.items():
+        text = sql.SQL(privilege)  # type: ignore[arg-type]
+        if names != [""]:
+            listed = sql.SQL(", ").join(map(sql.Identifier, names))
+            yield sql.SQL("{} ({})").format(text, listed)
+        else:
+            yield text
+
+
+def function_grants(logins: Iterable[str]) -> Iterator[sql.Composed]:
+    for login in logins:
+        for name in FUNCTIONS:
+            yield sql.SQL("GRANT EXECUTE ON FUNCTION {}(text) TO {}").format(
+                sql.Identifier(name), sql.Identifier(login)
+            )
+
+
+def grant_rights(using: str) -> None:
+    """Give every role what it lacks; run after each migrate, so that no new table is forgotten."""
+    database = Database(connections[using])
+    if database.missing_roles():
+        return
+    with transaction.atomic(using=using):
+        logins = database.logins()
+        for statement in grants(lacking_rights(database, logins)):
+            database.run(statement)
+        if logins and database.rows("SELECT to_regproc(%s)", [FUNCTIONS[0]]) != [(None,)]:
+            for statement in function_grants(logins):
+                database.run(statement)
