@@ -1,13 +1,13 @@
 """What an agent's configuration may say, and what holds when nothing is said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from agents.config.errors import closest, legible
-from agents.runtime.providers import known_provider, model_problem, scripted
+from agents.runtime.providers import Connection, known_provider, model_problem, scripted
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.local_models import LOCAL_MODELS
 from agents.runtime.providers.registry import LOCAL, SCRIPTED
@@ -124,7 +124,13 @@ class AgentConfig(_Strict):
         """The wanted model, then its fallbacks, each once."""
         return tuple(dict.fromkeys((self.model, *self.fallback_models)))
 
-    def run_request(self, messages: Sequence[ChatMessage], *, stream: bool) -> RunRequest:
+    def run_request(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        stream: bool,
+        connections: Mapping[str, Connection] | None = None,
+    ) -> RunRequest:
         """Say to the runtime what this agent would do with these messages."""
         return RunRequest(
             models=self.models,
@@ -137,6 +143,7 @@ class AgentConfig(_Strict):
             retries=self.retries,
             max_tool_rounds=self.max_tool_rounds,
             stream=stream,
+            connections=connections or {},
         )
 
 

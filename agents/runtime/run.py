@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from agents.runtime.calls import CANCELLED, Call
 from agents.runtime.errors import ProviderProtocol, RunError, ToolRoundsExceeded
 from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall
 from agents.runtime.patience import Patience
-from agents.runtime.providers import find_provider
+from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
 from agents.runtime.tools import TOOLS, run_tools
 
@@ -34,7 +34,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """`models` are written "provider:model": the wanted one, then the ones to fall back to."""
+    """`models` are written "provider:model": the wanted one, then the ones to fall back to.
+
+    `connections` are the account's own servers, for models written "connection/<name>:model".
+    """
 
     models: tuple[str, ...]
     system_prompt: str
@@ -46,6 +49,7 @@ class RunRequest:
     retries: int = 2
     max_tool_rounds: int = 5
     stream: bool = True
+    connections: Mapping[str, Connection] = field(default_factory=dict)
 
 
 class Run:
@@ -106,7 +110,7 @@ class Run:
     def _start_call(self) -> Call:
         """The next call to make; raises RunError where the model cannot be called at all."""
         wanted = self.request
-        provider, provider_name, model = find_provider(self._models[0])
+        provider, provider_name, model = find_provider(self._models[0], wanted.connections)
         request = ModelRequest(
             model=model,
             system_prompt=wanted.system_prompt,

@@ -1,5 +1,6 @@
 """Who answers: one module for each kind of provider, and the registry that finds it."""
 
+from agents.runtime.providers.connections import Connection, connection_name
 from agents.runtime.providers.registry import (
     close_clients,
     describe_model,
@@ -10,7 +11,9 @@ from agents.runtime.providers.registry import (
 )
 
 __all__ = [
+    "Connection",
     "close_clients",
+    "connection_name",
     "describe_model",
     "find_provider",
     "known_provider",

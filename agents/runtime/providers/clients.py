@@ -1,36 +1,45 @@
-"""The HTTP client of the model servers: one for each process and event loop, kept open."""
+"""The HTTP clients of the model servers: two for each process and event loop, kept open."""
 
 import asyncio
 
 import aiohttp
 
-_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+from salient.safe_fetch import plain_session, safe_session
+
+type Clients = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
+
+_sessions: Clients = {}
+_safe_sessions: Clients = {}
 
 
 def client() -> aiohttp.ClientSession:
-    """The running loop's client; made by the first call, closed by `close_client`."""
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
-    if session is None or session.closed:
-        _forget_closed_loops()
-        session = _sessions[loop] = aiohttp.ClientSession(
-            # How many calls may run at once is for the accounts' limits to say.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-            # A cookie that one account's call received must not go out with another's.
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Each call sets its own connect timeout; the run watches over the rest.
-            timeout=aiohttp.ClientTimeout(total=None),
-            headers={"User-Agent": "salient", "Accept-Encoding": "identity"},
-        )
-    return session
+    """The running loop's client for servers that whoever runs the service has chosen.
+
+    Each call sets its own connect timeout; the run watches over the rest. How many calls may run
+    at once is for the accounts' limits to say.
+    """
+    return _kept(_sessions) or _keep(_sessions, plain_session(ttl_dns_cache=300))
+
+
+def safe_client() -> aiohttp.ClientSession:
+    """The running loop's client for servers that tenants chose: it reaches public ones only."""
+    return _kept(_safe_sessions) or _keep(_safe_sessions, safe_session())
 
 
 async def close_client() -> None:
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
-        await session.close()
+    for sessions in (_sessions, _safe_sessions):
+        session = sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
 
 
-def _forget_closed_loops() -> None:
-    for loop in [loop for loop in _sessions if loop.is_closed()]:
-        del _sessions[loop]
+def _kept(sessions: Clients) -> aiohttp.ClientSession | None:
+    session = sessions.get(asyncio.get_running_loop())
+    return None if session is None or session.closed else session
+
+
+def _keep(sessions: Clients, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    for loop in [loop for loop in sessions if loop.is_closed()]:
+        del sessions[loop]
+    sessions[asyncio.get_running_loop()] = session
+    return session

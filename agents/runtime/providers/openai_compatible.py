@@ -55,6 +55,9 @@ class OpenAICompatible:
             log_failure(self.endpoint.name, request.model, error, key=self.key)
             raise
 
+    def client(self) -> aiohttp.ClientSession:
+        return client()
+
     @asynccontextmanager
     async def _answer(self, request: ModelRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
         """The server's answer, whose connection ends with this context unless it is read whole."""
@@ -77,7 +80,7 @@ class OpenAICompatible:
             headers["Authorization"] = f"Bearer {self.key}"
         if not self.endpoint.keep_alive:
             headers["Connection"] = "close"
-        return await client().post(
+        return await self.client().post(
             f"{self.url}/chat/completions",
             data=wire.request_body(request, self.endpoint),
             headers=headers,
@@ -150,7 +153,7 @@ def _end(reading: Reading) -> list[ModelEvent]:
     if not reading.finish_reason and not reading.done:
         raise ProviderProtocol("the stream ended before the answer did")
     usage = wire.read_usage(reading.usage, reading.header_cost)
-    return [*reading.tool_calls.calls(), Finished(reading.finish_reason, usage)]
+    return [*reading.tool_calls.calls(), Finished(wire.plain_reason(reading.finish_reason), usage)]
 
 
 async def _read_whole(response: aiohttp.ClientResponse) -> AsyncGenerator[ModelEvent]:

@@ -4,6 +4,7 @@ Fields that nobody reads are not named here: msgspec passes over them. What serv
 send as null, or in another type than OpenAI does, is allowed for.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -79,6 +80,9 @@ class WireError(msgspec.Struct):
     code: int | str | None = None
 
 
+# More than this in one call is no count and no price, but an attempt to break the books.
+MOST_TOKENS, MOST_DOLLARS = 40_000_000, 400
+_REASON = re.compile(r"[\w-]{1,40}", re.ASCII)
 TICKS_PER_DOLLAR = 10_000_000_000
 NOTHING = {b"", b"null"}
 
@@ -133,6 +137,11 @@ def read_usage(raw: msgspec.Raw, header_cost: str | None = None) -> Usage | None
     )
 
 
+def plain_reason(text: str) -> str:
+    """Why the answer ended, in the server's word; what is no word is not kept."""
+    return text if not text or _REASON.fullmatch(text) else "other"
+
+
 def error_status(raw: msgspec.Raw) -> int:
     """The HTTP status that an error inside of a 200 stands for; 500 when it does not say."""
     try:
@@ -173,7 +182,7 @@ def _asked(tool_round: ToolRound) -> dict[str, Any]:
 
 
 def _count(value: int | None) -> int | None:
-    return value if value is not None and value >= 0 else None
+    return value if value is not None and 0 <= value <= MOST_TOKENS else None
 
 
 def _output_tokens(usage: WireUsage) -> int | None:
@@ -193,7 +202,7 @@ def _cached_tokens(usage: WireUsage) -> int:
         usage.prompt_cache_hit_tokens,
         usage.cached_tokens,
     )
-    return max((count or 0 for count in reported), default=0)
+    return max((_count(count) or 0 for count in reported), default=0)
 
 
 def _cost(usage: WireUsage, header_cost: str | None) -> Decimal | None:
@@ -216,7 +225,7 @@ def _dollars(value: object) -> Decimal | None:
         price = Decimal(str(value))
     except ArithmeticError:
         return None
-    return price if price.is_finite() and price >= 0 else None
+    return price if price.is_finite() and 0 <= price <= MOST_DOLLARS else None
 
 
 @dataclass(slots=True)

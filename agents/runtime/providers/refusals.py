@@ -82,9 +82,10 @@ def log_failure(provider: str, model: str, error: RunError, *, key: str = "") ->
 
 def redacted(text: str, key: str = "") -> str:
     """One line, short, without keys."""
-    text = text[: 4 * MAX_DETAIL]
+    # Before anything is cut off: half a key is a secret too.
     if key:
         text = text.replace(key, "[key]")
+    text = text[: 4 * MAX_DETAIL]
     text = SECRETS.sub("[key]", text)
     return " ".join(text.split())[:MAX_DETAIL]
 

@@ -1,11 +1,20 @@
 """Finds who answers for a model that is written "provider:model", or says why nobody does."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from agents.runtime.errors import UnknownModel
 from agents.runtime.providers import local_models, native, scripted
 from agents.runtime.providers.base import Provider
 from agents.runtime.providers.clients import close_client
+from agents.runtime.providers.connections import (
+    LONGEST_NAME,
+    PREFIX,
+    ConnectedServer,
+    Connection,
+    connection_name,
+    is_connection_name,
+)
 from agents.runtime.providers.endpoints import (
     KNOWN,
     PROVIDER_NAME,
@@ -36,8 +45,16 @@ FAMILIES = {
     "echo": SCRIPTED,
 }
 
+_CONNECTION_NAMING = (
+    f"A connection is written {PREFIX}NAME:MODEL, its name in up to {LONGEST_NAME} lower-case "
+    "letters, digits, hyphens or underscores."
+)
+
 
 def known_provider(name: str) -> bool:
+    """Whether the name can be used; which connections an account has, only its rows say."""
+    if (connected := connection_name(name)) is not None:
+        return is_connection_name(connected)
     return name in provider_names() or find_endpoint(name) is not None
 
 
@@ -45,10 +62,21 @@ def provider_names() -> list[str]:
     return sorted({LOCAL, SCRIPTED, *KNOWN, *native.KNOWN})
 
 
-def find_provider(model: str) -> tuple[Provider, str, str]:
-    """The provider, its name and the model's own; raises UnknownModel where it cannot be called."""
+def find_provider(
+    model: str, connections: Mapping[str, Connection] | None = None
+) -> tuple[Provider, str, str]:
+    """The provider, its name and the model's own; raises UnknownModel where it cannot be called.
+
+    `connections` are the account's own servers, by their names.
+    """
     name, _, own_name = model.partition(":")
-    if (problem := model_problem(model)) is not None:
+    problem = model_problem(model)
+    if problem is None and (connected := connection_name(name)) is not None:
+        connection = (connections or {}).get(connected)
+        if connection is not None:
+            return ConnectedServer(connection), name, own_name
+        problem = f'The account has no connection "{connected}".'
+    if problem is not None:
         error = UnknownModel(problem)
         log_failure(name, own_name, error)
         raise error
@@ -66,6 +94,8 @@ def model_problem(model: str) -> str | None:
         return scripted.problem(own_name)
     if name in native.KNOWN:
         return native.problem(name)
+    if (connected := connection_name(name)) is not None:
+        return None if is_connection_name(connected) else _CONNECTION_NAMING
     endpoint = find_endpoint(name)
     return endpoint_problem(endpoint) if endpoint else _unknown_provider(name)
 
@@ -77,6 +107,8 @@ def describe_model(model: str) -> str:
         return local_models.describe(own_name)
     if name == SCRIPTED:
         return scripted.DESCRIPTION
+    if (connected := connection_name(name)) is not None:
+        return f"{own_name} answers, over the network at the account's own server “{connected}”."
     return f"{own_name} answers, over the network at {name}."
 
 

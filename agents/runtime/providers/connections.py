@@ -1,0 +1,60 @@
+"""An account's own model servers, as a run is given them: it looks nothing up and trusts none."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from agents.runtime.errors import UnknownModel
+from agents.runtime.providers.base import ModelEvent, ModelRequest
+from agents.runtime.providers.clients import client, safe_client
+from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.openai_compatible import OpenAICompatible
+from agents.runtime.providers.refusals import log_failure
+from salient.safe_fetch import UnsafeURL, check_url
+
+PREFIX = "connection/"
+LONGEST_NAME = 39
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a server is; its key is shown nowhere."""
+
+    name: str
+    base_url: str
+    key: str = field(default="", repr=False)
+
+
+def connection_name(provider: str) -> str | None:
+    """The name in "connection/<name>"; None for any other provider."""
+    return provider.removeprefix(PREFIX) if provider.startswith(PREFIX) else None
+
+
+def is_connection_name(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and _NAME.fullmatch(name) is not None
+
+
+class ConnectedServer(OpenAICompatible):
+    """A server that a tenant chose: its address is checked for each call, and as it connects."""
+
+    def __init__(self, connection: Connection) -> None:
+        endpoint = Endpoint(PREFIX + connection.name, "", needs_key=False)
+        super().__init__(endpoint, connection.base_url, connection.key)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        try:
+            check_url(self.url, with_query=False)
+        except UnsafeURL as error:
+            refused = UnknownModel(str(error))
+            log_failure(self.endpoint.name, request.model, refused, key=self.key)
+            raise refused from error
+        async with aclosing(super().stream(request)) as events:
+            async for event in events:
+                yield event
+
+    def client(self) -> aiohttp.ClientSession:
+        return client() if check_url(self.url).is_trusted else safe_client()
