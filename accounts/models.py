@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser
-from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import keys
 from accounts.networks import read_network
+from accounts.people import Invitation, MemberRole, Membership, User
 from accounts.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
 from salient.origins import validate_origin
+
+__all__ = [
+    "Account",
+    "AccountLimits",
+    "AccountStatus",
+    "ApiKey",
+    "Budget",
+    "BudgetPeriod",
+    "Invitation",
+    "KeyKind",
+    "KeyMode",
+    "MemberRole",
+    "Membership",
+    "RateState",
+    "Scope",
+    "SubscriptionTier",
+    "User",
+]
 
 
 class AccountStatus(models.TextChoices):
@@ -61,15 +77,6 @@ class KeyMode(models.TextChoices):
     TEST = "test", "test: always answered by the script"
 
 
-class MemberRole(models.TextChoices):
-    """What a person may do in an account, from most to least."""
-
-    OWNER = "owner"
-    ADMIN = "admin"
-    MEMBER = "member"
-    VIEWER = "viewer"
-
-
 class BudgetPeriod(models.TextChoices):
     DAY = "day"
     MONTH = "month"
@@ -77,68 +84,6 @@ class BudgetPeriod(models.TextChoices):
 
 def default_alert_percents() -> list[int]:
     return [80, 100]
-
-
-class UserManager(DjangoUserManager["User"]):
-    """Makes people by e-mail address: it is the login."""
-
-    use_in_migrations = False
-
-    def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
-
-    async def aget_by_natural_key(self, username: str | None) -> User:
-        return await self.aget(email__iexact=username)
-
-    def _create_user_object(
-        self, username: str, email: str | None, password: str | None, **fields: Any
-    ) -> User:
-        address = email or username
-        if not address:
-            raise ValueError("A user needs an e-mail address.")
-        user = self.model(email=self.normalize_email(address), **fields)
-        user.set_password(password)
-        return user
-
-    def create_user(  # type: ignore[override]
-        self, email: str, password: str | None = None, **fields: Any
-    ) -> User:
-        return super().create_user(email, email, password, **fields)
-
-    def create_superuser(  # type: ignore[override]
-        self, email: str, password: str | None = None, **fields: Any
-    ) -> User:
-        return super().create_superuser(email, email, password, **fields)
-
-
-class User(AbstractUser):
-    """A person, known by e-mail address."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    username = None  # type: ignore[assignment]
-    email = models.EmailField("e-mail address")
-    is_auditor = models.BooleanField(
-        "auditor", default=False, help_text="Sees everything in the admin and changes nothing."
-    )
-
-    USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
-
-    objects = UserManager()  # type: ignore[misc]
-
-    class Meta:
-        db_table = "users"
-        constraints = [
-            models.UniqueConstraint(fields=["email"], name="uq_users_email"),
-            models.UniqueConstraint(
-                Lower("email"),
-                name="uq_users_email_lower",
-                violation_error_message="There is a user with this e-mail address.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.email
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
@@ -300,99 +245,6 @@ class ApiKey(TenantModel):
         if self.expires_at is not None and self.expires_at <= now:
             return "The API key has expired."
         return None
-
-
-class MembershipQuerySet(TenantQuerySet["Membership"]):
-    def owners(self) -> MembershipQuerySet:
-        return self.filter(role=MemberRole.OWNER)
-
-
-class Membership(TenantModel):
-    """A person's place in an account."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="memberships", db_constraint=False, db_index=False
-    )
-    user = models.ForeignKey(
-        User, models.DO_NOTHING, related_name="memberships", db_constraint=False, db_index=False
-    )
-    role = models.CharField(max_length=6, choices=MemberRole)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
-
-    objects = TenantManager.from_queryset(MembershipQuerySet)()
-
-    class Meta:
-        db_table = "memberships"
-        ordering = ["created_at"]
-        constraints = [
-            models.UniqueConstraint(fields=["account", "user"], name="uq_memberships_account_user"),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_memberships_account_id",
-            ),
-            CompositeForeignKey(
-                fields=["user"], to="accounts.User", to_fields=["id"], name="fk_memberships_user_id"
-            ),
-            models.CheckConstraint(
-                condition=Q(role__in=MemberRole.values), name="ck_memberships_role"
-            ),
-        ]
-        indexes = [models.Index(fields=["user"], name="ix_memberships_user")]
-
-    def __str__(self) -> str:
-        return f"{self.user_id}: {self.role}"
-
-
-class InvitationQuerySet(TenantQuerySet["Invitation"]):
-    def pending(self) -> InvitationQuerySet:
-        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
-
-
-class Invitation(TenantModel):
-    """An offer of a place in an account, sent by e-mail; the token is stored as a hash."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="invitations", db_constraint=False, db_index=False
-    )
-    email = models.EmailField()
-    role = models.CharField(max_length=6, choices=MemberRole)
-    token_hash = models.CharField(max_length=64, editable=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    expires_at = models.DateTimeField()
-    accepted_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-
-    objects = TenantManager.from_queryset(InvitationQuerySet)()
-
-    class Meta:
-        db_table = "invitations"
-        ordering = ["-created_at"]
-        constraints = [
-            models.UniqueConstraint(fields=["token_hash"], name="uq_invitations_token_hash"),
-            models.UniqueConstraint(
-                "account",
-                Lower("email"),
-                name="uq_invitations_open",
-                condition=Q(accepted_at=None, revoked_at=None),
-            ),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_invitations_account_id",
-            ),
-            models.CheckConstraint(
-                condition=Q(role__in=MemberRole.values), name="ck_invitations_role"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.email}: {self.role}"
 
 
 class AccountLimits(TenantModel):

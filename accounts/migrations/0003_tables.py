@@ -150,6 +150,7 @@ class Migration(migrations.Migration):
                         max_length=6,
                     ),
                 ),
+                ("invited_by", models.EmailField(blank=True, default="", max_length=254)),
                 ("token_hash", models.CharField(editable=False, max_length=64)),
                 (
                     "created_at",
@@ -319,6 +320,14 @@ class Migration(migrations.Migration):
                 default=False,
                 help_text="Sees everything in the admin and changes nothing.",
                 verbose_name="auditor",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_auditor", True), ("is_superuser", True), _negated=True),
+                name="ck_users_auditor",
+                violation_error_message="An auditor changes nothing, so cannot be a superuser.",
             ),
         ),
         migrations.AlterField(
