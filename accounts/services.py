@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Required, TypedDict, Unpack
@@ -10,8 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import F, Value
-from django.db.models.functions import Least
 from django.utils import timezone
 
 from accounts import keys
@@ -110,15 +109,26 @@ class AlreadyRotated(Problem):
         super().__init__("This API key has been rotated before: use its successor, or revoke it.")
 
 
-def rotate_api_key(key: ApiKey, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A key's successor with its text, which is shown only this once."""
+
+    key: ApiKey
+    text: str = field(repr=False)
+    old_expires_at: datetime
+
+
+def rotate_api_key(
+    account_id: UUID, key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP
+) -> Rotated:
     """Make a key's successor, with its rights and as long a life; the old one dies after overlap.
 
     Raises NotFound for a key that is dead, AlreadyRotated when there is a successor. The row is
-    read again under a lock: a successor has the rights of now, and there is one.
+    read under a lock: a successor has the rights that its key has now, and there is only one.
     """
     now = timezone.now()
-    with tenant(key.account_id):
-        old = ApiKey.objects.select_for_update(of=["self"]).active().filter(pk=key.pk).first()
+    with tenant(account_id):
+        old = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
         if old is None:
             raise NotFound
         if old.rotated_at is not None:
@@ -127,10 +137,9 @@ def rotate_api_key(key: ApiKey, overlap: timedelta = ROTATION_OVERLAP) -> tuple[
         successor = ApiKey.objects.create(
             key_id=text.key_id, secret_hash=text.secret_hash, **_inherited(old, now)
         )
-        ApiKey.objects.filter(pk=old.pk).update(
-            rotated_at=now, expires_at=Least(F("expires_at"), Value(now + overlap))
-        )
-    return successor, text.text
+        old_expires_at = min(old.expires_at or now + overlap, now + overlap)
+        ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=old_expires_at)
+    return Rotated(successor, text.text, old_expires_at)
 
 
 def _inherited(old: ApiKey, now: datetime) -> dict[str, Any]:

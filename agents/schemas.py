@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
+
+from django.conf import settings
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
+from salient.origins import is_origin
 from salient.shapes import Out
+
+LONGEST_END_USER_SECONDS = 24 * 3600
 
 
 class InstanceOut(Out):
@@ -48,6 +54,43 @@ class InstanceDetailOut(InstanceOut):
             opening_message=config.opening_message,
             config_version=effective.digest[:12],
         )
+
+
+def _a_name(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("use printable characters, without spaces at the ends")
+    return text
+
+
+def _an_origin(text: str) -> str:
+    if not is_origin(text):
+        raise ValueError("write it as browsers do: https://shop.example")
+    return text
+
+
+class VisitorIn(BaseModel):
+    """Whom a token shall stand for: nobody known, or (`sub`) the account's own end user."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sub: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_a_name)] | None = None
+    expires_in: Annotated[int, Field(ge=1)] | None = None
+    # The token then works from pages of this origin alone.
+    origin: Annotated[str, AfterValidator(_an_origin)] | None = None
+
+    @model_validator(mode="after")
+    def _not_too_long(self) -> Self:
+        longest = settings.VISITOR_TOKEN_SECONDS if self.sub is None else LONGEST_END_USER_SECONDS
+        if self.expires_in is not None and self.expires_in > longest:
+            raise ValueError(f"expires_in: at most {longest} seconds")
+        return self
+
+
+class VisitorOut(Out):
+    """Sent as `Authorization: Bearer`; it opens this visitor's conversations and no others."""
+
+    token: str
+    expires_at: datetime
 
 
 def _facts(instance: AgentInstance) -> dict[str, Any]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
+from django.conf import settings
+
+from accounts import visitors
+from accounts.callers import Caller, CallerKind
 from accounts.models import Account
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
+from agents.schemas import VisitorIn
+from salient.problems import Forbidden
+
+# What an end user's token may do, it may do as that person: it is short-lived.
+END_USER_SECONDS = 15 * 60
 
 
-def active_instances(account_id: UUID) -> list[AgentInstance]:
+def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[AgentInstance]:
+    """List the active instances; of `only` those, unless it is empty."""
     with tenant(account_id):
-        return list(AgentInstance.objects.active().order_by("instance_slug"))
+        instances = AgentInstance.objects.active().order_by("instance_slug")
+        return list(instances.filter(pk__in=only) if only else instances)
 
 
 def create_instance(
@@ -28,3 +40,26 @@ def create_instance(
         instance.full_clean()
         instance.save(force_insert=True)
     return instance
+
+
+def start_visitor(caller: Caller, instance_id: UUID, wanted: VisitorIn) -> visitors.VisitorToken:
+    """Mint a visitor's token for one instance; nothing is stored.
+
+    A publishable key starts anonymous visitors of its own page alone: whatever it may choose, every
+    reader of the page's source may. Raises Forbidden.
+    """
+    if caller.api_key_id is None:
+        raise Forbidden("Only an API key starts visitors.")
+    origin = wanted.origin
+    if caller.kind == CallerKind.PUBLISHABLE_KEY:
+        if wanted.model_fields_set:
+            raise Forbidden("Only a secret key names an end user, an origin or a time.")
+        origin = caller.origin
+    usual = settings.VISITOR_TOKEN_SECONDS if wanted.sub is None else END_USER_SECONDS
+    return visitors.new_token(
+        caller.key_id,
+        instance_id,
+        seconds=wanted.expires_in or usual,
+        origin=origin,
+        end_user=wanted.sub,
+    )

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
+from accounts import visitors
 from accounts.auth import ApiRequest, api_view
 from accounts.models import Scope
 from accounts.tenancy import tenant
 from agents.access import instance_view
 from agents.models import AgentInstance
-from agents.schemas import InstanceDetailOut, InstanceOut, InstancesOut
-from agents.services import active_instances
+from agents.schemas import InstanceDetailOut, InstanceOut, InstancesOut, VisitorIn, VisitorOut
+from agents.services import active_instances, start_visitor
 from agents.versions import CurrentConfig, current_config
 from salient.database import in_database
 
@@ -21,7 +22,7 @@ from salient.database import in_database
 async def agent_list(request: ApiRequest) -> HttpResponse:
     """List the account's active instances."""
     caller = request.caller
-    instances = await in_database(active_instances, caller.account_id)
+    instances = await in_database(active_instances, caller.account_id, caller.instance_ids)
     return InstancesOut(
         account=caller.account_slug, instances=[InstanceOut.of(i) for i in instances]
     ).as_response()
@@ -35,6 +36,14 @@ async def agent_detail(request: ApiRequest, instance: AgentInstance) -> HttpResp
     return InstanceDetailOut.of_config(
         caller.account_slug, instance, current.effective
     ).as_response()
+
+
+@instance_view("POST", scope=Scope.VISITORS_WRITE)
+async def visitor_start(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """Start a visitor of an embed, or name the account's end user: a token and its end."""
+    wanted = VisitorIn.model_validate_json(request.body or b"{}")
+    token = start_visitor(request.caller, instance.pk, wanted)
+    return VisitorOut(token=visitors.write_token(token), expires_at=token.expires_at).as_response()
 
 
 def _current(account_id: UUID, account_slug: str, instance: AgentInstance) -> CurrentConfig:

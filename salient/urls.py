@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
+    path("accounts/<str:account>/", include("accounts.urls")),
     path("accounts/<str:account>/", include("agents.urls")),
     path("accounts/<str:account>/", include("sessions_app.urls")),
 ]

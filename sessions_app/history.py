@@ -8,25 +8,34 @@ from accounts.auth import Caller
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from salient.problems import Invalid, NotFound
-from sessions_app.models import Message, Role, Session
+from sessions_app.models import Message, Role, Session, SessionQuerySet
 from sessions_app.schemas import HistoryIn, HistoryOut, MessageOut
 
 
-def find_session(
-    caller: Caller, instance: AgentInstance, session_id: UUID | None
-) -> Session | None:
-    """Return the session that the caller means; None when a visitor or a key starts a new one.
-
-    Raises NotFound for a session that is not the caller's, not this instance's, or not there.
-    """
+def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
+    """Return the conversations with this instance that are the caller's to see."""
     sessions = Session.objects.of_instance(instance)
+    if caller.end_user is not None:
+        return sessions.filter(end_user=caller.end_user)
     if caller.is_visitor:
-        own: Session | None = sessions.filter(session_key=caller.session_key).first()
-        if session_id is not None and (own is None or own.pk != session_id):
-            raise NotFound
-        return own
+        return sessions.filter(session_key=caller.session_key)
+    return sessions
+
+
+def find_session(
+    caller: Caller, instance: AgentInstance, session_id: UUID | None, *, lock: bool = False
+) -> Session | None:
+    """Return the session that the caller means; None when the caller starts a new one.
+
+    A visitor means its one session. An end user or a key names one, or starts a new one. Raises
+    NotFound for a session that is not the caller's, not this instance's, or not there. With `lock`
+    nobody deletes it meanwhile.
+    """
+    sessions = own_sessions(caller, instance)
+    if lock:
+        sessions = sessions.select_for_update(no_key=True)
     if session_id is None:
-        return None
+        return sessions.first() if caller.is_visitor else None
     found: Session | None = sessions.filter(pk=session_id).first()
     if found is None:
         raise NotFound

@@ -49,7 +49,7 @@ def open_turn(caller: Caller, instance: AgentInstance, message: ChatIn) -> Opene
     with tenant(caller.account_id):
         current = current_config(caller.account_slug, instance)
         config = current.effective.config
-        session = find_session(caller, instance, message.session_id)
+        session = find_session(caller, instance, message.session_id, lock=True)
         earlier: tuple[ChatMessage, ...] = ()
         if session is None:
             session = _new_session(caller, instance)
@@ -69,7 +69,8 @@ def _new_session(caller: Caller, instance: AgentInstance) -> Session:
         "agent_instance_slug": instance.instance_slug,
     }
     if caller.session_key is None:
-        return Session.objects.create(session_key=secrets.token_hex(32), **owner)
+        whose = {"end_user": caller.end_user, "is_anonymous": caller.end_user is None}
+        return Session.objects.create(session_key=secrets.token_hex(32), **owner, **whose)
     mine = Session(session_key=caller.session_key, **owner)
     Session.objects.bulk_create([mine], ignore_conflicts=True)
     return Session.objects.get(session_key=caller.session_key)

@@ -10,6 +10,28 @@ from agents.runtime.errors import RunError
 from salient.problems import Problem
 
 
+class TurnInProgress(Problem):
+    """A session has one turn at a time, and a key one call."""
+
+    status = HTTPStatus.CONFLICT
+    code = "turn_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The turn before this one is still being answered.", headers={"Retry-After": "1"}
+        )
+
+
+class IdempotencyKeyReused(Problem):
+    """As draft-ietf-httpapi-idempotency-key-header has it: 422, not 409."""
+
+    status = HTTPStatus.UNPROCESSABLE_CONTENT
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another message before; use a new one.")
+
+
 class ProviderFailed(Problem):
     """The model did not answer. The user's message is kept, and what came of the answer."""
 

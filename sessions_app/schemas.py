@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from agents.pricing import Price
 from salient.shapes import Out
-from sessions_app.models import Message, Role
+from sessions_app.models import Message, Role, Session
 
 MAX_MESSAGE_BYTES = 32 * 1024
 
@@ -118,6 +119,60 @@ class HistoryOut(Out):
     session_id: UUID | None
     messages: list[MessageOut]
     before: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a page of sessions ends: a moment of activity and the session that had it."""
+
+    moment: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.moment.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{self.id.hex}"
+
+    @classmethod
+    def read(cls, text: object) -> Self:
+        moment, _, session_id = str(text).partition("-")
+        try:
+            at = datetime.strptime(moment, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+            return cls(at, UUID(hex=session_id))
+        except ValueError:
+            raise ValueError("give back the `before` of the page above") from None
+
+
+class SessionsIn(BaseModel):
+    """Which part of a list of conversations: the latest `limit`, or those before `before`."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: Annotated[Mark, PlainValidator(Mark.read)] | None = None
+
+
+class SessionOut(Out):
+    """A conversation; `end_user` is the account's own name for the person, null for a visitor."""
+
+    session_id: UUID
+    end_user: str | None
+    created_at: datetime
+    last_activity_at: datetime
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        return cls(
+            session_id=session.pk,
+            end_user=session.end_user,
+            created_at=session.created_at,
+            last_activity_at=session.last_activity_at,
+        )
+
+
+class SessionsOut(Out):
+    """Conversations, the latest first; `before` asks for the next page (null: there is none)."""
+
+    sessions: list[SessionOut]
+    before: str | None
 
 
 def query(model: type[BaseModel], parameters: Any) -> Any:

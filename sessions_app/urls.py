@@ -10,4 +10,6 @@ urlpatterns = [
     path("agents/<str:instance>/chat", views.chat, name="chat"),
     path("agents/<str:instance>/stream", views.stream, name="stream"),
     path("agents/<str:instance>/history", views.messages, name="history"),
+    path("agents/<str:instance>/sessions", views.sessions, name="sessions"),
+    path("agents/<str:instance>/sessions/<str:session_id>", views.session_delete, name="session"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.http import HttpResponse, StreamingHttpResponse
 
 from accounts.auth import ApiRequest
@@ -9,8 +11,9 @@ from accounts.models import Scope
 from agents.access import instance_view
 from agents.models import AgentInstance
 from salient.database import in_database
-from sessions_app import history, sse, turns
-from sessions_app.schemas import ChatIn, HistoryIn, query
+from salient.problems import NotFound
+from sessions_app import conversations, history, sse, turns
+from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn, query
 
 
 @instance_view("POST", scope=Scope.CHAT)
@@ -39,3 +42,24 @@ async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse
     page = query(HistoryIn, request.GET)
     found = await in_database(history.read, request.caller, instance, page)
     return found.as_response()
+
+
+@instance_view("GET", scope=Scope.HISTORY_READ)
+async def sessions(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """List the caller's conversations, the latest first."""
+    page = query(SessionsIn, request.GET)
+    found = await in_database(conversations.conversations, request.caller, instance, page)
+    return found.as_response()
+
+
+@instance_view("DELETE", scope=Scope.HISTORY_DELETE)
+async def session_delete(
+    request: ApiRequest, instance: AgentInstance, session_id: str
+) -> HttpResponse:
+    """Delete one conversation."""
+    try:
+        wanted = UUID(session_id)
+    except ValueError:
+        raise NotFound from None
+    await in_database(conversations.delete, request.caller, instance, wanted)
+    return HttpResponse(status=204)

@@ -1,0 +1,42 @@
+"""What a caller may know of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.callers import Caller, CallerKind
+from accounts.models import Account, ApiKey
+from accounts.schemas import MeOut
+from accounts.tenancy import tenant
+
+_TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
+
+
+def describe(caller: Caller) -> MeOut:
+    with tenant(caller.account_id):
+        key = ApiKey.objects.filter(pk=caller.api_key_id).first() if caller.api_key_id else None
+        agents = _agents(caller)
+    return MeOut(
+        account=caller.account_slug,
+        kind=caller.kind,
+        name=key.name if key else None,
+        role=caller.role,
+        mode="test" if caller.is_test else "live",
+        scopes=sorted(caller.scopes),
+        agents=agents,
+        networks=(key.networks if key else None) or None,
+        expires_at=caller.expires_at,
+        limits=_limits(caller) if caller.kind in _TOLD_OF_LIMITS else None,
+    )
+
+
+def _agents(caller: Caller) -> list[str] | None:
+    """Name the instances that the caller is held to; the account knows them, this room does not."""
+    if not caller.instance_ids:
+        return None
+    instances = Account(pk=caller.account_id).agent_instances.filter(pk__in=caller.instance_ids)
+    return sorted(instances.values_list("instance_slug", flat=True))
+
+
+def _limits(caller: Caller) -> dict[str, Any] | None:
+    return None

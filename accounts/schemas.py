@@ -1,0 +1,44 @@
+"""The API's shapes for callers and keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from salient.shapes import Out
+
+LONGEST_OVERLAP = 7 * 24 * 3600
+
+
+class MeOut(Out):
+    """Who calls and what they may do. `agents` and `networks`: null is all of them."""
+
+    account: str
+    kind: str
+    name: str | None
+    role: str | None
+    mode: str
+    scopes: list[str]
+    agents: list[str] | None
+    networks: list[str] | None
+    expires_at: datetime | None
+    # What the account allows and what is left; a visitor is told of neither.
+    limits: dict[str, Any] | None
+
+
+class RotateIn(BaseModel):
+    """For how many seconds the old key works on; long enough to bring the new one everywhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP)] = 24 * 3600
+
+
+class RotatedOut(Out):
+    """The new key, shown this once, and when the old one ends."""
+
+    key: str
+    expires_at: datetime | None
+    old_key_expires_at: datetime | None

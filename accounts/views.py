@@ -1,0 +1,40 @@
+"""What the API tells a caller about itself, and how a key changes itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.http import HttpResponse
+
+from accounts import me, services
+from accounts.auth import ANY, ApiRequest, CallerKind, api_view
+from accounts.schemas import RotatedOut, RotateIn
+from salient.database import in_database
+from salient.problems import Forbidden
+
+
+@api_view("GET", scope=ANY)
+async def who_am_i(request: ApiRequest) -> HttpResponse:
+    """Tell a key, member or visitor token what it may do."""
+    found = await in_database(me.describe, request.caller)
+    return found.as_response()
+
+
+@api_view("POST", scope=ANY)
+async def rotate_key(request: ApiRequest) -> HttpResponse:
+    """Give a secret key its successor; any secret key may renew itself, and none another."""
+    wanted = RotateIn.model_validate_json(request.body or b"{}")
+    caller = request.caller
+    if caller.kind != CallerKind.SECRET_KEY or caller.api_key_id is None:
+        raise Forbidden("Only a secret key rotates itself.")
+    rotated = await in_database(
+        services.rotate_api_key,
+        caller.account_id,
+        caller.api_key_id,
+        timedelta(seconds=wanted.overlap_seconds),
+    )
+    return RotatedOut(
+        key=rotated.text,
+        expires_at=rotated.key.expires_at,
+        old_key_expires_at=rotated.old_expires_at,
+    ).as_response()

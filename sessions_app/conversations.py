@@ -1,0 +1,77 @@
+"""The conversations of a caller: listed, and deleted without a trace but their costs."""
+
+from __future__ import annotations
+
+import secrets
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.auth import Caller
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from sessions_app.history import find_session, own_sessions
+from sessions_app.models import LLMRequest, Message, Profile, Session
+from sessions_app.problems import TurnInProgress
+from sessions_app.schemas import Mark, SessionOut, SessionsIn, SessionsOut
+
+
+def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:
+    """List one page: a visitor's one, an end user's own, all of the instance for a key."""
+    with tenant(caller.account_id):
+        sessions = own_sessions(caller, instance)
+        if page.before is not None:
+            sessions = sessions.filter(_older_than(page.before))
+        newest = sessions.order_by("-last_activity_at", "-id")
+        # One more than the page holds: its presence says that there is another page.
+        rows = list(newest[: page.limit + 1])
+    shown = rows[: page.limit]
+    last = shown[-1] if len(rows) > page.limit else None
+    return SessionsOut(
+        sessions=[SessionOut.of(session) for session in shown],
+        before=str(Mark(last.last_activity_at, last.pk)) if last else None,
+    )
+
+
+def _older_than(mark: Mark) -> Q:
+    same_moment = Q(last_activity_at=mark.moment, pk__lt=mark.id)
+    return Q(last_activity_at__lt=mark.moment) | same_moment
+
+
+def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
+    """Delete what was said and who said it; what it cost the account stays in the books.
+
+    Messages and profile go. The session's row stays as a husk without its key, e-mail, meta data,
+    member or end user, and carries the rows of llm_requests: tokens, costs and times, without
+    bodies and caller. Visitors and end users may delete their own conversations; a key needs the
+    scope history:delete. Raises TurnInProgress while an answer is written.
+    """
+    with tenant(caller.account_id):
+        session = find_session(caller, instance, session_id, lock=True)
+        if session is not None:
+            _empty(session)
+
+
+def _empty(session: Session) -> None:
+    requests = LLMRequest.objects.filter(session_id=session.pk)
+    if requests.running().exists():
+        raise TurnInProgress
+    Message.objects.filter(session_id=session.pk).delete()
+    Profile.objects.filter(session_id=session.pk).delete()
+    requests.update(
+        request_body=None,
+        response_body=None,
+        caller="",
+        idempotency_key=None,
+        idempotency_hash="",
+    )
+    Session.objects.filter(pk=session.pk).update(
+        # No cookie or token finds it again: their visitor's next message begins a new one.
+        session_key=secrets.token_hex(32),
+        email=None,
+        meta=None,
+        end_user=None,
+        user=None,
+        deleted_at=timezone.now(),
+    )
