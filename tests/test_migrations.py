@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from decimal import Decimal
@@ -30,6 +31,7 @@ from tests.factories import (
 )
 from tests.scratch_database import run_sql, scratch_database
 
+SESSION_KEYS = "SELECT session_key FROM sessions ORDER BY id"
 OWN_APPS = ("accounts", "agents", "sessions_app")
 BASELINE = ("sessions", "messages", "llm_requests", "profiles")
 RENAMED = {
@@ -92,6 +94,8 @@ class OldDatabaseCase(ScratchCase):
         run_sql("baseline.sql")
         run_sql("baseline_rows.sql")
         cls.columns = catalog.columns_of(BASELINE)
+        # The one column that changes for good: its values become hashes.
+        cls.columns["sessions"].remove("session_key")
         cls.before = cls.old_rows()
         cls.old_schema = catalog.schema([*BASELINE, "alembic_version"])
 
@@ -148,6 +152,12 @@ class AdoptionTests(OldDatabaseCase):
 
     def test_nothing_is_lost(self) -> None:
         self.assertEqual(self.old_rows(migrated=True), self.before)
+
+    def test_session_keys_are_hashes_of_what_they_were(self) -> None:
+        plain = [(hashlib.md5(f"key{n}".encode()).hexdigest(),) for n in range(1, 121)]  # noqa: S324
+        hashed = [(hashlib.sha256(key.encode()).hexdigest(),) for (key,) in plain]
+        found = catalog.rows("SELECT session_key FROM sessions ORDER BY created_at")
+        self.assertEqual(found, hashed)
 
     def test_alembics_mark_stays(self) -> None:
         self.assertEqual(catalog.rows("SELECT * FROM alembic_version"), [("4360c1de944b",)])
@@ -231,8 +241,11 @@ class WayBackTests(OldDatabaseCase):
         migrate("sessions_app", "0001")
         self.assertEqual(self.old_rows(), self.before)
         self.assertEqual(catalog.schema([*BASELINE, "alembic_version"]), self.old_schema)
+        hashed = catalog.rows(SESSION_KEYS)
         migrate()
         self.assertEqual(self.old_rows(migrated=True), self.before)
+        # A hash is not hashed again: its visitor would be lost.
+        self.assertEqual(catalog.rows(SESSION_KEYS), hashed)
 
 
 class PlainMigrateTests(OldDatabaseCase):

@@ -20,6 +20,12 @@ class Migration(migrations.Migration):
             model_name="apikey",
             name="ck_api_keys_scopes",
         ),
+        # The way back: the scopes of then know no others.
+        migrations.RunSQL(
+            migrations.RunSQL.noop,
+            "UPDATE api_keys SET scopes = ARRAY(SELECT scope FROM unnest(scopes) AS scope "
+            "WHERE scope IN ('chat', 'history:read', 'agents:read'))",
+        ),
         migrations.CreateModel(
             name="AccountLimits",
             fields=[

@@ -48,10 +48,11 @@ class Migration(migrations.Migration):
                 "networks": "text[]",
                 "expires_at": "timestamptz",
                 "revoked_at": "timestamptz",
+                "rotated_at": "timestamptz",
                 "last_used_at": "timestamptz",
             },
             "SELECT k.id, k.account_id, a.slug, a.status, k.key_id, k.secret_hash, k.kind, k.mode, "
-            "k.scopes, k.instance_ids, k.origins, k.networks, k.expires_at, k.revoked_at, "
+            "k.scopes, k.instance_ids, k.origins, k.networks, k.expires_at, k.revoked_at, k.rotated_at, "
             "k.last_used_at FROM {schema}.api_keys k JOIN {schema}.accounts a "
             "ON a.id = k.account_id WHERE k.key_id = $1",
         ),

@@ -1,5 +1,4 @@
 from django.conf import settings
-import django.contrib.postgres.fields
 from django.db import migrations, models
 
 
@@ -41,9 +40,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="llmrequest",
-            name="reserved_from",
-            field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.UUIDField(), blank=True, editable=False, null=True, size=None
+            name="charged_cost",
+            field=models.DecimalField(
+                blank=True, decimal_places=8, editable=False, max_digits=12, null=True
             ),
         ),
         migrations.AddField(
