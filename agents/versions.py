@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from agents.config import ConfigError, EffectiveConfig, load
+from agents.connections import connections_for
 from agents.models import AgentInstance, ConfigVersion
+from agents.runtime.providers import Connection, connection_name
+from agents.runtime.providers.base import ChatMessage
+from agents.runtime.run import RunRequest
 from salient.problems import Unavailable
 from salient.ttl import TTLCache
 
@@ -25,8 +30,16 @@ class AgentMisconfigured(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class CurrentConfig:
+    """What serves now, and the account's own model servers that it names."""
+
     effective: EffectiveConfig
     version_id: UUID
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+
+    def run_request(self, messages: Sequence[ChatMessage], *, stream: bool) -> RunRequest:
+        return self.effective.config.run_request(
+            messages, stream=stream, connections=self.connections
+        )
 
 
 def current_config(account_slug: str, instance: AgentInstance) -> CurrentConfig:
@@ -37,8 +50,25 @@ def current_config(account_slug: str, instance: AgentInstance) -> CurrentConfig:
     try:
         effective = load(account_slug, instance.instance_slug)
     except ConfigError as error:
-        return _last_good(instance, error)
-    return CurrentConfig(effective, _version_id(instance, effective))
+        current = _last_good(instance, error)
+    else:
+        current = CurrentConfig(effective, _version_id(instance, effective))
+    return _connected(instance, current)
+
+
+def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig:
+    """Add the connections; a missing one is a fault when it is the wanted model's."""
+    config = current.effective.config
+    wanted = connection_name(config.model.partition(":")[0])
+    connections = connections_for(instance.account_id, config.models)
+    if wanted is not None and wanted not in connections:
+        logger.error(
+            "Agent %s wants the connection %s, which does not work",
+            instance.instance_slug,
+            wanted,
+        )
+        raise AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
+    return replace(current, connections=connections) if connections else current
 
 
 def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:

@@ -27,6 +27,10 @@ class TTLCache[K, V]:
             self._entries.pop(next(iter(self._entries)), None)
         self._entries[key] = (time.monotonic() + self._seconds, value)
 
+    def pop(self, key: K) -> None:
+        """Forget one entry, if it is there."""
+        self._entries.pop(key, None)
+
     def clear(self) -> None:
         self._entries.clear()
 

@@ -10,7 +10,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from accounts.auth import Caller
+from accounts.alerts import tell_soon
+from accounts.callers import Caller
+from accounts.limits import Taken
 from agents import pricing
 from agents.models import AgentInstance
 from agents.runtime.errors import RunError
@@ -20,6 +22,7 @@ from agents.versions import CurrentConfig
 from salient.database import in_database
 from salient.ids import uuid7
 from sessions_app import ledger
+from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
 from sessions_app.problems import provider_problem
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
@@ -37,6 +40,7 @@ class Turn:
     session_id: UUID
     request_id: UUID
     run: Run
+    taken: Taken
     answer_id: UUID = field(default_factory=uuid7)
     started: float = field(default_factory=time.monotonic)
     status: CompletionStatus = CompletionStatus.RUNNING
@@ -55,7 +59,7 @@ class Turn:
     def model(self) -> str:
         """The model that answered: a fallback's name when one took over."""
         last = self.run.calls[-1] if self.run.calls else None
-        return f"{last.provider}:{last.model}" if last else self.current.effective.config.model
+        return f"{last.provider}:{last.model}" if last else self.run.request.models[0]
 
     @property
     def time_to_first_token_ms(self) -> int | None:
@@ -97,19 +101,38 @@ class Turn:
         return ChatOut(response=self.run.text, **dict(self.outcome()))
 
 
+async def begin(
+    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
+) -> Turn | Replay:
+    """Open a turn, or find the answer that the caller's key has had before."""
+    try:
+        return await open_turn(caller, instance, message, stream=stream, key=key)
+    except KeyUsed:
+        assert key is not None  # noqa: S101 - only a key can have been used
+        return await in_database(replay, caller, instance, key)
+
+
 async def open_turn(
-    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool
+    caller: Caller,
+    instance: AgentInstance,
+    message: ChatIn,
+    *,
+    stream: bool,
+    key: Key | None = None,
 ) -> Turn:
-    """Store the user's message and a running request; one transaction, one hop."""
-    opened = await in_database(ledger.open_turn, caller, instance, message)
-    request = opened.current.effective.config.run_request(opened.messages, stream=stream)
+    """Store the user's message and a running request; one transaction, one hop.
+
+    Raises KeyUsed for a key that came before.
+    """
+    opened = await in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
     return Turn(
         caller=caller,
         instance=instance,
         current=opened.current,
         session_id=opened.session_id,
         request_id=opened.request_id,
-        run=Run(request),
+        run=Run(opened.run),
+        taken=opened.taken,
     )
 
 
@@ -125,7 +148,9 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         turn.end(CompletionStatus.COMPLETE)
     except RunError as error:
         turn.fail(error.code)
-        raise provider_problem(error, turn.session_id, turn.request_id) from error
+        problem = provider_problem(error, turn.session_id, turn.request_id)
+        problem.headers |= turn.taken.headers
+        raise problem from error
     except (asyncio.CancelledError, GeneratorExit):
         turn.end(CompletionStatus.CANCELLED, "client_left")
         raise
@@ -147,4 +172,6 @@ async def finish(turn: Turn) -> None:
 async def settle_turn(turn: Turn) -> None:
     """Store the answer, what it used and what it cost; one transaction, one hop."""
     usage, price = turn.usage(), pricing.total(turn.run.calls)
-    await in_database(ledger.settle_turn, turn, usage, price)
+    released = await in_database(ledger.settle_turn, turn, usage, price)
+    if released is not None:
+        tell_soon(released.alerts)

@@ -1,0 +1,209 @@
+"""An account's own model servers: made and changed here, their keys go in and never come out.
+
+A key is sealed for its account, its connection and the origin of its address: another address
+clears it, and a row that was copied or edited opens nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import IntegrityError, models
+
+from accounts.tenancy import platform, tenant
+from agents.models import ProviderConnection
+from agents.runtime.providers import Connection, connection_name
+from salient.problems import Invalid, NotFound, Problem
+from salient.safe_fetch import SafeURL, UnsafeURL, check_url
+from salient.secrets import SecretUnreadable, is_current, reseal, seal, unseal
+from salient.ttl import TTLCache
+
+logger = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 50
+LONGEST_KEY = 4096
+HINT_LENGTH = 4
+# A shorter key would be half told by its last characters.
+SHORTEST_HINTED = 16
+BATCH = 200
+# A changed connection is used by every process after this many seconds at the latest.
+BELIEVED_SECONDS = 5
+
+_believed: TTLCache[tuple[UUID, str], Connection] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+class ConnectionExists(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "connection_exists"
+
+
+def connections_of(account_id: UUID) -> list[ProviderConnection]:
+    with tenant(account_id):
+        return list(ProviderConnection.objects.order_by("name"))
+
+
+def create_connection(
+    account_id: UUID, *, name: str, base_url: str, key: str = ""
+) -> ProviderConnection:
+    """Make a connection; raises Invalid for a bad name, address or key."""
+    connection = ProviderConnection(account_id=account_id, name=name)
+    _move(connection, base_url)
+    set_key(connection, key)
+    _check(connection)
+    try:
+        with tenant(account_id):
+            if ProviderConnection.objects.count() >= MOST_CONNECTIONS:
+                raise Invalid(f"An account has at most {MOST_CONNECTIONS} connections.")
+            connection.save(force_insert=True)
+    except IntegrityError as error:
+        raise ConnectionExists(f"There is a connection “{name}” already.") from error
+    return connection
+
+
+def change_connection(
+    account_id: UUID, name: str, *, base_url: str | None = None, key: str | None = None
+) -> ProviderConnection:
+    """Change what is given; another origin without a new key leaves the connection without one."""
+    with tenant(account_id):
+        connection = _locked(name)
+        if base_url is not None:
+            _move(connection, base_url)
+        if key is not None:
+            set_key(connection, key)
+        _check(connection)
+        connection.save()
+    forget(account_id, name)
+    return connection
+
+
+def delete_connection(account_id: UUID, name: str) -> None:
+    with tenant(account_id):
+        _locked(name).delete()
+    forget(account_id, name)
+
+
+def forget(account_id: UUID, name: str) -> None:
+    """Let this process look the connection up anew."""
+    _believed.pop((account_id, name))
+
+
+def _locked(name: str) -> ProviderConnection:
+    found: ProviderConnection | None = (
+        ProviderConnection.objects.select_for_update().filter(name=name).first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _check(connection: ProviderConnection) -> None:
+    try:
+        connection.clean_fields()
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages)) from error
+
+
+def _move(connection: ProviderConnection, base_url: str) -> None:
+    url = read_address(base_url)
+    if url.origin != connection.secret_host:
+        clear_key(connection)
+    connection.base_url, connection.secret_host = str(url), url.origin
+
+
+def read_address(base_url: str) -> SafeURL:
+    """Read the address of a server; raises Invalid, which says what is wrong with it."""
+    try:
+        return check_url(base_url.rstrip("/"), with_query=False)
+    except UnsafeURL as error:
+        raise Invalid(f"base_url: {error}") from error
+
+
+def clear_key(connection: ProviderConnection) -> None:
+    connection.secret = connection.secret_hint = ""
+
+
+def set_key(connection: ProviderConnection, key: str) -> None:
+    """Seal a new key into the row; an empty one clears it."""
+    if not key:
+        clear_key(connection)
+        return
+    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        raise Invalid("key: a key is made of printable ASCII characters without spaces")
+    connection.secret = seal(key, bound_to=_owner(connection))
+    connection.secret_hint = key[-HINT_LENGTH:] if len(key) >= SHORTEST_HINTED else ""
+
+
+def _owner(connection: ProviderConnection) -> tuple[str, ...]:
+    """What a key belongs to, read from the address itself and not from what the row says of it."""
+    origin = read_address(connection.base_url).origin
+    return str(connection.account_id), str(connection.pk), origin
+
+
+def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, Connection]:
+    """Return the connections that these models name and the account has, ready to be called.
+
+    Call it inside the tenant's door. What is missing or cannot be opened is left out.
+    """
+    named = (connection_name(model.partition(":")[0]) for model in model_names)
+    wanted = {name for name in named if name is not None}
+    found = {name: known for name in wanted if (known := _believed.get((account_id, name)))}
+    if missing := wanted - set(found):
+        for connection in _opened(ProviderConnection.objects.filter(name__in=missing)):
+            _believed.put((account_id, connection.name), connection)
+            found[connection.name] = connection
+    return found
+
+
+def _opened(rows: models.QuerySet[ProviderConnection]) -> Iterator[Connection]:
+    for row in rows:
+        try:
+            key = unseal(row.secret, bound_to=_owner(row)) if row.secret else ""
+        except (SecretUnreadable, ImproperlyConfigured, Invalid) as error:
+            logger.error("Connection %s of account %s: %s", row.name, row.account_id, error)  # noqa: TRY400 - the reason is the whole story
+            continue
+        yield Connection(row.name, row.base_url, key)
+
+
+@dataclass(slots=True)
+class Rotation:
+    """What came of sealing all keys under the first of SECRET_ENCRYPTION_KEYS."""
+
+    resealed: int = 0
+    current: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def rotate_secrets(*, write: bool = True) -> Rotation:
+    """Seal every stored key under the first key of the settings; one that opens no more is named.
+
+    Each batch is one short transaction; it may be run again at any time.
+    """
+    rotation, after = Rotation(), UUID(int=0)
+    while True:
+        with platform():
+            rows = ProviderConnection.objects.exclude(secret="").filter(pk__gt=after)
+            batch = list(rows.select_for_update().order_by("pk")[:BATCH])
+            for row in batch:
+                _rotate(row, rotation, write=write)
+        if len(batch) < BATCH:
+            return rotation
+        after = batch[-1].pk
+
+
+def _rotate(row: ProviderConnection, rotation: Rotation, *, write: bool) -> None:
+    if is_current(row.secret):
+        rotation.current += 1
+        return
+    try:
+        sealed = reseal(row.secret)
+    except SecretUnreadable:
+        rotation.unreadable.append(f"{row.account_id}/{row.name}")
+        return
+    rotation.resealed += 1
+    if write:
+        ProviderConnection.objects.filter(pk=row.pk).update(secret=sealed)
