@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from accounts import keys, networks, visitors
 from accounts.callers import Caller
+from accounts.first_look import find_api_key
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy import platform
+from accounts.tenancy import tenant
 from salient.database import in_database
 from salient.problems import Forbidden, NotFound, Unauthenticated
 from salient.ttl import TTLCache
@@ -162,10 +163,10 @@ async def _find_key(key_id: str) -> ApiKey | None:
 
 def _load_key(key_id: str) -> ApiKey | None:
     """Load the key with its account, and note that it is in use, at most once a minute."""
-    with platform():
-        key = ApiKey.objects.select_related("account").filter(key_id=key_id).first()
-        if key is not None:
-            now = timezone.now()
-            if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+    key = find_api_key(key_id)
+    if key is not None:
+        now = timezone.now()
+        if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+            with tenant(key.account_id):
                 ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        return key
+    return key

@@ -14,7 +14,7 @@ from accounts.models import Account, ApiKey
 
 _KEY = (
     *("id", "account_id", "key_id", "secret_hash", "kind", "mode", "scopes", "instance_ids"),
-    *("origins", "networks", "expires_at", "revoked_at", "last_used_at"),
+    *("origins", "networks", "expires_at", "revoked_at", "rotated_at", "last_used_at"),
 )
 _ACCOUNT = ("id", "slug", "name", "status")
 
