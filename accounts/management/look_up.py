@@ -1,7 +1,11 @@
 """Finds what a person named on the command line, or says what was probably meant."""
 
-from accounts.models import Account
-from salient.commands import Refused, did_you_mean
+from accounts.first_look import find_api_key
+from accounts.models import Account, ApiKey
+from accounts.tenancy import tenant
+from salient.commands import Misused, Refused, did_you_mean
+
+KEY_ID_LENGTH = 12
 
 
 def find_account(slug: str) -> Account:
@@ -11,3 +15,16 @@ def find_account(slug: str) -> Account:
         known = Account.objects.values_list("slug", flat=True)
         raise Refused(f"There is no account “{slug}”.{did_you_mean(slug, known)}")
     return account
+
+
+def find_key(key_id: str) -> ApiKey:
+    """Return the key, whatever its state, with its account; raises Misused or Refused."""
+    if len(key_id) > KEY_ID_LENGTH:
+        # Command lines are kept in histories: the whole key has no business there.
+        raise Misused("Give the 12 characters of the key's id only, never the whole key.")
+    found = find_api_key(key_id)
+    if found is None:
+        raise Refused(f"There is no API key with the id “{key_id}”.")
+    with tenant(found.account_id):
+        key: ApiKey = ApiKey.objects.select_related("account").get(pk=found.pk)
+    return key

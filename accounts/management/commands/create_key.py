@@ -3,54 +3,79 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from accounts.management.look_up import find_account
-from accounts.models import ApiKey, Scope
-from accounts.services import issue_api_key
-from salient.commands import Misused, ReportingCommand, did_you_mean
+from accounts.models import Account, KeyKind, KeyMode, Scope
+from accounts.services import KeyWanted, default_expiry, issue_api_key, wanted_key
+from accounts.tenancy import tenant
+from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 LONGEST_DAYS = 3650
+# What an application needs that talks to agents; members and connections are asked for by name.
+USUAL_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
 
 class Command(ReportingCommand):
     """Prints the key alone on its line, so that it is easily copied."""
 
-    help = "Make a secret API key for an account."
+    help = "Make an API key for an account."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
+        parser.add_argument("--name", default="command line", help="what the key is for")
         parser.add_argument(
             "--scope",
             action="append",
             dest="scopes",
             metavar="SCOPE",
-            help=f"what the key may do, repeatable (default: all): {', '.join(Scope.values)}",
+            help=f"what the key may do, repeatable (default: {', '.join(USUAL_SCOPES)}): "
+            f"{', '.join(Scope.values)}",
         )
-        parser.add_argument("--name", default="command line", help="what the key is for")
-        parser.add_argument("--expires-days", type=int, metavar="N", help="default: never")
+        self.add_bounds(parser)
+        life = parser.add_mutually_exclusive_group()
+        life.add_argument("--expires-days", type=int, metavar="N", help="default: a year")
+        life.add_argument("--never-expires", action="store_true")
         super().add_arguments(parser)
 
+    def add_bounds(self, parser: CommandParser) -> None:
+        kind = parser.add_mutually_exclusive_group()
+        kind.add_argument("--test", action="store_true", help="answered by the script, for nothing")
+        kind.add_argument(
+            "--publishable",
+            action="store_true",
+            help="for a web page: starts visitors of one --instance from each --origin",
+        )
+        for name, meaning in (
+            ("instance", "an agent that it may use, repeatable (default: all)"),
+            ("origin", "a site whose pages hold a publishable key, repeatable"),
+            ("network", "where it may be used from, as CIDR, repeatable (default: anywhere)"),
+        ):
+            parser.add_argument(
+                f"--{name}", action="append", dest=f"{name}s", default=[], help=meaning
+            )
+
     def report(self, **options: Any) -> Mapping[str, Any]:
-        scopes = checked_scopes(options["scopes"] or Scope.values)
-        expires_at = expiry(options["expires_days"])
-        account = find_account(options["account"])
+        account, wanted = wanted_by(options)
+        key = wanted_key(account, **wanted)
         facts = {
             "account": account.slug,
-            "name": options["name"],
-            "scopes": scopes,
-            "expires_at": expires_at.isoformat() if expires_at else None,
+            "name": key.name,
+            "kind": key.kind,
+            "mode": key.mode,
+            "scopes": key.scopes,
+            "instances": options["instances"],
+            "origins": key.origins,
+            "networks": key.networks,
+            "expires_at": key.expires_at.isoformat() if key.expires_at else None,
         }
         if options["dry_run"]:
-            # A key is not judged whole: what the service adds to it is not there yet.
-            ApiKey._meta.get_field("name").clean(options["name"], None)
             return facts | {"created": False}
-        key, text = issue_api_key(
-            account, name=options["name"], scopes=scopes, expires_at=expires_at
-        )
-        return facts | {"id": key.pk, "key": text, "created": True}
+        key, text = issue_api_key(account, **wanted)
+        return facts | {"id": key.pk, "key_id": key.key_id, "key": text, "created": True}
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["created"]:
@@ -58,22 +83,57 @@ class Command(ReportingCommand):
             return
         yield self.style.SUCCESS(f"Made API key “{report['name']}” for {report['account']}.")
         yield f"It may: {', '.join(report['scopes'])}. Expires: {report['expires_at'] or 'never'}."
+        for what in ("instances", "origins", "networks"):
+            if report[what]:
+                yield f"Only these {what}: {', '.join(report[what])}."
         yield "Copy it now; only a hash is kept and it cannot be shown again:"
         yield report["key"]
 
 
-def checked_scopes(scopes: Sequence[str]) -> list[str]:
+def wanted_by(options: Mapping[str, Any]) -> tuple[Account, KeyWanted]:
+    """Read the command line; raises Misused or Refused."""
+    scopes, expires_at = checked_scopes(options["scopes"]), expiry(options)
+    account = find_account(options["account"])
+    wanted = KeyWanted(
+        name=options["name"],
+        kind=KeyKind.PUBLISHABLE if options["publishable"] else KeyKind.SECRET,
+        mode=KeyMode.TEST if options["test"] else KeyMode.LIVE,
+        instance_ids=instance_ids(account, options["instances"]),
+        origins=options["origins"],
+        networks=options["networks"],
+        expires_at=expires_at,
+    )
+    if scopes or not options["publishable"]:
+        wanted["scopes"] = scopes or USUAL_SCOPES
+    return account, wanted
+
+
+def checked_scopes(scopes: Sequence[str] | None) -> list[str]:
     """Return each scope once; raises Misused for one that there is not."""
-    for scope in scopes:
+    for scope in scopes or ():
         if scope not in Scope.values:
             known = f"Use {', '.join(Scope.values)}."
             raise Misused(f"Unknown scope “{scope}”.{did_you_mean(scope, Scope.values)} {known}")
-    return list(dict.fromkeys(scopes))
+    return list(dict.fromkeys(scopes or ()))
 
 
-def expiry(days: int | None) -> datetime | None:
-    if days is None:
+def instance_ids(account: Account, slugs: Sequence[str]) -> list[UUID]:
+    """Return the ids of the account's instances of these names; raises Refused."""
+    with tenant(account.pk):
+        known = dict(account.agent_instances.values_list("instance_slug", "pk"))
+    for slug in slugs:
+        if slug not in known:
+            hint = did_you_mean(slug, known)
+            raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")
+    return [known[slug] for slug in dict.fromkeys(slugs)]
+
+
+def expiry(options: Mapping[str, Any]) -> datetime | None:
+    days = options["expires_days"]
+    if options["never_expires"]:
         return None
+    if days is None:
+        return default_expiry()
     if not 1 <= days <= LONGEST_DAYS:
         raise Misused(f"--expires-days is a number from 1 to {LONGEST_DAYS}.")
     return timezone.now() + timedelta(days=days)

@@ -1,0 +1,34 @@
+"""`manage.py revoke_key KEY_ID`: end a key, and the visitors whom it started."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from accounts.bearer import BELIEVED_SECONDS
+from accounts.management.look_up import find_key
+from accounts.services import revoke_api_key
+from salient.commands import Refused, ReportingCommand
+
+
+class Command(ReportingCommand):
+    help = "End an API key now, with every visitor token that it made."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("key", help="the 12 characters behind “sal_sk_”, as lists show them")
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        key = find_key(options["key"])
+        if key.revoked_at is not None:
+            raise Refused("The API key has been revoked.")
+        revoked = not options["dry_run"] and revoke_api_key(key)
+        return {"account": key.account.slug, "key_id": key.key_id, "revoked": revoked}
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        if not report["revoked"]:
+            yield f"Key {report['key_id']} could be revoked; nothing was changed."
+            return
+        done = f"Revoked key {report['key_id']} of {report['account']}."
+        yield self.style.SUCCESS(done)
+        yield f"Every server refuses it within {BELIEVED_SECONDS} seconds."
