@@ -224,8 +224,10 @@ class LLMRequest(TenantModel):
     reserved_cost = models.DecimalField(
         max_digits=12, decimal_places=8, null=True, blank=True, editable=False
     )
-    # The budgets that hold the reservation until the turn is settled.
-    reserved_from = ArrayField(models.UUIDField(), null=True, blank=True, editable=False)
+    # What counted against budgets: the cost, or what was assumed where nobody knows it.
+    charged_cost = models.DecimalField(
+        max_digits=12, decimal_places=8, null=True, blank=True, editable=False
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     settled_at = models.DateTimeField(null=True, blank=True, editable=False)
 

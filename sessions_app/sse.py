@@ -10,14 +10,26 @@ from django.http import StreamingHttpResponse
 
 from accounts.auth import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
+from salient.problems import Problem
+from sessions_app.idempotency import Replay
 from sessions_app.turns import Turn
+
+CONTENT_TYPE = "text/event-stream; charset=utf-8"
+HEADERS = {"X-Accel-Buffering": "no"}
 
 
 def stream(turn: Turn, events: AsyncGenerator[Event], path: str) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         encode(turn, events, path),
-        content_type="text/event-stream; charset=utf-8",
-        headers={"X-Accel-Buffering": "no"},
+        content_type=CONTENT_TYPE,
+        headers=HEADERS | turn.taken.headers,
+    )
+
+
+def replay(earlier: Replay) -> StreamingHttpResponse:
+    """Tell a turn of before again: what was said in one event, how it failed, `done`."""
+    return StreamingHttpResponse(
+        encode_replay(earlier), content_type=CONTENT_TYPE, headers=HEADERS | earlier.headers
     )
 
 
@@ -31,10 +43,23 @@ async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncI
                     number += 1
                     yield frame(number, *data)
     except Exception as error:
-        problem = as_problem(error, path).as_dict()
         number += 1
-        yield frame(number, "error", json.dumps(problem | {"message": problem["detail"]}))
+        yield frame(number, "error", _error(as_problem(error, path)))
     yield frame(number + 1, "done", turn.outcome().model_dump_json())
+
+
+async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:
+    events = [("message", earlier.answer.response)] if earlier.answer.response else []
+    if earlier.problem is not None:
+        events.append(("error", _error(earlier.problem)))
+    events.append(("done", earlier.answer.model_dump_json(exclude={"response"})))
+    for number, event in enumerate(events, start=1):
+        yield frame(number, *event)
+
+
+def _error(problem: Problem) -> str:
+    told = problem.as_dict()
+    return json.dumps(told | {"message": told["detail"]})
 
 
 def data_of(event: Event) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from agents.models import AgentInstance
 from salient.database import in_database
 from salient.problems import NotFound
 from sessions_app import conversations, history, sse, turns
+from sessions_app.idempotency import Replay, key_of, with_headers
 from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn, query
 
 
@@ -20,9 +21,12 @@ from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn, query
 async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Answer one message."""
     message = ChatIn.model_validate_json(request.body)
-    turn = await turns.open_turn(request.caller, instance, message, stream=False)
+    key = key_of(request, instance, message)
+    turn = await turns.begin(request.caller, instance, message, stream=False, key=key)
+    if isinstance(turn, Replay):
+        return turn.as_response()
     await turns.finish(turn)
-    return turn.answer_out().as_response()
+    return with_headers(turn.answer_out().as_response(), turn.taken.headers)
 
 
 @instance_view("POST", "GET", scope=Scope.CHAT)
@@ -32,7 +36,10 @@ async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpR
         message = query(ChatIn, request.GET)
     else:
         message = ChatIn.model_validate_json(request.body)
-    turn = await turns.open_turn(request.caller, instance, message, stream=True)
+    key = key_of(request, instance, message)
+    turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
+    if isinstance(turn, Replay):
+        return sse.replay(turn)
     return sse.stream(turn, turns.answer(turn), request.path)
 
 

@@ -32,24 +32,28 @@ class StatementTests(World, TransactionTestCase):
 
     def setUp(self) -> None:
         self.make_world()
-        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}))
+        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def open_counted(self, message: ChatIn) -> tuple[ledger.Opened, int]:
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             opened = ledger.open_turn(self.caller, self.instance, message)
         return opened, len(queries)
 
+    def answered(self, message: ChatIn) -> ledger.Opened:
+        """Open and settle one turn: the next one of its session may follow."""
+        opened, _ = self.open_counted(message)
+        self.settle_counted(opened)
+        return opened
+
     def turn_of(self, opened: ledger.Opened) -> turns.Turn:
-        config = opened.current.effective.config
         return turns.Turn(
             caller=self.caller,
             instance=self.instance,
             current=opened.current,
             session_id=opened.session_id,
             request_id=opened.request_id,
-            run=Run(config.run_request(opened.messages, stream=False)),
+            run=Run(opened.run),
+            taken=opened.taken,
         )
 
     async def run_counted(self, turn: turns.Turn) -> None:
@@ -59,7 +63,7 @@ class StatementTests(World, TransactionTestCase):
 
     def test_a_turn_in_a_long_session_stays_within_its_statements(self) -> None:
         # The first turn of a process also notes which configuration serves.
-        opened, _ = self.open_counted(ChatIn(message="one"))
+        opened = self.answered(ChatIn(message="one"))
         again = ChatIn(message="two", session_id=opened.session_id)
 
         self.assertLessEqual(self.open_counted(again)[1], OPEN_BUDGET)
@@ -70,13 +74,17 @@ class StatementTests(World, TransactionTestCase):
         for caller in (self.caller, visitor, visitor):
             with self.subTest(visitor=caller.is_visitor):
                 with CaptureQueriesContext(connection) as queries:
-                    ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+                    opened = ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
                 self.assertLessEqual(len(queries), OPEN_BUDGET)
+                self.settle_counted(opened)
 
     def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
-        opened, _ = self.open_counted(ChatIn(message="one"))
-        message = ChatIn(message="more", session_id=opened.session_id)
-        numbers = {self.open_counted(message)[1] for _ in range(5)}
+        message = ChatIn(message="more", session_id=self.answered(ChatIn(message="one")).session_id)
+        numbers = set()
+        for _ in range(5):
+            opened, number = self.open_counted(message)
+            self.settle_counted(opened)
+            numbers.add(number)
 
         self.assertEqual(len(numbers), 1)
 

@@ -1,0 +1,114 @@
+"""Tells an account's owners how much of a budget is spent; never at the cost of a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+from django.core.mail import send_mail
+
+from accounts.models import Account, BudgetPeriod, MemberRole, Membership
+from accounts.periods import next_start
+from accounts.tenancy import platform
+from salient.database import in_database
+from salient.lifespan import on_stop
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A budget has passed one of its percentages; the database says so once a period."""
+
+    account_id: UUID
+    instance_id: UUID | None
+    period: BudgetPeriod
+    percent: int
+    limit: Decimal
+    spent: Decimal
+    resets_at: datetime
+
+    @classmethod
+    def of(cls, account_id: UUID, facts: dict[str, Any]) -> Self:
+        period = BudgetPeriod(facts["period"])
+        return cls(
+            account_id=account_id,
+            instance_id=None if facts["instance"] is None else UUID(facts["instance"]),
+            period=period,
+            percent=facts["percent"],
+            limit=Decimal(facts["limit"]),
+            spent=Decimal(facts["spent"]),
+            resets_at=next_start(period, datetime.fromisoformat(facts["period_start"])),
+        )
+
+    @property
+    def whose(self) -> str:
+        return "the account" if self.instance_id is None else f"the agent {self.instance_id}"
+
+    def text(self) -> str:
+        return (
+            f"{self.percent} % of this {self.period}'s budget of {self.whose} is spent: "
+            f"${self.spent:.2f} of ${self.limit:.2f}. "
+            f"The next {self.period} begins at {self.resets_at:%Y-%m-%d %H:%M} UTC."
+        )
+
+
+_telling: set[asyncio.Task[None]] = set()
+
+
+def tell_soon(alerts: Iterable[Alert]) -> None:
+    """Tell them without anybody waiting for the mail server."""
+    for alert in alerts:
+        task = asyncio.get_running_loop().create_task(_tell_aside(alert))
+        _telling.add(task)
+        task.add_done_callback(_telling.discard)
+
+
+def tell(alerts: Iterable[Alert]) -> None:
+    """Log each alert and mail it to the account's owners and admins; nothing is raised."""
+    for alert in alerts:
+        try:
+            _send(alert, _addressees(alert))
+        except Exception:
+            logger.exception("An alert of account %s could not be sent", alert.account_id)
+
+
+@on_stop
+async def finish_telling() -> None:
+    """Wait for what is being sent."""
+    await asyncio.gather(*_telling)
+
+
+async def _tell_aside(alert: Alert) -> None:
+    try:
+        addressees = await in_database(_addressees, alert)
+        # Not in a thread of the database: a slow mail server would hold it.
+        await asyncio.to_thread(_send, alert, addressees)
+    except Exception:
+        logger.exception("An alert of account %s could not be sent", alert.account_id)
+
+
+def _addressees(alert: Alert) -> tuple[str, list[str]]:
+    """Return the account's slug and whom to write to."""
+    with platform():
+        slug = Account.objects.values_list("slug", flat=True).get(pk=alert.account_id)
+        people = Membership.objects.filter(
+            account_id=alert.account_id,
+            role__in=[MemberRole.OWNER, MemberRole.ADMIN],
+            user__is_active=True,
+        )
+        return slug, list(people.order_by("user__email").values_list("user__email", flat=True))
+
+
+def _send(alert: Alert, addressees: tuple[str, list[str]]) -> None:
+    slug, people = addressees
+    logger.warning("Budget alert of account %s: %s", slug, alert.text())
+    if people:
+        subject = f"{slug}: {alert.percent} % of the {alert.period}'s budget is spent"
+        send_mail(subject, alert.text(), None, people)

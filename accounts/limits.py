@@ -1,0 +1,287 @@
+"""What an account may take at once: rates, turns, dollars; taken and given back as one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from accounts.alerts import Alert
+from accounts.bearer import BELIEVED_SECONDS
+from accounts.callers import Caller, CallerKind
+from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
+from accounts.periods import next_start
+from accounts.rates import MICROSECONDS, Rate, headers
+from accounts.tenancy import platform, tenant
+from salient.problems import Problem
+from salient.ttl import TTLCache
+
+TAKE = "SELECT app_take_limits(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+RELEASE = "SELECT app_release_limits(%s, %s, %s, %s, %s)"
+QUOTAS = {
+    "account": "requests_per_minute",
+    "key": "requests_per_minute_per_key",
+    "visitor": "requests_per_minute_per_visitor",
+    "network": "requests_per_minute_per_network",
+}
+NOTHING = Decimal(0)
+TOLD_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
+
+
+class RateLimited(Problem):
+    """Too many calls in a short time; Retry-After says when the next one is let through."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limited"
+
+    def __init__(self, rates: Sequence[Rate]) -> None:
+        least = max(rates, key=lambda rate: rate.wait)
+        super().__init__(
+            f"Too many calls (limit: {least.quota} a minute for this {least.policy}); "
+            f"try again in {least.wait_seconds} s.",
+            headers=headers(rates) | {"Retry-After": str(least.wait_seconds)},
+            policy=least.policy,
+        )
+
+
+class TooManyTurns(Problem):
+    """As many turns run at once as the account may have."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_turns"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} turns run at once already; try again when one has ended.",
+            headers={"Retry-After": "1"},
+            limit=limit,
+        )
+
+
+class BudgetExceeded(Problem):
+    """What the turn may cost does not fit into what is left of a budget."""
+
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "budget_exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How large a turn may be."""
+
+    message_bytes: int
+    history_messages: int
+    output_tokens: int | None
+
+    def output(self, configured: int | None) -> int:
+        """Return how many tokens the model is told to write at most; there is always a number."""
+        given = [most for most in (configured, self.output_tokens) if most is not None]
+        return min(given, default=settings.DEFAULT_OUTPUT_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a turn holds until it is settled: so many dollars of each budget, and one place."""
+
+    reserved: Decimal
+    rates: tuple[Rate, ...]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """When the database settled the cost, and which alerts that set off."""
+
+    moment: datetime
+    alerts: list[Alert]
+
+
+_caps: TTLCache[UUID, Caps] = TTLCache(seconds=BELIEVED_SECONDS)
+# Who has just been refused stays refused until then, whoever counts: no need to ask again.
+_refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+def caps_of(account_id: UUID) -> Caps:
+    """Return the account's caps; call it inside a door."""
+    caps = _caps.get(account_id)
+    if caps is None:
+        row = AccountLimits.objects.filter(account_id=account_id).first()
+        caps = Caps(
+            message_bytes=limit_of(row, "message_bytes"),
+            history_messages=limit_of(row, "history_messages"),
+            output_tokens=row.output_tokens if row else None,
+        )
+        _caps.put(account_id, caps)
+    return caps
+
+
+def limit_of(row: AccountLimits | None, name: str) -> int:
+    """Return the account's own limit, else the installation's."""
+    own = getattr(row, name, None)
+    return int(settings.DEFAULT_LIMITS[name] if own is None else own)
+
+
+def subjects_of(caller: Caller) -> dict[str, str]:
+    """Return under which policies the call counts, and as whose.
+
+    A network's limit is for people: a secret key's server has one address for all of them.
+    """
+    subjects = {"account": "account"}
+    if caller.kind == CallerKind.SECRET_KEY:
+        return subjects | ({"key": caller.subject} if caller.subject else {})
+    subjects["visitor"] = caller.subject
+    if caller.network:
+        subjects["network"] = f"network:{caller.network}"
+    return subjects
+
+
+def refuse_at_once(caller: Caller) -> None:
+    """Raise RateLimited for who was refused a moment ago and need not be asked about again."""
+    for subject in subjects_of(caller).values():
+        known = _refused.get((caller.account_id, subject))
+        if known is None:
+            continue
+        rate = known[1].after(int((time.monotonic() - known[0]) * MICROSECONDS))
+        if rate.wait:
+            raise RateLimited([rate])
+
+
+def take(
+    caller: Caller,
+    instance_id: UUID,
+    cost: Decimal = NOTHING,
+    *,
+    turn: bool = True,
+    at: datetime | None = None,
+) -> Taken:
+    """Take one call of each rate, a place among the running turns, and `cost` of each budget.
+
+    All of it or, with a Problem, nothing; one statement, inside the tenant's door. It locks the
+    account's row until the transaction ends: call it as the last thing before that.
+    """
+    subjects = subjects_of(caller)
+    answer = _call(
+        TAKE,
+        caller.account_id,
+        instance_id,
+        list(subjects),
+        list(subjects.values()),
+        [settings.DEFAULT_LIMITS[QUOTAS[policy]] for policy in subjects],
+        settings.DEFAULT_LIMITS["concurrent_turns"],
+        turn,
+        cost,
+        at,
+    )
+    rates = tuple(Rate(**row) for row in answer["rates"])
+    match answer["refused"]:
+        case "rate_limited":
+            _remember(caller, rates)
+            raise RateLimited(rates)
+        case "too_many_turns":
+            raise TooManyTurns(answer["facts"]["limit"])
+        case "budget_exceeded":
+            raise _budget_exceeded(caller, cost, answer["facts"])
+    rates = tuple(rate.taken() for rate in rates)
+    return Taken(cost, rates, headers(rates))
+
+
+def release(
+    account_id: UUID,
+    instance_id: UUID,
+    *,
+    reserved: Decimal | None,
+    cost: Decimal | None,
+    at: datetime | None = None,
+) -> Released:
+    """Give back a turn's place and reservation, and count what it did cost.
+
+    A cost of None is one that nobody knows: the whole reservation counts. Call it once a turn,
+    inside a door, after everything else that the transaction locks.
+    """
+    reserved = reserved or NOTHING
+    spent = reserved if cost is None else cost
+    answer = _call(RELEASE, account_id, instance_id, reserved, spent, at)
+    return Released(
+        datetime.fromisoformat(answer["moment"]),
+        [Alert.of(account_id, facts) for facts in answer["alerts"]],
+    )
+
+
+def set_limits(account: Account, **limits: int | None) -> AccountLimits:
+    """Set the account's own limits; None is the installation's default again.
+
+    Raises ValidationError for a number below 1.
+    """
+    if any(limit is not None and limit < 1 for limit in limits.values()):
+        raise ValidationError("A limit is a whole number above 0.")
+    with tenant(account.pk):
+        row = lock_account(account.pk)
+        for name, limit in limits.items():
+            setattr(row, name, limit)
+        row.full_clean()
+        row.save(update_fields=list(limits))
+    _caps.clear()
+    _refused.clear()
+    return row
+
+
+def lock_account(account_id: UUID) -> AccountLimits:
+    """Keep every turn of the account from starting and from settling until the transaction ends."""
+    AccountLimits.objects.bulk_create([AccountLimits(account_id=account_id)], ignore_conflicts=True)
+    row: AccountLimits = AccountLimits.objects.select_for_update().get(account_id=account_id)
+    return row
+
+
+def forget_past_rates(at: datetime) -> int:
+    """Delete the rate states that say nothing any more; for the periodic command."""
+    with platform():
+        return RateState.objects.filter(arrival__lt=at).delete()[0]
+
+
+def _call(statement: str, *values: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return json.loads(cursor.fetchone()[0])
+
+
+def _remember(caller: Caller, rates: Sequence[Rate]) -> None:
+    now, subjects = time.monotonic(), subjects_of(caller)
+    for rate in rates:
+        if rate.wait:
+            _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
+
+
+def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> BudgetExceeded:
+    """Say which budget is short; its amounts are for the account's own, not for its visitors."""
+    scope = "account" if facts["instance"] is None else "instance"
+    period = BudgetPeriod(facts["period"])
+    resets_at = next_start(period, datetime.fromisoformat(facts["period_start"]))
+    members: dict[str, Any] = {
+        "budget": scope,
+        "period": period.value,
+        "resets_at": resets_at.isoformat(),
+    }
+    if caller.kind in TOLD_AMOUNTS:
+        limit, spent, reserved = (Decimal(facts[name]) for name in ("limit", "spent", "reserved"))
+        members |= {
+            "limit": str(limit),
+            "spent": str(spent),
+            "reserved": str(reserved),
+            "remaining": str(max(NOTHING, limit - spent - reserved)),
+            "needed": str(cost),
+        }
+    return BudgetExceeded(
+        f"The {scope}'s budget for this {period.value} does not cover what this call may cost.",
+        headers=None,
+        **members,
+    )

@@ -1,0 +1,69 @@
+"""How much of a rate limit is left, and the response headers that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+WINDOW_SECONDS = 60
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One limit after a call: GCRA (ITU-T I.371) in whole microseconds.
+
+    Each call takes `step`; `ahead` is how far the calls so far have run ahead of the clock, and
+    `quota` steps are as far as they may.
+    """
+
+    policy: str
+    quota: int
+    step: int
+    ahead: int
+
+    @property
+    def remaining(self) -> int:
+        """How many calls would be let through now."""
+        return max(0, (self.quota * self.step - self.ahead) // self.step)
+
+    @property
+    def wait(self) -> int:
+        """Microseconds until the next call is let through."""
+        return max(0, self.ahead + self.step - self.quota * self.step)
+
+    @property
+    def wait_seconds(self) -> int:
+        return ceil(self.wait / MICROSECONDS)
+
+    @property
+    def reset_seconds(self) -> int:
+        """Seconds until the whole quota is there again; for an empty one, until a call is."""
+        return self.wait_seconds if self.wait else ceil(self.ahead / MICROSECONDS)
+
+    def taken(self) -> Rate:
+        return replace(self, ahead=self.ahead + self.step)
+
+    def after(self, microseconds: int) -> Rate:
+        return replace(self, ahead=max(0, self.ahead - microseconds))
+
+
+def tightest(rates: Iterable[Rate]) -> Rate:
+    """Return the limit that will refuse first."""
+    return min(rates, key=lambda rate: (rate.remaining, -rate.reset_seconds))
+
+
+def headers(rates: Sequence[Rate]) -> dict[str, str]:
+    """Write `RateLimit-Policy` for all limits and `RateLimit` for the tightest.
+
+    As structured fields of draft-ietf-httpapi-ratelimit-headers.
+    """
+    if not rates:
+        return {}
+    least = tightest(rates)
+    policies = (f'"{rate.policy}";q={rate.quota};w={WINDOW_SECONDS}' for rate in rates)
+    return {
+        "RateLimit-Policy": ", ".join(policies),
+        "RateLimit": f'"{least.policy}";r={least.remaining};t={least.reset_seconds}',
+    }

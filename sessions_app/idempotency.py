@@ -1,0 +1,142 @@
+"""One Idempotency-Key, one turn: a call that is sent again gets the answer that it had."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from accounts import limits
+from accounts.callers import Caller
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from agents.pricing import CostSource, Price
+from agents.runtime import errors
+from agents.runtime.errors import RunError
+from salient.problems import InternalError, Invalid, Problem
+from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
+from sessions_app.problems import IdempotencyKeyReused, TurnInProgress, provider_problem
+from sessions_app.schemas import ChatIn, ChatOut, CostOut, UsageOut
+
+LONGEST_KEY = 255
+ANSWERED = {CompletionStatus.COMPLETE, CompletionStatus.CANCELLED}
+_FAILURES: dict[str, type[RunError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, RunError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The client's key, and a digest of what it was sent with."""
+
+    text: str
+    digest: str
+
+
+class KeyUsed(Exception):
+    """The caller has sent this key before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A turn of before as it is told again: its answer, and how it failed, if it did."""
+
+    answer: ChatOut
+    problem: Problem | None
+    headers: dict[str, str]
+
+    def as_response(self) -> HttpResponse:
+        if self.problem is not None:
+            return self.problem.as_response()
+        return with_headers(self.answer.as_response(), self.headers)
+
+
+def with_headers[R: HttpResponseBase](response: R, headers: Mapping[str, str]) -> R:
+    for name, value in headers.items():
+        response[name] = value
+    return response
+
+
+def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Key | None:
+    """Read the Idempotency-Key header; raises Invalid for one that cannot be one."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):
+        raise Invalid(f"Idempotency-Key: send 1 to {LONGEST_KEY} printable ASCII characters")
+    sent = f"{instance.pk} {message.model_dump_json()}"
+    return Key(text, hashlib.sha256(sent.encode()).hexdigest())
+
+
+def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
+    """Rebuild the answer from its rows; it counts as a call and costs nothing.
+
+    Raises TurnInProgress while it is being made, IdempotencyKeyReused for another message.
+    """
+    with tenant(caller.account_id):
+        request: LLMRequest = LLMRequest.objects.select_related("config_version").get(
+            caller=caller.subject, idempotency_key=key.text
+        )
+        if request.idempotency_hash != key.digest:
+            raise IdempotencyKeyReused
+        if request.completion_status == CompletionStatus.RUNNING:
+            raise TurnInProgress
+        answer = _answer(request)
+        taken = limits.take(caller, instance.pk, turn=False)
+    headers = taken.headers | {"Idempotency-Replayed": "true"}
+    return Replay(answer, _problem(request, headers), headers)
+
+
+def _answer(request: LLMRequest) -> ChatOut:
+    said = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
+    version = request.config_version
+    return ChatOut(
+        response=said.content if said else "",
+        status=request.completion_status,
+        session_id=request.session_id,
+        message_id=said.pk if said else None,
+        llm_request_id=request.pk,
+        model=f"{request.provider}:{request.model}",
+        usage=_usage(request),
+        cost=CostOut.of(_price(request)),
+        config_version=version.digest[:12] if version else "",
+        latency_ms=request.latency_ms or 0,
+        time_to_first_token_ms=request.time_to_first_token_ms,
+    )
+
+
+def _usage(request: LLMRequest) -> UsageOut:
+    return UsageOut(
+        input_tokens=request.prompt_tokens or 0,
+        output_tokens=request.completion_tokens or 0,
+        total_tokens=request.total_tokens or 0,
+        cached_tokens=request.cached_tokens or 0,
+        requests=request.requests,
+        estimated=request.tokens_estimated,
+    )
+
+
+def _price(request: LLMRequest) -> Price:
+    return Price(
+        request.prompt_cost,
+        request.completion_cost,
+        request.total_cost,
+        CostSource(request.cost_source),
+    )
+
+
+def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
+    """Say again how it failed; a client that left itself had no failure to be told."""
+    if request.completion_status in ANSWERED:
+        return None
+    kind = _FAILURES.get(request.error_code)
+    if kind is None:
+        return InternalError()
+    problem = provider_problem(kind(), request.session_id, request.pk)
+    problem.headers |= headers
+    return problem
