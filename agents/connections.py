@@ -83,7 +83,7 @@ def change_connection(
 
 def delete_connection(account_id: UUID, name: str) -> None:
     with tenant(account_id):
-        _locked(name).delete()
+        ProviderConnection.objects.filter(pk=_locked(name).pk).delete()
     forget(account_id, name)
 
 
@@ -103,7 +103,7 @@ def _locked(name: str) -> ProviderConnection:
 
 def _check(connection: ProviderConnection) -> None:
     try:
-        connection.clean_fields()
+        connection.clean_fields(exclude=["account"])
     except ValidationError as error:
         raise Invalid(" ".join(error.messages)) from error
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from accounts.first_look import find_account
 from accounts.models import Account
 from accounts.services import create_account
 from accounts.tenancy import tenant
@@ -37,7 +38,7 @@ def demo_files() -> InstanceFiles:
 
 def ensure_instance() -> Account:
     """Return the account that has the demo's agent; make what is missing, change nothing else."""
-    account = Account.objects.filter(slug=ACCOUNT).first() or create_account(ACCOUNT)
+    account = find_account(ACCOUNT) or create_account(ACCOUNT)
     with tenant(account.pk):
         exists = AgentInstance.objects.filter(instance_slug=INSTANCE).exists()
     files = demo_files()

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import visitors
 from accounts.auth import VISITOR_SCOPES, Caller
-from accounts.models import Account
+from accounts.first_look import find_account
+from accounts.models import Account, AccountStatus
 from accounts.tenancy import tenant
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
@@ -59,8 +60,8 @@ def may_see(request: HttpRequest) -> bool:
 
 def find_agent(account: str, instance: str) -> tuple[Account, AgentInstance]:
     """Return both when both are active; anything else is the same 404."""
-    owner = Account.objects.active().filter(slug=account).first()
-    if owner is not None:
+    owner = find_account(account)
+    if owner is not None and owner.status == AccountStatus.ACTIVE:
         with tenant(owner.pk):
             agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
         if agent is not None:

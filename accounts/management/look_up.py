@@ -2,7 +2,7 @@
 
 from accounts.first_look import find_api_key
 from accounts.models import Account, ApiKey
-from accounts.tenancy import tenant
+from accounts.tenancy import platform, tenant
 from salient.commands import Misused, Refused, did_you_mean
 
 KEY_ID_LENGTH = 12
@@ -10,9 +10,10 @@ KEY_ID_LENGTH = 12
 
 def find_account(slug: str) -> Account:
     """Return the account, whatever its status; raises Refused."""
-    account = Account.objects.filter(slug=slug).first()
+    with platform():
+        account = Account.objects.filter(slug=slug).first()
+        known = [] if account else list(Account.objects.values_list("slug", flat=True))
     if account is None:
-        known = Account.objects.values_list("slug", flat=True)
         raise Refused(f"There is no account “{slug}”.{did_you_mean(slug, known)}")
     return account
 

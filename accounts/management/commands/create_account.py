@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 
 from accounts.models import Account
 from accounts.services import create_account
+from accounts.tenancy import platform
 from salient.commands import ReportingCommand
 
 
@@ -23,7 +24,8 @@ class Command(ReportingCommand):
     def report(self, **options: Any) -> Mapping[str, Any]:
         slug, name = options["slug"], options["name"]
         if options["dry_run"]:
-            Account(slug=slug, name=name or slug).full_clean()
+            with platform():
+                Account(slug=slug, name=name or slug).full_clean()
             return {"account": slug, "created": False}
         account = create_account(slug, name=name)
         return {"account": slug, "id": account.pk, "name": account.name, "created": True}

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from django.urls import reverse
 
 from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
-from accounts.models import Account
+from accounts.first_look import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
@@ -88,7 +88,7 @@ def key_file() -> Path:
 
 
 def existing_key() -> str | None:
-    account = Account.objects.filter(slug=ACCOUNT).first()
+    account = find_account(ACCOUNT)
     return kept_key(account, key_file()) if account else None
 
 
