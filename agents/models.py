@@ -96,13 +96,15 @@ class ConfigVersionQuerySet(TenantQuerySet["ConfigVersion"]):
 
         Two writers may meet: the unique digest lets one of them in and shows the other its row.
         """
-        version, _ = self.update_or_create(
+        version, made = self.get_or_create(
             account_id=instance.account_id,
             agent_instance_id=instance.pk,
             digest=digest,
-            defaults={"last_served_at": Now()},
-            create_defaults={"content": content},
+            defaults={"content": content},
         )
+        if not made:
+            # Nothing else of a version may be written, not even by the way.
+            self.filter(pk=version.pk).update(last_served_at=Now())
         return version.pk
 
     def last_served(self, instance: AgentInstance) -> ConfigVersion | None:
