@@ -17,7 +17,9 @@ from pydantic import ValidationError
 from accounts import keys, networks, visitors
 from accounts.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
 from accounts.callers import Caller, CallerKind
-from accounts.models import Account, Scope
+from accounts.first_look import find_account
+from accounts.members import member_caller
+from accounts.models import Account, AccountStatus, Scope
 from salient.database import in_database
 from salient.problems import (
     Forbidden,
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 # The scope of a route that everyone may call who gets in, except with a publishable key.
 ANY: Final = "any"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
 _accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
@@ -98,7 +101,7 @@ async def _admit(
         raise MethodNotAllowed(request.method or "", methods)
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
     _require_scope(request.caller, scope)
-    if request.method == "POST" and request.content_type != "application/json":
+    if request.method in WITH_BODY and request.content_type != "application/json":
         raise UnsupportedMediaType
 
 
@@ -142,6 +145,10 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
     _refuse_misplaced_key(request, header)
     if header is not None:
         return await bearer_caller(request, header, account)
+    member = await member_caller(request, account)
+    if member is not None:
+        require_same_origin(request)
+        return member
     if instance is not None:
         session_key = visitors.session_key_of(request, account, instance)
         if session_key is not None:
@@ -186,15 +193,16 @@ async def _visitor_caller(session_key: str, account: str) -> Caller:
 
 
 def require_same_origin(request: HttpRequest) -> None:
-    """Refuse what another site's page sends with the visitor's cookie."""
+    """Refuse what another site's page sends with the cookie of a visitor or a member."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         same = site == "same-origin"
     else:
         same = origin is not None and urlsplit(origin).netloc == request.headers.get("Host")
     if not same:
-        raise Forbidden("A visitor's cookie works on this site's own pages only.")
+        raise Forbidden("A cookie works on this site's own pages only.")
 
 
 def _load_account(slug: str) -> Account | None:
-    return Account.objects.active().filter(slug=slug).first()
+    account = find_account(slug)
+    return account if account and account.status == AccountStatus.ACTIVE else None

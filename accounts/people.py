@@ -116,6 +116,11 @@ class MembershipQuerySet(TenantQuerySet["Membership"]):
     def owners(self) -> MembershipQuerySet:
         return self.filter(role=MemberRole.OWNER)
 
+    def with_people(self) -> MembershipQuerySet:
+        """Add what an account may know of its members: the tenant's role reads no more."""
+        people = ("user__email", "user__first_name", "user__last_name")
+        return self.select_related("user").only("account_id", "role", "created_at", *people)
+
 
 class Membership(TenantModel):
     """A person's place in an account."""

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from accounts.auditors import reading_auditors
 from accounts.tenancy import platform
 
 type AdminView = Callable[..., HttpResponseBase]
@@ -20,7 +21,7 @@ class SalientAdminSite(admin.AdminSite):
     index_title = "Overview"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
-        return super().admin_view(behind_platform_door(view), cacheable)
+        return super().admin_view(behind_platform_door(reading_auditors(view)), cacheable)
 
 
 def behind_platform_door(view: AdminView) -> AdminView:

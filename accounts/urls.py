@@ -1,10 +1,16 @@
 from django.urls import path
 
-from accounts import views
+from accounts import member_views, pages, views
 
 app_name = "accounts"
 
 urlpatterns = [
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
+    path("members", member_views.all_members, name="members"),
+    path("members/<str:member_id>", member_views.one_member, name="member"),
+    path("invitations/<str:invitation_id>", member_views.one_invitation, name="withdraw"),
+    # With a slash at the end: salient/asgi.py knows pages by it.
+    path("invitations/<str:token>/", pages.invitation, name="invitation"),
+    path("invitation/", pages.join, name="join"),
 ]

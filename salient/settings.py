@@ -38,6 +38,14 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 DEMO = env.bool("DEMO", default=False)
 AGENT_CONFIG_DIR = Path(env.str("AGENT_CONFIG_DIR", default=str(BASE_DIR / "config/agent_configs")))
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=256 * 1024)
+# Admin forms, without files.
+MAX_PAGE_BODY_BYTES = env.int("MAX_PAGE_BODY_BYTES", default=1024 * 1024)
+# A body must have arrived, and a client must have taken what is sent, within these times.
+BODY_TIMEOUT_SECONDS = env.float("BODY_TIMEOUT_SECONDS", default=20.0)
+SEND_TIMEOUT_SECONDS = env.float("SEND_TIMEOUT_SECONDS", default=15.0)
+STREAM_MAX_SECONDS = env.float("STREAM_MAX_SECONDS", default=600.0)
+# How often it is asked whether the callers of running turns may still call.
+ADMISSION_RECHECK_SECONDS = env.float("ADMISSION_RECHECK_SECONDS", default=4.0)
 STREAM_HEARTBEAT_SECONDS = env.float("STREAM_HEARTBEAT_SECONDS", default=15.0)
 
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
@@ -161,6 +169,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
+# Where links in e-mails lead: https://chat.example; without one, the host of the request.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+
 # EMAIL_URL: smtp+tls://user:password@host:587; without one, e-mail is written to the console.
 _MAIL = env.email_url("EMAIL_URL", default="consolemail://")
 _SMTP = {
@@ -201,7 +212,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"without_tokens": {"()": "salient.logs.WithoutTokens"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["without_tokens"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"django": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
 }

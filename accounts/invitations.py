@@ -1,0 +1,187 @@
+"""Invitations: a place in an account, offered by e-mail to the person who holds the address."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from http import HTTPStatus
+from uuid import UUID
+
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.callers import Caller
+from accounts.first_look import find_account
+from accounts.members import acting_role, require_rank, take_turns
+from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
+from accounts.slugs import is_slug
+from accounts.tenancy import platform, tenant
+from salient.problems import NotFound, Problem
+
+LIFETIME = timedelta(days=7)
+MOST_PENDING = 100
+
+
+class AlreadyMember(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "already_member"
+
+    def __init__(self) -> None:
+        super().__init__("A member of this account has this e-mail address.")
+
+
+class TooManyInvitations(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "too_many_invitations"
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_PENDING} invitations are open; delete some, or wait for answers.")
+
+
+class NotInvited(Exception):
+    """The token is wrong, expired, withdrawn or used: nobody learns which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An invitation with the token for its link, which is stored nowhere."""
+
+    invitation: Invitation
+    token: str = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return reverse("accounts:invitation", args=[self.invitation.account.slug, self.token])
+
+
+def pending(account_id: UUID) -> list[Invitation]:
+    with tenant(account_id):
+        return list(Invitation.objects.pending().order_by("created_at", "id"))
+
+
+def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
+    """Offer a place in the account; an open offer to the same address is renewed.
+
+    Raises Forbidden, AlreadyMember or TooManyInvitations.
+    """
+    with tenant(caller.account_id):
+        take_turns(caller.account_id)
+        actor = acting_role(caller)
+        require_rank(actor, role)
+        earlier = _open(email)
+        if earlier is not None:
+            require_rank(actor, MemberRole(earlier.role))
+        account = Account.objects.get(pk=caller.account_id)
+        return offer(account, email=email, role=role, invited_by=_address(caller))
+
+
+def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "") -> Invited:
+    """Inside the account's door and turn: make or renew the invitation of this address."""
+    if Membership.objects.filter(user__email__iexact=email).exists():
+        raise AlreadyMember
+    invitation = _open(email)
+    if invitation is None:
+        if Invitation.objects.pending().count() >= MOST_PENDING:
+            raise TooManyInvitations
+        invitation = Invitation(email=email)
+    token = secrets.token_urlsafe(32)
+    invitation.account = account
+    invitation.role = role
+    invitation.token_hash = token_hash(token)
+    invitation.invited_by = invited_by
+    invitation.expires_at = timezone.now() + LIFETIME
+    invitation.save()
+    return Invited(invitation, token)
+
+
+def withdraw(caller: Caller, invitation_id: UUID) -> None:
+    """Take a pending invitation back; raises NotFound or Forbidden."""
+    with tenant(caller.account_id):
+        take_turns(caller.account_id)
+        invitation = Invitation.objects.pending().filter(pk=invitation_id).first()
+        if invitation is None:
+            raise NotFound
+        require_rank(acting_role(caller), MemberRole(invitation.role))
+        invitation.revoked_at = timezone.now()
+        invitation.save(update_fields=["revoked_at"])
+
+
+def find(account_slug: str, hashed: str) -> Invitation:
+    """Return the pending invitation with its account; raises NotInvited."""
+    account = find_account(account_slug) if is_slug(account_slug) else None
+    if account is None or account.status != AccountStatus.ACTIVE:
+        raise NotInvited
+    with tenant(account.pk):
+        invitation = Invitation.objects.pending().filter(token_hash=hashed).first()
+    if invitation is None:
+        raise NotInvited
+    invitation.account = account
+    return invitation
+
+
+def invited_user(invitation: Invitation) -> User | None:
+    """Return the person who has the address already."""
+    return User.objects.filter(email__iexact=invitation.email).first()
+
+
+def accept(invitation: Invitation, user: User) -> Membership:
+    """Make the person a member, and a user if need be; raises NotInvited, IntegrityError.
+
+    It is the platform that makes users: an account only sees those who are its members.
+    """
+    with platform():
+        take_turns(invitation.account_id)
+        offered = Invitation.objects.pending().filter(
+            pk=invitation.pk,
+            token_hash=invitation.token_hash,
+            account__status=AccountStatus.ACTIVE,
+        )
+        if not offered.update(accepted_at=timezone.now()):
+            raise NotInvited
+        if user._state.adding:
+            user.save(force_insert=True)
+        # Who became a member in the meantime stays what they are.
+        membership, _ = Membership.objects.get_or_create(
+            account_id=invitation.account_id, user=user, defaults={"role": invitation.role}
+        )
+    return membership
+
+
+def token_hash(token: str) -> str:
+    """Return what is stored of a token; 256 random bits need no salt."""
+    return sha256(token.encode()).hexdigest()
+
+
+def send(invited: Invited, site: str) -> None:
+    """Write to the invited person; `site` is this installation's address without a slash."""
+    invitation = invited.invitation
+    name = " ".join(invitation.account.name.split())
+    text = render_to_string(
+        "invitation.txt",
+        {
+            "account": name,
+            "invitation": invitation,
+            "days": LIFETIME.days,
+            "link": site + invited.path,
+        },
+    )
+    send_mail(f"Join {name} on Salient", text, None, [invitation.email])
+
+
+def _address(caller: Caller) -> str:
+    """Return the e-mail address of the member who calls, "" for a key."""
+    if caller.user_id is None:
+        return ""
+    return User.objects.values_list("email", flat=True).get(pk=caller.user_id)
+
+
+def _open(email: str) -> Invitation | None:
+    """Return the invitation of this address that was neither accepted nor withdrawn."""
+    found: Invitation | None = Invitation.objects.filter(
+        email__iexact=email, accepted_at=None, revoked_at=None
+    ).first()
+    return found

@@ -1,0 +1,86 @@
+"""`manage.py add_member ACCOUNT EMAIL ROLE`: make a person a member, or give a member a role."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.core.validators import validate_email
+from django.db import transaction
+
+from accounts import invitations, members
+from accounts.management.look_up import find_account
+from accounts.models import Account, MemberRole, Membership, User
+from accounts.tenancy import tenant
+from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.problems import Problem
+
+
+class Command(ReportingCommand):
+    """A person without a login is invited instead; the link is printed, not sent."""
+
+    help = "Make a person a member of an account, or change a member's role."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("account", help="the account's slug")
+        parser.add_argument("email", help="the person's e-mail address")
+        parser.add_argument("role", help=f"what they may do: {', '.join(MemberRole.values)}")
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        role = checked_role(options["role"])
+        validate_email(options["email"])
+        account = find_account(options["account"])
+        email = User.objects.normalize_email(options["email"])
+        user = User.objects.filter(email__iexact=email).first()
+        facts = {
+            "account": account.slug,
+            "email": email,
+            "role": role.value,
+            "changed": not options["dry_run"],
+        }
+        try:
+            with tenant(account.pk):
+                members.take_turns(account.pk)
+                done = place(account, user, role) if user else invite(account, email, role)
+                transaction.set_rollback(options["dry_run"])
+        except Problem as problem:
+            raise Refused(problem.detail) from problem
+        if options["dry_run"]:
+            # The link of an invitation that was not made leads nowhere.
+            done.pop("link", None)
+        return facts | done
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        what = f"{report['email']}: {report['outcome']}, {report['role']} of {report['account']}."
+        if not report["changed"]:
+            yield f"It would be so: {what} Nothing was changed."
+            return
+        yield self.style.SUCCESS(what)
+        if "link" in report:
+            yield "Give this link to the person; it works once, for 7 days:"
+            yield report["link"]
+
+
+def checked_role(text: str) -> MemberRole:
+    """Return the role; raises Misused for one that there is not."""
+    if text not in MemberRole.values:
+        known = f"Use {', '.join(MemberRole.values)}."
+        raise Misused(f"Unknown role “{text}”.{did_you_mean(text, MemberRole.values)} {known}")
+    return MemberRole(text)
+
+
+def place(account: Account, user: User, role: MemberRole) -> dict[str, str]:
+    membership = Membership.objects.filter(user=user).first()
+    if membership is None:
+        Membership.objects.create(account=account, user=user, role=role)
+        return {"outcome": "added"}
+    if membership.role == role:
+        return {"outcome": "unchanged"}
+    members.set_role(membership, role)
+    return {"outcome": "changed"}
+
+
+def invite(account: Account, email: str, role: MemberRole) -> dict[str, str]:
+    invited = invitations.offer(account, email=email, role=role)
+    return {"outcome": "invited", "link": settings.PUBLIC_URL + invited.path}

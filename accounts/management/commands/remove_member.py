@@ -1,0 +1,60 @@
+"""`manage.py remove_member ACCOUNT EMAIL`: end a membership."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import transaction
+
+from accounts import members
+from accounts.management.look_up import find_account
+from accounts.models import Account, Membership
+from accounts.tenancy import tenant
+from salient.commands import Refused, ReportingCommand, did_you_mean
+from salient.problems import Problem
+
+
+class Command(ReportingCommand):
+    """The person stays a user, and stays a member of other accounts."""
+
+    help = "Remove a person from an account."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("account", help="the account's slug")
+        parser.add_argument("email", help="the member's e-mail address")
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        account = find_account(options["account"])
+        try:
+            with tenant(account.pk):
+                members.take_turns(account.pk)
+                target = find_member(account, options["email"])
+                members.discharge(target)
+                transaction.set_rollback(options["dry_run"])
+        except Problem as problem:
+            raise Refused(problem.detail) from problem
+        return {
+            "account": account.slug,
+            "email": target.user.email,
+            "role": target.role,
+            "removed": not options["dry_run"],
+        }
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        who = f"{report['email']} ({report['role']})"
+        if report["removed"]:
+            yield self.style.SUCCESS(f"Removed {who} from {report['account']}.")
+            yield "Every server refuses them within 5 seconds."
+        else:
+            yield f"{who} could be removed from {report['account']}; nothing was changed."
+
+
+def find_member(account: Account, email: str) -> Membership:
+    """Return the member with this address; raises Refused."""
+    rows = Membership.objects.with_people()
+    found: Membership | None = rows.filter(user__email__iexact=email).first()
+    if found is None:
+        known = rows.values_list("user__email", flat=True)
+        raise Refused(f"{account.slug} has no member “{email}”.{did_you_mean(email, known)}")
+    return found

@@ -1,0 +1,97 @@
+"""The API for an account's members: list, invite, change, remove."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+
+from accounts import invitations, members
+from accounts.auth import ApiRequest, api_view
+from accounts.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
+from accounts.methods import by_method
+from accounts.models import Scope
+from salient.database import in_database
+from salient.problems import Invalid, NotFound, Unavailable
+
+logger = logging.getLogger(__name__)
+
+
+@api_view("GET", scope=Scope.MEMBERS_READ)
+async def member_list(request: ApiRequest) -> HttpResponse:
+    """List the members and the pending invitations."""
+    account_id = request.caller.account_id
+    people = await in_database(members.members_of, account_id)
+    invited = await in_database(invitations.pending, account_id)
+    return MembersOut(
+        members=[MemberOut.of(member) for member in people],
+        invitations=[InvitationOut.of(invitation) for invitation in invited],
+    ).as_response()
+
+
+@api_view("POST", scope=Scope.MEMBERS_WRITE)
+async def member_invite(request: ApiRequest) -> HttpResponse:
+    """Invite a person by e-mail; once more renews the invitation and its link."""
+    wanted = InviteIn.model_validate_json(request.body)
+    site = site_address(request)
+    invited = await in_database(
+        invitations.invite, request.caller, email=wanted.email, role=wanted.role
+    )
+    try:
+        # In a thread of its own: a slow mail server keeps no one from the database.
+        await asyncio.to_thread(invitations.send, invited, site)
+    except OSError as error:
+        # SMTP errors are OSErrors; their text may hold the message.
+        logger.error("An invitation was not sent: %s", type(error).__name__)  # noqa: TRY400
+        raise Unavailable("The e-mail could not be sent; invite once more.") from error
+    response = InvitationOut.of(invited.invitation).as_response()
+    response.status_code = HTTPStatus.CREATED
+    return response
+
+
+@api_view("PATCH", scope=Scope.MEMBERS_WRITE)
+async def member_change(request: ApiRequest, member_id: str) -> HttpResponse:
+    """Give a member another role."""
+    wanted = RoleIn.model_validate_json(request.body)
+    changed = await in_database(members.change_role, request.caller, _id(member_id), wanted.role)
+    return MemberOut.of(changed).as_response()
+
+
+@api_view("DELETE", scope=Scope.MEMBERS_WRITE)
+async def member_remove(request: ApiRequest, member_id: str) -> HttpResponse:
+    """End a membership; the person stays a user."""
+    await in_database(members.remove, request.caller, _id(member_id))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+@api_view("DELETE", scope=Scope.MEMBERS_WRITE)
+async def one_invitation(request: ApiRequest, invitation_id: str) -> HttpResponse:
+    """Take a pending invitation back; its link ends."""
+    await in_database(invitations.withdraw, request.caller, _id(invitation_id))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+all_members = by_method(member_list, member_invite)
+one_member = by_method(member_change, member_remove)
+
+
+def site_address(request: HttpRequest) -> str:
+    """Return this installation's address for links, without a slash at the end."""
+    if settings.PUBLIC_URL:
+        return str(settings.PUBLIC_URL)
+    try:
+        return request.build_absolute_uri("/").rstrip("/")
+    except DisallowedHost as error:
+        raise Invalid("The Host header does not name this installation.") from error
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None

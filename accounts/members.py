@@ -1,0 +1,196 @@
+"""Members: what each role may do, who may give it, and how a member calls the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.db import connection
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from accounts.bearer import BELIEVED_SECONDS
+from accounts.callers import Caller
+from accounts.models import AccountStatus, MemberRole, Membership, Scope, User
+from accounts.networks import client_address, network_of
+from accounts.slugs import is_slug
+from accounts.tenancy import platform, tenant
+from salient.database import in_database
+from salient.problems import Forbidden, NotFound, Problem
+from salient.ttl import TTLCache
+
+_VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ})
+_MEMBER = _VIEWER | {Scope.CHAT}
+_ADMIN = _MEMBER | {
+    Scope.MEMBERS_READ,
+    Scope.MEMBERS_WRITE,
+    Scope.HISTORY_DELETE,
+    Scope.VISITORS_WRITE,
+    Scope.CONNECTIONS_READ,
+    Scope.CONNECTIONS_WRITE,
+}
+SCOPES_OF: Mapping[MemberRole, frozenset[str]] = {
+    MemberRole.OWNER: frozenset(Scope),
+    MemberRole.ADMIN: _ADMIN,
+    MemberRole.MEMBER: _MEMBER,
+    MemberRole.VIEWER: _VIEWER,
+}
+_RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
+# What the database sessions of Django are named by.
+_SESSION_KEY = re.compile(r"[0-9a-z]{32}")
+
+# Also that somebody is no member is believed: the chat page asks with every message.
+_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+class LastOwner(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__("This is the account's last owner; make another member an owner first.")
+
+
+def members_of(account_id: UUID) -> list[Membership]:
+    with tenant(account_id):
+        return list(Membership.objects.with_people().order_by("created_at", "id"))
+
+
+def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Membership:
+    """Give a member another role; raises NotFound, Forbidden or LastOwner."""
+    with tenant(caller.account_id):
+        take_turns(caller.account_id)
+        target = _find(membership_id)
+        require_rank(acting_role(caller), MemberRole(target.role), role)
+        set_role(target, role)
+    return target
+
+
+def remove(caller: Caller, membership_id: UUID) -> None:
+    """End a membership; raises NotFound, Forbidden or LastOwner."""
+    with tenant(caller.account_id):
+        take_turns(caller.account_id)
+        target = _find(membership_id)
+        require_rank(acting_role(caller), MemberRole(target.role))
+        discharge(target)
+
+
+def take_turns(account_id: UUID) -> None:
+    """Let one transaction at a time change who belongs to an account.
+
+    Two owners who remove each other cannot both find that one is left.
+    """
+    with connection.cursor() as cursor:
+        key = f"members/{account_id}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+
+def set_role(target: Membership, role: MemberRole) -> None:
+    """Inside the account's door and turn: change a role, but never the last owner's."""
+    if role != MemberRole.OWNER:
+        _require_another_owner(target)
+    target.role = role
+    target.save(update_fields=["role", "updated_at"])
+
+
+def discharge(target: Membership) -> None:
+    """Inside the account's door and turn: end a membership, but never the last owner's."""
+    _require_another_owner(target)
+    target.delete()
+
+
+def acting_role(caller: Caller) -> MemberRole:
+    """Return with which role the caller acts now; raises Forbidden without the right to.
+
+    A member's role is read again, for the caller's may be some seconds old. A key is no owner.
+    """
+    if caller.user_id is None:
+        return MemberRole.ADMIN
+    mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
+    if mine is None or Scope.MEMBERS_WRITE not in SCOPES_OF[MemberRole(mine.role)]:
+        raise Forbidden("Your role in this account has changed.")
+    return MemberRole(mine.role)
+
+
+def require_rank(actor: MemberRole, *roles: MemberRole) -> None:
+    """Refuse to give a role, or touch one, that is above the actor's own."""
+    if any(_RANK[role] > _RANK[actor] for role in roles):
+        raise Forbidden(f"The role “{actor.value}” can neither give nor change a higher one.")
+
+
+def _find(membership_id: UUID) -> Membership:
+    found: Membership | None = Membership.objects.with_people().filter(pk=membership_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _require_another_owner(target: Membership) -> None:
+    if target.role != MemberRole.OWNER:
+        return
+    others = Membership.objects.owners().filter(account_id=target.account_id).exclude(pk=target.pk)
+    if not others.exists():
+        raise LastOwner
+
+
+async def member_caller(request: HttpRequest, account_slug: str) -> Caller | None:
+    """Tell which member of the account calls, by Django's session cookie.
+
+    What was found is believed for 5 s, so that is when a logged-out, demoted or removed member is
+    refused at the latest.
+    """
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    if _SESSION_KEY.fullmatch(key) is None or not is_slug(account_slug):
+        return None
+    known = _callers.get((key, account_slug))
+    if known is None:
+        known = (await in_database(_load_caller, key, account_slug),)
+        _callers.put((key, account_slug), known)
+    [caller] = known
+    return caller and replace(caller, network=network_of(client_address(request)))
+
+
+def _load_caller(session_key: str, account_slug: str) -> Caller | None:
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    with platform():
+        membership = (
+            Membership.objects.select_related("user")
+            .filter(
+                user_id=session.get(SESSION_KEY),
+                user__is_active=True,
+                account__slug=account_slug,
+                account__status=AccountStatus.ACTIVE,
+            )
+            .first()
+        )
+    if membership is None or not _is_of(session, membership.user):
+        return None
+    return _caller(membership, account_slug)
+
+
+def _is_of(session: Mapping[str, Any], user: User) -> bool:
+    """Tell whether the session was opened with the password that the user has now."""
+    told = session.get(HASH_SESSION_KEY, "")
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return any(constant_time_compare(told, known) for known in hashes)
+
+
+def _caller(membership: Membership, account_slug: str) -> Caller:
+    role = MemberRole(membership.role)
+    return Caller(
+        account_id=membership.account_id,
+        account_slug=account_slug,
+        scopes=SCOPES_OF[role],
+        subject=f"member:{membership.user_id}",
+        role=role,
+        user_id=membership.user_id,
+    )

@@ -1,0 +1,47 @@
+"""Accounts with people in them, and browsers in which they are logged in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Account, Invitation, MemberRole, Membership, User
+from accounts.tenancy import platform, tenant
+from tests.api_client import ApiClient
+from tests.factories import make_user
+
+PASSWORD = "correct-horse-battery"
+
+
+def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
+    user = User.objects.filter(email=email).first() if email else None
+    user = user or make_user(email, password=PASSWORD)
+    with tenant(account.pk):
+        made: Membership = Membership.objects.create(account=account, user=user, role=role)
+    return made
+
+
+def log_in(user: User) -> str:
+    """Return the session cookie that Django gives the user."""
+    browser = Client()
+    browser.force_login(user)
+    return str(browser.cookies[settings.SESSION_COOKIE_NAME].value)
+
+
+def browser_of(user: User, **headers: str) -> ApiClient:
+    """Return the user's page on this site, as it calls the API."""
+    cookie = f"{settings.SESSION_COOKIE_NAME}={log_in(user)}"
+    return ApiClient(headers={"cookie": cookie, "sec-fetch-site": "same-origin"} | headers)
+
+
+def roles_in(account: Account) -> dict[str, str]:
+    with platform():
+        rows = Membership.objects.filter(account=account).select_related("user")
+        return {row.user.email: row.role for row in rows}
+
+
+def invitation_rows(account: Account) -> list[dict[str, Any]]:
+    with platform():
+        return list(Invitation.objects.filter(account=account).values())
