@@ -106,7 +106,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     except visitors.BadToken as error:
         raise Unauthenticated(str(error)) from error
     key = await _find_key(token.key_id)
-    if key is None or not _still_vouches(key):
+    if key is None or not still_vouches(key):
         raise Unauthenticated(UNKNOWN_TOKEN)
     _require_account(key, account)
     _require_origin(request, token, key)
@@ -115,7 +115,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     return _visitor(request, token, key)
 
 
-def _still_vouches(key: ApiKey) -> bool:
+def still_vouches(key: ApiKey) -> bool:
     """Tell whether the key's visitors may come; rotating a key does not send them away."""
     if key.revoked_at is not None or Scope.VISITORS_WRITE not in key.scopes:
         return False

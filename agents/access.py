@@ -14,6 +14,7 @@ from accounts.auth import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_vi
 from accounts.models import Scope
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
+from agents.origins import may_call_from
 from salient.database import in_database
 from salient.problems import NotFound
 from salient.ttl import TTLCache
@@ -34,6 +35,8 @@ def instance_view(*methods: str, scope: Scope) -> Callable[[InstanceView[...]], 
         async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
             return await view(request, await find_instance(request.caller, instance), **kwargs)
 
+        # Whose pages may call it from a browser: salient/cors.py asks.
+        wrapper.may_call_from = may_call_from  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

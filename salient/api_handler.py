@@ -7,30 +7,37 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, closing
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from io import BytesIO
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, resolve, set_script_prefix
+from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
-from salient.problems import BodyTooLarge, InternalError, NotFound, Problem
-
-type Scope = dict[str, Any]
-type Message = Mapping[str, Any]
-type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
+from salient.cors import Crossing
+from salient.edge import BodyReader, Message, Receive, Scope, Send, Sender, api_headers, read_body
+from salient.problems import InternalError, NotFound, Problem
 
 logger = logging.getLogger(__name__)
 HEARTBEAT = b": still here\n\n"
+# Load balancers ask for them by whatever name they know.
+ANY_HOST = {"/healthz", "/readyz"}
 
 
 class ResponseSent(Exception):
     """Ends the task group that waits for the client to leave."""
+
+
+class UnknownHost(Problem):
+    code = "unknown_host"
+
+    def __init__(self) -> None:
+        super().__init__("This service is not known by that host name.")
 
 
 class ApiHandler(ASGIHandler):
@@ -39,15 +46,27 @@ class ApiHandler(ASGIHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         set_script_prefix(get_script_prefix(scope))
+        receive = BodyReader(scope, receive, settings.MAX_BODY_BYTES)
+        send = Sender(send, api_headers())
         try:
-            body = await self.read_body(receive, scope)
+            body = await read_body(receive)
         except RequestAborted:
             return
         except Problem as problem:
-            await self.send_response(problem.as_response(), send)
+            await self.refuse(scope, problem, send)
             return
-        with closing(body):
-            await self.answer(ASGIRequest(scope, body), receive, send)
+        await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+
+    async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
+        """Answer without having read the body; the page that sent it may read why."""
+        request = ASGIRequest(scope, BytesIO())
+        match = route_of(request)
+        response: HttpResponseBase = problem.as_response()
+        if match is not None and (crossing := crossing_of(request, match)) is not None:
+            await crossing.judge()
+            crossing.dress(response)
+        with suppress(RequestAborted):
+            await self.send_response(response, send)
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Run the view and send what it gives; stop both when the client leaves."""
@@ -63,40 +82,25 @@ class ApiHandler(ASGIHandler):
         except* (ResponseSent, RequestAborted):
             pass
 
-    async def read_body(self, receive: Receive, scope: Scope | None = None) -> IO[bytes]:
-        """Read the body; refuse a large one before it is read whole."""
-        limit = settings.MAX_BODY_BYTES
-        if announced_length(scope or {}) > limit:
-            raise BodyTooLarge(limit)
-        body = SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - closed by the caller
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                body.close()
-                raise RequestAborted
-            size += body.write(message.get("body", b""))
-            if size > limit:
-                body.close()
-                raise BodyTooLarge(limit)
-            if not message.get("more_body", False):
-                body.seek(0)
-                return body
-
-
-def announced_length(scope: Scope) -> int:
-    """Return the Content-Length, or 0 when it is absent or no number."""
-    for name, value in scope.get("headers", ()):
-        if name == b"content-length" and value.isdigit():
-            return int(value[:20])
-    return 0
-
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
-    try:
-        match = resolve(request.path_info)
-    except Resolver404:
+    if not host_is_known(request):
+        return UnknownHost().as_response()
+    match = route_of(request)
+    if match is None:
         return NotFound().as_response()
+    crossing = crossing_of(request, match)
+    if crossing is None:
+        return await view_response(request, match)
+    await crossing.judge()
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return crossing.preflight()
+    response = await view_response(request, match)
+    crossing.dress(response)
+    return response
+
+
+async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpResponseBase:
     request.resolver_match = match
     try:
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
@@ -104,6 +108,28 @@ async def respond(request: ASGIRequest) -> HttpResponseBase:
         logger.exception("Unexpected error at %s", request.path)
         return InternalError().as_response()
     return response
+
+
+def route_of(request: ASGIRequest) -> ResolverMatch | None:
+    try:
+        return resolve(request.path_info)
+    except Resolver404:
+        return None
+
+
+def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
+    """Return the question of a page elsewhere; None for other callers and for closed routes."""
+    origin = request.headers.get("Origin")
+    crossing = Crossing(origin, match) if origin else None
+    return crossing if crossing is not None and crossing.is_open else None
+
+
+def host_is_known(request: ASGIRequest) -> bool:
+    """Whether the Host header is one of ALLOWED_HOSTS, as pages ask too."""
+    if request.path_info in ANY_HOST:
+        return True
+    domain, _ = split_domain_port(request.headers.get("Host", ""))
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
 def start_message(response: HttpResponseBase) -> Message:
@@ -123,7 +149,8 @@ async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> No
     clock = Clock()
     heart = tasks.create_task(beat(send, clock))
     try:
-        async with aclosing(aiter(response)) as parts:
+        # Not aiter(response): that wraps the parts in a generator which leaves them open.
+        async with aclosing(response._iterator) as parts:
             await send_parts(parts, send, clock)
     finally:
         heart.cancel()

@@ -5,12 +5,14 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
-pages = get_asgi_application()
+django_pages = get_asgi_application()
 
 from salient import lifespan  # noqa: E402 - after Django is set up
-from salient.api_handler import ApiHandler, Receive, Scope, Send  # noqa: E402
+from salient.api_handler import ApiHandler  # noqa: E402
+from salient.edge import Receive, Scope, Send, edged  # noqa: E402
 
 api = ApiHandler()
+pages = edged(django_pages)
 
 
 def is_api(path: str) -> bool:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from accounts.admission import AccessEnded, TimeOver, watched
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
@@ -139,10 +140,10 @@ async def open_turn(
 async def answer(turn: Turn) -> AsyncGenerator[Event]:
     """Let the model answer; nothing is held meanwhile, and the turn is settled however it ends.
 
-    Raises a Problem when the model failed.
+    Raises a Problem when the model failed or the turn was interrupted.
     """
     try:
-        async with aclosing(turn.run.events()) as events:
+        async with aclosing(watched(turn.caller, turn.run.events())) as events:
             async for event in events:
                 yield event
         turn.end(CompletionStatus.COMPLETE)
@@ -151,6 +152,12 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         problem = provider_problem(error, turn.session_id, turn.request_id)
         problem.headers |= turn.taken.headers
         raise problem from error
+    except AccessEnded as problem:
+        turn.end(CompletionStatus.CANCELLED, problem.code)
+        raise
+    except TimeOver as problem:
+        turn.fail(problem.code)
+        raise
     except (asyncio.CancelledError, GeneratorExit):
         turn.end(CompletionStatus.CANCELLED, "client_left")
         raise

@@ -1,0 +1,186 @@
+"""Ends what a caller has running once the caller may no longer call, or when its time is over.
+
+Each event loop has one task that asks about all its running turns together, once for each key,
+member and account: a thousand streams of one account are one question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from http import HTTPStatus
+from uuid import UUID
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from accounts.bearer import still_vouches
+from accounts.callers import Caller, CallerKind
+from accounts.first_look import find_account, find_api_key
+from accounts.members import SCOPES_OF
+from accounts.models import AccountStatus, MemberRole, Membership, Scope
+from accounts.tenancy import tenant
+from salient.database import in_database
+from salient.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+type Standing = tuple[UUID, str, UUID | None]
+
+
+class Interrupted(Problem):
+    """A turn that was ended from outside; what came of it is kept and settled."""
+
+
+class AccessEnded(Interrupted):
+    status = HTTPStatus.FORBIDDEN
+    code = "access_ended"
+
+    def __init__(self) -> None:
+        super().__init__("The access of this caller has ended.")
+
+
+class TimeOver(Interrupted):
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    code = "time_limit"
+
+    def __init__(self) -> None:
+        super().__init__("The answer took longer than one may take.")
+
+
+async def watched[T](caller: Caller, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """Pass the events on; raises AccessEnded or TimeOver as soon as one of them is due."""
+    watch = Watch(caller)
+    timer = asyncio.get_running_loop().call_later(settings.STREAM_MAX_SECONDS, watch.end, TimeOver)
+    try:
+        with _on_the_list(watch):
+            async with aclosing(events):
+                while (event := await watch.next(events)) is not None:
+                    yield event
+    finally:
+        timer.cancel()
+
+
+class Watch:
+    """One running turn; `end` interrupts it, also while it waits for its model."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self._ended: type[Interrupted] | None = None
+        self._waiting: asyncio.Task[object] | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What the caller's right to call hangs on; many callers may share it."""
+        return self.caller.account_id, self.caller.key_id, self.caller.user_id
+
+    def end(self, why: type[Interrupted]) -> None:
+        if self._ended is None:
+            self._ended = why
+            if self._waiting is not None:
+                self._waiting.cancel()
+
+    async def next[T](self, events: AsyncGenerator[T]) -> T | None:
+        if self._ended is not None:
+            raise self._ended
+        task = self._waiting = asyncio.current_task()
+        try:
+            return await anext(events, None)
+        except asyncio.CancelledError:
+            # As asyncio.timeout() does: another's cancellation is not ours to swallow.
+            if self._ended is not None and task is not None and task.uncancel() == 0:
+                raise self._ended from None
+            raise
+        finally:
+            self._waiting = None
+
+
+class _List:
+    """The watches of one event loop, and the task that goes through them while there are any."""
+
+    def __init__(self) -> None:
+        self.watches: set[Watch] = set()
+        self.task = asyncio.create_task(self._go_round())
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.sleep(settings.ADMISSION_RECHECK_SECONDS)
+            try:
+                await self._look()
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("The database did not say who may still call: %s", error)
+            except Exception:
+                logger.exception("Unexpected error while asking who may still call")
+
+    async def _look(self) -> None:
+        callers = {watch.standing: watch.caller for watch in self.watches}
+        gone = await in_database(_gone, callers.items())
+        for watch in list(self.watches):
+            token_over = _is_over(watch.caller)
+            if token_over or watch.standing in gone:
+                watch.end(AccessEnded)
+
+
+_lists: dict[asyncio.AbstractEventLoop, _List] = {}
+
+
+@contextmanager
+def _on_the_list(watch: Watch) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    ours = _lists.get(loop)
+    if ours is None:
+        ours = _lists[loop] = _List()
+    ours.watches.add(watch)
+    try:
+        yield
+    finally:
+        ours.watches.discard(watch)
+        if not ours.watches:
+            ours.task.cancel()
+            del _lists[loop]
+
+
+def _is_over(caller: Caller) -> bool:
+    """Whether a visitor's token has run out; a key's own end is read with the key."""
+    return (
+        caller.kind in {CallerKind.VISITOR, CallerKind.END_USER}
+        and caller.expires_at is not None
+        and caller.expires_at <= timezone.now()
+    )
+
+
+def _gone(callers: Iterable[tuple[Standing, Caller]]) -> set[Standing]:
+    return {standing for standing, caller in callers if not still_admitted(caller)}
+
+
+def still_admitted(caller: Caller) -> bool:
+    """Ask the database, past every cache, whether this caller may still talk to agents."""
+    if caller.key_id:
+        return _key_admits(caller)
+    account = find_account(caller.account_slug)
+    if account is None or account.pk != caller.account_id:
+        return False
+    if account.status != AccountStatus.ACTIVE:
+        return False
+    return caller.user_id is None or _is_member(caller.account_id, caller.user_id)
+
+
+def _key_admits(caller: Caller) -> bool:
+    key = find_api_key(caller.key_id)
+    if key is None or key.account_id != caller.account_id:
+        return False
+    if key.account.status != AccountStatus.ACTIVE:
+        return False
+    if caller.kind == CallerKind.SECRET_KEY:
+        return key.refusal() is None and Scope.CHAT in key.scopes
+    return still_vouches(key)
+
+
+def _is_member(account_id: UUID, user_id: UUID) -> bool:
+    with tenant(account_id):
+        roles = Membership.objects.filter(user_id=user_id, user__is_active=True)
+        role = roles.values_list("role", flat=True).first()
+    return role is not None and Scope.CHAT in SCOPES_OF[MemberRole(role)]

@@ -1,0 +1,60 @@
+"""From which sites' pages an agent may be called: what its instance and its web keys list."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.first_look import find_account
+from accounts.models import AccountStatus, ApiKey, KeyKind
+from accounts.slugs import is_slug
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from salient.database import in_database
+from salient.ttl import TTLCache
+
+logger = logging.getLogger(__name__)
+
+BELIEVED_SECONDS = 5
+
+_believed: TTLCache[tuple[str, str], frozenset[str]] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+async def may_call_from(origin: str, *, account: str, instance: str, **_path: str) -> bool:
+    """Tell whether the origin is listed; nothing is, where there is no such active instance."""
+    origins = _believed.get((account, instance))
+    if origins is None:
+        try:
+            origins = await in_database(origins_of, account, instance)
+        except (OperationalError, InterfaceError) as error:
+            logger.error("The database did not answer about origins: %s", error)  # noqa: TRY400 - expected, and its line says all
+            return False
+        _believed.put((account, instance), origins)
+    return origin in origins
+
+
+def origins_of(account: str, instance: str) -> frozenset[str]:
+    if not (is_slug(account) and is_slug(instance)):
+        return frozenset()
+    owner = find_account(account)
+    if owner is None or owner.status != AccountStatus.ACTIVE:
+        return frozenset()
+    with tenant(owner.pk):
+        agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
+        if agent is None:
+            return frozenset()
+        return frozenset(agent.allowed_origins).union(*_web_keys(agent))
+
+
+def _web_keys(agent: AgentInstance) -> list[list[str]]:
+    """What the publishable keys list that work at this instance now."""
+    keys = ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
+        kind=KeyKind.PUBLISHABLE,
+        instance_ids__contains=[agent.pk],
+        revoked_at=None,
+    )
+    return list(keys.values_list("origins", flat=True))

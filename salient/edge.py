@@ -1,0 +1,164 @@
+"""What every request meets first and every answer passes last: limits of size and time, headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestAborted
+
+from salient.problems import BodyTooLarge, Problem
+
+type Scope = dict[str, Any]
+type Message = Mapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+type Headers = Iterable[tuple[bytes, bytes]]
+
+API_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+PAGE_HEADERS = (
+    (
+        b"permissions-policy",
+        b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "
+        b"magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class BodyTooSlow(Problem):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "body_too_slow"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request body did not arrive in time.", headers={"Connection": "close"}
+        )
+
+
+class SlowReader(RequestAborted):
+    """The client does not take what is sent; the answer ends as if it had left."""
+
+
+class BodyReader:
+    """`receive`, for as long as the body is within its size and its time."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._announced = announced_length(scope)
+        self._size = 0
+        self._whole = False
+        self._deadline = asyncio.get_running_loop().time() + settings.BODY_TIMEOUT_SECONDS
+
+    async def __call__(self) -> Message:
+        """Give the next part; raises BodyTooLarge before a large body is read, and BodyTooSlow."""
+        if self._whole:
+            return await self._receive()
+        if self._announced > self._limit:
+            raise BodyTooLarge(self._limit)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise BodyTooSlow from error
+        self._size += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._size > self._limit:
+            raise BodyTooLarge(self._limit)
+        return message
+
+
+class Sender:
+    """`send` with the headers that every answer has, to a client that reads."""
+
+    def __init__(self, send: Send, headers: Headers) -> None:
+        self._send, self._headers = send, tuple(headers)
+
+    async def __call__(self, message: Message) -> None:
+        """Send; raises SlowReader when the client has not taken it in time."""
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": with_defaults(message["headers"], self._headers)}
+        try:
+            async with asyncio.timeout(settings.SEND_TIMEOUT_SECONDS):
+                await self._send(message)
+        except TimeoutError as error:
+            raise SlowReader from error
+
+
+def with_defaults(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:
+    """Add what is not there yet."""
+    present = list(headers)
+    names = {name.lower() for name, _ in present}
+    return present + [(name, value) for name, value in defaults if name not in names]
+
+
+def announced_length(scope: Scope) -> int:
+    """Return the Content-Length, or 0 when it is absent or no number."""
+    for name, value in scope.get("headers", ()):
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def api_headers() -> Headers:
+    """What says to browsers that an answer of the API is data; pages have Django's middleware."""
+    if not settings.SECURE_HSTS_SECONDS:
+        return API_HEADERS
+    hsts = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
+    return (*API_HEADERS, (b"strict-transport-security", hsts.encode()))
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Read the whole body, which a BodyReader keeps small; raises RequestAborted."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestAborted
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def edged(application: Application) -> Application:
+    """Put the edge around Django's own handler, which would read a body of any length."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        reader = BodyReader(scope, receive, settings.MAX_PAGE_BODY_BYTES)
+        sender = Sender(send, PAGE_HEADERS)
+        with suppress(RequestAborted):
+            try:
+                body = await read_body(reader)
+            except Problem as problem:
+                await send_problem(problem, sender)
+            else:
+                await application(scope, again(body, reader), sender)
+
+    return serve
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read once more, and what comes after it."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    response = problem.as_response()
+    headers = [(k.encode("ascii"), v.encode("latin1")) for k, v in response.items()]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})

@@ -1,0 +1,279 @@
+"""The edge: what comes in is bounded in size and time, what goes out has its headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from asgiref.sync import sync_to_async
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.test import SimpleTestCase, TestCase, override_settings
+
+from salient import edge
+from salient.asgi import application
+from salient.edge import Send
+from salient.problems import BodyTooLarge
+from tests.api_client import Answer, ApiClient, Call
+from tests.worlds import World, counts, stored
+
+
+class Client:
+    """Speaks ASGI to the application: a body in parts, a reader as slow as the test wants."""
+
+    def __init__(self, method: str, path: str, **headers: str) -> None:
+        self.scope = Call(ApiClient(headers=headers), method, path).scope | {"scheme": "https"}
+        self.to_app: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        self.sent: list[Mapping[str, Any]] = []
+        self.read = 0
+
+    def part(self, body: bytes, *, more: bool = True) -> None:
+        self.to_app.put_nowait({"type": "http.request", "body": body, "more_body": more})
+
+    async def receive(self) -> Mapping[str, Any]:
+        message = await self.to_app.get()
+        self.read += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def run(self, send: Send | None = None) -> Answer:
+        with connections_stay_open():
+            async with asyncio.timeout(20):
+                await application(self.scope, self.receive, send or self.send)
+        return self.answer()
+
+    def answer(self) -> Answer:
+        start, *parts = self.sent
+        headers = {k.decode().lower(): v.decode() for k, v in start["headers"]}
+        return Answer(start["status"], headers, b"".join(part["body"] for part in parts))
+
+
+@contextmanager
+def connections_stay_open() -> Iterator[None]:
+    """Keep the end of a page's request from closing a TestCase's connection, as Django's client."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
+
+
+API, PAGE = "/accounts/acme/agents/bot/chat", "/admin/login/"
+
+
+@override_settings(MAX_BODY_BYTES=1000, MAX_PAGE_BODY_BYTES=1000)
+class BodyTests(SimpleTestCase):
+    async def test_an_announced_length_beyond_the_limit_is_refused_unread(self) -> None:
+        for path in (API, PAGE):
+            with self.subTest(path):
+                client = Client("POST", path, **{"content-length": "1001"})
+                client.part(b"x" * 10)
+                answer = await client.run()
+                self.assertEqual((answer.status, answer.json()["code"]), (413, "body_too_large"))
+                self.assertEqual(client.read, 0)
+
+    async def test_a_chunked_body_is_refused_as_soon_as_it_is_too_long(self) -> None:
+        for path in (API, PAGE):
+            with self.subTest(path):
+                client = Client("POST", path)
+                for _ in range(100):
+                    client.part(b"x" * 400)
+                answer = await client.run()
+                self.assertEqual((answer.status, answer.json()["code"]), (413, "body_too_large"))
+                self.assertEqual(client.read, 1200)
+
+    async def test_a_length_that_lies_lets_no_more_in(self) -> None:
+        for length in ("10", "0", "-5", "x", "9" * 30):
+            with self.subTest(length):
+                client = Client("POST", API, **{"content-length": length})
+                for _ in range(4):
+                    client.part(b"x" * 400)
+                self.assertEqual((await client.run()).status, 413)
+                self.assertLessEqual(client.read, 1200)
+
+    async def test_a_body_of_exactly_the_limit_is_read(self) -> None:
+        client = Client("POST", API)
+        client.part(b"x" * 600)
+        client.part(b"x" * 400, more=False)
+
+        self.assertEqual((await client.run()).json()["code"], "unauthenticated")
+
+    @override_settings(BODY_TIMEOUT_SECONDS=0.05)
+    async def test_a_body_that_does_not_come_is_not_waited_for(self) -> None:
+        for path in (API, PAGE):
+            with self.subTest(path):
+                client = Client("POST", path)
+                client.part(b"{")
+                answer = await client.run()
+                self.assertEqual((answer.status, answer.json()["code"]), (408, "body_too_slow"))
+                self.assertEqual(answer.headers["connection"], "close")
+
+    @override_settings(BODY_TIMEOUT_SECONDS=0.05)
+    async def test_a_body_that_trickles_has_no_more_time(self) -> None:
+        client = Client("POST", API)
+
+        async def trickle() -> None:
+            while True:
+                client.part(b"x")
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.create_task(trickle())
+        try:
+            answer = await client.run()
+        finally:
+            trickling.cancel()
+
+        self.assertEqual(answer.status, 408)
+
+    async def test_a_client_that_leaves_while_it_sends_costs_nothing(self) -> None:
+        client = Client("POST", API)
+        client.part(b"{")
+        client.to_app.put_nowait({"type": "http.disconnect"})
+        await application(client.scope, client.receive, client.send)
+
+        self.assertEqual(client.sent, [])
+
+    async def test_the_reader_counts_what_it_gives(self) -> None:
+        async def endless() -> Mapping[str, Any]:
+            return {"type": "http.request", "body": b"x" * 300, "more_body": True}
+
+        reader = edge.BodyReader({}, endless, 1000)
+        with self.assertRaises(BodyTooLarge):
+            for _ in range(10):
+                await reader()
+
+
+class HeaderTests(TestCase):
+    async def answer_to(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        client = Client(method, path, **headers)
+        client.part(b"", more=False)
+        return await client.run()
+
+    async def test_every_answer_of_the_api_says_that_it_is_data(self) -> None:
+        for path in ("/healthz", "/accounts/acme/nothing", "/accounts/acme/agents", API):
+            with self.subTest(path):
+                headers = (await self.answer_to(path)).headers
+                self.assertEqual(headers["x-content-type-options"], "nosniff")
+                self.assertEqual(headers["referrer-policy"], "no-referrer")
+                self.assertIn("default-src 'none'", headers["content-security-policy"])
+                self.assertIn("frame-ancestors 'none'", headers["content-security-policy"])
+
+    @override_settings(SECURE_HSTS_SECONDS=600)
+    async def test_with_https_every_answer_insists_on_it(self) -> None:
+        headers = (await self.answer_to("/healthz")).headers
+        self.assertTrue(headers["strict-transport-security"].startswith("max-age=600"))
+
+    async def test_pages_are_closed_to_frames_sniffing_and_devices(self) -> None:
+        headers = (await self.answer_to(PAGE)).headers
+
+        self.assertEqual(headers["x-frame-options"], "DENY")
+        self.assertEqual(headers["x-content-type-options"], "nosniff")
+        self.assertEqual(headers["referrer-policy"], "same-origin")
+        self.assertEqual(headers["cross-origin-opener-policy"], "same-origin")
+        self.assertIn("camera=()", headers["permissions-policy"])
+        policy = headers["content-security-policy"]
+        for part in ("default-src 'self'", "object-src 'none'", "frame-ancestors 'none'",
+                     "base-uri 'none'", "'nonce-"):  # fmt: skip
+            self.assertIn(part, policy)
+        self.assertNotIn("unsafe", policy)
+
+    async def test_another_host_name_is_refused_except_where_balancers_ask(self) -> None:
+        for host in ("evil.example", "", "localhost.evil.example", "localhost, evil.example"):
+            with self.subTest(host):
+                answer = await self.answer_to(API, host=host)
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "unknown_host"))
+        self.assertEqual((await self.answer_to("/healthz", host="10.0.0.1")).status, 200)
+
+
+@override_settings(SEND_TIMEOUT_SECONDS=0.1)
+class SlowReaderTests(World, TestCase):
+    """A reader that takes two events and then nothing more."""
+
+    config = "model: scripted:echo?delay_ms=5\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_a_stalled_reader_is_cut_and_its_turn_is_settled(self) -> None:
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        taken: list[bytes] = []
+
+        async def stalls(message: Mapping[str, Any]) -> None:
+            if len(taken) == 3:
+                await asyncio.Event().wait()
+            taken.append(message.get("body", b""))
+
+        with mock.patch.object(call, "_receive", stalls):
+            async with asyncio.timeout(10):
+                await call.run()
+
+        [_, partial], [request] = await sync_to_async(stored)()
+        self.assertEqual(request.completion_status, "cancelled")
+        self.assertTrue(partial.content.startswith("Hello!"))
+        self.assertGreater(request.completion_tokens or 0, 0)
+
+    @override_settings(STREAM_HEARTBEAT_SECONDS=0.02)
+    async def test_a_reader_that_stalls_at_a_heartbeat_is_cut_too(self) -> None:
+        self.configure("model: scripted:echo?first_ms=60000\n")
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+
+        async def stalls(message: Mapping[str, Any]) -> None:
+            if b"still here" in message.get("body", b""):
+                await asyncio.Event().wait()
+
+        with mock.patch.object(call, "_receive", stalls):
+            async with asyncio.timeout(10):
+                await call.run()
+
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.completion_status, "cancelled")
+
+    async def test_a_page_that_nobody_reads_ends(self) -> None:
+        client = Client("GET", PAGE)
+        client.part(b"", more=False)
+
+        async def stalls(message: Mapping[str, Any]) -> None:
+            client.sent.append(message)
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        self.assertEqual((await client.run(stalls)).status, 200)
+
+
+class ManyStreamsOfOneAccountTests(World, TestCase):
+    """500 streams of one account wait for their model; another one is answered meanwhile."""
+
+    config = "model: scripted:echo?first_ms=60000\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_open_streams_hold_no_thread_and_keep_nobody_waiting(self) -> None:
+        self.make_room()
+        calls = [
+            Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+            for _ in range(60)
+        ]
+        running = [asyncio.create_task(call.run()) for call in calls]
+        async with asyncio.timeout(20):
+            while (await sync_to_async(counts)())[2] < len(calls):  # noqa: ASYNC110 - rows tell
+                await asyncio.sleep(0.01)
+        answer = await self.api.get("/accounts/acme/agents")
+        self.assertEqual(answer.status, 200)
+        self.assertFalse(any(task.done() for task in running))
+        for call in calls:
+            call.leave()
+        await asyncio.gather(*running)
+
+        _, requests = await sync_to_async(stored)()
+        self.assertEqual({r.completion_status for r in requests}, {"cancelled"})
+
+    def make_room(self) -> None:
+        """Let the streams be as many as they like."""

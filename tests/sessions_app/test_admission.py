@@ -1,0 +1,219 @@
+"""What runs ends soon after its caller may no longer call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from accounts import admission
+from accounts.admission import still_admitted
+from accounts.callers import Caller
+from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
+from accounts.tenancy import platform
+from tests.api_client import Answer, ApiClient, Call
+from tests.factories import make_key, make_user
+from tests.worlds import World, counts, stored
+
+
+def suspend(account: Account) -> None:
+    Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
+
+
+def change_keys(**fields: Any) -> Callable[[Account], None]:
+    def change(account: Account) -> None:
+        with platform():
+            ApiKey.objects.filter(account=account).update(**fields)
+
+    return change
+
+
+@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+class RunningTurnTests(World, TestCase):
+    config = "model: scripted:echo?first_ms=60000\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def cut_by(self, change: Callable[[Account], None], what: str = "stream") -> Answer:
+        """Start a turn, change the world, and wait for what the caller gets."""
+        call = Call(self.api, "POST", self.path(what), raw=b'{"message": "hello"}')
+        running = asyncio.create_task(call.run())
+        async with asyncio.timeout(10):
+            while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
+                await asyncio.sleep(0.01)
+            await sync_to_async(change)(self.account)
+            await running
+        return call.answer()
+
+    async def test_a_suspended_accounts_stream_ends_with_error_and_done(self) -> None:
+        answer = await self.cut_by(suspend)
+
+        (name, error), (last, done) = answer.events()
+        self.assertEqual((name, json.loads(error)["code"]), ("error", "access_ended"))
+        self.assertEqual((last, json.loads(done)["status"]), ("done", "cancelled"))
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(
+            (request.completion_status, request.error_code), ("cancelled", "access_ended")
+        )
+        self.assertIsNotNone(request.settled_at)
+
+    async def test_what_was_said_is_kept_and_paid(self) -> None:
+        self.configure("model: scripted:echo?delay_ms=40\n")
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        running = asyncio.create_task(call.run())
+        async with asyncio.timeout(10):
+            async for part in call.parts():
+                if b"event: message" in part:
+                    break
+            await sync_to_async(suspend)(self.account)
+            await running
+
+        self.assertEqual([name for name, _ in call.answer().events()][-2:], ["error", "done"])
+        [_, partial], [request] = await sync_to_async(stored)()
+        self.assertTrue(partial.content.startswith("Hello!"))
+        self.assertEqual(request.completion_status, "cancelled")
+        self.assertGreater(request.completion_tokens or 0, 0)
+
+    async def test_a_revoked_an_expired_and_a_lesser_key_end_their_streams(self) -> None:
+        for fields in (
+            {"revoked_at": timezone.now()},
+            {"expires_at": timezone.now() - timedelta(seconds=1)},
+            {"scopes": [Scope.USAGE_READ]},
+        ):
+            with self.subTest(fields):
+                answer = await self.cut_by(change_keys(**fields))
+                self.assertIn("access_ended", answer.body.decode())
+            await sync_to_async(self.fresh_key)()
+
+    def fresh_key(self) -> None:
+        with platform():
+            ApiKey.objects.all().delete()
+        _, self.secret = make_key(self.account)
+        self.api = ApiClient(self.secret)
+
+    async def test_a_chat_that_waits_ends_as_well(self) -> None:
+        answer = await self.cut_by(suspend, "chat")
+
+        self.assertEqual((answer.status, answer.json()["code"]), (403, "access_ended"))
+
+    async def test_the_stream_of_another_key_goes_on(self) -> None:
+        _, other = await sync_to_async(make_key)(self.account)
+        body = b'{"message": "hello"}'
+        goes_on = Call(ApiClient(other), "POST", self.path("stream"), raw=body)
+        running = asyncio.create_task(goes_on.run())
+        key_id = other.split("_")[2]
+
+        def revoke_mine(account: Account) -> None:
+            with platform():
+                ApiKey.objects.exclude(key_id=key_id).update(revoked_at=timezone.now())
+
+        await self.cut_by(revoke_mine)
+        await asyncio.sleep(0.15)
+        self.assertFalse(running.done())
+        goes_on.leave()
+        await running
+
+    async def test_a_thousand_streams_of_one_key_are_one_question(self) -> None:
+        asked: list[int] = []
+        real = admission._gone
+
+        def counting(callers: Any) -> Any:
+            callers = list(callers)
+            asked.append(len(callers))
+            return real(callers)
+
+        body = b'{"message": "hello"}'
+        calls = [Call(self.api, "POST", self.path("stream"), raw=body) for _ in range(20)]
+        with mock.patch.object(admission, "_gone", counting):
+            running = [asyncio.create_task(call.run()) for call in calls]
+            async with asyncio.timeout(10):
+                while (await sync_to_async(counts)())[2] < 20 or not asked:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await sync_to_async(suspend)(self.account)
+                await asyncio.gather(*running)
+
+        self.assertEqual(set(asked), {1})
+        self.assertEqual(admission._lists, {})
+
+    async def test_a_database_that_is_away_ends_nothing(self) -> None:
+        failing = mock.Mock(side_effect=OperationalError("away"))
+        self.configure("model: scripted:echo?first_ms=300\n")
+        with (
+            mock.patch.object(admission, "_gone", failing),
+            self.assertLogs("accounts.admission", "WARNING"),
+        ):
+            answer = await self.api.post(self.path("stream"), {"message": "hello"})
+
+        self.assertEqual(json.loads(answer.events()[-1][1])["status"], "complete")
+        failing.assert_called()
+
+    @override_settings(STREAM_MAX_SECONDS=0.1)
+    async def test_a_stream_has_its_time(self) -> None:
+        answer = await self.api.post(self.path("stream"), {"message": "hello"})
+
+        (_, error), (_, done) = answer.events()
+        self.assertEqual(json.loads(error)["code"], "time_limit")
+        self.assertEqual(json.loads(done)["status"], "error")
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.error_code, "time_limit")
+
+    @override_settings(STREAM_MAX_SECONDS=0.15)
+    async def test_what_was_said_within_the_time_is_a_part(self) -> None:
+        self.configure("model: scripted:echo?delay_ms=30\n")
+        answer = await self.api.post(self.path("stream"), {"message": "hello"})
+
+        self.assertEqual(json.loads(answer.events()[-1][1])["status"], "partial")
+
+
+class StandingTests(World, TestCase):
+    """Who may still call, asked of the database."""
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    def caller(self, **fields: Any) -> Caller:
+        values: dict[str, Any] = {"account_id": self.account.pk, "account_slug": "acme"}
+        return Caller(**(values | {"scopes": frozenset({"chat"})} | fields))
+
+    def test_a_key_is_asked_about_anew(self) -> None:
+        key_id = self.secret.split("_")[2]
+        mine = self.caller(key_id=key_id)
+        self.assertTrue(still_admitted(mine))
+        self.assertFalse(still_admitted(self.caller(key_id="0" * 12)))
+        change_keys(revoked_at=timezone.now())(self.account)
+        self.assertFalse(still_admitted(mine))
+
+    def test_a_cookies_visitor_depends_on_the_account(self) -> None:
+        visitor = self.caller(session_key="a" * 64)
+        self.assertTrue(still_admitted(visitor))
+        suspend(self.account)
+        self.assertFalse(still_admitted(visitor))
+
+    def test_a_member_must_still_be_one_and_be_active(self) -> None:
+        user = make_user("m@example.com")
+        with platform():
+            place = Membership.objects.create(
+                account=self.account, user=user, role=MemberRole.MEMBER
+            )
+        member = self.caller(role=MemberRole.MEMBER, user_id=user.pk)
+        self.assertTrue(still_admitted(member))
+        with platform():
+            Membership.objects.filter(pk=place.pk).update(role=MemberRole.VIEWER)
+        self.assertFalse(still_admitted(member))
+        with platform():
+            Membership.objects.filter(pk=place.pk).update(role=MemberRole.OWNER)
+        user.is_active = False
+        user.save()
+        self.assertFalse(still_admitted(member))
+
+    def test_an_account_that_took_over_the_name_is_another(self) -> None:
+        self.assertFalse(still_admitted(self.caller(account_id=self.instance.pk)))
