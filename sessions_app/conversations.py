@@ -50,10 +50,11 @@ def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
     with tenant(caller.account_id):
         session = find_session(caller, instance, session_id, lock=True)
         if session is not None:
-            _empty(session)
+            empty(session)
 
 
-def _empty(session: Session) -> None:
+def empty(session: Session) -> None:
+    """Leave the husk; the session is locked, so that no turn begins meanwhile."""
     requests = LLMRequest.objects.filter(session_id=session.pk)
     if requests.running().exists():
         raise TurnInProgress

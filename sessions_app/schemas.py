@@ -129,13 +129,14 @@ class Mark:
     id: UUID
 
     def __str__(self) -> str:
-        return f"{self.moment.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{self.id.hex}"
+        moment = self.moment.astimezone(UTC).replace(tzinfo=None)
+        return f"{moment.isoformat(timespec='microseconds')}_{self.id.hex}"
 
     @classmethod
     def read(cls, text: object) -> Self:
-        moment, _, session_id = str(text).partition("-")
+        moment, _, session_id = str(text).partition("_")
         try:
-            at = datetime.strptime(moment, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+            at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
             return cls(at, UUID(hex=session_id))
         except ValueError:
             raise ValueError("give back the `before` of the page above") from None
