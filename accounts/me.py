@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from accounts.callers import Caller, CallerKind
 from accounts.models import Account, ApiKey
 from accounts.schemas import MeOut
+from accounts.standing import standing
 from accounts.tenancy import tenant
 
 _TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
@@ -26,7 +25,7 @@ def describe(caller: Caller) -> MeOut:
         agents=agents,
         networks=(key.networks if key else None) or None,
         expires_at=caller.expires_at,
-        limits=_limits(caller) if caller.kind in _TOLD_OF_LIMITS else None,
+        limits=standing(caller).as_dict() if caller.kind in _TOLD_OF_LIMITS else None,
     )
 
 
@@ -36,7 +35,3 @@ def _agents(caller: Caller) -> list[str] | None:
         return None
     instances = Account(pk=caller.account_id).agent_instances.filter(pk__in=caller.instance_ids)
     return sorted(instances.values_list("instance_slug", flat=True))
-
-
-def _limits(caller: Caller) -> dict[str, Any] | None:
-    return None

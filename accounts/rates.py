@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Self
 
 WINDOW_SECONDS = 60
 MICROSECONDS = 1_000_000
@@ -21,7 +22,12 @@ class Rate:
     policy: str
     quota: int
     step: int
-    ahead: int
+    ahead: int = 0
+
+    @classmethod
+    def of(cls, policy: str, quota: int) -> Self:
+        """Return the limit as nobody has used it yet."""
+        return cls(policy, quota, -(-WINDOW_SECONDS * MICROSECONDS // max(quota, 1)))
 
     @property
     def remaining(self) -> int:
@@ -45,8 +51,11 @@ class Rate:
     def taken(self) -> Rate:
         return replace(self, ahead=self.ahead + self.step)
 
+    def running_ahead(self, microseconds: int) -> Rate:
+        return replace(self, ahead=max(0, microseconds))
+
     def after(self, microseconds: int) -> Rate:
-        return replace(self, ahead=max(0, self.ahead - microseconds))
+        return self.running_ahead(self.ahead - microseconds)
 
 
 def tightest(rates: Iterable[Rate]) -> Rate:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
 
+from accounts import limits
+from accounts.alerts import tell
 from accounts.tenancy import platform
 from agents import pricing
 from agents.pricing import CostSource, Price
@@ -49,22 +52,22 @@ def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> 
         with platform():
             requests = _running(now, after)
             late = [each for each in requests if _age(each, now) > _limit(each, older_than)]
-            settled += [_settle(each, now) if write else _found(each) for each in late]
+            found = [_found(each) for each in late]
+        settled += [each for each in found if not write or _settle(each.id)]
         if len(requests) < BATCH:
             return settled
         after = (requests[-1].created_at, requests[-1].pk)
 
 
 def _running(now: datetime, after: tuple[datetime, UUID] | None) -> list[LLMRequest]:
-    """Lock the next ones, oldest first; those that are just being settled are passed over."""
+    """Return the next ones, oldest first."""
     rows = LLMRequest.objects.running().filter(created_at__lt=now).select_related("config_version")
     if after is not None:
         moment, key = after
         rows = rows.filter(
             models.Q(created_at__gt=moment) | models.Q(created_at=moment, pk__gt=key)
         )
-    ordered = rows.order_by("created_at", "pk")
-    return list(ordered.select_for_update(skip_locked=True, of=("self",))[:BATCH])
+    return list(rows.order_by("created_at", "pk")[:BATCH])
 
 
 def _age(request: LLMRequest, now: datetime) -> float:
@@ -90,15 +93,36 @@ def _found(request: LLMRequest) -> Abandoned:
     )
 
 
-def _settle(request: LLMRequest, now: datetime) -> Abandoned:
-    found = _found(request)
-    LLMRequest.objects.filter(pk=request.pk).update(
-        **_outcome(found, request),
-        completion_status=CompletionStatus.ERROR,
-        error_code=ERROR_CODE,
-        settled_at=now,
-    )
-    return found
+def _settle(request_id: UUID) -> bool:
+    """End one turn and give its limits back, in a transaction of its own: no two accounts' locks.
+
+    One that is just being settled by somebody else is passed over.
+    """
+    with platform():
+        running = LLMRequest.objects.running().filter(pk=request_id)
+        request = running.select_for_update(skip_locked=True, no_key=True).first()
+        if request is None:
+            return False
+        found = _found(request)
+        outcome = _outcome(found, request)
+        free = outcome["cost_source"] == CostSource.FREE
+        # What came out nobody knows: all that was set aside counts.
+        counted = Decimal(0) if free else request.reserved_cost
+        LLMRequest.objects.filter(pk=request.pk).update(
+            **outcome,
+            completion_status=CompletionStatus.ERROR,
+            error_code=ERROR_CODE,
+            charged_cost=counted,
+            settled_at=timezone.now(),
+        )
+        released = limits.release(
+            request.account_id,
+            request.agent_instance_id,
+            reserved=request.reserved_cost,
+            cost=counted,
+        )
+    tell(released.alerts)
+    return True
 
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:

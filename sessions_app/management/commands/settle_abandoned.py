@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
+from accounts.limits import forget_past_rates
 from salient.commands import Misused, ReportingCommand
 from sessions_app.abandoned import GRACE_SECONDS, settle_abandoned
 
@@ -29,6 +31,8 @@ class Command(ReportingCommand):
         if age is not None and not age > 0:
             raise Misused("--older-than is a number of seconds above 0.")
         found = settle_abandoned(older_than=age, write=write)
+        if write:
+            forget_past_rates(timezone.now())
         return {
             "found": len(found),
             "settled": len(found) if write else 0,

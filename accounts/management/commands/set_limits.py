@@ -1,0 +1,74 @@
+"""`manage.py set_limits ACCOUNT`: what an account may take at once."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from accounts.limits import set_limits
+from accounts.management.look_up import find_account
+from accounts.models import AccountLimits
+from accounts.tenancy import tenant
+from salient.commands import Misused, ReportingCommand
+
+DEFAULT = "default"
+EXPLAINED = {
+    "requests_per_minute": "calls a minute of the whole account",
+    "requests_per_minute_per_key": "calls a minute of one secret key",
+    "requests_per_minute_per_visitor": "calls a minute of one visitor, end user or member",
+    "requests_per_minute_per_network": "calls a minute of people at one address (/24, /64)",
+    "concurrent_turns": "turns that run at once",
+    "message_bytes": "the longest message",
+    "history_messages": "earlier messages that a model is sent at most",
+    "output_tokens": "tokens that a model may write in one call",
+}
+
+
+class Command(ReportingCommand):
+    """Changes what is named and shows all of it."""
+
+    help = "Show or set what an account may take at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("account", help="the account's slug")
+        for name, explained in EXPLAINED.items():
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                metavar="N",
+                help=f"{explained}; “{DEFAULT}” for the installation's",
+            )
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        wanted = {name: number(options[name]) for name in EXPLAINED if options[name] is not None}
+        account = find_account(options["account"])
+        if wanted and not options["dry_run"]:
+            set_limits(account, **wanted)
+        with tenant(account.pk):
+            row = AccountLimits.objects.filter(account_id=account.pk).first()
+        own = {name: getattr(row, name, None) for name in EXPLAINED}
+        if options["dry_run"]:
+            own |= wanted
+        return {
+            "account": account.slug,
+            "changed": bool(wanted) and not options["dry_run"],
+            "limits": own,
+            "defaults": {name: settings.DEFAULT_LIMITS.get(name) for name in EXPLAINED},
+            "running": row.running if row else 0,
+        }
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        for name, limit in report["limits"].items():
+            default = report["defaults"][name]
+            told = f"{default} (default)" if limit is None else str(limit)
+            yield f"{name:34}{'no limit (default)' if told == 'None (default)' else told}"
+        yield f"{report['running']} turns run now."
+
+
+def number(text: str) -> int | None:
+    if text == DEFAULT:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise Misused(f"A limit is a whole number above 0 or “{DEFAULT}”, not “{text}”.")
+    return int(text)

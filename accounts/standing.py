@@ -1,0 +1,126 @@
+"""What is left for a caller: of its rates, of its account's budgets and places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts import limits
+from accounts.callers import Caller
+from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
+from accounts.periods import next_start, start_of
+from accounts.rates import MICROSECONDS, WINDOW_SECONDS, Rate
+from accounts.tenancy import tenant
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStanding:
+    """A budget now; `agent` is None for the whole account's."""
+
+    agent: str | None
+    period: str
+    limit: Decimal
+    spent: Decimal
+    reserved: Decimal
+    resets_at: datetime
+
+    @property
+    def remaining(self) -> Decimal:
+        return max(Decimal(0), self.limit - self.spent - self.reserved)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "agent": self.agent,
+            "period": self.period,
+            "limit": str(self.limit),
+            "spent": str(self.spent),
+            "reserved": str(self.reserved),
+            "remaining": str(self.remaining),
+            "resets_at": self.resets_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    rates: tuple[Rate, ...]
+    budgets: tuple[BudgetStanding, ...]
+    running: int
+    concurrent_turns: int
+    caps: limits.Caps
+
+    def as_dict(self) -> dict[str, Any]:
+        """As GET /me tells it: dollars as exact decimals."""
+        return {
+            "rates": [_rate(rate) for rate in self.rates],
+            "turns": {"running": self.running, "limit": self.concurrent_turns},
+            "message_bytes": self.caps.message_bytes,
+            "history_messages": self.caps.history_messages,
+            "output_tokens": self.caps.output_tokens,
+            "budgets": [budget.as_dict() for budget in self.budgets],
+        }
+
+
+def standing(caller: Caller, *, at: datetime | None = None) -> Standing:
+    """Read what is left now; it takes nothing and waits for nobody."""
+    now = at or timezone.now()
+    with tenant(caller.account_id):
+        row = AccountLimits.objects.filter(account_id=caller.account_id).first()
+        return Standing(
+            rates=tuple(_rates(caller, row, now)),
+            budgets=tuple(_budgets(caller, now)),
+            running=row.running if row else 0,
+            concurrent_turns=limits.limit_of(row, "concurrent_turns"),
+            caps=limits.caps_of(caller.account_id),
+        )
+
+
+def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable[Rate]:
+    subjects = limits.subjects_of(caller)
+    states = RateState.objects.filter(
+        account_id=caller.account_id, subject__in=list(subjects.values())
+    )
+    arrivals = dict(states.values_list("subject", "arrival"))
+    for policy, subject in subjects.items():
+        quota = limits.limit_of(row, limits.QUOTAS[policy])
+        ahead = arrivals.get(subject, now) - now
+        yield Rate.of(policy, quota).running_ahead(round(ahead.total_seconds() * MICROSECONDS))
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {
+        "policy": rate.policy,
+        "limit": rate.quota,
+        "window_seconds": WINDOW_SECONDS,
+        "remaining": rate.remaining,
+        "reset_seconds": rate.reset_seconds,
+    }
+
+
+def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStanding]:
+    """Give the account's budgets and those of the agents that the caller may use."""
+    agents = _agents(caller)
+    rows = Budget.objects.filter(account_id=caller.account_id)
+    for row in rows.order_by("agent_instance_id", "period"):
+        if row.agent_instance_id is None or row.agent_instance_id in agents:
+            yield _budget(row, agents.get(row.agent_instance_id or caller.account_id), now)
+
+
+def _agents(caller: Caller) -> dict[UUID, str]:
+    """Name the instances; the account knows them, this room does not."""
+    instances = Account(pk=caller.account_id).agent_instances.values_list("pk", "instance_slug")
+    return {pk: slug for pk, slug in instances if caller.may_use(pk)}
+
+
+def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStanding:
+    period = BudgetPeriod(row.period)
+    begun = start_of(period, now)
+    # The first turn of a period writes it down; until then its row tells of the one before.
+    spent = row.spent if row.period_start >= begun else Decimal(0)
+    resets_at = next_start(period, max(begun, row.period_start))
+    return BudgetStanding(agent, period.value, row.limit, spent, row.reserved, resets_at)
