@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from agents.pricing import Price
 from agents.schemas import Out
@@ -58,13 +58,17 @@ class UsageOut(BaseModel):
     estimated: bool
 
 
+# Written out, never as 1E-8.
+type Dollars = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
+
+
 class CostOut(BaseModel):
     """US dollars as exact decimals; null and source “unknown” when nobody knows the price."""
 
     currency: Literal["USD"] = "USD"
-    input: Decimal | None
-    output: Decimal | None
-    total: Decimal | None
+    input: Dollars | None
+    output: Dollars | None
+    total: Dollars | None
     source: str
 
     @classmethod
