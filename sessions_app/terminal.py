@@ -66,8 +66,12 @@ def event_loop() -> Iterator[asyncio.Runner]:
         try:
             yield runner
         finally:
-            runner.run(close_clients())
+            runner.run(_close())
             shut_down()
+
+
+async def _close() -> None:
+    await close_clients()
 
 
 def summary(answer: ChatOut) -> str:

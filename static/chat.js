@@ -360,7 +360,7 @@ export class Chat {
   end(answer, done) {
     answer.end();
     this.show(styled("chat-facts", facts(done)));
-    if (done.status === "complete") this.say(`${this.root.dataset.name}: ${answer.element.textContent}`);
+    if (done.status === "complete") this.say(`${this.root.dataset.name}: ${answer.element.innerText}`);
   }
 
   fail(error) {
