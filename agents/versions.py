@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
+
 from agents.config import ConfigError, EffectiveConfig, load
 from agents.models import AgentInstance, ConfigVersion
 from salient.problems import Unavailable
@@ -47,7 +49,9 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
         version_id = ConfigVersion.objects.ensure(
             instance, digest=effective.digest, content=dict(effective.content)
         )
-        _serving.put(instance.pk, (effective.digest, version_id))
+        served = (effective.digest, version_id)
+        # Only what is committed: another thread's transaction could not refer to the row yet.
+        transaction.on_commit(lambda: _serving.put(instance.pk, served))
     return version_id
 
 
