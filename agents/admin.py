@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -12,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import PlatformModelAdmin, RecordAdmin, pretty_json
-from agents.config import ConfigError, config_dir, read
+from agents.config import AGENT_TYPES, ConfigError, EffectiveConfig, config_dir, read
 from agents.config.files import InstanceFiles
 from agents.config.layers import leaves
 from agents.instance_files import starter_files, written
@@ -20,10 +22,17 @@ from agents.models import AgentInstance, ConfigVersion
 from agents.runtime.providers import describe_model, model_problem
 
 
+class AgentInstanceForm(forms.ModelForm[AgentInstance]):
+    """An instance whose type is one that there is."""
+
+    agent_type = forms.ChoiceField(choices=[(name, name) for name in AGENT_TYPES])
+
+
 @admin.register(AgentInstance)
 class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history names them."""
 
+    form = AgentInstanceForm
     list_display = [
         "instance_slug",
         "account",
@@ -94,10 +103,15 @@ def configuration_of(account: str, instance: AgentInstance) -> dict[str, Any]:
         "digest": effective.digest[:12],
         "good_for": describe_model(model),
         "problems": [problem] if (problem := model_problem(model)) else [],
-        "values": [
-            (key, value, effective.origins[key]) for key, value in leaves(effective.content)
-        ],
+        "rows": list(rows_of(effective)),
     }
+
+
+def rows_of(effective: EffectiveConfig) -> Iterator[tuple[str, str, str]]:
+    """Give each key, its value as text (nothing when it is not set) and its origin."""
+    for key, value in leaves(effective.content):
+        text = ", ".join(value) if isinstance(value, list) else str("" if value is None else value)
+        yield key, text, effective.origins[key]
 
 
 @admin.register(ConfigVersion)

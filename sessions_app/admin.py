@@ -108,12 +108,10 @@ class MessageAdmin(RecordAdmin[Message]):
 class LLMRequestAdmin(RecordAdmin[LLMRequest]):
     list_display = [
         "created_at",
-        "account_slug",
-        "agent_instance_slug",
+        "agent",
         "model_name",
         "completion_status",
-        "prompt_tokens",
-        "completion_tokens",
+        "tokens",
         "cost",
         "latency_ms",
     ]
@@ -135,6 +133,18 @@ class LLMRequestAdmin(RecordAdmin[LLMRequest]):
     ]
     readonly_fields = ["session_page", "model_name", "cost", "asked", "answered"]
 
+    @admin.display(description="agent")
+    def agent(self, request: LLMRequest) -> str:
+        return f"{request.account_slug}/{request.agent_instance_slug}"
+
+    @admin.display(description="tokens", ordering="total_tokens")
+    def tokens(self, request: LLMRequest) -> str | None:
+        if request.total_tokens is None:
+            return None
+        written = "?" if request.completion_tokens is None else request.completion_tokens
+        about = "about " if request.tokens_estimated else ""
+        return f"{about}{request.prompt_tokens} in, {written} out"
+
     @admin.display(description="model", ordering="model")
     def model_name(self, request: LLMRequest) -> str:
         return f"{request.provider}:{request.model}"
@@ -143,6 +153,8 @@ class LLMRequestAdmin(RecordAdmin[LLMRequest]):
     def cost(self, request: LLMRequest) -> str:
         if request.total_cost is None:
             return "unknown"
+        if not request.total_cost:
+            return "free"
         return f"${request.total_cost.normalize():f}"
 
     @admin.display(description="session")
