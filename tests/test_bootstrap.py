@@ -126,6 +126,19 @@ class InstallTests(TestCase):
 
         self.assertIn("the demo answers with `scripted`", said[0])
 
+    def test_a_runtime_that_cannot_be_loaded_is_no_reason_to_stop_but_is_said(self) -> None:
+        said: list[str] = []
+        with (
+            mock.patch.object(bootstrap, "works", return_value=False),
+            mock.patch.object(shutil, "which", return_value=None),
+            mock.patch.object(bootstrap, "install"),
+            mock.patch.object(bootstrap, "say", said.append),
+        ):
+            bootstrap.install_local_model()
+
+        self.assertIn("apt-get install libgomp1", said[-1])
+        self.assertIn("the demo answers with `scripted`", said[-1])
+
     def test_a_machine_with_neither_pip_nor_apt_reads_what_to_install(self) -> None:
         with (
             mock.patch.object(bootstrap.os, "__file__", str(self.root / "os.py")),
