@@ -35,6 +35,7 @@ serve: python3 ## serve as production does: settings from the environment, nothi
 
 test: python3 ## run the tests (ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
+	$(BOOTSTRAP) local-model
 	.venv/bin/python -m pytest $(ARGS)
 
 check: python3 ## lint, format, types, migrations, deployment settings, architecture

@@ -225,7 +225,7 @@ def install_local_model() -> None:
             say(f"{LARGER_MODEL} is about 1 GB: the first time takes a while.")
             install("local-qwen", dependencies=False)
     except Stop as stop:
-        say(f"{stop}\nThe local model can not be installed: the demo answers with `scripted`.")
+        say(f"{stop}\nThe local model is not available here: the demo answers with `scripted`.")
 
 
 def make_runtime_work() -> None:
