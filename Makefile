@@ -4,7 +4,14 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
 
-export PORT HOST LOCAL_MODEL LOCAL_MODEL_PATH
+export PORT HOST
+# Only what is set: an empty value would win over .env.
+ifneq ($(LOCAL_MODEL),)
+export LOCAL_MODEL
+endif
+ifneq ($(LOCAL_MODEL_PATH),)
+export LOCAL_MODEL_PATH
+endif
 BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
 CODE = salient accounts agents sessions_app tests manage.py
 
