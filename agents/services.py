@@ -9,7 +9,8 @@ from django.conf import settings
 
 from accounts import visitors
 from accounts.callers import Caller, CallerKind
-from accounts.models import Account
+from accounts.first_look import find_account
+from accounts.models import Account, AccountStatus
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.schemas import VisitorIn
@@ -24,6 +25,21 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
     with tenant(account_id):
         instances = AgentInstance.objects.active().order_by("instance_slug")
         return list(instances.filter(pk__in=only) if only else instances)
+
+
+def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
+    """Return the instance, with its account, when both are active."""
+    account = find_account(account_slug)
+    if account is None or account.status != AccountStatus.ACTIVE:
+        return None
+    with tenant(account.pk):
+        found: AgentInstance | None = (
+            AgentInstance.objects.active()
+            .select_related("account")
+            .filter(instance_slug=slug)
+            .first()
+        )
+    return found
 
 
 def create_instance(

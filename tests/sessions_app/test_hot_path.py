@@ -118,9 +118,18 @@ class StatementTests(World, TransactionTestCase):
     def test_a_known_configuration_is_not_looked_up_again(self) -> None:
         with tenant(self.account.pk):
             current_config("acme", self.instance)
-            with CaptureQueriesContext(connection) as queries:
-                current_config("acme", self.instance)
+        with tenant(self.account.pk), CaptureQueriesContext(connection) as queries:
+            current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
+
+    def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
+        with self.assertRaises(ZeroDivisionError), tenant(self.account.pk):
+            current_config("acme", self.instance)
+            raise ZeroDivisionError
+        opened, _ = self.open_counted(ChatIn(message="one"))
+
+        self.assertEqual(counts(), (1, 1, 1))
+        self.assertIsNotNone(opened.current.version_id)
 
 
 class EarlyEndTests(World, TestCase):
@@ -200,5 +209,8 @@ class ManyStreamsTests(World, TransactionTestCase):
 
 def connections_in_use() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
         return int(cursor.fetchone()[0])
