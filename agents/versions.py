@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from django.db import transaction
+
 from agents.config import ConfigError, EffectiveConfig, load
 from agents.connections import connections_for
 from agents.models import AgentInstance, ConfigVersion
@@ -77,7 +79,9 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
         version_id = ConfigVersion.objects.ensure(
             instance, digest=effective.digest, content=dict(effective.content)
         )
-        _serving.put(instance.pk, (effective.digest, version_id))
+        # A refused turn takes the row back: only what is committed may be believed.
+        known = effective.digest, version_id
+        transaction.on_commit(lambda: _serving.put(instance.pk, known))
     return version_id
 
 

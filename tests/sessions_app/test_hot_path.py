@@ -12,11 +12,13 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import Caller
+from accounts.limits import set_limits
 from accounts.tenancy import tenant
 from agents import pricing
 from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
+from salient.problems import Invalid
 from salient.ttl import clear_caches
 from sessions_app import ledger, turns
 from sessions_app.models import CompletionStatus
@@ -118,9 +120,17 @@ class StatementTests(World, TransactionTestCase):
     def test_a_known_configuration_is_not_looked_up_again(self) -> None:
         with tenant(self.account.pk):
             current_config("acme", self.instance)
-            with CaptureQueriesContext(connection) as queries:
-                current_config("acme", self.instance)
+        with tenant(self.account.pk), CaptureQueriesContext(connection) as queries:
+            current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
+
+    def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
+        set_limits(self.account, message_bytes=1)
+        with self.assertRaises(Invalid):
+            ledger.open_turn(self.caller, self.instance, ChatIn(message="too long"))
+        set_limits(self.account, message_bytes=None)
+
+        self.answered(ChatIn(message="short"))
 
 
 class EarlyEndTests(World, TestCase):
