@@ -15,6 +15,7 @@ from accounts.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
+from salient.origins import validate_origin
 
 
 class InstanceStatus(models.TextChoices):
@@ -52,7 +53,7 @@ class AgentInstance(TenantModel):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     allowed_origins = ArrayField(
-        models.CharField(max_length=255),
+        models.CharField(max_length=255, validators=[validate_origin]),
         default=list,
         blank=True,
         help_text="Sites whose pages may call this agent from a browser: https://shop.example",

@@ -4,6 +4,7 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 import salient.constraints
 import salient.ids
+import salient.origins
 from django.db import migrations, models
 
 
@@ -18,7 +19,9 @@ class Migration(migrations.Migration):
             model_name="agentinstance",
             name="allowed_origins",
             field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.CharField(max_length=255),
+                base_field=models.CharField(
+                    max_length=255, validators=[salient.origins.validate_origin]
+                ),
                 blank=True,
                 default=list,
                 help_text="Sites whose pages may call this agent from a browser: https://shop.example",

@@ -12,11 +12,13 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from accounts.auth import Caller
+from accounts.limits import set_limits
 from accounts.tenancy import tenant
 from agents import pricing
 from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
+from salient.problems import Invalid
 from salient.ttl import clear_caches
 from sessions_app import ledger, turns
 from sessions_app.models import CompletionStatus
@@ -130,6 +132,14 @@ class StatementTests(World, TransactionTestCase):
 
         self.assertEqual(counts(), (1, 1, 1))
         self.assertIsNotNone(opened.current.version_id)
+
+    def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
+        set_limits(self.account, message_bytes=1)
+        with self.assertRaises(Invalid):
+            ledger.open_turn(self.caller, self.instance, ChatIn(message="too long"))
+        set_limits(self.account, message_bytes=None)
+
+        self.answered(ChatIn(message="short"))
 
 
 class EarlyEndTests(World, TestCase):

@@ -1,0 +1,228 @@
+"""Which other sites' pages may call an agent (promises 20 and 21)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
+from django.db import OperationalError
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from accounts import visitors
+from accounts.models import Account, AccountStatus, ApiKey, KeyKind
+from accounts.tenancy import platform
+from agents import origins
+from agents.models import AgentInstance, InstanceStatus
+from salient.ttl import clear_caches
+from tests.api_client import Answer, ApiClient
+from tests.factories import make_instance
+from tests.worlds import World, counts
+
+SHOP, EVIL = "https://shop.example", "https://evil.example"
+ROUTES = ("chat", "stream", "history", "sessions", "visitors")
+
+
+class OriginTests(World, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+        self.list(SHOP)
+
+    def list(self, *listed: str, **fields: Any) -> None:
+        with platform():
+            AgentInstance.objects.filter(pk=self.instance.pk).update(
+                allowed_origins=list(listed), **fields
+            )
+        clear_caches()
+
+    async def preflight(self, path: str, origin: str = SHOP, method: str = "POST") -> Answer:
+        return await ApiClient().call(
+            "OPTIONS",
+            path,
+            headers={
+                "origin": origin,
+                "access-control-request-method": method,
+                "access-control-request-headers": "authorization, content-type",
+            },
+        )
+
+    async def test_a_listed_origins_question_is_answered_without_a_key(self) -> None:
+        for route in ROUTES:
+            with self.subTest(route):
+                answer = await self.preflight(self.path(route))
+                self.assertEqual((answer.status, answer.body), (204, b""))
+                self.assertEqual(answer.headers["access-control-allow-origin"], SHOP)
+                self.assertIn("Authorization", answer.headers["access-control-allow-headers"])
+                self.assertIn("Origin", answer.headers["vary"])
+                self.assertNotIn("access-control-allow-credentials", answer.headers)
+
+    async def test_the_methods_are_those_of_the_route(self) -> None:
+        for route, methods in (("chat", "POST"), ("stream", "POST, GET"), ("history", "GET")):
+            answer = await self.preflight(self.path(route))
+            self.assertEqual(answer.headers["access-control-allow-methods"], methods)
+
+    async def test_no_other_origin_is_let_in(self) -> None:
+        for origin in (
+            EVIL,
+            "null",
+            "*",
+            "https://shop.example.evil.example",
+            "https://sub.shop.example",
+            "http://shop.example",
+            "https://shop.example:8443",
+            "https://SHOP.example",
+            "https://shop.example/",
+            "https://shop.example.",
+            "https://evil.example, https://shop.example",
+        ):
+            with self.subTest(origin):
+                answers = [
+                    await self.preflight(self.path("chat"), origin),
+                    await self.api.post(
+                        self.path("chat"), {"message": "x"}, headers={"origin": origin}
+                    ),
+                ]
+                for answer in answers:
+                    self.assertEqual(cors_headers(answer), {})
+                    self.assertIn("Origin", answer.headers["vary"])
+
+    async def test_null_and_star_in_the_list_open_nothing(self) -> None:
+        await sync_to_async(self.list)("null", "*")
+        for origin in ("null", "*", EVIL):
+            self.assertEqual(cors_headers(await self.preflight(self.path("chat"), origin)), {})
+
+    async def test_what_does_not_exist_answers_as_what_lists_nothing(self) -> None:
+        await sync_to_async(make_instance)(self.account, "closed")
+        closed = await self.preflight(self.path("chat", instance="closed"))
+        for path in (
+            self.path("chat", instance="nobody"),
+            self.path("chat", account="nobody"),
+            self.path("chat", instance="%00"),
+            self.path("chat", account="x\x00y"),
+        ):
+            with self.subTest(path):
+                answer = await self.preflight(path)
+                self.assertEqual(
+                    (answer.status, answer.headers, answer.body),
+                    (closed.status, closed.headers, closed.body),
+                )
+
+    async def test_an_inactive_agent_and_a_suspended_account_list_nothing(self) -> None:
+        await sync_to_async(self.list)(SHOP, status=InstanceStatus.INACTIVE)
+        self.assertEqual(cors_headers(await self.preflight(self.path("chat"))), {})
+        await sync_to_async(self.list)(SHOP, status=InstanceStatus.ACTIVE)
+        self.assertNotEqual(cors_headers(await self.preflight(self.path("chat"))), {})
+        await Account.objects.filter(pk=self.account.pk).aupdate(status=AccountStatus.SUSPENDED)
+        clear_caches()
+        self.assertEqual(cors_headers(await self.preflight(self.path("chat"))), {})
+
+    async def test_an_answer_may_be_read_with_its_limits(self) -> None:
+        answer = await self.api.post(
+            self.path("chat"), {"message": "hello"}, headers={"origin": SHOP}
+        )
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.headers["access-control-allow-origin"], SHOP)
+        exposed = answer.headers["access-control-expose-headers"]
+        for name in ("RateLimit", "RateLimit-Policy", "Retry-After"):
+            self.assertIn(name, exposed)
+
+    async def test_a_stream_may_be_read_by_a_bearer(self) -> None:
+        for method in ("GET", "POST"):
+            answer = await self.api.call(
+                method,
+                self.path("stream"),
+                raw=b'{"message": "hello"}',
+                query={"message": "hello"} if method == "GET" else None,
+                headers={"origin": SHOP},
+            )
+            self.assertEqual(answer.headers["access-control-allow-origin"], SHOP)
+            self.assertEqual(answer.events()[-1][0], "done")
+
+    @override_settings(MAX_BODY_BYTES=100)
+    async def test_errors_may_be_read_too(self) -> None:
+        path, body = self.path("chat"), b'{"message": "hello"}'
+        cases = {
+            401: ApiClient("sal_sk_wrong").call("POST", path, raw=body, headers={"origin": SHOP}),
+            400: self.api.call("POST", path, raw=b"{", headers={"origin": SHOP}),
+            405: self.api.call("PUT", path, headers={"origin": SHOP}),
+            413: self.api.call("POST", path, raw=b"x" * 101, headers={"origin": SHOP}),
+        }
+        for status, call in cases.items():
+            with self.subTest(status):
+                answer = await call
+                self.assertEqual(answer.status, status)
+                self.assertEqual(answer.headers["access-control-allow-origin"], SHOP)
+                self.assertIn("Origin", answer.headers["vary"])
+
+    async def test_a_cookie_never_crosses_origins(self) -> None:
+        cookie = await sync_to_async(self.visitor_cookie)()
+        for method, what in (("POST", "chat"), ("GET", "stream"), ("GET", "history")):
+            for more in ({"origin": SHOP}, {"origin": SHOP, "sec-fetch-site": "cross-site"}):
+                answer = await ApiClient().call(
+                    method,
+                    self.path(what),
+                    raw=b'{"message": "hello"}',
+                    query={"message": "hello"} if what == "stream" else None,
+                    headers={"cookie": cookie, **more},
+                )
+                self.assertEqual((answer.status, answer.json()["code"]), (403, "forbidden"))
+        self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
+
+    def visitor_cookie(self) -> str:
+        response = mock.Mock()
+        visitors.set_cookie(response, "acme", "bot")
+        name, value = response.set_cookie.call_args.args
+        return f"{name}={value}"
+
+    async def test_routes_of_the_account_open_to_no_page(self) -> None:
+        for path in ("/accounts/acme/agents", "/accounts/acme/connections", "/healthz"):
+            with self.subTest(path):
+                asked = await self.preflight(path)
+                answer = await self.api.call("GET", path, headers={"origin": SHOP})
+                self.assertEqual((cors_headers(asked), cors_headers(answer)), ({}, {}))
+
+    async def test_without_an_origin_nothing_is_looked_up(self) -> None:
+        with mock.patch.object(origins, "origins_of") as looked:
+            await self.api.post(self.path("chat"), {"message": "hello"})
+        looked.assert_not_called()
+
+    async def test_when_the_database_is_away_no_origin_is_let_in(self) -> None:
+        with (
+            mock.patch.object(origins, "origins_of", side_effect=OperationalError("away")),
+            self.assertLogs("agents.origins", "ERROR"),
+        ):
+            answer = await self.preflight(self.path("chat"))
+        self.assertEqual((answer.status, cors_headers(answer)), (204, {}))
+
+    def test_what_a_web_key_lists_counts_while_it_works(self) -> None:
+        with platform():
+            key = ApiKey.objects.create(
+                account=self.account,
+                name="web",
+                key_id="a" * 12,
+                secret_hash="0" * 64,
+                kind=KeyKind.PUBLISHABLE,
+                scopes=["visitors:write"],
+                origins=["https://web.example"],
+                instance_ids=[self.instance.pk],
+            )
+        self.assertEqual(origins.origins_of("acme", "bot"), {SHOP, "https://web.example"})
+        for fields in (
+            {"revoked_at": timezone.now()},
+            {"revoked_at": None, "expires_at": timezone.now() - timedelta(seconds=1)},
+        ):
+            with platform():
+                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            self.assertEqual(origins.origins_of("acme", "bot"), {SHOP})
+
+    def test_an_instance_lists_origins_only_as_browsers_write_them(self) -> None:
+        for text in ("*", "null", "shop.example", "https://shop.example/", "https://Shop.example"):
+            with self.subTest(text), self.assertRaises(ValidationError):
+                AgentInstance(allowed_origins=[text]).clean_fields(exclude=["account"])
+
+
+def cors_headers(answer: Answer) -> dict[str, str]:
+    return {k: v for k, v in answer.headers.items() if k.startswith("access-control-")}

@@ -1,0 +1,336 @@
+"""Limits under load, over the real ASGI application and a real model server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db.models import Sum
+from django.http import HttpResponse
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from accounts import budgets, limits, visitors
+from accounts.models import AccountLimits, Budget, RateState
+from accounts.tenancy import platform
+from salient import database
+from sessions_app.models import LLMRequest
+from tests.api_client import Answer, ApiClient, Call
+from tests.mock_openai import MockOpenAI, Reply, error, usage
+from tests.worlds import World, counts, stored
+
+
+class LimitedWorld(World):
+    """`acme` talks to a model whose price nobody knows: what is set aside is an assumption."""
+
+    config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"
+
+    def budget(self, limit: Decimal, period: str = "day", **more: Any) -> Budget:
+        return budgets.set_budget(self.account, period=period, limit=limit, **more)
+
+    async def chat(self, message: str = "hello", **body: Any) -> Answer:
+        return await self.api.post(self.path("chat"), {"message": message, **body})
+
+    async def one_reservation(self) -> Decimal:
+        """Return what one turn sets aside, of a turn that leaves nothing behind but its row."""
+        await self.chat()
+        _, [request] = await sync_to_async(stored)()
+        await sync_to_async(forget_turns)()
+        assert request.reserved_cost
+        return request.reserved_cost
+
+    def assert_books_are_closed(self) -> Decimal:
+        """Nothing is reserved, nothing runs, and every budget has spent what the ledger says."""
+        with platform():
+            self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
+            spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
+            for budget in Budget.objects.all():
+                self.assertEqual((budget.spent, budget.reserved), (spent, 0))  # type: ignore[attr-defined]
+            for row in AccountLimits.objects.all():
+                self.assertEqual(row.running, 0)  # type: ignore[attr-defined]
+        return spent
+
+
+def forget_turns() -> None:
+    with platform():
+        LLMRequest.objects.all().delete()
+        RateState.objects.all().delete()
+
+
+@override_settings(DATABASE_API_THREADS=4)
+class ParallelTests(LimitedWorld, TransactionTestCase):
+    def setUp(self) -> None:
+        self.make_world()
+        self.addCleanup(database.shut_down)
+
+    async def test_a_hundred_calls_against_room_for_ten(self) -> None:
+        async with MockOpenAI() as server:
+            each = await self.one_reservation()
+            await sync_to_async(self.budget)(each * 10 + each / 2)
+            await sync_to_async(self.budget)(each * 100, "month")
+            server.requests.clear()
+            # What each costs is what it set aside: no room comes back.
+            server.replies.extend(Reply(usage=usage(10, 5, cost=float(each))) for _ in range(100))
+            answers = await asyncio.gather(*(self.chat() for _ in range(100)))
+            reached = len(server.requests)
+
+        self.assertEqual(Counter(a.status for a in answers), {200: 10, 402: 90})
+        self.assertEqual(reached, 10)
+        self.assertEqual(await sync_to_async(self.assert_books_are_closed)(), each * 10)
+        self.assertEqual((await sync_to_async(counts)())[1:], (2 + 20, 10))
+        told = next(a for a in answers if a.status == 402).json()
+        self.assertEqual(
+            (told["code"], told["budget"], told["period"]),
+            (
+                "budget_exceeded",
+                "account",
+                "day",
+            ),
+        )
+        self.assertLess(Decimal(told["remaining"]), each)
+
+    async def test_while_they_run_no_more_than_ten_are_let_in(self) -> None:
+        async with MockOpenAI() as server:
+            each = await self.one_reservation()
+            await sync_to_async(self.budget)(each * 10)
+            server.requests.clear()
+            server.replies.extend(
+                Reply(delay=0.2, usage=usage(10, 5, cost=float(each / 100))) for _ in range(100)
+            )
+            running = [asyncio.create_task(self.chat()) for _ in range(100)]
+            most = 0
+            while not all(task.done() for task in running):
+                most = max(most, await sync_to_async(reserved)())
+                await asyncio.sleep(0.01)
+
+        self.assertLessEqual(most, each * 10)
+        statuses = Counter(task.result().status for task in running)
+        self.assertEqual(set(statuses), {200, 402})
+        self.assertEqual(
+            await sync_to_async(self.assert_books_are_closed)(), each / 100 * statuses[200]
+        )
+
+    async def test_the_last_cent_is_spent_once_by_fifty_calls(self) -> None:
+        async with MockOpenAI() as server:
+            each = await self.one_reservation()
+            await sync_to_async(self.budget)(each)
+            server.requests.clear()
+            server.replies.extend(Reply(usage=usage(1, 1, cost=float(each))) for _ in range(50))
+            answers = await asyncio.gather(*(self.chat() for _ in range(50)))
+
+        self.assertEqual(Counter(a.status for a in answers), {200: 1, 402: 49})
+        self.assertEqual(len(server.requests), 1)
+
+    async def test_a_hundred_mixed_turns_end_without_a_deadlock(self) -> None:
+        """Sessions are shared, some calls are repeated, budgets change meanwhile."""
+        self.configure("model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n")
+        await sync_to_async(self.budget)(Decimal(1000))
+        sessions = [(await self.chat()).json()["session_id"] for _ in range(5)]
+
+        async def one(number: int) -> int:
+            key = {"idempotency-key": f"k{number % 20}"}
+            body = {"message": "hi", "session_id": sessions[number % 5]}
+            return (await self.api.post(self.path("chat"), body, headers=key)).status
+
+        async def change(number: int) -> None:
+            await sync_to_async(self.budget)(Decimal(1000 + number))
+            await sync_to_async(limits.set_limits)(self.account, concurrent_turns=100 + number)
+
+        statuses, _ = await asyncio.gather(
+            asyncio.gather(*map(one, range(100))), asyncio.gather(*map(change, range(5)))
+        )
+        self.assertLessEqual(set(statuses), {200, 409, 422})
+        await sync_to_async(self.assert_books_are_closed)()
+
+    async def test_no_more_turns_run_at_once_than_the_account_may(self) -> None:
+        await sync_to_async(limits.set_limits)(self.account, concurrent_turns=5)
+        async with MockOpenAI() as server:
+            server.replies.extend(Reply(delay=0.5) for _ in range(30))
+            answers = await asyncio.gather(*(self.chat() for _ in range(30)))
+            reached = len(server.requests)
+
+        statuses = Counter(a.status for a in answers)
+        self.assertEqual(set(statuses), {200, 429})
+        self.assertEqual(statuses[200], reached)
+        self.assertEqual({a.json()["code"] for a in answers if a.status == 429}, {"too_many_turns"})
+        await sync_to_async(self.assert_books_are_closed)()
+
+
+def new_visitor(site: str = "http://localhost") -> ApiClient:
+    """A person who opened the page for the first time."""
+    response = HttpResponse()
+    visitors.set_cookie(response, "acme", "bot")
+    [(name, cookie)] = response.cookies.items()
+    return ApiClient(headers={"cookie": f"{name}={cookie.value}", "origin": site})
+
+
+def reserved() -> Decimal:
+    with platform():
+        return Budget.objects.get().reserved
+
+
+class SettlementTests(LimitedWorld, TestCase):
+    """However a turn ends, its reservation is gone and what it used is counted."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.configure(self.config)
+        self.budget(Decimal(1))
+
+    async def closed(self) -> LLMRequest:
+        await sync_to_async(self.assert_books_are_closed)()
+        _, [request] = await sync_to_async(stored)()
+        return request
+
+    async def test_complete(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(usage=usage(10, 5, cost=0.0125)))
+            await self.chat()
+        request = await self.closed()
+        self.assertEqual((request.total_cost, request.charged_cost), (Decimal("0.0125"),) * 2)
+
+    async def test_an_error_before_the_first_token(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(error(500))
+            await self.chat()
+        request = await self.closed()
+        self.assertEqual((request.completion_status, request.charged_cost), ("error", 0))
+
+    async def test_cut_in_the_middle(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply("one two three four", cut_after=3))
+            await self.api.post(self.path("stream"), {"message": "count"})
+        request = await self.closed()
+        self.assertEqual(request.completion_status, "partial")
+        self.assertGreater(request.charged_cost or 0, 0)
+
+    async def test_the_client_left(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply("one two three four five six", chunk_delay=0.1))
+            call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "count"}')
+            running = asyncio.create_task(call.run())
+            async for part in call.parts():
+                if b"two" in part:
+                    call.leave()
+            await running
+        request = await self.closed()
+        self.assertEqual(request.completion_status, "cancelled")
+        self.assertGreater(request.charged_cost or 0, 0)
+
+    async def test_an_unknown_price_counts_as_what_is_assumed(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(usage=usage(1000, 500)))
+            await self.chat()
+        request = await self.closed()
+        self.assertEqual((request.total_cost, request.charged_cost), (None, Decimal("0.015")))
+
+    @override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(0))
+    async def test_a_server_of_ones_own_may_be_declared_free(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(usage=usage(1000, 500)))
+            answer = await self.chat()
+        request = await self.closed()
+        self.assertEqual((answer.status, request.charged_cost), (200, 0))
+
+    async def test_a_model_that_costs_more_than_was_set_aside(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies += [Reply(usage=usage(10, 5, cost=1.5)), Reply()]
+            first, second = await self.chat(), await self.chat()
+        self.assertEqual((first.status, second.status), (200, 402))
+        self.assertEqual(len(server.requests), 1)
+        self.assertEqual((await self.closed()).charged_cost, Decimal("1.5"))
+
+    async def test_a_free_model_needs_no_budget(self) -> None:
+        self.configure("model: scripted:echo\n")
+        await sync_to_async(self.budget)(Decimal(0))
+        self.assertEqual((await self.chat()).status, 200)
+        self.assertEqual((await self.closed()).reserved_cost, 0)
+
+
+class RefusalTests(LimitedWorld, TestCase):
+    config = "model: scripted:echo\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_nothing_of_a_refused_message_is_kept(self) -> None:
+        self.configure("model: openai:gpt-4o-mini\n")
+        await sync_to_async(self.budget)(Decimal(0))
+        answers = [await self.chat(), await self.api.post(self.path("stream"), {"message": "x"})]
+
+        self.assertEqual([a.status for a in answers], [402, 402])
+        self.assertEqual(answers[1].headers["content-type"], "application/problem+json")
+        self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
+
+    async def test_the_headers_are_true_to_the_last_call(self) -> None:
+        await sync_to_async(limits.set_limits)(self.account, requests_per_minute_per_key=6)
+        first = await self.api.post(self.path("stream"), {"message": "hello"})
+        self.assertEqual(first.headers["ratelimit"], '"key";r=5;t=10')
+        self.assertEqual(first.headers["ratelimit-policy"], '"account";q=600;w=60, "key";q=6;w=60')
+        statuses = [(await self.chat()).status for _ in range(7)]
+        self.assertEqual(statuses, [200] * 5 + [429] * 2)
+
+        refused = await self.chat()
+        self.assertEqual(refused.json()["code"], "rate_limited")
+        self.assertIn("r=0", refused.headers["ratelimit"])
+        self.assertLessEqual(int(refused.headers["retry-after"]), 10)
+        self.assertEqual((await sync_to_async(counts)())[2], 6)
+
+    async def test_a_failed_turn_has_the_headers_too(self) -> None:
+        self.configure("model: scripted:fail\nretries: 0\n")
+        answer = await self.chat()
+        self.assertEqual(answer.status, 502)
+        self.assertIn("ratelimit", answer.headers)
+
+    async def test_fresh_cookies_from_one_address_do_not_help(self) -> None:
+        await sync_to_async(limits.set_limits)(self.account, requests_per_minute_per_network=10)
+        statuses = Counter[int]()
+        for _ in range(1000):
+            answer = await new_visitor().post(self.path("chat"), {"message": "hello"})
+            statuses[answer.status] += 1
+        self.assertEqual(statuses[200] + statuses[429], 1000)
+        # A few more may come through than ten: the minute goes on meanwhile.
+        self.assertLess(statuses[200], 40)
+        self.assertEqual((await sync_to_async(counts)())[0], statuses[200])
+
+    async def test_an_accounts_caps_hold(self) -> None:
+        await sync_to_async(limits.set_limits)(
+            self.account, message_bytes=20, history_messages=2, output_tokens=33
+        )
+        self.configure(LimitedWorld.config)
+        async with MockOpenAI() as server:
+            session = (await self.chat("one")).json()["session_id"]
+            await self.chat("two", session_id=session)
+            await self.chat("three", session_id=session)
+            refused = await self.chat("é" * 11)
+
+        sent = server.requests[-1].body
+        self.assertEqual(len(sent["messages"]), 1 + 2 + 1)
+        self.assertEqual(sent["max_tokens"], 33)
+        self.assertEqual((refused.status, refused.json()["code"]), (400, "invalid_request"))
+        self.assertIn("20 bytes", refused.json()["detail"])
+
+    async def test_an_answer_is_bounded_where_nobody_bounds_it(self) -> None:
+        self.configure("model: mock:test-model\n")
+        async with MockOpenAI() as server:
+            await self.chat()
+        self.assertEqual(server.requests[0].body["max_tokens"], 4096)
+
+    async def test_a_second_turn_in_a_session_waits_for_the_first(self) -> None:
+        self.configure("model: mock:test-model\n")
+        async with MockOpenAI() as server:
+            session = (await self.chat("one")).json()["session_id"]
+            server.asked.clear()
+            server.replies.append(Reply(delay=0.5))
+            first = asyncio.create_task(self.chat("two", session_id=session))
+            await server.asked.wait()
+            second = await self.chat("three", session_id=session)
+            third = await first
+
+        self.assertEqual((second.status, second.json()["code"]), (409, "turn_in_progress"))
+        self.assertEqual((second.headers["retry-after"], third.status), ("1", 200))
+        await sync_to_async(self.assert_books_are_closed)()
+        messages, _ = await sync_to_async(stored)()
+        self.assertNotIn("three", [m.content for m in messages])
