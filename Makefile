@@ -55,8 +55,9 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 	.venv/bin/python -m pytest tests/test_architecture.py
 
 # What `check --deploy` judges: settings as production has them, none of them a secret.
-PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example \
-	SECRET_KEY=$$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+RANDOM = $$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMAIL_URL=smtp+tls://mail.example:587 \
+	SECRET_KEY=$(RANDOM) API_KEY_PEPPER=$(RANDOM) SECRET_ENCRYPTION_KEYS=$(RANDOM)
 
 lock: python3 ## write requirements/*.txt anew from pyproject.toml
 	$(BOOTSTRAP) lock

@@ -33,11 +33,13 @@ control_socket_disable = True
 
 
 def on_starting(server: Arbiter) -> None:
-    """Say in one line when the database can not be used, instead of serving errors."""
+    """Say in a line when settings are insecure or the database can not be used, and stop."""
     del server
-    # In a process of its own, so that the arbiter imports nothing of Salient.
-    if subprocess.run([sys.executable, "-m", "salient.database"], check=False).returncode:
-        sys.exit(1)
+    # In processes of their own, so that the arbiter imports nothing of Salient.
+    for module in ("salient.checks", "salient.database"):
+        command = [sys.executable, "-m", module]
+        if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own modules
+            sys.exit(1)
 
 
 def post_worker_init(worker: Worker) -> None:

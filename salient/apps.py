@@ -8,6 +8,10 @@ class SalientConfig(AppConfig):
     name = "salient"
     default = True
 
+    def ready(self) -> None:
+        # Registers the checks; nothing may be imported before the apps are there.
+        from salient import checks  # noqa: F401, PLC0415
+
 
 class SalientAdminConfig(django_admin.AdminConfig):
     default = False

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from salient import checks
+
 type Closer = Callable[[], Awaitable[None]]
 
 _closers: list[Closer] = []
@@ -21,6 +23,9 @@ async def run(
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            if lines := checks.refusals():
+                await send({"type": "lifespan.startup.failed", "message": " ".join(lines)})
+                return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             for closer in reversed(_closers):

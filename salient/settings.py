@@ -147,6 +147,9 @@ DATABASES = {
 
 # HTTPS is the rule; a development machine has none.
 HTTPS = env.bool("HTTPS", default=not DEBUG)
+# What salient/checks.py refuses without them: plain HTTP, and DEBUG beyond this machine.
+ALLOW_HTTP = env.bool("ALLOW_HTTP", default=False)
+ALLOW_OPEN_DEBUG = env.bool("ALLOW_OPEN_DEBUG", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0

@@ -1,0 +1,125 @@
+"""Refuses settings that no production should start with, each in one line.
+
+As Django's system checks they stop `manage.py migrate` and the others; `refusals()` stops the
+server, which runs no system checks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Error, Tags, register
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_SECRET, LEAST_DIFFERENT = 32, 8
+NOT_SECRET = ("insecure", "changeme", "change-me", "secret-key", "example")
+LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+type Problems = Iterator[tuple[str, str]]
+
+
+def refusals() -> list[str]:
+    """Return what is insecure, one line each; a development machine may do nearly everything."""
+    rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
+    return [line for rule in rules for _, line in rule()]
+
+
+@register(Tags.security)
+def check_settings(app_configs: object, **_options: Any) -> Iterable[Error]:
+    del app_configs
+    if settings.TESTING:
+        return []
+    rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
+    return [Error(line, id=f"salient.{code}") for rule in rules for code, line in rule()]
+
+
+def secrets_are_secret() -> Problems:
+    secrets = {
+        "E001": ("SECRET_KEY", [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]),
+        "E002": ("API_KEY_PEPPER", [settings.API_KEY_PEPPER]),
+        "E003": ("SECRET_ENCRYPTION_KEYS", settings.SECRET_ENCRYPTION_KEYS or [""]),
+    }
+    for code, (name, values) in secrets.items():
+        if weak := [fault for value in values if (fault := _fault(value))]:
+            yield code, f"{name} {weak[0]}; make one with: {MAKE_ONE}"
+
+
+def _fault(secret: str) -> str:
+    if not secret:
+        return "is not set"
+    if any(word in secret.lower() for word in NOT_SECRET):
+        return "is an example and no secret"
+    if len(secret) < SHORTEST_SECRET or len(set(secret)) < LEAST_DIFFERENT:
+        return f"is too easy to guess: it needs {SHORTEST_SECRET} random characters"
+    return ""
+
+
+def secrets_are_apart() -> Problems:
+    """One that leaks must not open what the others keep."""
+    if settings.API_KEY_PEPPER == settings.SECRET_KEY:
+        yield "E004", "API_KEY_PEPPER is the same as SECRET_KEY: set one of its own."
+    if {settings.SECRET_KEY, settings.API_KEY_PEPPER} & set(settings.SECRET_ENCRYPTION_KEYS):
+        yield "E005", "SECRET_ENCRYPTION_KEYS holds another setting's secret: set one of its own."
+
+
+def hosts_are_named() -> Problems:
+    if not settings.ALLOWED_HOSTS:
+        yield "E006", "ALLOWED_HOSTS is empty: name the hosts that this service is reached by."
+    elif "*" in settings.ALLOWED_HOSTS:
+        yield "E007", "ALLOWED_HOSTS has “*”: name the hosts that this service is reached by."
+
+
+def demo_is_off() -> Problems:
+    if settings.DEMO:
+        yield "E008", "DEMO opens every chat page to everybody: set DEMO=false."
+
+
+def connections_are_secure() -> Problems:
+    if not settings.HTTPS and not settings.ALLOW_HTTP:
+        yield (
+            "E009",
+            "HTTPS is off, so keys and cookies can be read on the way: set HTTPS=true, or "
+            "ALLOW_HTTP=true where no other machine can listen.",
+        )
+    if open_origins := [o for o in settings.CSRF_TRUSTED_ORIGINS if "*" in o]:
+        yield "E010", f"CSRF_TRUSTED_ORIGINS has {open_origins[0]}: name each origin."
+
+
+def debug_stays_at_home() -> Problems:
+    host = os.environ.get("HOST", "127.0.0.1")
+    if not host.startswith(LOOPBACK) and not settings.ALLOW_OPEN_DEBUG:
+        yield (
+            "E011",
+            f"DEBUG shows code and settings to everybody who reaches HOST={host}: set DEBUG=false, "
+            "HOST=127.0.0.1, or ALLOW_OPEN_DEBUG=true on a machine that nobody else reaches.",
+        )
+
+
+PRODUCTION: tuple[Callable[[], Problems], ...] = (
+    secrets_are_secret,
+    secrets_are_apart,
+    hosts_are_named,
+    demo_is_off,
+    connections_are_secure,
+)
+DEVELOPMENT: tuple[Callable[[], Problems], ...] = (debug_stays_at_home,)
+
+
+def main() -> int:
+    """Tell on the terminal what keeps the server from starting; gunicorn.conf.py calls it."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
+    lines = refusals()
+    for line in lines:
+        sys.stderr.write(f"salient: {line}\n")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""What production must not start with; each line names the setting and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+from unittest import mock
+
+from django.conf import settings
+from django.core.checks import run_checks
+from django.test import SimpleTestCase, override_settings
+
+from salient.asgi import application
+from salient.checks import check_settings, refusals
+
+GOOD: dict[str, Any] = {
+    "DEBUG": False,
+    "SECRET_KEY": secrets.token_urlsafe(48),
+    "SECRET_KEY_FALLBACKS": [],
+    "API_KEY_PEPPER": secrets.token_urlsafe(48),
+    "SECRET_ENCRYPTION_KEYS": [secrets.token_urlsafe(48)],
+    "ALLOWED_HOSTS": ["salient.example"],
+    "CSRF_TRUSTED_ORIGINS": ["https://salient.example"],
+    "DEMO": False,
+    "HTTPS": True,
+    "ALLOW_HTTP": False,
+    "ALLOW_OPEN_DEBUG": False,
+}
+KEY = GOOD["SECRET_KEY"]
+
+
+class RefusalTests(SimpleTestCase):
+    def refused(self, **bad: Any) -> list[str]:
+        with override_settings(**(GOOD | bad)):
+            return refusals()
+
+    def test_good_settings_are_not_refused(self) -> None:
+        self.assertEqual(self.refused(), [])
+
+    def test_each_bad_setting_is_one_line_that_names_it(self) -> None:
+        for bad, name in (
+            ({"SECRET_KEY": "insecure-tests-only"}, "SECRET_KEY"),
+            ({"SECRET_KEY": "django-insecure-" + KEY}, "SECRET_KEY"),
+            ({"SECRET_KEY": "short"}, "SECRET_KEY"),
+            ({"SECRET_KEY": "a" * 60}, "SECRET_KEY"),
+            ({"SECRET_KEY_FALLBACKS": ["old"]}, "SECRET_KEY"),
+            ({"API_KEY_PEPPER": "changeme-" * 6}, "API_KEY_PEPPER"),
+            ({"API_KEY_PEPPER": "short"}, "API_KEY_PEPPER"),
+            ({"API_KEY_PEPPER": KEY}, "API_KEY_PEPPER is the same as SECRET_KEY"),
+            ({"SECRET_ENCRYPTION_KEYS": []}, "SECRET_ENCRYPTION_KEYS is not set"),
+            ({"SECRET_ENCRYPTION_KEYS": [*GOOD["SECRET_ENCRYPTION_KEYS"], "old"]}, "ENCRYPTION"),
+            ({"SECRET_ENCRYPTION_KEYS": [KEY]}, "SECRET_ENCRYPTION_KEYS holds another"),
+            ({"SECRET_ENCRYPTION_KEYS": [GOOD["API_KEY_PEPPER"]]}, "SECRET_ENCRYPTION_KEYS"),
+            ({"ALLOWED_HOSTS": []}, "ALLOWED_HOSTS is empty"),
+            ({"ALLOWED_HOSTS": ["a.example", "*"]}, "ALLOWED_HOSTS has “*”"),
+            ({"DEMO": True}, "DEMO=false"),
+            ({"HTTPS": False}, "HTTPS=true"),
+            ({"CSRF_TRUSTED_ORIGINS": ["https://*.example"]}, "CSRF_TRUSTED_ORIGINS"),
+        ):
+            with self.subTest(bad):
+                lines = self.refused(**bad)
+                self.assertEqual(len(lines), 1)
+                self.assertIn(name, lines[0])
+                self.assertNotIn("\n", lines[0])
+
+    def test_no_line_tells_a_secret(self) -> None:
+        lines = self.refused(SECRET_KEY="canary-insecure", API_KEY_PEPPER="canary-insecure")
+
+        self.assertGreaterEqual(len(lines), 3)
+        self.assertNotIn("canary", " ".join(lines))
+
+    def test_plain_http_needs_a_word(self) -> None:
+        self.assertEqual(self.refused(HTTPS=False, ALLOW_HTTP=True), [])
+
+    def test_a_development_machine_may_do_all_that_but_not_for_others(self) -> None:
+        weak = {"DEBUG": True, "DEMO": True, "HTTPS": False, "SECRET_KEY": "x"}
+        for host, refused in (
+            ("127.0.0.1", 0),
+            ("localhost", 0),
+            ("::1", 0),
+            ("0.0.0.0", 1),  # noqa: S104 - what is refused
+            ("::", 1),
+            ("192.168.1.5", 1),
+        ):
+            with self.subTest(host), mock.patch.dict(os.environ, {"HOST": host}):
+                self.assertEqual(len(self.refused(**weak)), refused)
+                self.assertEqual(self.refused(**weak, ALLOW_OPEN_DEBUG=True), [])
+
+    def test_manage_py_meets_them_as_errors(self) -> None:
+        with override_settings(**(GOOD | {"DEMO": True, "TESTING": False})):
+            [error] = list(check_settings(None))
+            found = [each for each in run_checks() if each.id == "salient.E008"]
+
+        self.assertEqual((error.id, error.is_serious()), ("salient.E008", True))
+        self.assertEqual(found, [error])
+
+
+class StartTests(SimpleTestCase):
+    async def test_the_server_does_not_start_and_says_why(self) -> None:
+        sent = await self.started(DEMO=True)
+
+        self.assertEqual([message["type"] for message in sent], ["lifespan.startup.failed"])
+        self.assertIn("DEMO=false", sent[0]["message"])
+
+    async def test_the_server_starts_with_good_settings(self) -> None:
+        sent = await self.started()
+
+        self.assertEqual([message["type"] for message in sent], ["lifespan.startup.complete"])
+
+    async def started(self, **bad: Any) -> list[Mapping[str, Any]]:
+        sent: list[Mapping[str, Any]] = []
+        waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        waiting.put_nowait({"type": "lifespan.startup"})
+
+        async def send(message: Mapping[str, Any]) -> None:
+            sent.append(message)
+
+        with override_settings(**(GOOD | bad)):
+            running = asyncio.ensure_future(application({"type": "lifespan"}, waiting.get, send))
+            while not sent:  # noqa: ASYNC110 - the message is the event
+                await asyncio.sleep(0)
+            running.cancel()
+        return sent
+
+
+class EnvironmentTests(SimpleTestCase):
+    """With the settings as a process reads them."""
+
+    def run_with(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        good = {
+            "SECRET_KEY": KEY,
+            "API_KEY_PEPPER": GOOD["API_KEY_PEPPER"],
+            "SECRET_ENCRYPTION_KEYS": GOOD["SECRET_ENCRYPTION_KEYS"][0],
+            "ALLOWED_HOSTS": "salient.example",
+            "HTTPS": "true",
+            "DEBUG": "false",
+            "DEMO": "false",
+            "EMAIL_URL": "smtp+tls://mail.example:587",
+            "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
+            "PATH": os.environ["PATH"],
+        }
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=settings.BASE_DIR,
+            env=good | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_what_gunicorn_asks_first_refuses_with_lines_and_no_traceback(self) -> None:
+        asked = self.run_with("-m", "salient.checks", SECRET_KEY="short", DEMO="true")
+
+        self.assertEqual(asked.returncode, 1)
+        lines = asked.stderr.splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(all(line.startswith("salient: ") for line in lines))
+
+    def test_check_deploy_is_clean_with_good_settings(self) -> None:
+        checked = self.run_with("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
