@@ -4,7 +4,14 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
 
-export PORT HOST LOCAL_MODEL LOCAL_MODEL_PATH
+export PORT HOST
+# Only what is set: an empty value would win over .env.
+ifneq ($(LOCAL_MODEL),)
+export LOCAL_MODEL
+endif
+ifneq ($(LOCAL_MODEL_PATH),)
+export LOCAL_MODEL_PATH
+endif
 BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
 CODE = salient accounts agents sessions_app tests manage.py
 
@@ -35,6 +42,7 @@ serve: python3 ## serve as production does: settings from the environment, nothi
 
 test: python3 ## run the tests (ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
+	$(BOOTSTRAP) local-model
 	.venv/bin/python -m pytest $(ARGS)
 
 check: python3 ## lint, format, types, migrations, deployment settings, architecture

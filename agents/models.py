@@ -63,7 +63,7 @@ class AgentInstance(TenantModel):
 
     class Meta:
         db_table = "agent_instances"
-        ordering = ["account", "instance_slug"]
+        ordering = ["account_id", "instance_slug"]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "instance_slug"], name="uq_agent_instances_account_slug"
@@ -140,7 +140,9 @@ class ConfigVersion(TenantModel):
             models.UniqueConstraint(
                 fields=["agent_instance", "digest"], name="uq_config_versions_instance_digest"
             ),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_config_versions_account_id"),
+            models.UniqueConstraint(
+                fields=["account", "agent_instance", "id"], name="uq_config_versions_instance_id"
+            ),
             CompositeForeignKey(
                 fields=["account", "agent_instance"],
                 to="agents.AgentInstance",

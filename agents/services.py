@@ -26,6 +26,21 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
         return list(instances.filter(pk__in=only) if only else instances)
 
 
+def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
+    """Return the instance, with its account, when both are active."""
+    account = Account.objects.active().filter(slug=account_slug).first()
+    if account is None:
+        return None
+    with tenant(account.pk):
+        found: AgentInstance | None = (
+            AgentInstance.objects.active()
+            .select_related("account")
+            .filter(instance_slug=slug)
+            .first()
+        )
+    return found
+
+
 def create_instance(
     account: Account, slug: str, *, display_name: str = "", agent_type: str = "simple_chat"
 ) -> AgentInstance:

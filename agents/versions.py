@@ -79,9 +79,9 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
         version_id = ConfigVersion.objects.ensure(
             instance, digest=effective.digest, content=dict(effective.content)
         )
-        # A refused turn takes the row back: only what is committed may be believed.
-        known = effective.digest, version_id
-        transaction.on_commit(lambda: _serving.put(instance.pk, known))
+        served = (effective.digest, version_id)
+        # Only what is committed: another thread's transaction could not refer to the row yet.
+        transaction.on_commit(lambda: _serving.put(instance.pk, served))
     return version_id
 
 

@@ -19,6 +19,13 @@ LOCKS = ROOT / "requirements"
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # The pip of Debian and Ubuntu as a file: no root is needed to fetch and run it.
 PIP_PACKAGE, CERTIFICATES_PACKAGE = "python3-pip-whl", "ca-certificates"
+OPENMP_PACKAGE = "libgomp1"
+NO_OPENMP = "the local model's runtime can not be loaded (on Debian: apt-get install libgomp1)"
+# One line of a .pth file: a library that is loaded is not looked for on the system again.
+LOAD_OPENMP = (
+    "import ctypes, os, sys; file = os.path.join(sys.prefix, 'lib', 'libgomp.so.1'); "
+    "os.path.exists(file) and ctypes.CDLL(file, ctypes.RTLD_GLOBAL)\n"
+)
 LARGER_MODEL = "qwen2.5-1.5b"
 NO_PIP = (
     "uv is needed to set Salient up, and neither uv nor pip is here. Install one of them "
@@ -94,9 +101,10 @@ def pip_wheel(env: dict[str, str]) -> Path:
     bundled = Path(os.__file__).parent / "ensurepip" / "_bundled"
     for wheel in sorted(bundled.glob("pip-*.whl")):
         return wheel
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise Stop(NO_PIP)
-    return debian_pip_wheel(env)
+    try:
+        return debian_pip_wheel(env)
+    except Stop as stop:
+        raise Stop(NO_PIP) from stop
 
 
 def debian_pip_wheel(env: dict[str, str]) -> Path:
@@ -107,13 +115,13 @@ def debian_pip_wheel(env: dict[str, str]) -> Path:
     unpacked = download_packages(packages)
     if CERTIFICATES_PACKAGE in packages:
         env["PIP_CERT"] = str(certificate_bundle(unpacked))
-    for wheel in sorted(unpacked.glob("usr/share/python-wheels/pip-*.whl")):
-        return wheel
-    raise Stop(NO_PIP)
+    return first(unpacked, "usr/share/python-wheels/pip-*.whl")
 
 
 def download_packages(packages: list[str]) -> Path:
-    """Unpack Debian packages under var/apt and return where."""
+    """Unpack Debian packages under var/apt, without root, and return where."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise Stop("this is no Debian")
     folder = VAR / "apt"
     unpacked = folder / "unpacked"
     unpacked.mkdir(parents=True, exist_ok=True)
@@ -123,11 +131,18 @@ def download_packages(packages: list[str]) -> Path:
         # Fresh lists of our own: those of a slim image are missing or stale.
         run(["apt-get", *options, "update"], quiet=True)
         subprocess.run(download, cwd=folder, check=True, capture_output=True)
-    except (Stop, subprocess.CalledProcessError) as error:
-        raise Stop(NO_PIP) from error
-    for package in folder.glob("*.deb"):
-        run(["dpkg-deb", "-x", str(package), str(unpacked)])
+        for package in folder.glob("*.deb"):
+            run(["dpkg-deb", "-x", str(package), str(unpacked)], quiet=True)
+    except subprocess.CalledProcessError as error:
+        raise Stop(f"apt can not fetch {' '.join(packages)}") from error
     return unpacked
+
+
+def first(folder: Path, pattern: str) -> Path:
+    """The file in a folder that matches."""
+    for path in sorted(folder.glob(pattern)):
+        return path
+    raise Stop(f"there is no {pattern} in {folder}")
 
 
 def private_apt(folder: Path) -> list[str]:
@@ -205,11 +220,34 @@ def install_local_model() -> None:
     """Install the model that answers without a key; the demo also works without it."""
     try:
         install("local", dependencies=False)
+        make_runtime_work()
         if os.environ.get("LOCAL_MODEL") == LARGER_MODEL:
             say(f"{LARGER_MODEL} is about 1 GB: the first time takes a while.")
             install("local-qwen", dependencies=False)
     except Stop as stop:
-        say(f"{stop}\nThe local model can not be installed: the demo answers with `scripted`.")
+        say(f"{stop}\nThe local model is not available here: the demo answers with `scripted`.")
+
+
+def make_runtime_work() -> None:
+    """See that the model's runtime can be loaded; a bare Debian lacks a library that it needs."""
+    load = [str(VENV_PYTHON), "-c", "import xllamacpp"]
+    if works(load):
+        return
+    try:
+        add_openmp()
+    except Stop as stop:
+        raise Stop(NO_OPENMP) from stop
+    if not works(load):
+        raise Stop(NO_OPENMP)
+
+
+def add_openmp() -> None:
+    """Put Debian's OpenMP library into .venv, to be loaded whenever its Python starts."""
+    say("Fetching libgomp …")
+    library = first(download_packages([OPENMP_PACKAGE]), "usr/lib/*/libgomp.so.1")
+    shutil.copyfile(str(library.resolve()), str(VENV / "lib" / "libgomp.so.1"))
+    packages = first(VENV, "lib/python*/site-packages")
+    (packages / "salient_libgomp.pth").write_text(LOAD_OPENMP)
 
 
 def environment() -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.http import JsonResponse
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class Problem(Exception):
@@ -96,13 +97,23 @@ class Invalid(Problem):
     def of(cls, error: ValidationError) -> Self:
         """Name each field that is wrong; never echo the value that was sent."""
         errors = [
-            {"field": ".".join(str(part) for part in row["loc"]), "message": row["msg"]}
-            for row in error.errors(include_input=False, include_url=False, include_context=False)
+            {"field": ".".join(str(part) for part in row["loc"]), "message": _message(row)}
+            for row in error.errors(include_input=False, include_url=False)
         ]
         detail = "; ".join(
             f"{e['field']}: {e['message']}" if e["field"] else e["message"] for e in errors
         )
         return cls(detail, errors=errors)
+
+    @classmethod
+    def field(cls, name: str, message: str) -> Self:
+        return cls(f"{name}: {message}", errors=[{"field": name, "message": message}])
+
+
+def _message(row: ErrorDetails) -> str:
+    """Say what a check of ours said, or else what Pydantic says."""
+    own = row.get("ctx", {}).get("error") if row["type"] == "value_error" else None
+    return str(own) if own is not None else row["msg"]
 
 
 class Unavailable(Problem):

@@ -13,11 +13,13 @@ from salient import database
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+TESTING = "pytest" in sys.modules
 env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+if not TESTING:
+    # Tests know nothing of this checkout's keys and switches.
+    env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
-TESTING = "pytest" in sys.modules
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-tests-only" if TESTING else environ.Env.NOTSET)
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 API_KEY_PEPPER = env.str("API_KEY_PEPPER", default=SECRET_KEY)
@@ -223,6 +225,10 @@ LOGGING = {
             "filters": ["without_tokens"],
         }
     },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        # It warns of every try; what comes of them is told once, by whoever needed the connection.
+        "psycopg.pool": {"level": "ERROR"},
+    },
 }

@@ -45,7 +45,7 @@ def find_session(
 def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut:
     """Read one page, newest messages first off the index, given oldest first."""
     if page.session_id is None and not caller.is_visitor:
-        raise Invalid("session_id: name the session whose history you want")
+        raise Invalid.field("session_id", "name the session whose history you want")
     with tenant(caller.account_id):
         session = find_session(caller, instance, page.session_id)
         if session is None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Now
 
 from accounts.models import Account
@@ -59,9 +60,9 @@ def _version_key() -> models.ForeignKey[ConfigVersion | None]:
 
 def _version_constraint(table: str) -> CompositeForeignKey:
     return CompositeForeignKey(
-        fields=["account", "config_version"],
+        fields=["account", "agent_instance", "config_version"],
         to="agents.ConfigVersion",
-        to_fields=["account", "id"],
+        to_fields=["account", "agent_instance", "id"],
         name=f"fk_{table}_config_version_id",
         on_delete="NO ACTION",
     )
@@ -286,8 +287,9 @@ class MessageQuerySet(TenantQuerySet["Message"]):
         return self.filter(session_id=session.pk, agent_instance_id=instance.pk)
 
     def before(self, mark: Message) -> MessageQuerySet:
-        same_moment = Q(created_at=mark.created_at, pk__lt=mark.pk)
-        return self.filter(Q(created_at__lt=mark.created_at) | same_moment)
+        """Return what was said before the mark, as one range of the history's index."""
+        place = Tuple(F("created_at"), F("id"))
+        return self.filter(TupleLessThan(place, (mark.created_at, mark.pk)))
 
     def newest_first(self) -> MessageQuerySet:
         return self.order_by("-created_at", "-id")

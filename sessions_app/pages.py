@@ -14,12 +14,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import visitors
 from accounts.auth import VISITOR_SCOPES, Caller
-from accounts.first_look import find_account
-from accounts.models import Account, AccountStatus
 from accounts.tenancy import tenant
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
 from agents.runtime.providers import describe_model, model_problem
+from agents.services import active_instance
 from agents.versions import AgentMisconfigured, current_config
 from sessions_app import history
 from sessions_app.schemas import MAX_MESSAGE_BYTES, HistoryIn, HistoryOut
@@ -33,19 +32,21 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
     """Show the conversation of this visitor; POST (with a CSRF token) begins a new one."""
     if not may_see(request):
         return redirect_to_login(request.get_full_path())
-    owner, agent = find_agent(account, instance)
+    agent = active_instance(account, instance)
+    if agent is None:
+        raise Http404
     if request.method == "POST":
         return new_conversation(request, account, instance)
     key = visitors.session_key_of(request, account, instance)
-    page = Page.of(owner, agent)
+    page = Page.of(agent)
     response = render(
         request,
         "chat.html",
         {
-            "account": owner,
+            "account": agent.account,
             "page": page,
             "api": request.path.rstrip("/"),
-            "history": told(owner, agent, key).model_dump(mode="json"),
+            "history": told(agent, key).model_dump(mode="json"),
             "longest": MAX_MESSAGE_BYTES,
         },
     )
@@ -58,17 +59,6 @@ def may_see(request: HttpRequest) -> bool:
     return settings.DEMO or (request.user.is_active and request.user.is_staff)
 
 
-def find_agent(account: str, instance: str) -> tuple[Account, AgentInstance]:
-    """Return both when both are active; anything else is the same 404."""
-    owner = find_account(account)
-    if owner is not None and owner.status == AccountStatus.ACTIVE:
-        with tenant(owner.pk):
-            agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
-        if agent is not None:
-            return owner, agent
-    raise Http404
-
-
 def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpResponse:
     """Mint a new visitor; the old conversation stays, but this browser no longer has its key."""
     response = HttpResponseRedirect(request.path)
@@ -77,9 +67,10 @@ def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpR
     return response
 
 
-def told(account: Account, agent: AgentInstance, session_key: str | None) -> HistoryOut:
+def told(agent: AgentInstance, session_key: str | None) -> HistoryOut:
     if session_key is None:
         return NO_HISTORY
+    account = agent.account
     visitor = Caller(account.pk, account.slug, VISITOR_SCOPES, session_key=session_key)
     return history.read(visitor, agent, HistoryIn())
 
@@ -95,10 +86,10 @@ class Page:
     problem: str
 
     @classmethod
-    def of(cls, account: Account, agent: AgentInstance) -> Page:
+    def of(cls, agent: AgentInstance) -> Page:
         try:
-            with tenant(account.pk):
-                effective = current_config(account.slug, agent).effective
+            with tenant(agent.account_id):
+                effective = current_config(agent.account.slug, agent).effective
         except AgentMisconfigured as error:
             return cls(agent.display_name, "", "", "", error.detail)
         return cls._of_config(agent, effective)

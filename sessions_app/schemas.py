@@ -8,7 +8,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
 
 from agents.pricing import Price
 from salient.shapes import Out
@@ -59,13 +66,17 @@ class UsageOut(BaseModel):
     estimated: bool
 
 
+# Written out, never as 1E-8.
+type Dollars = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
+
+
 class CostOut(BaseModel):
     """US dollars as exact decimals; null and source “unknown” when nobody knows the price."""
 
     currency: Literal["USD"] = "USD"
-    input: Decimal | None
-    output: Decimal | None
-    total: Decimal | None
+    input: Dollars | None
+    output: Dollars | None
+    total: Dollars | None
     source: str
 
     @classmethod

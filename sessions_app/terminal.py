@@ -15,7 +15,7 @@ from accounts.models import Account, Scope
 from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
 from agents.runtime.providers import close_clients
-from salient.database import shut_down
+from salient.database import release_connection, shut_down
 from salient.problems import Invalid
 from sessions_app import turns
 from sessions_app.schemas import ChatIn, ChatOut
@@ -66,8 +66,13 @@ def event_loop() -> Iterator[asyncio.Runner]:
         try:
             yield runner
         finally:
-            runner.run(close_clients())
+            runner.run(_close())
             shut_down()
+
+
+async def _close() -> None:
+    await close_clients()
+    await release_connection()
 
 
 def summary(answer: ChatOut) -> str:

@@ -82,15 +82,27 @@ const BLOCKS = [
   },
 ];
 
+const indentOf = (line) => line.search(/\S/);
+
+function item([first, ...indented]) {
+  const least = Math.min(...indented.map(indentOf));
+  const rest = indented.map((line) => line.slice(least));
+  const nested = rest.some((line, index) => kindOf(rest, index));
+  return nested ? node("li", ...inline(first), ...markdown(rest.join("\n"))) : node("li", ...withBreaks([first, ...rest]));
+}
+
 function list(tag, mark, lines) {
+  const indent = indentOf(lines[0]);
   const items = [];
   let index = 0;
   for (; index < lines.length && lines[index].trim(); index += 1) {
-    if (mark.test(lines[index])) items.push([lines[index].replace(mark, "")]);
-    else if (/^\s/.test(lines[index])) items.at(-1).push(lines[index].trim());
+    const line = lines[index];
+    const inner = indentOf(line) - indent;
+    if (mark.test(line) && inner < 2) items.push([line.replace(mark, "")]);
+    else if (inner > 0) items.at(-1).push(line);
     else break;
   }
-  const made = node(tag, ...items.map((item) => node("li", ...withBreaks(item))));
+  const made = node(tag, ...items.map(item));
   if (tag === "ol") made.start = parseInt(lines[0], 10);
   return [index, made];
 }
@@ -360,7 +372,7 @@ export class Chat {
   end(answer, done) {
     answer.end();
     this.show(styled("chat-facts", facts(done)));
-    if (done.status === "complete") this.say(`${this.root.dataset.name}: ${answer.element.textContent}`);
+    if (done.status === "complete") this.say(`${this.root.dataset.name}: ${answer.element.innerText}`);
   }
 
   fail(error) {

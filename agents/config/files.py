@@ -18,7 +18,8 @@ ACCOUNT_FILE = "account.yaml"
 CONFIG_FILE = "config.yaml"
 PROMPT_FILE = "system_prompt.md"
 
-type Signature = tuple[object, ...]
+# Of each file inode, size and time of writing (ns), or the error number of one that is not there.
+type Signature = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,11 @@ def _root(base: Path) -> Path:
     return base.resolve()
 
 
-def _stamp(path: Path) -> tuple[int | None, ...]:
+def _stamp(path: Path) -> tuple[int, ...]:
     try:
         found = os.stat(path)  # noqa: PTH116 - on the hot path: a Path costs more than the call
     except OSError as error:
-        return (error.errno,)
+        return (error.errno or 0,)
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 

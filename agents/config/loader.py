@@ -1,7 +1,7 @@
 """Gives every turn its configuration: kept in the process, renewed when files change.
 
-A change counts once the files have looked the same twice, so that a file which is being written or
-replaced is left alone. Files that break leave the last good version in force.
+A change counts once the files have been at rest for a moment, so that a file which is being written
+or replaced is left alone. Files that break leave the last good version in force.
 """
 
 import logging
@@ -61,12 +61,18 @@ def config_dir() -> Path:
 class Loader:
     """The last good configuration of each instance that was asked for."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock, self._wall_clock = clock, wall_clock
         self._kept: dict[InstanceFiles, _Kept] = {}
 
     def load(self, files: InstanceFiles, override: Override = None) -> EffectiveConfig:
-        kept = self._kept.get(files) or self._kept.setdefault(files, _Kept(files))
+        kept = self._kept.get(files)
+        if kept is None:
+            kept = self._kept.setdefault(files, _Kept(files, self._wall_clock))
         return kept.get(override, self._clock())
 
     def forget(self) -> None:
@@ -76,8 +82,9 @@ class Loader:
 class _Kept:
     """One instance's layers, and what was made of them."""
 
-    def __init__(self, files: InstanceFiles) -> None:
+    def __init__(self, files: InstanceFiles, wall_clock: Callable[[], float]) -> None:
         self.files = files
+        self.wall_clock = wall_clock
         self.lock = Lock()
         self.look_at = float("-inf")
         self.seen: Signature | None = None
@@ -103,12 +110,18 @@ class _Kept:
 
     def _look(self, now: float) -> None:
         signature = self.files.signature()
-        settled = signature == self.seen or self.good is None
+        settled = signature == self.seen or self.good is None or self._at_rest(signature)
         self.look_at = now + (RECHECK_SECONDS if settled else SETTLE_SECONDS)
         self.seen = signature
         if settled and signature != self.used:
             self.used = signature
             self._read()
+
+    def _at_rest(self, signature: Signature) -> bool:
+        """Whether nothing was written just now; a file that is gone may be on its way back."""
+        before = written_at(self.used or ())
+        now = written_at(signature)
+        return len(now) >= len(before) and max(now, default=0) <= self.wall_clock() - SETTLE_SECONDS
 
     def _read(self) -> None:
         try:
@@ -142,6 +155,11 @@ class _Kept:
                 logger.error("%s keeps its last good configuration: %s", self.files.folder, error)
             else:
                 logger.info("The configuration of %s is good again.", self.files.folder)
+
+
+def written_at(signature: Signature) -> list[float]:
+    """Return when each file that is there was written last, in seconds since 1970."""
+    return [stamp[2] / 1e9 for stamp in signature if len(stamp) == 3]  # noqa: PLR2004
 
 
 _loader = Loader()

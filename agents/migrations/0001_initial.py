@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "agent_instances",
-                "ordering": ["account", "instance_slug"],
+                "ordering": ["account_id", "instance_slug"],
             },
         ),
         migrations.CreateModel(
@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="configversion",
             constraint=models.UniqueConstraint(
-                fields=("account", "id"), name="uq_config_versions_account_id"
+                fields=("account", "agent_instance", "id"), name="uq_config_versions_instance_id"
             ),
         ),
         migrations.AddConstraint(

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache, partial
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 
 async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -36,17 +37,18 @@ async def release_connection() -> None:
 
 
 def shut_down() -> None:
-    """Close the threads' connections and end the threads; the next call makes new ones."""
-    if not _executor.cache_info().currsize:
-        return
-    executor = _executor()
-    threads = settings.DATABASE_API_THREADS
-    # Each thread waits for all others, so that each of them gets exactly one of these calls.
-    everyone = threading.Barrier(threads)
-    for _ in range(threads):
-        executor.submit(_leave, everyone)
-    executor.shutdown()
-    _executor.cache_clear()
+    """End the threads and close the pool; the next call makes new ones."""
+    if _executor.cache_info().currsize:
+        executor = _executor()
+        threads = settings.DATABASE_API_THREADS
+        # Each thread waits for all others, so that each of them gets exactly one of these calls.
+        everyone = threading.Barrier(threads)
+        for _ in range(threads):
+            executor.submit(_leave, everyone)
+        executor.shutdown()
+        _executor.cache_clear()
+    default: Any = connections[DEFAULT_DB_ALIAS]
+    default.close_pool()
 
 
 @cache

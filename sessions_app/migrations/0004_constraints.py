@@ -590,11 +590,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="llmrequest",
             constraint=salient.constraints.CompositeForeignKey(
-                fields=("account", "config_version"),
+                fields=("account", "agent_instance", "config_version"),
                 name="fk_llm_requests_config_version_id",
                 on_delete="NO ACTION",
                 to="agents.ConfigVersion",
-                to_fields=("account", "id"),
+                to_fields=("account", "agent_instance", "id"),
             ),
         ),
         migrations.AddConstraint(
@@ -661,11 +661,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="message",
             constraint=salient.constraints.CompositeForeignKey(
-                fields=("account", "config_version"),
+                fields=("account", "agent_instance", "config_version"),
                 name="fk_messages_config_version_id",
                 on_delete="NO ACTION",
                 to="agents.ConfigVersion",
-                to_fields=("account", "id"),
+                to_fields=("account", "agent_instance", "id"),
             ),
         ),
         migrations.AddConstraint(

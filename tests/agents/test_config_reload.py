@@ -20,12 +20,18 @@ class ReloadTests(ConfigFiles):
     def setUp(self) -> None:
         super().setUp()
         self.now = 0.0
-        self.loader = Loader(clock=lambda: self.now)
+        self.written_ago = 0.0
+        self.loader = Loader(clock=lambda: self.now, wall_clock=self.wall_clock)
         self.files = InstanceFiles(self.base, "acme", "bot")
         self.configure("retries: 1")
 
     def configure(self, text: str) -> Path:
         return self.write("acme/bot/config.yaml", text)
+
+    def wall_clock(self) -> float:
+        """What time it is when the newest file was written `written_ago` seconds ago."""
+        newest = max(path.stat().st_mtime for path in self.base.rglob("*") if path.is_file())
+        return newest + self.written_ago
 
     def turn(self, override: dict[str, Any] | None = None) -> EffectiveConfig:
         return self.loader.load(self.files, override)
@@ -45,6 +51,22 @@ class ReloadTests(ConfigFiles):
         self.assertEqual(self.turn().config.retries, 1)
         self.assertEqual(self.later(RECHECK_SECONDS).config.retries, 1)
         self.assertEqual(self.later(SETTLE_SECONDS).config.retries, 2)
+
+    def test_a_change_that_was_saved_a_while_ago_is_in_the_next_answer(self) -> None:
+        self.turn()
+        self.configure("retries: 2")
+        self.written_ago = SETTLE_SECONDS + 0.01
+
+        self.assertEqual(self.later(RECHECK_SECONDS).config.retries, 2)
+
+    def test_a_file_that_is_gone_for_a_moment_is_waited_for(self) -> None:
+        self.turn()
+        self.written_ago = 60
+        path = self.base / "acme/bot/config.yaml"
+        path.unlink()
+        self.assertEqual(self.later(RECHECK_SECONDS).config.retries, 1)
+        self.configure("retries: 3")
+        self.assertEqual(self.later(SETTLE_SECONDS).config.retries, 3)
 
     def test_every_layer_is_watched(self) -> None:
         self.turn()

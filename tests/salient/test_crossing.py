@@ -131,6 +131,11 @@ class ReleaseTests(TransactionTestCase):
 class PoolTests(TransactionTestCase):
     available_apps = ()
 
+    def setUp(self) -> None:
+        # Its idle connections would be counted by other tests.
+        self.addCleanup(shut_down)
+        self.addCleanup(connection.close)
+
     def test_a_broken_connection_does_not_fail_the_next_requests(self) -> None:
         """Each that broke is thrown out together with the first that is found."""
         self.hold_together(6)

@@ -38,7 +38,7 @@ class ChatTests(World, TestCase):
             body["usage"]["total_tokens"],
             body["usage"]["input_tokens"] + body["usage"]["output_tokens"],
         )
-        self.assertEqual((body["cost"]["total"], body["cost"]["source"]), ("0E-8", "free"))
+        self.assertEqual((body["cost"]["total"], body["cost"]["source"]), ("0.00000000", "free"))
 
     async def test_stores_the_whole_turn_under_its_account_and_instance(self) -> None:
         body = await self.say("hello")

@@ -124,6 +124,15 @@ class StatementTests(World, TransactionTestCase):
             current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
 
+    def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
+        with self.assertRaises(ZeroDivisionError), tenant(self.account.pk):
+            current_config("acme", self.instance)
+            raise ZeroDivisionError
+        opened, _ = self.open_counted(ChatIn(message="one"))
+
+        self.assertEqual(counts(), (1, 1, 1))
+        self.assertIsNotNone(opened.current.version_id)
+
     def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
@@ -210,5 +219,8 @@ class ManyStreamsTests(World, TransactionTestCase):
 
 def connections_in_use() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
         return int(cursor.fetchone()[0])

@@ -1,0 +1,185 @@
+"""The staff's pages for people, tenants and keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import ActionLocation, ShowFacets
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts import keys
+from accounts.models import Account, ApiKey, Scope, User
+
+
+class PlatformModelAdmin[M: Model](admin.ModelAdmin[M]):
+    """What all our pages share: plain lists that do not count a large table."""
+
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    list_per_page = 50
+
+
+class RecordAdmin[M: Model](PlatformModelAdmin[M]):
+    """Pages for what happened: to be read, never to be made, changed or deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+def pretty_json(value: object) -> SafeString:
+    """Show a JSON value as people read it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return format_html('<pre class="json">{}</pre>', text)
+
+
+class UserCreationForm(AdminUserCreationForm[User]):
+    """A new person: e-mail address and password."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin[User]):
+    add_form = UserCreationForm
+    ordering = ["email"]
+    list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
+    list_filter = ["is_active", "is_staff", "is_superuser"]
+    search_fields = ["email", "first_name", "last_name"]
+    readonly_fields = ["last_login", "date_joined"]
+    show_facets = ShowFacets.NEVER
+    fieldsets = [
+        (None, {"fields": ["email", "password"]}),
+        ("Name", {"fields": ["first_name", "last_name"]}),
+        (
+            "May do",
+            {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]},
+        ),
+        ("When", {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [
+        (
+            None,
+            {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]},
+        )
+    ]
+
+
+@admin.register(Account)
+class AccountAdmin(PlatformModelAdmin[Account]):
+    """Accounts are suspended or marked as deleted; erasing one is not a click."""
+
+    list_display = ["slug", "name", "status", "subscription_tier", "created_at"]
+    list_filter = ["status", "subscription_tier"]
+    search_fields = ["slug", "name"]
+    fields = ["slug", "name", "status", "subscription_tier", "created_at", "updated_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
+        # URLs, cookies and configuration folders have the slug in them.
+        return ["created_at", "updated_at", *(["slug"] if obj else [])]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        return False
+
+
+class ApiKeyForm(forms.ModelForm[ApiKey]):
+    """A key with its scopes as check boxes."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=Scope,
+        initial=Scope.values,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the key may do. It can not be changed later.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["account", "name", "scopes", "expires_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
+    """A key is shown once, on the page that answers the form that made it."""
+
+    form = ApiKeyForm
+    list_display = ["name", "shown_id", "account", "state", "last_used_at", "expires_at"]
+    list_select_related = ["account"]
+    list_filter = ["account"]
+    search_fields = ["name", "key_id"]
+    actions = ["revoke"]
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
+        asked = ["account", "name", "scopes", "expires_at"]
+        known = ["shown_id", "state", "created_at", "last_used_at", "revoked_at"]
+        return asked + known if obj else asked
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        if obj is None:
+            return []
+        known = ["shown_id", "state", "created_at", "last_used_at", "revoked_at"]
+        # A revoked key stays as it was.
+        return ["account", "scopes", *known, *(["name", "expires_at"] if obj.revoked_at else [])]
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
+        if not change:
+            text = keys.new_key()
+            obj.key_id, obj.secret_hash = text.key_id, text.secret_hash
+            request.new_key_text = text.text  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key in the answer itself: neither a cookie nor a session ever holds it."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "API key made",
+            "key": obj,
+            "text": request.new_key_text,  # type: ignore[attr-defined]
+            "root": request.build_absolute_uri("/").rstrip("/"),
+        }
+        return TemplateResponse(
+            request, "admin/key_made.html", context, headers={"Cache-Control": "no-store, private"}
+        )
+
+    @admin.display(description="key")
+    def shown_id(self, key: ApiKey) -> str:
+        return f"sal_sk_{key.key_id}_…"
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        if key.refusal() is None:
+            return "active"
+        return "revoked" if key.revoked_at else "expired"
+
+    @admin.action(
+        description="Revoke key",
+        description_plural="Revoke selected keys",
+        permissions=["change"],
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )
+    def revoke(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
+        count = chosen.filter(revoked_at=None).update(revoked_at=timezone.now())
+        text = f"{count} revoked; every server refuses them within 5 seconds."
+        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+from django.core.management import CommandError, call_command
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import Account, ApiKey
+from accounts.tenancy import platform
+from tests.commands import refusal, run, run_json
+from tests.factories import make_account
+
+
+class CreateAccountTests(TestCase):
+    def test_makes_the_account(self) -> None:
+        report = run_json("create_account", "acme", "--name", "Acme Garden")
+
+        account = Account.objects.get(slug="acme")
+        self.assertEqual(account.name, "Acme Garden")
+        self.assertEqual((report["id"], report["created"]), (str(account.pk), True))
+
+    def test_says_what_to_do_next(self) -> None:
+        self.assertIn("manage.py create_instance acme", run("create_account", "acme"))
+
+    def test_a_dry_run_checks_and_makes_nothing(self) -> None:
+        self.assertFalse(run_json("create_account", "acme", "--dry-run")["created"])
+        self.assertFalse(Account.objects.filter(slug="acme").exists())
+
+    def test_a_bad_a_reserved_and_a_taken_slug_are_refused_dry_or_not(self) -> None:
+        make_account("acme")
+        for slug, words in (("../x", "letters"), ("admin", "reserved"), ("acme", "already")):
+            for options in ([], ["--dry-run"]):
+                with self.subTest(slug=slug, options=options):
+                    code, message = refusal("create_account", slug, *options)
+                    self.assertEqual(code, 1)
+                    self.assertIn(words, message)
+
+    def test_a_refusal_is_one_json_object_as_well(self) -> None:
+        out = StringIO()
+        with self.assertRaises(CommandError) as caught:
+            call_command("create_account", "admin", "--json", stdout=out)
+
+        self.assertEqual(json.loads(out.getvalue()), {"error": str(caught.exception)})
+
+
+class CreateKeyTests(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+
+    def stored(self) -> list[ApiKey]:
+        with platform():
+            return list(ApiKey.objects.filter(account=self.account))
+
+    def test_prints_the_key_once_and_stores_only_its_hash(self) -> None:
+        printed = run("create_key", "acme", "--name", "shop")
+
+        [key] = self.stored()
+        text = printed.strip().splitlines()[-1]
+        self.assertEqual(keys.key_id_of(text), key.key_id)
+        self.assertEqual(key.secret_hash, keys.secret_hash(text))
+        self.assertEqual(key.name, "shop")
+
+    def test_scopes_and_expiry_are_as_asked(self) -> None:
+        run_json(
+            "create_key", "acme", "--scope", "chat", "--scope", "agents:read", "--expires-days", "7"
+        )
+
+        [key] = self.stored()
+        self.assertEqual(key.scopes, ["chat", "agents:read"])
+        assert key.expires_at is not None
+        week = key.expires_at - timezone.now()
+        self.assertAlmostEqual(week / timedelta(days=1), 7, places=2)
+
+    def test_a_dry_run_makes_no_key_and_shows_none(self) -> None:
+        report = run_json("create_key", "acme", "--dry-run")
+
+        self.assertNotIn("key", report)
+        self.assertEqual(self.stored(), [])
+
+    def test_a_misspelt_scope_is_misuse_and_gets_a_suggestion(self) -> None:
+        code, message = refusal("create_key", "acme", "--scope", "histroy:read")
+
+        self.assertEqual(code, 2)
+        self.assertIn("Did you mean “history:read”?", message)
+
+    def test_a_misspelt_account_is_refused_with_a_suggestion(self) -> None:
+        code, message = refusal("create_key", "acmee")
+
+        self.assertEqual((code, message), (1, "There is no account “acmee”. Did you mean “acme”?"))
+
+    def test_an_expiry_that_is_no_number_of_days_ahead_is_misuse(self) -> None:
+        for days in ("0", "-1", "99999999"):
+            with self.subTest(days=days):
+                self.assertEqual(refusal("create_key", "acme", "--expires-days", days)[0], 2)
+        self.assertEqual(self.stored(), [])

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.test import TestCase, override_settings
+from django.urls import reverse
+
+from accounts.tenancy import platform
+from agents.config import read
+from agents.models import AgentInstance
+from tests.factories import make_account, make_instance, make_user, write_config
+
+
+class InstancePagesTests(TestCase):
+    def setUp(self) -> None:
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))
+        (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.account = make_account("acme")
+
+    def page(self, instance: AgentInstance) -> str:
+        path = reverse("admin:agents_agentinstance_change", args=[instance.pk])
+        content: str = self.client.get(path, secure=True).content.decode()
+        return content
+
+    def add(self, slug: str = "desk", **form: Any) -> Any:
+        values = {
+            "account": self.account.pk,
+            "instance_slug": slug,
+            "display_name": "Desk",
+            "agent_type": "simple_chat",
+            "status": "active",
+        }
+        return self.client.post(
+            reverse("admin:agents_agentinstance_add"), values | form, secure=True
+        )
+
+    def test_an_agent_that_is_added_can_answer(self) -> None:
+        self.assertEqual(self.add().status_code, 302)
+
+        self.assertEqual(read("acme", "desk").config.display_name, "Desk")
+
+    def test_a_refused_form_leaves_no_files(self) -> None:
+        for form in ({"slug": "../up"}, {"agent_type": "made_up"}):
+            with self.subTest(form=form):
+                self.assertEqual(self.add(**form).status_code, 200)
+        self.assertFalse((self.base / "acme").exists())
+
+    def test_where_files_can_not_be_written_the_row_is_made_and_staff_are_told(self) -> None:
+        (self.base / "acme").write_text("not a folder")
+        answer = self.add()
+
+        self.assertEqual(answer.status_code, 302)
+        with platform():
+            self.assertEqual(AgentInstance.objects.filter(account=self.account).count(), 1)
+        listed = self.client.get(answer["Location"], secure=True)
+        self.assertContains(listed, "first files were not written")
+
+    def test_its_page_shows_each_value_with_its_origin(self) -> None:
+        write_config(self.base, "acme", "bot", "temperature: 0.5\n", prompt="Be <kind>.")
+        page = self.page(make_instance(self.account, "bot"))
+
+        rows = (
+            ("model", "scripted:echo", "defaults.yaml"),
+            ("temperature", "0.5", "config.yaml"),
+            ("system_prompt", "Be &lt;kind&gt;.", "system_prompt.md"),
+            ("retries", "2", "default"),
+        )
+        for key, value, origin in rows:
+            with self.subTest(key=key):
+                self.assertInHTML(
+                    f'<tr><th scope="row">{key}</th><td class="value">{value}</td>'
+                    f'<td class="quiet">{origin}</td></tr>',
+                    page,
+                )
+
+    def test_its_page_names_what_is_wrong_in_the_files(self) -> None:
+        write_config(self.base, "acme", "bot", "temprature: 0.5\n")
+        page = self.page(make_instance(self.account, "bot"))
+
+        self.assertIn("acme/bot/config.yaml:1: temprature: unknown key", page)
+
+    def test_it_can_be_archived_but_not_moved(self) -> None:
+        instance = make_instance(self.account, "bot")
+        path = reverse("admin:agents_agentinstance_change", args=[instance.pk])
+        form = {"account": make_account().pk, "instance_slug": "other", "display_name": "Bot"}
+        form |= {"agent_type": "simple_chat", "status": "archived"}
+        self.client.post(path, form, secure=True)
+
+        with platform():
+            stored = AgentInstance.objects.get(pk=instance.pk)
+        self.assertEqual(
+            (stored.account_id, stored.instance_slug, stored.status),
+            (self.account.pk, "bot", "archived"),
+        )

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts.tenancy import platform
+from sessions_app import abandoned
+from sessions_app.models import CompletionStatus, LLMRequest, Role, Session
+from tests.commands import refusal, run, run_json
+from tests.factories import (
+    make_config_version,
+    make_instance,
+    make_llm_request,
+    make_message,
+    make_session,
+)
+
+HOUR = timedelta(hours=1)
+
+
+class SettleAbandonedTests(TestCase):
+    def setUp(self) -> None:
+        self.instance = make_instance()
+        self.session = make_session(self.instance)
+
+    def request(self, age: timedelta = HOUR, **fields: Any) -> LLMRequest:
+        values = {"completion_status": CompletionStatus.RUNNING} | fields
+        made_at = timezone.now() - age
+        return make_llm_request(self.session, created_at=made_at, **values)
+
+    def said(self, content: str, age: timedelta, session: Session | None = None) -> None:
+        moment = timezone.now() - age
+        make_message(session or self.session, content=content, created_at=moment, role=Role.HUMAN)
+
+    def fresh(self, request: LLMRequest) -> LLMRequest:
+        with platform():
+            found: LLMRequest = LLMRequest.objects.get(pk=request.pk)
+        return found
+
+    def test_ends_an_old_turn_as_an_error(self) -> None:
+        request = self.request()
+        report = run_json("settle_abandoned")
+
+        self.assertEqual((report["found"], report["settled"]), (1, 1))
+        self.assertEqual(report["turns"][0]["id"], str(request.pk))
+        row = self.fresh(request)
+        self.assertEqual(row.completion_status, CompletionStatus.ERROR)
+        self.assertEqual(row.error_code, "abandoned")
+        self.assertIsNotNone(row.settled_at)
+
+    def test_leaves_alone_what_is_young_and_what_is_settled(self) -> None:
+        young = self.request(timedelta(seconds=10))
+        self.request(completion_status=CompletionStatus.COMPLETE)
+
+        self.assertEqual(run_json("settle_abandoned")["found"], 0)
+        self.assertEqual(self.fresh(young).completion_status, CompletionStatus.RUNNING)
+
+    def test_a_turn_may_take_as_long_as_its_configuration_allows(self) -> None:
+        version = make_config_version(self.instance, content={"timeouts": {"total": 30.0}})
+        patient = make_config_version(self.instance, content={"timeouts": {"total": 600.0}})
+        age = timedelta(seconds=30 + abandoned.GRACE_SECONDS + 5)
+        quick = self.request(age, config_version=version)
+        self.request(age, config_version=patient)
+        self.request(age)
+
+        [turn] = run_json("settle_abandoned")["turns"]
+
+        self.assertEqual(turn["id"], str(quick.pk))
+
+    def test_the_age_can_be_given(self) -> None:
+        self.request(timedelta(seconds=10))
+
+        self.assertEqual(run_json("settle_abandoned", "--older-than", "60")["settled"], 0)
+        self.assertEqual(run_json("settle_abandoned", "--older-than", "5")["settled"], 1)
+        self.assertEqual(refusal("settle_abandoned", "--older-than", "0")[0], 2)
+
+    def test_what_was_sent_is_counted_as_an_estimate(self) -> None:
+        version = make_config_version(self.instance, content={"system_prompt": "p" * 40})
+        self.said("too old for the history", 4 * HOUR)
+        self.said("h" * 20, 3 * HOUR)
+        self.said("q" * 8, HOUR + timedelta(seconds=1))
+        self.said("x" * 100, timedelta(minutes=1))
+        self.said("y" * 100, 2 * HOUR, make_session(self.instance))
+        request = self.request(config_version=version, request_body={"history_messages": 1})
+
+        run("settle_abandoned")
+
+        row = self.fresh(request)
+        self.assertEqual((row.prompt_tokens, row.total_tokens), (10 + 5 + 2, 17))
+        self.assertIsNone(row.completion_tokens)
+        self.assertTrue(row.tokens_estimated)
+
+    def test_its_cost_is_unknown_and_not_nothing_unless_the_model_is_free(self) -> None:
+        paid = self.request(provider="openai", model="gpt-5-mini")
+        free = self.request()
+
+        run("settle_abandoned")
+
+        self.assertEqual(
+            (self.fresh(paid).total_cost, self.fresh(paid).cost_source), (None, "unknown")
+        )
+        self.assertEqual(
+            (self.fresh(free).total_cost, self.fresh(free).cost_source), (Decimal(0), "free")
+        )
+
+    def test_a_dry_run_finds_and_settles_nothing(self) -> None:
+        request = self.request()
+        report = run_json("settle_abandoned", "--dry-run")
+
+        self.assertEqual((report["found"], report["settled"]), (1, 0))
+        self.assertEqual(self.fresh(request).completion_status, CompletionStatus.RUNNING)
+
+    def test_more_than_one_batch_is_settled(self) -> None:
+        for _ in range(3):
+            self.request()
+        with self.subTest("in batches of one"):
+            abandoned_batch, abandoned.BATCH = abandoned.BATCH, 1
+            self.addCleanup(setattr, abandoned, "BATCH", abandoned_batch)
+            self.assertEqual(run_json("settle_abandoned", "--dry-run")["found"], 3)
+            self.assertEqual(run_json("settle_abandoned")["settled"], 3)

@@ -1,0 +1,194 @@
+"""The admin as a whole: every model of every room, taken from the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import Model
+from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import Account, ApiKey, User
+from agents.models import AgentInstance, ConfigVersion
+from sessions_app.models import LLMRequest, Message, Profile, Session
+from tests.factories import (
+    make_account,
+    make_config_version,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_message,
+    make_profile,
+    make_session,
+    make_user,
+)
+
+OURS = {"accounts", "agents", "sessions_app"}
+# Made by hand; everything else is made by what happens.
+ADDED = {Account, AgentInstance, ApiKey, Group, User}
+# Erasing these is no accident of history.
+DELETED = {Group, Profile, User}
+
+
+def address(model: type[Model], page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def make_one_of_each() -> dict[type[Model], Any]:
+    """One more row of every registered model, each with an account of its own."""
+    account = make_account()
+    instance = make_instance(account)
+    version = make_config_version(instance)
+    session = make_session(instance)
+    request = make_llm_request(session, config_version=version)
+    return {
+        Account: account.pk,
+        AgentInstance: instance.pk,
+        ConfigVersion: version.pk,
+        ApiKey: make_key(account)[0].pk,
+        Session: session.pk,
+        LLMRequest: request.pk,
+        Message: make_message(session, llm_request=request, config_version=version).pk,
+        Profile: make_profile(session).pk,
+        User: make_user().pk,
+        Group: Group.objects.create(name=str(account.pk)).pk,
+    }
+
+
+class EveryPageTests(TestCase):
+    def setUp(self) -> None:
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.rows = make_one_of_each()
+
+    def get(self, path: str, **query: str) -> Any:
+        return self.client.get(path, query, secure=True)
+
+    def test_every_model_of_ours_is_registered(self) -> None:
+        ours = {m for m in apps.get_models() if m._meta.app_label in OURS}
+
+        self.assertEqual(ours - set(admin.site._registry), set())
+        self.assertEqual(set(admin.site._registry), set(self.rows))
+
+    def test_lists_searches_and_forms_answer(self) -> None:
+        for model, key in self.rows.items():
+            pages = {address(model, "changelist"): 200, address(model, "change", key): 200}
+            pages[address(model, "add")] = 200 if model in ADDED else 403
+            pages[address(model, "delete", key)] = 200 if model in DELETED else 403
+            pages[address(model, "history", key)] = 200
+            for path, status in pages.items():
+                with self.subTest(path=path):
+                    self.assertEqual(self.get(path).status_code, status)
+            with self.subTest(search=model):
+                listed = self.get(address(model, "changelist"), q="no-such-thing")
+                self.assertEqual(listed.status_code, 200)
+
+    def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(self) -> None:
+        self.queries_of_lists()  # Content types are asked for once in a process.
+        before = self.queries_of_lists()
+        make_one_of_each()
+        make_one_of_each()
+
+        self.assertEqual(self.queries_of_lists(), before)
+
+    def queries_of_lists(self) -> dict[type[Model], int]:
+        numbers = {}
+        for model in self.rows:
+            with CaptureQueriesContext(connection) as queries:
+                self.get(address(model, "changelist"))
+            numbers[model] = len(queries)
+        return numbers
+
+    def test_no_page_has_an_inline_script_or_style(self) -> None:
+        for model, key in self.rows.items():
+            with self.subTest(model=model):
+                page = self.get(address(model, "change", key)).content.decode()
+                self.assertNotRegex(page, r"<script>|<style|\sstyle=\"|\sonclick=")
+
+    def test_what_happened_can_not_be_changed_by_a_crafted_form(self) -> None:
+        for model in (ConfigVersion, LLMRequest, Message, Session):
+            with self.subTest(model=model):
+                path = address(model, "change", self.rows[model])
+                answer = self.client.post(path, {"content": "forged"}, secure=True)
+                self.assertEqual(answer.status_code, 403)
+
+
+class ConversationPagesTests(TestCase):
+    def setUp(self) -> None:
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        self.session = make_session()
+
+    def page(self) -> Any:
+        return self.client.get(address(Session, "change", self.session.pk), secure=True)
+
+    def test_a_session_shows_what_was_said_as_text(self) -> None:
+        make_message(self.session, content="<b>Hello</b>\nthere")
+
+        self.assertIn("&lt;b&gt;Hello&lt;/b&gt;\nthere", self.page().content.decode())
+
+    def test_its_queries_do_not_grow_with_the_conversation(self) -> None:
+        def say() -> None:
+            make_message(self.session, llm_request=make_llm_request(self.session), role="assistant")
+
+        say()
+        self.page()  # Content types are asked for once in a process.
+        with CaptureQueriesContext(connection) as one:
+            self.page()
+        for _ in range(3):
+            say()
+        with self.assertNumQueries(len(one)):
+            self.page()
+
+    def test_a_long_conversation_shows_its_end(self) -> None:
+        for number in range(203):
+            make_message(self.session, content=f"number {number}.")
+        page = self.page().content.decode()
+
+        self.assertNotIn("number 2.", page)
+        self.assertLess(page.index("number 3."), page.index("number 202."))
+
+    def test_a_session_is_found_by_its_id(self) -> None:
+        make_session()
+        listed = self.client.get(
+            address(Session, "changelist"), {"q": str(self.session.pk)}, secure=True
+        )
+
+        self.assertEqual([row.pk for row in listed.context["cl"].result_list], [self.session.pk])
+
+    def test_the_visitors_key_is_on_no_page(self) -> None:
+        session = make_session(session_key="secret-session-key")
+        pages = [address(Session, "changelist"), address(Session, "change", session.pk)]
+
+        for path in pages:
+            answer = self.client.get(path, secure=True)
+            self.assertNotIn("secret-session-key", answer.content.decode())
+
+    def test_an_unknown_cost_is_not_shown_as_nothing(self) -> None:
+        make_llm_request(self.session, total_cost=None)
+        make_llm_request(self.session, total_cost="0.00012000")
+        listed = self.client.get(address(LLMRequest, "changelist"), secure=True).content.decode()
+
+        self.assertIn(">unknown<", listed)
+        self.assertIn(">$0.00012<", listed)
+
+
+class DoorTests(TestCase):
+    def test_a_list_needs_the_platforms_door_and_the_site_opens_it(self) -> None:
+        make_session()
+        self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
+        with CaptureQueriesContext(connection) as queries:
+            self.client.get(address(Session, "changelist"), secure=True)
+
+        doors = [q["sql"] for q in queries if "app.account_id" in q["sql"]]
+        self.assertEqual(len(doors), 1)
+
+    def test_people_without_the_right_see_nothing(self) -> None:
+        session = make_session()
+        for user in (make_user(), make_user(is_staff=True)):
+            self.client.force_login(user)
+            answer = self.client.get(address(Session, "change", session.pk), secure=True)
+            self.assertIn(answer.status_code, {302, 403})
