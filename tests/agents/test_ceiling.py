@@ -1,0 +1,91 @@
+"""A run's ceiling is above what it costs, and what cannot be known has a price all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from django.test import SimpleTestCase, override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents import pricing
+from agents.ceiling import assumed, ceiling, charge, input_tokens
+from agents.runtime.events import ModelCall
+from agents.runtime.providers.base import ChatMessage, estimate_tokens
+from agents.runtime.run import RunRequest
+
+MINI, LARGE = "openai:gpt-4o-mini", "openai:gpt-4o"
+
+
+def request(*models: str, said: str = "Hello", **more: object) -> RunRequest:
+    wanted = RunRequest(models or (MINI,), "Be brief.", (ChatMessage("user", said),))
+    return replace(wanted, **{"max_tokens": 100} | more)  # type: ignore[arg-type]
+
+
+class CeilingTests(SimpleTestCase):
+    def test_it_covers_the_dearest_call_that_may_be_made(self) -> None:
+        wanted = request()
+        worst = ModelCall("openai", "gpt-4o-mini", input_tokens(wanted), 100)
+        cost = pricing.price(worst).total_cost
+        assert cost is not None
+
+        self.assertGreaterEqual(ceiling(wanted), cost)
+        self.assertLess(ceiling(wanted), cost * 3)
+
+    def test_the_dearest_of_the_models_decides(self) -> None:
+        self.assertEqual(ceiling(request(MINI, LARGE)), ceiling(request(LARGE)))
+        self.assertEqual(ceiling(request("scripted:echo", MINI)), ceiling(request(MINI)))
+
+    def test_what_is_free_sets_nothing_aside(self) -> None:
+        self.assertEqual(ceiling(request("scripted:echo", "local:smollm2-135m")), 0)
+
+    def test_more_to_write_to_read_or_to_do_costs_more(self) -> None:
+        least = ceiling(request())
+        tools = ("current_time",)
+        for name, more in {
+            "output": request(max_tokens=1000),
+            "input": request(said="x" * 4000),
+            "tools": request(tools=tools),
+        }.items():
+            with self.subTest(name):
+                self.assertGreater(ceiling(more), least)
+        once, often = request(tools=tools, max_tool_rounds=1), request(tools=tools)
+        self.assertGreater(ceiling(often), ceiling(once))
+        self.assertEqual(ceiling(request(tools=tools, max_tool_rounds=20)), ceiling(often))
+
+    def test_without_tools_there_is_one_call(self) -> None:
+        self.assertEqual(ceiling(request(max_tool_rounds=20)), ceiling(request(max_tool_rounds=0)))
+
+    def test_an_unbounded_answer_is_bounded_by_what_is_sent(self) -> None:
+        self.assertEqual(ceiling(request(max_tokens=None)), ceiling(request(max_tokens=4096)))
+
+    @override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(20))
+    def test_a_price_that_nobody_knows_is_assumed(self) -> None:
+        for model in ("mock:new", "vllm:mine", "openrouter:who/knows"):
+            with self.subTest(model):
+                self.assertGreaterEqual(ceiling(request(model)), assumed(100))
+        self.assertEqual(assumed(1_000_000), 20)
+
+    def test_the_largest_fits_into_its_column(self) -> None:
+        with override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(1_000_000)):
+            self.assertLess(ceiling(request("mock:new", max_tokens=1_000_000)), 10_000)
+
+    @given(st.text(max_size=200))
+    def test_the_estimate_is_never_below_what_is_counted_afterwards(self, text: str) -> None:
+        self.assertGreaterEqual(
+            input_tokens(request(said=text)), estimate_tokens("Be brief." + text)
+        )
+
+
+class ChargeTests(SimpleTestCase):
+    def test_known_costs_count_as_they_are_and_unknown_ones_as_assumed(self) -> None:
+        known = ModelCall("mock", "m", 10, 10, reported_cost=Decimal("0.5"))
+        unknown = ModelCall("mock", "m", 600_000, 400_000)
+
+        self.assertEqual(charge([]), 0)
+        self.assertEqual(charge([known, known]), 1)
+        self.assertEqual(charge([known, unknown]), Decimal("10.5"))
+
+    def test_who_refused_is_paid_nothing(self) -> None:
+        self.assertEqual(charge([ModelCall("mock", "m", 0, 0, error="provider_auth")]), 0)
