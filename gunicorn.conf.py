@@ -22,6 +22,8 @@ graceful_timeout = 25
 # … so a worker cuts its streams earlier, which lets each of them settle its turn.
 CUT_STREAMS_AFTER = 20
 keepalive = 15
+# A GET stream carries its message in the address: some 8 kB is all that gunicorn takes.
+limit_request_line = 8190
 # Whether a proxy is believed about HTTPS is for TRUST_PROXY_HEADERS to say.
 forwarded_allow_ips = ""
 # Requests are logged by the reverse proxy, if they are to be logged at all.

@@ -17,7 +17,7 @@ from accounts.models import Account, BudgetPeriod, MemberRole, Membership
 from accounts.periods import next_start
 from accounts.tenancy import platform
 from salient.database import in_database
-from salient.lifespan import on_stop
+from salient.lifespan import in_background
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,7 @@ _telling: set[asyncio.Task[None]] = set()
 def tell_soon(alerts: Iterable[Alert]) -> None:
     """Tell them without anybody waiting for the mail server."""
     for alert in alerts:
-        task = asyncio.get_running_loop().create_task(_tell_aside(alert))
-        _telling.add(task)
-        task.add_done_callback(_telling.discard)
+        in_background(_tell_aside(alert))
 
 
 def tell(alerts: Iterable[Alert]) -> None:
@@ -77,12 +75,6 @@ def tell(alerts: Iterable[Alert]) -> None:
             _send(alert, _addressees(alert))
         except Exception:
             logger.exception("An alert of account %s could not be sent", alert.account_id)
-
-
-@on_stop
-async def finish_telling() -> None:
-    """Wait for what is being sent."""
-    await asyncio.gather(*_telling)
 
 
 async def _tell_aside(alert: Alert) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, Literal, Protocol, cast
-from urllib.parse import urlsplit
+from uuid import UUID
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -19,7 +20,8 @@ from accounts.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
 from accounts.callers import Caller, CallerKind
 from accounts.first_look import find_account
 from accounts.members import member_caller
-from accounts.models import Account, AccountStatus, Scope
+from accounts.models import Account, AccountStatus, Scope, User
+from accounts.tenancy import platform
 from salient.database import in_database
 from salient.problems import (
     Forbidden,
@@ -54,6 +56,7 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
 _accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
+_staff: TTLCache[UUID, bool] = TTLCache(seconds=BELIEVED_SECONDS)
 
 
 class ApiRequest(HttpRequest):
@@ -150,11 +153,11 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
         require_same_origin(request)
         return member
     if instance is not None:
-        session_key = visitors.session_key_of(request, account, instance)
-        if session_key is not None:
+        visitor = visitors.cookie_visitor(request, account, instance)
+        if visitor is not None and await _may_still_come(visitor):
             require_same_origin(request)
-            visitor = await _visitor_caller(session_key, account)
-            return replace(visitor, network=network_of(request))
+            caller = await _visitor_caller(visitor.session_key, account)
+            return replace(caller, network=network_of(request))
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
@@ -192,13 +195,29 @@ async def _visitor_caller(session_key: str, account: str) -> Caller:
     return Caller(found.pk, account, VISITOR_SCOPES, subject, session_key=session_key)
 
 
+async def _may_still_come(visitor: visitors.CookieVisitor) -> bool:
+    """Tell whether the page that minted the cookie would still be shown."""
+    if visitor.let_in is None:
+        return bool(settings.DEMO)
+    known = _staff.get(visitor.let_in)
+    if known is None:
+        known = await in_database(_is_staff, visitor.let_in)
+        _staff.put(visitor.let_in, known)
+    return known
+
+
+def _is_staff(user_id: UUID) -> bool:
+    with platform():
+        return User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists()
+
+
 def require_same_origin(request: HttpRequest) -> None:
     """Refuse what another site's page sends with the cookie of a visitor or a member."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         same = site == "same-origin"
     else:
-        same = origin is not None and urlsplit(origin).netloc == request.headers.get("Host")
+        same = origin is not None and origin.partition("://")[2] == request.headers.get("Host")
     if not same:
         raise Forbidden("A cookie works on this site's own pages only.")
 

@@ -10,7 +10,7 @@ key's Origin) and scope: 403; 8. allowed instances: the same 404 as for an unkno
 from __future__ import annotations
 
 import hmac
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from django.http import HttpRequest
@@ -71,6 +71,8 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     if key.networks and not networks.is_within(address, key.networks):
         raise NetworkNotAllowed("This API key is not allowed from your network.")
     _require_account(key, account)
+    page = _page_of(request, key) if key.kind == KeyKind.PUBLISHABLE else None
+    await _note_use(key)
     return Caller(
         account_id=key.account_id,
         account_slug=account,
@@ -81,7 +83,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
         is_test=key.mode == KeyMode.TEST,
         network=networks.network_of(address),
         key_id=key.key_id,
-        origin=_page_of(request, key) if key.kind == KeyKind.PUBLISHABLE else None,
+        origin=page,
         expires_at=key.expires_at,
     )
 
@@ -155,18 +157,20 @@ def _end_user(token: visitors.VisitorToken, key: ApiKey) -> str:
 async def _find_key(key_id: str) -> ApiKey | None:
     key = _keys.get(key_id)
     if key is None:
-        key = await in_database(_load_key, key_id)
+        key = await in_database(find_api_key, key_id)
         if key is not None:
             _keys.put(key_id, key)
     return key
 
 
-def _load_key(key_id: str) -> ApiKey | None:
-    """Load the key with its account, and note that it is in use, at most once a minute."""
-    key = find_api_key(key_id)
-    if key is not None:
-        now = timezone.now()
-        if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
-            with tenant(key.account_id):
-                ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-    return key
+async def _note_use(key: ApiKey) -> None:
+    """Note that the key has been let in, at most once a minute."""
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+        key.last_used_at = now
+        await in_database(_store_use, key, now)
+
+
+def _store_use(key: ApiKey, now: datetime) -> None:
+    with tenant(key.account_id):
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from accounts.models import Account, ApiKey
+from accounts.slugs import is_slug
 
 _KEY = (
     *("id", "account_id", "key_id", "secret_hash", "kind", "mode", "scopes", "instance_ids"),
@@ -21,6 +22,8 @@ _ACCOUNT = ("id", "slug", "name", "status")
 
 def find_account(slug: str) -> Account | None:
     """Return the account of that name, whatever its status."""
+    if not is_slug(slug):
+        return None
     row = _row(f"SELECT {', '.join(_ACCOUNT)} FROM app_find_account(%s)", slug)  # noqa: S608
     return row and Account.from_db("default", _ACCOUNT, row)
 

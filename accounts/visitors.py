@@ -28,15 +28,26 @@ def cookie_name(account: str, instance: str) -> str:
     return f"{prefix}salient.{account}.{instance}"
 
 
-def _signer(account: str, instance: str) -> signing.Signer:
-    return signing.Signer(salt=f"visitor/{account}/{instance}")
+def _signer(account: str, instance: str) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=f"visitor/{account}/{instance}")
 
 
-def set_cookie(response: HttpResponse, account: str, instance: str) -> None:
+@dataclass(frozen=True, slots=True)
+class CookieVisitor:
+    """Who a cookie stands for. `let_in` is the person who might see the page; None: everybody."""
+
+    session_key: str
+    let_in: UUID | None
+
+
+def set_cookie(
+    response: HttpResponse, account: str, instance: str, *, let_in: UUID | None = None
+) -> None:
     """Mint a new visitor: 256 bits, signed for this account and instance alone."""
+    visitor = f"{secrets.token_urlsafe(32)}.{let_in.hex if let_in else ''}"
     response.set_cookie(
         cookie_name(account, instance),
-        _signer(account, instance).sign(secrets.token_urlsafe(32)),
+        _signer(account, instance).sign(visitor),
         max_age=COOKIE_SECONDS,
         secure=settings.HTTPS,
         httponly=True,
@@ -44,16 +55,17 @@ def set_cookie(response: HttpResponse, account: str, instance: str) -> None:
     )
 
 
-def session_key_of(request: HttpRequest, account: str, instance: str) -> str | None:
-    """Return the stored form of the visitor's cookie; None unless this server minted it."""
+def cookie_visitor(request: HttpRequest, account: str, instance: str) -> CookieVisitor | None:
+    """Tell who the visitor's cookie stands for; None unless this server minted it, and lately."""
     value = request.COOKIES.get(cookie_name(account, instance))
     if value is None:
         return None
     try:
-        token = _signer(account, instance).unsign(value)
+        visitor = _signer(account, instance).unsign(value, max_age=COOKIE_SECONDS)
     except signing.BadSignature:
         return None
-    return _stored(token)
+    token, _, let_in = visitor.partition(".")
+    return CookieVisitor(_stored(token), UUID(let_in) if let_in else None)
 
 
 def _stored(visitor: str) -> str:

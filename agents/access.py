@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 
 from accounts.auth import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_view
 from accounts.models import Scope
+from accounts.slugs import is_slug
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.origins import may_call_from
@@ -47,6 +48,8 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     known = _instances.get((caller.account_id, slug))
     # One that the caller may not use costs the same look-up as one that does not exist.
     if known is None or not caller.may_use(known.pk):
+        if not is_slug(slug):
+            raise NotFound
         known = await in_database(_load, caller.account_id, slug)
         if known is None or not caller.may_use(known.pk):
             raise NotFound

@@ -11,6 +11,7 @@ from accounts import visitors
 from accounts.callers import Caller, CallerKind
 from accounts.first_look import find_account
 from accounts.models import Account, AccountStatus
+from accounts.slugs import is_slug
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.schemas import VisitorIn
@@ -30,7 +31,7 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
 def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
     """Return the instance, with its account, when both are active."""
     account = find_account(account_slug)
-    if account is None or account.status != AccountStatus.ACTIVE:
+    if not is_slug(slug) or account is None or account.status != AccountStatus.ACTIVE:
         return None
     with tenant(account.pk):
         found: AgentInstance | None = (

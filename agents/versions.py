@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 _serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600)
 
 
+# What was said of an instance in this process; each of its turns meets the same error.
+_logged: TTLCache[UUID, str] = TTLCache(seconds=3600)
+
+
 class AgentMisconfigured(Unavailable):
     """The instance's files are broken and no version that worked is known."""
 
@@ -95,10 +99,16 @@ def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
         )
     except ConfigError as outdated:
         raise _misconfigured(instance, outdated) from outdated
-    logger.error("Agent %s serves its last good configuration: %s", instance.instance_slug, error)
+    _log_once(instance, f"serves its last good configuration: {error}")
     return CurrentConfig(effective, version.pk)
 
 
 def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:
-    logger.error("Agent %s cannot start: %s", instance.instance_slug, error)
+    _log_once(instance, f"cannot start: {error}")
     return AgentMisconfigured("This agent's configuration has an error; its owner can see it.")
+
+
+def _log_once(instance: AgentInstance, what: str) -> None:
+    if _logged.get(instance.pk) != what:
+        _logged.put(instance.pk, what)
+        logger.error("Agent %s %s", instance.instance_slug, what)

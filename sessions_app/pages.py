@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -14,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import visitors
 from accounts.auth import VISITOR_SCOPES, Caller
+from accounts.models import User
 from accounts.tenancy import tenant
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
@@ -37,7 +40,9 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
         raise Http404
     if request.method == "POST":
         return new_conversation(request, account, instance)
-    key = visitors.session_key_of(request, account, instance)
+    visitor = visitors.cookie_visitor(request, account, instance)
+    # A cookie that lets somebody else in is not this person's.
+    key = visitor.session_key if visitor and visitor.let_in == let_in(request) else None
     page = Page.of(agent)
     response = render(
         request,
@@ -51,7 +56,7 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
         },
     )
     if key is None:
-        visitors.set_cookie(response, account, instance)
+        visitors.set_cookie(response, account, instance, let_in=let_in(request))
     return response
 
 
@@ -59,11 +64,16 @@ def may_see(request: HttpRequest) -> bool:
     return settings.DEMO or (request.user.is_active and request.user.is_staff)
 
 
+def let_in(request: HttpRequest) -> UUID | None:
+    """Name the person whose right it is to see the page; None when everybody may."""
+    return None if settings.DEMO else cast(User, request.user).pk
+
+
 def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpResponse:
     """Mint a new visitor; the old conversation stays, but this browser no longer has its key."""
     response = HttpResponseRedirect(request.path)
     response.status_code = 303
-    visitors.set_cookie(response, account, instance)
+    visitors.set_cookie(response, account, instance, let_in=let_in(request))
     return response
 
 

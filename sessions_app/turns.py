@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from accounts.admission import AccessEnded, TimeOver, watched
 from accounts.alerts import tell_soon
@@ -22,6 +24,8 @@ from agents.runtime.run import Run
 from agents.versions import CurrentConfig
 from salient.database import in_database
 from salient.ids import uuid7
+from salient.lifespan import in_background
+from salient.problems import Problem
 from sessions_app import ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
@@ -29,6 +33,9 @@ from sessions_app.problems import provider_problem
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
+CLIENT_LEFT = "client_left"
+# Seconds; a database that is away for longer leaves its turns to settle_abandoned.
+SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, 30)
 
 
 @dataclass(slots=True)
@@ -47,6 +54,8 @@ class Turn:
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
     latency_ms: int = 0
+    # False when the rows could not be written: then nothing may be promised of them.
+    stored: bool = True
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -85,10 +94,11 @@ class Turn:
         )
 
     def outcome(self) -> DoneOut:
+        status = self.status if self.stored else CompletionStatus.ERROR
         return DoneOut(
-            status=self.status.value,
+            status=status.value,
             session_id=self.session_id,
-            message_id=self.answer_id if self.run.text else None,
+            message_id=self.answer_id if self.run.text and self.stored else None,
             llm_request_id=self.request_id,
             model=self.model,
             usage=self.usage(),
@@ -125,7 +135,19 @@ async def open_turn(
 
     Raises KeyUsed for a key that came before.
     """
-    opened = await in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    work = asyncio.ensure_future(
+        in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    )
+    try:
+        opened = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # The rows may be there all the same, and nobody else will ever settle them.
+        in_background(_never_run(work, caller, instance))
+        raise
+    return _turn(caller, instance, opened)
+
+
+def _turn(caller: Caller, instance: AgentInstance, opened: ledger.Opened) -> Turn:
     return Turn(
         caller=caller,
         instance=instance,
@@ -135,6 +157,14 @@ async def open_turn(
         run=Run(opened.run),
         taken=opened.taken,
     )
+
+
+async def _never_run(
+    work: asyncio.Future[ledger.Opened], caller: Caller, instance: AgentInstance
+) -> None:
+    """Settle a turn whose client left while it was opened; a refused one left nothing."""
+    with suppress(Problem, KeyUsed, DatabaseError, InterfaceError):
+        await leave(_turn(caller, instance, await work))
 
 
 async def answer(turn: Turn) -> AsyncGenerator[Event]:
@@ -159,13 +189,20 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         turn.fail(problem.code)
         raise
     except (asyncio.CancelledError, GeneratorExit):
-        turn.end(CompletionStatus.CANCELLED, "client_left")
+        turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
         raise
     except BaseException:
         turn.fail("internal_error")
         raise
     finally:
         # Also when the client has left: what was used is paid for.
+        await asyncio.shield(settle_turn(turn))
+
+
+async def leave(turn: Turn) -> None:
+    """Settle a turn that nobody waits for; one that has run is settled already."""
+    if turn.status is CompletionStatus.RUNNING:
+        turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
         await asyncio.shield(settle_turn(turn))
 
 
@@ -177,8 +214,29 @@ async def finish(turn: Turn) -> None:
 
 
 async def settle_turn(turn: Turn) -> None:
-    """Store the answer, what it used and what it cost; one transaction, one hop."""
+    """Store the answer, what it used and what it cost; one transaction, one hop.
+
+    While the database is away it is tried again behind the caller's back, who is told the truth.
+    """
+    try:
+        await _settle(turn)
+    except (OperationalError, InterfaceError):
+        turn.stored = False
+        in_background(_settle_later(turn))
+        raise
+
+
+async def _settle(turn: Turn) -> None:
     usage, price = turn.usage(), pricing.total(turn.run.calls)
     released = await in_database(ledger.settle_turn, turn, usage, price)
     if released is not None:
         tell_soon(released.alerts)
+
+
+async def _settle_later(turn: Turn) -> None:
+    for pause in SETTLE_AGAIN_AFTER:
+        await asyncio.sleep(pause)
+        with suppress(OperationalError, InterfaceError):
+            await _settle(turn)
+            return
+    logger.error("Turn %s could not be settled; settle_abandoned will.", turn.request_id)

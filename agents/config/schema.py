@@ -18,6 +18,8 @@ from agents.runtime.tools import tool_names
 AGENT_TYPES = ("simple_chat",)
 # The type of an error whose message needs no "…, not <value>" behind it.
 COMPLETE = "complete"
+# As long as the columns of a request are.
+LONGEST_PROVIDER, LONGEST_MODEL = 50, 100
 
 
 def _storable(text: str) -> str:
@@ -48,6 +50,10 @@ def _tool(name: str) -> str:
 
 def _model(name: str) -> str:
     provider, colon, model = name.partition(":")
+    if len(provider) > LONGEST_PROVIDER or len(model) > LONGEST_MODEL:
+        raise PydanticCustomError(
+            COMPLETE, f"must have at most {LONGEST_MODEL} characters after the provider's name"
+        )
     if not (colon and model.strip() and _exists(provider, model)):
         why = model_problem(name) or f'There is no provider "{provider}".'
         raise PydanticCustomError(COMPLETE, "{why}", {"why": legible(why, limit=300)})

@@ -64,7 +64,12 @@ async def shared_model(name: str) -> Model:
         client: Any = getattr(model, "client", None)
         if hasattr(client, "max_retries"):
             client.max_retries = 0
-        _models[place] = await model.__aenter__()
+        entered = await model.__aenter__()
+        if place in _models:
+            # Another first call was quicker: one client is enough.
+            await model.__aexit__(None, None, None)
+        else:
+            _models[place] = entered
     return _models[place]
 
 

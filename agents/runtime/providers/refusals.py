@@ -54,7 +54,9 @@ def refusal(status: int, body: str, headers: Mapping[str, str]) -> RunError:
     if status in SERVER_ERRORS:
         return ProviderUnavailable(detail, retry_after=retry_after(headers))
     if status in REDIRECTS:
-        return ProviderProtocol(detail)
+        redirected = ProviderProtocol(detail)
+        redirected.refused = True
+        return redirected
     if status in BY_STATUS:
         return BY_STATUS[status](detail)
     return ContextTooLong(detail) if TOO_LONG.search(body) else ProviderRejected(detail)

@@ -1,0 +1,25 @@
+"""What pages say while the database is away; the API's door says it for the API."""
+
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+
+
+class DatabaseAwayMiddleware:
+    """Answers 503 with Retry-After instead of 500."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, (OperationalError, InterfaceError)):
+            return None
+        # Without the request: what it knows of its user stands in the database.
+        page = render_to_string("503.html")
+        return HttpResponse(page, status=503, headers={"Retry-After": "5"})
