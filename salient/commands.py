@@ -1,6 +1,7 @@
 """What our management commands have in common: --json, --dry-run, exit codes, "did you mean"."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -8,7 +9,6 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
 
 REFUSED, MISUSED = 1, 2
 
@@ -55,6 +55,9 @@ class ReportingCommand(BaseCommand):
             self._write_json(report)
         else:
             self.stdout.write("\n".join(self.lines(report)))
+        if not report.get("ok", True):
+            # The report has told what is wrong; programs read it from the exit code.
+            sys.exit(REFUSED)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         """Do the work and return the facts."""
@@ -65,7 +68,7 @@ class ReportingCommand(BaseCommand):
         raise NotImplementedError
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
-        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
+        self.stdout.write(json.dumps(value, default=str, ensure_ascii=False))
 
 
 @contextmanager
