@@ -9,7 +9,8 @@ from django.conf import settings
 
 from accounts import visitors
 from accounts.callers import Caller, CallerKind
-from accounts.models import Account
+from accounts.first_look import find_account
+from accounts.models import Account, AccountStatus
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.schemas import VisitorIn
@@ -28,16 +29,15 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
 
 def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
     """Return the instance, with its account, when both are active."""
-    account = Account.objects.active().filter(slug=account_slug).first()
-    if account is None:
+    account = find_account(account_slug)
+    if account is None or account.status != AccountStatus.ACTIVE:
         return None
     with tenant(account.pk):
         found: AgentInstance | None = (
-            AgentInstance.objects.active()
-            .select_related("account")
-            .filter(instance_slug=slug)
-            .first()
+            AgentInstance.objects.active().filter(instance_slug=slug).first()
         )
+    if found is not None:
+        found.account = account
     return found
 
 
