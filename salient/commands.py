@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 
 REFUSED, MISUSED = 1, 2
 
@@ -68,7 +69,7 @@ class ReportingCommand(BaseCommand):
         raise NotImplementedError
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
-        self.stdout.write(json.dumps(value, default=str, ensure_ascii=False))
+        self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
 
 
 @contextmanager

@@ -160,6 +160,9 @@ class ForeignKeyTests(RefusalCase):
                 for field, to in zip(key.fields, key.to_fields, strict=True)
                 if field not in {"account", "user"}
             }
+            if len(foreign) > 1 and not any(field.endswith("_slug") for field in foreign):
+                # Another key speaks for the instance: what is foreign here is the last field.
+                del foreign["agent_instance"]
             if foreign:
                 self.assert_refused(key.name, self.acme[model], **foreign)
 
