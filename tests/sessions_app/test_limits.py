@@ -111,7 +111,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
                 Reply(delay=0.2, usage=usage(10, 5, cost=float(each / 100))) for _ in range(100)
             )
             running = [asyncio.create_task(self.chat()) for _ in range(100)]
-            most = 0
+            most = Decimal(0)
             while not all(task.done() for task in running):
                 most = max(most, await sync_to_async(reserved)())
                 await asyncio.sleep(0.01)
