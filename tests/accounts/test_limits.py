@@ -250,6 +250,7 @@ class SetBudgetTests(LimitsCase):
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         stranger = make_instance(make_account("beta"))
+        right: dict[str, Any] = {"period": "day", "limit": ONE}
         cases: dict[str, dict[str, Any]] = {
             "period": {"period": "year"},
             "negative": {"limit": Decimal(-1)},
@@ -258,7 +259,7 @@ class SetBudgetTests(LimitsCase):
         }
         for name, wrong in cases.items():
             with self.subTest(name), self.assertRaises(ValidationError):
-                budgets.set_budget(self.account, **{"period": "day", "limit": ONE} | wrong)
+                budgets.set_budget(self.account, **right | wrong)
         with platform():
             self.assertEqual(Budget.objects.count(), 0)
 
