@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import keys
-from accounts.models import Account, ApiKey, Scope, User
+from accounts.models import Account, ApiKey, Invitation, Membership, Scope, User
 
 
 class PlatformModelAdmin[M: Model](admin.ModelAdmin[M]):
@@ -61,7 +61,7 @@ class UserAdmin(DjangoUserAdmin[User]):
     add_form = UserCreationForm
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
-    list_filter = ["is_active", "is_staff", "is_superuser"]
+    list_filter = ["is_active", "is_staff", "is_auditor", "is_superuser"]
     search_fields = ["email", "first_name", "last_name"]
     readonly_fields = ["last_login", "date_joined"]
     show_facets = ShowFacets.NEVER
@@ -70,7 +70,12 @@ class UserAdmin(DjangoUserAdmin[User]):
         ("Name", {"fields": ["first_name", "last_name"]}),
         (
             "May do",
-            {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]},
+            {
+                "fields": [
+                    *("is_active", "is_staff", "is_auditor", "is_superuser"),
+                    *("groups", "user_permissions"),
+                ]
+            },
         ),
         ("When", {"fields": ["last_login", "date_joined"]}),
     ]
@@ -97,6 +102,31 @@ class AccountAdmin(PlatformModelAdmin[Account]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         return False
+
+
+@admin.register(Membership)
+class MembershipAdmin(RecordAdmin[Membership]):
+    """Roles are given by the account's owners, or by the command add_member."""
+
+    list_display = ["user", "account", "role", "created_at"]
+    list_select_related = ["user", "account"]
+    list_filter = ["role", "account"]
+    search_fields = ["user__email"]
+    fields = ["user", "account", "role", "created_at", "updated_at"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(RecordAdmin[Invitation]):
+    list_display = ["email", "account", "role", "expires_at", "accepted_at", "revoked_at"]
+    list_select_related = ["account"]
+    list_filter = ["role", "account"]
+    search_fields = ["email"]
+    fields = [
+        ("email", "role"),
+        ("account", "invited_by"),
+        ("created_at", "expires_at"),
+        ("accepted_at", "revoked_at"),
+    ]
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):

@@ -10,7 +10,9 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Connect what must happen after each migrate."""
+        """Connect what must happen after each migrate, and register the checks."""
+        from accounts import checks, route_checks  # noqa: F401, PLC0415 - models are not ready before
+
         post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.roles")
 
 

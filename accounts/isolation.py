@@ -6,13 +6,13 @@ Tables are not FORCEd: that makes data migrations update nothing, silently, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from accounts.roles import make_roles
+from accounts.roles import TENANT_RIGHTS, Database, make_roles
 from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE
 
 # The account of the open door. It raises without one: a forgotten door is loud, never an empty
@@ -114,3 +114,32 @@ def _in_schema(
         work(schema_editor, quote(schema))
 
     return run
+
+
+# The policies as PostgreSQL words them: name, kind, role, command, USING, WITH CHECK.
+type Policy = tuple[str, str, str, str, str | None, str | None]
+_MINE = "({column} = ( SELECT app_current_account() AS app_current_account))"
+
+
+def expected_policies(table: str) -> set[Policy]:
+    if table == "users":
+        members = "(id IN ( SELECT memberships.user_id FROM memberships))"
+        return {
+            ("people", "PERMISSIVE", "public", "ALL", "true", "true"),
+            ("tenant", "RESTRICTIVE", TENANT_ROLE, "ALL", members, None),
+        }
+    mine = _MINE.format(column="id" if table == "accounts" else "account_id")
+    return {
+        ("tenant", "PERMISSIVE", TENANT_ROLE, "ALL", mine, mine),
+        ("platform", "PERMISSIVE", PLATFORM_ROLE, "ALL", "true", "true"),
+    }
+
+
+def policy_problems(database: Database) -> Iterator[str]:
+    """Say which tables of the registry are not guarded as they must be."""
+    secured, policies = database.secured(), database.policies()
+    for table in TENANT_RIGHTS:
+        if table not in secured:
+            yield f"{table}: row-level security is off"
+        if policies.get(table, set()) != expected_policies(table):
+            yield f"{table}: its policies are not the ones that its migration made"

@@ -19,6 +19,7 @@ from django.db import connection
 from accounts.alerts import Alert
 from accounts.bearer import BELIEVED_SECONDS
 from accounts.callers import Caller, CallerKind
+from accounts.dollars import dollars
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
 from accounts.periods import next_start
 from accounts.rates import MICROSECONDS, Rate, headers
@@ -274,14 +275,13 @@ def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> Bu
     if caller.kind in TOLD_AMOUNTS:
         limit, spent, reserved = (Decimal(facts[name]) for name in ("limit", "spent", "reserved"))
         members |= {
-            "limit": str(limit),
-            "spent": str(spent),
-            "reserved": str(reserved),
-            "remaining": str(max(NOTHING, limit - spent - reserved)),
-            "needed": str(cost),
+            "limit": dollars(limit),
+            "spent": dollars(spent),
+            "reserved": dollars(reserved),
+            "remaining": dollars(max(NOTHING, limit - spent - reserved)),
+            "needed": dollars(cost),
         }
     return BudgetExceeded(
         f"The {scope}'s budget for this {period.value} does not cover what this call may cost.",
-        headers=None,
         **members,
     )

@@ -103,7 +103,7 @@ def set_role(target: Membership, role: MemberRole) -> None:
 def discharge(target: Membership) -> None:
     """Inside the account's door and turn: end a membership, but never the last owner's."""
     _require_another_owner(target)
-    target.delete()
+    Membership.objects.filter(pk=target.pk).delete()
 
 
 def acting_role(caller: Caller) -> MemberRole:

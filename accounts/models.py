@@ -247,6 +247,10 @@ class ApiKey(TenantModel):
         return None
 
 
+class AccountLimitsQuerySet(TenantQuerySet["AccountLimits"]):
+    pass
+
+
 class AccountLimits(TenantModel):
     """What an account may take at once; null is the installation's default."""
 
@@ -268,7 +272,7 @@ class AccountLimits(TenantModel):
     # How many turns run now: the one number here that the platform writes.
     running = models.IntegerField(db_default=0, editable=False)
 
-    objects = TenantManager.from_queryset(TenantQuerySet["AccountLimits"])()
+    objects = TenantManager.from_queryset(AccountLimitsQuerySet)()
 
     class Meta:
         db_table = "account_limits"
@@ -350,6 +354,10 @@ class Budget(TenantModel):
         return f"{self.limit} USD a {self.period}"
 
 
+class RateStateQuerySet(TenantQuerySet["RateState"]):
+    pass
+
+
 class RateState(TenantModel):
     """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371)."""
 
@@ -361,7 +369,7 @@ class RateState(TenantModel):
     subject = models.CharField(max_length=100)
     arrival = models.DateTimeField()
 
-    objects = TenantManager.from_queryset(TenantQuerySet["RateState"])()
+    objects = TenantManager.from_queryset(RateStateQuerySet)()
 
     class Meta:
         db_table = "rate_states"

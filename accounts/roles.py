@@ -77,7 +77,7 @@ class Database:
 
     def run(self, statement: sql.Composable | str) -> None:
         with self.connection.cursor() as cursor:
-            cursor.execute(statement)  # type: ignore[arg-type]
+            cursor.execute(statement)
 
     def missing_roles(self) -> list[str]:
         have = {name for (name,) in self.rows("SELECT rolname FROM pg_roles")}
@@ -124,12 +124,25 @@ class Database:
             found.setdefault(table, set()).add((privilege, column))
         return found
 
+    def policies(self) -> dict[str, set[tuple[str, ...]]]:
+        """Each table's policies: name, kind, roles, command, USING, WITH CHECK."""
+        query = r"""
+            SELECT tablename, policyname, permissive, array_to_string(roles, ','), cmd,
+                regexp_replace(qual, '\s+', ' ', 'g'), regexp_replace(with_check, '\s+', ' ', 'g')
+            FROM pg_policies WHERE schemaname = current_schema()
+        """
+        found: dict[str, set[tuple[str, ...]]] = {}
+        for table, *policy in self.rows(query):
+            found.setdefault(table, set()).add(tuple(policy))
+        return found
+
     def logins(self) -> list[str]:
         """Who may take on both roles, besides whoever owns everything anyway."""
         query = """
             SELECT rolname FROM pg_roles AS login
-            WHERE rolcanlogin AND NOT rolsuper AND rolname <> current_user
-                AND has_database_privilege(oid, current_database(), 'CONNECT')
+            WHERE rolcanlogin AND NOT rolsuper
+                AND oid NOT IN (SELECT relowner FROM pg_class WHERE oid = to_regclass('accounts'))
+                AND has_database_privilege(login.oid, current_database(), 'CONNECT')
                 AND 2 = (
                     SELECT count(DISTINCT role.oid) FROM pg_auth_members
                     JOIN pg_roles AS role ON role.oid = roleid
@@ -222,26 +235,46 @@ def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Right
 def grants(lacking: Mapping[str, Rights]) -> Iterator[sql.Composed]:
     """The statements that give exactly these rights."""
     for role, tables in lacking.items():
-        for table, rights in tables.items():
-            names = {"table": sql.Identifier(table), "role": sql.Identifier(role)}
-            yield sql.SQL("REVOKE ALL ON {table} FROM {role}").format(**names)
-            if rights:
-                yield sql.SQL("GRANT {rights} ON {table} TO {role}").format(
-                    rights=sql.SQL(", ").join(_in_words(rights)), **names
-                )
+        alike: dict[frozenset[Right], list[str]] = {}
+        for table, rights in sorted(tables.items()):
+            alike.setdefault(frozenset(rights), []).append(table)
+        for shared, names in alike.items():
+            yield from _exactly(shared, names, sql.Identifier(role))
 
 
-def _in_words(rights: set[Right]) -> Iterator[sql.Composable]:
+def _exactly(
+    rights: frozenset[Right], tables: list[str], role: sql.Identifier
+) -> Iterator[sql.Composed]:
+    listed = sql.SQL(", ").join(map(sql.Identifier, tables))
+    yield sql.SQL("REVOKE ALL ON {} FROM {}").format(listed, role)
+    if rights:
+        words = sql.SQL(", ").join(_in_words(rights))
+        yield sql.SQL("GRANT {} ON {} TO {}").format(words, listed, role)
+
+
+def _in_words(rights: Iterable[Right]) -> Iterator[sql.Composable]:
     columns: dict[str, list[str]] = {}
     for privilege, column in sorted(rights):
         columns.setdefault(privilege, []).append(column)
     for privilege, names in columns.items():
-        text = sql.SQL(privilege)  # type: ignore[arg-type]
+        text = sql.SQL(privilege)
         if names != [""]:
             listed = sql.SQL(", ").join(map(sql.Identifier, names))
             yield sql.SQL("{} ({})").format(text, listed)
         else:
             yield text
+
+
+def usage(database: Database, logins: Iterable[str]) -> Iterator[sql.Composed]:
+    """Let them into the schema; where it is public, as it mostly is, everybody is."""
+    [(schema,)] = database.rows("SELECT current_schema()::text")
+    for role in (*ROLES, *logins):
+        if database.rows("SELECT has_schema_privilege(%s, %s, 'USAGE')", [role, schema]) != [
+            (True,)
+        ]:
+            yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(
+                sql.Identifier(schema), sql.Identifier(role)
+            )
 
 
 def function_grants(logins: Iterable[str]) -> Iterator[sql.Composed]:
@@ -259,6 +292,8 @@ def grant_rights(using: str) -> None:
         return
     with transaction.atomic(using=using):
         logins = database.logins()
+        for statement in usage(database, logins):
+            database.run(statement)
         for statement in grants(lacking_rights(database, logins)):
             database.run(statement)
         if logins and database.rows("SELECT to_regproc(%s)", [FUNCTIONS[0]]) != [(None,)]:

@@ -7,8 +7,10 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
 
 from accounts.auditors import reading_auditors
 from accounts.tenancy import platform
@@ -21,7 +23,13 @@ class SalientAdminSite(admin.AdminSite):
     index_title = "Overview"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
-        return super().admin_view(behind_platform_door(reading_auditors(view)), cacheable)
+        """Put the door around all of it: also who may enter is read from the database."""
+        return behind_platform_door(super().admin_view(reading_auditors(view), cacheable))
+
+    # The one page that Django does not wrap by admin_view.
+    @method_decorator(login_not_required)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return behind_platform_door(super().login)(request, extra_context)
 
 
 def behind_platform_door(view: AdminView) -> AdminView:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import limits
 from accounts.callers import Caller
+from accounts.dollars import dollars
 from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
 from accounts.periods import next_start, start_of
 from accounts.rates import MICROSECONDS, WINDOW_SECONDS, Rate
@@ -38,10 +39,10 @@ class BudgetStanding:
         return {
             "agent": self.agent,
             "period": self.period,
-            "limit": str(self.limit),
-            "spent": str(self.spent),
-            "reserved": str(self.reserved),
-            "remaining": str(self.remaining),
+            "limit": dollars(self.limit),
+            "spent": dollars(self.spent),
+            "reserved": dollars(self.reserved),
+            "remaining": dollars(self.remaining),
             "resets_at": self.resets_at.isoformat(),
         }
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db.models.signals import class_prepared
+from django.dispatch import receiver
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -149,9 +151,15 @@ class TenantModel(models.Model):
 
     account_id: UUID
 
-    objects = TenantManager["TenantModel"]()
-
     class Meta:
         abstract = True
-        # What Django itself does with a row (save, refresh, follow a key) minds the doors as well.
-        base_manager_name = "objects"
+
+
+@receiver(class_prepared)
+def mind_the_doors(sender: type[models.Model], **_more: Any) -> None:
+    """Send what Django itself does with a row (save, refresh, follow a key) through the doors too.
+
+    Not by Meta.base_manager_name: that would have to be said by every model and every migration.
+    """
+    if issubclass(sender, TenantModel):
+        sender._meta.base_manager_name = "objects"

@@ -14,12 +14,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import PlatformModelAdmin, RecordAdmin, pretty_json
+from agents import connection_admin
 from agents.config import AGENT_TYPES, ConfigError, EffectiveConfig, config_dir, read
 from agents.config.files import InstanceFiles
 from agents.config.layers import leaves
 from agents.instance_files import starter_files, written
 from agents.models import AgentInstance, ConfigVersion
 from agents.runtime.providers import describe_model, model_problem
+
+__all__ = ["AgentInstanceAdmin", "ConfigVersionAdmin", "connection_admin"]
 
 
 class AgentInstanceForm(forms.ModelForm[AgentInstance]):
@@ -44,7 +47,10 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     list_select_related = ["account"]
     list_filter = ["status", "account"]
     search_fields = ["instance_slug", "display_name", "account__slug"]
-    asked = ("account", "instance_slug", "display_name", "agent_type", "status")
+    asked = (
+        *("account", "instance_slug", "display_name", "agent_type", "status"),
+        "allowed_origins",
+    )
     told = ("chat_page", "configuration", "created_at", "updated_at", "last_used_at")
 
     def get_fields(self, request: HttpRequest, obj: AgentInstance | None = None) -> list[Any]:

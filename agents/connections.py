@@ -52,7 +52,7 @@ def create_connection(
 ) -> ProviderConnection:
     """Make a connection; raises Invalid for a bad name, address or key."""
     connection = ProviderConnection(account_id=account_id, name=name)
-    _move(connection, base_url)
+    move(connection, base_url)
     set_key(connection, key)
     _check(connection)
     try:
@@ -72,7 +72,7 @@ def change_connection(
     with tenant(account_id):
         connection = _locked(name)
         if base_url is not None:
-            _move(connection, base_url)
+            move(connection, base_url)
         if key is not None:
             set_key(connection, key)
         _check(connection)
@@ -108,7 +108,8 @@ def _check(connection: ProviderConnection) -> None:
         raise Invalid(" ".join(error.messages)) from error
 
 
-def _move(connection: ProviderConnection, base_url: str) -> None:
+def move(connection: ProviderConnection, base_url: str) -> None:
+    """Set the address; another origin clears the key."""
     url = read_address(base_url)
     if url.origin != connection.secret_host:
         clear_key(connection)
@@ -132,10 +133,17 @@ def set_key(connection: ProviderConnection, key: str) -> None:
     if not key:
         clear_key(connection)
         return
-    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
-        raise Invalid("key: a key is made of printable ASCII characters without spaces")
+    if fault := key_fault(key):
+        raise Invalid(f"key: {fault}")
     connection.secret = seal(key, bound_to=_owner(connection))
     connection.secret_hint = key[-HINT_LENGTH:] if len(key) >= SHORTEST_HINTED else ""
+
+
+def key_fault(key: str) -> str:
+    """Say why a text cannot be a key, or nothing; a line break in it would be another header."""
+    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        return f"A key is made of up to {LONGEST_KEY} printable ASCII characters without spaces."
+    return ""
 
 
 def _owner(connection: ProviderConnection) -> tuple[str, ...]:

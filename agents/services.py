@@ -35,11 +35,10 @@ def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
         return None
     with tenant(account.pk):
         found: AgentInstance | None = (
-            AgentInstance.objects.active()
-            .select_related("account")
-            .filter(instance_slug=slug)
-            .first()
+            AgentInstance.objects.active().filter(instance_slug=slug).first()
         )
+    if found is not None:
+        found.account = account
     return found
 
 

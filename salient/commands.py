@@ -1,6 +1,7 @@
 """What our management commands have in common: --json, --dry-run, exit codes, "did you mean"."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -55,6 +56,9 @@ class ReportingCommand(BaseCommand):
             self._write_json(report)
         else:
             self.stdout.write("\n".join(self.lines(report)))
+        if not report.get("ok", True):
+            # The report has told what is wrong; programs read it from the exit code.
+            sys.exit(REFUSED)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         """Do the work and return the facts."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from salient.ttl import clear_caches
+from tests import sql_guard
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +13,12 @@ def fresh_caches() -> Iterator[None]:
     clear_caches()
     yield
     clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def guarded_sql() -> Iterator[None]:
+    """Fail the test in which the product reached tenants' data past the doors."""
+    sql_guard.taken()
+    yield
+    if found := sql_guard.taken():
+        pytest.fail("\n".join(["SQL past the doors:", *found]))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from accounts.models import Account, ApiKey, User
+from django.utils import timezone
+
+from accounts.models import (
+    Account,
+    AccountLimits,
+    ApiKey,
+    Budget,
+    BudgetPeriod,
+    Invitation,
+    MemberRole,
+    Membership,
+    RateState,
+    User,
+)
 from accounts.services import create_account, issue_api_key
 from accounts.tenancy import tenant
-from agents.models import AgentInstance, ConfigVersion
+from agents.models import AgentInstance, ConfigVersion, ProviderConnection
 from agents.services import create_instance
 from sessions_app.models import LLMRequest, Message, Profile, Role, Session
 
@@ -92,6 +106,53 @@ def make_profile(session: Session, **fields: Any) -> Profile:
         made: Profile = Profile.objects.create(
             account_id=session.account_id, session=session, **values
         )
+    return made
+
+
+def make_membership(account: Account, user: User | None = None, **fields: Any) -> Membership:
+    values = {"user": user or make_user(), "role": MemberRole.MEMBER} | fields
+    with tenant(account.pk):
+        made: Membership = Membership.objects.create(account=account, **values)
+    return made
+
+
+def make_invitation(account: Account, **fields: Any) -> Invitation:
+    number = next(_numbers)
+    values = {
+        "email": f"guest{number}@example.com",
+        "role": MemberRole.MEMBER,
+        "token_hash": f"{number:064x}",
+        "expires_at": timezone.now() + timedelta(days=7),
+    }
+    with tenant(account.pk):
+        made: Invitation = Invitation.objects.create(account=account, **values | fields)
+    return made
+
+
+def make_limits(account: Account, **fields: Any) -> AccountLimits:
+    with tenant(account.pk):
+        made: AccountLimits = AccountLimits.objects.create(account=account, **fields)
+    return made
+
+
+def make_budget(account: Account, **fields: Any) -> Budget:
+    values = {"period": BudgetPeriod.MONTH, "limit": 10, "period_start": timezone.now()} | fields
+    with tenant(account.pk):
+        made: Budget = Budget.objects.create(account=account, **values)
+    return made
+
+
+def make_rate_state(account: Account, **fields: Any) -> RateState:
+    values = {"subject": f"key:{next(_numbers)}", "arrival": timezone.now()} | fields
+    with tenant(account.pk):
+        made: RateState = RateState.objects.create(account=account, **values)
+    return made
+
+
+def make_connection(account: Account, **fields: Any) -> ProviderConnection:
+    values = {"name": f"server-{next(_numbers)}", "base_url": "https://models.example/v1"} | fields
+    with tenant(account.pk):
+        made: ProviderConnection = ProviderConnection.objects.create(account=account, **values)
     return made
 
 

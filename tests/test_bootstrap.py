@@ -178,7 +178,10 @@ class EnvironmentFileTests(TestCase):
         own = "# mine\nexport SECRET_KEY=kept\nDEBUG=false\nOTHER=1"
         self.path.write_text(own)
 
-        self.assertEqual(environment_file.complete(self.path), ["API_KEY_PEPPER", "DEMO"])
+        self.assertEqual(
+            environment_file.complete(self.path),
+            ["API_KEY_PEPPER", "SECRET_ENCRYPTION_KEYS", "DEMO"],
+        )
         self.assertTrue(self.path.read_text().startswith(f"{own}\n"))
         self.assertEqual(self.path.read_text().count("SECRET_KEY"), 1)
         before = self.path.read_bytes()

@@ -9,24 +9,30 @@ from uuid import uuid4
 import psycopg
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db import DataError, IntegrityError, models
+from django.db import DataError, IntegrityError, ProgrammingError, models
 from django.db.migrations.writer import MigrationWriter
 from django.test import SimpleTestCase, TestCase
 
-from accounts.models import Account, ApiKey, User
-from accounts.tenancy import TenantModel, platform
+from accounts.models import Account, User
+from accounts.tenancy import TenantModel, platform, tenant
 from agents.models import AgentInstance, ConfigVersion
 from salient.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests import catalog
 from tests.factories import (
     make_account,
+    make_budget,
     make_config_version,
+    make_connection,
     make_instance,
+    make_invitation,
     make_key,
+    make_limits,
     make_llm_request,
+    make_membership,
     make_message,
     make_profile,
+    make_rate_state,
     make_session,
     make_user,
 )
@@ -46,6 +52,14 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_accounts_status": {"status": ["", "Active", "closed"]},
     "ck_accounts_subscription_tier": {"subscription_tier": ["", "gold"]},
     "ck_api_keys_scopes": {"scopes": [["chat", "root"], [""]]},
+    "ck_users_auditor": {"is_superuser": [True]},
+    "ck_api_keys_kind": {"origins": [["https://shop.example"]]},
+    "ck_api_keys_mode": {"mode": ["", "demo"]},
+    "ck_memberships_role": {"role": ["", "root"]},
+    "ck_invitations_role": {"role": ["", "root"]},
+    "ck_account_limits_running": {"running": [-1]},
+    "ck_budgets_period": {"period": ["", "week"]},
+    "ck_budgets_amounts": {"limit": [-1], "spent": [-1], "reserved": [-1]},
     "ck_agent_instances_slug": {"instance_slug": BAD_SLUGS},
     "ck_agent_instances_status": {"status": ["", "deleted"]},
     "ck_llm_requests_completion_status": {"completion_status": ["", "done"]},
@@ -60,13 +74,17 @@ def make_tenant(slug: str) -> Rows:
     key, _ = make_key(account)
     instance = make_instance(account, "bot")
     version = make_config_version(instance)
-    user = make_user()
+    user = make_user(is_auditor=True)
     session = make_session(instance, user=user)
     request = make_llm_request(session, config_version=version)
     message = make_message(session, llm_request=request, config_version=version)
     # Of a second session: a profile may then be pointed at the first one.
     profile = make_profile(make_session(instance))
     made = [account, key, instance, version, user, session, request, message, profile]
+    made += [make_membership(account), make_invitation(account), make_limits(account)]
+    # Of the second instance: it may then be pointed at the first one.
+    budget = make_budget(account, agent_instance_id=make_instance(account, "bot2").pk)
+    made += [budget, make_rate_state(account), make_connection(account)]
     return {type(row): row for row in made}
 
 
@@ -160,10 +178,15 @@ class ForeignKeyTests(RefusalCase):
         self.assert_refused("fk_sessions_agent_instance_id", session, agent_instance_slug="bot2")
 
     def test_a_row_cannot_be_given_to_another_account(self) -> None:
-        # Nothing refers to an API key or comes with it: row-level security guards that one.
-        for model in TENANT_MODELS - {ApiKey}:
-            with self.subTest(model=model.__name__), self.assertRaises(IntegrityError):
-                change(self.acme[model], account=self.beta[Account].pk)
+        """Row-level security refuses it, where the role may change the column at all."""
+        for model in TENANT_MODELS:
+            rows = model._base_manager
+            with (
+                self.subTest(model=model.__name__),
+                self.assertRaisesRegex(ProgrammingError, "row-level security|permission denied"),
+                tenant(self.acme[Account].pk),
+            ):
+                rows.filter(pk=self.acme[model].pk).update(account=self.beta[Account].pk)
 
     def test_renaming_an_account_follows_in_the_same_statement(self) -> None:
         change(self.acme[Account], slug="renamed")
@@ -219,7 +242,9 @@ class DeletionTests(RefusalCase):
         with platform():
             Session.objects.filter(pk__in=[session, self.acme[Session].pk]).delete()
         left = {table for table, rows in contents(self.acme).items() if rows}
-        self.assertEqual(left, {"api_keys", "agent_instances", "config_versions"})
+        of_the_account = {"memberships", "invitations", "account_limits", "budgets", "rate_states"}
+        of_the_account |= {"api_keys", "agent_instances", "config_versions", "provider_connections"}
+        self.assertEqual(left, of_the_account)
 
     def test_deleting_a_user_leaves_the_session_without_one(self) -> None:
         expected = contents(self.acme)

@@ -76,8 +76,9 @@ class IndexTests(TestCase):
                 FROM sessions, generate_series(1, 2000) AS n
                 WHERE id = '{cls.session.pk}' OR n < 3;
                 INSERT INTO agent_instances (id, account_id, instance_slug, agent_type,
-                    display_name)
-                SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot'
+                    display_name, allowed_origins)
+                SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot',
+                    '{{}}'
                 FROM generate_series(1, 500) AS n;
                 ANALYZE agent_instances, sessions, llm_requests, messages
             """)  # noqa: S608 - our own ids

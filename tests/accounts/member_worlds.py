@@ -44,4 +44,4 @@ def roles_in(account: Account) -> dict[str, str]:
 
 def invitation_rows(account: Account) -> list[dict[str, Any]]:
     with platform():
-        return list(Invitation.objects.filter(account=account).values())
+        return [dict(row) for row in Invitation.objects.filter(account=account).values()]

@@ -9,9 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.test import Client, RequestFactory, TestCase
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import MemberRole, User
-from accounts.tenancy import platform
+from accounts.models import Invitation, MemberRole, User
+from accounts.tenancy import platform, tenant
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.factories import make_account, make_user
 
@@ -97,14 +98,18 @@ class AdminTests(TestCase):
 
     def test_what_is_posted_is_refused_and_changes_nothing(self) -> None:
         Group.objects.create(name="a row")
+        root = RequestFactory().get("/")
+        root.user = make_user(is_staff=True, is_superuser=True)
         for model, pages in admin.site._registry.items():
             with platform():
                 row = model._default_manager.first()
                 before = list(model._default_manager.values().order_by("pk"))
             key = row.pk if row else "00000000-0000-7000-8000-000000000000"
-            actions = [action.name for action in pages._get_base_actions()]
             posts = [
-                *((page(model, "changelist"), self.chosen(name, key)) for name in actions),
+                *(
+                    (page(model, "changelist"), self.chosen(name, key))
+                    for name in pages.get_actions(root)
+                ),
                 (page(model, "add"), {"name": "new"}),
                 (page(model, "change", key), {"name": "changed", "_save": "1"}),
                 (page(model, "delete", key), {"post": "yes"}),
@@ -126,6 +131,24 @@ class AdminTests(TestCase):
         self.auditor.refresh_from_db()
         self.assertTrue(self.auditor.check_password(new))
         self.assertEqual(self.browser.post(reverse("admin:logout"), secure=True).status_code, 200)
+
+    def test_each_row_is_shown_without_its_secret(self) -> None:
+        acme = make_account("acme")
+        member = make_member(acme, MemberRole.OWNER)
+        with tenant(acme.pk):
+            offered = Invitation.objects.create(
+                account=acme,
+                email="x@a.example",
+                role="viewer",
+                token_hash="f" * 64,
+                expires_at=timezone.now(),
+            )
+        for row in (member.user, member, offered):
+            answer = self.browser.get(page(type(row), "change", row.pk), secure=True)
+            self.assertEqual(answer.status_code, 200)
+            for secret in (member.user.password, "f" * 64):
+                self.assertNotContains(answer, secret)
+            self.assertNotContains(answer, 'name="_save"')
 
     def test_staff_are_not_held_back(self) -> None:
         root = make_user(is_staff=True, is_superuser=True)

@@ -53,7 +53,7 @@ class InvitationTestCase(TestCase):
 
     def sent_link(self) -> str:
         [address] = LINK.findall(str(mail.outbox[-1].body))
-        return urlsplit(address).path
+        return str(urlsplit(address).path)
 
     def get(self, path: str) -> Any:
         return self.page.get(path, secure=True)

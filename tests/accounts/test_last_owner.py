@@ -77,9 +77,7 @@ class ParallelTests(TransactionTestCase):
     def test_two_owners_who_step_down_at_once_leave_one(self) -> None:
         results = self.together(
             *(
-                lambda who=who: members.change_role(  # type: ignore[misc]
-                    self.caller(who), who.pk, MemberRole.ADMIN
-                )
+                lambda who=who: members.change_role(self.caller(who), who.pk, MemberRole.ADMIN)
                 for who in (self.first, self.second)
             )
         )

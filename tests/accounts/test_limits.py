@@ -250,14 +250,16 @@ class SetBudgetTests(LimitsCase):
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         stranger = make_instance(make_account("beta"))
-        for name, wrong in {
+        right: dict[str, Any] = {"period": "day", "limit": ONE}
+        cases: dict[str, dict[str, Any]] = {
             "period": {"period": "year"},
             "negative": {"limit": Decimal(-1)},
             "another account's agent": {"instance_id": stranger.pk},
             "percent": {"alert_percents": [0]},
-        }.items():
+        }
+        for name, wrong in cases.items():
             with self.subTest(name), self.assertRaises(ValidationError):
-                budgets.set_budget(self.account, **{"period": "day", "limit": ONE} | wrong)
+                budgets.set_budget(self.account, **right | wrong)
         with platform():
             self.assertEqual(Budget.objects.count(), 0)
 

@@ -210,7 +210,8 @@ class AddressTests(MemberTestCase):
             self.assertEqual(answer.status, 400)
             self.assertEqual([e["field"] for e in answer.json()["errors"]], [field])
         path = f"/accounts/acme/members/{self.members['viewer'].pk}"
-        for wrong in ({"role": "member", "user": "x"}, {"role": None}, [], {}):
+        bodies: list[Any] = [{"role": "member", "user": "x"}, {"role": None}, [], {}]
+        for wrong in bodies:
             self.assertEqual((await put(owner, "PATCH", path, wrong)).status, 400)
 
     async def test_other_methods_are_named(self) -> None:

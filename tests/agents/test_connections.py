@@ -7,6 +7,7 @@ from functools import partial
 from io import StringIO
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -252,6 +253,13 @@ class NameTests(SimpleTestCase):
                 shown = redacted(" " * before + KEY, KEY)
                 self.assertEqual(shown, "[key]" if before < 1996 else shown)
                 self.assertNotIn("canary", shown)
+
+    def test_a_key_is_known_in_the_spellings_of_json_and_urls(self) -> None:
+        key = 'can/ary"+key\\=='
+        for echoed in (key, json.dumps(key), json.dumps(key).replace("/", "\\/"), quote(key, "")):
+            with self.subTest(echoed):
+                self.assertIn("[key]", redacted(f"wrong: {echoed}", key))
+                self.assertNotIn("ary", redacted(f"wrong: {echoed}", key))
 
     def test_what_a_server_counts_cannot_break_the_books(self) -> None:
         raw = msgspec.Raw(

@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Account, ApiKey, User
-from agents.models import AgentInstance, ConfigVersion
+from agents.connections import create_connection
+from agents.models import AgentInstance, ConfigVersion, ProviderConnection
 from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests.factories import (
     make_account,
@@ -30,9 +31,9 @@ from tests.factories import (
 
 OURS = {"accounts", "agents", "sessions_app"}
 # Made by hand; everything else is made by what happens.
-ADDED = {Account, AgentInstance, ApiKey, Group, User}
+ADDED = {Account, AgentInstance, ApiKey, Group, ProviderConnection, User}
 # Erasing these is no accident of history.
-DELETED = {Group, Profile, User}
+DELETED = {Group, Profile, ProviderConnection, User}
 
 
 def address(model: type[Model], page: str, *args: Any) -> str:
@@ -55,6 +56,9 @@ def make_one_of_each() -> dict[type[Model], Any]:
         LLMRequest: request.pk,
         Message: make_message(session, llm_request=request, config_version=version).pk,
         Profile: make_profile(session).pk,
+        ProviderConnection: create_connection(
+            account.pk, name="own", base_url="https://models.example.com"
+        ).pk,
         User: make_user().pk,
         Group: Group.objects.create(name=str(account.pk)).pk,
     }

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.core import mail
 from django.db.models import Sum
 from django.http import HttpResponse
 from django.test import TestCase, TransactionTestCase, override_settings
+from django.utils import timezone
 
 from accounts import budgets, limits, visitors
-from accounts.models import AccountLimits, Budget, RateState
+from accounts.alerts import finish_telling
+from accounts.callers import Caller
+from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy import platform
+from agents import pricing
+from agents.runtime.run import Run
 from salient import database
-from sessions_app.models import LLMRequest
+from sessions_app import ledger, turns
+from sessions_app.abandoned import settle_abandoned
+from sessions_app.models import CompletionStatus, LLMRequest
+from sessions_app.schemas import ChatIn
 from tests.api_client import Answer, ApiClient, Call
+from tests.factories import make_user
 from tests.mock_openai import MockOpenAI, Reply, error, usage
 from tests.worlds import World, counts, stored
 
@@ -100,7 +111,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
                 Reply(delay=0.2, usage=usage(10, 5, cost=float(each / 100))) for _ in range(100)
             )
             running = [asyncio.create_task(self.chat()) for _ in range(100)]
-            most = 0
+            most = Decimal(0)
             while not all(task.done() for task in running):
                 most = max(most, await sync_to_async(reserved)())
                 await asyncio.sleep(0.01)
@@ -334,3 +345,91 @@ class RefusalTests(LimitedWorld, TestCase):
         await sync_to_async(self.assert_books_are_closed)()
         messages, _ = await sync_to_async(stored)()
         self.assertNotIn("three", [m.content for m in messages])
+
+
+class AbandonedTests(LimitedWorld, TestCase):
+    """A killed process gives nothing back: the periodic command does, from the rows."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
+
+    def abandon(self) -> ledger.Opened:
+        opened = ledger.open_turn(self.caller, self.instance, ChatIn(message="hello"))
+        with platform():
+            long_ago = timezone.now() - timedelta(hours=1)
+            LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
+        return opened
+
+    def test_what_nobody_knows_counts_as_the_whole_reservation(self) -> None:
+        self.configure("model: openai:gpt-4o-mini\n")
+        self.budget(Decimal(1))
+        reserved = [self.abandon().taken.reserved for _ in range(2)]
+        self.assertEqual(len(settle_abandoned()), 2)
+
+        self.assertEqual(self.assert_books_are_closed(), sum(reserved))
+        self.assertEqual(settle_abandoned(), [])
+        self.assertEqual(self.assert_books_are_closed(), sum(reserved))
+
+    def test_what_is_free_stays_free(self) -> None:
+        self.configure("model: scripted:echo\n")
+        self.budget(Decimal(1))
+        self.abandon()
+        settle_abandoned()
+
+        self.assertEqual(self.assert_books_are_closed(), 0)
+
+    def test_who_settles_later_settles_nothing(self) -> None:
+        self.configure("model: scripted:echo\n")
+        opened = self.abandon()
+        settle_abandoned()
+        turn = turns.Turn(
+            caller=self.caller,
+            instance=self.instance,
+            current=opened.current,
+            session_id=opened.session_id,
+            request_id=opened.request_id,
+            run=Run(opened.run),
+            taken=opened.taken,
+        )
+        turn.end(CompletionStatus.COMPLETE)
+        before = stored()
+
+        self.assertIsNone(ledger.settle_turn(turn, turn.usage(), pricing.total([])))
+        self.assertEqual(stored(), before)
+        self.assert_books_are_closed()
+
+    def test_an_alert_of_the_last_turn_is_sent(self) -> None:
+        self.configure("model: openai:gpt-4o-mini\n")
+        with platform():
+            user = make_user("owner@example.com")
+            Membership.objects.create(account=self.account, user=user, role="owner")
+        reserved = self.abandon().taken.reserved
+        self.budget(reserved)
+        settle_abandoned()
+
+        self.assertEqual([sent.to for sent in mail.outbox], [["owner@example.com"]])
+
+
+class AlertTests(LimitedWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_a_turn_that_passes_a_percentage_is_told_once_and_waits_for_no_mail(self) -> None:
+        def join() -> None:
+            with platform():
+                user = make_user("owner@example.com")
+                Membership.objects.create(account=self.account, user=user, role="owner")
+
+        await sync_to_async(join)()
+        await sync_to_async(self.budget)(Decimal(1))
+        async with MockOpenAI() as server:
+            server.replies += [Reply(usage=usage(1, 1, cost=0.85)) for _ in range(2)]
+            first = await self.chat()
+            await finish_telling()
+            self.assertEqual([sent.to for sent in mail.outbox], [["owner@example.com"]])
+            await self.chat()
+            await finish_telling()
+
+        self.assertEqual(first.status, 200)
+        self.assertEqual([sent.subject[:10] for sent in mail.outbox], ["acme: 80 %", "acme: 100 "])

@@ -126,9 +126,9 @@ class WhatItShowsTests(PageCase):
     def session_key(self) -> str:
         request = HttpResponse()
         request.COOKIES = {self.cookie: self.client.cookies[self.cookie].value}  # type: ignore[attr-defined]
-        key = visitors.session_key_of(request, "acme", "bot")  # type: ignore[arg-type]
-        assert key is not None
-        return key
+        visitor = visitors.cookie_visitor(request, "acme", "bot")  # type: ignore[arg-type]
+        assert visitor is not None
+        return visitor.session_key
 
     def session(self, key: str) -> Session:
         with platform():

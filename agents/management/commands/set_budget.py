@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.budgets import remove_budget, set_budget
+from accounts.dollars import dollars
 from accounts.management.look_up import find_account
 from accounts.models import Budget, BudgetPeriod
 from accounts.periods import next_start
@@ -40,14 +41,14 @@ class Command(ReportingCommand):
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        limit = None if options["remove"] else dollars(options["limit"])
+        limit = None if options["remove"] else amount(options["limit"])
         account = find_account(options["account"])
         instance = find_instance(account, options["instance"]) if options["instance"] else None
         facts = {
             "account": account.slug,
             "instance": instance.instance_slug if instance else None,
             "period": options["period"],
-            "limit": limit,
+            "limit": None if limit is None else dollars(limit),
         }
         if options["dry_run"]:
             return facts | {"changed": False}
@@ -75,18 +76,18 @@ class Command(ReportingCommand):
 
 def standing(budget: Budget) -> dict[str, Any]:
     return {
-        "spent": budget.spent,
-        "reserved": budget.reserved,
+        "spent": dollars(budget.spent),
+        "reserved": dollars(budget.reserved),
         "alert_percents": budget.alert_percents,
         "resets_at": next_start(BudgetPeriod(budget.period), budget.period_start),
     }
 
 
-def dollars(text: str) -> Decimal:
+def amount(text: str) -> Decimal:
     try:
-        amount = Decimal(text)
+        given = Decimal(text)
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount <= MOST:
+        given = Decimal("NaN")
+    if not given.is_finite() or not 0 <= given <= MOST:
         raise Misused(f"--limit is an amount from 0 to {MOST} US dollars, not “{text}”.")
-    return amount
+    return given

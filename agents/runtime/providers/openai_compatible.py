@@ -185,7 +185,7 @@ def _decode(data: bytes) -> wire.Answer:
     try:
         answer = wire.decode_answer(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProviderProtocol(f"not an answer: {data[:200]!r}") from error
+        raise ProviderProtocol(f"not an answer: {data.decode(errors='replace')}") from error
     if bytes(answer.error) not in wire.NOTHING:
         raise _error_inside(bytes(answer.error))
     return answer

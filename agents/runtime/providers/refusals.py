@@ -1,10 +1,12 @@
 """What a provider's refusal means: an HTTP status and a body become one of our errors."""
 
+import json
 import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 from agents.runtime.errors import (
     ContextTooLong,
@@ -85,11 +87,17 @@ def log_failure(provider: str, model: str, error: RunError, *, key: str = "") ->
 def redacted(text: str, key: str = "") -> str:
     """One line, short, without keys."""
     # Before anything is cut off: half a key is a secret too.
-    if key:
-        text = text.replace(key, "[key]")
+    for spelling in _spellings(key) if key else ():
+        text = text.replace(spelling, "[key]")
     text = text[: 4 * MAX_DETAIL]
     text = SECRETS.sub("[key]", text)
     return " ".join(text.split())[:MAX_DETAIL]
+
+
+def _spellings(key: str) -> set[str]:
+    """The key as it is, as JSON writes it (some escape the slash) and as a URL does."""
+    as_json = json.dumps(key)[1:-1]
+    return {key, as_json, as_json.replace("/", "\\/"), quote(key), quote(key, safe="")}
 
 
 def _rate_limited(detail: str, body: str, headers: Mapping[str, str]) -> RunError:

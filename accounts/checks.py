@@ -1,0 +1,77 @@
+"""What `manage.py check` says about tenants that could meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.db import connections, models
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.isolation import policy_problems
+from accounts.roles import TENANT_RIGHTS, Database, has_account
+from accounts.tenancy import TenantManager, TenantModel
+from salient.constraints import CompositeForeignKey
+
+
+@checks.register(checks.Tags.models)
+def check_tenant_models(
+    app_configs: Sequence[Any] | None = None, **_more: Any
+) -> list[checks.CheckMessage]:
+    """Find models with an account that lack what keeps accounts apart."""
+    chosen = apps.get_app_configs() if app_configs is None else app_configs
+    return [
+        checks.Error(problem, obj=model, id=f"accounts.{code}")
+        for config in chosen
+        for model in config.get_models(include_auto_created=True)
+        if has_account(model)
+        for code, problem in model_problems(model)
+    ]
+
+
+def model_problems(model: type[models.Model]) -> Iterator[tuple[str, str]]:
+    if not issubclass(model, TenantModel):
+        yield "E001", "it has an account and is no TenantModel"
+    managers = [model._default_manager, model._base_manager, *model._meta.managers]
+    if not all(isinstance(manager, TenantManager) for manager in managers):
+        yield "E002", "a manager of it gives rows outside the doors: derive it from TenantManager"
+    keys = [set(c.fields) for c in model._meta.constraints if isinstance(c, CompositeForeignKey)]
+    for field in model._meta.concrete_fields:
+        if field.column == "account_id":
+            held = any("account" in key for key in keys)
+        elif field.is_relation and issubclass(_target(field), TenantModel):
+            held = any({"account", field.name} <= key for key in keys)
+        else:
+            continue
+        if not held:
+            yield "E003", f"no CompositeForeignKey holds {field.name!r} together with the account"
+    if model._meta.db_table not in TENANT_RIGHTS:
+        yield "E004", "its table is not in accounts.roles.TENANT_RIGHTS"
+
+
+def _target(field: Any) -> type[models.Model]:
+    target: type[models.Model] = field.related_model
+    return target
+
+
+@checks.register(checks.Tags.database)
+def check_policies(
+    *, databases: Sequence[str] | None = None, **_more: Any
+) -> list[checks.CheckMessage]:
+    """Find tables whose row-level security is not what their migration made.
+
+    While migrations are pending there is nothing to judge: one of them may make it.
+    """
+    return [
+        checks.Error(problem, id="accounts.E005")
+        for alias in databases or ()
+        if not pending_migrations(alias)
+        for problem in policy_problems(Database(connections[alias]))
+    ]
+
+
+def pending_migrations(alias: str) -> bool:
+    executor = MigrationExecutor(connections[alias])
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))

@@ -1,0 +1,44 @@
+"""`manage.py database_roles`: what the database's roles lack, or the SQL that makes them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import connection
+
+from accounts import role_report
+from salient.commands import ReportingCommand
+
+
+class Command(ReportingCommand):
+    """Judges by the login that it runs with: give it the DATABASE_URL that Salient serves with."""
+
+    help = "Check the roles that keep tenants apart; exit code 1 when something is missing."
+    writes = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--sql", action="store_true", help="print what an administrator of the server runs"
+        )
+        parser.add_argument(
+            "--login",
+            default=role_report.LOGIN,
+            metavar="NAME",
+            help="with --sql: the login that Salient serves with (default: %(default)s)",
+        )
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        if options["sql"]:
+            return {"sql": role_report.statements(connection, options["login"])}
+        return role_report.judge(connection)
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        if "sql" in report:
+            yield from report["sql"]
+            return
+        yield f"Login: {report['login']}"
+        for kind in ("problems", "advice"):
+            yield from (f"{kind.removesuffix('s')}: {line}" for line in report[kind])
+        if report["ok"]:
+            yield "The roles, their rights and the policies are as they must be."

@@ -1,0 +1,145 @@
+"""Judges the database's roles, and writes the SQL that makes them where Salient may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import sql
+
+from accounts.isolation import policy_problems
+from accounts.roles import (
+    CREATE_ROLE,
+    FUNCTIONS,
+    ROLES,
+    Database,
+    function_grants,
+    grants,
+    lacking_rights,
+    usage,
+    wanted_rights,
+)
+
+LOGIN = "salient_app"
+
+
+def judge(connection: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Say what is missing (problems) and what could be tighter (advice) for the present login."""
+    database = Database(connection)
+    [(login,)] = database.rows("SELECT session_user::text")
+    if missing := database.missing_roles():
+        problems = [f"the role {role} is missing" for role in missing]
+        return {"ok": False, "login": login, "problems": problems, "advice": []}
+    problems = [
+        *_role_problems(database),
+        *_login_problems(database),
+        *policy_problems(database),
+        *_right_problems(database),
+        *_function_problems(database),
+    ]
+    advice = list(_advice(database))
+    return {"ok": not problems, "login": login, "problems": problems, "advice": advice}
+
+
+def _role_problems(database: Database) -> Iterator[str]:
+    query = (
+        "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = ANY(%s)"
+    )
+    for role, *forbidden in database.rows(query, [list(ROLES)]):
+        words = ("may log in", "is a superuser", "passes row-level security by")
+        for word, is_so in zip(words, forbidden, strict=True):
+            if is_so:
+                yield f"the role {role} {word}"
+
+
+def _login_problems(database: Database) -> Iterator[str]:
+    """PostgreSQL 16 tells being a member from being allowed to take the role on."""
+    for role in ROLES:
+        [(may,)] = database.rows(
+            "SELECT pg_has_role(session_user, %s, CASE WHEN "
+            "current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)",
+            [role],
+        )
+        if not may:
+            yield f"the login may not take on {role}: GRANT {role} TO it"
+
+
+def _right_problems(database: Database) -> Iterator[str]:
+    for role, tables in lacking_rights(database, database.logins()).items():
+        have = database.rights_of(role)
+        for table, wanted in tables.items():
+            yield (
+                f"{role} has other rights on {table} than it should: "
+                f"{in_words(have.get(table, set()))} instead of {in_words(wanted)} "
+                "(migrate sets them right)"
+            )
+
+
+def in_words(rights: Any) -> str:
+    listed = (f"{privilege} ({column})" if column else privilege for privilege, column in rights)
+    return ", ".join(sorted(listed)) or "none"
+
+
+def _function_problems(database: Database) -> Iterator[str]:
+    for name in FUNCTIONS:
+        [(may,)] = database.rows(
+            "SELECT has_function_privilege(session_user, to_regprocedure(%s), 'EXECUTE')",
+            [f"{name}(text)"],
+        )
+        if not may:
+            yield f"the login may not call {name}(), or there is no such function"
+
+
+def _advice(database: Database) -> Iterator[str]:
+    """Doors bind every login. What these have outside the doors is theirs alone to misuse."""
+    [(is_super, owns, inherits)] = database.rows(
+        """
+        SELECT rolsuper,
+            EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('accounts') AND relowner = r.oid),
+            EXISTS (SELECT FROM unnest(%s::text[]) AS role WHERE pg_has_role(r.oid, role, 'USAGE'))
+        FROM pg_roles AS r WHERE rolname = session_user
+        """,
+        [list(ROLES)],
+    )
+    rest = "outside the doors row-level security does not bind it; see `database_roles --sql`"
+    if is_super:
+        yield f"the login is a superuser: {rest}"
+    elif owns:
+        yield f"the login owns the tables: {rest}"
+    elif inherits:
+        yield "the login inherits the roles' rights outside the doors: ALTER ROLE … NOINHERIT"
+
+
+def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
+    """What an administrator runs so that Salient serves with a login that owns nothing."""
+    name, database = sql.Identifier(login), sql.Identifier(connection.settings_dict["NAME"])
+    made = [
+        "-- 1. As an administrator of the server (a superuser, or a role with CREATEROLE):",
+        *(CREATE_ROLE.format(role=role).strip() + ";" for role in ROLES),
+        "-- the login that Salient serves with; give it a password (psql: \\password)",
+        *_finished(
+            sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(name),
+            sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database),
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name),
+            *(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name) for role in ROLES),
+        ),
+        "-- 2. As the owner of the tables: manage.py migrate (it gives the rights below),",
+        "--    or, where the tables are there already, in this database:",
+    ]
+    try:
+        rights = [s.as_string(None) + ";" for s in _rights(Database(connection), login)]
+    except DatabaseError:
+        rights = ["-- (the database does not answer, so its tables are not known here)"]
+    return made + rights
+
+
+def _finished(*parts: sql.Composed) -> Iterator[str]:
+    yield from (part.as_string(None) + ";" for part in parts)
+
+
+def _rights(database: Database, login: str) -> Iterator[sql.Composed]:
+    yield from usage(database, ())
+    yield from grants(wanted_rights(database, [login]))
+    yield from function_grants([login])

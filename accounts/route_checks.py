@@ -1,0 +1,55 @@
+"""The start-up check of routes: each API route asks for a scope, each page ends with a slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.auth import ANY
+from accounts.models import Scope
+
+# Answered to everyone, and nothing of an account is in the answer.
+OPEN = frozenset({"", "healthz", "readyz"})
+_SCOPES = frozenset({ANY, *Scope.values})
+
+
+@register(Tags.urls)
+def check_routes(**_options: Any) -> list[CheckMessage]:
+    return undeclared(all_routes(get_resolver()))
+
+
+def all_routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield every address pattern with its view."""
+    for each in resolver.url_patterns:
+        pattern = prefix + str(each.pattern)
+        if isinstance(each, URLPattern):
+            yield pattern, each.callback
+        else:
+            yield from all_routes(each, pattern)
+
+
+def undeclared(routes: Iterable[tuple[str, Callable[..., Any]]]) -> list[CheckMessage]:
+    """Return an error for each route that would be open without anyone having said so."""
+    errors: list[CheckMessage] = []
+    for pattern, view in routes:
+        is_page = pattern.endswith(("/", "/$", ".*)$"))
+        if pattern not in OPEN and not is_page and not _declares(view):
+            errors.append(
+                Error(
+                    f"The route “{pattern}” declares no scope.",
+                    hint="Make its view with @api_view(…, scope=…); a page ends with a slash.",
+                    id="accounts.E010",
+                )
+            )
+    return errors
+
+
+def _declares(view: Callable[..., Any]) -> bool:
+    """Tell whether the door is in front of every method of the view, with a scope that exists."""
+    methods: tuple[str, ...] = getattr(view, "methods", ())
+    usual = getattr(view, "scope", None)
+    scopes: Mapping[str, str] = getattr(view, "scopes", dict.fromkeys(methods, usual))
+    return bool(methods) and set(scopes) == set(methods) and _SCOPES.issuperset(scopes.values())

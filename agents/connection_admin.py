@@ -1,0 +1,80 @@
+"""The staff's page for model servers of accounts: a key is typed in and never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from accounts.admin import PlatformModelAdmin
+from agents.connections import forget, key_fault, move, read_address, set_key
+from agents.models import ProviderConnection
+from salient.problems import Invalid
+
+
+class ConnectionForm(forms.ModelForm[ProviderConnection]):
+    key = forms.CharField(
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Empty: the key stays as it is, unless the address leads to another host.",
+    )
+
+    class Meta:
+        model = ProviderConnection
+        fields = ("account", "name", "base_url")
+
+    def clean_base_url(self) -> str:
+        try:
+            return str(read_address(self.cleaned_data["base_url"]))
+        except Invalid as error:
+            raise ValidationError(error.detail) from error
+
+    def clean_key(self) -> str:
+        key = str(self.cleaned_data["key"])
+        if fault := key_fault(key):
+            raise ValidationError(fault)
+        return key
+
+    def save(self, commit: bool = True) -> ProviderConnection:  # noqa: FBT001, FBT002
+        """Seal the key for the row as it will be; another host without a new key clears it."""
+        move(self.instance, self.cleaned_data["base_url"])
+        if key := self.cleaned_data["key"]:
+            set_key(self.instance, key)
+        return super().save(commit)
+
+
+@admin.register(ProviderConnection)
+class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
+    form = ConnectionForm
+    list_display = ["name", "account", "base_url", "has_key", "updated_at"]
+    list_select_related = ["account"]
+    list_filter = ["account"]
+    search_fields = ["name", "base_url", "account__slug"]
+    told = ("secret_hint", "created_at", "updated_at")
+
+    def get_fields(self, request: HttpRequest, obj: ProviderConnection | None = None) -> list[Any]:
+        return ["account", "name", "base_url", "key", *(self.told if obj else ())]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ProviderConnection | None = None
+    ) -> list[str]:
+        # Configurations name it, and its key is sealed for its account.
+        return [*self.told, *(["account", "name"] if obj else [])]
+
+    @admin.display(description="key", boolean=True)
+    def has_key(self, connection: ProviderConnection) -> bool:
+        return bool(connection.secret)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: ProviderConnection,
+        form: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        forget(obj.account_id, obj.name)

@@ -1,0 +1,105 @@
+"""Limits and budgets from the command line."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.test import TestCase
+
+from accounts.models import AccountLimits, Budget
+from accounts.tenancy import platform
+from tests.commands import refusal, run, run_json
+from tests.factories import make_account, make_instance
+
+
+class SetLimitsCommandTests(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+
+    def test_sets_what_is_named_and_shows_all(self) -> None:
+        told = run_json("set_limits", "acme", "--concurrent-turns", "7", "--output-tokens", "99")
+
+        self.assertTrue(told["changed"])
+        self.assertEqual((told["limits"]["concurrent_turns"], told["running"]), (7, 0))
+        self.assertEqual(told["defaults"]["requests_per_minute"], 600)
+        with platform():
+            row = AccountLimits.objects.get(account_id=self.account.pk)
+        self.assertEqual((row.concurrent_turns, row.output_tokens), (7, 99))
+        again = run_json("set_limits", "acme", "--concurrent-turns", "default")
+        self.assertIsNone(again["limits"]["concurrent_turns"])
+        self.assertEqual(again["limits"]["output_tokens"], 99)
+
+    def test_without_a_limit_it_only_shows(self) -> None:
+        self.assertFalse(run_json("set_limits", "acme")["changed"])
+        shown = run("set_limits", "acme")
+        self.assertIn("600 (default)", shown)
+        self.assertIn("no limit (default)", shown)
+        self.assertIn("0 turns run now", shown)
+
+    def test_a_dry_run_changes_nothing(self) -> None:
+        told = run_json("set_limits", "acme", "--message-bytes", "5", "--dry-run")
+
+        self.assertEqual((told["changed"], told["limits"]["message_bytes"]), (False, 5))
+        with platform():
+            self.assertFalse(AccountLimits.objects.exists())
+
+    def test_what_is_wrong_is_said(self) -> None:
+        for name, arguments, code, words in (
+            ("zero", ("acme", "--concurrent-turns", "0"), 2, "above 0"),
+            ("text", ("acme", "--message-bytes", "many"), 2, "many"),
+            ("account", ("acmee",), 1, "Did you mean “acme”?"),
+        ):
+            with self.subTest(name):
+                status, message = refusal("set_limits", *arguments)
+                self.assertEqual(status, code)
+                self.assertIn(words, message)
+
+
+class SetBudgetCommandTests(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+        self.bot = make_instance(self.account, "bot")
+
+    def budgets(self) -> list[Budget]:
+        with platform():
+            return list(Budget.objects.order_by("limit"))
+
+    def test_makes_one_for_the_account_and_one_for_an_agent(self) -> None:
+        whole = run_json("set_budget", "acme", "--period", "month", "--limit", "100")
+        mine = run("set_budget", "acme", "--instance", "bot", "--period", "day", "--limit", "0.50")
+
+        self.assertEqual((whole["changed"], whole["spent"]), (True, "0"))
+        self.assertIn("bot for each day to $0.5.", mine)
+        day, month = self.budgets()
+        self.assertEqual((day.agent_instance_id, day.limit), (self.bot.pk, Decimal("0.50")))
+        self.assertEqual((month.agent_instance_id, month.alert_percents), (None, [80, 100]))
+
+    def test_changes_and_removes(self) -> None:
+        run("set_budget", "acme", "--period", "day", "--limit", "1")
+        run("set_budget", "acme", "--period", "day", "--limit", "2", "--alert", "90")
+        [budget] = self.budgets()
+        self.assertEqual((budget.limit, budget.alert_percents), (2, [90]))
+
+        self.assertTrue(run_json("set_budget", "acme", "--period", "day", "--remove")["changed"])
+        self.assertEqual(self.budgets(), [])
+        self.assertIn("Nothing", run("set_budget", "acme", "--period", "day", "--remove"))
+
+    def test_a_dry_run_changes_nothing(self) -> None:
+        told = run_json("set_budget", "acme", "--period", "day", "--limit", "1", "--dry-run")
+
+        self.assertFalse(told["changed"])
+        self.assertEqual(self.budgets(), [])
+
+    def test_what_is_wrong_is_said(self) -> None:
+        for name, arguments, code, words in (
+            ("negative", ("acme", "--period", "day", "--limit=-1"), 2, "from 0"),
+            ("NaN", ("acme", "--period", "day", "--limit", "NaN"), 2, "NaN"),
+            ("text", ("acme", "--period", "day", "--limit", "ten"), 2, "ten"),
+            ("agent", ("acme", "--instance", "bott", "--period", "day", "--remove"), 1, "“bot”"),
+            ("percent", ("acme", "--period", "day", "--limit", "1", "--alert", "0"), 1, "1 to"),
+        ):
+            with self.subTest(name):
+                status, message = refusal("set_budget", *arguments)
+                self.assertEqual(status, code)
+                self.assertIn(words, message)
+        self.assertEqual(self.budgets(), [])

@@ -1,0 +1,318 @@
+"""Accounts that must not meet, full of rows, and everyone who may knock at their doors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.apps import apps
+from django.conf import settings
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from accounts import visitors
+from accounts.models import (
+    Account,
+    AccountLimits,
+    AccountStatus,
+    Budget,
+    Invitation,
+    KeyKind,
+    KeyMode,
+    MemberRole,
+    Membership,
+    RateState,
+    Scope,
+    User,
+)
+from accounts.roles import has_account
+from accounts.tenancy import TenantModel, platform, tenant
+from agents.connections import create_connection
+from agents.models import AgentInstance
+from agents.services import create_instance
+from salient.ttl import clear_caches
+from sessions_app.models import Message, Session
+from tests.accounts.member_worlds import browser_of
+from tests.api_client import Answer, ApiClient
+from tests.factories import (
+    make_account,
+    make_config_version,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_message,
+    make_profile,
+    make_session,
+    make_user,
+    write_config,
+)
+from tests.route_table import BODIES, QUERIES
+from tests.routes import Route
+
+# Stands in all that belongs to the other account, so in nothing that anybody else may see.
+CANARY = "canary-of-beta"
+# Stands in every slot for a secret, so in no answer and no log at all.
+SECRET = "sk-canary-secret-0123456789"
+SITE = "https://shop.example"
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+END_USER = "ada@acme"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody who calls: with what, at which account, and which conversation is theirs."""
+
+    name: str
+    client: ApiClient
+    session: Session
+    account: str = "acme"
+
+
+@dataclass
+class Owned:
+    """One account's rows, by what paths and bodies call them."""
+
+    account: Account
+    bot: AgentInstance
+    key: str
+    connection: str
+    session: Session
+    message: Message
+    member: Membership
+    invitation: Invitation
+
+
+def make_owned(slug: str, mark: str) -> Owned:
+    """Make an account with rows in every table, each text with the mark."""
+    account = make_account(slug, name=f"{mark} account")
+    bot = create_instance(account, "bot", display_name=f"{mark} bot")
+    key, text = make_key(account, name=f"{mark} key")
+    session = make_session(
+        bot, end_user=f"{mark} user", email=f"{mark}@example.com", meta={"note": mark}
+    )
+    request = make_llm_request(
+        session,
+        request_body={"note": mark},
+        response_body={"note": mark},
+        caller=f"key:{key.pk}",
+        config_version=make_config_version(bot, content={"note": mark}),
+    )
+    message = make_message(session, content=f"{mark} said", llm_request=request)
+    make_profile(session, customer_name=f"{mark} person")
+    member = make_member(account, MemberRole.OWNER, f"{mark}-owner@example.com")
+    with tenant(account.pk):
+        invitation = Invitation.objects.create(
+            account=account,
+            email=f"{mark}-guest@example.com",
+            role=MemberRole.VIEWER,
+            token_hash=f"{mark}-token",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+        AccountLimits.objects.create(account=account)
+        Budget.objects.create(
+            account=account, period="month", limit=Decimal(77), period_start=timezone.now()
+        )
+        RateState.objects.create(account=account, subject=mark, arrival=timezone.now())
+        # What is noted once a minute is not noted while a test runs.
+        account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
+    name = f"{slug}-gpu"
+    create_connection(
+        account.pk, name=name, base_url=f"https://{mark}.example.com/v1", key=f"{SECRET}-{slug}"
+    )
+    return Owned(account, bot, text, name, session, message, member, invitation)
+
+
+def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
+    user = make_user(email, first_name=email.partition("@")[0])
+    with tenant(account.pk):
+        made: Membership = Membership.objects.create(account=account, user=user, role=role)
+    return made
+
+
+class BorderTestCase(TestCase):
+    """`acme` and `beta`, which must not meet; `shut`, which is suspended."""
+
+    acme: Owned
+    beta: Owned
+    principals: dict[str, Principal]
+
+    def setUp(self) -> None:
+        folder = self.enterContext(TemporaryDirectory())
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
+        self.acme, self.beta = make_owned("acme", "mark-of-acme"), make_owned("beta", CANARY)
+        self.second = make_instance(self.acme.account, "second")
+        self.theirs = make_instance(self.beta.account, "theirs")
+        for account in ("acme", "beta", "shut"):
+            write_config(settings.AGENT_CONFIG_DIR, account, "bot", "model: scripted:echo\n")
+        write_config(settings.AGENT_CONFIG_DIR, "acme", "second", "model: scripted:echo\n")
+        self.target = make_member(self.acme.account, MemberRole.VIEWER, "target@example.com")
+        self.principals = {each.name: each for each in self._everyone()}
+
+    def _everyone(self) -> Iterable[Principal]:
+        yield self._with("nobody")
+        yield self._with("key", self.acme.key)
+        yield self._with("foreign", self.beta.key)
+        yield self._key("elsewhere", instance_ids=[self.second.pk])
+        yield self._publishable()
+        yield self._key("test", mode=KeyMode.TEST)
+        yield self._cookie_visitor()
+        yield from self._token_visitors()
+        for role in MemberRole:
+            member = make_member(self.acme.account, role, f"{role}@example.com")
+            yield self._person(role.value, member.user)
+        yield self._person("staff", make_user("staff@example.com", is_staff=True))
+        yield self._person("root", make_user("root@example.com", is_staff=True, is_superuser=True))
+        auditor = make_user("auditor@example.com", is_staff=True, is_auditor=True)
+        yield self._person("auditor", auditor)
+        yield self._key("revoked", revoked_at=timezone.now() - timedelta(seconds=1))
+        yield self._key("expired", expires_at=timezone.now() - timedelta(seconds=1))
+        yield self._of_suspended()
+
+    def _with(self, name: str, key: str | None = None, **headers: str) -> Principal:
+        return Principal(name, ApiClient(key, headers=headers), self.acme.session)
+
+    def _key(self, name: str, **fields: Any) -> Principal:
+        """A key of acme; what nobody may ask for is written into its row."""
+        later = {n: fields.pop(n) for n in ("revoked_at", "expires_at") if n in fields}
+        key, text = make_key(self.acme.account, name=name, **fields)
+        if later:
+            with platform():
+                type(key).objects.filter(pk=key.pk).update(**later)
+        return self._with(name, text)
+
+    def lacking(self, scope: str) -> Principal:
+        """A key with every scope but this one; for a route that asks for none, with one."""
+        scopes = [each for each in Scope.values if each != scope]
+        return self._key("lacking", scopes=scopes if scope in Scope.values else [Scope.CHAT])
+
+    def _publishable(self) -> Principal:
+        _, text = make_key(
+            self.acme.account,
+            name="publishable",
+            kind=KeyKind.PUBLISHABLE,
+            origins=[SITE],
+            instance_ids=[self.acme.bot.pk],
+        )
+        return self._with("publishable", text, origin=SITE)
+
+    def _cookie_visitor(self) -> Principal:
+        response, request = HttpResponse(), HttpRequest()
+        visitors.set_cookie(response, "acme", "bot")
+        [cookie] = response.cookies.values()
+        request.COOKIES[cookie.key] = cookie.value
+        stored = visitors.session_key_of(request, "acme", "bot")
+        client = ApiClient(headers={"cookie": f"{cookie.key}={cookie.value}", **SAME_ORIGIN})
+        return Principal("cookie", client, self._session(session_key=stored))
+
+    def _token_visitors(self) -> Iterable[Principal]:
+        key, _ = make_key(self.acme.account, name="visitors")
+        token = visitors.new_token(key.key_id, self.acme.bot.pk, seconds=600)
+        mine = self._session(session_key=token.session_key)
+        yield Principal("token", ApiClient(visitors.write_token(token)), mine)
+        named = visitors.new_token(key.key_id, self.acme.bot.pk, seconds=600, end_user=END_USER)
+        theirs = self._session(end_user=END_USER)
+        yield Principal("end_user", ApiClient(visitors.write_token(named)), theirs)
+
+    def _session(self, **fields: Any) -> Session:
+        session = make_session(self.acme.bot, **fields)
+        make_message(session, content="mine")
+        return session
+
+    def _person(self, name: str, user: User) -> Principal:
+        return Principal(name, browser_of(user), self.acme.session)
+
+    def _of_suspended(self) -> Principal:
+        account = make_account("shut")
+        make_instance(account, "bot")
+        _, text = make_key(account)
+        Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
+        return Principal("suspended", ApiClient(text), self.acme.session, "shut")
+
+
+def tenant_tables() -> dict[str, str]:
+    """Return every table with rows of accounts, and the column that names the account."""
+    tables = {
+        model._meta.db_table: "account_id" for model in apps.get_models() if has_account(model)
+    }
+    named = {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)}
+    assert named <= set(tables)
+    return tables | {"accounts": "id"}
+
+
+def rows_of(account: Account) -> Mapping[str, str]:
+    """Return a hash of each table's rows of the account, all columns, read past every policy."""
+    parts = [
+        f"SELECT '{table}', count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) "  # noqa: S608
+        f"FROM {table} AS t WHERE {column} = %(account)s"
+        for table, column in tenant_tables().items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), {"account": account.pk})
+        return {table: f"{count} {digest}" for table, count, digest in cursor.fetchall()}
+
+
+def ids_of(account: Account) -> set[str]:
+    """Return every UUID that stands in the account's rows: nobody else may learn one of them."""
+    found: set[str] = set()
+    with platform():
+        for model in apps.get_models():
+            if not has_account(model):
+                continue
+            for row in model._base_manager.filter(account_id=account.pk).values():
+                found |= {str(value) for value in row.values() if isinstance(value, UUID)}
+    return found
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """Undo in the database and in the process whatever happens inside."""
+    clear_caches()
+    savepoint = transaction.savepoint_create()
+    try:
+        yield
+    finally:
+        transaction.savepoint_rollback(savepoint)
+
+
+class MatrixTestCase(BorderTestCase):
+    """Calls routes as somebody, with what makes it a good call but for what a test changes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.beta_before = rows_of(self.beta.account)
+        self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
+
+    def call(self, who: Principal, route: Route, method: str, **more: Any) -> Answer:
+        """Call the route; `values`, `query`, `body` and `headers` add to what is usual."""
+        values = self.values(who) | more.get("values", {})
+        place = (route.short, method)
+        query = {k: v.format(**values) for k, v in QUERIES.get(place, {}).items()}
+        body = BODIES.get(place, {}) | more.get("body", {})
+        return async_to_sync(who.client.call)(
+            method,
+            route.path(values),
+            query=query | more.get("query", {}),
+            raw=b"" if method in {"GET", "HEAD"} else json.dumps(body).encode(),
+            headers=more.get("headers"),
+        )
+
+    def values(self, who: Principal) -> dict[str, str]:
+        return {
+            "account": who.account,
+            "instance": "bot",
+            "session_id": str(who.session.pk),
+            "member_id": str(self.target.pk),
+            "invitation_id": str(self.acme.invitation.pk),
+            "name": self.acme.connection,
+        }

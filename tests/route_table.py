@@ -1,0 +1,343 @@
+"""What every route answers to everybody: the one table of the route matrix.
+
+A row is a route's method with one status for each column; one status alone is everyone's. The
+method `*` stands for all methods that the route has no row for. `own`, `others` and so on in IDS
+say whose id is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+CALLERS = (
+    # a secret key of acme, one of beta; one lacking the scope, one for another instance
+    *("nobody", "key", "foreign", "lacking", "elsewhere"),
+    *("publishable", "test", "cookie", "token", "end_user"),
+    *("owner", "admin", "member", "viewer"),
+    # people of the platform who are no members of acme
+    *("staff", "root", "auditor"),
+    # keys that were good; a good key of a suspended account
+    *("revoked", "expired", "suspended"),
+)
+
+API = """
+healthz
+    *       200
+readyz
+    *       200
+accounts/<str:account>/me
+    GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/keys/rotate
+    POST    401 200 404 200 200   403 200 401 403 403   403 403 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/members
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 201   403 201 401 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/members/<str:member_id>
+    PATCH   401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    DELETE  401 204 404 403 204   403 204 401 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/invitations/<str:invitation_id>
+    DELETE  401 204 404 403 204   403 204 401 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/connections
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 201   403 201 401 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/connections/<str:name>
+    PATCH   401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    DELETE  401 204 404 403 204   403 204 401 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/metadata
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/visitors
+    POST    401 200 404 403 404   200 200 403 403 403   403 403 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/chat
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/stream
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/history
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/sessions
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>
+    DELETE  401 204 404 403 404   403 204 204 204 204   204 204 403 403   401 401 401   401 401 404
+    *       405
+"""
+
+# Pages are for browsers: whoever sends a key instead is nobody to them. Every form is empty and
+# comes with its CSRF token. 302 leads to a login. HEAD is as GET where it has no row.
+BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "auditor")
+
+# What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
+# deleted, [kept] is not deleted, [corrected] is not made, a [record] is only read.
+ADMIN_KINDS = {
+    "auth/group": "free",
+    "accounts/user": "free",
+    "accounts/account": "kept",
+    "accounts/apikey": "kept",
+    "accounts/membership": "record",
+    "accounts/invitation": "record",
+    "agents/agentinstance": "kept",
+    "agents/configversion": "record",
+    "sessions_app/session": "record",
+    "sessions_app/message": "record",
+    "sessions_app/llmrequest": "record",
+    "sessions_app/profile": "corrected",
+}
+
+PAGES = """
+<home>
+    *       302
+admin/
+    GET     302 302 302 302 302 200 200 200
+    *       302 302 302 302 302 200 200 403
+admin/login/
+    GET     200 200 200 200 200 302 302 302
+    HEAD    200
+    PATCH   405
+    DELETE  405
+    *       200
+admin/logout/
+    POST    302 302 302 302 302 200 200 200
+    OPTIONS 302 302 302 302 302 200 200 200
+    *       302 302 302 302 302 405 405 405
+admin/password_change/
+    PATCH   302 302 302 302 302 405 405 405
+    DELETE  302 302 302 302 302 405 405 405
+    *       302 302 302 302 302 200 200 200
+admin/password_change/done/
+    GET     302 302 302 302 302 200 200 200
+    OPTIONS 302 302 302 302 302 200 200 403
+    *       302 302 302 302 302 405 405 403
+admin/autocomplete/
+    GET     302 302 302 302 302 403 403 403
+    OPTIONS 302 302 302 302 302 200 200 403
+    *       302 302 302 302 302 405 405 403
+admin/jsi18n/
+    GET     302 302 302 302 302 200 200 200
+    OPTIONS 302 302 302 302 302 200 200 403
+    *       302 302 302 302 302 405 405 403
+admin/r/<path:content_type_id>/<path:object_id>/
+    GET     302 302 302 302 302 404 404 404
+    *       302 302 302 302 302 404 404 403
+admin/[free]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[free]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[free]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[free]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 200 403
+admin/[free]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[free]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[free]/<id>/password/
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[kept]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[record]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[record]/add/
+    *       302 302 302 302 302 403 403 403
+admin/[record]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[record]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[record]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 403 403
+    *       302 302 302 302 302 403 200 403
+admin/[record]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/agents/providerconnection/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/agents/providerconnection/add/
+    *       302 302 302 302 302 403 200 403
+admin/agents/providerconnection/<path:object_id>/history/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/agents/providerconnection/<path:object_id>/delete/
+    *       302 302 302 302 302 403 302 403
+admin/agents/providerconnection/<path:object_id>/change/
+    GET     302 302 302 302 302 403 302 302
+    *       302 302 302 302 302 403 302 403
+admin/agents/providerconnection/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[corrected]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[corrected]/add/
+    *       302 302 302 302 302 403 403 403
+admin/[corrected]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[corrected]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 200 403
+admin/[corrected]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 200 403
+admin/[corrected]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/^(?P<app_label>auth|accounts|agents|sessions_app)/$
+    GET     302 302 302 302 302 404 200 200
+    *       302 302 302 302 302 404 200 403
+admin/(?P<url>.*)$
+    GET     302 302 302 302 302 404 404 404
+    *       302 302 302 302 302 404 404 403
+login/
+    PATCH   405
+    DELETE  405
+    *       200
+logout/
+    POST    302
+    OPTIONS 200
+    *       405
+accounts/<str:account>/invitations/<str:token>/
+    GET     302
+    *       405
+accounts/<str:account>/invitation/
+    GET     404
+    POST    404
+    *       405
+accounts/<str:account>/agents/<str:instance>/
+    GET     302 302 302 302 302 200 200 200
+    POST    302 302 302 302 302 303 303 303
+    *       405
+"""
+
+# What is sent so that the call would be a good one; {…} is filled in with the caller's own.
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("keys/rotate", "POST"): {},
+    ("members", "POST"): {"email": "new@example.com", "role": "viewer"},
+    ("members/<str:member_id>", "PATCH"): {"role": "viewer"},
+    ("connections", "POST"): {"name": "more", "base_url": "https://more.example.com/v1"},
+    ("connections/<str:name>", "PATCH"): {"key": "sk-another-0123456789"},
+    ("agents/<str:instance>/visitors", "POST"): {},
+    ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
+    ("agents/<str:instance>/stream", "POST"): {"message": "hello"},
+}
+QUERIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("agents/<str:instance>/stream", "GET"): {"message": "hello"},
+    ("agents/<str:instance>/history", "GET"): {"session_id": "{session_id}"},
+}
+
+# Whose id it is: the caller's, another's of the same account, beta's, nobody's; and what is none.
+WHOSE = ("own", "others", "foreign", "random", "malformed")
+# First for those who see a whole account (a key, an owner), then for those who see what is theirs
+# (an anonymous visitor, an end user).
+IDS = """
+members/<str:member_id>
+    PATCH  member_id     200 200 404 404 404   403 403 403 403 403
+    DELETE member_id     204 204 404 404 404   403 403 403 403 403
+invitations/<str:invitation_id>
+    DELETE invitation_id 204 204 404 404 404   403 403 403 403 403
+connections/<str:name>
+    PATCH  name          200 200 404 404 404   403 403 403 403 403
+    DELETE name          204 204 404 404 404   403 403 403 403 403
+agents/<str:instance>/sessions/<str:session_id>
+    DELETE session_id    204 204 404 404 404   204 404 404 404 404
+agents/<str:instance>/sessions
+    GET    before        200 200 200 200 400   200 200 200 200 400
+agents/<str:instance>/history
+    GET    session_id    200 200 404 404 400   200 404 404 404 400
+    GET    before        200 404 404 404 400   200 404 404 404 400
+agents/<str:instance>/chat
+    POST   session_id    200 200 404 404 400   200 404 404 404 400
+agents/<str:instance>/stream
+    GET    session_id    200 200 404 404 400   200 404 404 404 400
+    POST   session_id    200 200 404 404 400   200 404 404 404 400
+"""
+WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
+# The ids that bodies and queries have; a new one needs rows above.
+ID_FIELDS = {
+    "ChatIn.session_id",
+    "HistoryIn.session_id",
+    "HistoryIn.before",
+    "SessionsIn.before",
+}
+
+# What no caller ever says: it is taken from the key, the path and the files.
+NEVER_FROM_A_BODY = (
+    *("id", "account", "account_id", "account_slug", "agent_instance_id", "user_id"),
+    *("is_test", "cost", "total_cost", "model", "provider", "headers", "api_key", "system_prompt"),
+)
+
+
+def rows(table: str, columns: tuple[str, ...]) -> dict[tuple[str, str], dict[str, int]]:
+    """Read a table: (route, method) to the status of each column."""
+    found = {}
+    for route, words in _lines(table):
+        method, *statuses = words
+        if len(statuses) == 1:
+            statuses *= len(columns)
+        found[route, method] = dict(zip(columns, map(int, statuses), strict=True))
+    return found
+
+
+def id_rows() -> dict[tuple[str, str, str], dict[tuple[str, str], int]]:
+    """Read IDS: (route, method, place) to the status of each caller with each kind of id."""
+    found = {}
+    for route, (method, place, *statuses) in _lines(IDS):
+        numbers = list(map(int, statuses))
+        halves = (WHOLE_ACCOUNT, numbers[:5]), (THEIR_OWN, numbers[5:])
+        found[route, method, place] = {
+            (caller, whose): status
+            for callers, half in halves
+            for caller in callers
+            for whose, status in zip(WHOSE, half, strict=True)
+        }
+    return found
+
+
+def _lines(table: str) -> Iterator[tuple[str, list[str]]]:
+    route = ""
+    for line in filter(None, table.splitlines()):
+        if line.startswith(" "):
+            yield route, line.split()
+        else:
+            route = line

@@ -1,0 +1,82 @@
+"""The routes there are, as the URL resolver has them, and how to write down an address of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from salient.asgi import is_api
+from tests.route_table import ADMIN_KINDS
+
+ACCOUNT = "accounts/<str:account>/"
+_MODEL_PAGE = re.compile(r"admin/(\w+/\w+)/")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address pattern with the view behind it."""
+
+    pattern: str
+    view: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """What the table calls it: the pages of models in the admin by their kind."""
+        if self.model is None:
+            return self.pattern or "<home>"
+        _, app, model, rest = self.pattern.split("/", 3)
+        return f"admin/[{ADMIN_KINDS[f'{app}/{model}']}]/{rest}"
+
+    @property
+    def model(self) -> type[Model] | None:
+        """The model whose page in the admin it is."""
+        found = _MODEL_PAGE.match(self.pattern)
+        if found is None or found[1] not in ADMIN_KINDS:
+            return None
+        return apps.get_model(found[1].replace("/", "."))
+
+    @property
+    def short(self) -> str:
+        """The pattern without the account's part."""
+        return self.pattern.removeprefix(ACCOUNT)
+
+    @property
+    def parameters(self) -> list[str]:
+        return _PARAMETER.findall(self.pattern)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return getattr(self.view, "methods", ())
+
+    def is_api(self) -> bool:
+        return is_api("/" + self.pattern)
+
+    def path(self, values: Mapping[str, str]) -> str:
+        """Write an address; a parameter without a value is a KeyError."""
+        plain = re.sub(r"\(\?P(<\w+>).*?\)(?=[/$])", r"\1", self.pattern)
+        plain = plain.replace("^", "").replace("$", "").replace("\\", "")
+        return "/" + _PARAMETER.sub(lambda match: values[match[1]], plain)
+
+    def scope(self, method: str) -> str:
+        scopes = getattr(self.view, "scopes", {})
+        return str(scopes.get(method, getattr(self.view, "scope", "")))
+
+
+def routes() -> list[Route]:
+    return [Route(*found) for found in _walk(get_resolver(), "")]
+
+
+def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for each in resolver.url_patterns:
+        pattern = prefix + str(each.pattern)
+        if isinstance(each, URLPattern):
+            yield pattern, each.callback
+        else:
+            yield from _walk(each, pattern)

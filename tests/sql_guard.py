@@ -1,0 +1,80 @@
+"""Watches every statement of every test: the product reaches tenants' tables by its doors only."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from accounts.roles import TENANT_RIGHTS
+from accounts.tenancy import PLATFORM, current_door
+
+# People belong to no account: whoever authenticates them does so before any door.
+TABLES = sorted(set(TENANT_RIGHTS) - {"users"})
+_TOUCHES = re.compile(
+    rf'(?:FROM|JOIN|INTO|UPDATE|USING|,)\s+(?:ONLY\s+)?"?({"|".join(TABLES)})"?(?![\w"])',
+    re.IGNORECASE,
+)
+_QUERY = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+_BY_ACCOUNT = re.compile(r"\b(?:WHERE|ON)\b.*\baccount_id\b", re.IGNORECASE | re.DOTALL)
+_BASE = Path(settings.BASE_DIR)
+_found: list[str] = []
+
+
+def watch(connection: BaseDatabaseWrapper, **_more: Any) -> None:
+    """Install the guard on a connection; connections of other threads are made in their time."""
+    if guard not in connection.execute_wrappers:
+        connection.execute_wrappers.append(guard)
+
+
+connection_created.connect(watch, dispatch_uid="tests.sql_guard")
+
+
+def guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
+    """Note a violation; raising here would only become somebody's 500."""
+    text = sql if isinstance(sql, str) else sql.as_string(None)
+    if (fault := fault_of(text)) and (place := place_in_product()):
+        _found.append(f"{place}: {fault}: {text[:300]}")
+    return execute(sql, params, many, context)
+
+
+def taken() -> list[str]:
+    """Return what was found since the last call."""
+    found = list(_found)
+    _found.clear()
+    return found
+
+
+def fault_of(text: str) -> str | None:
+    """Say what is wrong with a statement that touches tenants' tables, by the door that is open."""
+    if not _QUERY.match(text):
+        return None
+    tables = {match.lower() for match in _TOUCHES.findall(text)}
+    if not tables or (door := current_door()) == PLATFORM:
+        return None
+    if door is None:
+        return "outside the doors"
+    is_insert = text.lstrip()[:6].upper() == "INSERT"
+    if tables == {"accounts"} or is_insert or _BY_ACCOUNT.search(text):
+        return None
+    return "not constrained by the account"
+
+
+def place_in_product() -> str | None:
+    """Return where the statement comes from, when that is the product and not a test."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(_BASE) and ".venv" not in path.parts:
+            place = path.relative_to(_BASE)
+            if place != Path("tests/sql_guard.py"):
+                is_product = place.parts[0] != "tests" and "migrations" not in place.parts
+                return f"{place}:{frame.f_lineno}" if is_product else None
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

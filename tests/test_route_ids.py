@@ -1,0 +1,220 @@
+"""Ids and names that callers send: whose they are decides, wherever they stand."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import datetime
+from types import ModuleType
+from typing import Any, TypeGuard, get_args
+from uuid import UUID, uuid4
+
+from django.test import SimpleTestCase
+from pydantic import BaseModel
+
+import accounts.member_schemas
+import accounts.schemas
+import agents.connection_views
+import agents.schemas
+import sessions_app.schemas
+from accounts.models import Invitation
+from accounts.tenancy import platform, tenant
+from agents.connections import create_connection
+from sessions_app.models import Message, Session
+from sessions_app.schemas import Mark
+from tests.border import MatrixTestCase, Principal, rows_of, taken_back
+from tests.factories import make_message
+from tests.route_table import API, BODIES, CALLERS, ID_FIELDS, NEVER_FROM_A_BODY, id_rows, rows
+from tests.routes import Route, routes
+
+SCHEMAS = (
+    accounts.schemas,
+    accounts.member_schemas,
+    agents.schemas,
+    agents.connection_views,
+    sessions_app.schemas,
+)
+ROWS = id_rows()
+NO_SLUGS = (
+    *("Bot", "bot\n", "bot ", "b..t", "..", "-bot", "b" * 64, "bót", "me", "%62ot"),
+    "00000000-0000-7000-8000-000000000000'--",
+)
+
+
+def by_short_name() -> dict[str, Route]:
+    return {route.short: route for route in routes() if route.is_api()}
+
+
+class IdTests(MatrixTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        account = self.acme.account
+        create_connection(account.pk, name="others-gpu", base_url="https://o.example.com/v1")
+        with tenant(account.pk):
+            self.guest = Invitation.objects.create(
+                account=account,
+                email="guest@example.com",
+                role="viewer",
+                token_hash="t",
+                expires_at=self.acme.invitation.expires_at,
+            )
+        make_message(self.acme.session, content="another")
+
+    def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
+        """Return the id of that owner, as it is written in that place."""
+        if whose == "malformed":
+            return "No such thing!"
+        if place == "before":
+            return self.mark(who, whose) if of_list else self.message(who, whose)
+        return {
+            "session_id": lambda: str(self.session(who, whose)),
+            "member_id": lambda: self.pick(whose, self.target, self.member_of("viewer"), "member"),
+            "invitation_id": lambda: self.pick(
+                whose, self.acme.invitation, self.guest, "invitation"
+            ),
+            "name": lambda: {
+                "own": self.acme.connection,
+                "others": "others-gpu",
+                "foreign": self.beta.connection,
+                "random": f"no-{uuid4().hex[:30]}",
+            }[whose],
+        }[place]()
+
+    def pick(self, whose: str, own: Any, others: Any, name: str) -> str:
+        rows = {"own": own, "others": others, "foreign": getattr(self.beta, name)}
+        return str(rows[whose].pk if whose in rows else uuid4())
+
+    def member_of(self, role: str) -> Any:
+        with platform():
+            return self.acme.account.memberships.get(user__email=f"{role}@example.com")
+
+    def session(self, who: Principal, whose: str) -> UUID:
+        another = self.principals["cookie"].session
+        found: dict[str, Session] = {"own": who.session, "others": another}
+        found["foreign"] = self.beta.session
+        return found[whose].pk if whose in found else uuid4()
+
+    def message(self, who: Principal, whose: str) -> str:
+        if whose == "random":
+            return str(uuid4())
+        with platform():
+            rows = Message.objects.filter(session_id=self.session(who, whose))
+            return str(rows.latest("created_at", "id").pk)
+
+    def mark(self, who: Principal, whose: str) -> str:
+        return str(Mark(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
+
+    def test_whose_id_it_is_decides(self) -> None:
+        wrong, hidden = [], []
+        for (name, method, place), statuses in ROWS.items():
+            route = by_short_name()[name]
+            for (caller, whose), status in statuses.items():
+                who = self.principals[caller]
+                value = self.value(who, place, whose, of_list=name.endswith("sessions"))
+                with taken_back():
+                    answer = self.call(who, route, method, **self.put(route, method, place, value))
+                    case = f"{method} {name} {place} {whose} of {caller}"
+                    if answer.status != status:
+                        wrong.append(f"{case}: {answer.status}, not {status} {answer.body!r}")
+                    if rows_of(self.beta.account) != self.beta_before:
+                        wrong.append(f"{case}: changed beta")
+                    wrong += [f"{case}: {h}" for h in self.hidden if h in answer.body.decode()]
+                if answer.status == 404:
+                    hidden.append((answer.headers, answer.body))
+        self.assertEqual(wrong, [])
+        self.assertEqual([each for each in hidden if each != hidden[0]], [])
+
+    def put(self, route: Route, method: str, place: str, value: str) -> dict[str, Any]:
+        """Say where the id goes: into the path, the query or the body."""
+        if place in route.parameters:
+            return {"values": {place: value}}
+        return {"body" if method == "POST" else "query": {place: value}}
+
+    def test_a_name_that_is_not_the_slug_is_the_same_404(self) -> None:
+        answers = []
+        ids = (str(self.acme.account.pk), str(self.acme.bot.pk), "theirs", "beta")
+        for route in by_short_name().values():
+            for method in route.methods:
+                for place in {"account", "instance"} & set(route.parameters):
+                    for name in (*NO_SLUGS, *ids, uuid4().hex):
+                        values = {place: name}
+                        answer = self.call(self.principals["key"], route, method, values=values)
+                        answers.append((route.name, method, name, answer))
+        first = answers[0][-1]
+        self.assertEqual([a for a in answers if a[-1] != first], [])
+        self.assertEqual((first.status, first.json()["code"]), (404, "not_found"))
+
+    def test_what_a_body_may_not_say_is_named_and_refused(self) -> None:
+        key = self.principals["key"]
+        for name, method in BODIES:
+            for field in NEVER_FROM_A_BODY:
+                with self.subTest(name=name, field=field), taken_back():
+                    answer = self.call(key, by_short_name()[name], method, body={field: "x"})
+                    self.assertEqual(
+                        (answer.status, answer.json()["code"]), (400, "invalid_request")
+                    )
+                    self.assertIn(field, [error["field"] for error in answer.json()["errors"]])
+
+    def test_a_key_is_taken_from_the_authorization_header_alone(self) -> None:
+        nobody, key = self.principals["nobody"], self.acme.key
+        for (name, method), statuses in rows(API, CALLERS).items():
+            if method == "*" or statuses["nobody"] != 401:
+                continue
+            route = next(r for r in routes() if r.name == name)
+            for misplaced, status in (
+                ({"headers": {"x-api-key": key}}, 401),
+                ({"headers": {"authorization": f"Basic {key}"}}, 401),
+                ({"query": {"api_key": key}}, 400),
+                ({"query": {"key": key}}, 400),
+            ):
+                with self.subTest(name=name, method=method, misplaced=misplaced), taken_back():
+                    answer = self.call(nobody, route, method, **misplaced)
+                    self.assertEqual(answer.status, status)
+                    self.assertNotIn(key, answer.body.decode())
+
+
+class PlaceTests(SimpleTestCase):
+    def test_every_id_in_a_path_has_rows(self) -> None:
+        wanted = {
+            (route.short, method, name)
+            for route in by_short_name().values()
+            for method in route.methods
+            for name in set(route.parameters) - {"account", "instance"}
+        }
+        self.assertEqual(wanted - set(ROWS), set())
+
+    def test_every_id_in_a_body_or_query_is_in_the_table(self) -> None:
+        found = {
+            f"{shape.__name__}.{name}"
+            for module in SCHEMAS
+            for shape in shapes(module)
+            for name, field in shape.model_fields.items()
+            if {UUID, Mark} & parts(field.annotation)
+        }
+        self.assertEqual(found, ID_FIELDS)
+        self.assertEqual({f.partition(".")[2] for f in ID_FIELDS} - {p for *_, p in ROWS}, set())
+
+    def test_every_shape_that_comes_in_is_looked_at(self) -> None:
+        listed = {shape for module in SCHEMAS for shape in shapes(module)}
+        self.assertEqual({s for s in all_shapes(BaseModel) if is_sent(s)} - listed, set())
+
+
+def parts(annotation: Any) -> set[Any]:
+    """Return a type and all types that it is made of."""
+    return {annotation}.union(*map(parts, get_args(annotation)))
+
+
+def shapes(module: ModuleType) -> list[type[BaseModel]]:
+    return [s for _, s in inspect.getmembers(module, inspect.isclass) if is_sent(s)]
+
+
+def all_shapes(base: type[BaseModel]) -> list[type[BaseModel]]:
+    return [base, *(s for each in base.__subclasses__() for s in all_shapes(each))]
+
+
+def is_sent(shape: type) -> TypeGuard[type[BaseModel]]:
+    rooms = ("accounts.", "agents.", "sessions_app.", "salient.")
+    return (
+        issubclass(shape, BaseModel)
+        and shape.__name__.endswith("In")
+        and (shape.__module__.startswith(rooms))
+    )

@@ -1,0 +1,121 @@
+"""Every page, every method, everybody: what is shown to whom, and that no form works from afar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.contrib.auth.models import Group
+from django.http.response import HttpResponseBase
+from django.test import Client, SimpleTestCase
+
+from accounts.invitations import token_hash
+from accounts.models import Invitation
+from accounts.tenancy import platform, tenant
+from sessions_app.models import Profile
+from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
+from tests.route_table import BROWSERS, METHODS, PAGES, rows
+from tests.routes import Route, routes
+
+TABLE = rows(PAGES, BROWSERS)
+SAFE = {"GET", "HEAD", "OPTIONS"}
+TOKEN = "t" * 32
+# On the admin's pages, which show the rows of all accounts.
+SEE_EVERYTHING = {"root", "auditor"}
+
+
+def pages() -> list[Route]:
+    return [route for route in routes() if not route.is_api()]
+
+
+def cells() -> Iterator[tuple[Route, str, str, int]]:
+    known: set[str] = set()
+    for route in pages():
+        # Of the models of one kind, one shows how their pages take the rarer methods.
+        methods = ("GET", "POST") if route.name in known else METHODS
+        known.add(route.name)
+        for method in methods:
+            # A page is read as it is looked at, unless the table knows better.
+            wanted = [method, "GET", "*"] if method == "HEAD" else [method, "*"]
+            row = next(TABLE[route.name, each] for each in wanted if (route.name, each) in TABLE)
+            for who, status in row.items():
+                yield route, method, who, status
+
+
+class PageMatrixTests(BorderTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        with tenant(self.acme.account.pk):
+            mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
+            mine.update(token_hash=token_hash("opened"))
+        beta, request = self.beta, self.beta.message.llm_request
+        assert request is not None
+        assert request.config_version is not None
+        with platform():
+            own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
+        everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
+        everything += [
+            beta.member,
+            beta.invitation,
+            beta.message,
+            request,
+            request.config_version,
+            beta.member.user,
+            *own,
+        ]
+        self.one_of = {type(each): str(each.pk) for each in everything}
+        self.beta_before = rows_of(self.beta.account)
+
+    def call(
+        self, route: Route, method: str, who: str, *, token: str | None = TOKEN
+    ) -> HttpResponseBase:
+        client = self.principals[who].client
+        headers = dict(client.headers) | {"origin": "https://testserver"}
+        if client.key is not None:
+            headers["authorization"] = f"Bearer {client.key}"
+        if token is not None:
+            headers["x-csrftoken"] = token
+            headers["cookie"] = f"csrftoken={token}; {headers.get('cookie', '')}"
+        browser = Client(enforce_csrf_checks=True, headers=headers)
+        return browser.generic(method, route.path(self.values(route)), secure=True)
+
+    def values(self, route: Route) -> dict[str, str]:
+        # A row of beta's, where there is one: the staff of the platform see every account.
+        pk = self.one_of[route.model] if route.model else "0"
+        return {
+            "account": "acme",
+            "instance": "bot",
+            "token": "opened",
+            "object_id": pk,
+            "id": pk,
+            "content_type_id": "0",
+            "app_label": "auth",
+            "url": "nothing/",
+        }
+
+    def test_everybody_sees_what_the_table_says(self) -> None:
+        hidden = {CANARY, SECRET} | ids_of(self.beta.account)
+        wrong = []
+        for route, method, who, status in cells():
+            with taken_back():
+                answer = self.call(route, method, who)
+                case = f"{method} {route.name} {who}"
+                if answer.status_code != status:
+                    wrong.append(f"{case}: {answer.status_code}, not {status}")
+                if who in SEE_EVERYTHING:
+                    continue
+                known = {*self.one_of.values()} & {*route.path(self.values(route)).split("/")}
+                told = f"{answer.headers} {answer.cookies} {getattr(answer, 'content', b'')!r}"
+                wrong += [f"{case} shows {each}" for each in hidden - known if each in told]
+        self.assertEqual(wrong, [])
+        self.assertEqual(rows_of(self.beta.account), self.beta_before)
+
+    def test_no_form_is_taken_without_the_proof_that_it_is_ours(self) -> None:
+        for route, method, who, _ in cells():
+            if method not in SAFE:
+                answer = self.call(route, method, who, token=None)
+                self.assertEqual(answer.status_code, 403, f"{method} {route.name} {who}")
+
+
+class PageTableTests(SimpleTestCase):
+    def test_every_page_has_rows_and_every_row_a_page(self) -> None:
+        self.assertEqual({name for name, _ in TABLE}, {page.name for page in pages()})

@@ -1,0 +1,132 @@
+"""Every route, every method, everybody: what is answered, and that nothing crosses the border."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from unittest import mock
+from uuid import uuid4
+
+from django.db import models
+from django.test import SimpleTestCase
+
+from accounts.tenancy import TenantManager
+from tests import sql_guard
+from tests.api_client import Answer
+from tests.border import CANARY, SECRET, MatrixTestCase, Principal, rows_of, taken_back
+from tests.route_table import API, CALLERS, METHODS, rows
+from tests.routes import ACCOUNT, Route, routes
+
+TABLE = rows(API, CALLERS)
+REFUSED = HTTPStatus.METHOD_NOT_ALLOWED
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One question to the table."""
+
+    route: Route
+    method: str
+    who: str
+    status: int
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route.name} by {self.who} is {self.status} in the table"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What somebody was answered."""
+
+    cell: Cell
+    answer: Answer
+
+    def text(self) -> str:
+        return f"{self.answer.headers} {self.answer.body.decode()}"
+
+
+def cells() -> Iterator[Cell]:
+    for route in filter(Route.is_api, routes()):
+        for method in METHODS:
+            statuses = TABLE.get((route.name, method)) or TABLE[route.name, "*"]
+            for who, status in statuses.items():
+                yield Cell(route, method, who, status)
+
+
+class RouteMatrixTests(MatrixTestCase):
+    def who(self, cell: Cell) -> Principal:
+        if cell.who == "lacking":
+            return self.lacking(cell.route.scope(cell.method))
+        return self.principals[cell.who]
+
+    def run_matrix(self, cells: Iterable[Cell]) -> list[Heard]:
+        """Call every cell; what one call did is undone before the next."""
+        heard, wrong = [], []
+        for cell in cells:
+            with taken_back():
+                answer = self.call(self.who(cell), cell.route, cell.method)
+                if answer.status != cell.status:
+                    wrong.append(f"{cell}: {answer.status} {answer.body!r}")
+                # A method that no view takes has changed nothing; that is seen at the end.
+                if cell.status != REFUSED and rows_of(self.beta.account) != self.beta_before:
+                    wrong.append(f"{cell}: beta has other rows now")
+            heard.append(Heard(cell, answer))
+        self.assertEqual(wrong, [])
+        self.assertEqual(rows_of(self.beta.account), self.beta_before)
+        return heard
+
+    def test_beta_has_rows_in_every_table_of_accounts(self) -> None:
+        self.assertEqual([t for t, rows in self.beta_before.items() if rows.startswith("0")], [])
+
+    def assert_no_canary(self, heard: list[Heard]) -> None:
+        for each in heard:
+            found = [secret for secret in self.hidden if secret in each.text()]
+            self.assertEqual(found, [], each.cell)
+
+    def test_everybody_gets_what_the_table_says(self) -> None:
+        with self.assertLogs(level=logging.DEBUG) as logs:
+            logging.getLogger().debug("there is at least this line")
+            heard = self.run_matrix(cells())
+        self.assert_no_canary(heard)
+        self.assertEqual([line for line in logs.output if CANARY in line or SECRET in line], [])
+        self.assert_hidden_alike([h for h in heard if h.answer.status == HTTPStatus.NOT_FOUND])
+        self.assert_private([h for h in heard if h.cell.route.pattern.startswith(ACCOUNT)])
+
+    def assert_hidden_alike(self, heard: list[Heard]) -> None:
+        """Whatever is hidden looks in every byte like an account that does not exist."""
+        nowhere = replace(self.principals["key"], account=f"no-{uuid4().hex}")
+        agents = next(route for route in routes() if route.short == "agents")
+        unknown = self.call(nowhere, agents, "GET")
+        self.assertEqual(unknown.status, HTTPStatus.NOT_FOUND)
+        for each in heard:
+            self.assertEqual(each.answer, unknown, each.cell)
+
+    def assert_private(self, heard: list[Heard]) -> None:
+        for each in heard:
+            headers = each.answer.headers
+            told = (headers["cache-control"], headers["vary"])
+            self.assertEqual(
+                told, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
+            )
+
+    def test_without_any_filter_the_database_itself_keeps_the_border(self) -> None:
+        with mock.patch.object(TenantManager, "get_queryset", models.Manager.get_queryset):
+            self.assert_no_canary(self.run_matrix(c for c in cells() if c.status != REFUSED))
+        # The guard of all tests has seen the filters missing: it looks at this test no more.
+        self.assertNotEqual(sql_guard.taken(), [])
+
+
+class TableTests(SimpleTestCase):
+    def test_every_route_has_rows_and_every_row_a_route(self) -> None:
+        there = {route.name for route in routes() if route.is_api()}
+        self.assertEqual({name for name, _ in TABLE}, there)
+
+    def test_every_method_of_a_view_has_a_row_and_all_others_are_refused(self) -> None:
+        for route in routes():
+            if route.is_api() and route.pattern.startswith(ACCOUNT):
+                with self.subTest(route.name):
+                    mine = {method for name, method in TABLE if name == route.name}
+                    self.assertEqual(mine, {*route.methods, "*"})
+                    self.assertEqual(set(TABLE[route.name, "*"].values()), {REFUSED})
