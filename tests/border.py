@@ -211,7 +211,9 @@ class BorderTestCase(TestCase):
         visitors.set_cookie(response, "acme", "bot")
         [cookie] = response.cookies.values()
         request.COOKIES[cookie.key] = cookie.value
-        stored = visitors.session_key_of(request, "acme", "bot")
+        visitor = visitors.cookie_visitor(request, "acme", "bot")
+        assert visitor is not None
+        stored = visitor.session_key
         client = ApiClient(headers={"cookie": f"{cookie.key}={cookie.value}", **SAME_ORIGIN})
         return Principal("cookie", client, self._session(session_key=stored))
 

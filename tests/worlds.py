@@ -30,7 +30,7 @@ class World:
 
     def make_world(self) -> None:
         folder = tempfile.TemporaryDirectory()
-        overridden = override_settings(AGENT_CONFIG_DIR=Path(folder.name))
+        overridden = override_settings(AGENT_CONFIG_DIR=Path(folder.name), DEMO=True)
         overridden.enable()
         self.addCleanup(folder.cleanup)  # type: ignore[attr-defined]
         self.addCleanup(overridden.disable)  # type: ignore[attr-defined]

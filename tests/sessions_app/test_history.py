@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse
-from django.test import TestCase
+from django.test import TestCase, override_settings
 
 from accounts import visitors
+from accounts.models import User
+from salient.ttl import clear_caches
 from sessions_app.models import Message, Role, Session
 from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_instance, make_key
+from tests.factories import make_account, make_instance, make_key, make_user
 from tests.worlds import World, counts
 
 
@@ -101,9 +105,11 @@ class VisitorTests(World, TestCase):
         self.make_world()
         self.ada, self.bob = self.visitor(), self.visitor()
 
-    def visitor(self, instance: str = "bot", **headers: str) -> ApiClient:
+    def visitor(
+        self, instance: str = "bot", let_in: UUID | None = None, **headers: str
+    ) -> ApiClient:
         response = HttpResponse()
-        visitors.set_cookie(response, "acme", instance)
+        visitors.set_cookie(response, "acme", instance, let_in=let_in)
         cookie = response.cookies.output(header="", attrs=[]).strip()
         return ApiClient(headers={"cookie": cookie, "sec-fetch-site": "same-origin", **headers})
 
@@ -174,6 +180,17 @@ class VisitorTests(World, TestCase):
         first, second = await self.ask(both), await self.ask(both)
 
         self.assertNotEqual(first.json()["session_id"], second.json()["session_id"])
+
+    async def test_a_cookie_ends_with_the_right_to_see_its_page(self) -> None:
+        staff = await sync_to_async(make_user)(is_staff=True)
+        let_in = self.visitor(let_in=staff.pk)
+        self.assertEqual((await self.ask(let_in)).status, 200)
+        with override_settings(DEMO=False):
+            self.assertEqual((await self.ask(self.ada)).status, 401)
+            self.assertEqual((await self.ask(let_in)).status, 200)
+        await User.objects.filter(pk=staff.pk).aupdate(is_staff=False)
+        clear_caches()
+        self.assertEqual((await self.ask(let_in)).status, 401)
 
     async def test_a_visitor_does_not_list_agents(self) -> None:
         answer = await self.ada.get("/accounts/acme/agents/bot")

@@ -16,13 +16,13 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts import budgets, limits, visitors
-from accounts.alerts import finish_telling
 from accounts.callers import Caller
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy import platform
 from agents import pricing
 from agents.runtime.run import Run
 from salient import database
+from salient.lifespan import finish_background
 from sessions_app import ledger, turns
 from sessions_app.abandoned import settle_abandoned
 from sessions_app.models import CompletionStatus, LLMRequest
@@ -426,10 +426,10 @@ class AlertTests(LimitedWorld, TestCase):
         async with MockOpenAI() as server:
             server.replies += [Reply(usage=usage(1, 1, cost=0.85)) for _ in range(2)]
             first = await self.chat()
-            await finish_telling()
+            await finish_background()
             self.assertEqual([sent.to for sent in mail.outbox], [["owner@example.com"]])
             await self.chat()
-            await finish_telling()
+            await finish_background()
 
         self.assertEqual(first.status, 200)
         self.assertEqual([sent.subject[:10] for sent in mail.outbox], ["acme: 80 %", "acme: 100 "])
