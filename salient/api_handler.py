@@ -145,15 +145,15 @@ def start_message(response: HttpResponseBase) -> Message:
 
 async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> None:
     """Send the parts as they come, and a comment when none has come for a while."""
-    await send(start_message(response))
     clock = Clock()
-    heart = tasks.create_task(beat(send, clock))
-    try:
-        # Not aiter(response): that wraps the parts in a generator which leaves them open.
-        async with aclosing(response._iterator) as parts:
+    # Not aiter(response): that wraps the parts in a generator which leaves them open.
+    async with aclosing(response._iterator) as parts:
+        await send(start_message(response))
+        heart = tasks.create_task(beat(send, clock))
+        try:
             await send_parts(parts, send, clock)
-    finally:
-        heart.cancel()
+        finally:
+            heart.cancel()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Self
 
 from django.http import StreamingHttpResponse
 
@@ -12,7 +13,7 @@ from accounts.auth import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
 from salient.problems import Problem
 from sessions_app.idempotency import Replay
-from sessions_app.turns import Turn
+from sessions_app.turns import Turn, leave
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"X-Accel-Buffering": "no"}
@@ -20,10 +21,28 @@ HEADERS = {"X-Accel-Buffering": "no"}
 
 def stream(turn: Turn, events: AsyncGenerator[Event], path: str) -> StreamingHttpResponse:
     return StreamingHttpResponse(
-        encode(turn, events, path),
+        TurnStream(turn, encode(turn, events, path)),
         content_type=CONTENT_TYPE,
         headers=HEADERS | turn.taken.headers,
     )
+
+
+class TurnStream:
+    """The frames of a turn; closing it ends the turn, also when nobody has read a single one."""
+
+    def __init__(self, turn: Turn, frames: AsyncGenerator[bytes]) -> None:
+        self._turn, self._frames = turn, frames
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._frames)
+
+    async def aclose(self) -> None:
+        await self._frames.aclose()
+        # A generator that was never entered does not come to its `finally`.
+        await leave(self._turn)
 
 
 def replay(earlier: Replay) -> StreamingHttpResponse:
@@ -33,7 +52,7 @@ def replay(earlier: Replay) -> StreamingHttpResponse:
     )
 
 
-async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncIterator[bytes]:
+async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncGenerator[bytes]:
     """Write each event as a frame; whatever happens to the model, the last one is `done`."""
     number = 0
     try:

@@ -125,6 +125,18 @@ async def open_turn(
 
     Raises KeyUsed for a key that came before.
     """
+    opening = asyncio.create_task(_open(caller, instance, message, stream=stream, key=key))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # What is being stored will be stored: nobody else would give its limits back.
+        await asyncio.shield(_end_unseen(opening))
+        raise
+
+
+async def _open(
+    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
+) -> Turn:
     opened = await in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
     return Turn(
         caller=caller,
@@ -135,6 +147,22 @@ async def open_turn(
         run=Run(opened.run),
         taken=opened.taken,
     )
+
+
+async def _end_unseen(opening: asyncio.Task[Turn]) -> None:
+    try:
+        turn = await opening
+    except Exception:
+        logger.debug("Nothing was opened for a client that has left", exc_info=True)
+    else:
+        await leave(turn)
+
+
+async def leave(turn: Turn) -> None:
+    """End a turn that nobody has begun to answer; one that has ended stays as it is."""
+    if turn.status == CompletionStatus.RUNNING:
+        turn.end(CompletionStatus.CANCELLED, "client_left")
+        await asyncio.shield(settle_turn(turn))
 
 
 async def answer(turn: Turn) -> AsyncGenerator[Event]:
