@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -10,42 +9,17 @@ from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation, ShowFacets
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from accounts import keys
+from accounts import keys, limit_admin
 from accounts.models import Account, ApiKey, Invitation, Membership, Scope, User
+from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
 
-
-class PlatformModelAdmin[M: Model](admin.ModelAdmin[M]):
-    """What all our pages share: plain lists that do not count a large table."""
-
-    show_full_result_count = False
-    show_facets = ShowFacets.NEVER
-    list_per_page = 50
-
-
-class RecordAdmin[M: Model](PlatformModelAdmin[M]):
-    """Pages for what happened: to be read, never to be made, changed or deleted by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
-
-
-def pretty_json(value: object) -> SafeString:
-    """Show a JSON value as people read it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre class="json">{}</pre>', text)
+# The other rooms make their pages of these.
+__all__ = ["PlatformModelAdmin", "RecordAdmin", "limit_admin", "pretty_json"]
 
 
 class UserCreationForm(AdminUserCreationForm[User]):

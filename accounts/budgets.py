@@ -33,20 +33,42 @@ def set_budget(
 
     Raises ValidationError.
     """
+    with tenant(account.pk):
+        return put_budget(
+            account,
+            period=period,
+            limit=limit,
+            instance_id=instance_id,
+            alert_percents=alert_percents,
+        )
+
+
+def put_budget(
+    account: Account,
+    *,
+    period: str,
+    limit: Decimal,
+    instance_id: UUID | None = None,
+    alert_percents: Sequence[int] | None = None,
+) -> Budget:
+    """Do what set_budget does, inside the door that is open."""
     if period not in BudgetPeriod.values:
         raise ValidationError(f"A budget is for a {' or a '.join(BudgetPeriod.values)}.")
-    with tenant(account.pk):
-        budget = _locked(account, period, instance_id)
-        budget.limit = limit
-        if alert_percents is not None:
-            budget.alert_percents = sorted(set(alert_percents))
-        if any(not 1 <= percent <= MOST_PERCENT for percent in budget.alert_percents):
-            raise ValidationError(f"An alert's percentage is a number from 1 to {MOST_PERCENT}.")
-        # What the new limit makes of the past is no news.
-        budget.alerted_percent = _reached(budget)
-        budget.full_clean()
-        budget.save()
+    budget = _locked(account, period, instance_id)
+    budget.limit = limit
+    if alert_percents is not None:
+        budget.alert_percents = sorted(set(alert_percents))
+    check_percents(budget.alert_percents)
+    # What the new limit makes of the past is no news.
+    budget.alerted_percent = _reached(budget)
+    budget.full_clean()
+    budget.save()
     return budget
+
+
+def check_percents(percents: Sequence[int]) -> None:
+    if any(not 1 <= percent <= MOST_PERCENT for percent in percents):
+        raise ValidationError(f"An alert's percentage is a number from 1 to {MOST_PERCENT}.")
 
 
 def remove_budget(account: Account, *, period: str, instance_id: UUID | None = None) -> bool:

@@ -231,9 +231,14 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
             setattr(row, name, limit)
         row.full_clean()
         row.save(update_fields=list(limits))
+    forget_caps()
+    return row
+
+
+def forget_caps() -> None:
+    """Ask again what holds; other processes do so within seconds."""
     _caps.clear()
     _refused.clear()
-    return row
 
 
 def lock_account(account_id: UUID) -> AccountLimits:

@@ -79,9 +79,11 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
     Raises TurnInProgress while it is being made, IdempotencyKeyReused for another message.
     """
     with tenant(caller.account_id):
-        request: LLMRequest = LLMRequest.objects.select_related("config_version").get(
-            caller=caller.subject, idempotency_key=key.text
-        )
+        known = LLMRequest.objects.select_related("config_version")
+        request = known.filter(caller=caller.subject, idempotency_key=key.text).first()
+        if request is None:
+            # Deleted just now with its conversation: the next call is a new one.
+            raise TurnInProgress
         if request.idempotency_hash != key.digest:
             raise IdempotencyKeyReused
         if request.completion_status == CompletionStatus.RUNNING:

@@ -21,24 +21,14 @@ HEADERS = {"X-Accel-Buffering": "no"}
 
 def stream(turn: Turn, events: AsyncGenerator[Event], path: str) -> StreamingHttpResponse:
     return StreamingHttpResponse(
-        TurnFrames(turn, encode(turn, events, path)),
+        TurnStream(turn, encode(turn, events, path)),
         content_type=CONTENT_TYPE,
         headers=HEADERS | turn.taken.headers,
     )
 
 
-def replay(earlier: Replay) -> StreamingHttpResponse:
-    """Tell a turn of before again: what was said in one event, how it failed, `done`."""
-    return StreamingHttpResponse(
-        encode_replay(earlier), content_type=CONTENT_TYPE, headers=HEADERS | earlier.headers
-    )
-
-
-class TurnFrames:
-    """The frames of a turn; closing them settles it, also when not one of them was asked for.
-
-    A generator that never began runs no `finally`.
-    """
+class TurnStream:
+    """The frames of a turn; closing it ends the turn, also when nobody has read a single one."""
 
     def __init__(self, turn: Turn, frames: AsyncGenerator[bytes]) -> None:
         self._turn, self._frames = turn, frames
@@ -50,10 +40,16 @@ class TurnFrames:
         return await anext(self._frames)
 
     async def aclose(self) -> None:
-        try:
-            await self._frames.aclose()
-        finally:
-            await leave(self._turn)
+        await self._frames.aclose()
+        # A generator that was never entered does not come to its `finally`.
+        await leave(self._turn)
+
+
+def replay(earlier: Replay) -> StreamingHttpResponse:
+    """Tell a turn of before again: what was said in one event, how it failed, `done`."""
+    return StreamingHttpResponse(
+        encode_replay(earlier), content_type=CONTENT_TYPE, headers=HEADERS | earlier.headers
+    )
 
 
 async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncGenerator[bytes]:

@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 
 from accounts.admission import AccessEnded, TimeOver, watched
 from accounts.alerts import tell_soon
@@ -25,7 +25,6 @@ from agents.versions import CurrentConfig
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.lifespan import in_background
-from salient.problems import Problem
 from sessions_app import ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
@@ -135,19 +134,19 @@ async def open_turn(
 
     Raises KeyUsed for a key that came before.
     """
-    work = asyncio.ensure_future(
-        in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
-    )
+    opening = asyncio.create_task(_open(caller, instance, message, stream=stream, key=key))
     try:
-        opened = await asyncio.shield(work)
+        return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # The rows may be there all the same, and nobody else will ever settle them.
-        in_background(_never_run(work, caller, instance))
+        # What is being stored will be stored: nobody else would give its limits back.
+        await asyncio.shield(_end_unseen(opening))
         raise
-    return _turn(caller, instance, opened)
 
 
-def _turn(caller: Caller, instance: AgentInstance, opened: ledger.Opened) -> Turn:
+async def _open(
+    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
+) -> Turn:
+    opened = await in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
     return Turn(
         caller=caller,
         instance=instance,
@@ -159,12 +158,13 @@ def _turn(caller: Caller, instance: AgentInstance, opened: ledger.Opened) -> Tur
     )
 
 
-async def _never_run(
-    work: asyncio.Future[ledger.Opened], caller: Caller, instance: AgentInstance
-) -> None:
-    """Settle a turn whose client left while it was opened; a refused one left nothing."""
-    with suppress(Problem, KeyUsed, DatabaseError, InterfaceError):
-        await leave(_turn(caller, instance, await work))
+async def _end_unseen(opening: asyncio.Task[Turn]) -> None:
+    try:
+        turn = await opening
+    except Exception:
+        logger.debug("Nothing was opened for a client that has left", exc_info=True)
+    else:
+        await leave(turn)
 
 
 async def answer(turn: Turn) -> AsyncGenerator[Event]:

@@ -30,7 +30,9 @@ class SettleAbandonedTests(TestCase):
     def request(self, age: timedelta = HOUR, **fields: Any) -> LLMRequest:
         values = {"completion_status": CompletionStatus.RUNNING} | fields
         made_at = timezone.now() - age
-        return make_llm_request(self.session, created_at=made_at, **values)
+        # A session has one turn at a time.
+        session, self.session = self.session, make_session(self.instance)
+        return make_llm_request(session, created_at=made_at, **values)
 
     def said(self, content: str, age: timedelta, session: Session | None = None) -> None:
         moment = timezone.now() - age

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,7 @@ from sessions_app import ledger, turns
 from sessions_app.abandoned import settle_abandoned
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.schemas import ChatIn
+from sessions_app.sse import TurnStream, encode
 from tests.api_client import Answer, ApiClient, Call
 from tests.factories import make_user
 from tests.mock_openai import MockOpenAI, Reply, error, usage
@@ -258,6 +260,67 @@ class SettlementTests(LimitedWorld, TestCase):
         await sync_to_async(self.budget)(Decimal(0))
         self.assertEqual((await self.chat()).status, 200)
         self.assertEqual((await self.closed()).reserved_cost, 0)
+
+
+class Unread(Call):
+    """A client that is gone before the first byte of its answer could be sent."""
+
+    async def _receive(self, message: Any) -> None:
+        self.leave()
+        await asyncio.Event().wait()
+
+
+class EarlyLeaveTests(LimitedWorld, TestCase):
+    """Whoever leaves before the model is asked leaves nothing behind that runs."""
+
+    config = "model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.budget(Decimal(1))
+        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
+
+    async def assert_cancelled(self) -> None:
+        await sync_to_async(self.assert_books_are_closed)()
+        [message], [request] = await sync_to_async(stored)()
+        self.assertEqual((message.content, request.completion_status), ("hello", "cancelled"))
+        self.assertGreater(request.reserved_cost or 0, 0)
+        self.assertEqual(request.charged_cost, 0)
+
+    def open(self) -> Coroutine[Any, Any, turns.Turn]:
+        return turns.open_turn(self.caller, self.instance, ChatIn(message="hello"), stream=True)
+
+    async def test_while_the_turn_is_being_stored(self) -> None:
+        opening = asyncio.create_task(self.open())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await opening
+        await self.assert_cancelled()
+
+    async def test_before_the_answer_is_read(self) -> None:
+        turn = await self.open()
+        frames = TurnStream(turn, encode(turn, turns.answer(turn), "/"))
+        await frames.aclose()
+        await self.assert_cancelled()
+        await frames.aclose()
+        await self.assert_cancelled()
+
+    async def test_before_the_headers_are_sent(self) -> None:
+        call = Unread(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        async with asyncio.timeout(10):
+            await call.run()
+        await self.assert_cancelled()
+
+    async def test_a_refused_call_of_somebody_who_left_is_no_more_than_that(self) -> None:
+        await sync_to_async(self.budget)(Decimal(0))
+        opening = asyncio.create_task(self.open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await opening
+        self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
 
 class RefusalTests(LimitedWorld, TestCase):

@@ -1,0 +1,112 @@
+"""The staff's pages for budgets and limits: amounts and bounds are typed in, counters never."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.validators import MinValueValidator
+from django.http import HttpRequest
+
+from accounts.budgets import check_percents, put_budget
+from accounts.limits import forget_caps, lock_account
+from accounts.models import AccountLimits, Budget
+from accounts.platform_admin import PlatformModelAdmin
+
+COUNTED = ("spent", "reserved", "period_start")
+BOUNDS = (
+    "requests_per_minute",
+    "requests_per_minute_per_key",
+    "requests_per_minute_per_visitor",
+    "requests_per_minute_per_network",
+    "concurrent_turns",
+    "message_bytes",
+    "history_messages",
+    "output_tokens",
+)
+
+
+class BudgetForm(forms.ModelForm[Budget]):
+    class Meta:
+        model = Budget
+        fields = ("account", "agent_instance_id", "period", "limit", "alert_percents")
+
+    def clean_alert_percents(self) -> list[int]:
+        percents: list[int] = self.cleaned_data["alert_percents"]
+        check_percents(percents)
+        return percents
+
+
+@admin.register(Budget)
+class BudgetAdmin(PlatformModelAdmin[Budget]):
+    """A budget keeps its account, agent and period; what turns count in it stays theirs."""
+
+    form = BudgetForm
+    list_display = ["account", "agent_instance_id", "period", "limit", "spent", "reserved"]
+    list_select_related = ["account"]
+    list_filter = ["period", "account"]
+    search_fields = ["account__slug"]
+
+    def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
+        return [*BudgetForm.Meta.fields, *(COUNTED if obj else ())]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
+        return ["account", "agent_instance_id", "period", *COUNTED] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
+        kept = put_budget(
+            obj.account,
+            period=obj.period,
+            limit=obj.limit,
+            instance_id=obj.agent_instance_id,
+            alert_percents=obj.alert_percents,
+        )
+        obj.pk = kept.pk
+
+
+class LimitsForm(forms.ModelForm[AccountLimits]):
+    """Every bound is above 0, or empty for the installation's."""
+
+    class Meta:
+        model = AccountLimits
+        fields = ("account", *BOUNDS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in BOUNDS:
+            if name in self.fields:
+                self.fields[name].validators.append(MinValueValidator(1))
+
+
+@admin.register(AccountLimits)
+class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
+    form = LimitsForm
+    list_display = ["account", "running", "concurrent_turns", "requests_per_minute"]
+    list_select_related = ["account"]
+    search_fields = ["account__slug"]
+
+    def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
+        return ["account", *BOUNDS, *(["running"] if obj else [])]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: AccountLimits | None = None
+    ) -> list[str]:
+        return ["account", "running"] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: AccountLimits | None = None) -> bool:
+        return False
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: AccountLimits,
+        form: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        lock_account(obj.account_id)
+        # Never `running`: turns start and end while the form is open.
+        AccountLimits.objects.filter(pk=obj.pk).update(
+            **{name: getattr(obj, name) for name in BOUNDS}
+        )
+        forget_caps()
