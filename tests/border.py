@@ -149,7 +149,7 @@ class BorderTestCase(TestCase):
 
     def setUp(self) -> None:
         folder = self.enterContext(TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
         self.acme, self.beta = make_owned("acme", "mark-of-acme"), make_owned("beta", CANARY)
         self.second = make_instance(self.acme.account, "second")
         self.theirs = make_instance(self.beta.account, "theirs")

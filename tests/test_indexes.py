@@ -125,6 +125,17 @@ class IndexTests(TestCase):
 
     def test_a_config_version_by_its_content(self) -> None:
         with platform():
+            ConfigVersion.objects.bulk_create(
+                ConfigVersion(
+                    account=self.account,
+                    agent_instance=self.instance,
+                    digest=f"{number:064}",
+                    content={},
+                )
+                for number in range(1, 300)
+            )
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE config_versions")
             version = ConfigVersion.objects.filter(agent_instance=self.instance, digest="0" * 64)
             self.assert_finds_by("uq_config_versions_instance_digest", version)
 
