@@ -20,7 +20,7 @@ SCOPE_OF = {
     "agents": Scope.AGENTS_READ,
     "members": Scope.MEMBERS_WRITE,
 }
-VISITORS_MAY = {Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE}
+VISITORS_MAY: set[str] = {Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE}
 
 
 @dataclass(eq=False)
