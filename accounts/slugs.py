@@ -9,6 +9,8 @@ RESERVED = frozenset(
     {"accounts", "admin", "agents", "api", "chat", "health", "healthz", "history", "me"}
     | {"members", "metadata", "new", "readyz", "static", "stream", "usage", "widget"}
 )
+# What `manage.py isolation_check` makes and removes.
+CHECK_PREFIX = "isolation-check-"
 _SLUG = re.compile(SLUG_PATTERN)
 
 
@@ -19,7 +21,7 @@ def is_slug(value: str) -> bool:
 
 def validate_slug(value: str) -> None:
     """Raise django's ValidationError, which says what a slug is made of."""
-    if value in RESERVED:
+    if value in RESERVED or value.startswith(CHECK_PREFIX):
         raise ValidationError(f"“{value}” is a reserved name.", code="reserved")
     if not is_slug(value):
         raise ValidationError(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Tags, register
+from django.core.checks import Error, Tags, register, run_checks
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,15 @@ def refusals() -> list[str]:
     """Return what is insecure, one line each; a development machine may do nearly everything."""
     rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
     return [line for rule in rules for _, line in rule()]
+
+
+def faults() -> list[str]:
+    """Return what keeps a server from starting: its settings, and routes that are open by mistake.
+
+    The latter are found by system checks, which no server runs by itself.
+    """
+    found = run_checks(tags=[Tags.urls])
+    return [*refusals(), *(error.msg for error in found if error.is_serious())]
 
 
 @register(Tags.security)

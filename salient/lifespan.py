@@ -42,7 +42,7 @@ async def run(
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            if lines := checks.refusals():
+            if lines := checks.faults():
                 await send({"type": "lifespan.startup.failed", "message": " ".join(lines)})
                 return
             await send({"type": "lifespan.startup.complete"})

@@ -11,6 +11,7 @@ from accounts.auth import ApiRequest, api_view
 from accounts.methods import by_method
 from accounts.models import Scope
 from accounts.route_checks import undeclared
+from salient.checks import faults
 from salient.urls import urlpatterns as all_urls
 
 
@@ -42,6 +43,13 @@ class RouteCheckTests(SimpleTestCase):
     def test_the_project_does_not_start_with_a_route_that_declares_none(self) -> None:
         with self.assertRaisesMessage(SystemCheckError, "accounts/<str:account>/export"):
             call_command("check")
+
+    @override_settings(ROOT_URLCONF=__name__)
+    def test_the_server_says_so_as_well(self) -> None:
+        # The tests' own settings are refused, too.
+        routes = [fault for fault in faults() if "scope" in fault]
+        self.assertEqual(len(routes), 1)
+        self.assertIn("accounts/<str:account>/export", routes[0])
 
     def test_what_counts_as_declared(self) -> None:
         for view, errors in (

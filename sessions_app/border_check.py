@@ -1,0 +1,246 @@
+"""Tries to cross the border between two accounts by every way in, and tells what got through."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import product
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.apps import apps
+from django.contrib import admin
+from django.urls import URLResolver, get_resolver, reverse
+
+from accounts.models import Account, User
+from accounts.roles import has_account
+from accounts.tenancy import platform
+from agents.management.look_up import find_instance
+from salient.commands import Refused
+from salient.in_process import Answer, call
+from salient.ttl import clear_caches
+from sessions_app.border_sql import crossings, fingerprints
+from sessions_app.synthetic import Synthetic, last_used_is_settled, two_accounts
+
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@dataclass
+class Report:
+    """How much was tried, what crossed the border, and what kept the check from judging."""
+
+    probes: Counter[str] = field(default_factory=Counter)
+    leaks: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "ok": not self.leaks and not self.faults,
+            "probes": dict(sorted(self.probes.items())),
+            "leaks": self.leaks,
+            "faults": self.faults,
+        }
+
+
+def check() -> dict[str, Any]:
+    """Make the accounts, try everything, remove them; writes to no other account."""
+    report = Report()
+    with quiet(), two_accounts() as (ours, theirs):
+        Border(ours, theirs, report).try_everything()
+    clear_caches()
+    return report.as_dict()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Refusals are what is hoped for, and the agents have no files: no news for the log."""
+    names = ("django.request", "django.security.csrf", "agents.versions")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An address of an account, with the methods that its view takes."""
+
+    pattern: str
+    methods: tuple[str, ...]
+    is_api: bool
+
+    @property
+    def parameters(self) -> list[str]:
+        return _PARAMETER.findall(self.pattern)
+
+    def path(self, values: Mapping[str, str]) -> str:
+        return "/" + _PARAMETER.sub(lambda match: values[match[1]], self.pattern)
+
+
+def account_routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[Route]:
+    """Find every address below /accounts/{account}/ in the product's own table of them."""
+    for each in (resolver or get_resolver()).url_patterns:
+        pattern = prefix + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from account_routes(each, pattern)
+        elif pattern.startswith("accounts/<"):
+            methods = getattr(each.callback, "methods", None)
+            yield Route(pattern, tuple(methods or ("GET", "POST")), methods is not None)
+
+
+class Border:
+    """What the one account's people try at the other's border."""
+
+    def __init__(self, ours: Synthetic, theirs: Synthetic, report: Report) -> None:
+        self.ours, self.theirs, self.report = ours, theirs, report
+        self.principals: dict[str, dict[str, str]] = {
+            "key": {"authorization": f"Bearer {ours.key}"},
+            "member": {"cookie": ours.cookies["member"], **SAME_ORIGIN},
+            "visitor": {"cookie": ours.cookies["visitor"], **SAME_ORIGIN},
+            "nobody": {},
+        }
+
+    def try_everything(self) -> None:
+        self.expect_own_history()
+        last_used_is_settled()
+        before = fingerprints(self.theirs)
+        self.try_routes()
+        self.try_admin()
+        self.try_commands()
+        for crossing in crossings(self.ours, self.theirs, self.report.probes):
+            self.report.leaks.append(crossing)
+        for table, digest in fingerprints(self.theirs).items():
+            if digest != before[table]:
+                self.report.leaks.append(f"rows of the other account in {table} have changed")
+        self.expect_own_history()
+
+    def expect_own_history(self) -> None:
+        """A search for what cannot be seen anyway would find nothing: so see it first."""
+        for each in (self.ours, self.theirs):
+            path = f"/accounts/{each.account.slug}/agents/{each.instance.instance_slug}/history"
+            answer = self.send(
+                "GET",
+                path,
+                {"authorization": f"Bearer {each.key}"},
+                query={"session_id": str(each.session.pk)},
+            )
+            if not answer.holds(each.canary):
+                self.report.faults.append(f"an account does not see its own rows: {answer.status}")
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], **more: Any) -> Answer:
+        answer: Answer = async_to_sync(call)(method, path, headers=headers, **more)
+        return answer
+
+    def try_routes(self) -> None:
+        for route in account_routes():
+            for values in self.addresses(route):
+                for method, (name, headers) in product(route.methods, self.principals.items()):
+                    self.try_route(route, values, method, name, headers)
+
+    def addresses(self, route: Route) -> Iterator[dict[str, str]]:
+        """Fill the pattern with both accounts' names, in every mixture, and the other's ids."""
+        both = (self.ours, self.theirs)
+        choices = {
+            "account": [each.account.slug for each in both],
+            "instance": [each.instance.instance_slug for each in both],
+        }
+        everything = sorted({each for ids in self.theirs.ids.values() for each in ids})
+        names = route.parameters
+        for values in product(
+            *(choices.get(name) or self.theirs.ids.get(name, everything) for name in names)
+        ):
+            yield dict(zip(names, values, strict=True))
+
+    def try_route(
+        self,
+        route: Route,
+        values: Mapping[str, str],
+        method: str,
+        name: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Ask with nothing more, and with the other's session in query and body."""
+        session = {"session_id": str(self.theirs.session.pk)}
+        body = json.dumps({"message": "isolation check", **session}).encode()
+        foreign = values["account"] == self.theirs.account.slug
+        ways: list[dict[str, Any]] = [{"query": session, "body": body}]
+        if foreign or method == "GET":
+            # Without anything foreign in it, a write is the account's own business.
+            ways.append({"body": b"{}"})
+        for more in ways:
+            answer = self.send(method, route.path(values), headers, **more)
+            what = f"{name}: {method} {route.path(values)}"
+            self.judge("routes", what, answer)
+            if foreign and route.is_api and answer.status < HTTPStatus.BAD_REQUEST:
+                self.report.leaks.append(f"{what} was answered with {answer.status}")
+
+    def judge(self, kind: str, what: str, answer: Answer) -> None:
+        self.report.probes[kind] += 1
+        if answer.holds(self.theirs.canary):
+            self.report.leaks.append(f"{what} showed what belongs to the other account")
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status in _BROKEN:
+            self.report.faults.append(f"{what} was answered with {answer.status}")
+
+    def try_admin(self) -> None:
+        """A member is no staff, whatever the role in an account."""
+        for path in admin_pages(self.theirs):
+            for name in ("member", "nobody"):
+                for method in ("GET", "POST"):
+                    answer = self.send(method, path, self.principals[name])
+                    what = f"{name}: {method} {path}"
+                    self.judge("admin pages", what, answer)
+                    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                        self.report.leaks.append(f"{what} was answered with {answer.status}")
+
+    def try_commands(self) -> None:
+        """What a command finds by name, it finds in the account that was named."""
+        self.report.probes["commands"] += 1
+        slug = self.theirs.instance.instance_slug
+        try:
+            find_instance(self.ours.account, slug)
+        except Refused as refusal:
+            if "Did you mean" in str(refusal) and f"“{slug}”?" in str(refusal):
+                self.report.leaks.append("a command's hint names the other account's instance")
+        else:
+            self.report.leaks.append("a command found the other account's instance")
+
+
+_BROKEN = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+def admin_pages(theirs: Synthetic) -> Iterable[str]:
+    """The list, the forms and the history of every kind of row, with the other account's ids."""
+    yield reverse("admin:index")
+    for model in apps.get_models():
+        if not admin.site.is_registered(model):
+            continue
+        base = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{base}_changelist")
+        yield reverse(f"{base}_add")
+        for key in row_keys(model, theirs):
+            for page in ("change", "delete", "history"):
+                yield reverse(f"{base}_{page}", args=[key])
+
+
+def row_keys(model: Any, theirs: Synthetic) -> list[str]:
+    if model is Account:
+        return [str(theirs.account.pk)]
+    if model is User:
+        return [str(theirs.user.pk)]
+    if not has_account(model) or model._meta.pk.name == "pk":
+        return []
+    with platform():
+        rows = model.objects.filter(account_id=theirs.account.pk)
+        return [str(key) for key in rows.values_list("pk", flat=True)]

@@ -1,0 +1,136 @@
+"""Tries in SQL, inside one account's door and in its role, to reach another account's rows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from django.apps import apps
+from django.db import IntegrityError, ProgrammingError, connection, transaction
+from psycopg import errors, sql
+
+from accounts.roles import has_account
+from accounts.tenancy import platform, tenant
+from salient.ids import uuid7
+from sessions_app.synthetic import Synthetic
+
+# Counters that a refused call may move: nobody's secret, and not what the border guards.
+COUNTERS = frozenset({"rate_states", "account_limits"})
+
+
+class Undo(Exception):
+    """Ends a transaction whose changes, if any were possible, must not stay."""
+
+
+def tables() -> list[str]:
+    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
+
+
+def rows(query: str, table: str, values: list[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(query).format(sql.Identifier(table)), values)
+        return list(cursor.fetchall()) if cursor.description else [cursor.rowcount]
+
+
+def fingerprints(account: Synthetic) -> dict[str, str]:
+    """Digest all rows of the account, table by table, as the platform sees them."""
+    query = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} AS t WHERE "
+    theirs = [account.account.pk]
+    with platform():
+        found = {
+            table: rows(query + "account_id = %s", table, theirs)[0][0]
+            for table in tables()
+            if table not in COUNTERS
+        }
+        found["accounts"] = rows(query + "id = %s", "accounts", theirs)[0][0]
+        found["users"] = rows(query + "id = %s", "users", [account.user.pk])[0][0]
+    return found
+
+
+def crossings(ours: Synthetic, theirs: Synthetic, probes: Counter[str]) -> Iterator[str]:
+    """Yield what the database let through."""
+    forged = {table: _row_of(theirs, table) for table in tables()}
+    found: list[str] = []
+    with suppress(Undo), tenant(ours.account.pk):
+        for what, attempt in _attempts(ours, theirs, forged):
+            probes["SQL"] += 1
+            if _reaches(attempt):
+                found.append(f"SQL in the tenant's door: {what}")
+        probes["SQL"] += 1
+        if not _is_refused(_without_account):
+            found.append("SQL in the tenant's role without an account was answered")
+        raise Undo
+    yield from found
+
+
+def _attempts(
+    ours: Synthetic, theirs: Synthetic, forged: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
+    other = theirs.account.pk
+    for table in tables():
+        for what, query, value in (
+            ("rows by account", "SELECT 1 FROM {} WHERE account_id = %s", other),
+            ("all rows", "SELECT 1 FROM {} AS t WHERE t::text LIKE %s", f"%{other}%"),
+            ("update", "UPDATE {} SET account_id = account_id WHERE account_id = %s", other),
+            ("deletion", "DELETE FROM {} WHERE account_id = %s", other),
+            ("own rows given away", "UPDATE {} SET account_id = %s", other),
+        ):
+            yield f"{table}: {what}", partial(rows, query, table, [value])
+        yield f"{table}: forged row", partial(_forge, table, forged[table])
+    mine = [ours.account.pk]
+    yield "another account", partial(rows, "SELECT 1 FROM {} WHERE id <> %s", "accounts", mine)
+    person = [theirs.user.pk]
+    yield "another's person", partial(rows, "SELECT 1 FROM {} WHERE id = %s", "users", person)
+
+
+def _reaches(attempt: Callable[[], list[Any]]) -> bool:
+    """Tell whether the attempt gave or touched a row; whatever it did is undone.
+
+    A row that only a constraint stopped has passed row-level security.
+    """
+    touched: list[Any] = []
+    try:
+        refused = _is_refused(lambda: touched.extend(attempt()))
+    except IntegrityError:
+        return True
+    return not refused and bool(touched) and touched != [0]
+
+
+def _is_refused(attempt: Callable[[], None]) -> bool:
+    """Run it in a savepoint of its own, which is rolled back."""
+    try:
+        with suppress(Undo), transaction.atomic():
+            attempt()
+            raise Undo
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, errors.InsufficientPrivilege):
+            raise
+        return True
+    return False
+
+
+def _without_account() -> None:
+    rows("SELECT set_config('app.account_id', '', true), 1 FROM (VALUES (1)) AS {}", "one", [])
+    rows("SELECT 1 FROM {} LIMIT 1", "agent_instances", [])
+
+
+def _row_of(theirs: Synthetic, table: str) -> dict[str, Any]:
+    """Read one row of the other account, as the platform may, to forge its like."""
+    with platform():
+        [(row,)] = rows(
+            "SELECT row_to_json(t)::text FROM {} AS t WHERE account_id = %s LIMIT 1",
+            table,
+            [theirs.account.pk],
+        )
+    return dict(json.loads(row))
+
+
+def _forge(table: str, row: dict[str, Any]) -> list[Any]:
+    if "id" in row:
+        row = row | {"id": str(uuid7())}
+    query = "INSERT INTO {0} SELECT * FROM json_populate_record(NULL::{0}, %s::json)"
+    return rows(query, table, [json.dumps(row)])

@@ -1,0 +1,29 @@
+"""`manage.py isolation_check`: two accounts that exist for a moment try to reach each other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from salient import database
+from salient.commands import ReportingCommand
+from sessions_app.border_check import check
+
+
+class Command(ReportingCommand):
+    """Runs beside a serving installation: what it makes it removes, and no model is called."""
+
+    help = "Try to cross the border between two accounts by every way in; exit code 1 on a leak."
+    writes: ClassVar[bool] = False
+
+    def report(self, **_options: Any) -> Mapping[str, Any]:
+        try:
+            return check()
+        finally:
+            database.shut_down()
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        tried = ", ".join(f"{number} {kind}" for kind, number in report["probes"].items())
+        yield f"Tried: {tried}."
+        yield from (self.style.ERROR(f"LEAK  {leak}") for leak in report["leaks"])
+        yield from (self.style.WARNING(f"fault {fault}") for fault in report["faults"])
+        if report["ok"]:
+            yield self.style.SUCCESS("Nothing crossed the border.")

@@ -1,0 +1,194 @@
+"""Two accounts that exist for a moment, full of rows that must never meet."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.http import HttpResponse
+from django.utils import timezone
+
+from accounts import visitors
+from accounts.models import (
+    Account,
+    AccountLimits,
+    ApiKey,
+    Budget,
+    BudgetPeriod,
+    Invitation,
+    KeyMode,
+    MemberRole,
+    Membership,
+    RateState,
+    User,
+)
+from accounts.services import issue_api_key
+from accounts.slugs import CHECK_PREFIX
+from accounts.tenancy import platform, tenant
+from agents.models import AgentInstance, ConfigVersion, ProviderConnection
+from sessions_app.models import LLMRequest, Message, Profile, Role, Session
+
+# What a check that was killed left behind is removed by a later one.
+LEFT_AFTER = timedelta(hours=1)
+UNLIMITED = 1_000_000
+# An address that can never be anybody's (RFC 2606).
+PEOPLE = "@isolation-check.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """One account, its secrets, and the names of its rows as paths and bodies have them."""
+
+    account: Account
+    instance: AgentInstance
+    key: str
+    user: User
+    session: Session
+    # Stands in every text of every row that nobody else may see.
+    canary: str
+    ids: dict[str, list[str]]
+    cookies: dict[str, str]
+
+
+@contextmanager
+def two_accounts() -> Iterator[tuple[Synthetic, Synthetic]]:
+    """Make both, and remove them whatever happens."""
+    _remove(older_than=LEFT_AFTER)
+    mark = secrets.token_hex(4)
+    made: list[Synthetic] = []
+    try:
+        made += [_make(f"a-{mark}")]
+        made += [_make(f"b-{mark}")]
+        yield made[0], made[1]
+    finally:
+        _remove(mark=mark)
+        for each in made:
+            _sessions()().delete(each.cookies["member"].partition("=")[2])
+
+
+def _make(mark: str) -> Synthetic:
+    canary = f"canary-{mark}-{secrets.token_hex(8)}"
+    account = Account(slug=f"{CHECK_PREFIX}{mark}", name="Isolation check")
+    with platform():
+        account.save(force_insert=True)
+    user = User.objects.create_user(f"{canary}{PEOPLE}", first_name=canary)
+    # A test key: whatever goes wrong, no model is paid.
+    key, text = issue_api_key(account, name=canary, mode=KeyMode.TEST)
+    with tenant(account.pk):
+        ids = _fill(account, user, canary)
+        instance = AgentInstance.objects.get()
+        session = Session.objects.get()
+    ids |= {"key": [str(key.pk), key.key_id], "user": [str(user.pk)]}
+    cookies = {"member": _login_cookie(user), "visitor": _visitor_cookie(account, instance)}
+    return Synthetic(account, instance, text, user, session, canary, ids, cookies)
+
+
+def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
+    """Make a row of every kind; return what each is called from outside."""
+    now = timezone.now()
+    member = Membership.objects.create(account=account, user=user, role=MemberRole.OWNER)
+    invitation = Invitation.objects.create(
+        account=account,
+        email=f"guest-{canary}{PEOPLE}",
+        role=MemberRole.VIEWER,
+        token_hash=canary,
+        expires_at=now + timedelta(hours=1),
+    )
+    limits = [field.name for field in AccountLimits._meta.fields if "per_minute" in field.name]
+    AccountLimits.objects.create(account=account, **dict.fromkeys(limits, UNLIMITED))
+    Budget.objects.create(account=account, period=BudgetPeriod.MONTH, limit=1, period_start=now)
+    RateState.objects.create(account=account, subject=canary, arrival=now)
+    connection = ProviderConnection.objects.create(
+        account=account, name=canary[:20], base_url=f"https://{canary}.example.invalid/v1"
+    )
+    ids = {
+        "member_id": [str(member.pk)],
+        "invitation_id": [str(invitation.pk)],
+        "name": [connection.name],
+    }
+    return ids | _fill_conversation(account, canary)
+
+
+def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
+    instance = AgentInstance.objects.create(
+        account=account, instance_slug=f"bot-{canary[7:8]}", display_name="Isolation check"
+    )
+    of_instance: dict[str, Any] = {"account": account, "agent_instance": instance}
+    owner = of_instance | {
+        "account_slug": account.slug,
+        "agent_instance_slug": instance.instance_slug,
+    }
+    # It has no files, so the version that served last serves: this one, which costs nothing.
+    content = {"model": "scripted:echo", "system_prompt": canary}
+    version = ConfigVersion.objects.create(
+        **of_instance, digest=secrets.token_hex(32), content=content
+    )
+    session = Session.objects.create(
+        **owner, session_key=secrets.token_hex(32), email=f"{canary}{PEOPLE}"
+    )
+    request = LLMRequest.objects.create(
+        **owner,
+        session=session,
+        agent_type="simple_chat",
+        config_version=version,
+        provider="scripted",
+        model="echo",
+        completion_status="complete",
+        request_body={"note": canary},
+        caller=canary,
+    )
+    message = Message.objects.create(
+        **of_instance, session=session, llm_request=request, role=Role.HUMAN, content=canary
+    )
+    Profile.objects.create(account=account, session=session, customer_name=canary)
+    return {
+        "session_id": [str(session.pk)],
+        "message_id": [str(message.pk)],
+        "request_id": [str(request.pk)],
+        "version_id": [str(version.pk)],
+    }
+
+
+def _login_cookie(user: User) -> str:
+    store = _sessions()()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.set_expiry(LEFT_AFTER)
+    store.create()
+    return f"{settings.SESSION_COOKIE_NAME}={store.session_key}"
+
+
+def _visitor_cookie(account: Account, instance: AgentInstance) -> str:
+    response = HttpResponse()
+    visitors.set_cookie(response, account.slug, instance.instance_slug)
+    [cookie] = response.cookies.values()
+    return f"{cookie.key}={cookie.value}"
+
+
+def _remove(*, mark: str = "", older_than: timedelta = timedelta(0)) -> None:
+    """Remove the accounts of this mark, or of every check that is long over, with their people."""
+    moment = timezone.now() - older_than
+    with platform(statement_seconds=60):
+        accounts = Account.objects.filter(slug__startswith=CHECK_PREFIX, created_at__lte=moment)
+        accounts.filter(slug__endswith=mark).delete()
+        people = User.objects.filter(email__startswith="canary-", email__endswith=PEOPLE)
+        people.filter(email__contains=mark, date_joined__lte=moment).delete()
+
+
+def _sessions() -> Any:
+    return import_module(settings.SESSION_ENGINE).SessionStore
+
+
+def last_used_is_settled() -> None:
+    """What is noted once a minute is noted now, before the rows are compared."""
+    with platform():
+        keys = ApiKey.objects.filter(account__slug__startswith=CHECK_PREFIX)
+        keys.update(last_used_at=timezone.now() + LEFT_AFTER)

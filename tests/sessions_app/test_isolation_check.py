@@ -1,0 +1,161 @@
+"""`manage.py isolation_check` finds what is planted and nothing else, and tidies up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+from django.contrib.sessions.models import Session as LoginSession
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
+from django.http import HttpResponse
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts.models import Account, User
+from accounts.services import create_account
+from accounts.slugs import CHECK_PREFIX
+from accounts.tenancy import platform
+from sessions_app import border_check, views
+from sessions_app.border_check import Border, Route, account_routes
+from sessions_app.models import Message
+from sessions_app.synthetic import two_accounts
+
+HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
+
+
+class OneConnection(TestCase):
+    """Pages close the connection when they are done; a test's transaction needs it kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for signal in (request_started, request_finished):
+            if signal.disconnect(close_old_connections):
+                self.addCleanup(signal.connect, close_old_connections)
+
+
+def run_check() -> tuple[dict[str, Any], int]:
+    out = StringIO()
+    try:
+        call_command("isolation_check", "--json", stdout=out)
+    except SystemExit as stop:
+        return json.loads(out.getvalue()), int(str(stop.code))
+    return json.loads(out.getvalue()), 0
+
+
+def only_history() -> Iterator[Route]:
+    yield Route(HISTORY, ("GET",), is_api=True)
+
+
+def left() -> tuple[int, int, int]:
+    return Account.objects.count(), User.objects.count(), LoginSession.objects.count()
+
+
+class CheckTests(OneConnection):
+    def test_nothing_crosses_the_border_and_nothing_stays(self) -> None:
+        before = left()
+        report, code = run_check()
+
+        self.assertEqual((report["leaks"], report["faults"], report["ok"], code), ([], [], True, 0))
+        self.assertEqual(set(report["probes"]), {"SQL", "admin pages", "commands", "routes"})
+        self.assertEqual(left(), before)
+
+    def test_every_address_of_an_account_is_tried(self) -> None:
+        patterns = {route.pattern: route for route in account_routes()}
+        self.assertIn(HISTORY, patterns)
+        self.assertIn("accounts/<str:account>/agents/<str:instance>/", patterns)
+        self.assertEqual(patterns[HISTORY].parameters, ["account", "instance"])
+        self.assertTrue(all(route.methods for route in patterns.values()))
+        self.assertTrue(all(route.is_api for p, route in patterns.items() if not p.endswith("/")))
+
+    def test_people_are_told_in_lines(self) -> None:
+        out = StringIO()
+        with mock.patch.object(border_check, "account_routes", only_history):
+            call_command("isolation_check", stdout=out, no_color=True)
+        self.assertRegex(
+            out.getvalue(), r"^Tried: \d+ SQL, .*routes\.\nNothing crossed the border\."
+        )
+
+    def test_its_names_are_nobody_elses(self) -> None:
+        with self.assertRaises(ValidationError):
+            create_account(f"{CHECK_PREFIX}a-1")
+
+
+class PlantedLeakTests(OneConnection):
+    def setUp(self) -> None:
+        super().setUp()
+        # The routes are many; the planted hole is in one of them, or in none.
+        self.enterContext(mock.patch.object(border_check, "account_routes", only_history))
+
+    def run_sql(self, statement: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def test_a_policy_that_was_widened_is_found(self) -> None:
+        self.run_sql("DROP POLICY tenant ON messages")
+        self.run_sql("CREATE POLICY tenant ON messages TO salient_tenant USING (true)")
+        report, code = run_check()
+
+        self.assertEqual((report["ok"], code), (False, 1))
+        leaks = {leak.partition("messages: ")[2] for leak in report["leaks"]}
+        self.assertLessEqual({"rows by account", "all rows", "update", "deletion"}, leaks)
+
+    def test_row_level_security_that_was_switched_off_is_found(self) -> None:
+        self.run_sql("ALTER TABLE budgets DISABLE ROW LEVEL SECURITY")
+        report, code = run_check()
+
+        self.assertEqual(code, 1)
+        self.assertTrue(all("budgets" in leak for leak in report["leaks"]))
+        self.assertTrue(any("forged row" in leak for leak in report["leaks"]))
+
+    def test_a_view_that_forgets_whose_session_it_is_is_found(self) -> None:
+        def careless(caller: Any, instance: Any, page: Any) -> Any:
+            with platform():
+                found = Message.objects.filter(session_id=page.session_id)
+                body = json.dumps([message.content for message in found])
+            return mock.Mock(as_response=lambda: HttpResponse(body))
+
+        with mock.patch.object(views.history, "read", careless):
+            report, code = run_check()
+
+        self.assertEqual(code, 1)
+        self.assertTrue(any(leak.startswith("key: GET") for leak in report["leaks"]))
+
+    def test_a_check_that_cannot_see_is_no_success(self) -> None:
+        blind = HttpResponse("nothing to see", status=404)
+        with mock.patch.object(
+            views.history, "read", return_value=mock.Mock(as_response=lambda: blind)
+        ):
+            report, code = run_check()
+
+        self.assertEqual((report["leaks"], report["ok"], code), ([], False, 1))
+        self.assertIn("does not see its own rows", report["faults"][0])
+
+
+class TidyTests(TestCase):
+    def test_a_check_that_breaks_off_leaves_nothing(self) -> None:
+        before = left()
+        with (
+            mock.patch.object(Border, "try_everything", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            border_check.check()
+        self.assertEqual(left(), before)
+
+    def test_what_a_killed_check_left_is_removed_by_a_later_one(self) -> None:
+        old, young = (Account(slug=f"{CHECK_PREFIX}{word}", name="") for word in ("old", "young"))
+        with platform():
+            for account in (old, young):
+                account.save(force_insert=True)
+            hours_ago = timezone.now() - timedelta(hours=2)
+            Account.objects.filter(pk=old.pk).update(created_at=hours_ago)
+        with two_accounts():
+            pass
+        slugs = Account.objects.filter(slug__startswith=CHECK_PREFIX).values_list("slug", flat=True)
+        self.assertEqual(list(slugs), [young.slug])
