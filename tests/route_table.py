@@ -88,12 +88,15 @@ accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>
 BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "auditor")
 
 # What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
-# deleted, [kept] is not deleted, [corrected] is not made, a [record] is only read.
+# deleted, [kept] is not deleted, nor is what is [bounded], for which an empty form is a good one;
+# [corrected] is not made, a [record] is only read.
 ADMIN_KINDS = {
     "auth/group": "free",
     "accounts/user": "free",
     "accounts/account": "kept",
+    "accounts/accountlimits": "bounded",
     "accounts/apikey": "kept",
+    "accounts/budget": "free",
     "accounts/membership": "record",
     "accounts/invitation": "record",
     "agents/agentinstance": "kept",
@@ -171,6 +174,23 @@ admin/[kept]/<path:object_id>/change/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403
 admin/[kept]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[bounded]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[bounded]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[bounded]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[bounded]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[bounded]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 200 403
+admin/[bounded]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
 admin/[record]/

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from django.contrib.auth.models import Group
 from django.http.response import HttpResponseBase
 from django.test import Client, SimpleTestCase
 
+from accounts.budgets import set_budget
 from accounts.invitations import token_hash
+from accounts.limits import set_limits
 from accounts.models import Invitation
 from accounts.tenancy import platform, tenant
 from sessions_app.models import Profile
@@ -61,6 +64,8 @@ class PageMatrixTests(BorderTestCase):
             request.config_version,
             beta.member.user,
             *own,
+            set_limits(beta.account, concurrent_turns=50),
+            set_budget(beta.account, period="month", limit=Decimal(50)),
         ]
         self.one_of = {type(each): str(each.pk) for each in everything}
         self.beta_before = rows_of(self.beta.account)
