@@ -132,7 +132,7 @@ class IndexTests(TestCase):
                     digest=f"{number:064}",
                     content={},
                 )
-                for number in range(1, 300)
+                for number in range(1_000, 1_300)
             )
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE config_versions")
