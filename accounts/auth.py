@@ -148,7 +148,7 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
     _refuse_misplaced_key(request, header)
     if header is not None:
         return await bearer_caller(request, header, account)
-    member = await member_caller(request, account)
+    member = None if asks_as_visitor(request) else await member_caller(request, account)
     if member is not None:
         require_same_origin(request)
         return member
@@ -159,6 +159,11 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
             caller = await _visitor_caller(visitor.session_key, account)
             return replace(caller, network=network_of(request))
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
+
+
+def asks_as_visitor(request: HttpRequest) -> bool:
+    """Tell whether a page wants its visitor to call, also when a member of the account reads it."""
+    return request.headers.get("Salient-Caller") == "visitor"
 
 
 def network_of(request: HttpRequest) -> str:

@@ -195,7 +195,9 @@ export class Agent {
   }
 
   async fetch(route, options) {
-    const response = await fetch(`${this.api}/${route}`, options).catch((error) => {
+    // Whoever is logged in as well: the conversation is the visitor's, whom the page's cookie names.
+    const headers = { ...options.headers, "Salient-Caller": "visitor" };
+    const response = await fetch(`${this.api}/${route}`, { ...options, headers }).catch((error) => {
       throw error.name === "AbortError" ? error : new Failure("The server can not be reached.");
     });
     if (!response.ok) throw await problemOf(response);

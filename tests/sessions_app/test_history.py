@@ -3,13 +3,15 @@ from __future__ import annotations
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import TestCase, override_settings
 
 from accounts import visitors
-from accounts.models import User
+from accounts.models import MemberRole, User
 from salient.ttl import clear_caches
 from sessions_app.models import Message, Role, Session
+from tests.accounts.member_worlds import log_in, make_member
 from tests.api_client import Answer, ApiClient
 from tests.factories import make_account, make_instance, make_key, make_user
 from tests.worlds import World, counts
@@ -180,6 +182,18 @@ class VisitorTests(World, TestCase):
         first, second = await self.ask(both), await self.ask(both)
 
         self.assertNotEqual(first.json()["session_id"], second.json()["session_id"])
+
+    async def test_a_page_talks_as_its_visitor_also_when_a_member_reads_it(self) -> None:
+        member = await sync_to_async(make_member)(self.account, MemberRole.OWNER)
+        session = await sync_to_async(log_in)(member.user)
+        cookies = f"{self.ada.headers['cookie']}; {settings.SESSION_COOKIE_NAME}={session}"
+        page = ApiClient(headers=self.ada.headers | {"cookie": cookies})
+        as_member = await self.ask(page)
+        page.headers["salient-caller"] = "visitor"
+        first, second = await self.ask(page), await self.ask(page)
+
+        self.assertEqual(second.json()["session_id"], first.json()["session_id"])
+        self.assertNotEqual(as_member.json()["session_id"], first.json()["session_id"])
 
     async def test_a_cookie_ends_with_the_right_to_see_its_page(self) -> None:
         staff = await sync_to_async(make_user)(is_staff=True)
