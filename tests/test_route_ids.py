@@ -58,6 +58,7 @@ class IdTests(MatrixTestCase):
                 expires_at=self.acme.invitation.expires_at,
             )
         make_message(self.acme.session, content="another")
+        self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
         """Return the id of that owner, as it is written in that place."""
@@ -170,6 +171,18 @@ class IdTests(MatrixTestCase):
                     answer = self.call(nobody, route, method, **misplaced)
                     self.assertEqual(answer.status, status)
                     self.assertNotIn(key, answer.body.decode())
+
+    def test_a_cookie_works_from_our_own_pages_alone(self) -> None:
+        """Also to read: an address that starts a turn can stand in any page's image."""
+        for name in ("cookie", "owner"):
+            who = self.principals[name]
+            for route in by_short_name().values():
+                for method in route.methods if "instance" in route.parameters else ():
+                    for site in ("cross-site", "same-site", "none"):
+                        headers = {"sec-fetch-site": site}
+                        answer = self.call(who, route, method, headers=headers)
+                        self.assertEqual(answer.status, 403, f"{name} {method} {route.name}")
+                    self.assertEqual(rows_of(self.acme.account), self.acme_before)
 
 
 class PlaceTests(SimpleTestCase):

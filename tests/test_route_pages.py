@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.contrib.auth.models import Group
 from django.http.response import HttpResponseBase
-from django.test import Client, SimpleTestCase
+from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.budgets import set_budget
 from accounts.invitations import token_hash
@@ -47,6 +47,8 @@ def cells() -> Iterator[tuple[Route, str, str, int]]:
 class PageMatrixTests(BorderTestCase):
     def setUp(self) -> None:
         super().setUp()
+        # As production is: the chat pages are for the staff.
+        self.enterContext(override_settings(DEMO=False))
         with tenant(self.acme.account.pk):
             mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
             mine.update(token_hash=token_hash("opened"))

@@ -1,0 +1,62 @@
+"""docs/security.md: each promise has a row, and what the row names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from django.test import SimpleTestCase
+
+from accounts import keys, visitors
+from tests.test_docs import ROOT, quoted, rows
+
+PAGE = ROOT / "docs/security.md"
+PROMISES = [*map(str, range(1, 28)), "32"]
+NONE_YET = {"18"}
+
+
+def names_of(path: Path) -> set[str]:
+    """Return the names of a file's tests as pytest collects them: Class::test."""
+    return {
+        f"{group.name}::{test.name}"
+        for group in ast.parse(path.read_text()).body
+        if isinstance(group, ast.ClassDef)
+        for test in group.body
+        if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef)
+        and test.name.startswith("test_")
+    }
+
+
+class SecurityPageTests(SimpleTestCase):
+    def setUp(self) -> None:
+        self.table = rows(PAGE, "#", "promise", "control", "kept by")
+
+    def test_every_promise_has_one_row(self) -> None:
+        self.assertEqual([row[0] for row in self.table], PROMISES)
+
+    def test_every_test_that_is_named_exists(self) -> None:
+        for number, _, _, kept_by in self.table:
+            for name in quoted(kept_by):
+                with self.subTest(promise=number, test=name):
+                    file, _, test = name.partition("::")
+                    self.assertRegex(Path(file).name, r"^test_\w+\.py$")
+                    self.assertIn(test, names_of(ROOT / file))
+
+    def test_every_promise_names_its_control_and_a_test_or_says_that_there_is_none(self) -> None:
+        for number, _, control, kept_by in self.table:
+            with self.subTest(promise=number):
+                if number in NONE_YET:
+                    self.assertEqual((quoted(kept_by), kept_by[:7]), ([], "no test"))
+                else:
+                    self.assertTrue(quoted(kept_by))
+                    self.assertTrue(quoted(control))
+
+    def test_every_control_exists(self) -> None:
+        named = {name for row in self.table for name in quoted(row[2])}
+        self.assertEqual([n for n in named if not (ROOT / n).is_file()], [])
+
+    def test_every_kind_of_key_that_is_shown_is_one(self) -> None:
+        shown = set(re.findall(r"Bearer (sal_[a-z]+)_", PAGE.read_text()))
+        kinds = {keys.SECRET, keys.TEST, keys.PUBLISHABLE, visitors.TOKEN_PREFIX.rstrip("_")}
+        self.assertEqual(shown, kinds)
