@@ -128,11 +128,7 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
         "-- 2. As the owner of the tables: manage.py migrate (it gives the rights below),",
         "--    or, where the tables are there already, in this database:",
     ]
-    try:
-        rights = [s.as_string(None) + ";" for s in _rights(Database(connection), login)]
-    except DatabaseError:
-        rights = ["-- (the database does not answer, so its tables are not known here)"]
-    return made + rights
+    return [*made, *_finished(*_rights(Database(connection), login))]
 
 
 def _finished(*parts: sql.Composed) -> Iterator[str]:
@@ -140,6 +136,12 @@ def _finished(*parts: sql.Composed) -> Iterator[str]:
 
 
 def _rights(database: Database, login: str) -> Iterator[sql.Composed]:
+    """Nothing where the database or the tables are not there yet."""
+    try:
+        if database.missing_roles() or not database.secured():
+            return
+    except DatabaseError:
+        return
     yield from usage(database, ())
     yield from grants(wanted_rights(database, [login]))
-    yield from function_grants([login])
+    yield from function_grants((login, name) for name in FUNCTIONS)

@@ -151,6 +151,14 @@ class Database:
         """
         return [name for (name,) in self.rows(query, [list(ROLES)])]
 
+    def uncallable(self, logins: Iterable[str]) -> list[tuple[str, str]]:
+        """The look-up functions that are there and that a login may not call."""
+        query = """
+            SELECT login, name FROM unnest(%s::text[]) AS login, unnest(%s::text[]) AS name
+            WHERE NOT has_function_privilege(login, to_regprocedure(name || '(text)'), 'EXECUTE')
+        """
+        return list(self.rows(query, [list(logins), list(FUNCTIONS)]))
+
 
 def make_roles(connection: BaseDatabaseWrapper) -> None:
     """Make the roles where they are missing, and let the migrating login take them on.
@@ -277,12 +285,12 @@ def usage(database: Database, logins: Iterable[str]) -> Iterator[sql.Composed]:
             )
 
 
-def function_grants(logins: Iterable[str]) -> Iterator[sql.Composed]:
-    for login in logins:
-        for name in FUNCTIONS:
-            yield sql.SQL("GRANT EXECUTE ON FUNCTION {}(text) TO {}").format(
-                sql.Identifier(name), sql.Identifier(login)
-            )
+def function_grants(lacking: Iterable[tuple[str, str]]) -> Iterator[sql.Composed]:
+    """The statements that let these logins call these functions."""
+    for login, name in lacking:
+        yield sql.SQL("GRANT EXECUTE ON FUNCTION {}(text) TO {}").format(
+            sql.Identifier(name), sql.Identifier(login)
+        )
 
 
 def grant_rights(using: str) -> None:
@@ -296,6 +304,5 @@ def grant_rights(using: str) -> None:
             database.run(statement)
         for statement in grants(lacking_rights(database, logins)):
             database.run(statement)
-        if logins and database.rows("SELECT to_regproc(%s)", [FUNCTIONS[0]]) != [(None,)]:
-            for statement in function_grants(logins):
-                database.run(statement)
+        for statement in function_grants(database.uncallable(logins)):
+            database.run(statement)

@@ -22,6 +22,12 @@ CONSTRAINTS = """
     WHERE relname = ANY(%(tables)s)
 """
 INDEXES = "SELECT tablename, indexdef FROM pg_indexes WHERE tablename = ANY(%(tables)s)"
+POLICIES = """
+    SELECT tablename, concat_ws(' ', policyname, permissive, roles::text, cmd, qual, with_check,
+        CASE WHEN relrowsecurity THEN 'enforced' END)
+    FROM pg_policies JOIN pg_class ON pg_class.oid = tablename::regclass
+    WHERE tablename = ANY(%(tables)s)
+"""
 
 type Fingerprints = dict[str, tuple[int, str]]
 
@@ -33,9 +39,9 @@ def rows(query: Any, params: Any = None) -> list[Any]:
 
 
 def schema(tables: Iterable[str]) -> list[tuple[str, str]]:
-    """Every column, constraint and index of these tables, in words."""
+    """Every column, constraint, index and policy of these tables, in words."""
     tables = list(tables)
-    parts = (rows(query, {"tables": tables}) for query in (COLUMNS, CONSTRAINTS, INDEXES))
+    parts = (rows(query, {"tables": tables}) for query in (COLUMNS, CONSTRAINTS, INDEXES, POLICIES))
     return sorted(line for part in parts for line in part)
 
 

@@ -155,6 +155,15 @@ class IndexTests(TestCase):
             requests = LLMRequest.objects.order_by("-created_at", "-id")[:20]
             self.assert_reads_in_order("ix_llm_requests_account_time", requests)
 
+    def test_the_policy_alone_reads_by_the_index_and_asks_for_the_account_once(self) -> None:
+        """A forgotten filter costs no whole table either: the policy is an index condition."""
+        unfiltered = models.QuerySet[Session](Session).order_by("-last_activity_at", "-id")[:20]
+        with tenant(self.account.pk):
+            found = self.assert_finds_by("ix_sessions_account_activity", unfiltered)
+        self.assertNotIn("Sort", [step["Node Type"] for step in found])
+        asked = [step for step in found if step.get("Parent Relationship") == "InitPlan"]
+        self.assertEqual(len(asked), 1)
+
     def test_every_foreign_key_finds_its_rows_by_an_index(self) -> None:
         """Deleting or renaming what is referred to must not read the whole table."""
         without = catalog.rows("""

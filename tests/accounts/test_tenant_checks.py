@@ -156,7 +156,7 @@ class Savepoint:
         return self
 
     def undo(self) -> None:
-        connection.savepoint_rollback(self.name)
+        connection.savepoint_rollback(str(self.name))
 
     def __exit__(self, *_error: object) -> None:
         """The test's transaction ends it."""

@@ -22,7 +22,7 @@ from accounts.models import Account, User
 from accounts.services import create_account
 from accounts.slugs import CHECK_PREFIX
 from accounts.tenancy import platform
-from sessions_app import border_check, views
+from sessions_app import border_check, history
 from sessions_app.border_check import Border, Route, account_routes
 from sessions_app.models import Message
 from sessions_app.synthetic import two_accounts
@@ -121,7 +121,7 @@ class PlantedLeakTests(OneConnection):
                 body = json.dumps([message.content for message in found])
             return mock.Mock(as_response=lambda: HttpResponse(body))
 
-        with mock.patch.object(views.history, "read", careless):
+        with mock.patch.object(history, "read", careless):
             report, code = run_check()
 
         self.assertEqual(code, 1)
@@ -129,9 +129,7 @@ class PlantedLeakTests(OneConnection):
 
     def test_a_check_that_cannot_see_is_no_success(self) -> None:
         blind = HttpResponse("nothing to see", status=404)
-        with mock.patch.object(
-            views.history, "read", return_value=mock.Mock(as_response=lambda: blind)
-        ):
+        with mock.patch.object(history, "read", return_value=mock.Mock(as_response=lambda: blind)):
             report, code = run_check()
 
         self.assertEqual((report["leaks"], report["ok"], code), ([], False, 1))

@@ -1,0 +1,161 @@
+"""The database's roles: what each may do, and what is told when they lack something."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+from django.core.management import call_command
+from django.db import connection
+from django.test import SimpleTestCase, TestCase
+
+from accounts import roles
+from accounts.roles import ALL, ROLES, TENANT_RIGHTS, Database, grant_rights, make_roles, parsed
+from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE, tenant
+from salient.database import DatabaseProblem
+from tests.catalog import rows
+from tests.factories import make_account
+
+
+def run_sql(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def judged() -> tuple[dict[str, Any], int]:
+    out = StringIO()
+    try:
+        call_command("database_roles", "--json", stdout=out)
+    except SystemExit as stop:
+        return json.loads(out.getvalue()), int(str(stop.code))
+    return json.loads(out.getvalue()), 0
+
+
+class ParsingTests(SimpleTestCase):
+    def test_rights_are_read_as_grant_writes_them(self) -> None:
+        read = parsed("SELECT, UPDATE (name, gone)", ["id", "name"])
+        self.assertEqual(read, {("SELECT", ""), ("UPDATE", "name")})
+
+
+class RightsTests(TestCase):
+    def database(self) -> Database:
+        return Database(connection)
+
+    def test_the_tenants_role_has_what_the_registry_says_and_no_more(self) -> None:
+        columns, have = self.database().columns(), self.database().rights_of(TENANT_ROLE)
+        wanted = {table: parsed(text, columns[table]) for table, text in TENANT_RIGHTS.items()}
+        self.assertEqual(have, wanted)
+
+    def test_every_column_of_the_registry_is_there(self) -> None:
+        columns = self.database().columns()
+        for table, text in TENANT_RIGHTS.items():
+            named = {name for part in re.findall(r"\(([^)]*)\)", text) for name in part.split(", ")}
+            self.assertLessEqual(named, set(columns[table]), table)
+
+    def test_the_platforms_role_reads_and_writes_every_table(self) -> None:
+        have = self.database().rights_of(PLATFORM_ROLE)
+        self.assertEqual(have.pop("django_migrations"), {("SELECT", "")})
+        self.assertEqual(set(have), set(self.database().columns()) - {"django_migrations"})
+        self.assertEqual(
+            {frozenset(rights) for rights in have.values()}, {frozenset(parsed(ALL, ()))}
+        )
+
+    def test_neither_role_logs_in_or_passes_row_level_security_by(self) -> None:
+        found = rows(
+            "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles "
+            "WHERE rolname = ANY(%s)",
+            [list(ROLES)],
+        )
+        self.assertEqual({row[1:] for row in found}, {(False,) * 4})
+        self.assertEqual({row[0] for row in found}, set(ROLES))
+
+    def test_a_new_table_is_not_forgotten(self) -> None:
+        run_sql("REVOKE ALL ON django_admin_log FROM salient_platform")
+        run_sql("GRANT TRUNCATE ON messages TO salient_tenant")
+        run_sql("REVOKE UPDATE (name) ON api_keys FROM salient_tenant")
+        grant_rights("default")
+        self.test_the_tenants_role_has_what_the_registry_says_and_no_more()
+        self.test_the_platforms_role_reads_and_writes_every_table()
+
+    def test_giving_rights_again_changes_nothing(self) -> None:
+        with mock.patch.object(Database, "run") as run:
+            grant_rights("default")
+        run.assert_not_called()
+
+    def test_a_table_without_row_level_security_is_kept_from_tenants(self) -> None:
+        run_sql("ALTER TABLE messages DISABLE ROW LEVEL SECURITY")
+        self.assertNotIn("messages", roles.wanted_rights(self.database(), ())[TENANT_ROLE])
+
+
+class MakingTests(TestCase):
+    def test_roles_that_are_there_stay(self) -> None:
+        make_roles(connection)
+        self.assertEqual(Database(connection).missing_roles(), [])
+
+    def test_missing_ones_are_made(self) -> None:
+        with mock.patch.object(roles, "ROLES", ("salient_test_role",)):
+            make_roles(connection)
+            self.assertEqual(Database(connection).missing_roles(), [])
+        # Roles are the whole server's: this one goes with the test's transaction.
+        self.assertEqual(rows("SELECT 1 FROM pg_roles WHERE rolname = 'salient_test_role'"), [(1,)])
+
+    def test_one_that_somebody_makes_at_the_same_moment_is_fine(self) -> None:
+        with mock.patch.object(Database, "missing_roles", return_value=[TENANT_ROLE]):
+            make_roles(connection)
+
+    def test_without_the_right_one_line_says_what_to_do(self) -> None:
+        account = make_account()
+        line = r"^the database user '\w+' may not make the roles .*database_roles --sql"
+        with (
+            mock.patch.object(roles, "ROLES", ("salient_test_role",)),
+            self.assertRaisesRegex(DatabaseProblem, line),
+            tenant(account.pk),
+        ):
+            make_roles(connection)
+
+
+class CommandTests(TestCase):
+    def test_nothing_is_missing_here(self) -> None:
+        report, code = judged()
+        self.assertEqual((report["problems"], report["ok"], code), ([], True, 0))
+
+    def test_what_is_missing_is_said(self) -> None:
+        for statement, words in (
+            ("REVOKE SELECT ON sessions FROM salient_tenant", "salient_tenant has other rights on"),
+            ("GRANT TRUNCATE ON users TO salient_platform", "salient_platform has other rights on"),
+            ("DROP POLICY tenant ON messages", "messages: its policies"),
+            (
+                "ALTER TABLE budgets DISABLE ROW LEVEL SECURITY",
+                "budgets: row-level security is off",
+            ),
+            ("ALTER ROLE salient_tenant LOGIN", "the role salient_tenant may log in"),
+            ("ALTER ROLE salient_platform BYPASSRLS", "passes row-level security by"),
+            ("DROP FUNCTION app_find_account(text)", "app_find_account()"),
+        ):
+            with self.subTest(statement):
+                point = connection.savepoint()
+                run_sql(statement)
+                report, code = judged()
+                self.assertEqual(code, 1)
+                self.assertTrue(any(words in problem for problem in report["problems"]), report)
+                connection.savepoint_rollback(str(point))
+
+    def test_missing_roles_are_said_before_anything_else(self) -> None:
+        with mock.patch.object(Database, "missing_roles", return_value=[TENANT_ROLE]):
+            report, code = judged()
+        self.assertEqual((report["problems"], code), (["the role salient_tenant is missing"], 1))
+
+    def test_people_are_told_in_lines(self) -> None:
+        out = StringIO()
+        call_command("database_roles", stdout=out)
+        self.assertRegex(out.getvalue(), r"^Login: \w+\n")
+        self.assertIn("are as they must be", out.getvalue())
+
+    def test_the_sql_names_the_login_and_quotes_it(self) -> None:
+        out = StringIO()
+        call_command("database_roles", "--sql", "--login", 'o"dd', stdout=out)
+        self.assertIn('GRANT "salient_tenant" TO "o""dd";', out.getvalue())
+        self.assertIn("LOGIN NOINHERIT", out.getvalue())

@@ -1,0 +1,179 @@
+"""Production's division of rights: one login owns the tables and migrates, another one serves.
+
+The one that serves is neither owner nor superuser, and is made by the SQL that is printed for an
+administrator. Everything works with it, and outside the doors it has nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import SkipTest
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.core.management import call_command
+from django.db import ProgrammingError, connection
+from django.test import Client, SimpleTestCase, override_settings
+
+from accounts.models import Account, User
+from accounts.role_report import judge, statements
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from sessions_app.models import Session
+from tests.api_client import ApiClient
+from tests.catalog import rows
+from tests.factories import make_account, make_instance, make_key, write_config
+from tests.scratch_database import scratch_database
+from tests.worlds import counts
+
+PASSWORD = "correct-horse-battery"
+
+
+def run_sql(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@contextmanager
+def as_login(name: str) -> Iterator[None]:
+    """Connect as another login; its password is the one that the tests' own login has."""
+    before = connection.settings_dict["USER"]
+    _connect_as(name)
+    try:
+        yield
+    finally:
+        _connect_as(before)
+
+
+def _connect_as(name: str) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict["USER"] = name
+
+
+class PlainLoginTests(SimpleTestCase):
+    databases = {"default"}
+    owner: ClassVar[str]
+    login: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        if rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
+            raise SkipTest("only a superuser can make an owner and a login")
+        own = connection.settings_dict["NAME"]
+        cls.owner, cls.login = f"{own}_owner", f"{own}_login"
+        cls.addClassCleanup(cls.drop_logins)
+        cls.drop_logins()
+        database = cls.enterClassContext(scratch_database())
+        cls.make_login(cls.owner, "")
+        run_sql(f'ALTER DATABASE "{database}" OWNER TO "{cls.owner}"')
+        run_sql(f'GRANT ALL ON SCHEMA public TO "{cls.owner}"')
+        with as_login(cls.owner):
+            call_command("migrate", verbosity=0)
+        for statement in statements(connection, cls.login):
+            run_sql(statement)
+        cls.make_login(cls.login, "")
+        # What a later version brings, the owner's migrate gives to the login.
+        run_sql(f'REVOKE ALL ON django_session FROM "{cls.login}"')
+        with as_login(cls.owner):
+            call_command("migrate", verbosity=0)
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
+        cls.enterClassContext(as_login(cls.login))
+
+    @classmethod
+    def make_login(cls, name: str, options: str) -> None:
+        password = connection.settings_dict["PASSWORD"] or "nobody asks"
+        verb = "ALTER" if rows("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]) else "CREATE"
+        run_sql(f"{verb} ROLE \"{name}\" LOGIN {options} PASSWORD '{password}'")
+
+    @classmethod
+    def drop_logins(cls) -> None:
+        for name in (cls.owner, cls.login):
+            run_sql(f'DROP ROLE IF EXISTS "{name}"')
+
+    def test_the_login_has_all_that_it_needs_and_nothing_to_advise(self) -> None:
+        report = judge(connection)
+        self.assertEqual((report["problems"], report["advice"]), ([], []))
+        self.assertEqual(report["login"], self.login)
+
+    def test_outside_the_doors_it_reaches_no_tenants_table(self) -> None:
+        for table in ("accounts", "sessions", "messages", "api_keys", "budgets", "memberships"):
+            with self.assertRaisesRegex(ProgrammingError, f"permission denied for table {table}"):
+                rows(f"SELECT 1 FROM {table}")  # noqa: S608
+        with self.assertRaisesRegex(ProgrammingError, "permission denied"):
+            list(Account.objects.all())
+
+    def test_it_is_no_owner(self) -> None:
+        for statement in (
+            "ALTER TABLE sessions DISABLE ROW LEVEL SECURITY",
+            "DROP POLICY tenant ON sessions",
+        ):
+            with self.assertRaisesRegex(ProgrammingError, "must be owner"), tenant(Account().pk):
+                run_sql(statement)
+
+    def test_turns_are_opened_and_settled_and_read(self) -> None:
+        account = make_account("acme")
+        make_instance(account, "bot")
+        _, key = make_key(account)
+        write_config(settings.AGENT_CONFIG_DIR, "acme", "bot", "model: scripted:echo\n")
+        before = counts()
+        client, path = ApiClient(key), "/accounts/acme/agents/bot/"
+        said = async_to_sync(client.post)(f"{path}chat", {"message": "hello"})
+
+        self.assertEqual(said.status, 200, said.body)
+        session = said.json()["session_id"]
+        history = async_to_sync(client.get)(f"{path}history", session_id=session)
+        self.assertEqual(len(history.json()["messages"]), 2)
+        me = async_to_sync(client.get)("/accounts/acme/me")
+        self.assertEqual(me.status, 200, me.body)
+        self.assertEqual([n - b for n, b in zip(counts(), before, strict=True)], [1, 2, 1])
+        with tenant(account.pk):
+            self.assertEqual(str(Session.objects.get().pk), session)
+
+    def test_staff_log_in_and_work_in_the_admin(self) -> None:
+        User.objects.create_superuser("root@example.com", PASSWORD)
+        make_account("seen")
+        browser = Client()
+        self.assertEqual(browser.get("/admin/login/", secure=True).status_code, 200)
+        answer = browser.post(
+            "/admin/login/",
+            {"username": "root@example.com", "password": PASSWORD, "next": "/admin/"},
+            secure=True,
+        )
+        self.assertEqual((answer.status_code, answer.headers["Location"]), (302, "/admin/"))
+        page = browser.get("/admin/accounts/account/", secure=True)
+        self.assertContains(page, "seen")
+        for path in ("/admin/", "/admin/jsi18n/", "/admin/password_change/"):
+            self.assertEqual(browser.get(path, secure=True).status_code, 200, path)
+        self.assertEqual(browser.post("/admin/logout/", secure=True).status_code, 200)
+
+    def test_commands_work(self) -> None:
+        self.run_command("create_account", "shop")
+        path = write_config(settings.AGENT_CONFIG_DIR, "shop", "helper", "model: scripted:echo\n")
+        self.run_command("create_instance", "shop", "helper")
+        self.assertTrue(path.exists())
+        made = self.run_command("create_key", "shop")
+        self.assertTrue(made["key"].startswith("sal_"))
+        self.run_command("settle_abandoned")
+
+    def test_the_border_between_accounts_holds(self) -> None:
+        report = self.run_command("isolation_check")
+        self.assertEqual((report["leaks"], report["faults"]), ([], []))
+
+    def run_command(self, *arguments: str) -> Any:
+        out = StringIO()
+        call_command(*arguments, "--json", stdout=out)
+        return json.loads(out.getvalue())
+
+    def test_an_instance_is_made_through_a_door(self) -> None:
+        instance = make_instance(make_account(), "bot")
+        with tenant(instance.account_id):
+            self.assertEqual(AgentInstance.objects.get(), instance)
