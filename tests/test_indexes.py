@@ -80,7 +80,16 @@ class IndexTests(TestCase):
                 SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot',
                     '{{}}'
                 FROM generate_series(1, 500) AS n;
-                ANALYZE agent_instances, sessions, llm_requests, messages
+                INSERT INTO api_keys (id, account_id, name, key_id, secret_hash, kind, mode,
+                    scopes, instance_ids, origins, networks)
+                SELECT gen_random_uuid(), '{cls.account.pk}', 'key', 'key' || n, '', 'secret',
+                    'live', '{{chat}}', '{{}}', '{{}}', '{{}}'
+                FROM generate_series(1, 500) AS n;
+                INSERT INTO config_versions (id, account_id, agent_instance_id, digest, content)
+                SELECT gen_random_uuid(), '{cls.account.pk}', '{cls.instance.pk}', n::text, '{{}}'
+                FROM generate_series(1, 500) AS n;
+                ANALYZE accounts, agent_instances, sessions, llm_requests, messages, api_keys,
+                    config_versions
             """)  # noqa: S608 - our own ids
 
     def assert_finds_by(self, index: str, query: models.QuerySet[Any]) -> list[dict[str, Any]]:
