@@ -80,20 +80,16 @@ class IndexTests(TestCase):
                 SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot',
                     '{{}}'
                 FROM generate_series(1, 500) AS n;
+                INSERT INTO api_keys (id, account_id, name, key_id, secret_hash, kind, mode,
+                    scopes, instance_ids, origins, networks)
+                SELECT gen_random_uuid(), '{cls.account.pk}', 'key', 'key' || n, '', 'secret',
+                    'live', '{{chat}}', '{{}}', '{{}}', '{{}}'
+                FROM generate_series(1, 500) AS n;
                 INSERT INTO config_versions (id, account_id, agent_instance_id, digest, content)
-                SELECT gen_random_uuid(), '{cls.account.pk}', '{cls.instance.pk}',
-                    lpad(n::text, 64, 'x'), '{{}}'
-                FROM generate_series(1, 3000) AS n;
-                INSERT INTO accounts (id, slug, name)
-                SELECT gen_random_uuid(), 'account' || n, 'Account'
-                FROM generate_series(1, 3000) AS n;
-                INSERT INTO api_keys (id, account_id, name, key_id, secret_hash, kind, mode, scopes,
-                    instance_ids, origins, networks)
-                SELECT gen_random_uuid(), '{cls.account.pk}', 'key', lpad(n::text, 12, 'x'), '',
-                    'secret', 'live', '{{chat}}', '{{}}', '{{}}', '{{}}'
-                FROM generate_series(1, 3000) AS n;
-                ANALYZE accounts, api_keys, agent_instances, config_versions, sessions,
-                    llm_requests, messages
+                SELECT gen_random_uuid(), '{cls.account.pk}', '{cls.instance.pk}', n::text, '{{}}'
+                FROM generate_series(1, 500) AS n;
+                ANALYZE accounts, agent_instances, sessions, llm_requests, messages, api_keys,
+                    config_versions
             """)  # noqa: S608 - our own ids
 
     def assert_finds_by(self, index: str, query: models.QuerySet[Any]) -> list[dict[str, Any]]:
@@ -138,6 +134,17 @@ class IndexTests(TestCase):
 
     def test_a_config_version_by_its_content(self) -> None:
         with platform():
+            ConfigVersion.objects.bulk_create(
+                ConfigVersion(
+                    account=self.account,
+                    agent_instance=self.instance,
+                    digest=f"{number:064}",
+                    content={},
+                )
+                for number in range(1_000, 1_300)
+            )
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE config_versions")
             version = ConfigVersion.objects.filter(agent_instance=self.instance, digest="0" * 64)
             self.assert_finds_by("uq_config_versions_instance_digest", version)
 
