@@ -1,0 +1,103 @@
+"""The admin works inside the platform's door, from the login page to the last log entry."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.test import RequestFactory, TestCase, override_settings
+
+from accounts.site import SalientAdminSite, behind_platform_door
+from accounts.tenancy import PLATFORM, current_door
+from tests.catalog import rows
+from tests.factories import make_user
+
+PASSWORD = "correct-horse-battery"
+
+
+def role() -> str:
+    return str(rows("SELECT current_user")[0][0])
+
+
+@override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
+class AdminTests(TestCase):
+    def setUp(self) -> None:
+        self.root = make_user(
+            "root@example.com", password=PASSWORD, is_staff=True, is_superuser=True
+        )
+
+    def log_in(self, password: str = PASSWORD) -> Any:
+        form = {"username": "root@example.com", "password": password, "next": "/admin/"}
+        return self.client.post("/admin/login/", form)
+
+    def test_who_may_log_in_is_read_behind_the_door(self) -> None:
+        seen: list[Any] = []
+        original = type(self.root).check_password
+
+        def check(user: Any, *arguments: Any) -> bool:
+            seen.append((role(), current_door()))
+            return bool(original(user, *arguments))
+
+        with mock.patch.object(type(self.root), "check_password", check):
+            self.assertEqual(self.log_in("wrong").status_code, 200)
+            self.assertEqual(self.log_in().status_code, 302)
+        self.assertEqual(set(seen), {("salient_platform", PLATFORM)})
+
+    def test_what_staff_do_is_logged_and_their_rights_are_read(self) -> None:
+        self.log_in()
+        permission = Permission.objects.get(codename="view_account")
+        answer = self.client.post(
+            "/admin/auth/group/add/", {"name": "readers", "permissions": [permission.pk]}
+        )
+        self.assertEqual(answer.status_code, 302)
+        group = Group.objects.get()
+        self.assertEqual(list(group.permissions.all()), [permission])
+        self.assertEqual(LogEntry.objects.get().object_id, str(group.pk))
+
+    def test_the_pages_about_oneself_work(self) -> None:
+        self.log_in()
+        form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
+        answer = self.client.post("/admin/password_change/", form | {"old_password": PASSWORD})
+        self.assertRedirects(answer, "/admin/password_change/done/")
+        self.assertEqual(self.client.get("/admin/jsi18n/").status_code, 200)
+        self.assertEqual(self.client.post("/admin/logout/").status_code, 200)
+        self.assertEqual(self.client.get("/admin/").status_code, 302)
+        self.root.refresh_from_db()
+        self.assertTrue(self.root.check_password("another-horse-battery"))
+
+    def test_a_view_its_permission_check_and_its_template_are_all_behind_the_door(self) -> None:
+        site, seen = SalientAdminSite(), list[str]()
+
+        def allowed(_request: HttpRequest) -> bool:
+            seen.append(role())
+            return True
+
+        class Page(TemplateResponse):
+            @property
+            def rendered_content(self) -> str:
+                seen.append(role())
+                return "text"
+
+        def view(request: HttpRequest) -> TemplateResponse:
+            seen.append(role())
+            return Page(request, "page.html")
+
+        request = RequestFactory().get("/admin/")
+        request.user = self.root
+        with mock.patch.object(site, "has_permission", allowed):
+            site.admin_view(view)(request)
+        self.assertEqual(seen, ["salient_platform"] * 3)
+        self.assertNotEqual(role(), "salient_platform")
+
+    def test_what_a_failing_view_wrote_is_undone(self) -> None:
+        def view(_request: HttpRequest) -> HttpResponse:
+            Group.objects.create(name="half done")
+            raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError):
+            behind_platform_door(view)(RequestFactory().get("/"))
+        self.assertFalse(Group.objects.exists())
