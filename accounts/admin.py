@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,11 +12,11 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 
 from accounts import keys, limit_admin
 from accounts.models import Account, ApiKey, Invitation, Membership, Scope, User
 from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
+from accounts.services import end_keys
 
 # The other rooms make their pages of these.
 __all__ = ["PlatformModelAdmin", "RecordAdmin", "limit_admin", "pretty_json"]
@@ -30,6 +30,10 @@ class UserCreationForm(AdminUserCreationForm[User]):
         fields = ("email",)
 
 
+# What only a superuser gives.
+RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"]
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin[User]):
     add_form = UserCreationForm
@@ -37,7 +41,6 @@ class UserAdmin(DjangoUserAdmin[User]):
     list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff", "is_auditor", "is_superuser"]
     search_fields = ["email", "first_name", "last_name"]
-    readonly_fields = ["last_login", "date_joined"]
     show_facets = ShowFacets.NEVER
     fieldsets = [
         (None, {"fields": ["email", "password"]}),
@@ -53,6 +56,22 @@ class UserAdmin(DjangoUserAdmin[User]):
         ),
         ("When", {"fields": ["last_login", "date_joined"]}),
     ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Who is not a superuser gives nobody rights, not even to themselves."""
+        may_grant = cast(User, request.user).is_superuser
+        return ["last_login", "date_joined", *([] if may_grant else RIGHTS)]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self._may_touch(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self._may_touch(request, obj) and super().has_delete_permission(request, obj)
+
+    def _may_touch(self, request: HttpRequest, obj: User | None) -> bool:
+        """Keep superusers, and their passwords, out of others' reach."""
+        return obj is None or not obj.is_superuser or cast(User, request.user).is_superuser
+
     add_fieldsets = [
         (
             None,
@@ -184,6 +203,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
     )
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
-        count = chosen.filter(revoked_at=None).update(revoked_at=timezone.now())
-        text = f"{count} revoked; every server refuses them within 5 seconds."
-        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
+        ended = end_keys(chosen)
+        text = f"{len(ended)} revoked, successors included ({', '.join(ended) or 'none'}); "
+        text += "every server refuses them within 5 seconds."
+        self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)

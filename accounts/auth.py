@@ -56,6 +56,8 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
 _accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
+# What reaches beyond any one agent.
+ACCOUNT_WIDE = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
 _staff: TTLCache[UUID, bool] = TTLCache(seconds=BELIEVED_SECONDS)
 
 
@@ -114,6 +116,8 @@ def _require_scope(caller: Caller, scope: RouteScope) -> None:
             raise Forbidden("A publishable key starts visitors and does nothing else.")
     elif scope not in caller.scopes:
         raise Forbidden(f"This caller lacks the scope “{scope}”.")
+    elif scope in ACCOUNT_WIDE and (caller.is_test or caller.instance_ids):
+        raise Forbidden("A key for tests or for single agents does not change the whole account.")
 
 
 def as_problem(error: Exception, path: str) -> Problem:
@@ -213,7 +217,8 @@ async def _may_still_come(visitor: visitors.CookieVisitor) -> bool:
 
 def _is_staff(user_id: UUID) -> bool:
     with platform():
-        return User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists()
+        people = User.objects.filter(is_active=True, is_staff=True, is_auditor=False)
+        return people.filter(pk=user_id).exists()
 
 
 def require_same_origin(request: HttpRequest) -> None:

@@ -14,11 +14,12 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import connection
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.bearer import BELIEVED_SECONDS
 from accounts.callers import Caller
-from accounts.models import AccountStatus, MemberRole, Membership, Scope, User
+from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.networks import client_address, network_of
 from accounts.slugs import is_slug
 from accounts.tenancy import platform, tenant
@@ -96,6 +97,8 @@ def set_role(target: Membership, role: MemberRole) -> None:
     """Inside the account's door and turn: change a role, but never the last owner's."""
     if role != MemberRole.OWNER:
         _require_another_owner(target)
+    if _RANK[role] < _RANK[MemberRole(target.role)]:
+        _withdraw_offers_of(target)
     target.role = role
     target.save(update_fields=["role", "updated_at"])
 
@@ -103,20 +106,35 @@ def set_role(target: Membership, role: MemberRole) -> None:
 def discharge(target: Membership) -> None:
     """Inside the account's door and turn: end a membership, but never the last owner's."""
     _require_another_owner(target)
+    _withdraw_offers_of(target)
     Membership.objects.filter(pk=target.pk).delete()
+
+
+def _withdraw_offers_of(target: Membership) -> None:
+    """An offer is worth what the person who made it may still give."""
+    person = User.objects.filter(pk=target.user_id).values("email")
+    Invitation.objects.pending().filter(invited_by__in=person).update(revoked_at=timezone.now())
 
 
 def acting_role(caller: Caller) -> MemberRole:
     """Return with which role the caller acts now; raises Forbidden without the right to.
 
-    A member's role is read again, for the caller's may be some seconds old. A key is no owner.
+    A member's role is read again, for the caller's may be some seconds old. A key acts as the
+    highest role, but never an owner's, whose every right it holds itself.
     """
     if caller.user_id is None:
-        return MemberRole.ADMIN
+        return _role_of_key(caller)
     mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
     if mine is None or Scope.MEMBERS_WRITE not in SCOPES_OF[MemberRole(mine.role)]:
         raise Forbidden("Your role in this account has changed.")
     return MemberRole(mine.role)
+
+
+def _role_of_key(caller: Caller) -> MemberRole:
+    for role in (MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER):
+        if SCOPES_OF[role] <= caller.scopes:
+            return role
+    raise Forbidden("This key may give nobody a role: it lacks the rights of each.")
 
 
 def require_rank(actor: MemberRole, *roles: MemberRole) -> None:

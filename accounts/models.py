@@ -172,6 +172,8 @@ class ApiKey(TenantModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     # A successor was made; the key works on until it expires.
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The key that this one succeeds: who revokes that one means this one too.
+    rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(ApiKeyQuerySet)()

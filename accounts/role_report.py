@@ -23,6 +23,9 @@ from accounts.roles import (
 )
 
 LOGIN = "salient_app"
+CREATE_LOGIN = """DO $$ BEGIN
+    CREATE ROLE {} LOGIN NOINHERIT;
+EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
 
 
 def judge(connection: BaseDatabaseWrapper) -> dict[str, Any]:
@@ -120,8 +123,7 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
         *(CREATE_ROLE.format(role=role).strip() + ";" for role in ROLES),
         "-- the login that Salient serves with; give it a password (psql: \\password)",
         *_finished(
-            sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(name),
-            sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database),
+            sql.SQL(CREATE_LOGIN).format(name),
             sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name),
             *(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name) for role in ROLES),
         ),

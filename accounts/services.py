@@ -136,7 +136,10 @@ def rotate_api_key(
             raise AlreadyRotated
         text = keys.new_key(old.prefix)
         successor = ApiKey.objects.create(
-            key_id=text.key_id, secret_hash=text.secret_hash, **_inherited(old, now)
+            key_id=text.key_id,
+            secret_hash=text.secret_hash,
+            rotated_from=old.key_id,
+            **_inherited(old, now),
         )
         old_expires_at = min(old.expires_at or now + overlap, now + overlap)
         ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=old_expires_at)
@@ -151,8 +154,23 @@ def _inherited(old: ApiKey, now: datetime) -> dict[str, Any]:
     }
 
 
-def revoke_api_key(key: ApiKey) -> bool:
-    """End a key and the visitors it started, within seconds; False when it had ended before."""
+def revoke_api_key(key: ApiKey) -> list[str]:
+    """End a key, its successors and the visitors they started, within seconds.
+
+    Whoever holds a leaked key may have rotated it. Returns the ids of the keys that ended.
+    """
     with tenant(key.account_id):
-        ended = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-    return bool(ended)
+        return end_keys([key])
+
+
+def end_keys(chosen: Iterable[ApiKey]) -> list[str]:
+    """Inside a door: end these keys and all that came of them by rotation."""
+    ended: list[str] = []
+    generation = [key.key_id for key in chosen]
+    while generation:
+        alive = ApiKey.objects.filter(key_id__in=generation, revoked_at=None)
+        ended += alive.values_list("key_id", flat=True)
+        alive.update(revoked_at=timezone.now())
+        successors = ApiKey.objects.filter(rotated_from__in=generation)
+        generation = list(successors.values_list("key_id", flat=True))
+    return ended

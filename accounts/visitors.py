@@ -29,7 +29,8 @@ def cookie_name(account: str, instance: str) -> str:
 
 
 def _signer(account: str, instance: str) -> signing.TimestampSigner:
-    return signing.TimestampSigner(salt=f"visitor/{account}/{instance}")
+    # Another salt than the one of cookies without a moment: those are unknown here, not broken.
+    return signing.TimestampSigner(salt=f"visitor-cookie/{account}/{instance}")
 
 
 @dataclass(frozen=True, slots=True)

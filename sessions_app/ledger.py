@@ -106,7 +106,8 @@ def open_turn(
     except IntegrityError as error:
         match _broken_rule(error):
             case "uq_llm_requests_running_in_session":
-                raise TurnInProgress from error
+                # A key that came before has its answer, whatever runs in the session now.
+                raise (TurnInProgress if key is None else KeyUsed) from error
             case "uq_llm_requests_idempotency":
                 raise KeyUsed from error
         raise

@@ -61,7 +61,10 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
 
 
 def may_see(request: HttpRequest) -> bool:
-    return settings.DEMO or (request.user.is_active and request.user.is_staff)
+    """Tell whether the page is for this person; an auditor would change something by talking."""
+    user = request.user
+    staff = user.is_active and user.is_staff and not getattr(user, "is_auditor", False)
+    return settings.DEMO or staff
 
 
 def let_in(request: HttpRequest) -> UUID | None:

@@ -270,6 +270,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="apikey",
+            name="rotated_from",
+            field=models.CharField(blank=True, db_default="", editable=False, max_length=12),
+        ),
+        migrations.AddField(
+            model_name="apikey",
             name="instance_ids",
             field=django.contrib.postgres.fields.ArrayField(
                 base_field=models.UUIDField(),

@@ -50,6 +50,11 @@ class CookieTests(SimpleTestCase):
             ("session_key", "a" * 64),
             (visitors.cookie_name("acme", "bot"), "chosen-by-me"),
             (visitors.cookie_name("acme", "bot"), signing.Signer().sign("chosen-by-me")),
+            # As it was minted before cookies knew their age.
+            (
+                visitors.cookie_name("acme", "bot"),
+                signing.Signer(salt="visitor/acme/bot").sign("a" * 43),
+            ),
         ):
             request = RequestFactory().get("/", headers={"cookie": f"{name}={value}"})
             self.assertIsNone(visitors.cookie_visitor(request, "acme", "bot"))

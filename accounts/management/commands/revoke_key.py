@@ -22,8 +22,9 @@ class Command(ReportingCommand):
         key = find_key(options["key"])
         if key.revoked_at is not None:
             raise Refused("The API key has been revoked.")
-        revoked = not options["dry_run"] and revoke_api_key(key)
-        return {"account": key.account.slug, "key_id": key.key_id, "revoked": revoked}
+        ended = [] if options["dry_run"] else revoke_api_key(key)
+        report = {"account": key.account.slug, "key_id": key.key_id, "revoked": bool(ended)}
+        return report | {"ended": ended}
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if not report["revoked"]:
@@ -31,4 +32,6 @@ class Command(ReportingCommand):
             return
         done = f"Revoked key {report['key_id']} of {report['account']}."
         yield self.style.SUCCESS(done)
+        if others := [each for each in report["ended"] if each != report["key_id"]]:
+            yield f"With it ended what it was rotated to: {', '.join(others)}."
         yield f"Every server refuses it within {BELIEVED_SECONDS} seconds."
