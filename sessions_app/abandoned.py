@@ -121,6 +121,8 @@ def _settle(request_id: UUID) -> bool:
             reserved=request.reserved_cost,
             cost=counted,
         )
+        # It counts in the day in which its budgets were changed, as every turn does.
+        LLMRequest.objects.filter(pk=request.pk).update(settled_at=released.moment)
     tell(released.alerts)
     return True
 
