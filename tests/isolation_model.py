@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
+from accounts.members import SCOPES_OF
 from accounts.models import Account, ApiKey, MemberRole, Scope
 from agents.models import AgentInstance
 
@@ -49,12 +50,19 @@ class Caller:
     key: ApiKey
     only: Agent | None = None
     is_visitor: bool = False
+    # The key that made this visitor, or that was rotated to this key: both end with it.
     made_by: Caller | None = None
     is_revoked: bool = False
 
     @property
     def is_dead(self) -> bool:
-        return self.is_revoked or (self.made_by is not None and self.made_by.is_revoked)
+        return self.is_revoked or (self.made_by is not None and self.made_by.is_dead)
+
+    @property
+    def acts_as(self) -> MemberRole | None:
+        """The highest role, but an owner's, whose every right this key holds."""
+        roles = (MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER)
+        return next((role for role in roles if SCOPES_OF[role] <= self.scopes), None)
 
     def refusal(self, at: Tenant, what: str = "", agent: Agent | None = None) -> int | None:
         """Return the status that refuses this caller at that account, None when it may pass."""

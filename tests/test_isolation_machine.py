@@ -162,7 +162,8 @@ class ThreeAccounts(RuleBasedStateMachine):
             with tenant(at.row.pk):
                 key = ApiKey.objects.get(key_id=text.split("_")[2])
             self.unnoticed(key)
-            self.callers.append(Caller(caller.of, text, caller.scopes, key, caller.only))
+            made = Caller(caller.of, text, caller.scopes, key, caller.only, made_by=caller)
+            self.callers.append(made)
 
     @rule(data=st.data())
     def list_agents(self, data: st.DataObject) -> None:
@@ -183,10 +184,17 @@ class ThreeAccounts(RuleBasedStateMachine):
         whose = self.draw(data, [at, *self.tenants])
         member = self.draw(data, list(whose.roles))
         expected = caller.refusal(at, "members") or 200
+        if expected == 200 and caller.only is not None:
+            expected = 403
         if expected == 200 and whose is not at:
             expected = 404
-        # A key acts as an admin, who neither gives nor changes the role of an owner.
-        if expected == 200 and MemberRole.OWNER in (role, whose.roles[member]):
+        # Nobody gives or changes a role above what they hold; a key is no owner.
+        ranks = list(MemberRole)
+        if expected == 200 and (
+            caller.acts_as is None
+            or min(ranks.index(role), ranks.index(whose.roles[member]))
+            < ranks.index(caller.acts_as)
+        ):
             expected = 403
         path = f"{self.base(at)}/members/{member}"
         answer = self.call(caller, "PATCH", path, expected, body={"role": role})
