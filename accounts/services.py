@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
+from accounts.slugs import title_of
 from accounts.tenancy import platform, tenant
 from salient.problems import NotFound, Problem
 
@@ -23,7 +24,7 @@ ROTATION_OVERLAP = timedelta(hours=24)
 
 def create_account(slug: str, *, name: str = "") -> Account:
     """Make an account; raises ValidationError for a bad or taken slug."""
-    account = Account(slug=slug, name=name or slug.replace("-", " ").replace("_", " ").title())
+    account = Account(slug=slug, name=name or title_of(slug))
     with platform():
         account.full_clean()
         account.save(force_insert=True)

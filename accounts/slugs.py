@@ -29,3 +29,8 @@ def validate_slug(value: str) -> None:
             "with a letter or digit at both ends.",
             code="invalid",
         )
+
+
+def title_of(slug: str) -> str:
+    """Make a name for people out of a slug: “shop-bot” is Shop Bot."""
+    return slug.replace("-", " ").replace("_", " ").title()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
@@ -114,17 +113,6 @@ def _begin(settings: list[str]) -> Any:
 def _execute(statement: str, values: list[str] | None = None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-
-
-def in_platform[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Run function inside platform()."""
-
-    @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        with platform():
-            return function(*args, **kwargs)
-
-    return wrapper
 
 
 class TenantQuerySet[M: models.Model](models.QuerySet[M]):

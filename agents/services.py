@@ -11,7 +11,7 @@ from accounts import visitors
 from accounts.callers import Caller, CallerKind
 from accounts.first_look import find_account
 from accounts.models import Account, AccountStatus
-from accounts.slugs import is_slug
+from accounts.slugs import is_slug, title_of
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.schemas import VisitorIn
@@ -50,7 +50,7 @@ def create_instance(
         account=account,
         instance_slug=slug,
         agent_type=agent_type,
-        display_name=display_name or slug.replace("-", " ").replace("_", " ").title(),
+        display_name=display_name or title_of(slug),
     )
     with tenant(account.pk):
         instance.full_clean()

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.models import Account
+from accounts.slugs import title_of
 from accounts.tenancy import tenant
 from agents.config import AGENT_TYPES, ConfigError, Layer, config_dir, parse_layer
 from agents.config.files import CONFIG_FILE, InstanceFiles
@@ -63,7 +64,7 @@ class Command(ReportingCommand):
             account=account,
             instance_slug=slug,
             agent_type=wanted_type(options["type"], layer),
-            display_name=options["name"] or layer.content.get("display_name") or title(slug),
+            display_name=options["name"] or layer.content.get("display_name") or title_of(slug),
         )
         refuse_bad(wanted, account)
         files = InstanceFiles(config_dir(), account.slug, slug)
@@ -115,10 +116,6 @@ def wanted_type(option: str, layer: Layer) -> str:
     if option and in_file and option != in_file:
         raise Misused(f"--type says {option}, the file says {in_file}.")
     return option or in_file or AGENT_TYPES[0]
-
-
-def title(slug: str) -> str:
-    return slug.replace("-", " ").replace("_", " ").title()
 
 
 def refuse_bad(instance: AgentInstance, account: Account) -> None:
