@@ -22,6 +22,7 @@ from accounts.first_look import find_account
 from accounts.members import member_caller
 from accounts.models import Account, AccountStatus, Scope, User
 from accounts.tenancy import platform
+from salient.actors import Actor, now_acting
 from salient.database import in_database
 from salient.problems import (
     Forbidden,
@@ -105,9 +106,21 @@ async def _admit(
     if request.method not in methods:
         raise MethodNotAllowed(request.method or "", methods)
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
+    if request.method != "GET":
+        now_acting(actor_of(request.caller))
     _require_scope(request.caller, scope)
     if request.method in WITH_BODY and request.content_type != "application/json":
         raise UnsupportedMediaType
+
+
+def actor_of(caller: Caller) -> Actor:
+    """Name the caller as the audit log does."""
+    match caller.kind:
+        case CallerKind.MEMBER:
+            return Actor("member", str(caller.user_id), caller.name)
+        case CallerKind.SECRET_KEY | CallerKind.PUBLISHABLE_KEY:
+            return Actor("key", str(caller.api_key_id), caller.name)
+    return Actor("visitor", caller.subject)
 
 
 def _require_scope(caller: Caller, scope: RouteScope) -> None:

@@ -83,6 +83,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
         is_test=key.mode == KeyMode.TEST,
         network=networks.network_of(address),
         key_id=key.key_id,
+        name=key.key_id,
         origin=page,
         expires_at=key.expires_at,
     )

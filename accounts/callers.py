@@ -43,6 +43,8 @@ class Caller:
     # A member, known by Django's session cookie.
     role: MemberRole | None = None
     user_id: UUID | None = None
+    # As people know the caller: a member's e-mail address, the public part of a key.
+    name: str = ""
     # The public part of the key that was sent, or that made the visitor's token.
     key_id: str = ""
     # The origin of a publishable key's page.

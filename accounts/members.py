@@ -211,4 +211,5 @@ def _caller(membership: Membership, account_slug: str) -> Caller:
         subject=f"member:{membership.user_id}",
         role=role,
         user_id=membership.user_id,
+        name=membership.user.email,
     )

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import keys
+from accounts.audit import ActorKind, AuditAction, AuditEntry, SupportAccess
 from accounts.networks import read_network
 from accounts.people import Invitation, MemberRole, Membership, User
 from accounts.slugs import SLUG_PATTERN, validate_slug
@@ -24,7 +25,10 @@ __all__ = [
     "Account",
     "AccountLimits",
     "AccountStatus",
+    "ActorKind",
     "ApiKey",
+    "AuditAction",
+    "AuditEntry",
     "Budget",
     "BudgetPeriod",
     "Invitation",
@@ -35,6 +39,7 @@ __all__ = [
     "RateState",
     "Scope",
     "SubscriptionTier",
+    "SupportAccess",
     "User",
 ]
 
@@ -65,6 +70,7 @@ class Scope(models.TextChoices):
     VISITORS_WRITE = "visitors:write", "start visitors and name end users"
     CONNECTIONS_READ = "connections:read", "list model connections"
     CONNECTIONS_WRITE = "connections:write", "make, change and delete model connections"
+    AUDIT_READ = "audit:read", "read who changed what"
 
 
 class KeyKind(models.TextChoices):

@@ -29,13 +29,27 @@ TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "account_limits": ALL,
     "budgets": ALL,
     "rate_states": ALL,
+    "audit_log": "SELECT, INSERT",
+    "support_accesses": "SELECT",
     "agent_instances": "SELECT, INSERT, UPDATE",
     "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
     "provider_connections": ALL,
+    "config_drafts": ALL,
+    "config_publications": "SELECT, INSERT",
+    "saved_chats": ALL,
+    "saved_chat_runs": "SELECT, INSERT",
     "sessions": ALL,
     "messages": ALL,
     "llm_requests": "SELECT, INSERT, UPDATE",
     "profiles": ALL,
+    "prompt_sections": "SELECT, INSERT",
+    "message_feedback": ALL,
+    "usage_days": ALL,
+}
+# What even the platform's role only reads, or only adds to.
+PLATFORM_RIGHTS: Final[Mapping[str, str]] = {
+    "django_migrations": "SELECT",
+    "audit_log": "SELECT, INSERT",
 }
 _RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 
@@ -226,7 +240,7 @@ def wanted_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights
 
 
 def _whole(table: str) -> str:
-    return "SELECT" if table == "django_migrations" else ALL
+    return PLATFORM_RIGHTS.get(table, ALL)
 
 
 def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights]:

@@ -13,7 +13,9 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 
 from accounts.auditors import reading_auditors
+from accounts.models import User
 from accounts.tenancy import platform
+from salient.actors import Actor, tell_open_door
 
 type AdminView = Callable[..., HttpResponseBase]
 
@@ -24,12 +26,24 @@ class SalientAdminSite(admin.AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Put the door around all of it: also who may enter is read from the database."""
-        return behind_platform_door(super().admin_view(reading_auditors(view), cacheable))
+        return behind_platform_door(super().admin_view(reading_auditors(named(view)), cacheable))
 
     # The one page that Django does not wrap by admin_view.
     @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return behind_platform_door(super().login)(request, extra_context)
+
+
+def named(view: AdminView) -> AdminView:
+    """Tell the audit log whose page it is, before the page writes anything."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST" and isinstance(request.user, User):
+            tell_open_door(Actor("staff", str(request.user.pk), request.user.email))
+        return view(request, *args, **kwargs)
+
+    return wrapper
 
 
 def behind_platform_door(view: AdminView) -> AdminView:

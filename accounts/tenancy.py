@@ -12,6 +12,8 @@ from django.db import InterfaceError, OperationalError, connection, models, tran
 from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
+from salient.actors import actor_text
+
 if TYPE_CHECKING:
     from accounts.models import Account
 
@@ -23,12 +25,14 @@ TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
 STATEMENT_SECONDS = 5
 _ENTER = """
     SELECT set_config('role', %s, true), set_config('app.account_id', %s, true),
-        set_config('statement_timeout', %s, true), set_config('lock_timeout', '2s', true),
+        set_config('statement_timeout', %s, true), set_config('app.actor', %s, true),
+        set_config('lock_timeout', '2s', true),
         set_config('idle_in_transaction_session_timeout', '10s', true)
 """
 _LEAVE = """
     SELECT set_config('role', NULL, true), set_config('app.account_id', NULL, true),
-        set_config('statement_timeout', NULL, true), set_config('lock_timeout', NULL, true),
+        set_config('statement_timeout', NULL, true), set_config('app.actor', NULL, true),
+        set_config('lock_timeout', NULL, true),
         set_config('idle_in_transaction_session_timeout', NULL, true)
 """
 type Door = UUID | str
@@ -47,14 +51,14 @@ def current_door() -> Door | None:
 @contextmanager
 def tenant(account_id: UUID) -> Iterator[None]:
     """One transaction that sees and writes the rows of one account only."""
-    with _open(account_id, [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s"]):
+    with _open(account_id, [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]):
         yield
 
 
 @contextmanager
 def platform(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[None]:
     """One transaction that sees all accounts: staff, jobs, commands."""
-    with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s"]):
+    with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s", actor_text()]):
         yield
 
 

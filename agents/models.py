@@ -13,9 +13,19 @@ from django.db.models.functions import Now
 from accounts.models import Account
 from accounts.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
+from agents.publications import ConfigDraft, ConfigPublication
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
 from salient.origins import validate_origin
+
+__all__ = [
+    "AgentInstance",
+    "ConfigDraft",
+    "ConfigPublication",
+    "ConfigVersion",
+    "InstanceStatus",
+    "ProviderConnection",
+]
 
 
 class InstanceStatus(models.TextChoices):
@@ -52,6 +62,8 @@ class AgentInstance(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # What is published over the files, as ConfigPublication's newest row has it; null: nothing.
+    override = models.JSONField(null=True, blank=True, editable=False)
     allowed_origins = ArrayField(
         models.CharField(max_length=255, validators=[validate_origin]),
         default=list,

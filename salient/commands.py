@@ -11,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
+from salient.actors import Actor, acting
+
 REFUSED, MISUSED = 1, 2
 
 
@@ -45,8 +47,9 @@ class ReportingCommand(BaseCommand):
             )
 
     def handle(self, *_args: str, **options: Any) -> None:
+        name = type(self).__module__.rpartition(".")[2]
         try:
-            with refusals():
+            with refusals(), acting(Actor("command", name, name)):
                 report = self.report(**options)
         except CommandError as error:
             if options["json"]:

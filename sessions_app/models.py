@@ -4,17 +4,49 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Now
 
-from accounts.models import Account
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from agents.models import AgentInstance, ConfigVersion
+from agents.models import AgentInstance
 from agents.pricing import CostSource
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
+from sessions_app.insights import (
+    MessageFeedback,
+    PromptSection,
+    SavedChat,
+    SavedChatRun,
+    UsageDay,
+)
+from sessions_app.model_keys import (
+    account_constraint,
+    account_key,
+    instance_constraint,
+    instance_key,
+    session_constraint,
+    slug_constraints,
+    version_constraint,
+    version_key,
+)
+
+__all__ = [
+    "CompletionStatus",
+    "LLMRequest",
+    "Message",
+    "MessageFeedback",
+    "Profile",
+    "PromptSection",
+    "Role",
+    "SavedChat",
+    "SavedChatRun",
+    "Session",
+    "UsageDay",
+]
 
 
 class Role(models.TextChoices):
@@ -33,69 +65,6 @@ class CompletionStatus(models.TextChoices):
     CANCELLED = "cancelled", "cancelled: the client left"
 
 
-def _account_key() -> models.ForeignKey[Account]:
-    return models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
-
-
-def _instance_key() -> models.ForeignKey[AgentInstance]:
-    """Instances with a history stay: the database refuses to delete them (archive them)."""
-    return models.ForeignKey(
-        AgentInstance, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-
-
-def _version_key() -> models.ForeignKey[ConfigVersion | None]:
-    return models.ForeignKey(
-        ConfigVersion,
-        models.DO_NOTHING,
-        related_name="+",
-        null=True,
-        blank=True,
-        db_constraint=False,
-        db_index=False,
-    )
-
-
-def _version_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["account", "agent_instance", "config_version"],
-        to="agents.ConfigVersion",
-        to_fields=["account", "agent_instance", "id"],
-        name=f"fk_{table}_config_version_id",
-        on_delete="NO ACTION",
-    )
-
-
-def _slug_constraints(table: str) -> list[CompositeForeignKey]:
-    """The keys that keep the denormalised slugs true, and foreign instances out."""
-    return [
-        CompositeForeignKey(
-            fields=["account", "account_slug"],
-            to="accounts.Account",
-            to_fields=["id", "slug"],
-            name=f"fk_{table}_account_id",
-        ),
-        CompositeForeignKey(
-            fields=["account", "agent_instance", "agent_instance_slug"],
-            to="agents.AgentInstance",
-            to_fields=["account", "id", "instance_slug"],
-            name=f"fk_{table}_agent_instance_id",
-            on_delete="NO ACTION",
-        ),
-    ]
-
-
-def _session_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["account", "session"],
-        to="sessions_app.Session",
-        to_fields=["account", "id"],
-        name=f"fk_{table}_session_id",
-    )
-
-
 class SessionQuerySet(TenantQuerySet["Session"]):
     def of_instance(self, instance: AgentInstance) -> SessionQuerySet:
         """The instance's conversations; a deleted one is a husk that carries its costs."""
@@ -106,9 +75,9 @@ class Session(TenantModel):
     """One conversation of one visitor or API consumer with one agent instance."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
+    account = account_key()
     account_slug = models.CharField(max_length=63, editable=False)
-    agent_instance = _instance_key()
+    agent_instance = instance_key()
     agent_instance_slug = models.CharField(max_length=63, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -129,6 +98,17 @@ class Session(TenantModel):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Kept by the settling of each turn, so that lists need not sum.
+    turn_count = models.IntegerField("turns", db_default=0, editable=False)
+    # US dollars of the turns whose cost is known; of how many it is not.
+    total_cost = models.DecimalField(
+        "cost (USD)", max_digits=16, decimal_places=8, db_default=0, editable=False
+    )
+    unpriced_turns = models.IntegerField(db_default=0, editable=False)
+    # The last turn's CompletionStatus; "" while there was none.
+    last_status = models.CharField(max_length=9, db_default="", editable=False)
+    # The latest thumb: 1 or -1.
+    feedback = models.SmallIntegerField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(SessionQuerySet)()
 
@@ -139,7 +119,7 @@ class Session(TenantModel):
             # An index and not a constraint: so the databases from before have it.
             models.UniqueConstraint(F("session_key"), name="ix_sessions_session_key"),
             models.UniqueConstraint(fields=["account", "id"], name="uq_sessions_account_id"),
-            *_slug_constraints("sessions"),
+            *slug_constraints("sessions"),
             CompositeForeignKey(
                 fields=["user"],
                 to=settings.AUTH_USER_MODEL,
@@ -180,9 +160,9 @@ class LLMRequest(TenantModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
+    account = account_key()
     account_slug = models.CharField(max_length=63, editable=False)
-    agent_instance = _instance_key()
+    agent_instance = instance_key()
     agent_instance_slug = models.CharField(max_length=63, editable=False)
     agent_type = models.CharField(max_length=50, editable=False)
     session = models.ForeignKey(
@@ -192,7 +172,7 @@ class LLMRequest(TenantModel):
         db_constraint=False,
         db_index=False,
     )
-    config_version = _version_key()
+    config_version = version_key()
     provider = models.CharField(max_length=50)
     model = models.CharField(max_length=100)
     request_body = models.JSONField(null=True, blank=True)
@@ -240,9 +220,9 @@ class LLMRequest(TenantModel):
         verbose_name = "LLM request"
         constraints = [
             models.UniqueConstraint(fields=["account", "id"], name="uq_llm_requests_account_id"),
-            *_slug_constraints("llm_requests"),
-            _session_constraint("llm_requests"),
-            _version_constraint("llm_requests"),
+            *slug_constraints("llm_requests"),
+            session_constraint("llm_requests"),
+            version_constraint("llm_requests"),
             # Two turns at once in one session cannot be.
             models.UniqueConstraint(
                 fields=["session"],
@@ -299,8 +279,8 @@ class Message(TenantModel):
     """What one side said in a session."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
-    agent_instance = _instance_key()
+    account = account_key()
+    agent_instance = instance_key()
     session = models.ForeignKey(
         Session, models.DB_CASCADE, related_name="messages", db_constraint=False, db_index=False
     )
@@ -313,7 +293,7 @@ class Message(TenantModel):
         db_constraint=False,
         db_index=False,
     )
-    config_version = _version_key()
+    config_version = version_key()
     role = models.CharField(max_length=20, choices=Role)
     content = models.TextField()
     meta = models.JSONField(null=True, blank=True)
@@ -326,21 +306,9 @@ class Message(TenantModel):
         ordering = ["created_at", "id"]
         constraints = [
             models.UniqueConstraint(fields=["account", "id"], name="uq_messages_account_id"),
-            # Direct, so that erasing an account removes messages before instances are checked.
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_messages_account_id",
-            ),
-            _session_constraint("messages"),
-            CompositeForeignKey(
-                fields=["account", "agent_instance"],
-                to="agents.AgentInstance",
-                to_fields=["account", "id"],
-                name="fk_messages_agent_instance_id",
-                on_delete="NO ACTION",
-            ),
+            account_constraint("messages"),
+            session_constraint("messages"),
+            instance_constraint("messages"),
             CompositeForeignKey(
                 fields=["account", "llm_request"],
                 to="sessions_app.LLMRequest",
@@ -348,7 +316,7 @@ class Message(TenantModel):
                 name="fk_messages_llm_request_id",
                 on_delete="SET NULL (llm_request_id)",
             ),
-            _version_constraint("messages"),
+            version_constraint("messages"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="ck_messages_role"),
         ]
         indexes = [
@@ -362,6 +330,7 @@ class Message(TenantModel):
                 name="ix_messages_llm_request",
                 condition=Q(llm_request__isnull=False),
             ),
+            GinIndex(SearchVector("content", config="simple"), name="ix_messages_text"),
         ]
 
     def __str__(self) -> str:
@@ -376,7 +345,7 @@ class Profile(TenantModel):
     """What a conversation revealed about the person behind it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
+    account = account_key()
     session = models.ForeignKey(
         Session, models.DB_CASCADE, related_name="profiles", db_constraint=False, db_index=False
     )
@@ -398,7 +367,7 @@ class Profile(TenantModel):
         db_table = "profiles"
         constraints = [
             models.UniqueConstraint(F("session"), name="ix_profiles_session_id"),
-            _session_constraint("profiles"),
+            session_constraint("profiles"),
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_profiles_email"),

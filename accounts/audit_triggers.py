@@ -1,0 +1,91 @@
+"""The audit log's triggers, as migration operations: what changes a row writes who did it.
+
+The door tells the database who is at work (app.actor). The function runs as the tables' owner, so
+that no role needs the right to touch the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import migrations
+
+RECORD = """
+CREATE FUNCTION app_record_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- What people call the row; what is not worth a line; what nobody may read.
+    label text := TG_ARGV[0];
+    ignored text[] := string_to_array(TG_ARGV[1], ',');
+    secret text[] := string_to_array(TG_ARGV[2], ',');
+    before jsonb := CASE WHEN TG_OP = 'INSERT' THEN '{}'::jsonb ELSE to_jsonb(OLD) END;
+    after jsonb := CASE WHEN TG_OP = 'DELETE' THEN '{}'::jsonb ELSE to_jsonb(NEW) END;
+    whole jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
+    actor jsonb := coalesce(nullif(current_setting('app.actor', true), ''), '{}')::jsonb;
+    account uuid := whole ->> CASE WHEN TG_TABLE_NAME = 'accounts' THEN 'id' ELSE 'account_id' END;
+    changes jsonb;
+    still_there boolean;
+BEGIN
+    SELECT coalesce(jsonb_object_agg(name, CASE
+            WHEN name = ANY (secret) THEN '["(secret)", "(secret)"]'::jsonb
+            ELSE jsonb_build_array(before -> name, after -> name)
+        END), '{}')
+        INTO changes
+        FROM jsonb_object_keys(whole) AS name
+        WHERE name <> ALL (ignored) AND before -> name IS DISTINCT FROM after -> name
+            AND coalesce(before ->> name, after ->> name, '') <> '';
+    IF TG_OP = 'UPDATE' AND changes = '{}' THEN
+        RETURN NULL;
+    END IF;
+    IF account IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I.accounts WHERE id = $1)', TG_TABLE_SCHEMA)
+            INTO still_there USING account;
+        IF NOT still_there THEN
+            -- The account is being erased: of it only its end is told, and not to itself.
+            IF TG_TABLE_NAME <> 'accounts' THEN
+                RETURN NULL;
+            END IF;
+            account := NULL;
+        END IF;
+    END IF;
+    EXECUTE format(
+        'INSERT INTO %I.audit_log (id, account_id, actor_kind, actor_id, actor, action, '
+        'object_type, object_id, object, changes, reason) '
+        'VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', TG_TABLE_SCHEMA)
+        USING gen_random_uuid(), account, coalesce(actor ->> 'kind', 'system'),
+            coalesce(actor ->> 'id', ''), coalesce(actor ->> 'name', ''),
+            CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END,
+            TG_TABLE_NAME, coalesce(whole ->> 'id', whole ->> 'account_id'),
+            left(coalesce(whole ->> label, ''), 255), changes, coalesce(actor ->> 'reason', '');
+    RETURN NULL;
+END $$
+"""
+
+
+def recorder() -> migrations.RunSQL:
+    return migrations.RunSQL(
+        [RECORD, "REVOKE ALL ON FUNCTION app_record_change() FROM PUBLIC"],
+        "DROP FUNCTION app_record_change()",
+    )
+
+
+def recorded(
+    table: str,
+    *,
+    columns: Sequence[str],
+    label: str,
+    ignored: Sequence[str] = (),
+    secret: Sequence[str] = (),
+) -> migrations.RunSQL:
+    """Record each row that is made or deleted, and each change of one of these columns.
+
+    What turns write many times a second (a budget's `spent`) is none of the columns.
+    """
+    named = ", ".join(f'"{column}"' for column in columns)
+    ignored = [*ignored, "id", "account_id", "created_at", "updated_at"]
+    return migrations.RunSQL(
+        f"CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF {named} ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION "
+        f"app_record_change('{label}', '{','.join(ignored)}', '{','.join(secret)}')",
+        f"DROP TRIGGER recorded ON {table}",
+    )

@@ -1,0 +1,50 @@
+"""Who is at work: the doors tell the database, whose audit log names them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`kind` is one of ActorKind; `name` is what people know it by; `reason` is in their words."""
+
+    kind: str
+    id: str = ""
+    name: str = ""
+    reason: str = ""
+
+
+_actor: ContextVar[str] = ContextVar("actor", default="")
+
+
+def actor_text() -> str:
+    """Return the actor as app.actor has it: JSON, "" where nobody is named."""
+    return _actor.get()
+
+
+def now_acting(actor: Actor) -> None:
+    """Name the actor for the rest of this request, whose context ends with it."""
+    _actor.set(json.dumps(asdict(actor)))
+
+
+@contextmanager
+def acting(actor: Actor) -> Iterator[None]:
+    token = _actor.set(json.dumps(asdict(actor)))
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def tell_open_door(actor: Actor) -> None:
+    """Name the actor inside a door that was opened before anybody was known."""
+    now_acting(actor)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.actor', %s, true)", [actor_text()])

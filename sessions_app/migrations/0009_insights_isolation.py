@@ -1,0 +1,25 @@
+from django.db import migrations
+
+from accounts import audit_triggers, isolation
+
+
+class Migration(migrations.Migration):
+    """Row-level security on usage, prompts, feedback and test chats."""
+
+    dependencies = [("sessions_app", "0008_insights"), ("agents", "0006_publications_isolation")]
+
+    operations = [
+        *map(
+            isolation.isolated,
+            [
+                "usage_days",
+                "prompt_sections",
+                "message_feedback",
+                "saved_chats",
+                "saved_chat_runs",
+            ],
+        ),
+        audit_triggers.recorded(
+            "saved_chats", columns=["name", "messages", "expected", "is_gate"], label="name"
+        ),
+    ]
