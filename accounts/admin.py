@@ -13,13 +13,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts import keys, limit_admin
-from accounts.models import Account, ApiKey, Invitation, Membership, Scope, User
+from accounts import account_admin, keys, limit_admin
+from accounts.models import ApiKey, Invitation, Membership, Scope, User
 from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
 from accounts.services import end_keys
 
 # The other rooms make their pages of these.
-__all__ = ["PlatformModelAdmin", "RecordAdmin", "limit_admin", "pretty_json"]
+__all__ = ["PlatformModelAdmin", "RecordAdmin", "account_admin", "limit_admin", "pretty_json"]
 
 
 class UserCreationForm(AdminUserCreationForm[User]):
@@ -78,23 +78,6 @@ class UserAdmin(DjangoUserAdmin[User]):
             {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]},
         )
     ]
-
-
-@admin.register(Account)
-class AccountAdmin(PlatformModelAdmin[Account]):
-    """Accounts are suspended or marked as deleted; erasing one is not a click."""
-
-    list_display = ["slug", "name", "status", "subscription_tier", "created_at"]
-    list_filter = ["status", "subscription_tier"]
-    search_fields = ["slug", "name"]
-    fields = ["slug", "name", "status", "subscription_tier", "created_at", "updated_at"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
-        # URLs, cookies and configuration folders have the slug in them.
-        return ["created_at", "updated_at", *(["slug"] if obj else [])]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        return False
 
 
 @admin.register(Membership)
