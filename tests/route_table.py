@@ -104,6 +104,7 @@ ADMIN_KINDS = {
     "sessions_app/session": "record",
     "sessions_app/message": "record",
     "sessions_app/llmrequest": "record",
+    "sessions_app/messagefeedback": "record",
     "sessions_app/profile": "corrected",
 }
 
