@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
@@ -18,11 +19,50 @@ from accounts.tenancy import platform
 from salient.actors import Actor, tell_open_door
 
 type AdminView = Callable[..., HttpResponseBase]
+type Page = dict[str, Any]
+
+# The pages by the job that they are for, in this order; what is named nowhere is the system's.
+GROUPS = {
+    "Tenants": (
+        *("accounts.Account", "agents.AgentInstance", "agents.ProviderConnection"),
+        *("accounts.ApiKey", "accounts.Membership", "accounts.Invitation"),
+        *("accounts.Budget", "accounts.AccountLimits"),
+    ),
+    "Conversations": (
+        *("sessions_app.Session", "sessions_app.Message", "sessions_app.LLMRequest"),
+        *("sessions_app.MessageFeedback", "sessions_app.SavedChat", "sessions_app.Profile"),
+    ),
+    "System": ("accounts.AuditEntry", "accounts.SupportAccess", "accounts.User", "auth.Group"),
+}
+OTHERS = "System"
 
 
 class SalientAdminSite(admin.AdminSite):
     site_header = site_title = "Salient"
     index_title = "Overview"
+    index_template = "admin/overview.html"
+    # The rooms above this one know what to show; they put it here (sessions_app/overview.py).
+    overview: ClassVar[Callable[[HttpRequest], Page]] = staticmethod(lambda _request: {})
+
+    def each_context(self, request: HttpRequest) -> Page:
+        return super().each_context(request) | {"environment": environment()}
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Page]:
+        """Give the pages grouped by job; an app's own page shows the groups that it is in."""
+        found = {
+            f"{app['app_label']}.{model['object_name']}": model
+            for app in super().get_app_list(request)
+            for model in app["models"]
+        }
+        groups = grouped(found)
+        if app_label is None:
+            return groups
+        return [group for group in groups if app_label in group["apps"]]
+
+    def index(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
+        may_see = request.user.has_perm("accounts.view_account")
+        shown = type(self).overview(request) if may_see else {}
+        return super().index(request, shown | (extra_context or {}))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Put the door around all of it: also who may enter is read from the database."""
@@ -32,6 +72,35 @@ class SalientAdminSite(admin.AdminSite):
     @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return behind_platform_door(super().login)(request, extra_context)
+
+
+def environment() -> Page:
+    """Name what staff work on, so that nobody takes production for a playground."""
+    if settings.DEMO:
+        return {"name": "demo", "state": "info"}
+    if settings.DEBUG:
+        return {"name": "development", "state": "ok"}
+    return {"name": "production", "state": "bad"}
+
+
+def grouped(found: dict[str, Page]) -> list[Page]:
+    places = {name: group for group, names in GROUPS.items() for name in names}
+    order = {name: place for place, name in enumerate(places)}
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    for name in sorted(found, key=lambda name: order.get(name, len(order))):
+        groups[places.get(name, OTHERS)].append(name)
+    return [
+        {
+            "name": group,
+            "app_label": group.lower(),
+            "apps": {name.partition(".")[0] for name in names},
+            "app_url": "",
+            "has_module_perms": True,
+            "models": [found[name] for name in names],
+        }
+        for group, names in groups.items()
+        if names
+    ]
 
 
 def named(view: AdminView) -> AdminView:
