@@ -13,13 +13,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts import account_admin, keys, limit_admin
+from accounts import account_admin, keys, limit_admin, support_admin
 from accounts.models import ApiKey, Invitation, Membership, Scope, User
 from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
 from accounts.services import end_keys
 
 # The other rooms make their pages of these.
-__all__ = ["PlatformModelAdmin", "RecordAdmin", "account_admin", "limit_admin", "pretty_json"]
+__all__ = [
+    "PlatformModelAdmin",
+    "RecordAdmin",
+    "account_admin",
+    "limit_admin",
+    "pretty_json",
+    "support_admin",
+]
 
 
 class UserCreationForm(AdminUserCreationForm[User]):

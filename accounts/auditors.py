@@ -1,4 +1,8 @@
-"""Auditors in the admin: they see every page and send no form but those about themselves."""
+"""Auditors in the admin: they see every page and send no form but those about themselves.
+
+Which texts they look into, and why, is about themselves too: the access they open is the trail of
+it, for the account to read.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-_ABOUT_THEMSELVES = {"logout", "password_change"}
+_ABOUT_THEMSELVES = {"logout", "password_change", "support-open", "support-end"}
 
 
 def reading_auditors(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

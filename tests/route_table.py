@@ -99,6 +99,7 @@ ADMIN_KINDS = {
     "accounts/budget": "free",
     "accounts/membership": "record",
     "accounts/invitation": "record",
+    "accounts/supportaccess": "record",
     "agents/agentinstance": "kept",
     "agents/configversion": "record",
     "sessions_app/session": "record",
@@ -211,6 +212,12 @@ admin/[record]/<path:object_id>/change/
 admin/[record]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[record]/open/
+    POST    302 302 302 302 302 403 302 302
+    *       302 302 302 302 302 403 405 405
+admin/[record]/<uuid:object_id>/end/
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
 admin/agents/providerconnection/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403

@@ -13,6 +13,7 @@ from accounts.budgets import set_budget
 from accounts.invitations import token_hash
 from accounts.limits import set_limits
 from accounts.models import Invitation
+from accounts.support import open_access
 from accounts.tenancy import platform, tenant
 from sessions_app.models import Profile
 from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
@@ -57,6 +58,7 @@ class PageMatrixTests(BorderTestCase):
         assert request.config_version is not None
         with platform():
             own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
+            own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
         everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
         everything += [
             beta.member,

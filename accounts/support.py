@@ -1,0 +1,177 @@
+"""Support access: the one way for staff and auditors to an account's texts, with a reason.
+
+Nobody is excepted, superusers neither. All of it happens inside the platform's door.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from accounts.models import Account, ActorKind, AuditAction, AuditEntry, SupportAccess, User
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+DEFAULT_MINUTES, MOST_MINUTES = 60, 8 * 60
+LONGEST_REASON = 500
+
+type Person = User | AnonymousUser
+
+
+def may_open(user: Person) -> bool:
+    """Tell whether the person may ask for texts at all; an auditor may, for they see everything."""
+    if not isinstance(user, User) or not user.is_active or not user.is_staff:
+        return False
+    return user.is_auditor or user.has_perm("accounts.add_supportaccess")
+
+
+def open_access(
+    user: User, account: Account, *, reason: str, minutes: int = DEFAULT_MINUTES
+) -> SupportAccess:
+    """Let the person read the account's texts for so long; an earlier access of theirs ends.
+
+    The database writes it into the account's audit log. Raises ValidationError.
+    """
+    reason = " ".join(reason.split())
+    if not reason:
+        raise ValidationError("Say why you need to read this account's texts.")
+    if len(reason) > LONGEST_REASON:
+        raise ValidationError(f"A reason has at most {LONGEST_REASON} characters.")
+    if not 1 <= minutes <= MOST_MINUTES:
+        raise ValidationError(f"An access lasts from 1 to {MOST_MINUTES} minutes.")
+    now = timezone.now()
+    _open_of(user, account.pk).update(ended_at=now)
+    return SupportAccess.objects.create(
+        account=account,
+        user=user,
+        staff=user.email,
+        reason=reason,
+        expires_at=now + timedelta(minutes=minutes),
+    )
+
+
+def end_access(access: SupportAccess) -> None:
+    """End it now; one that has ended stays as it was."""
+    SupportAccess.objects.open().filter(pk=access.pk).update(ended_at=timezone.now())
+
+
+def state_of(access: SupportAccess) -> str:
+    if access.ended_at is not None:
+        return "ended"
+    return "open" if access.expires_at > timezone.now() else "over"
+
+
+def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
+    """Return the access that the person has to the account's texts now."""
+    if not isinstance(user, User) or not may_open(user):
+        return None
+    found: SupportAccess | None = _open_of(user, account_id).order_by("-expires_at").first()
+    return found
+
+
+def may_read_texts(user: Person, account_id: UUID) -> bool:
+    return current_access(user, account_id) is not None
+
+
+def note_reading(
+    access: SupportAccess, object_type: str, object_id: object, label: str = ""
+) -> None:
+    """Note in the account's audit log what is read, once for each object and access.
+
+    `object_type` is the table's name, such as "sessions".
+    """
+    what: dict[str, Any] = {
+        "account_id": access.account_id,
+        "actor_kind": ActorKind.STAFF,
+        "actor_id": str(access.user_id),
+        "action": AuditAction.NOTED,
+        "object_type": object_type,
+        "object_id": str(object_id),
+    }
+    if AuditEntry.objects.filter(**what, created_at__gte=access.created_at).exists():
+        return
+    AuditEntry.objects.create(
+        **what,
+        actor=access.staff,
+        object=label[:255],
+        changes={"support_access": [None, str(access.pk)]},
+        reason=access.reason,
+    )
+
+
+def require_texts(
+    request: HttpRequest,
+    account_id: UUID,
+    *,
+    object_type: str = "",
+    object_id: object = "",
+    label: str = "",
+) -> HttpResponse | None:
+    """Return nothing when the person may read the account's texts, else the page that asks why.
+
+    Name the object that is about to be shown, and its reading is noted:
+
+        if (page := require_texts(request, session.account_id,
+                                  object_type="sessions", object_id=session.pk)) is not None:
+            return page
+    """
+    access = current_access(request.user, account_id)
+    if access is None:
+        return reason_page(request, account_id)
+    if object_type:
+        note_reading(access, object_type, object_id, label)
+    return None
+
+
+class ReasonForm(forms.Form):
+    """Why, and for how long; `next` is the page that the texts are on."""
+
+    account = forms.ModelChoiceField(Account.objects.all(), widget=forms.HiddenInput)
+    next = forms.CharField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 3, "maxlength": LONGEST_REASON}),
+        help_text="The account reads it in its audit log: a ticket's number, what you look for.",
+    )
+    minutes = forms.TypedChoiceField(
+        label="For how long",
+        coerce=int,
+        choices=[(15, "15 minutes"), (60, "1 hour"), (240, "4 hours"), (480, "8 hours")],
+        initial=DEFAULT_MINUTES,
+    )
+
+
+def reason_page(
+    request: HttpRequest, account_id: UUID, form: ReasonForm | None = None
+) -> HttpResponse:
+    """Ask for the reason, in place of the texts.
+
+    Not a 403: a browser counts a refused document among its errors.
+    """
+    account = get_object_or_404(Account, pk=account_id)
+    if form is None:
+        back = request.get_full_path() if request.method == "GET" else ""
+        form = ReasonForm(initial={"account": account, "next": back})
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Read the texts of {account.name}",
+        "account": account,
+        "form": form if may_open(request.user) else None,
+    }
+    return TemplateResponse(
+        request, "admin/support/reason.html", context, headers={"Cache-Control": "no-store"}
+    )
+
+
+def _open_of(user: User, account_id: UUID) -> Any:
+    return SupportAccess.objects.open().filter(user=user, account_id=account_id)

@@ -1,0 +1,102 @@
+"""The staff's pages for support accesses: who reads which account's texts, why and until when."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts import support
+from accounts.models import SupportAccess, User
+from accounts.platform_admin import RecordAdmin
+
+
+@admin.register(SupportAccess)
+class SupportAccessAdmin(RecordAdmin[SupportAccess]):
+    """An access is opened where the texts are, by its reason; here it is read, and ended."""
+
+    list_display = ["staff", "account", "reason", "created_at", "expires_at", "state"]
+    list_select_related = ["account"]
+    list_filter = ["account"]
+    search_fields = ["staff", "reason"]
+    fields = ["staff", "account", "reason", "created_at", "expires_at", "ended_at", "state"]
+    change_form_template = "admin/support/access.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("open/", view(self.open_view), name="support-open"),
+            path("<uuid:object_id>/end/", view(self.end_view), name="support-end"),
+            *super().get_urls(),
+        ]
+
+    def open_view(self, request: HttpRequest) -> HttpResponse:
+        """Open an access by its form, and lead back to the texts."""
+        if not support.may_open(request.user):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        form = support.ReasonForm(request.POST)
+        if form.is_valid():
+            asked = form.cleaned_data
+            try:
+                access = support.open_access(
+                    cast(User, request.user),
+                    asked["account"],
+                    reason=asked["reason"],
+                    minutes=asked["minutes"],
+                )
+            except ValidationError as error:
+                form.add_error(None, error)
+            else:
+                return redirect(self._back(request, asked["next"], access))
+        if "account" not in form.cleaned_data:
+            messages.error(request, "There is no such account.")
+            return redirect("admin:accounts_account_changelist")
+        return support.reason_page(request, form.cleaned_data["account"].pk, form)
+
+    def _back(self, request: HttpRequest, wanted: str, access: SupportAccess) -> str:
+        """Return the page that was asked for, when it is one of ours."""
+        ours = url_has_allowed_host_and_scheme(
+            wanted, {request.get_host()}, require_https=request.is_secure()
+        )
+        if wanted and ours:
+            return wanted
+        return reverse("admin:accounts_account_change", args=[access.account_id])
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        access = self.get_object(request, object_id)
+        may_end = access is not None and support.state_of(access) == "open"
+        may_end = may_end and self._may_end(request, access)
+        context = {**(extra_context or {}), "may_end": may_end}
+        return super().change_view(request, object_id, form_url, context)
+
+    def _may_end(self, request: HttpRequest, access: SupportAccess | None) -> bool:
+        own = access is not None and access.user_id == cast(User, request.user).pk
+        return own or request.user.has_perm("accounts.change_supportaccess")
+
+    def end_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        """End one's own access; who may change accesses ends any."""
+        access = get_object_or_404(SupportAccess, pk=object_id)
+        if not self._may_end(request, access):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        support.end_access(access)
+        messages.success(request, "The access has ended.")
+        return redirect("admin:accounts_supportaccess_changelist")
+
+    @admin.display(description="state")
+    def state(self, access: SupportAccess) -> str:
+        return support.state_of(access)
