@@ -57,6 +57,11 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     return known
 
 
+def forget(account_id: UUID, slug: str) -> None:
+    """Have the instance read again: it was changed; other processes notice within seconds."""
+    _instances.pop((account_id, slug))
+
+
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:
     with tenant(account_id):
         found: AgentInstance | None = (

@@ -143,7 +143,7 @@ class _Builder:
             return None
         self._refuse_markers(event, path)
         if isinstance(event, yaml.ScalarEvent):
-            return _plain(event.value) if event.implicit[0] else event.value
+            return plain(event.value) if event.implicit[0] else event.value
         if depth > MAX_DEPTH:
             raise Unreadable(f"is nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -186,7 +186,8 @@ class _Builder:
         return "?"
 
 
-def _plain(word: str) -> Any:
+def plain(word: str) -> Any:
+    """Return what a word without quotes is."""
     if word in _WORDS:
         return _WORDS[word]
     if _INT.fullmatch(word):

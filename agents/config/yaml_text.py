@@ -1,0 +1,79 @@
+"""Writes values as YAML that reads back as the same values, and takes keys out of a text."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from agents.config.errors import KeyPath
+from agents.config.yaml_source import Document, parse, plain
+
+_COMMENT = re.compile(r"\s*(#.*)?")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as they are; quotes where our reader would see something else."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    lines = value.split("\n")
+    # Inside a line our reader and YAML see some characters differently.
+    whole = all(line.isprintable() for line in lines) and plain(value) == value
+    style = '"' if not whole else "|" if len(lines) > 1 else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Write a mapping as people would; an empty one is an empty text."""
+    if not content:
+        return ""
+    written: str = yaml.dump(
+        dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return written
+
+
+def without(text: str, key: str) -> str:
+    """Take one dotted key out of a text; all else stays as it was typed, comments too.
+
+    Where that can't be done line by line, the text is written anew. Raises KeyError when the text
+    does not say anything of the key.
+    """
+    document = parse(text)
+    path = tuple(key.split("."))
+    wanted, gone = _without(document.content, path)
+    kept = _cut(text, document, gone)
+    read = parse(kept)
+    return kept if not read.faults and read.content == wanted else dump(wanted)
+
+
+def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPath]:
+    """Return the content without the key, and what was taken: mappings left empty go too."""
+    wanted = copy.deepcopy(dict(content))
+    above = wanted
+    for part in path[:-1]:
+        above = above[str(part)]
+    del above[str(path[-1])]
+    if not above and len(path) > 1:
+        return _without(content, path[:-1])
+    return wanted, path
+
+
+def _cut(text: str, document: Document, path: KeyPath) -> str:
+    lines = text.splitlines(keepends=True)
+    first = document.lines[path] - 1
+    starts = sorted(
+        line - 1 for other, line in document.lines.items() if other[: len(path)] != path
+    )
+    end = next((line for line in starts if line > first), len(lines))
+    # What is written above the next key is about the next key.
+    while end < len(lines) and end > first + 1 and _COMMENT.fullmatch(lines[end - 1].rstrip("\n")):
+        end -= 1
+    return "".join(lines[:first] + lines[end:])

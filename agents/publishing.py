@@ -1,0 +1,385 @@
+"""Drafts and publications: how staff change a configuration, see what that does, and take it back.
+
+Every function is called inside a door. What is published lies over the files as the topmost layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import User
+from agents import access
+from agents.config import ConfigError, ConfigProblem, EffectiveConfig, parse_layer, read
+from agents.config.compare import Change, Line, changes, side_by_side, unified
+from agents.config.layers import PUBLISHED
+from agents.config.yaml_text import dump, without
+from agents.connections import connections_for
+from agents.models import AgentInstance, ConfigDraft, ConfigPublication
+from agents.runtime.providers import connection_name, model_problem
+from agents.versions import ensure_version
+
+LONGEST_NOTE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class GateFailure:
+    """A test that what would be published did not pass: its name, and why."""
+
+    name: str
+    why: str
+
+
+class GateFailed(Exception):
+    """Something speaks against the publication; only a reason goes past it."""
+
+    def __init__(self, failures: list[GateFailure]) -> None:
+        self.failures = failures
+        super().__init__("; ".join(f"{failure.name}: {failure.why}" for failure in failures))
+
+
+class Stale(Exception):
+    """Somebody else was faster; nothing of theirs was overwritten."""
+
+
+class NothingToPublish(Exception):
+    """What is to be published is in force already."""
+
+
+# Whom the log names: a person, or in words what else it was.
+type Author = User | str | None
+type Gate = Callable[[AgentInstance, Mapping[str, Any]], list[GateFailure]]
+_gates: list[Gate] = []
+
+
+def register_gate(gate: Gate) -> None:
+    """Have each publication asked by this function: it gets the instance and the override."""
+    if gate not in _gates:
+        _gates.append(gate)
+
+
+def gate_failures(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:
+    return [failure for gate in _gates for failure in gate(instance, override)]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a text would mean: an override and what is in force with it, or what is wrong."""
+
+    override: dict[str, Any] = field(default_factory=dict)
+    effective: EffectiveConfig | None = None
+    problems: list[ConfigProblem] = field(default_factory=list)
+    warnings: list[ConfigProblem] = field(default_factory=list)
+
+
+def override_of(text: str) -> dict[str, Any]:
+    """Read a draft; raises ConfigError. An empty text is an override of nothing."""
+    return dict(parse_layer(text, PUBLISHED).content)
+
+
+def judge(instance: AgentInstance, text: str) -> Judged:
+    """Say what is wrong with a text and, when nothing is, what would be in force with it."""
+    try:
+        layer = parse_layer(text, PUBLISHED)
+    except ConfigError as error:
+        return Judged(problems=list(error.problems))
+    override = dict(layer.content)
+    try:
+        effective = read(instance.account.slug, instance.instance_slug, override=override)
+    except ConfigError as error:
+        return Judged(override, problems=list(error.problems))
+    line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
+    missing = missing_connection(instance, effective)
+    why = model_problem(effective.config.model)
+    return Judged(
+        override,
+        effective,
+        [line(missing)] if missing else [],
+        [line(f"can not be called here: {why}")] if why and not missing else [],
+    )
+
+
+def _of_the_files(message: str) -> ConfigProblem:
+    return ConfigProblem("the files", message, key="model")
+
+
+def missing_connection(instance: AgentInstance, effective: EffectiveConfig) -> str:
+    """Name the account's model server that the configuration wants and that does not work."""
+    model = effective.config.model
+    wanted = connection_name(model.partition(":")[0])
+    if wanted is None or wanted in connections_for(instance.account_id, [model]):
+        return ""
+    return f"the account has no working connection “{wanted}”: make it first"
+
+
+def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
+    judged = judge(instance, text)
+    if judged.effective is None or judged.problems:
+        raise ConfigError(judged.problems)
+    return judged.override, judged.effective
+
+
+def check(instance: AgentInstance, text: str) -> list[ConfigProblem]:
+    """List what is wrong with a text; what may not be published has problems."""
+    return judge(instance, text).problems
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a text would change: in the values that are in force, and in the text itself."""
+
+    values: list[Change]
+    lines: list[Line]
+    text: str
+    problems: list[ConfigProblem]
+    warnings: list[ConfigProblem]
+
+    @property
+    def changes_values(self) -> bool:
+        return not all(change.same_value for change in self.values)
+
+
+def difference(instance: AgentInstance, text: str) -> Difference:
+    """Compare what a text would put in force with what is in force."""
+    judged, before = judge(instance, text), published_text(instance)
+    values = changes(in_force(instance), judged.effective) if judged.effective else []
+    return Difference(
+        values,
+        side_by_side(before, text),
+        unified(before, text, names=("published", "new")),
+        judged.problems,
+        judged.warnings,
+    )
+
+
+def in_force(instance: AgentInstance) -> EffectiveConfig | None:
+    """Return what the files and what is published say now; None when that is broken."""
+    try:
+        return read(instance.account.slug, instance.instance_slug, override=instance.override)
+    except ConfigError:
+        return None
+
+
+def newest(instance: AgentInstance) -> ConfigPublication | None:
+    found: ConfigPublication | None = (
+        ConfigPublication.objects.filter(agent_instance_id=instance.pk).order_by("-number").first()
+    )
+    return found
+
+
+def published_text(instance: AgentInstance) -> str:
+    """Return what is published now, as it was typed."""
+    publication = newest(instance)
+    if publication is not None and publication.override == instance.override:
+        return text_of(publication)
+    return dump(instance.override or {})
+
+
+def text_of(publication: ConfigPublication) -> str:
+    return publication.text or dump(publication.override or {})
+
+
+def draft_of(instance: AgentInstance) -> ConfigDraft | None:
+    found: ConfigDraft | None = ConfigDraft.objects.filter(agent_instance_id=instance.pk).first()
+    return found
+
+
+def mark_of(draft: ConfigDraft | None) -> str:
+    """Name the draft that a form shows, so that another's newer one is not overwritten."""
+    return hashlib.sha256(draft.text.encode()).hexdigest()[:16] if draft else ""
+
+
+def save_draft(
+    instance: AgentInstance,
+    text: str,
+    author: Author,
+    *,
+    seen: str | None = None,
+    base: int | None = None,
+) -> ConfigDraft:
+    """Keep a text to be published later; it may be wrong.
+
+    `seen` is the mark of the draft that the author had before them, `base` the publication that
+    it started from. Raises Stale when somebody else saved meanwhile.
+    """
+    with transaction.atomic():
+        locked = _locked(instance)
+        draft = draft_of(locked)
+        if seen is not None and seen != mark_of(draft):
+            raise Stale(_who_saved(draft))
+        if draft is None:
+            draft = ConfigDraft(account_id=locked.account_id, agent_instance_id=locked.pk)
+            draft.base = _number(newest(locked)) if base is None else base
+        elif base is not None:
+            draft.base = base
+        draft.text = text
+        for field_name, value in _by(author).items():
+            setattr(draft, field_name, value)
+        draft.save()
+    return draft
+
+
+def discard_draft(instance: AgentInstance) -> None:
+    ConfigDraft.objects.filter(agent_instance_id=instance.pk).delete()
+
+
+def reset(instance: AgentInstance, key: str, author: Author) -> ConfigDraft:
+    """Take one published key out, in the draft: the files decide it again once that is published.
+
+    Raises KeyError when nothing is said of the key, ConfigError when the draft is no YAML.
+    """
+    draft = draft_of(instance)
+    text = draft.text if draft else published_text(instance)
+    override_of(text)
+    return save_draft(instance, without(text, key), author, seen=mark_of(draft))
+
+
+def publish(
+    instance: AgentInstance,
+    text: str,
+    note: str,
+    author: Author,
+    *,
+    gate_reason: str = "",
+    base: int | None = None,
+) -> ConfigPublication:
+    """Put a text in force, over the files; the draft with the same text is done with.
+
+    `base` is the number of the publication that the author saw in force. Raises ConfigError,
+    ValidationError (no note), Stale, NothingToPublish and, without a reason, GateFailed.
+    """
+    _check_note(note)
+    with transaction.atomic():
+        locked, last = _locked_at(instance, base)
+        override, effective = _good(locked, text)
+        if text == published_text(locked):
+            raise NothingToPublish("This is in force already.")
+        failures = gate_failures(locked, override)
+        if failures and not gate_reason.strip():
+            raise GateFailed(failures)
+        made = _put(
+            instance,
+            effective,
+            override=override or None,
+            text=text,
+            note=note.strip(),
+            number=_number(last) + 1,
+            gate_reason=gate_reason.strip() if failures else "",
+            **_by(author),
+        )
+        ConfigDraft.objects.filter(agent_instance_id=instance.pk, text=text).delete()
+    return made
+
+
+def roll_back(
+    instance: AgentInstance,
+    number: int,
+    note: str,
+    author: Author,
+    *,
+    base: int | None = None,
+) -> ConfigPublication:
+    """Publish again what an earlier publication said; 0 is the files alone.
+
+    It was good enough once, and a roll-back is in a hurry: no gate is asked. Raises ConfigError
+    when it no longer fits, ValidationError, Stale, and ConfigPublication.DoesNotExist.
+    """
+    _check_note(note)
+    with transaction.atomic():
+        locked, last = _locked_at(instance, base)
+        text = restored_text(locked, number)
+        override, effective = _good(locked, text)
+        return _put(
+            instance,
+            effective,
+            override=override or None,
+            text=text,
+            note=note.strip(),
+            number=_number(last) + 1,
+            restores=number,
+            **_by(author),
+        )
+
+
+def restored_text(instance: AgentInstance, number: int) -> str:
+    """Return what publication N said; nothing for 0."""
+    if number == 0:
+        return ""
+    return text_of(ConfigPublication.objects.get(agent_instance_id=instance.pk, number=number))
+
+
+def _put(
+    instance: AgentInstance,
+    effective: EffectiveConfig,
+    *,
+    override: dict[str, Any] | None,
+    **fields: Any,
+) -> ConfigPublication:
+    """Store a publication and put it in force; the caller holds the instance's lock."""
+    made: ConfigPublication = ConfigPublication.objects.create(
+        account_id=instance.account_id,
+        agent_instance_id=instance.pk,
+        override=override,
+        config_version_id=ensure_version(instance, effective, serves=False),
+        **fields,
+    )
+    AgentInstance.objects.filter(pk=instance.pk).update(override=override, updated_at=Now())
+    instance.override = override
+    transaction.on_commit(partial(access.forget, instance.account_id, instance.instance_slug))
+    return made
+
+
+def _locked(instance: AgentInstance) -> AgentInstance:
+    # Not the key: turns that refer to the instance go on meanwhile.
+    rows = AgentInstance.objects.select_for_update(no_key=True)
+    locked: AgentInstance = rows.get(pk=instance.pk)
+    locked.account = instance.account
+    return locked
+
+
+def _locked_at(
+    instance: AgentInstance, base: int | None
+) -> tuple[AgentInstance, ConfigPublication | None]:
+    """Lock the instance, and see that it is where the author thinks it is."""
+    locked = _locked(instance)
+    last = newest(locked)
+    if base is not None and base != _number(last):
+        raise Stale(_who_published(last))
+    return locked, last
+
+
+def _number(publication: ConfigPublication | None) -> int:
+    return publication.number if publication else 0
+
+
+def _by(author: Author) -> dict[str, Any]:
+    if isinstance(author, User):
+        return {"author": author, "author_name": author.email}
+    return {"author": None, "author_name": author or ""}
+
+
+def _who_saved(draft: ConfigDraft | None) -> str:
+    if draft is None:
+        return "The draft was published or discarded meanwhile."
+    return f"{draft.author_name or 'Somebody'} saved another draft meanwhile."
+
+
+def _who_published(last: ConfigPublication | None) -> str:
+    if last is None:
+        return "What was published is gone."
+    who = last.author_name or "Somebody"
+    return f"{who} published number {last.number} meanwhile: “{last.note}”"
+
+
+def _check_note(note: str) -> None:
+    if not note.strip():
+        raise ValidationError("Say in a note what changes and why.")
+    if len(note) > LONGEST_NOTE:
+        raise ValidationError(f"A note has at most {LONGEST_NOTE:,} characters.")

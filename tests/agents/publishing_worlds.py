@@ -1,0 +1,45 @@
+"""An account with one agent whose files are in a folder of the test's own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.test import override_settings
+
+from accounts.models import User
+from accounts.tenancy import platform
+from agents import publishing
+from agents.models import AgentInstance, ConfigPublication
+from tests.factories import make_account, make_instance, make_user, write_config
+
+
+class PublishingWorld:
+    base: Path
+    instance: AgentInstance
+    ann: User
+
+    def make_world(self, text: str = "temperature: 0.5\n") -> None:
+        self.base = Path(self.enterContext(tempfile.TemporaryDirectory()))  # type: ignore[attr-defined]
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=self.base))  # type: ignore[attr-defined]
+        (self.base / "defaults.yaml").write_text("model: scripted:echo\n")
+        write_config(self.base, "acme", "bot", text, prompt="Be kind.\nBe brief.")
+        self.instance = make_instance(make_account("acme"), "bot")
+        self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
+
+    def publish(self, text: str, note: str = "Better", **more: Any) -> ConfigPublication:
+        with platform():
+            return publishing.publish(self.instance, text, note, self.ann, **more)
+
+    def stored(self) -> AgentInstance:
+        with platform():
+            found: AgentInstance = AgentInstance.objects.select_related("account").get(
+                pk=self.instance.pk
+            )
+        return found
+
+    def numbers(self) -> list[int]:
+        with platform():
+            rows = ConfigPublication.objects.filter(agent_instance_id=self.instance.pk)
+            return list(rows.order_by("number").values_list("number", flat=True))
