@@ -255,7 +255,7 @@ class SavedChatRun(TenantModel):
                 fields=["saved_chat", "config_version", "-created_at"],
                 name="ix_saved_chat_runs_chat",
             ),
-            models.Index(fields=["agent_instance"], name="ix_saved_chat_runs_instance"),
+            models.Index(fields=["account", "agent_instance"], name="ix_saved_chat_runs_instance"),
         ]
 
     def __str__(self) -> str:

@@ -47,13 +47,22 @@ from tests.accounts.member_worlds import browser_of
 from tests.api_client import Answer, ApiClient
 from tests.factories import (
     make_account,
+    make_audit_entry,
+    make_config_draft,
+    make_config_publication,
     make_config_version,
+    make_feedback,
     make_instance,
     make_key,
     make_llm_request,
     make_message,
     make_profile,
+    make_prompt_section,
+    make_saved_chat,
+    make_saved_chat_run,
     make_session,
+    make_support_access,
+    make_usage_day,
     make_user,
     write_config,
 )
@@ -126,6 +135,7 @@ def make_owned(slug: str, mark: str) -> Owned:
         RateState.objects.create(account=account, subject=mark, arrival=timezone.now())
         # What is noted once a minute is not noted while a test runs.
         account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
+    make_insights(bot, message, mark)
     name = f"{slug}-gpu"
     create_connection(
         account.pk, name=name, base_url=f"https://{mark}.example.com/v1", key=f"{SECRET}-{slug}"
@@ -240,6 +250,20 @@ class BorderTestCase(TestCase):
         _, text = make_key(account)
         Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
         return Principal("suspended", ApiClient(text), self.acme.session, "shut")
+
+
+def make_insights(bot: AgentInstance, message: Message, mark: str) -> None:
+    """Make rows of what staff keep and see of an account, each text with the mark."""
+    make_audit_entry(bot.account, object=mark, reason=mark)
+    make_support_access(bot.account, staff=f"{mark}-staff@example.com", reason=mark)
+    make_config_draft(bot, text=f"description: {mark}\n", author_name=mark)
+    make_config_publication(bot, text=f"description: {mark}\n", note=mark, author_name=mark)
+    make_usage_day(bot, model=mark)
+    make_prompt_section(bot.account, text=mark)
+    make_feedback(message, comment=mark)
+    make_saved_chat_run(
+        make_saved_chat(bot, name=mark, messages=[mark]), answers=[{"answer": mark}]
+    )
 
 
 def tenant_tables() -> dict[str, str]:

@@ -13,19 +13,39 @@ from accounts.models import (
     Account,
     AccountLimits,
     ApiKey,
+    AuditEntry,
     Budget,
     BudgetPeriod,
     Invitation,
     MemberRole,
     Membership,
     RateState,
+    SupportAccess,
     User,
 )
 from accounts.services import create_account, issue_api_key
-from accounts.tenancy import tenant
-from agents.models import AgentInstance, ConfigVersion, ProviderConnection
+from accounts.tenancy import platform, tenant
+from agents.models import (
+    AgentInstance,
+    ConfigDraft,
+    ConfigPublication,
+    ConfigVersion,
+    ProviderConnection,
+)
 from agents.services import create_instance
-from sessions_app.models import LLMRequest, Message, Profile, Role, Session
+from sessions_app.insights import LATENCY_BUCKETS
+from sessions_app.models import (
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Profile,
+    PromptSection,
+    Role,
+    SavedChat,
+    SavedChatRun,
+    Session,
+    UsageDay,
+)
 
 _numbers = count(1)
 
@@ -153,6 +173,97 @@ def make_connection(account: Account, **fields: Any) -> ProviderConnection:
     values = {"name": f"server-{next(_numbers)}", "base_url": "https://models.example/v1"} | fields
     with tenant(account.pk):
         made: ProviderConnection = ProviderConnection.objects.create(account=account, **values)
+    return made
+
+
+def make_audit_entry(account: Account | None, **fields: Any) -> AuditEntry:
+    """Write an entry by hand, as what is noted is; without an account it is the platform's."""
+    values = {"action": "noted", "object_type": "accounts", "object_id": str(next(_numbers))}
+    with platform():
+        made: AuditEntry = AuditEntry.objects.create(account=account, **values | fields)
+    return made
+
+
+def make_support_access(account: Account, user: User | None = None, **fields: Any) -> SupportAccess:
+    user = user or make_user(is_staff=True)
+    values = {"staff": user.email, "reason": "ticket 7"} | fields
+    values.setdefault("expires_at", timezone.now() + timedelta(hours=1))
+    with platform():
+        made: SupportAccess = SupportAccess.objects.create(account=account, user=user, **values)
+    return made
+
+
+def make_config_draft(instance: AgentInstance, **fields: Any) -> ConfigDraft:
+    values = {"text": "model: scripted:echo\n"} | fields
+    with tenant(instance.account_id):
+        made: ConfigDraft = ConfigDraft.objects.create(
+            account_id=instance.account_id, agent_instance=instance, **values
+        )
+    return made
+
+
+def make_config_publication(instance: AgentInstance, **fields: Any) -> ConfigPublication:
+    values = {"number": 1, "text": "", "override": {}, "note": "Shorter answers."} | fields
+    values.setdefault("config_version", make_config_version(instance))
+    with tenant(instance.account_id):
+        made: ConfigPublication = ConfigPublication.objects.create(
+            account_id=instance.account_id, agent_instance=instance, **values
+        )
+    return made
+
+
+def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
+    values = {
+        "day": timezone.now().date(),
+        "model": "scripted:echo",
+        "requests": 1,
+        "latency_buckets": [0] * LATENCY_BUCKETS,
+    }
+    with tenant(instance.account_id):
+        made: UsageDay = UsageDay.objects.create(
+            account_id=instance.account_id, agent_instance=instance, **values | fields
+        )
+    return made
+
+
+def make_prompt_section(account: Account, **fields: Any) -> PromptSection:
+    values = {"digest": f"{next(_numbers):064x}", "text": "Be brief."} | fields
+    with tenant(account.pk):
+        made: PromptSection = PromptSection.objects.create(account=account, **values)
+    return made
+
+
+def make_feedback(message: Message, **fields: Any) -> MessageFeedback:
+    values = {"rating": 1, "caller": f"key:{next(_numbers)}"} | fields
+    with tenant(message.account_id):
+        made: MessageFeedback = MessageFeedback.objects.create(
+            account_id=message.account_id,
+            agent_instance_id=message.agent_instance_id,
+            session_id=message.session_id,
+            message=message,
+            **values,
+        )
+    return made
+
+
+def make_saved_chat(instance: AgentInstance, **fields: Any) -> SavedChat:
+    values = {"name": f"chat {next(_numbers)}", "messages": ["Hello"]} | fields
+    with tenant(instance.account_id):
+        made: SavedChat = SavedChat.objects.create(
+            account_id=instance.account_id, agent_instance=instance, **values
+        )
+    return made
+
+
+def make_saved_chat_run(chat: SavedChat, **fields: Any) -> SavedChatRun:
+    values = {"passed": True, "answers": [], "latency_ms": 5} | fields
+    with tenant(chat.account_id):
+        made: SavedChatRun = SavedChatRun.objects.create(
+            account_id=chat.account_id,
+            agent_instance_id=chat.agent_instance_id,
+            saved_chat=chat,
+            **values,
+        )
     return made
 
 

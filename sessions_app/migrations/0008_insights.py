@@ -470,7 +470,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="savedchatrun",
-            index=models.Index(fields=["agent_instance"], name="ix_saved_chat_runs_instance"),
+            index=models.Index(
+                fields=["account", "agent_instance"], name="ix_saved_chat_runs_instance"
+            ),
         ),
         migrations.AddConstraint(
             model_name="savedchatrun",

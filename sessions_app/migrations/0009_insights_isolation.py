@@ -20,6 +20,10 @@ class Migration(migrations.Migration):
             ],
         ),
         audit_triggers.recorded(
-            "saved_chats", columns=["name", "messages", "expected", "is_gate"], label="name"
+            "saved_chats",
+            columns=["name", "messages", "expected", "is_gate"],
+            label="name",
+            # They may be an end user's words, who may have them deleted; the log stays.
+            secret=["messages"],
         ),
     ]

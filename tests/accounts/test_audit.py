@@ -1,0 +1,278 @@
+"""The audit log: the database writes it, knows who acted, and lets nobody's role alter it."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import ProgrammingError, connection
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts.models import (
+    Account,
+    AccountLimits,
+    ApiKey,
+    AuditEntry,
+    Budget,
+    Invitation,
+    Membership,
+    SupportAccess,
+    User,
+)
+from accounts.roles import ROLES
+from accounts.tenancy import platform, tenant
+from agents.models import AgentInstance, ProviderConnection
+from salient.actors import Actor, acting
+from tests.catalog import rows
+from tests.factories import (
+    make_account,
+    make_audit_entry,
+    make_budget,
+    make_config_publication,
+    make_connection,
+    make_instance,
+    make_invitation,
+    make_key,
+    make_limits,
+    make_membership,
+    make_saved_chat,
+    make_support_access,
+    make_user,
+)
+from tests.test_constraints import make_tenant
+
+ACTORS = [
+    Actor("staff", "7", "staff@example.com", "ticket 12"),
+    Actor("member", "8", "owner@example.com"),
+    Actor("key", str(UUID(int=9)), "deploy key"),
+    Actor("visitor", "abc", "ada@acme"),
+    Actor("command", "account", "account"),
+]
+
+
+def entries(account: Account | None = None, **where: Any) -> list[AuditEntry]:
+    """All entries of the account, oldest first."""
+    if account is not None:
+        where["account_id"] = account.pk
+    with platform():
+        return list(AuditEntry.objects.filter(**where).order_by("created_at", "id"))
+
+
+def write(model: Any, pk: Any, **values: Any) -> None:
+    with platform():
+        model.objects.filter(pk=pk).update(**values)
+
+
+class AppendOnlyTests(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account()
+        make_audit_entry(self.account)
+
+    def test_the_database_refuses_both_roles_to_change_or_delete_an_entry(self) -> None:
+        self.assertEqual(set(ROLES), {"salient_tenant", "salient_platform"})
+        for door in (lambda: tenant(self.account.pk), platform):
+            for statement in (
+                "UPDATE audit_log SET actor = 'nobody'",
+                "UPDATE audit_log SET reason = reason WHERE false",
+                "DELETE FROM audit_log",
+                "DELETE FROM audit_log WHERE false",
+                "TRUNCATE audit_log",
+                "ALTER TABLE audit_log DISABLE TRIGGER ALL",
+                "DROP TABLE audit_log",
+            ):
+                with (
+                    self.subTest(statement),
+                    self.assertRaisesRegex(ProgrammingError, "permission denied|must be owner"),
+                    door(),
+                    connection.cursor() as cursor,
+                ):
+                    cursor.execute(statement)
+
+    def test_nor_may_a_role_take_a_trigger_off_or_write_as_the_trigger_does(self) -> None:
+        for door in (lambda: tenant(self.account.pk), platform):
+            for statement in (
+                "DROP TRIGGER recorded ON accounts",
+                "ALTER TABLE api_keys DISABLE TRIGGER recorded",
+                "SELECT app_record_change()",
+                "SET LOCAL session_replication_role = replica",
+            ):
+                with (
+                    self.subTest(statement),
+                    self.assertRaises(ProgrammingError),
+                    door(),
+                    connection.cursor() as cursor,
+                ):
+                    cursor.execute(statement)
+
+    def test_a_tenant_notes_nothing_for_another_account(self) -> None:
+        other = make_account()
+        with self.assertRaisesRegex(ProgrammingError, "row-level security"), tenant(other.pk):
+            AuditEntry.objects.create(
+                account=self.account, action="noted", object_type="sessions", object_id="1"
+            )
+
+    def test_an_account_reads_its_own_entries_only(self) -> None:
+        other = make_account()
+        with tenant(other.pk):
+            self.assertEqual(rows("SELECT DISTINCT account_id FROM audit_log"), [(other.pk,)])
+
+
+class RecordingTests(TestCase):
+    """Each change of a row leaves one entry with what was and what is, and whose doing it is."""
+
+    account: Account
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.account = make_account("acme")
+
+    def newest(self, table: str) -> AuditEntry:
+        return entries(self.account, object_type=table)[-1]
+
+    def test_a_change_is_told_as_before_and_after(self) -> None:
+        write(Account, self.account.pk, status="suspended", name="Acme Corporation")
+        entry = self.newest("accounts")
+        self.assertEqual(entry.action, "changed")
+        self.assertEqual((entry.object, entry.object_id), ("acme", str(self.account.pk)))
+        self.assertEqual(
+            entry.changes,
+            {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]},
+        )
+
+    def test_what_is_made_and_what_is_deleted_is_told_too(self) -> None:
+        budget = make_budget(self.account, limit=10)
+        with platform():
+            budget.delete()
+        made, deleted = entries(self.account, object_type="budgets")
+        self.assertEqual((made.action, deleted.action), ("created", "deleted"))
+        self.assertEqual(made.changes["period"], [None, "month"])
+        self.assertEqual(deleted.changes["period"], ["month", None])
+
+    def test_each_kind_of_actor_is_named(self) -> None:
+        for number, actor in enumerate(ACTORS):
+            with acting(actor):
+                write(Account, self.account.pk, name=f"Name {number}")
+            entry = self.newest("accounts")
+            told = Actor(entry.actor_kind, entry.actor_id, entry.actor, entry.reason)
+            self.assertEqual(told, actor)
+
+    def test_a_tenants_door_names_its_actor_as_well(self) -> None:
+        with acting(Actor("key", "9", "deploy key")):
+            make_membership(self.account)
+        self.assertEqual(self.newest("memberships").actor, "deploy key")
+
+    def test_the_actor_does_not_outlast_its_door(self) -> None:
+        with acting(ACTORS[0]):
+            write(Account, self.account.pk, name="One")
+        write(Account, self.account.pk, name="Two")
+        self.assertEqual(self.newest("accounts").actor_kind, "system")
+
+    def test_writing_the_same_again_leaves_no_entry(self) -> None:
+        before = len(entries())
+        write(Account, self.account.pk, status="active", slug="acme")
+        self.assertEqual(len(entries()), before)
+
+    def test_every_table_that_staff_and_members_change_is_recorded(self) -> None:
+        instance = make_instance(self.account)
+        key, _ = make_key(self.account)
+        limits, budget = make_limits(self.account), make_budget(self.account)
+        member, guest = make_membership(self.account), make_invitation(self.account)
+        access, link = make_support_access(self.account), make_connection(self.account)
+        changes: list[tuple[Any, Any, dict[str, Any]]] = [
+            (Account, self.account.pk, {"subscription_tier": "enterprise"}),
+            (AgentInstance, instance.pk, {"status": "inactive"}),
+            (ApiKey, key.pk, {"revoked_at": timezone.now()}),
+            (AccountLimits, limits.pk, {"concurrent_turns": 3}),
+            (Budget, budget.pk, {"limit": Decimal(20)}),
+            (Membership, member.pk, {"role": "admin"}),
+            (Invitation, guest.pk, {"revoked_at": timezone.now()}),
+            (SupportAccess, access.pk, {"ended_at": timezone.now()}),
+            (ProviderConnection, link.pk, {"base_url": "https://other.example/v1"}),
+        ]
+        for model, pk, values in changes:
+            with self.subTest(model._meta.db_table):
+                write(model, pk, **values)
+                entry = self.newest(model._meta.db_table)
+                self.assertEqual((entry.action, set(entry.changes)), ("changed", set(values)))
+
+    def test_a_publication_and_a_test_chat_are_told_without_their_texts(self) -> None:
+        instance = make_instance(self.account)
+        make_config_publication(instance, text="model: a-secret-plan", note="Kinder words")
+        make_saved_chat(instance, name="greeting", messages=["a-secret-plan"])
+        [published], [saved] = (
+            entries(self.account, object_type=table)
+            for table in ("config_publications", "saved_chats")
+        )
+        self.assertEqual((published.object, saved.object), ("Kinder words", "greeting"))
+        for entry in (published, saved):
+            self.assertNotIn("a-secret-plan", json.dumps(entry.changes))
+
+    def test_people_are_told_of_without_an_account(self) -> None:
+        user = make_user("ann@example.com")
+        write(User, user.pk, is_staff=True)
+        made, changed = entries(object_type="users", object_id=str(user.pk))
+        self.assertIsNone(made.account_id)
+        self.assertEqual(changed.changes, {"is_staff": [False, True]})
+
+
+class NothingSecretTests(TestCase):
+    def test_that_a_secret_changed_is_told_but_never_from_what_to_what(self) -> None:
+        account = make_account()
+        user = make_user(password="plain-password-1")
+        key, text = make_key(account)
+        guest = make_invitation(account, token_hash="a" * 64)
+        link = make_connection(account, secret="enc:old-secret", secret_host="models.example")
+        hashes = [user.password, key.secret_hash, text, "a" * 64, "enc:old-secret"]
+        user.set_password("plain-password-2")
+        write(User, user.pk, password=user.password)
+        write(ApiKey, key.pk, secret_hash="b" * 64)
+        write(Invitation, guest.pk, token_hash="c" * 64, role="admin")
+        write(ProviderConnection, link.pk, secret="enc:new-secret")
+        with platform():
+            link.delete()
+        hashes += [user.password, "b" * 64, "c" * 64, "enc:new-secret"]
+
+        log = "\n".join(line for (line,) in rows("SELECT t::text FROM audit_log t"))
+        self.assertEqual([secret for secret in hashes if secret in log], [])
+        for table, column in (
+            ("users", "password"),
+            ("api_keys", "secret_hash"),
+            ("invitations", "token_hash"),
+            ("provider_connections", "secret"),
+        ):
+            found = [e for e in entries(object_type=table, action="changed") if e.changes]
+            self.assertEqual(found[-1].changes[column], ["(secret)", "(secret)"], table)
+
+
+class QuietTests(TestCase):
+    def test_what_turns_write_leaves_no_entry(self) -> None:
+        account = make_account()
+        instance = make_instance(account)
+        key, _ = make_key(account)
+        limits, budget = make_limits(account), make_budget(account)
+        user = make_user()
+        before = len(entries())
+        now = timezone.now()
+        write(ApiKey, key.pk, last_used_at=now)
+        write(AccountLimits, limits.pk, running=3)
+        write(Budget, budget.pk, spent=2, reserved=1, period_start=now, alerted_percent=80)
+        write(AgentInstance, instance.pk, last_used_at=now)
+        write(User, user.pk, last_login=now)
+        self.assertEqual(len(entries()), before)
+
+
+class ErasureTests(TestCase):
+    def test_an_erased_account_leaves_nothing_but_its_end(self) -> None:
+        acme, beta = make_tenant("acme"), make_tenant("beta")
+        account, theirs = acme[Account].pk, entries(beta[Account])
+        with acting(ACTORS[0]), platform():
+            Account.objects.filter(pk=account).delete()
+        self.assertEqual(entries(account_id=account), [])
+        ours = {str(row.pk) for row in acme.values() if not isinstance(row, User)}
+        [end] = [entry for entry in entries() if {entry.object_id} & ours]
+        self.assertEqual((end.account_id, end.action, end.object), (None, "deleted", "acme"))
+        self.assertEqual(end.actor, "staff@example.com")
+        self.assertEqual(entries(beta[Account]), theirs)
