@@ -1,0 +1,217 @@
+"""Makes the kept figures again from the ledger: usage by day, and the sessions' counters.
+
+What settling keeps turn by turn (`app_count_turn`) must equal, to the last cent, what these
+statements sum; the migration that filled the tables runs the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import batched
+from math import isqrt
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.limits import lock_account
+from accounts.tenancy import platform
+from sessions_app.insights import LATENCY_BUCKETS
+
+# One account's whole ledger is read: that may take longer than a page may.
+STATEMENT_SECONDS = 600
+SESSIONS_AT_ONCE = 500
+# A turn is settled at most this long after it began, unless it was found abandoned.
+LONGEST_TURN = timedelta(days=1)
+BEGINNING = date(1970, 1, 1)
+
+# Where the buckets begin: the smallest whole number that is not below 2^(i/2).
+BOUNDS = [isqrt(2**i - 1) + 1 for i in range(1, LATENCY_BUCKETS)]
+MOMENT = "coalesce(settled_at, created_at)"
+DAY_KEY = "account_id, agent_instance_id, day, model"
+DAY_SUMS = (
+    "requests, failed, cancelled, unpriced, input_tokens, cached_tokens, output_tokens, cost, "
+    "latency_ms, latency_buckets"
+)
+# How many requests each bucket has.
+BUCKETS = ", ".join(
+    f"coalesce(sum(n) FILTER (WHERE bucket = {i}), 0)::integer" for i in range(LATENCY_BUCKETS)
+)
+# ruff: noqa: S608 - these texts are made of one another, of nothing that anybody sends
+DAYS = f"""
+    SELECT {DAY_KEY}, sum(n)::integer AS requests, sum(failed)::integer AS failed,
+        sum(cancelled)::integer AS cancelled, sum(unpriced)::integer AS unpriced,
+        sum(input_tokens)::bigint AS input_tokens, sum(cached_tokens)::bigint AS cached_tokens,
+        sum(output_tokens)::bigint AS output_tokens, sum(cost) AS cost,
+        sum(latency_ms)::bigint AS latency_ms,
+        ARRAY[{BUCKETS}] AS latency_buckets
+    FROM (
+        SELECT account_id, agent_instance_id, ({MOMENT} AT TIME ZONE 'UTC')::date AS day,
+            provider || ':' || model AS model,
+            width_bucket(latency_ms, ARRAY{BOUNDS}) AS bucket,
+            count(*) AS n,
+            count(*) FILTER (WHERE completion_status IN ('error', 'partial')) AS failed,
+            count(*) FILTER (WHERE completion_status = 'cancelled') AS cancelled,
+            count(*) FILTER (WHERE total_cost IS NULL) AS unpriced,
+            coalesce(sum(prompt_tokens), 0) AS input_tokens,
+            coalesce(sum(cached_tokens), 0) AS cached_tokens,
+            coalesce(sum(completion_tokens), 0) AS output_tokens,
+            coalesce(sum(total_cost), 0) AS cost,
+            coalesce(sum(latency_ms), 0) AS latency_ms
+        FROM llm_requests
+        WHERE completion_status <> 'running' {{which}}
+        GROUP BY 1, 2, 3, 4, 5
+    ) AS parts
+    GROUP BY {DAY_KEY}
+"""
+INSERT_DAYS = f"INSERT INTO usage_days ({DAY_KEY}, {DAY_SUMS}) {DAYS}"
+COUNTER_NAMES = ("turn_count", "total_cost", "unpriced_turns", "last_status")
+COUNTERS = f"""
+    count(*)::integer, coalesce(sum(total_cost), 0),
+    (count(*) FILTER (WHERE total_cost IS NULL))::integer,
+    coalesce((array_agg(completion_status ORDER BY {MOMENT} DESC, created_at DESC, id DESC))[1], '')
+"""
+COUNT_SESSIONS = f"""
+    UPDATE sessions SET ({", ".join(COUNTER_NAMES)}) = (
+        SELECT {COUNTERS} FROM llm_requests
+        WHERE llm_requests.account_id = sessions.account_id
+            AND llm_requests.session_id = sessions.id AND completion_status <> 'running'
+    )
+    WHERE {{which}}
+"""
+
+_WITHIN = f"""
+    AND account_id = %(account)s AND {MOMENT} >= %(since)s AND {MOMENT} < %(until)s
+"""
+_RECENT = f"""
+    AND account_id = %(account)s AND {MOMENT} >= %(since)s
+    AND (created_at >= %(created)s OR id = ANY(%(late)s))
+"""
+_LATE = """
+    SELECT id FROM llm_requests WHERE account_id = %(account)s AND created_at < %(created)s
+        AND (settled_at >= %(since)s OR completion_status = 'running')
+"""
+_FORGET = """
+    DELETE FROM usage_days
+    WHERE account_id = %(account)s AND day >= %(first)s AND day < %(end)s
+"""
+_OTHER_DAYS = f"""
+    SELECT {DAY_KEY} FROM (SELECT * FROM usage_days
+        WHERE account_id = %(account)s AND day >= %(first)s) AS kept
+    FULL JOIN ({DAYS.format(which=_WITHIN)}) AS counted USING ({DAY_KEY})
+    WHERE ROW({", ".join("kept." + name for name in DAY_SUMS.split(", "))}) IS DISTINCT FROM
+        ROW({", ".join("counted." + name for name in DAY_SUMS.split(", "))})
+    ORDER BY day, model
+"""
+_OTHER_SESSIONS = f"""
+    SELECT sessions.id FROM sessions
+    LEFT JOIN (
+        SELECT session_id, {COUNTERS} FROM llm_requests
+        WHERE completion_status <> 'running' AND account_id = %(account)s GROUP BY session_id
+    ) AS counted (session_id, {", ".join(COUNTER_NAMES)}) ON counted.session_id = sessions.id
+    WHERE sessions.account_id = %(account)s AND sessions.last_activity_at >= %(since)s
+        AND (sessions.turn_count, sessions.total_cost, sessions.unpriced_turns,
+            sessions.last_status)
+        IS DISTINCT FROM (coalesce(counted.turn_count, 0), coalesce(counted.total_cost, 0),
+            coalesce(counted.unpriced_turns, 0), coalesce(counted.last_status, ''))
+    ORDER BY sessions.id
+"""
+_LOCK_SESSIONS = """
+    SELECT id FROM sessions WHERE account_id = %(account)s AND id = ANY(%(ids)s)
+    ORDER BY id FOR NO KEY UPDATE
+"""
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('rollup ' || %(account)s, 0))"
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Where the kept figures of an account are not what its ledger says."""
+
+    # (day, "provider:model")
+    days: list[tuple[date, str]]
+    sessions: list[UUID]
+
+    def __bool__(self) -> bool:
+        return bool(self.days or self.sessions)
+
+
+def compare(account_id: UUID, since: date = BEGINNING) -> Differences:
+    """Say what differs; each table is compared in one statement, so turns may go on."""
+    with platform(statement_seconds=STATEMENT_SECONDS):
+        values = {
+            "account": account_id,
+            "first": since,
+            "since": _begin(since),
+            "until": "infinity",
+        }
+        days = [(day, model) for _, _, day, model in _rows(_OTHER_DAYS, values)]
+        return Differences(days, _differing_sessions(account_id, since))
+
+
+def rebuild(account_id: UUID, since: date = BEGINNING) -> Differences:
+    """Make an account's figures again, while its turns go on; return what was mended."""
+    found = compare(account_id, since)
+    recent = _rebuild_past(account_id, since)
+    _rebuild_recent(account_id, max(recent, since))
+    for ids in batched(found.sessions, SESSIONS_AT_ONCE, strict=False):
+        _count_sessions(account_id, ids)
+    return found
+
+
+def _rebuild_past(account_id: UUID, since: date) -> date:
+    """Count the days that no turn writes to any more; return the first one of the others."""
+    with platform(statement_seconds=STATEMENT_SECONDS):
+        [[recent]] = _rows("SELECT (now() AT TIME ZONE 'UTC')::date - 1", {})
+        values = {"account": account_id, "first": since, "end": recent}
+        values |= {"since": _begin(since), "until": _begin(recent)}
+        _run(_ALONE, values | {"account": str(account_id)})
+        _run(_FORGET, values)
+        _run(INSERT_DAYS.format(which=_WITHIN), values)
+    return recent  # type: ignore[no-any-return]
+
+
+def _rebuild_recent(account_id: UUID, first: date) -> None:
+    """Count today and yesterday, in which turns are being settled: they wait for a moment.
+
+    Whoever settles takes the account's row before it counts. So what has been counted is committed
+    and seen here, and what has not is counted after this, on top. What must be read under the lock
+    is found by an index: the turns of these days, and the late ones that were seen before.
+    """
+    values: dict[str, Any] = {"account": account_id, "first": first, "end": date.max}
+    values |= {"since": _begin(first), "created": _begin(first) - LONGEST_TURN}
+    with platform(statement_seconds=STATEMENT_SECONDS):
+        _run(_ALONE, values | {"account": str(account_id)})
+        values["late"] = [row[0] for row in _rows(_LATE, values)]
+        lock_account(account_id)
+        _run(_FORGET, values)
+        _run(INSERT_DAYS.format(which=_RECENT), values)
+
+
+def _count_sessions(account_id: UUID, ids: Sequence[UUID]) -> None:
+    """Count again some sessions, in a new statement behind their locks, so that no turn is lost."""
+    values = {"account": account_id, "ids": list(ids)}
+    with platform(statement_seconds=STATEMENT_SECONDS):
+        _rows(_LOCK_SESSIONS, values)
+        _run(COUNT_SESSIONS.format(which="account_id = %(account)s AND id = ANY(%(ids)s)"), values)
+
+
+def _differing_sessions(account_id: UUID, since: date) -> list[UUID]:
+    values = {"account": account_id, "since": _begin(since)}
+    return [row[0] for row in _rows(_OTHER_SESSIONS, values)]
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _rows(statement: str, values: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+
+
+def _run(statement: str, values: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)

@@ -1,0 +1,253 @@
+"""Usage by day is what the ledger says, whoever made it: settling, the migration, the command."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.test import SimpleTestCase, TestCase
+from django.utils import timezone
+
+from accounts.tenancy import platform
+from agents.models import AgentInstance
+from sessions_app import rollup, usage
+from sessions_app.insights import LATENCY_BUCKETS
+from sessions_app.models import Session, UsageDay
+from sessions_app.usage import Days, Figures, figures_by, percentile
+from tests.catalog import rows
+from tests.commands import run, run_json
+from tests.factories import make_account, make_instance, make_llm_request, make_session
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def settled(session: Session, moment: datetime = NOON, **fields: Any) -> None:
+    values = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "cached_tokens": 2,
+        "total_cost": Decimal("0.00000001"),
+        "latency_ms": 100,
+    }
+    make_llm_request(session, created_at=moment, settled_at=moment, **values | fields)
+
+
+def kept(instance: AgentInstance) -> list[UsageDay]:
+    with platform():
+        found = UsageDay.objects.filter(agent_instance_id=instance.pk)
+        return list(found.order_by("day", "model"))
+
+
+def counters(session: Session) -> tuple[int, Decimal, int, str]:
+    with platform():
+        row: Session = Session.objects.get(pk=session.pk)
+    return row.turn_count, row.total_cost, row.unpriced_turns, row.last_status
+
+
+class PercentileTests(SimpleTestCase):
+    def buckets(self, **counts: int) -> list[int]:
+        return [counts.get(f"b{i}", 0) for i in range(LATENCY_BUCKETS)]
+
+    def test_is_inside_the_bucket_of_its_rank(self) -> None:
+        buckets = self.buckets(b10=90, b20=10)
+
+        self.assertTrue(32 <= (percentile(buckets, 0.5) or 0) < 46)
+        self.assertTrue(1024 <= (percentile(buckets, 0.95) or 0) < 1449)
+
+    def test_nothing_has_no_percentile(self) -> None:
+        self.assertIsNone(percentile(self.buckets(), 0.5))
+        self.assertIsNone(Figures().percentile(0.95))
+
+    def test_the_last_bucket_says_where_it_begins(self) -> None:
+        self.assertEqual(percentile(self.buckets(b33=1), 0.95), round(2**16.5))
+
+    def test_grows_with_its_share(self) -> None:
+        buckets = [3] * LATENCY_BUCKETS
+        found = [percentile(buckets, share / 100) or 0 for share in range(1, 101)]
+
+        self.assertEqual(found, sorted(found))
+
+
+class FiguresTests(SimpleTestCase):
+    def test_an_unknown_cost_is_no_zero(self) -> None:
+        self.assertIsNone(Figures(requests=2, unpriced=2).known_cost)
+        self.assertEqual(Figures(requests=2, unpriced=1, cost=Decimal(3)).known_cost, 3)
+        self.assertEqual(Figures().known_cost, 0)
+
+    def test_days_and_those_before_them(self) -> None:
+        days = Days(date(2026, 3, 1), date(2026, 3, 7))
+
+        self.assertEqual(len(list(days)), 7)
+        self.assertEqual(days.before(), Days(date(2026, 2, 22), date(2026, 2, 28)))
+
+    def test_what_costs_most_is_named_and_the_rest_is_summed(self) -> None:
+        day = date(2026, 3, 1)
+        found = {str(n): {day: Figures(requests=1, cost=Decimal(n))} for n in range(5)}
+
+        self.assertEqual(
+            {
+                name: usage.total(each).cost
+                for name, each in usage.largest(found, 2, "rest").items()
+            },
+            {"4": 4, "3": 3, "rest": 3},
+        )
+
+
+class RebuildTests(TestCase):
+    def setUp(self) -> None:
+        self.instance = make_instance(make_account("acme"))
+        self.session = make_session(self.instance)
+
+    def test_counts_every_settled_request_once(self) -> None:
+        settled(self.session)
+        settled(self.session, completion_status="error", total_cost=None, latency_ms=None)
+        settled(self.session, completion_status="partial", cached_tokens=None)
+        settled(self.session, completion_status="cancelled", completion_tokens=None)
+        make_llm_request(self.session, completion_status="running")
+        rollup.rebuild(self.instance.account_id)
+
+        [row] = kept(self.instance)
+        counts = (row.requests, row.failed, row.cancelled, row.unpriced)
+        self.assertEqual((row.day, row.model), (NOON.date(), "scripted:echo"))
+        self.assertEqual(counts, (4, 2, 1, 1))
+        self.assertEqual((row.input_tokens, row.cached_tokens, row.output_tokens), (40, 6, 15))
+        self.assertEqual((row.cost, row.latency_ms), (Decimal("0.00000003"), 300))
+        self.assertEqual(row.latency_buckets[13], 3)
+        self.assertEqual(sum(row.latency_buckets), 3)
+
+    def test_the_day_is_the_one_of_settling_in_utc(self) -> None:
+        midnight = NOON.replace(hour=0)
+        make_llm_request(self.session, created_at=midnight - HOUR, settled_at=midnight)
+        make_llm_request(self.session, created_at=midnight - HOUR, settled_at=None)
+        rollup.rebuild(self.instance.account_id)
+
+        days = [row.day for row in kept(self.instance)]
+        self.assertEqual(days, [(NOON - DAY).date(), NOON.date()])
+
+    def test_counts_the_sessions_anew(self) -> None:
+        settled(self.session, NOON, completion_status="error", total_cost=None)
+        settled(self.session, NOON + HOUR, total_cost=Decimal("1.5"))
+        other = make_session(self.instance, turn_count=7, total_cost=9, last_status="complete")
+        rollup.rebuild(self.instance.account_id)
+
+        self.assertEqual(counters(self.session), (2, Decimal("1.5"), 1, "complete"))
+        self.assertEqual(counters(other), (0, 0, 0, ""))
+
+    def test_today_is_counted_as_well_and_what_was_found_late(self) -> None:
+        now = timezone.now()
+        settled(self.session, now)
+        make_llm_request(self.session, created_at=now - 9 * DAY, settled_at=now)
+        rollup.rebuild(self.instance.account_id)
+
+        [row] = kept(self.instance)
+        self.assertEqual((row.day, row.requests), (now.date(), 2))
+
+    def test_what_is_no_more_in_the_ledger_goes(self) -> None:
+        settled(self.session)
+        rollup.rebuild(self.instance.account_id)
+        with platform():
+            self.session.llm_requests.all().delete()
+        rollup.rebuild(self.instance.account_id)
+
+        self.assertEqual(kept(self.instance), [])
+        self.assertEqual(counters(self.session)[0], 0)
+
+    def test_twice_is_as_once(self) -> None:
+        for hours in range(30):
+            settled(self.session, NOON + hours * HOUR, latency_ms=hours**4)
+        rollup.rebuild(self.instance.account_id)
+        before = rows("SELECT usage_days::text FROM usage_days ORDER BY 1")
+
+        self.assertFalse(rollup.rebuild(self.instance.account_id))
+        self.assertEqual(rows("SELECT usage_days::text FROM usage_days ORDER BY 1"), before)
+
+    def test_the_days_before_stay_and_so_do_other_accounts(self) -> None:
+        other = make_session()
+        for session in (self.session, other):
+            settled(session, NOON - DAY)
+            settled(session, NOON)
+        rollup.rebuild(self.instance.account_id, since=NOON.date())
+
+        self.assertEqual([row.day for row in kept(self.instance)], [NOON.date()])
+        self.assertEqual(kept(other.agent_instance), [])
+
+    def test_buckets_are_those_of_settling(self) -> None:
+        """The database's own formula, as `app_count_turn` has it, at every bound and around it."""
+        near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
+        found = rows(
+            "SELECT ms, width_bucket(ms, %s), least(33, floor(2 * log(2, greatest(ms, 1))))::int "
+            "FROM unnest(%s) AS ms",
+            [rollup.BOUNDS, [*near, 2_000_000_000]],
+        )
+
+        self.assertEqual([ms for ms, ours, theirs in found if ours != theirs], [])
+
+
+class CommandTests(TestCase):
+    def setUp(self) -> None:
+        self.session = make_session(make_instance(make_account("acme"), "shop"))
+        settled(self.session)
+
+    def test_says_what_differs_and_changes_nothing(self) -> None:
+        with self.assertRaises(SystemExit) as stopped:
+            run("rollup")
+
+        self.assertEqual(stopped.exception.code, 1)
+        self.assertEqual(kept(self.session.agent_instance), [])
+
+    def test_mends_it(self) -> None:
+        mended = run_json("rollup", "--rebuild", "--account", "acme")
+
+        self.assertEqual(
+            mended["different"],
+            {"acme": {"days": ["2026-03-04 scripted:echo"], "sessions": [str(self.session.pk)]}},
+        )
+        self.assertIn("equal the ledger", run("rollup"))
+
+
+class ReadingTests(TestCase):
+    def setUp(self) -> None:
+        self.instance = make_instance(make_account("acme"))
+        self.session = make_session(self.instance)
+        for hours, model in enumerate(["echo", "echo", "other"] * 20):
+            moment = NOON - hours * HOUR
+            settled(self.session, moment, model=model, latency_ms=hours * 50)
+        settled(make_session(), NOON)
+        rollup.rebuild(self.instance.account_id)
+
+    def figures(self, *columns: str, **more: Any) -> Any:
+        days = Days((NOON - 9 * DAY).date(), NOON.date())
+        with platform():
+            return figures_by(*columns, days=days, **more)
+
+    def test_sums_equal_the_ledger(self) -> None:
+        [(count, cost, tokens)] = rows(
+            "SELECT count(*), sum(total_cost), sum(prompt_tokens + completion_tokens) "
+            "FROM llm_requests WHERE account_id = %s",
+            [self.instance.account_id],
+        )
+        for columns in [("day",), ("model",), ("day", "model"), ("agent_instance_id",)]:
+            found = usage.total(self.figures(*columns, account_id=self.instance.account_id))
+            with self.subTest(columns=columns):
+                self.assertEqual((found.requests, found.cost, found.tokens), (count, cost, tokens))
+
+    def test_percentiles_are_near_the_ledgers(self) -> None:
+        found = usage.total(self.figures("day", latency=True))
+        [(p50, p95)] = rows(
+            "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms), "
+            "percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) FROM llm_requests"
+            " WHERE account_id = %s",
+            [self.instance.account_id],
+        )
+
+        self.assertAlmostEqual((found.percentile(0.5) or 0) / p50, 1, delta=0.2)
+        self.assertAlmostEqual((found.percentile(0.95) or 0) / p95, 1, delta=0.2)
+
+    def test_days_without_use_are_given_too(self) -> None:
+        days = Days((NOON - 9 * DAY).date(), NOON.date())
+        found = usage.by_day(self.figures("day"), days)
+
+        self.assertEqual([day for day, _ in found], list(days))
+        self.assertEqual(found[0][1].requests, 0)
