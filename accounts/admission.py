@@ -22,13 +22,14 @@ from accounts.callers import Caller, CallerKind
 from accounts.first_look import find_account, find_api_key
 from accounts.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
+from accounts.staff_tokens import find_player
 from accounts.tenancy import tenant
 from salient.database import in_database
 from salient.problems import Problem
 
 logger = logging.getLogger(__name__)
 
-type Standing = tuple[UUID, str, UUID | None]
+type Standing = tuple[CallerKind, UUID, str, UUID | None]
 
 
 class Interrupted(Problem):
@@ -75,7 +76,8 @@ class Watch:
     @property
     def standing(self) -> Standing:
         """What the caller's right to call hangs on; many callers may share it."""
-        return self.caller.account_id, self.caller.key_id, self.caller.user_id
+        caller = self.caller
+        return caller.kind, caller.account_id, caller.key_id, caller.user_id
 
     def end(self, why: type[Interrupted]) -> None:
         if self._ended is None:
@@ -144,9 +146,9 @@ def _on_the_list(watch: Watch) -> Iterator[None]:
 
 
 def _is_over(caller: Caller) -> bool:
-    """Whether a visitor's token has run out; a key's own end is read with the key."""
+    """Whether a token has run out; a key's own end is read with the key."""
     return (
-        caller.kind in {CallerKind.VISITOR, CallerKind.END_USER}
+        caller.kind in {CallerKind.VISITOR, CallerKind.END_USER, CallerKind.STAFF}
         and caller.expires_at is not None
         and caller.expires_at <= timezone.now()
     )
@@ -165,7 +167,11 @@ def still_admitted(caller: Caller) -> bool:
         return False
     if account.status != AccountStatus.ACTIVE:
         return False
-    return caller.user_id is None or _is_member(caller.account_id, caller.user_id)
+    if caller.user_id is None:
+        return True
+    if caller.kind == CallerKind.STAFF:
+        return find_player(caller.user_id) is not None
+    return _is_member(caller.account_id, caller.user_id)
 
 
 def _key_admits(caller: Caller) -> bool:

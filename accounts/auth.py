@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
-from accounts import keys, networks, visitors
+from accounts import keys, networks, staff_tokens, visitors
 from accounts.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
 from accounts.callers import Caller, CallerKind
 from accounts.first_look import find_account
@@ -118,6 +118,8 @@ def actor_of(caller: Caller) -> Actor:
     match caller.kind:
         case CallerKind.MEMBER:
             return Actor("member", str(caller.user_id), caller.name)
+        case CallerKind.STAFF:
+            return Actor("staff", str(caller.user_id), caller.name)
         case CallerKind.SECRET_KEY | CallerKind.PUBLISHABLE_KEY:
             return Actor("key", str(caller.api_key_id), caller.name)
     return Actor("visitor", caller.subject)
@@ -203,7 +205,8 @@ def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:
 
 
 def is_credential(text: str) -> bool:
-    return text.startswith((keys.SECRET, keys.PUBLISHABLE, keys.TEST, visitors.TOKEN_PREFIX))
+    prefixes = (visitors.TOKEN_PREFIX, staff_tokens.PREFIX)
+    return text.startswith((keys.SECRET, keys.PUBLISHABLE, keys.TEST, *prefixes))
 
 
 async def _visitor_caller(session_key: str, account: str) -> Caller:

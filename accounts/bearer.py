@@ -1,4 +1,5 @@
-"""What stands behind `Authorization: Bearer`: a key of an account, or a visitor's token.
+"""What stands behind `Authorization: Bearer`: a key of an account, a visitor's token, or the
+playground's.
 
 A key is checked in this order, and the first failure answers:
 1. format and checksum, 2. look-up by id, 3. the keyed hash, compared in constant time: 401 in one
@@ -16,7 +17,7 @@ from hashlib import sha256
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import keys, networks, visitors
+from accounts import keys, networks, staff_tokens, visitors
 from accounts.callers import Caller
 from accounts.first_look import find_api_key
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
@@ -53,6 +54,8 @@ async def bearer_caller(request: HttpRequest, header: str, account: str) -> Call
     text = text.strip()
     if text.startswith(visitors.TOKEN_PREFIX):
         return await _token_caller(request, text, account)
+    if text.startswith(staff_tokens.PREFIX):
+        return await staff_tokens.token_caller(request, text, account)
     return await _key_caller(request, text, account)
 
 

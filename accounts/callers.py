@@ -16,6 +16,7 @@ class CallerKind(StrEnum):
     VISITOR = "visitor"
     END_USER = "end_user"
     MEMBER = "member"
+    STAFF = "staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Caller:
     """Who calls, already bound to the account of the path.
 
     `subject` names the caller in limits and in rows: "key:<id>", "visitor:<32 hex>",
-    "end-user:<32 hex>" or "member:<user id>".
+    "end-user:<32 hex>", "member:<user id>" or "staff:<user id>".
     """
 
     account_id: UUID
@@ -40,9 +41,11 @@ class Caller:
     is_test: bool = False
     # The client's /24 or /64; "" when it is unknown.
     network: str = ""
-    # A member, known by Django's session cookie.
+    # A member, known by Django's session cookie; without a role, the platform's staff.
     role: MemberRole | None = None
     user_id: UUID | None = None
+    # The draft that staff try out; None: the agent as everybody meets it.
+    draft_id: UUID | None = None
     # As people know the caller: a member's e-mail address, the public part of a key.
     name: str = ""
     # The public part of the key that was sent, or that made the visitor's token.
@@ -55,6 +58,8 @@ class Caller:
     def kind(self) -> CallerKind:
         if self.role is not None:
             return CallerKind.MEMBER
+        if self.user_id is not None:
+            return CallerKind.STAFF
         if self.end_user is not None:
             return CallerKind.END_USER
         if self.session_key is not None:
@@ -63,7 +68,7 @@ class Caller:
 
     @property
     def is_visitor(self) -> bool:
-        """A visitor has one session, found by cookie or token; a key names its sessions by id."""
+        """A visitor has one session, found by cookie or token; keys and staff name theirs by id."""
         return self.session_key is not None
 
     def may_use(self, instance_id: UUID) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from accounts.auth import Caller
+from accounts.auth import Caller, CallerKind
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from salient.problems import Invalid, NotFound
@@ -19,6 +19,9 @@ def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
         return sessions.filter(end_user=caller.end_user)
     if caller.is_visitor:
         return sessions.filter(session_key=caller.session_key)
+    if caller.kind == CallerKind.STAFF:
+        # What others said is behind the support access, in the admin.
+        return sessions.filter(user_id=caller.user_id)
     return sessions
 
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts import limits
-from accounts.callers import Caller
+from accounts.callers import Caller, CallerKind
 from accounts.limits import Caps, Released, Taken
 from accounts.tenancy import tenant
 from agents import pricing
@@ -30,6 +30,7 @@ from salient.problems import Invalid, NotFound
 from sessions_app.history import find_session
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import LLMRequest, Message, Role, Session
+from sessions_app.playground import draft_override
 from sessions_app.problems import TurnInProgress
 from sessions_app.schemas import ChatIn, UsageOut
 
@@ -116,7 +117,7 @@ def open_turn(
 def _open(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Opened:
-    current = current_config(caller.account_slug, instance)
+    current = current_config(caller.account_slug, instance, draft=draft_override(caller, instance))
     caps = limits.caps_of(caller.account_id)
     _check_size(message, caps)
     session = find_session(caller, instance, message.session_id, lock=True)
@@ -162,7 +163,9 @@ def _new_session(caller: Caller, instance: AgentInstance) -> UUID:
         "agent_instance_slug": instance.instance_slug,
     }
     if caller.session_key is None:
-        whose = {"end_user": caller.end_user, "is_anonymous": caller.end_user is None}
+        staff = caller.user_id if caller.kind == CallerKind.STAFF else None
+        anonymous = caller.end_user is None and staff is None
+        whose = {"end_user": caller.end_user, "user_id": staff, "is_anonymous": anonymous}
         made = Session.objects.create(session_key=secrets.token_hex(32), **owner, **whose)
         return made.pk
     with connection.cursor() as cursor:

@@ -1,0 +1,145 @@
+"""The playground's tokens: with one, staff call one agent for minutes, as its API's callers do.
+
+A token is signed and needs no row. It works for the account, the agent and the draft that it names,
+while its holder may use the playground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.core import signing
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.callers import Caller
+from accounts.first_look import find_account
+from accounts.models import Account, AccountStatus, Scope, User
+from accounts.networks import client_address, network_of
+from accounts.tenancy import platform
+from salient.database import in_database
+from salient.problems import NotFound, Unauthenticated
+from salient.ttl import TTLCache
+
+PREFIX: Final = "sal_pt_"
+LASTS = timedelta(minutes=15)
+# Who may change an agent may try it out, which spends its account's money.
+PERMISSION: Final = "agents.change_agentinstance"
+SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
+BELIEVED_SECONDS = 5
+UNKNOWN = "The playground's token is unknown."
+
+_people: TTLCache[UUID, str] = TTLCache(seconds=BELIEVED_SECONDS)
+_accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class StaffToken:
+    """Who calls which agent; without a draft it is as everybody meets it."""
+
+    user_id: UUID
+    account_id: UUID
+    instance_id: UUID
+    expires_at: datetime
+    draft_id: UUID | None = None
+
+
+def new_token(
+    user: User, account_id: UUID, instance_id: UUID, *, draft_id: UUID | None = None
+) -> StaffToken:
+    expires_at = timezone.now().replace(microsecond=0) + LASTS
+    return StaffToken(user.pk, account_id, instance_id, expires_at, draft_id)
+
+
+def _signer() -> signing.Signer:
+    # A dot, because a colon may not stand in a bearer token (RFC 6750, 2.1).
+    return signing.Signer(salt="salient.playground-token", sep=".")
+
+
+def write_token(token: StaffToken) -> str:
+    facts = {
+        "u": token.user_id.hex,
+        "a": token.account_id.hex,
+        "i": token.instance_id.hex,
+        "e": int(token.expires_at.timestamp()),
+        "d": token.draft_id.hex if token.draft_id else "",
+    }
+    return PREFIX + _signer().sign_object(facts)
+
+
+def read_token(text: str) -> StaffToken:
+    """Return what the token says; raises Unauthenticated when it is forged or has expired."""
+    try:
+        facts = _signer().unsign_object(text.removeprefix(PREFIX))
+    except signing.BadSignature as error:
+        raise Unauthenticated(UNKNOWN) from error
+    token = StaffToken(
+        user_id=UUID(facts["u"]),
+        account_id=UUID(facts["a"]),
+        instance_id=UUID(facts["i"]),
+        expires_at=datetime.fromtimestamp(facts["e"], UTC),
+        draft_id=UUID(facts["d"]) if facts["d"] else None,
+    )
+    if token.expires_at <= timezone.now():
+        raise Unauthenticated("The playground's token has expired; reload the page.")
+    return token
+
+
+async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
+    """Tell which person of the staff holds the token; raises a Problem for anyone else."""
+    token = read_token(text)
+    name = await _name_of(token.user_id)
+    if name is None:
+        raise Unauthenticated(UNKNOWN)
+    await _require_account(token, account)
+    return Caller(
+        account_id=token.account_id,
+        account_slug=account,
+        scopes=SCOPES,
+        subject=f"staff:{token.user_id}",
+        instance_ids=frozenset({token.instance_id}),
+        network=network_of(client_address(request)),
+        user_id=token.user_id,
+        draft_id=token.draft_id,
+        name=name,
+        expires_at=token.expires_at,
+    )
+
+
+def may_play(user: object) -> bool:
+    """Tell whether the person may use the playground; auditors change nothing, so they do not."""
+    if not isinstance(user, User) or not user.is_active or not user.is_staff:
+        return False
+    return not user.is_auditor and user.has_perm(PERMISSION)
+
+
+def find_player(user_id: UUID) -> User | None:
+    """Ask the database, past every cache, for the person, if they may use the playground."""
+    with platform():
+        user = User.objects.filter(pk=user_id).first()
+        return user if may_play(user) else None
+
+
+async def _name_of(user_id: UUID) -> str | None:
+    name = _people.get(user_id)
+    if name is None:
+        user = await in_database(find_player, user_id)
+        if user is None:
+            return None
+        name = user.email
+        _people.put(user_id, name)
+    return name
+
+
+async def _require_account(token: StaffToken, slug: str) -> None:
+    account = _accounts.get(slug)
+    if account is None:
+        account = await in_database(find_account, slug)
+        if account is None or account.status != AccountStatus.ACTIVE:
+            raise NotFound
+        _accounts.put(slug, account)
+    if account.pk != token.account_id:
+        raise NotFound
