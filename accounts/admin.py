@@ -13,9 +13,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts import account_admin, keys, limit_admin, support_admin
+from accounts import account_admin, audit_admin, keys, limit_admin, support_admin
 from accounts.models import ApiKey, Invitation, Membership, Scope, User
-from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
+from accounts.platform_admin import HistoryAdmin, PlatformModelAdmin, RecordAdmin, pretty_json
 from accounts.services import end_keys
 
 # The other rooms make their pages of these.
@@ -23,6 +23,7 @@ __all__ = [
     "PlatformModelAdmin",
     "RecordAdmin",
     "account_admin",
+    "audit_admin",
     "limit_admin",
     "pretty_json",
     "support_admin",
@@ -42,7 +43,7 @@ RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin[User]):
+class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
     add_form = UserCreationForm
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]

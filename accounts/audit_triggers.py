@@ -33,7 +33,7 @@ BEGIN
         INTO changes
         FROM jsonb_object_keys(whole) AS name
         WHERE name <> ALL (ignored) AND before -> name IS DISTINCT FROM after -> name
-            AND coalesce(before ->> name, after ->> name, '') <> '';
+            AND (coalesce(before ->> name, '') <> '' OR coalesce(after ->> name, '') <> '');
     IF TG_OP = 'UPDATE' AND changes = '{}' THEN
         RETURN NULL;
     END IF;

@@ -36,6 +36,7 @@ _ADMIN = _MEMBER | {
     Scope.VISITORS_WRITE,
     Scope.CONNECTIONS_READ,
     Scope.CONNECTIONS_WRITE,
+    Scope.AUDIT_READ,
 }
 SCOPES_OF: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.OWNER: frozenset(Scope),

@@ -1,12 +1,13 @@
 from django.urls import path
 
-from accounts import member_views, pages, views
+from accounts import audit_views, member_views, pages, views
 
 app_name = "accounts"
 
 urlpatterns = [
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
+    path("audit", audit_views.audit, name="audit"),
     path("members", member_views.all_members, name="members"),
     path("members/<str:member_id>", member_views.one_member, name="member"),
     path("invitations/<str:invitation_id>", member_views.one_invitation, name="withdraw"),

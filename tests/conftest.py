@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from salient import actors
 from salient.ttl import clear_caches
 from tests import sql_guard
 
@@ -11,6 +12,8 @@ from tests import sql_guard
 @pytest.fixture(autouse=True)
 def fresh_caches() -> Iterator[None]:
     clear_caches()
+    # A page that a test posts to names who is at work, for the rest of that test.
+    actors._actor.set("")
     yield
     clear_caches()
 

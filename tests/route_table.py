@@ -34,6 +34,9 @@ accounts/<str:account>/me
 accounts/<str:account>/keys/rotate
     POST    401 200 404 200 200   403 200 401 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/audit
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/members
     GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
     POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
@@ -100,6 +103,7 @@ ADMIN_KINDS = {
     "accounts/membership": "record",
     "accounts/invitation": "record",
     "accounts/supportaccess": "record",
+    "accounts/auditentry": "record",
     "agents/agentinstance": "kept",
     "agents/configversion": "record",
     "sessions_app/session": "record",

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from django.test import SimpleTestCase
 from pydantic import BaseModel
 
+import accounts.audit_schemas
 import accounts.member_schemas
 import accounts.schemas
 import agents.connection_views
@@ -28,6 +29,7 @@ from tests.routes import Route, routes
 
 SCHEMAS = (
     accounts.schemas,
+    accounts.audit_schemas,
     accounts.member_schemas,
     agents.schemas,
     agents.connection_views,

@@ -1,0 +1,90 @@
+"""Reads the audit log: for an account its own entries, for a page one entry as a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import Model, Q, QuerySet
+
+from accounts.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
+from accounts.models import AuditEntry
+from accounts.tenancy import tenant
+
+NOTHING = "\N{EN DASH}"
+MOST_IN_HISTORY = 100
+# An action's colour.
+STATES = {"created": "ok", "changed": "info", "deleted": "bad", "noted": "warn"}
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}[.\d]*([+-]\d{2}:\d{2}|Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One column's values before and after, as people read them."""
+
+    name: str
+    before: str
+    after: str
+
+
+def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
+    """Give the account a page of its log, the newest first."""
+    with tenant(account_id):
+        rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
+        if page.before is not None:
+            at, last = page.before.moment, page.before.id
+            rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=last))
+        found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])
+    shown = found[: page.limit]
+    more = len(found) > page.limit
+    return AuditOut(
+        entries=[EntryOut.of(entry) for entry in shown],
+        before=str(AuditMark(shown[-1].created_at, shown[-1].pk)) if more else None,
+    )
+
+
+def history_of(row: Model) -> QuerySet[AuditEntry]:
+    """Return the newest entries about one row; inside the platform's door."""
+    table, key = row._meta.db_table, str(row.pk)
+    entries = AuditEntry.objects.filter(object_type=table, object_id=key)
+    return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]
+
+
+def changes_of(entry: AuditEntry) -> list[Change]:
+    """Return what changed, by the columns' names."""
+    return [
+        Change(name.replace("_", " "), in_words(before), in_words(after))
+        for name, (before, after) in sorted(entry.changes.items())
+    ]
+
+
+def in_words(value: Any) -> str:
+    """Write a column's value for people; nothing is a dash."""
+    match value:
+        case None | "" | []:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case list() if all(isinstance(each, str | int) for each in value):
+            return ", ".join(map(str, value))
+        case dict() | list():
+            return json.dumps(value, indent=2, ensure_ascii=False)
+        case str() if _MOMENT.fullmatch(value):
+            moment = datetime.fromisoformat(value).astimezone(UTC)
+            return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return str(value)
+
+
+def model_of(table: str) -> type[Model] | None:
+    """Return the model whose rows stand in the table."""
+    return next((model for model in apps.get_models() if model._meta.db_table == table), None)
+
+
+def name_of(table: str) -> str:
+    model = model_of(table)
+    return str(model._meta.verbose_name) if model else table.replace("_", " ")

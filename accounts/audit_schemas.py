@@ -1,0 +1,116 @@
+"""The API's shapes for the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+
+from accounts.models import ActorKind, AuditAction, AuditEntry
+from salient.shapes import Out
+
+
+@dataclass(frozen=True, slots=True)
+class AuditMark:
+    """Where a page ends: an entry's moment and its id."""
+
+    moment: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        moment = self.moment.astimezone(UTC).replace(tzinfo=None)
+        return f"{moment.isoformat(timespec='microseconds')}~{self.id.hex}"
+
+    @classmethod
+    def read(cls, text: object) -> Self:
+        moment, _, entry_id = str(text).partition("~")
+        try:
+            at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
+            return cls(at, UUID(hex=entry_id))
+        except ValueError:
+            raise ValueError("give back the `before` of the page above") from None
+
+
+type Word = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class AuditIn(BaseModel):
+    """Which part of the log: the newest `limit` entries, or those before `before`."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: Annotated[AuditMark, PlainValidator(AuditMark.read)] | None = None
+    action: AuditAction | None = None
+    actor_kind: ActorKind | None = None
+    actor_id: Word | None = None
+    object_type: Word | None = None
+    object_id: Word | None = None
+
+    @classmethod
+    def of(cls, query: QueryDict) -> Self:
+        """Read a query string strictly: a name given twice or unknown is an error."""
+        values = {name: found[0] if len(found) == 1 else found for name, found in query.lists()}
+        return cls.model_validate(values)
+
+    def filtered(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        wanted = self.model_dump(exclude={"limit", "before"}, exclude_none=True)
+        return entries.filter(**wanted)
+
+
+class ActorOut(BaseModel):
+    """Who did it: one of the platform's staff, a member, a key, a visitor, a command."""
+
+    kind: ActorKind
+    id: str
+    name: str
+
+
+class ObjectOut(BaseModel):
+    """Which row: its table, its id, and what people call it."""
+
+    type: str
+    id: str
+    name: str
+
+
+class ChangeOut(BaseModel):
+    before: Any
+    after: Any
+
+
+class EntryOut(Out):
+    id: UUID
+    created_at: datetime
+    action: AuditAction
+    actor: ActorOut
+    object: ObjectOut
+    changes: dict[str, ChangeOut]
+    reason: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        return cls(
+            id=entry.pk,
+            created_at=entry.created_at,
+            action=AuditAction(entry.action),
+            actor=ActorOut(kind=ActorKind(entry.actor_kind), id=entry.actor_id, name=entry.actor),
+            object=ObjectOut(type=entry.object_type, id=entry.object_id, name=entry.object),
+            changes={
+                name: ChangeOut(before=before, after=after)
+                for name, (before, after) in entry.changes.items()
+            },
+            reason=entry.reason,
+        )
+
+
+class AuditOut(Out):
+    """Entries, the newest first; `before` asks for the next page (null: there is none)."""
+
+    entries: list[EntryOut]
+    before: str | None

@@ -1,0 +1,19 @@
+"""The API for the audit log: an account reads who changed what of its own, staff included."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from accounts import audit_reading
+from accounts.audit_schemas import AuditIn
+from accounts.auth import ApiRequest, api_view
+from accounts.models import Scope
+from salient.database import in_database
+
+
+@api_view("GET", scope=Scope.AUDIT_READ)
+async def audit(request: ApiRequest) -> HttpResponse:
+    """Give a page of the account's audit log."""
+    page = AuditIn.of(request.GET)
+    found = await in_database(audit_reading.entries_of, request.caller.account_id, page)
+    return found.as_response()
