@@ -14,6 +14,7 @@ from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
 from salient.commands import Refused, ReportingCommand
+from sessions_app import full_demo
 
 KEY_FILE = Path("var/demo.json")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how a browser gets there
@@ -31,11 +32,24 @@ class Command(ReportingCommand):
         parser.add_argument(
             "--reset-password", action="store_true", help=f"give {EMAIL} a new password"
         )
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help="also make 20 accounts with 90 days of conversations, to look at the admin with",
+        )
+        parser.add_argument(
+            "--turns", type=int, default=full_demo.TURNS, help="about how many, with --full"
+        )
+        parser.add_argument(
+            "--yes", action="store_true", help="fill a database that has other accounts as well"
+        )
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         if not settings.DEMO:
             raise Refused("The demo is off here: set DEMO=true, and never in production.")
+        if options["full"]:
+            refuse_strangers(sure=options["yes"])
         root, write = root_url(options["host"], options["port"]), not options["dry_run"]
         password, key = None, existing_key()
         if write:
@@ -43,6 +57,7 @@ class Command(ReportingCommand):
             password = ensure_login(reset_password=options["reset_password"])
             key = ensure_key(account, key_file())
         choice = chosen_model(write=write)
+        made = full_demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
             **addresses(root),
             "login": {"email": EMAIL, "password": password, "exists": write or login_exists()},
@@ -52,6 +67,7 @@ class Command(ReportingCommand):
             "good_for": describe_model(choice.model),
             "notes": choice.notes,
             "written": write,
+            "full": made,
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
@@ -66,11 +82,25 @@ class Command(ReportingCommand):
         yield f"             {report['good_for']}"
         for note in report["notes"]:
             yield self.style.WARNING(f"             {note}")
+        if report["full"]:
+            made = ", ".join(f"{count:,} {kind}" for kind, count in report["full"].items())
+            yield f"  Made       {made}"
         yield bold("\nTalk to it") + " (a chat, a stream)"
         yield from (f"  {curl[name]}" for name in ("chat", "stream"))
         yield bold("\nA conversation") + " (it remembers; then read it back)"
         yield from (f"  {curl[name]}" for name in ("first_turn", "second_turn", "history"))
         yield ""
+
+
+def refuse_strangers(*, sure: bool) -> None:
+    """Somebody's own accounts are a sign of a database that nobody wants to see filled."""
+    strangers = full_demo.foreign_accounts(besides=[ACCOUNT])
+    if strangers and not sure:
+        some = ", ".join(strangers[:5])
+        raise Refused(
+            f"This database has accounts of its own ({some}): nothing was made. "
+            "Add --yes to fill it all the same."
+        )
 
 
 def chosen_model(*, write: bool) -> ModelChoice:

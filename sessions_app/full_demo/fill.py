@@ -1,0 +1,252 @@
+"""Fills a database with the full demo, account by account: each whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from django.db import connection, models
+from django.utils import timezone
+
+from accounts.models import (
+    Account,
+    ActorKind,
+    AuditAction,
+    AuditEntry,
+    Budget,
+    BudgetPeriod,
+    SupportAccess,
+    User,
+)
+from accounts.periods import start_of
+from accounts.tenancy import platform
+from agents.models import AgentInstance
+from agents.pricing import ZERO
+from sessions_app.full_demo.plan import ACCOUNTS, AccountPlan, chance, dated_id
+from sessions_app.full_demo.tenants import Tenant, make_staff, make_tenant
+from sessions_app.full_demo.turns import Happened, happened
+from sessions_app.full_demo.words import conversation
+from sessions_app.models import LLMRequest, SavedChat, SavedChatRun
+from sessions_app.prompts import Sections, store_sections
+from sessions_app.rollup import INSERT_DAYS
+
+TURNS = 30_000
+# Longer than any one statement needs.
+STATEMENT_SECONDS = 120
+BATCH = 1_000
+type Tell = Callable[[str], None]
+
+
+def foreign_accounts(*, besides: Iterable[str] = ()) -> list[str]:
+    """Return the accounts that no demo made; somebody's work, most likely."""
+    ours = {plan.slug for plan in ACCOUNTS} | set(besides)
+    with platform():
+        slugs = Account.objects.order_by("slug").values_list("slug", flat=True)
+        return [slug for slug in slugs if slug not in ours]
+
+
+def fill(
+    *, turns: int = TURNS, accounts: int | None = None, tell: Tell = lambda line: None
+) -> dict[str, int]:
+    """Make the accounts that are missing; one that is there stays as it is. Returns rows made."""
+    now = timezone.now()
+    plans = ACCOUNTS[:accounts]
+    whole = sum(plan.share for plan in plans)
+    made: dict[str, int] = {}
+    for plan in plans:
+        with platform(statement_seconds=STATEMENT_SECONDS):
+            if Account.objects.filter(slug=plan.slug).exists():
+                continue
+            for kind, count in _make(plan, turns * plan.share / whole, now).items():
+                made[kind] = made.get(kind, 0) + count
+        tell(f"{plan.name}: made")
+    return made
+
+
+def _make(plan: AccountPlan, turns: float, now: datetime) -> dict[str, int]:
+    staff = make_staff()
+    tenant = make_tenant(plan, staff[0], now)
+    made = happened(tenant, turns, now)
+    # Many rows go in one statement; the checks of their keys come with it.
+    rows: list[list[Any]] = [
+        made.sessions, made.requests, made.messages, made.feedback, made.profiles,
+    ]  # fmt: skip
+    for each in rows:
+        _insert(each)
+    store_sections(tenant.row.pk, Sections([], made.texts))
+    with connection.cursor() as cursor:
+        mine = INSERT_DAYS.format(which="AND account_id = %(account)s")
+        cursor.execute(mine, {"account": tenant.row.pk})
+    _touch_agents(tenant, made)
+    _add_budgets(tenant, made, now)
+    _add_test_chats(tenant, now)
+    _add_log(tenant, staff, now)
+    return {
+        "accounts": 1,
+        "agents": len(tenant.agents),
+        "sessions": len(made.sessions),
+        "turns": len(made.requests),
+        "messages": len(made.messages),
+        "feedback": len(made.feedback),
+    }
+
+
+def _insert(rows: list[Any]) -> None:
+    if rows:
+        model: type[models.Model] = type(rows[0])
+        model._default_manager.bulk_create(rows, batch_size=BATCH)
+
+
+def _touch_agents(tenant: Tenant, made: Happened) -> None:
+    latest: dict[Any, datetime] = {}
+    for request in made.requests:
+        key, moment = request.agent_instance_id, request.settled_at
+        if moment is not None:
+            latest[key] = max(moment, latest.get(key, moment))
+    for key, moment in latest.items():
+        AgentInstance.objects.filter(pk=key).update(last_used_at=moment)
+
+
+def _add_budgets(tenant: Tenant, made: Happened, now: datetime) -> None:
+    """A month's budget that is as full as planned, and for the first agent one a day."""
+    if not tenant.plan.filled:
+        return
+    month = start_of(BudgetPeriod.MONTH, now)
+    spent = _charged(made.requests, month)
+    limit = max(spent / Decimal(str(tenant.plan.filled)), Decimal(1))
+    Budget.objects.create(
+        account=tenant.row,
+        period=BudgetPeriod.MONTH,
+        limit=limit.quantize(Decimal("0.01"), ROUND_UP) if tenant.plan.filled < 1 else spent,
+        period_start=month,
+        spent=spent,
+        alerted_percent=_alerted(tenant.plan.filled),
+    )
+    first, day = tenant.agents[0].row, start_of(BudgetPeriod.DAY, now)
+    today = _charged((r for r in made.requests if r.agent_instance_id == first.pk), day)
+    Budget.objects.create(
+        account=tenant.row,
+        agent_instance_id=first.pk,
+        period=BudgetPeriod.DAY,
+        limit=max(today * 2, Decimal(5)).quantize(Decimal("0.01"), ROUND_UP),
+        period_start=day,
+        spent=today,
+    )
+
+
+def _charged(requests: Iterable[LLMRequest], since: datetime) -> Decimal:
+    charged = (r.charged_cost for r in requests if r.settled_at and r.settled_at >= since)
+    return sum((cost for cost in charged if cost is not None), ZERO)
+
+
+def _alerted(filled: float) -> int:
+    return 100 if filled >= 1 else 80 if filled >= 0.8 else 0
+
+
+def _add_test_chats(tenant: Tenant, now: datetime) -> None:
+    """The first agent's test chats, which its newest configuration has passed."""
+    agent, dice = tenant.agents[0], chance(tenant.plan.slug, "test chats")
+    version, _ = agent.at(now)
+    for number, name in enumerate(("First question", "A longer conversation")):
+        said = conversation(tenant.plan, agent.plan.kind, 1 + number * 2, dice)
+        owner = {"account_id": tenant.row.pk, "agent_instance_id": agent.row.pk}
+        chat = SavedChat.objects.create(
+            **owner,
+            name=name,
+            messages=[each.question for each in said],
+            expected=[{"contains": [], "excludes": ["as an AI"]} for _ in said],
+            is_gate=number == 0,
+        )
+        SavedChatRun.objects.create(
+            **owner,
+            saved_chat=chat,
+            config_version=version,
+            passed=True,
+            answers=[
+                {
+                    "message": each.question,
+                    "answer": each.answer,
+                    "status": "complete",
+                    "error": "",
+                    "cost": "0.00042000",
+                    "latency_ms": 900 + 7 * len(each.answer),
+                    "tools": [],
+                    "failures": [],
+                }
+                for each in said
+            ],
+            cost=Decimal("0.00042") * len(said),
+            latency_ms=sum(900 + 7 * len(each.answer) for each in said),
+            created_at=agent.published[-1][0],
+        )
+
+
+def _add_log(tenant: Tenant, staff: list[User], now: datetime) -> None:
+    """What was changed over the weeks, and who of the staff looked into the texts."""
+    dice = chance(tenant.plan.slug, "log")
+    moments = sorted(
+        tenant.began + (now - tenant.began) * dice.random() for _ in range(dice.randint(4, 9))
+    )
+    entries = []
+    for moment in moments:
+        table, name, changes, actor = dice.choice(_changes(tenant, staff))
+        entries.append(
+            AuditEntry(
+                id=dated_id(moment, dice),
+                account=tenant.row,
+                created_at=moment,
+                actor_kind=ActorKind.STAFF if actor in staff else ActorKind.MEMBER,
+                actor_id=str(actor.pk),
+                actor=actor.email,
+                action=AuditAction.CHANGED,
+                object_type=table,
+                object_id=str(tenant.row.pk),
+                object=name,
+                changes=changes,
+            )
+        )
+    if tenant.plan.until:
+        entries.append(_closed(tenant, staff[0], now, dice))
+    AuditEntry.objects.bulk_create(entries)
+    begun = now - timedelta(days=dice.randint(2, 20), minutes=dice.randrange(600))
+    SupportAccess.objects.create(
+        account=tenant.row,
+        user=staff[0],
+        staff=staff[0].email,
+        reason=f"Ticket {dice.randrange(1_000, 9_999)}: an answer that looks wrong",
+        created_at=begun,
+        expires_at=begun + timedelta(hours=1),
+    )
+
+
+def _changes(tenant: Tenant, staff: list[User]) -> list[tuple[str, str, dict[str, Any], User]]:
+    owner, last = tenant.people[0], tenant.people[-1]
+    renamed = {"name": [tenant.plan.slug.title(), tenant.plan.name]}
+    return [
+        ("accounts", tenant.plan.slug, renamed, owner),
+        ("account_limits", tenant.plan.slug, {"concurrent_turns": [20, 40]}, staff[0]),
+        ("account_limits", tenant.plan.slug, {"requests_per_minute": [300, 600]}, staff[0]),
+        ("budgets", "month", {"limit": ["25.00000000", "40.00000000"]}, staff[0]),
+        ("memberships", str(last.pk), {"role": ["viewer", "member"]}, owner),
+        ("api_keys", "production", {"networks": [[], ["192.0.2.0/24"]]}, owner),
+    ]  # fmt: skip
+
+
+def _closed(tenant: Tenant, staff: User, now: datetime, dice: Any) -> AuditEntry:
+    moment = now - timedelta(days=tenant.plan.until)
+    return AuditEntry(
+        id=dated_id(moment, dice),
+        account=tenant.row,
+        created_at=moment.astimezone(UTC),
+        actor_kind=ActorKind.STAFF,
+        actor_id=str(staff.pk),
+        actor=staff.email,
+        action=AuditAction.CHANGED,
+        object_type="accounts",
+        object_id=str(tenant.row.pk),
+        object=tenant.plan.slug,
+        changes={"status": ["active", tenant.plan.status.value]},
+        reason="Invoices unpaid for 60 days",
+    )

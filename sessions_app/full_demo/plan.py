@@ -1,0 +1,196 @@
+"""Who there is in the full demo: twenty accounts and their sixty agents."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from accounts.models import AccountStatus
+
+DAYS = 90
+SEED = 20_26
+# Milliseconds until the first token, and for each further one.
+SPEEDS = {
+    "openai:gpt-4.1-mini": (420, 9.0),
+    "openai:gpt-4.1": (680, 14.0),
+    "openai:gpt-5-mini": (1_400, 10.0),
+    "anthropic:claude-haiku-4-5": (510, 8.0),
+    "anthropic:claude-sonnet-4-5": (980, 17.0),
+    "google:gemini-2.5-flash": (450, 6.0),
+    "mistral:mistral-small-latest": (390, 9.0),
+    "groq:llama-3.3-70b-versatile": (210, 3.0),
+    "openrouter:deepseek/deepseek-chat-v3.1": (1_100, 21.0),
+    "ollama:llama3.1:8b": (650, 28.0),
+}
+MINI, GPT, GPT5, HAIKU, SONNET, FLASH, MISTRAL, GROQ, DEEPSEEK, OLLAMA = SPEEDS
+# Two days ago and in July's heat: a provider that failed for some hours.
+INCIDENTS = {(2, "openai"): 0.22, (37, "anthropic"): 0.35}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlan:
+    slug: str
+    # A kind of talk.yaml.
+    kind: str
+    # The model now, and the one before; the same where it never changed.
+    model: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """`share` is how much of all turns is theirs; `growth` how much busier they end than begin.
+
+    `filled` says how much of this month's budget is spent; 0: they have none.
+    """
+
+    slug: str
+    name: str
+    city: str
+    tier: str
+    share: float
+    agents: tuple[AgentPlan, ...]
+    growth: float = 1.6
+    filled: float = 0.0
+    since: int = DAYS
+    until: int = 0
+    status: AccountStatus = AccountStatus.ACTIVE
+
+
+def agents(*plans: tuple[str, ...]) -> tuple[AgentPlan, ...]:
+    return tuple(AgentPlan(*plan) for plan in plans)
+
+
+SUSPENDED, DELETED = AccountStatus.SUSPENDED, AccountStatus.DELETED
+ACCOUNTS = (
+    AccountPlan(
+        "cobalt-air", "Cobalt Air", "Lisbon", "enterprise", 17,
+        agents(
+            ("help", "support", HAIKU, SONNET), ("trips", "travel", SONNET),
+            ("upgrades", "sales", MINI), ("crew", "people", MISTRAL),
+            ("refunds", "billing", GPT, MINI),
+        ), filled=0.71,
+    ),
+    AccountPlan(
+        "nordlicht-energy", "Nordlicht Energy", "Hamburg", "enterprise", 13,
+        agents(
+            ("service", "support", MINI, GPT), ("invoices", "billing", MINI),
+            ("tariffs", "sales", FLASH), ("it", "it-help", HAIKU), ("staff", "people", FLASH),
+        ), filled=0.88, growth=1.3,
+    ),
+    AccountPlan(
+        "paperplane", "Paperplane", "Austin", "premium", 11,
+        agents(
+            ("docs", "docs", SONNET, HAIKU), ("support", "support", GPT5, MINI),
+            ("pricing", "sales", MINI), ("sandbox", "docs", GROQ),
+        ), filled=1.0, growth=3.2,
+    ),
+    AccountPlan(
+        "oak-and-iron", "Oak & Iron Furniture", "Leeds", "premium", 9,
+        agents(
+            ("orders", "support", MINI), ("advice", "sales", HAIKU, MINI),
+            ("invoices", "billing", MINI), ("workshop", "it-help", OLLAMA),
+        ), filled=0.46,
+    ),
+    AccountPlan(
+        "medina-hotels", "Medina Hotels", "Seville", "premium", 8,
+        agents(
+            ("concierge", "travel", GPT, SONNET), ("tables", "booking", FLASH),
+            ("rooms", "sales", FLASH, MINI), ("team", "people", MISTRAL),
+        ), filled=0.62, growth=2.1,
+    ),
+    AccountPlan(
+        "kestrel-bank", "Kestrel Bank", "Zurich", "enterprise", 7,
+        agents(
+            ("cards", "billing", GPT), ("helpdesk", "it-help", OLLAMA),
+            ("handbook", "people", OLLAMA), ("branches", "support", HAIKU),
+        ), filled=0.33, growth=1.2,
+    ),
+    AccountPlan(
+        "velo-city", "Velo City", "Utrecht", "standard", 6,
+        agents(
+            ("shop", "support", MINI), ("rental", "booking", FLASH), ("tours", "travel", FLASH),
+        ), filled=0.55,
+    ),
+    AccountPlan(
+        "lumen-health", "Lumen Health", "Boston", "enterprise", 5,
+        agents(
+            ("appointments", "booking", SONNET, GPT), ("portal", "it-help", HAIKU),
+            ("bills", "billing", HAIKU),
+        ), filled=0.83,
+    ),
+    AccountPlan(
+        "tanuki-games", "Tanuki Games", "Osaka", "premium", 5,
+        agents(
+            ("players", "support", DEEPSEEK), ("modders", "docs", DEEPSEEK),
+            ("store", "sales", GROQ),
+        ), filled=0.18, growth=2.6,
+    ),
+    AccountPlan(
+        "brasserie-lune", "Brasserie Lune", "Lyon", "standard", 4,
+        agents(("tables", "booking", MISTRAL), ("events", "sales", MISTRAL, MINI)), filled=0.4,
+    ),
+    AccountPlan(
+        "orbit-parcel", "Orbit Parcel", "Rotterdam", "premium", 4,
+        agents(
+            ("tracking", "support", GROQ), ("claims", "billing", MINI), ("depot", "it-help", GROQ),
+        ), filled=0.95,
+    ),
+    AccountPlan(
+        "fjord-software", "Fjord Software", "Bergen", "standard", 3,
+        agents(
+            ("api-guide", "docs", SONNET), ("sales", "sales", MINI), ("office", "people", MINI),
+        ), filled=0.29,
+    ),
+    AccountPlan(
+        "casa-verde", "Casa Verde Gardens", "Valencia", "standard", 2.5,
+        agents(("advice", "sales", FLASH), ("orders", "support", FLASH)),
+    ),
+    AccountPlan(
+        "helvetia-print", "Helvetia Print", "Bern", "standard", 2,
+        agents(("jobs", "support", MISTRAL), ("ledger", "billing", MISTRAL)), filled=0.12,
+    ),
+    AccountPlan(
+        "blue-harbour", "Blue Harbour Sailing", "Split", "free", 1.5,
+        agents(("charter", "booking", MINI), ("routes", "travel", MINI)), since=48, growth=4,
+    ),
+    AccountPlan(
+        "atlas-university", "Atlas University", "Leuven", "enterprise", 3,
+        agents(
+            ("students", "people", HAIKU), ("campus-it", "it-help", HAIKU, OLLAMA),
+            ("library", "docs", FLASH), ("admissions", "sales", FLASH),
+        ), filled=0.5, since=75, growth=2.4,
+    ),
+    AccountPlan(
+        "sprout-kitchen", "Sprout Kitchen", "Portland", "free", 1,
+        agents(("tables", "booking", FLASH)), since=30, growth=3,
+    ),
+    AccountPlan(
+        "quarry-stone", "Quarry & Stone", "Aberdeen", "free", 0.6,
+        agents(("quotes", "sales", MINI), ("help", "support", MINI)), since=21,
+    ),
+    AccountPlan(
+        "red-fox-media", "Red Fox Media", "Prague", "standard", 3,
+        agents(("subscribers", "billing", GPT), ("readers", "support", MINI)),
+        until=11, status=SUSPENDED, filled=1.0,
+    ),
+    AccountPlan(
+        "tin-whistle", "Tin Whistle Records", "Galway", "free", 0.8,
+        agents(("fans", "support", MINI), ("tickets", "booking", MINI)), until=44, status=DELETED,
+        growth=0.4,
+    ),
+)  # fmt: skip
+
+
+def chance(*names: object) -> random.Random:
+    """Dice that fall the same way each time for these names."""
+    return random.Random("/".join(map(str, (SEED, *names))))  # noqa: S311 - no secret
+
+
+def dated_id(moment: datetime, dice: random.Random) -> UUID:
+    """An identifier as salient.ids.uuid7 would have made at that moment."""
+    milliseconds = int(moment.timestamp() * 1000)
+    low = dice.getrandbits(62)
+    return UUID(int=milliseconds << 80 | 7 << 76 | dice.getrandbits(12) << 64 | 2 << 62 | low)

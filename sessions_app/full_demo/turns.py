@@ -1,0 +1,407 @@
+"""The full demo's conversations: ninety days of turns, each as the ledger would have written it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from agents import pricing
+from agents.ceiling import charge
+from agents.config import EffectiveConfig
+from agents.models import ConfigVersion
+from agents.pricing import ZERO
+from agents.runtime.events import ModelCall
+from agents.runtime.providers.base import ChatMessage, estimate_tokens
+from agents.versions import CurrentConfig
+from sessions_app.full_demo.plan import (
+    FLASH,
+    INCIDENTS,
+    MINI,
+    SPEEDS,
+    AccountPlan,
+    AgentPlan,
+    chance,
+    dated_id,
+)
+from sessions_app.full_demo.tenants import Agent, Tenant
+from sessions_app.full_demo.words import Said, conversation, email_of, talk
+from sessions_app.models import (
+    CompletionStatus,
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Profile,
+    Role,
+    Session,
+)
+from sessions_app.prompts import sections_of
+
+# How busy the days of a week are, from Monday on, and the hours of a day (UTC).
+WEEK = (1.15, 1.1, 1.05, 1.0, 0.9, 0.45, 0.35)
+HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 17, 14, 15, 17, 16, 14, 12, 10, 9, 8, 6, 3, 2)
+TURNS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 11)
+MEAN_TURNS = sum(TURNS) / len(TURNS)
+MOST_REMEMBERED = 20
+FAILURES = ("provider_timeout", "provider_unavailable", "provider_rate_limited", "empty_answer")
+CUT = "provider_protocol"
+PRICED_BY_PROVIDER = "openrouter"
+
+
+@dataclass(slots=True)
+class Happened:
+    """The rows of conversations, in the order in which tables refer to each other."""
+
+    sessions: list[Session] = field(default_factory=list)
+    requests: list[LLMRequest] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    feedback: list[MessageFeedback] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
+    # What prompts' sections say, by digest.
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+def happened(tenant: Tenant, turns: float, now: datetime) -> Happened:
+    """Make up the account's conversations; about so many turns."""
+    made = Happened()
+    for agent in tenant.agents:
+        begun = now - timedelta(days=tenant.plan.until)
+        for moment, dice in starts(tenant.plan, agent.plan, turns / len(tenant.agents), begun):
+            if moment > agent.row.created_at:
+                _Talk(tenant, agent, moment, dice, now).hold(made)
+    return made
+
+
+def starts(
+    account: AccountPlan, agent: AgentPlan, turns: float, until: datetime
+) -> Iterator[tuple[datetime, Random]]:
+    """When conversations begin: more on working days, by day and towards the end."""
+    dice = chance(account.slug, agent.slug, "starts")
+    length = account.since - account.until
+    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(days=length - 1 - place) for place in range(length)]
+    weights = [
+        WEEK[day.weekday()] * (1 + (account.growth - 1) * place / length) * dice.uniform(0.75, 1.25)
+        for place, day in enumerate(days)
+    ]
+    for day, weight in zip(days, weights, strict=True):
+        expected = turns / MEAN_TURNS * weight / sum(weights)
+        for number in range(int(expected + dice.random())):
+            own = chance(account.slug, agent.slug, day.date(), number)
+            seconds = own.choices(range(24), HOURS)[0] * 3600 + own.randrange(3600)
+            moment = day + timedelta(seconds=seconds, milliseconds=own.randrange(1000))
+            if moment < until:
+                yield moment, own
+
+
+class _Talk:
+    """One conversation while it is made up."""
+
+    def __init__(
+        self, tenant: Tenant, agent: Agent, moment: datetime, dice: Random, now: datetime
+    ) -> None:
+        self.tenant, self.agent, self.dice, self.now = tenant, agent, dice, now
+        self.moment = moment
+        self.history: list[ChatMessage] = []
+        self.caller, whose = self._caller()
+        self.session = Session(
+            id=dated_id(moment, dice),
+            **self._owner(),
+            account_slug=tenant.plan.slug,
+            agent_instance_slug=agent.plan.slug,
+            session_key=f"{dice.getrandbits(256):064x}",
+            created_at=moment,
+            turn_count=0,
+            total_cost=ZERO,
+            unpriced_turns=0,
+            last_status="",
+            **whose,
+        )
+
+    def _owner(self) -> dict[str, Any]:
+        return {"account_id": self.tenant.row.pk, "agent_instance_id": self.agent.row.pk}
+
+    def _caller(self) -> tuple[str, dict[str, Any]]:
+        """Somebody's server, a visitor of the website, or an end user whom the account names."""
+        lot, number = self.dice.random(), self.dice.randrange(1, 400)
+        if lot < 0.45 or not self.tenant.callers:
+            return f"visitor:{self.dice.getrandbits(128):032x}", {"is_anonymous": True}
+        end_user = {"end_user": f"user-{number}", "is_anonymous": False}
+        if lot < 0.7:
+            digest = chance(self.tenant.plan.slug, number).getrandbits(128)
+            return f"end-user:{digest:032x}", end_user
+        return self.dice.choice(self.tenant.callers), end_user | {"email": self._email()}
+
+    def _email(self) -> str | None:
+        names = talk()["filling"]["names"]
+        return email_of(self.dice.choice(names)) if self.dice.random() < 0.5 else None
+
+    def hold(self, made: Happened) -> None:
+        """Hold it turn by turn, for as long as it has time until now."""
+        wanted = self.dice.choice(TURNS)
+        for said in conversation(self.tenant.plan, self.agent.plan.kind, wanted, self.dice):
+            if not self._turn(said, made):
+                break
+            self.moment += timedelta(seconds=self.dice.uniform(12, 150))
+        if self.session.turn_count:
+            made.sessions.append(self.session)
+            self._reveal(made)
+
+    def _turn(self, said: Said, made: Happened) -> bool:
+        """Ask and be answered; false when the conversation ends here."""
+        asked = self.moment
+        version, effective = self.agent.at(asked)
+        request = self._request(asked, version, effective, said)
+        request.request_body = self._sent(version, effective, said, made)
+        if request.settled_at is None or request.settled_at > self.now:
+            return False
+        made.requests.append(request)
+        made.messages.append(self._message(request, Role.HUMAN, said.question, asked))
+        if answer := _heard(said.answer, request.completion_status, self.dice):
+            message = self._message(request, Role.ASSISTANT, answer, request.settled_at)
+            made.messages.append(message)
+            self._judge(message, request, made)
+        self.history += [ChatMessage("user", said.question), ChatMessage("assistant", said.answer)]
+        self._count(request)
+        return request.completion_status == CompletionStatus.COMPLETE or self.dice.random() < 0.5
+
+    def _count(self, request: LLMRequest) -> None:
+        session = self.session
+        self.moment = request.settled_at or self.moment
+        session.turn_count += 1
+        session.total_cost += request.total_cost or ZERO
+        session.unpriced_turns += request.total_cost is None
+        session.last_status = request.completion_status
+        session.last_activity_at = self.moment
+
+    def _message(self, request: LLMRequest, role: Role, content: str, moment: datetime) -> Message:
+        return Message(
+            id=dated_id(moment, self.dice),
+            **self._owner(),
+            session_id=self.session.pk,
+            llm_request_id=request.pk,
+            config_version_id=request.config_version_id,
+            role=role,
+            content=content,
+            created_at=moment,
+        )
+
+    def _request(
+        self, asked: datetime, version: ConfigVersion, effective: EffectiveConfig, said: Said
+    ) -> LLMRequest:
+        model = effective.config.model
+        status, error = self._fate(model, asked)
+        asks_time = said.asks_time and "current_time" in effective.config.tools
+        calls = self._calls(effective, said, status, error, asks_time=asks_time)
+        price, counted = pricing.total(calls), charge(calls)
+        latency = sum(call.latency_ms for call in calls)
+        settled = asked + timedelta(milliseconds=latency)
+        last = calls[-1]
+        tokens = sum(call.input_tokens for call in calls), sum(call.output_tokens for call in calls)
+        return LLMRequest(
+            id=dated_id(asked, self.dice),
+            **self._owner(),
+            account_slug=self.tenant.plan.slug,
+            agent_instance_slug=self.agent.plan.slug,
+            agent_type="simple_chat",
+            session_id=self.session.pk,
+            config_version_id=version.pk,
+            provider=last.provider,
+            model=last.model,
+            response_body=_received(calls, settled, asks_time=asks_time),
+            completion_status=status,
+            error_code=error,
+            requests=len(calls),
+            prompt_tokens=tokens[0],
+            completion_tokens=tokens[1],
+            cached_tokens=sum(call.cached_tokens for call in calls),
+            total_tokens=sum(tokens),
+            tokens_estimated=any(call.estimated for call in calls),
+            prompt_cost=price.prompt_cost,
+            completion_cost=price.completion_cost,
+            total_cost=price.total_cost,
+            cost_source=price.source,
+            latency_ms=latency,
+            time_to_first_token_ms=_first_token(calls),
+            caller=self.caller,
+            reserved_cost=counted * 4 + Decimal("0.002"),
+            charged_cost=counted,
+            created_at=asked,
+            settled_at=settled,
+        )
+
+    def _fate(self, model: str, asked: datetime) -> tuple[CompletionStatus, str]:
+        """How the turn ends; on some days a provider is not well."""
+        ago = (self.now.date() - asked.date()).days
+        failing = INCIDENTS.get((ago, model.partition(":")[0]), 0.0)
+        lot = self.dice.random()
+        if lot < failing or lot < 0.014:
+            return CompletionStatus.ERROR, self.dice.choice(FAILURES)
+        if lot > 0.994:
+            return CompletionStatus.PARTIAL, CUT
+        if lot > 0.982:
+            return CompletionStatus.CANCELLED, "client_left"
+        return CompletionStatus.COMPLETE, ""
+
+    def _calls(
+        self,
+        effective: EffectiveConfig,
+        said: Said,
+        status: CompletionStatus,
+        error: str,
+        *,
+        asks_time: bool,
+    ) -> list[ModelCall]:
+        model, read = effective.config.model, self._read(effective, said)
+        if status == CompletionStatus.ERROR:
+            return [self._call(model, 0, 0, error=error) for _ in range(self.dice.randint(1, 3))]
+        calls = []
+        lot = self.dice.random()
+        if lot < 0.012:
+            calls.append(self._call(model, 0, 0, error="provider_rate_limited"))
+        elif lot < 0.02:
+            calls.append(self._call(model, 0, 0, error="provider_unavailable"))
+            model = FLASH if model == MINI else MINI
+        if asks_time:
+            calls.append(self._call(model, read, 22, reason="tool_calls"))
+            read += 46
+        written = estimate_tokens(said.answer)
+        if status != CompletionStatus.COMPLETE:
+            written = written * 2 // 5
+        cut = {CompletionStatus.PARTIAL: CUT, CompletionStatus.CANCELLED: "cancelled"}
+        failed = cut.get(status, "")
+        return [*calls, self._call(model, read, written, error=failed, reason="stop")]
+
+    def _read(self, effective: EffectiveConfig, said: Said) -> int:
+        remembered = sum(estimate_tokens(each.content) for each in self.history[-MOST_REMEMBERED:])
+        prompt = estimate_tokens(effective.config.system_prompt)
+        return (
+            prompt + remembered + estimate_tokens(said.question) + 60 * bool(effective.config.tools)
+        )
+
+    def _call(
+        self, model: str, read: int, written: int, *, error: str = "", reason: str = ""
+    ) -> ModelCall:
+        provider, _, name = model.partition(":")
+        first, each = SPEEDS[model]
+        refused = bool(error) and not written
+        wait = round(first * self.dice.lognormvariate(0, 0.35) * (3 if refused else 1))
+        call = ModelCall(
+            provider=provider,
+            model=name,
+            input_tokens=read,
+            output_tokens=written,
+            cached_tokens=read * 3 // 4 if provider == "openai" and read > 1_024 else 0,
+            estimated=bool(error) and not refused,
+            latency_ms=wait + round(written * each * self.dice.lognormvariate(0, 0.2)),
+            time_to_first_token_ms=None if refused else wait,
+            finish_reason="" if error else reason,
+            error=error,
+        )
+        if provider != PRICED_BY_PROVIDER or refused:
+            return call
+        cost = pricing.price(call).total_cost
+        return ModelCall(**asdict(call) | {"reported_cost": cost})
+
+    def _sent(
+        self, version: ConfigVersion, effective: EffectiveConfig, said: Said, made: Happened
+    ) -> dict[str, Any]:
+        before = self.history[-MOST_REMEMBERED:]
+        run = effective.config.run_request(
+            [*before, ChatMessage("user", said.question)], stream=True
+        )
+        sections = sections_of(run, CurrentConfig(effective, version.pk))
+        made.texts |= sections.texts
+        return {
+            "model": run.models[0],
+            "temperature": run.temperature,
+            "max_tokens": run.max_tokens,
+            "tools": list(run.tools),
+            "history_messages": len(before),
+            "sections": list(sections),
+        }
+
+    def _judge(self, message: Message, request: LLMRequest, made: Happened) -> None:
+        """Some people press a thumb; more of them down where the answer was cut."""
+        whole = request.completion_status == CompletionStatus.COMPLETE
+        if self.dice.random() > (0.055 if whole else 0.3):
+            return
+        good = whole and self.dice.random() < 0.74
+        comment = self.dice.choice(talk()["good_comments" if good else "bad_comments"])
+        moment = message.created_at + timedelta(seconds=self.dice.randint(4, 90))
+        rating = 1 if good else -1
+        made.feedback.append(
+            MessageFeedback(
+                id=dated_id(moment, self.dice),
+                **self._owner(),
+                session_id=self.session.pk,
+                message_id=message.pk,
+                rating=rating,
+                comment=comment,
+                caller=self.caller,
+                created_at=moment,
+            )
+        )
+        self.session.feedback = rating
+
+    def _reveal(self, made: Happened) -> None:
+        if self.session.email is None or self.dice.random() > 0.2:
+            return
+        name = self.session.email.partition("@")[0].replace(".", " ").title()
+        made.profiles.append(
+            Profile(
+                account_id=self.tenant.row.pk,
+                session_id=self.session.pk,
+                customer_name=name,
+                email=self.session.email,
+                address_city=self.tenant.plan.city,
+            )
+        )
+
+
+def _heard(answer: str, status: str, dice: Random) -> str:
+    """Return what of the answer arrived."""
+    if status == CompletionStatus.ERROR:
+        return ""
+    if status == CompletionStatus.COMPLETE:
+        return answer
+    return answer[: int(len(answer) * dice.uniform(0.3, 0.7))]
+
+
+def _first_token(calls: list[ModelCall]) -> int | None:
+    before = 0
+    for call in calls:
+        if call.time_to_first_token_ms is not None:
+            return before + call.time_to_first_token_ms
+        before += call.latency_ms
+    return None
+
+
+def _received(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:
+    received: dict[str, Any] = {"calls": [_kept(call) for call in calls]}
+    if asks_time:
+        said = moment.astimezone(UTC)
+        received["tools"] = [
+            {
+                "name": "current_time",
+                "arguments": json.dumps({"timezone": "UTC"}),
+                "content": f"{said:%A}, {said.isoformat(timespec='seconds')}",
+                "is_error": False,
+            }
+        ]
+    return received
+
+
+def _kept(call: ModelCall) -> dict[str, Any]:
+    price = pricing.price(call)
+    cost = None if price.total_cost is None else str(price.total_cost)
+    reported = None if call.reported_cost is None else str(call.reported_cost)
+    return asdict(call) | {
+        "reported_cost": reported,
+        "total_cost": cost,
+        "cost_source": price.source.value,
+    }

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import tempfile
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Count, Min, Q, Sum
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from accounts.models import Account, AccountStatus, AuditEntry, Budget, Membership
+from accounts.periods import start_of
+from accounts.tenancy import platform
+from agents.config import forget
+from agents.models import AgentInstance, ConfigPublication
+from agents.versions import current_config
+from sessions_app import full_demo
+from sessions_app.full_demo.plan import ACCOUNTS
+from sessions_app.models import (
+    CompletionStatus,
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Session,
+    UsageDay,
+)
+from tests.commands import refusal, run_json
+from tests.factories import make_account
+
+TURNS = 1_200
+
+
+class FullDemoTests(TestCase):
+    """One filled database, which the tests read; each that writes does so in its own savepoint."""
+
+    made: dict[str, int]
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        (folder / "defaults.yaml").write_text("model: scripted:echo\n")
+        cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=folder))
+        forget()
+        cls.made = full_demo.fill(turns=TURNS)
+
+    def setUp(self) -> None:
+        self.door = platform()
+        self.door.__enter__()
+        self.addCleanup(self.door.__exit__, None, None, None)
+
+    def test_twenty_accounts_have_sixty_agents_and_about_as_many_turns_as_were_asked_for(
+        self,
+    ) -> None:
+        slugs = [plan.slug for plan in ACCOUNTS]
+
+        self.assertEqual(Account.objects.filter(slug__in=slugs).count(), 20)
+        self.assertEqual(AgentInstance.objects.filter(account__slug__in=slugs).count(), 60)
+        self.assertEqual(LLMRequest.objects.count(), self.made["turns"])
+        self.assertTrue(TURNS * 0.7 < self.made["turns"] < TURNS * 1.3, self.made)
+
+    def test_what_the_pages_tell_apart_is_there(self) -> None:
+        statuses = LLMRequest.objects.values_list("completion_status", flat=True).distinct()
+        states = Account.objects.values_list("status", flat=True).distinct()
+
+        self.assertEqual(
+            set(statuses), set(CompletionStatus.values) - {CompletionStatus.RUNNING.value}
+        )
+        self.assertEqual(set(states), set(AccountStatus.values))
+        self.assertTrue(LLMRequest.objects.filter(total_cost=None).exists())
+        self.assertTrue(LLMRequest.objects.filter(response_body__has_key="tools").exists())
+        self.assertGreater(LLMRequest.objects.values("model").distinct().count(), 6)
+        self.assertEqual(
+            set(MessageFeedback.objects.values_list("rating", flat=True).distinct()), {1, -1}
+        )
+        self.assertTrue(Session.objects.filter(turn_count__gt=2).exists())
+        self.assertTrue(Membership.objects.exists() and AuditEntry.objects.exists())
+
+    def test_it_spans_ninety_days_and_nothing_lies_in_the_future(self) -> None:
+        now = timezone.now()
+        first = LLMRequest.objects.aggregate(first=Min("created_at"))["first"]
+
+        self.assertLess(first, now - timedelta(days=80))
+        self.assertFalse(LLMRequest.objects.filter(settled_at__gt=now).exists())
+        self.assertFalse(Message.objects.filter(created_at__gt=now).exists())
+
+    def test_the_days_usage_is_the_sum_of_the_requests(self) -> None:
+        kept = UsageDay.objects.aggregate(
+            requests=Sum("requests"), cost=Sum("cost"), unpriced=Sum("unpriced")
+        )
+        counted = LLMRequest.objects.aggregate(
+            requests=Count("id"),
+            cost=Sum("total_cost"),
+            unpriced=Count("id", filter=Q(total_cost=None)),
+        )
+
+        self.assertEqual(kept, counted)
+        for day in UsageDay.objects.all()[:50]:
+            self.assertEqual(sum(day.latency_buckets), day.requests)
+
+    def test_the_sessions_counters_are_those_of_their_requests(self) -> None:
+        for session in Session.objects.all()[:100]:
+            mine = LLMRequest.objects.filter(session=session).order_by("created_at")
+            known = [each.total_cost for each in mine if each.total_cost is not None]
+            self.assertEqual(session.turn_count, len(mine))
+            self.assertEqual(session.total_cost, sum(known, Decimal(0)))
+            self.assertEqual(session.unpriced_turns, len(mine) - len(known))
+            self.assertEqual(session.last_status, list(mine)[-1].completion_status)
+            self.assertEqual(session.last_activity_at, list(mine)[-1].settled_at)
+
+    def test_budgets_have_spent_what_was_charged(self) -> None:
+        budgets = list(Budget.objects.filter(agent_instance_id=None))
+        self.assertGreater(len(budgets), 10)
+        for budget in budgets:
+            month = start_of(budget.period, timezone.now())
+            mine = LLMRequest.objects.filter(account=budget.account, settled_at__gte=month)
+            charged = mine.aggregate(sum=Sum("charged_cost"))["sum"] or 0
+            self.assertEqual(budget.spent, charged)
+
+    def test_each_agent_serves_what_was_published_last(self) -> None:
+        for instance in AgentInstance.objects.exclude(override=None).select_related("account")[:6]:
+            newest = ConfigPublication.objects.filter(agent_instance=instance).newest_first()[0]
+            current = current_config(instance.account.slug, instance)
+            self.assertEqual(current.version_id, newest.config_version_id)
+
+    def test_a_second_run_adds_nothing_and_an_edit_stays(self) -> None:
+        self.door.__exit__(None, None, None)
+        Account.objects.filter(slug="cobalt-air").update(name="Edited")
+        before = self.counts()
+
+        made = full_demo.fill(turns=TURNS)
+
+        self.assertEqual((made, self.counts()), ({}, before))
+        self.assertEqual(Account.objects.get(slug="cobalt-air").name, "Edited")
+        self.door = platform()
+        self.door.__enter__()
+
+    def counts(self) -> list[int]:
+        with platform():
+            models: list[Any] = [Account, AgentInstance, Session, LLMRequest, Message, AuditEntry]
+            return [model.objects.count() for model in models]
+
+
+@override_settings(DEMO=True)
+class FullDemoCommandTests(TestCase):
+    def setUp(self) -> None:
+        root = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        base = root / "agents"
+        base.mkdir()
+        (base / "defaults.yaml").write_text("model: scripted:echo\n")
+        self.enterContext(override_settings(BASE_DIR=root, AGENT_CONFIG_DIR=base))
+        forget()
+
+    def test_refuses_a_database_with_accounts_of_its_own(self) -> None:
+        make_account("real-customer")
+
+        code, message = refusal("demo", "--full", "--turns", "10")
+
+        self.assertEqual(code, 1)
+        self.assertIn("real-customer", message)
+        self.assertEqual(Account.objects.filter(slug="cobalt-air").count(), 0)
+
+    def test_fills_it_all_the_same_when_told_to(self) -> None:
+        make_account("real-customer")
+
+        report = run_json("demo", "--full", "--turns", "60", "--yes")
+
+        self.assertEqual(report["full"]["accounts"], 20)
+
+    def test_a_dry_run_makes_nothing(self) -> None:
+        run_json("demo", "--full", "--dry-run")
+
+        self.assertFalse(Account.objects.filter(slug="cobalt-air").exists())
+
+    def test_is_refused_where_the_demo_is_off(self) -> None:
+        with self.settings(DEMO=False):
+            self.assertEqual(refusal("demo", "--full")[0], 1)
+        self.assertFalse(Account.objects.filter(slug="cobalt-air").exists())
