@@ -1,0 +1,44 @@
+"""Amounts as staff read them at a glance: rounded, with their unit, and unknown where unknown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+UNKNOWN, NONE = "unknown", "\N{EN DASH}"
+SECOND = 1000
+_STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
+
+
+def money(amount: Decimal | float | None) -> str:
+    """Write US dollars: cents, or where that would be nothing, two digits that are something."""
+    if amount is None:
+        return UNKNOWN
+    value = Decimal(amount)
+    if not value or abs(value) >= Decimal("0.01"):
+        return f"${value:,.2f}"
+    return f"${value:.{1 - value.adjusted()}f}"
+
+
+def count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def compact(number: float) -> str:
+    """Write a large number with three digits or so: 55.1 M."""
+    for step, name in _STEPS:
+        if number >= step:
+            unit = 1000 if name == "k" else step
+            return f"{number / unit:.1f} {name}"
+    return count(number)
+
+
+def duration(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return NONE
+    if milliseconds < SECOND:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / SECOND:.1f} s"
+
+
+def share(part: float | None) -> str:
+    return NONE if part is None else f"{part:.1%}"

@@ -1,0 +1,180 @@
+"""Charts as the server draws them: places of bars and lines, and the same numbers as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from accounts.amounts import NONE
+
+WIDTH, HEIGHT = 520, 165
+LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 18
+STEPS = 4
+# More names of days than that touch each other.
+MOST_LABELS = 9
+STYLES = ("s0", "s1", "s2", "s3", "s4", "s5")
+
+type Value = float | None
+type Write = Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One value for each day; None where there is none."""
+
+    name: str
+    values: Sequence[Value]
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    x: str
+    y: str
+    width: str
+    height: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One day: where it leads, what it says, its bars, and the whole height to point at."""
+
+    href: str
+    text: str
+    hit: Rect
+    bars: list[Rect]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Days along, values up: stacked bars, or lines."""
+
+    key: str
+    title: str
+    days: Sequence[date]
+    series: Sequence[Series]
+    write: Write
+    links: Sequence[str]
+    lines: bool = False
+    note: str = ""
+
+    size = (WIDTH, HEIGHT)
+    left, right, text_left, base = str(LEFT), str(WIDTH - RIGHT), str(LEFT - 5), str(HEIGHT - 4)
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(value for series in self.series for value in series.values)
+
+    def ticks(self) -> list[Tick]:
+        top = self._top()
+        values = [top * n / STEPS for n in range(STEPS + 1)]
+        return [Tick(_text(self._y(value)), self.write(value)) for value in values]
+
+    def labels(self) -> list[Tick]:
+        step = math.ceil(len(self.days) / MOST_LABELS)
+        places = range(0, len(self.days), step)
+        return [Tick(_text(self._middle(n)), short(self.days[n])) for n in places]
+
+    def columns(self) -> list[Column]:
+        return [
+            Column(
+                self.links[n],
+                self._say(n),
+                Rect(
+                    _text(self._x(n)), str(TOP), _text(self._step()), str(HEIGHT - TOP - BOTTOM), ""
+                ),
+                [] if self.lines else list(self._stack(n)),
+            )
+            for n in range(len(self.days))
+        ]
+
+    def paths(self) -> list[tuple[str, str]]:
+        """Give the style and the points of each line; a day without a value interrupts it."""
+        return [(each.style, path) for each in self.series for path in self._paths(each)]
+
+    def rows(self) -> list[tuple[date, str, list[str]]]:
+        """Give the table: each day with where it leads and its values as text."""
+        return [(day, self.links[n], self._texts(n)) for n, day in enumerate(self.days)]
+
+    def _texts(self, n: int) -> list[str]:
+        values = [series.values[n] for series in self.series]
+        return [NONE if value is None else self.write(value) for value in values]
+
+    def _say(self, n: int) -> str:
+        told = zip(self.series, self._texts(n), strict=True)
+        words = [f"{each.name} {text}" for each, text in told if self.lines or each.values[n]]
+        return f"{short(self.days[n])}: {', '.join(words) or 'nothing'}"
+
+    def _stack(self, n: int) -> Iterator[Rect]:
+        below, gap = 0.0, min(3.0, self._step() / 5)
+        for series in self.series:
+            value = series.values[n] or 0
+            if value > 0:
+                upper, lower = self._y(below + value), self._y(below)
+                x, width = _text(self._x(n) + gap / 2), _text(self._step() - gap)
+                yield Rect(x, _text(upper), width, _text(max(lower - upper, 0.5)), series.style)
+            below += value
+
+    def _paths(self, series: Series) -> Iterator[str]:
+        places = enumerate(series.values)
+        for there, run in groupby(places, key=lambda place: place[1] is not None):
+            if there:
+                points = [(self._middle(n), self._y(value or 0)) for n, value in run]
+                if len(points) == 1:
+                    # A line of one point would not be seen.
+                    [(x, y)] = points
+                    points = [(x - 2, y), (x + 2, y)]
+                yield " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+    def _top(self) -> float:
+        return nice(max(self._heights(), default=0))
+
+    def _heights(self) -> Iterator[float]:
+        for n in range(len(self.days)):
+            values = [series.values[n] or 0 for series in self.series]
+            yield max(values) if self.lines else sum(values)
+
+    def _step(self) -> float:
+        return (WIDTH - LEFT - RIGHT) / max(1, len(self.days))
+
+    def _x(self, n: int) -> float:
+        return LEFT + n * self._step()
+
+    def _middle(self, n: int) -> float:
+        return self._x(n) + self._step() / 2
+
+    def _y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - value / self._top() * (HEIGHT - TOP - BOTTOM)
+
+
+def nice(value: float) -> float:
+    """Return the next number above that people like to see at an axis and that STEPS divide."""
+    if value <= 0:
+        return float(STEPS)
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(power * step for step in (1, 2, 4, 6, 8, 10) if power * step >= value * 0.9999)
+
+
+def short(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def sparkline(values: Sequence[float], width: int = 90, height: int = 18) -> str:
+    """Give the points of a small line without axes."""
+    top, step = max([*values, 1]), width / max(1, len(values) - 1)
+    points = [(n * step, height - 1 - value / top * (height - 2)) for n, value in enumerate(values)]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _text(place: float) -> str:
+    return f"{place:.1f}"

@@ -1,0 +1,195 @@
+"""The admin's first page: what happens on the platform, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.amounts import compact, count, duration, money, share
+from accounts.budget_bars import Bar, account_bars
+from accounts.models import Account, User
+from accounts.site import SalientAdminSite
+from sessions_app.models import CompletionStatus, LLMRequest
+from sessions_app.usage import DAY, Days, Figures, by_day, figures_by, total
+from sessions_app.usage_charts import (
+    FAILED,
+    latency_chart,
+    requests_chart,
+    requests_page,
+    spend_chart,
+    tokens_chart,
+)
+
+RANGES, USUAL = (7, 30, 90), 30
+TOP_ACCOUNTS, FAILURES = 8, 8
+FAILING = (CompletionStatus.ERROR, CompletionStatus.PARTIAL)
+# What the page tells of: who may not see the rows does not see their sums.
+RIGHTS = ("accounts.view_account", "sessions_app.view_llmrequest")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure, with what there is to say of it and how it was in the period before."""
+
+    name: str
+    value: str
+    note: str
+    change: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TopAccount:
+    account: Account
+    figures: Figures
+    bar: Bar | None
+    href: str
+
+    @property
+    def requests(self) -> str:
+        return count(self.figures.requests)
+
+    @property
+    def spend(self) -> str:
+        return money(self.figures.known_cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A turn that failed, without a word of what was said."""
+
+    id: UUID
+    created_at: datetime
+    account_id: UUID
+    account_slug: str
+    agent_instance_slug: str
+    completion_status: str
+    error_code: str
+
+
+def overview(request: HttpRequest) -> dict[str, Any]:
+    """Return what the page shows: nine queries, whatever happened."""
+    if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
+        return {}
+    days = Days.until_today(chosen(request))
+    both = figures_by("day", days=Days(days.before().first, days.last), latency=True)
+    now = {day: figures for day, figures in both.items() if day >= days.first}
+    before = {day: figures for day, figures in both.items() if day < days.first}
+    return {
+        "ranges": [
+            {"days": number, "chosen": number == len(days), "href": f"?days={number}"}
+            for number in RANGES
+        ],
+        "days": days,
+        "tiles": tiles(total(now), total(before), days),
+        "charts": [
+            spend_chart(figures_by("day", "model", days=days), days),
+            requests_chart(now, days),
+            latency_chart(now, days),
+            tokens_chart(now, days),
+        ],
+        "top_accounts": top_accounts(days),
+        "failures": latest_failures(now, days),
+        "all_failures": requests_page(days.first, days.last, **FAILED),
+    }
+
+
+def chosen(request: HttpRequest) -> int:
+    """Return how many days the address asks for; an unknown number is the usual one."""
+    text = request.GET.get("days", "")
+    return int(text) if text in map(str, RANGES) else USUAL
+
+
+def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = None) -> list[Tile]:
+    unpriced = f"{count(now.unpriced)} of unknown cost" if now.unpriced else "all costs known"
+    everything = requests_page(days.first, days.last, account_id)
+    failures = requests_page(days.first, days.last, account_id, **FAILED)
+    return [
+        Tile(
+            "Requests", count(now.requests), f"{count(now.cancelled)} left by the client",
+            change(now.requests, before.requests), everything,
+        ),
+        Tile(
+            "Spend", money(now.known_cost), unpriced, change(now.cost, before.cost), everything
+        ),
+        Tile(
+            "Error rate", share(now.error_rate), f"{count(now.failed)} failed",
+            moved(now.error_rate, before.error_rate), failures,
+        ),
+        Tile(
+            "Latency p95", duration(now.percentile(0.95)),
+            f"half within {duration(now.percentile(0.5))}",
+            change(now.percentile(0.95), before.percentile(0.95)),
+        ),
+        Tile(
+            "Tokens", compact(now.tokens), f"{compact(now.output_tokens)} written",
+            change(now.tokens, before.tokens),
+        ),
+    ]  # fmt: skip
+
+
+def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
+    """Compare with the period before, as a percentage of it."""
+    if not before or now is None:
+        return "nothing to compare with before"
+    return f"{float(now) / float(before) - 1:+.0%} against the days before"
+
+
+def moved(now: float | None, before: float | None) -> str:
+    """Compare two shares, by points."""
+    if now is None or before is None:
+        return "nothing to compare with before"
+    return f"{(now - before) * 100:+.1f} points against the days before"
+
+
+def top_accounts(days: Days) -> list[TopAccount]:
+    """Name those who spent most, each with its budget."""
+    found = figures_by("account_id", days=days)
+    order = sorted(found, key=lambda key: (-found[key].cost, -found[key].requests, str(key)))
+    order = order[:TOP_ACCOUNTS]
+    accounts, bars = Account.objects.in_bulk(order), account_bars(order)
+    return [
+        TopAccount(accounts[key], found[key], bars.get(key), account_page(key)) for key in order
+    ]
+
+
+def account_page(account_id: UUID) -> str:
+    return reverse("admin:accounts_account_change", args=[account_id])
+
+
+def latest_failures(
+    found: Mapping[date, Figures], days: Days, account_id: UUID | None = None
+) -> list[Failure]:
+    """Return the newest ones; the roll-up says how far back to look for them."""
+    since = _day_of_failures(by_day(found, days))
+    if since is None:
+        return []
+    # A turn counts on the day in which it was settled: it may have begun on the one before.
+    begin = datetime.combine(since - DAY, time(), UTC)
+    rows = LLMRequest.objects.filter(completion_status__in=FAILING, created_at__gte=begin)
+    if account_id is not None:
+        rows = rows.filter(account_id=account_id)
+    names = Failure.__slots__
+    newest = rows.order_by("-created_at", "-id").values_list(*names)[:FAILURES]
+    return [Failure(*row) for row in newest]
+
+
+def _day_of_failures(found: Iterable[tuple[date, Figures]]) -> date | None:
+    """Return the day since which there were enough failures, or the first day with one."""
+    first, seen = None, 0
+    for day, figures in reversed(list(found)):
+        if figures.failed:
+            first, seen = day, seen + figures.failed
+        if seen >= FAILURES:
+            break
+    return first
+
+
+SalientAdminSite.overview = staticmethod(overview)

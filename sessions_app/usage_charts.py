@@ -1,0 +1,80 @@
+"""The charts of the overview and of an account's page, drawn of the daily roll-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.urls import reverse
+
+from accounts.amounts import compact, count, duration, money
+from sessions_app.charts import STYLES, Chart, Series
+from sessions_app.usage import NOTHING, Days, Figures, by_day_and, largest
+
+MODELS, OTHERS = len(STYLES) - 1, "other models"
+FAILED = {"completion_status__exact": "error"}
+
+type ByDay = Mapping[date, Figures]
+
+
+def requests_page(first: date, last: date, account_id: UUID | None = None, **more: str) -> str:
+    """Return the address of the rows behind a figure: the list of LLM requests, filtered."""
+    query = {"from": first.isoformat(), "to": last.isoformat()} | more
+    if account_id is not None:
+        query["account__id__exact"] = str(account_id)
+    return f"{reverse('admin:sessions_app_llmrequest_changelist')}?{urlencode(query)}"
+
+
+def links(days: Days, account_id: UUID | None) -> list[str]:
+    return [requests_page(day, day, account_id) for day in days]
+
+
+def spend_chart(
+    found: Mapping[tuple[date, str], Figures], days: Days, account_id: UUID | None = None
+) -> Chart:
+    """Draw the spend per day by model; `found` is by (day, model)."""
+    models = largest(by_day_and(found), MODELS, OTHERS)
+    series = [
+        Series(name, _values(figures, days, lambda each: float(each.cost)), style)
+        for (name, figures), style in zip(models.items(), STYLES, strict=False)
+    ]
+    unknown = sum(figures.unpriced for figures in found.values())
+    note = f"Without {count(unknown)} requests whose cost is unknown." if unknown else ""
+    return Chart(
+        "spend", "Spend per day by model", list(days), series, money, links(days, account_id),
+        note=note,
+    )  # fmt: skip
+
+
+def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+    series = [
+        Series("ok", _values(found, days, lambda each: each.requests - each.failed), "s0"),
+        Series("failed", _values(found, days, lambda each: each.failed), "failed"),
+    ]
+    return Chart("requests", "Requests per day", list(days), series, count, links(days, account_id))
+
+
+def latency_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+    series = [
+        Series("p50", _values(found, days, lambda each: each.percentile(0.5)), "s0"),
+        Series("p95", _values(found, days, lambda each: each.percentile(0.95)), "s2"),
+    ]
+    return Chart(
+        "latency", "Latency", list(days), series, duration, links(days, account_id), lines=True
+    )
+
+
+def tokens_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
+    series = [
+        Series("read", _values(found, days, lambda each: each.input_tokens), "s0"),
+        Series("written", _values(found, days, lambda each: each.output_tokens), "s1"),
+    ]
+    return Chart("tokens", "Tokens per day", list(days), series, compact, links(days, account_id))
+
+
+def _values(
+    found: ByDay, days: Days, value: Callable[[Figures], float | None]
+) -> list[float | None]:
+    return [value(found.get(day, NOTHING)) for day in days]
