@@ -7,9 +7,10 @@ from typing import Any
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy import platform
+from accounts.tenancy import platform, tenant
 from agents.config import read
-from agents.models import AgentInstance
+from agents.models import AgentInstance, ConfigPublication
+from agents.versions import current_config
 from tests.factories import make_account, make_instance, make_user, write_config
 
 
@@ -43,6 +44,31 @@ class InstancePagesTests(TestCase):
 
         self.assertEqual(read("acme", "desk").config.display_name, "Desk")
 
+    def test_an_agent_with_a_model_and_a_prompt_answers_without_any_file(self) -> None:
+        answer = self.add(model="scripted:echo", system_prompt="Be kind.\r\nBe brief.")
+        self.assertEqual(answer.status_code, 302)
+        with platform():
+            instance = AgentInstance.objects.get(account=self.account)
+            publication = ConfigPublication.objects.get(agent_instance=instance)
+        with tenant(self.account.pk):
+            effective = current_config("acme", instance).effective
+
+        self.assertEqual(effective.config.system_prompt, "Be kind.\nBe brief.")
+        self.assertEqual(effective.origins["model"], "published here")
+        self.assertEqual((publication.number, publication.author_name), (1, "boss@example.com"))
+        self.assertFalse((self.base / "acme").exists())
+
+    def test_what_could_not_answer_is_refused_at_its_field(self) -> None:
+        for form, told in (
+            ({"model": "opnai:x"}, "Did you mean openai?"),
+            ({"model": "scripted:echo"}, "no other layer gives a system prompt"),
+            ({"system_prompt": "x" * 70_000}, "must have at most 65536 characters"),
+        ):
+            with self.subTest(form=form):
+                self.assertContains(self.add(**form), told)
+        with platform():
+            self.assertFalse(AgentInstance.objects.filter(account=self.account).exists())
+
     def test_a_refused_form_leaves_no_files(self) -> None:
         for form in ({"slug": "../up"}, {"agent_type": "made_up"}):
             with self.subTest(form=form):
@@ -59,40 +85,22 @@ class InstancePagesTests(TestCase):
         listed = self.client.get(answer["Location"], secure=True)
         self.assertContains(listed, "first files were not written")
 
-    def test_its_page_shows_each_value_with_its_origin(self) -> None:
-        write_config(self.base, "acme", "bot", "temperature: 0.5\n", prompt="Be <kind>.")
-        page = self.page(make_instance(self.account, "bot"))
-
-        rows = (
-            ("model", "scripted:echo", "defaults.yaml"),
-            ("temperature", "0.5", "config.yaml"),
-            ("system_prompt", "Be &lt;kind&gt;.", "system_prompt.md"),
-            ("retries", "2", "default"),
-        )
-        for key, value, origin in rows:
-            with self.subTest(key=key):
-                self.assertInHTML(
-                    f'<tr><th scope="row">{key}</th><td class="value">{value}</td>'
-                    f'<td class="quiet">{origin}</td></tr>',
-                    page,
-                )
-
     def test_its_page_names_what_is_wrong_in_the_files(self) -> None:
         write_config(self.base, "acme", "bot", "temprature: 0.5\n")
         page = self.page(make_instance(self.account, "bot"))
 
         self.assertIn("acme/bot/config.yaml:1: temprature: unknown key", page)
 
-    def test_it_can_be_archived_but_not_moved(self) -> None:
+    def test_it_can_be_renamed_but_not_moved(self) -> None:
         instance = make_instance(self.account, "bot")
         path = reverse("admin:agents_agentinstance_change", args=[instance.pk])
         form = {"account": make_account().pk, "instance_slug": "other", "display_name": "Bot"}
-        form |= {"agent_type": "simple_chat", "status": "archived"}
+        form |= {"agent_type": "simple_chat"}
         self.client.post(path, form, secure=True)
 
         with platform():
             stored = AgentInstance.objects.get(pk=instance.pk)
         self.assertEqual(
-            (stored.account_id, stored.instance_slug, stored.status),
-            (self.account.pk, "bot", "archived"),
+            (stored.account_id, stored.instance_slug, stored.display_name),
+            (self.account.pk, "bot", "Bot"),
         )

@@ -1,0 +1,98 @@
+"""What an instance ran with over time: publications, and changes of its files on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
+
+from agents.config.compare import Change, content_changes
+from agents.models import AgentInstance, ConfigPublication, ConfigVersion
+
+MOST_ENTRIES = 100
+
+
+@dataclass(slots=True)
+class Entry:
+    """One change of what is in force; without a publication the files changed."""
+
+    when: datetime
+    version: ConfigVersion
+    publication: ConfigPublication | None = None
+    # The entry before it, and what differs from it.
+    before: Entry | None = None
+    again: bool = False
+    is_newest: bool = False
+
+    @property
+    def changes(self) -> list[Change]:
+        if self.before is None:
+            return []
+        return content_changes(self.before.version.content, self.version.content)
+
+    @property
+    def kind(self) -> str:
+        if self.publication is None:
+            return "files changed back" if self.again else "files changed"
+        return "published" if self.publication.restores is None else "rolled back"
+
+    @property
+    def state(self) -> str:
+        """The class of its badge."""
+        return {"published": "ok", "rolled back": "warn"}.get(self.kind, "info")
+
+
+def history(instance: AgentInstance, *, most: int = MOST_ENTRIES) -> list[Entry]:
+    """List the newest changes, the latest first; three queries, however many there are."""
+    found = [*_publications(instance, most + 1), *_file_changes(instance, most + 1)]
+    found.sort(key=lambda entry: entry.when, reverse=True)
+    if (back := _changed_back(instance, found)) is not None:
+        found.insert(0, back)
+    for entry, before in pairwise(found):
+        entry.before = before
+    numbered = next((entry for entry in found if entry.publication), None)
+    if numbered is not None:
+        numbered.is_newest = True
+    return found[:most]
+
+
+def _publications(instance: AgentInstance, most: int) -> list[Entry]:
+    rows = (
+        ConfigPublication.objects.filter(agent_instance_id=instance.pk)
+        .select_related("config_version")
+        .order_by("-number")[:most]
+    )
+    return [Entry(row.created_at, row.config_version, row) for row in rows]
+
+
+def _file_changes(instance: AgentInstance, most: int) -> list[Entry]:
+    published = ConfigPublication.objects.filter(agent_instance_id=instance.pk)
+    rows = (
+        ConfigVersion.objects.served(instance)
+        .exclude(pk__in=published.values("config_version_id"))
+        .order_by("-created_at")[:most]
+    )
+    return [Entry(row.created_at, row) for row in rows]
+
+
+def _changed_back(instance: AgentInstance, found: list[Entry]) -> Entry | None:
+    """Tell that an older content serves again although nobody published it."""
+    serving: ConfigVersion | None = ConfigVersion.objects.last_served(instance)
+    if serving is None or serving.last_served_at is None or not found:
+        return None
+    newest = found[0]
+    if newest.version.pk == serving.pk or serving.last_served_at <= newest.when:
+        return None
+    if newest.version.last_served_at is None:
+        # It was published just now; others still serve what they know, for seconds.
+        return None
+    return Entry(serving.last_served_at, serving, again=True)
+
+
+def versions(instance: AgentInstance, *wanted: UUID) -> list[ConfigVersion]:
+    """Return these versions of the instance; raises ConfigVersion.DoesNotExist."""
+    found = ConfigVersion.objects.filter(agent_instance_id=instance.pk).in_bulk(wanted)
+    if missing := set(wanted) - set(found):
+        raise ConfigVersion.DoesNotExist(str(missing))
+    return [found[pk] for pk in wanted]

@@ -1,0 +1,110 @@
+"""The values that are in force, as a page shows them: with origin, folded where they are long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
+from agents.config.compare import shown
+from agents.config.layers import PUBLISHED, leaves
+from agents.models import AgentInstance, ConfigVersion
+from agents.runtime.providers import describe_model, model_problem
+
+LONG = 160
+# What people call an origin, and the class of its badge.
+PLACES = {
+    "default": ("default", ""),
+    "defaults.yaml": ("everybody's file", "info"),
+    "account.yaml": ("account file", "info"),
+    "config.yaml": ("instance file", "ok"),
+    "system_prompt.md": ("instance file", "ok"),
+    PUBLISHED: (PUBLISHED, "warn"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value with where it comes from, and what holds without what is published."""
+
+    key: str
+    value: str
+    origin: str
+    without: str | None = None
+    without_origin: str = ""
+
+    @property
+    def place(self) -> str:
+        return PLACES.get(self.origin, (self.origin, ""))[0]
+
+    @property
+    def state(self) -> str:
+        return PLACES.get(self.origin, ("", ""))[1]
+
+    @property
+    def file(self) -> str:
+        return self.origin if "." in self.origin else ""
+
+    @property
+    def published(self) -> bool:
+        return self.origin == PUBLISHED
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.value) > LONG or "\n" in self.value
+
+    @property
+    def start(self) -> str:
+        first = self.value.strip().partition("\n")[0]
+        return first if len(first) <= LONG else f"{first[: LONG - 1]}…"
+
+
+@dataclass(slots=True)
+class InForce:
+    """What a page tells of an instance's configuration; problems say why there are no rows."""
+
+    folder: str
+    rows: list[Row] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
+    good_for: str = ""
+    warning: str = ""
+    digest: str = ""
+    serving: ConfigVersion | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether no turn has used it yet: the next one will."""
+        return self.serving is None or (bool(self.digest) and self.serving.digest != self.digest)
+
+
+def in_force(instance: AgentInstance) -> InForce:
+    """Read the files as they are now with what is published over them, past every cache."""
+    account, slug = instance.account.slug, instance.instance_slug
+    told = InForce(f"{account}/{slug}", serving=ConfigVersion.objects.last_served(instance))
+    try:
+        effective = read(account, slug, override=instance.override)
+    except ConfigError as error:
+        told.problems = list(error.problems)
+        return told
+    model = effective.config.model
+    told.good_for, told.warning = describe_model(model), model_problem(model) or ""
+    told.digest = effective.digest
+    told.rows = list(_rows(effective, _files_alone(account, slug)))
+    return told
+
+
+def _files_alone(account: str, slug: str) -> EffectiveConfig | None:
+    try:
+        return read(account, slug)
+    except ConfigError:
+        return None
+
+
+def _rows(effective: EffectiveConfig, files: EffectiveConfig | None) -> Iterator[Row]:
+    below = {key: shown(value) for key, value in leaves(files.content)} if files else {}
+    for key, value in leaves(effective.content):
+        origin = effective.origins[key]
+        if files is not None and origin == PUBLISHED:
+            yield Row(key, shown(value), origin, below.get(key), files.origins.get(key, ""))
+        else:
+            yield Row(key, shown(value), origin)

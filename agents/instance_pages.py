@@ -1,0 +1,230 @@
+"""The staff's pages that change one instance: its draft and its status."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from agents import publishing
+from agents.config import ConfigError
+from agents.config.compare import side_by_side
+from agents.instance_forms import EditForm, PublishForm
+from agents.instance_page import InstancePage, Page, home, link, person
+from agents.instance_status import CHANGES, set_status
+from agents.key_reference import reference
+from agents.models import AgentInstance, ConfigDraft
+from agents.problem_excerpts import told
+from agents.publication_pages import PublicationPages
+from agents.publishing import GateFailed, GateFailure, NothingToPublish, Stale
+
+
+class DraftPages(InstancePage):
+    def edit(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """Write a draft. It is kept also when it is wrong; only what is right goes on."""
+        if request.method != "POST":
+            return self._editor(request, instance)
+        form = EditForm(request.POST)
+        if not form.is_valid():
+            return self._editor(request, instance, form=form)
+        text, data = form.cleaned_data["text"], form.cleaned_data
+        try:
+            publishing.save_draft(
+                instance, text, person(request), seen=data["seen"], base=data["base"]
+            )
+        except Stale as error:
+            return self._editor(request, instance, text=text, stale=str(error))
+        if "review" in request.POST and not publishing.check(instance, text):
+            return redirect("admin:instance-review", instance.pk)
+        if "review" not in request.POST:
+            messages.success(request, "The draft is saved; nothing is published yet.")
+        return self._editor(request, instance)
+
+    def _editor(
+        self,
+        request: HttpRequest,
+        instance: AgentInstance,
+        *,
+        form: EditForm | None = None,
+        text: str | None = None,
+        stale: str = "",
+    ) -> TemplateResponse:
+        draft, last = publishing.draft_of(instance), publishing.newest(instance)
+        theirs = draft.text if draft else publishing.published_text(instance)
+        text = theirs if text is None else text
+        number = last.number if last else 0
+        initial = {
+            "text": text,
+            "seen": publishing.mark_of(draft),
+            "base": draft.base if draft else number,
+        }
+        judged = publishing.judge(instance, text)
+        return self.page(
+            request,
+            instance,
+            "edit",
+            f"Configure {instance}",
+            form=form or EditForm(initial=initial),
+            draft=draft,
+            number=number,
+            moved_on=last if draft and draft.base != number else None,
+            problems=told(judged.problems, text),
+            warnings=told(judged.warnings, text),
+            stale=stale,
+            theirs=side_by_side(theirs, text) if stale else [],
+            reference=reference(instance),
+        )
+
+    def review(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """Show what the draft changes; publish it."""
+        draft = publishing.draft_of(instance)
+        if draft is None:
+            messages.info(request, "There is no draft: change something first.")
+            return redirect("admin:instance-configuration", instance.pk)
+        if request.method != "POST":
+            return self._review(request, instance, draft)
+        form = PublishForm(request.POST)
+        if not form.is_valid():
+            return self._review(request, instance, draft, form=form)
+        if form.cleaned_data["seen"] != publishing.mark_of(draft):
+            stale = f"{draft.author_name or 'Somebody'} changed the draft meanwhile."
+            return self._review(request, instance, draft, stale=stale, form=self._again(form))
+        return self._publish(request, instance, draft, form)
+
+    def _publish(
+        self,
+        request: HttpRequest,
+        instance: AgentInstance,
+        draft: ConfigDraft,
+        form: PublishForm,
+    ) -> HttpResponse:
+        data = form.cleaned_data
+        try:
+            made = publishing.publish(
+                instance,
+                draft.text,
+                data["note"],
+                person(request),
+                gate_reason=data["gate_reason"],
+                base=data["base"],
+            )
+        except Stale as error:
+            return self._review(request, instance, draft, stale=str(error), form=self._again(form))
+        except GateFailed as error:
+            form.add_error("gate_reason", "A test chat failed: say why this is published anyway.")
+            return self._review(request, instance, draft, form=form, failures=error.failures)
+        except NothingToPublish as error:
+            messages.warning(request, str(error))
+            return redirect(home(instance))
+        except ConfigError:
+            return self._review(request, instance, draft, form=form)
+        messages.success(
+            request,
+            f"Number {made.number} is published; every server uses it within 5 seconds.",
+        )
+        return redirect(home(instance))
+
+    def _again(self, form: PublishForm) -> PublishForm:
+        """Keep what was written; what was seen is what is shown now."""
+        kept = {name: form.cleaned_data.get(name, "") for name in ("note", "gate_reason")}
+        return PublishForm(initial=kept)
+
+    def _review(
+        self,
+        request: HttpRequest,
+        instance: AgentInstance,
+        draft: ConfigDraft,
+        *,
+        form: PublishForm | None = None,
+        stale: str = "",
+        failures: list[GateFailure] | None = None,
+    ) -> TemplateResponse:
+        last, found = publishing.newest(instance), publishing.difference(instance, draft.text)
+        form = form or PublishForm()
+        form.initial["base"] = last.number if last else 0
+        form.initial["seen"] = publishing.mark_of(draft)
+        if failures is None:
+            failures = [] if found.problems else gate(instance, draft.text)
+        if not failures:
+            del form.fields["gate_reason"]
+        return self.page(
+            request,
+            instance,
+            "review",
+            f"Review the draft of {instance}",
+            form=form,
+            draft=draft,
+            found=found,
+            problems=told(found.problems, draft.text),
+            warnings=told(found.warnings, draft.text),
+            failures=failures,
+            stale=stale,
+            moved_on=last if last and draft.base != last.number else None,
+            playground=link("playground", instance.pk),
+            test_chats=link("saved-chats", instance.pk),
+        )
+
+    def reset(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """Take a published value out, in the draft; the review shows what that means."""
+        key = request.POST.get("key", "")
+        if request.method != "POST":
+            return redirect(home(instance))
+        try:
+            publishing.reset(instance, key, person(request))
+        except KeyError:
+            messages.warning(request, f"The draft says nothing of “{key}”.")
+            return redirect("admin:instance-configuration", instance.pk)
+        except ConfigError:
+            messages.error(request, "The draft has an error: mend it first.")
+            return redirect("admin:instance-configuration", instance.pk)
+        messages.success(request, f"The draft no longer says anything of “{key}”.")
+        return redirect("admin:instance-review", instance.pk)
+
+    def discard(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """Throw the draft away, after a question."""
+        draft = publishing.draft_of(instance)
+        if request.method == "POST":
+            publishing.discard_draft(instance)
+            messages.success(request, "The draft is discarded; what is in force stays.")
+        if request.method == "POST" or draft is None:
+            return redirect(home(instance))
+        lines = side_by_side(publishing.published_text(instance), draft.text)
+        return self.page(
+            request, instance, "discard", "Discard the draft?", draft=draft, lines=lines
+        )
+
+
+def gate(instance: AgentInstance, text: str) -> list[GateFailure]:
+    return publishing.gate_failures(instance, publishing.override_of(text))
+
+
+class InstancePages(DraftPages, PublicationPages):
+    """All pages below an instance's own page."""
+
+    def urls(self) -> list[URLPattern]:
+        here = "<uuid:object_id>/configuration/"
+        pages: list[tuple[str, Page, str]] = [
+            (here, self.edit, "instance-configuration"),
+            (f"{here}review/", self.review, "instance-review"),
+            (f"{here}reset/", self.reset, "instance-reset"),
+            (f"{here}discard/", self.discard, "instance-discard"),
+            (f"{here}history/", self.history, "instance-history"),
+            (f"{here}history/<int:number>/", self.publication, "instance-publication"),
+            (f"{here}history/<int:number>/roll-back/", self.roll_back, "instance-roll-back"),
+            (f"{here}compare/<uuid:old>/<uuid:new>/", self.compare, "instance-compare"),
+            ("<uuid:object_id>/status/<slug:status>/", self.status, "instance-status"),
+        ]
+        return [path(at, self.wrapped(page), name=name) for at, page, name in pages]
+
+    def status(self, request: HttpRequest, instance: AgentInstance, status: str) -> HttpResponse:
+        """Activate, deactivate or archive, after a question that says what it means."""
+        change = CHANGES.get(status)
+        if change is None:
+            raise Http404("There is no such status.")
+        if request.method == "POST":
+            set_status([instance], status)
+            messages.success(request, f"{instance} is {change.done}.")
+            return redirect(home(instance))
+        return self.page(request, instance, "status", f"{change.verb} {instance}?", change=change)

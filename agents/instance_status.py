@@ -1,0 +1,63 @@
+"""Turning agent instances on and off, and putting them away: what it means, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from agents import access
+from agents.models import AgentInstance, InstanceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """What one of the actions is called and what follows from it, in words."""
+
+    status: str
+    verb: str
+    done: str
+    means: str
+    dangerous: bool = True
+
+
+CHANGES = {
+    change.status: change
+    for change in (
+        StatusChange(
+            InstanceStatus.ACTIVE,
+            "Activate",
+            "activated",
+            "It answers again, at its API address and on its chat page.",
+            dangerous=False,
+        ),
+        StatusChange(
+            InstanceStatus.INACTIVE,
+            "Deactivate",
+            "deactivated",
+            "Every call of it answers 404 within 5 seconds, and its chat page is gone. "
+            "Nothing is deleted; it can be activated again.",
+        ),
+        StatusChange(
+            InstanceStatus.ARCHIVED,
+            "Archive",
+            "archived",
+            "It is put away: every call of it answers 404 within 5 seconds. "
+            "Its conversations, costs and publications stay, and its name stays taken.",
+        ),
+    )
+}
+
+
+def set_status(instances: Iterable[AgentInstance], status: str) -> int:
+    """Give the instances a status; those that have it already are left alone."""
+    others = [instance for instance in instances if instance.status != status]
+    rows = AgentInstance.objects.filter(pk__in=[instance.pk for instance in others])
+    rows.update(status=status, updated_at=Now())
+    for instance in others:
+        instance.status = status
+        transaction.on_commit(partial(access.forget, instance.account_id, instance.instance_slug))
+    return len(others)
