@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class SessionsConfig(AppConfig):
     name = "sessions_app"
     verbose_name = "Conversations"
+
+    def ready(self) -> None:
+        # Models can be imported only now.
+        from agents.publishing import register_gate  # noqa: PLC0415
+        from sessions_app import saved_chats  # noqa: PLC0415
+
+        register_gate(saved_chats.gate)

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    model_validator,
 )
 
 from agents.pricing import Price
@@ -22,6 +23,8 @@ from salient.shapes import Out
 from sessions_app.models import Message, Role, Session
 
 MAX_MESSAGE_BYTES = 32 * 1024
+type Rating = Literal["good", "bad"]
+_RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
 
 
 def _sendable(message: str) -> str:
@@ -34,6 +37,12 @@ def _sendable(message: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in message):
         raise ValueError("the message holds half a surrogate pair")
     return message
+
+
+def _comment(text: str) -> str:
+    if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the comment holds a character that can not be stored")
+    return text.strip()
 
 
 class ChatIn(BaseModel):
@@ -53,6 +62,35 @@ class HistoryIn(BaseModel):
     session_id: UUID | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     before: UUID | None = None
+
+
+class TestRunIn(BaseModel):
+    """Nothing: the path names the test chat, and the caller's token its configuration."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FeedbackIn(BaseModel):
+    """A thumb, and perhaps why; a rating of null takes back what the caller gave."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rating: Rating | None
+    comment: Annotated[str, Field(max_length=2_000), AfterValidator(_comment)] = ""
+
+    @model_validator(mode="after")
+    def _why_of_what(self) -> Self:
+        if self.rating is None and self.comment:
+            raise ValueError("a comment needs a rating")
+        return self
+
+
+class FeedbackOut(Out):
+    """What the caller's feedback to the message is now."""
+
+    message_id: UUID
+    rating: Rating | None
+    comment: str
 
 
 class UsageOut(BaseModel):
@@ -113,6 +151,8 @@ class MessageOut(BaseModel):
     role: Literal["user", "bot"]
     content: str
     timestamp: datetime
+    # What the caller thinks of it.
+    feedback: Rating | None = None
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -121,6 +161,7 @@ class MessageOut(BaseModel):
             role="user" if message.role == Role.HUMAN else "bot",
             content=message.content,
             timestamp=message.created_at,
+            feedback=_RATINGS.get(getattr(message, "own_rating", None)),
         )
 
 

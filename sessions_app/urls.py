@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sessions_app import pages, views
+from sessions_app import chat_run_views, pages, views
 
 app_name = "sessions"
 
@@ -12,4 +12,9 @@ urlpatterns = [
     path("agents/<str:instance>/history", views.messages, name="history"),
     path("agents/<str:instance>/sessions", views.sessions, name="sessions"),
     path("agents/<str:instance>/sessions/<str:session_id>", views.session_delete, name="session"),
+    path(
+        "agents/<str:instance>/test-chats/<str:chat_id>/run",
+        chat_run_views.run,
+        name="test-chat-run",
+    ),
 ]

@@ -42,7 +42,7 @@ from agents.connections import create_connection
 from agents.models import AgentInstance
 from agents.services import create_instance
 from salient.ttl import clear_caches
-from sessions_app.models import Message, Session
+from sessions_app.models import Message, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.api_client import Answer, ApiClient
 from tests.factories import (
@@ -316,6 +316,8 @@ class MatrixTestCase(BorderTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        with platform():
+            self.saved_chat = SavedChat.objects.get(agent_instance=self.acme.bot)
         self.beta_before = rows_of(self.beta.account)
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
 
@@ -340,5 +342,6 @@ class MatrixTestCase(BorderTestCase):
             "session_id": str(who.session.pk),
             "member_id": str(self.target.pk),
             "invitation_id": str(self.acme.invitation.pk),
+            "chat_id": str(self.saved_chat.pk),
             "name": self.acme.connection,
         }

@@ -84,6 +84,9 @@ accounts/<str:account>/agents/<str:instance>/sessions
 accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>
     DELETE  401 204 404 403 404   403 204 204 204 204   204 204 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/agents/<str:instance>/test-chats/<str:chat_id>/run
+    POST    401 403 404 403 404   403 403 403 403 403   403 403 403 403   401 401 401   401 401 404
+    *       405
 """
 
 # Pages are for browsers: whoever sends a key instead is nobody to them. Every form is empty and
@@ -216,6 +219,13 @@ admin/[record]/<path:object_id>/change/
 admin/[record]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[kept]/<uuid:object_id>/rotate/
+    *       302 302 302 302 302 403 200 403
+    GET     302 302 302 302 302 403 200 403
+admin/[kept]/<uuid:object_id>/revoke/
+    GET     302 302 302 302 302 403 200 403
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 200 403
 admin/[record]/open/
     POST    302 302 302 302 302 403 302 302
     *       302 302 302 302 302 403 405 405
@@ -313,6 +323,8 @@ connections/<str:name>
     DELETE name          204 204 404 404 404   403 403 403 403 403
 agents/<str:instance>/sessions/<str:session_id>
     DELETE session_id    204 204 404 404 404   204 404 404 404 404
+agents/<str:instance>/test-chats/<str:chat_id>/run
+    POST   chat_id       403 403 403 403 403   403 403 403 403 403
 agents/<str:instance>/sessions
     GET    before        200 200 200 200 400   200 200 200 200 400
 agents/<str:instance>/history

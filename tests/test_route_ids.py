@@ -20,7 +20,7 @@ import sessions_app.schemas
 from accounts.models import Invitation
 from accounts.tenancy import platform, tenant
 from agents.connections import create_connection
-from sessions_app.models import Message, Session
+from sessions_app.models import Message, SavedChat, Session
 from sessions_app.schemas import Mark
 from tests.border import MatrixTestCase, Principal, rows_of, taken_back
 from tests.factories import make_message
@@ -74,6 +74,7 @@ class IdTests(MatrixTestCase):
             "invitation_id": lambda: self.pick(
                 whose, self.acme.invitation, self.guest, "invitation"
             ),
+            "chat_id": lambda: self.chat(whose),
             "name": lambda: {
                 "own": self.acme.connection,
                 "others": "others-gpu",
@@ -81,6 +82,12 @@ class IdTests(MatrixTestCase):
                 "random": f"no-{uuid4().hex[:30]}",
             }[whose],
         }[place]()
+
+    def chat(self, whose: str) -> str:
+        bots = {"own": self.acme.bot, "others": self.second, "foreign": self.beta.bot}
+        with platform():
+            chat = SavedChat.objects.filter(agent_instance=bots.get(whose)).first()
+        return str(chat.pk if chat else uuid4())
 
     def pick(self, whose: str, own: Any, others: Any, name: str) -> str:
         rows = {"own": own, "others": others, "foreign": getattr(self.beta, name)}

@@ -1,0 +1,60 @@
+"""Running a test chat, as server-sent events: what takes minutes is shown while it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from accounts.auth import ApiRequest, Caller, CallerKind, as_problem
+from accounts.models import Scope
+from agents.access import instance_view
+from agents.models import AgentInstance
+from salient.database import in_database
+from salient.problems import Forbidden
+from sessions_app import saved_chats, sse
+from sessions_app.models import SavedChat, SavedChatRun
+from sessions_app.saved_chats import Progress
+from sessions_app.schemas import TestRunIn
+
+
+@instance_view("POST", scope=Scope.CHAT)
+async def run(request: ApiRequest, instance: AgentInstance, chat_id: str) -> StreamingHttpResponse:
+    """Run a test chat with the configuration that the playground's token names."""
+    if request.caller.kind != CallerKind.STAFF:
+        raise Forbidden("Test chats are run in the admin, by the platform's staff.")
+    TestRunIn.model_validate_json(request.body)
+    chat = await in_database(saved_chats.find, request.caller, instance, chat_id)
+    return StreamingHttpResponse(
+        frames(request.caller, instance, chat, request.path),
+        content_type=sse.CONTENT_TYPE,
+        headers=sse.HEADERS,
+    )
+
+
+async def frames(
+    caller: Caller, instance: AgentInstance, chat: SavedChat, path: str
+) -> AsyncGenerator[bytes]:
+    """Write an `answer` for each message and then `done`, or the `error` that ended the run."""
+    number, progress = 1, Progress()
+    try:
+        async with aclosing(saved_chats.answers(caller, instance, chat, progress)) as answers:
+            async for answer in answers:
+                yield sse.frame(number, "answer", json.dumps(asdict(answer)))
+                number += 1
+        made = await in_database(saved_chats.store, caller, chat, progress)
+        yield sse.frame(number, "done", json.dumps(told(made)))
+    except Exception as error:
+        yield sse.frame(number, "error", json.dumps(as_problem(error, path).as_dict()))
+
+
+def told(run: SavedChatRun) -> dict[str, Any]:
+    return {
+        "passed": run.passed,
+        "cost": None if run.cost is None else str(run.cost),
+        "latency_ms": run.latency_ms,
+    }

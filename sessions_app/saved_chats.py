@@ -1,0 +1,241 @@
+"""Test chats: made of conversations, run as real turns, and asked before a draft is published."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from http import HTTPStatus
+from itertools import zip_longest
+from typing import Any
+from uuid import UUID
+
+from accounts.callers import Caller
+from accounts.dollars import dollars
+from accounts.tenancy import tenant
+from agents import pricing
+from agents.config import ConfigError, read
+from agents.models import AgentInstance
+from agents.publishing import GateFailure
+from agents.runtime.events import ToolCall
+from salient.database import in_database
+from salient.problems import NotFound, Problem
+from sessions_app import turns
+from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
+from sessions_app.schemas import ChatIn
+
+# Each message is a turn that is waited for and paid for.
+MOST_MESSAGES = 10
+NOT_ASKED = "not asked: the one before it failed"
+
+
+class ChatChanged(Problem):
+    """What ran is no longer what is saved."""
+
+    status = HTTPStatus.CONFLICT
+    code = "test_chat_changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The test chat or the configuration was changed during the run; run it again."
+        )
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of one message; `cost` is dollars as a decimal string, None where unknown."""
+
+    message: str
+    answer: str = ""
+    status: str = ""
+    error: str = ""
+    cost: str | None = None
+    latency_ms: int = 0
+    tools: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    llm_request_id: str | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """A run under way: its conversation, its answers, and which versions gave them."""
+
+    session_id: UUID | None = None
+    answers: list[Answer] = field(default_factory=list)
+    versions: set[UUID] = field(default_factory=set)
+
+
+type Expected = Mapping[str, Iterable[str]]
+
+
+def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedChat:
+    """Make a test chat of what the user of a conversation said first; it is a copy.
+
+    Call it inside a door. The answers that were given are not expected to the letter: say in the
+    test chat what they must hold.
+    """
+    said = Message.objects.filter(session_id=session.pk, role=Role.HUMAN).order_by(
+        "created_at", "id"
+    )
+    messages = list(said.values_list("content", flat=True)[:MOST_MESSAGES])
+    made: SavedChat = SavedChat.objects.create(
+        account_id=session.account_id,
+        agent_instance_id=session.agent_instance_id,
+        name=name,
+        messages=messages,
+        expected=[{"contains": [], "excludes": []} for _ in messages],
+        is_gate=is_gate,
+        session_id=session.pk,
+    )
+    return made
+
+
+def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:
+    """Return the instance's test chat; raises NotFound."""
+    try:
+        wanted = UUID(chat_id)
+    except ValueError:
+        raise NotFound from None
+    with tenant(caller.account_id):
+        chat: SavedChat | None = SavedChat.objects.filter(
+            pk=wanted, agent_instance_id=instance.pk
+        ).first()
+    if chat is None:
+        raise NotFound
+    return chat
+
+
+async def run(caller: Caller, instance: AgentInstance, chat: SavedChat) -> SavedChatRun:
+    """Say each message as a turn of one new session, and store what came of it.
+
+    The caller's draft decides the configuration. Raises a Problem when not even the first turn
+    could begin, and ChatChanged; then nothing is stored but the turns that were made.
+    """
+    progress = Progress()
+    async with aclosing(answers(caller, instance, chat, progress)) as said:
+        async for _ in said:
+            pass
+    return await in_database(store, caller, chat, progress)
+
+
+async def answers(
+    caller: Caller, instance: AgentInstance, chat: SavedChat, progress: Progress
+) -> AsyncGenerator[Answer]:
+    """Give each answer as soon as it is there; after one that failed nothing is asked any more."""
+    for message, expected in zip_longest(chat.messages, chat.expected[: len(chat.messages)]):
+        if progress.answers and progress.answers[-1].status != CompletionStatus.COMPLETE:
+            answer = Answer(message, failures=[NOT_ASKED])
+        else:
+            answer = await _ask(caller, instance, message, progress)
+            answer.failures += judged(answer, expected or {})
+        progress.answers.append(answer)
+        yield answer
+
+
+async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: Progress) -> Answer:
+    said = ChatIn(message=message, session_id=progress.session_id)
+    try:
+        turn = await turns.open_turn(caller, instance, said, stream=True)
+    except Problem as problem:
+        if progress.session_id is None:
+            raise
+        return Answer(message, status=CompletionStatus.ERROR.value, error=problem.code)
+    progress.session_id = turn.session_id
+    progress.versions.add(turn.current.version_id)
+    return await _answered(turn, Answer(message))
+
+
+async def _answered(turn: turns.Turn, answer: Answer) -> Answer:
+    try:
+        async with aclosing(turns.answer(turn)) as events:
+            async for event in events:
+                if isinstance(event, ToolCall):
+                    answer.tools.append(event.name)
+    except Problem as problem:
+        answer.error = problem.code
+    total = pricing.total(turn.run.calls).total_cost
+    answer.answer, answer.status = turn.run.text, turn.status.value
+    answer.cost = None if total is None else dollars(total)
+    answer.latency_ms, answer.llm_request_id = turn.latency_ms, str(turn.request_id)
+    return answer
+
+
+def judged(answer: Answer, expected: Expected) -> list[str]:
+    """Say what is wrong with an answer; upper and lower case are the same."""
+    if answer.status != CompletionStatus.COMPLETE:
+        return [f"ended as {answer.status}: {answer.error}"]
+    text = answer.answer.casefold()
+    lacks = [part for part in expected.get("contains", ()) if part.casefold() not in text]
+    has = [part for part in expected.get("excludes", ()) if part.casefold() in text]
+    return [f"lacks “{part}”" for part in lacks] + [f"has “{part}”" for part in has]
+
+
+def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
+    """Keep a run beside its test chat; raises ChatChanged when it was of another text."""
+    if len(progress.versions) != 1:
+        raise ChatChanged
+    [version_id] = progress.versions
+    costs = [answer.cost for answer in progress.answers if answer.llm_request_id]
+    with tenant(caller.account_id):
+        # Locked, so that nobody changes it between this look and the row.
+        same = SavedChat.objects.select_for_update(no_key=True).filter(
+            pk=chat.pk, updated_at=chat.updated_at
+        )
+        if not same.exists():
+            raise ChatChanged
+        made: SavedChatRun = SavedChatRun.objects.create(
+            account_id=chat.account_id,
+            agent_instance_id=chat.agent_instance_id,
+            saved_chat_id=chat.pk,
+            config_version_id=version_id,
+            passed=not any(answer.failures for answer in progress.answers),
+            answers=[_storable(answer) for answer in progress.answers],
+            cost=None if None in costs else sum(map(Decimal, filter(None, costs)), Decimal(0)),
+            latency_ms=sum(answer.latency_ms for answer in progress.answers),
+        )
+    return made
+
+
+def _storable(answer: Answer) -> dict[str, Any]:
+    # PostgreSQL's JSON has no NUL.
+    return asdict(answer) | {"answer": answer.answer.replace("\x00", "")}
+
+
+def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:
+    """Name the test chats that did not pass with exactly what is to be published."""
+    chats = SavedChat.objects.filter(agent_instance_id=instance.pk, is_gate=True).order_by("name")
+    wanted = list(chats.only("id", "account_id", "name", "updated_at"))
+    if not wanted:
+        return []
+    try:
+        digest = read(instance.account.slug, instance.instance_slug, override=override).digest
+    except ConfigError:
+        # Whoever publishes says what is wrong with it.
+        return []
+    runs = newest_runs(instance, digest)
+    found = [(chat.name, verdict(chat, runs.get(chat.pk))) for chat in wanted]
+    return [GateFailure(name, why) for name, why in found if why]
+
+
+def verdict(chat: SavedChat, run: SavedChatRun | None) -> str:
+    """Say why a test chat does not count as passed; "" when it does."""
+    if run is None:
+        return "has not been run with this configuration"
+    if run.created_at < chat.updated_at:
+        return "was changed after its run"
+    return "" if run.passed else f"failed: {first_failure(run)}"
+
+
+def first_failure(run: SavedChatRun) -> str:
+    for number, answer in enumerate(run.answers, start=1):
+        if answer["failures"]:
+            return f"answer {number} {answer['failures'][0]}"
+    return ""
+
+
+def newest_runs(instance: AgentInstance, digest: str) -> dict[UUID, SavedChatRun]:
+    """Return each test chat's newest run with a version, by the test chat's id."""
+    runs = SavedChatRun.objects.filter(agent_instance_id=instance.pk, config_version__digest=digest)
+    newest = runs.order_by("saved_chat_id", "-created_at").distinct("saved_chat_id")
+    return {run.saved_chat_id: run for run in newest}

@@ -1,0 +1,304 @@
+"""Test chats: real turns with a draft, judged, kept, and asked before it is published."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.test import TestCase
+
+from accounts.callers import Caller
+from accounts.limits import set_limits
+from accounts.staff_tokens import SCOPES
+from accounts.tenancy import platform, tenant
+from agents import publishing
+from agents.models import ConfigVersion
+from agents.publishing import GateFailed
+from salient.problems import NotFound, Problem
+from sessions_app import saved_chats
+from sessions_app.models import Role, SavedChat, SavedChatRun
+from sessions_app.saved_chats import ChatChanged, from_session, gate
+from tests.factories import make_account, make_instance, make_message, make_session
+from tests.sessions_app.test_playground import DRAFT, PlaygroundWorld
+from tests.worlds import counts, stored
+
+OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
+
+
+class ChatWorld(PlaygroundWorld):
+    def make_chat_world(self) -> None:
+        self.make_playground()
+        self.published = self.caller()
+        self.drafted = self.caller(draft_id=self.draft.pk)
+
+    def caller(self, **fields: Any) -> Caller:
+        subject = f"staff:{self.staff.pk}"
+        me = {"subject": subject, "user_id": self.staff.pk, "name": self.staff.email}
+        whose = {"account_id": self.account.pk, "account_slug": "acme", "scopes": SCOPES}
+        return Caller(**{**whose, **me, **fields})
+
+    def chat(self, *messages: str, **fields: Any) -> SavedChat:
+        values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
+        with tenant(self.account.pk):
+            made: SavedChat = SavedChat.objects.create(
+                account=self.account, agent_instance=self.instance, **values
+            )
+        return made
+
+    def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
+        return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
+
+    def gate(self) -> list[tuple[str, str]]:
+        with platform():
+            return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
+
+
+class RunTests(ChatWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_chat_world()
+
+    def test_each_message_is_a_real_turn_of_one_session(self) -> None:
+        made = self.run_chat(self.chat("hello", "and again"))
+
+        messages, requests = stored()
+        self.assertEqual(counts(), (1, 4, 2))
+        self.assertEqual({request.caller for request in requests}, {f"staff:{self.staff.pk}"})
+        self.assertEqual({message.session_id for message in messages}, {requests[0].session_id})
+        self.assertTrue(made.passed)
+        self.assertEqual([row["status"] for row in made.answers], ["complete", "complete"])
+        self.assertEqual(
+            [row["llm_request_id"] for row in made.answers], [str(each.pk) for each in requests]
+        )
+        said = [message.content for message in messages if message.role == Role.ASSISTANT]
+        self.assertEqual([row["answer"] for row in made.answers], said)
+
+    def test_cost_and_latency_are_the_turns(self) -> None:
+        made = self.run_chat(self.chat("hello", "again"))
+
+        _, requests = stored()
+        self.assertEqual(made.cost, sum(request.total_cost or 0 for request in requests))
+        self.assertEqual(made.latency_ms, sum(request.latency_ms or 0 for request in requests))
+
+    def test_the_draft_is_what_answers(self) -> None:
+        chat = self.chat()
+        old, new = self.run_chat(chat), self.run_chat(chat, self.drafted)
+
+        with platform():
+            versions = ConfigVersion.objects.in_bulk([old.config_version_id, new.config_version_id])
+        self.assertEqual(versions[old.config_version_id].content["system_prompt"], "Be brief.")
+        self.assertEqual(versions[new.config_version_id].content["system_prompt"], "Be a pirate.")
+
+    def test_what_is_expected_decides(self) -> None:
+        for expected, failures in (
+            ({"contains": ["HELLO"]}, []),
+            ({"contains": ["goodbye"]}, ["lacks “goodbye”"]),
+            ({"excludes": ["hello"]}, ["has “hello”"]),
+            ({"excludes": ["goodbye"]}, []),
+            ({}, []),
+        ):
+            with self.subTest(expected):
+                made = self.run_chat(self.chat(expected=[expected], name=f"{expected}"))
+                self.assertEqual(made.answers[0]["failures"], failures)
+                self.assertEqual(made.passed, not failures)
+
+    def test_after_a_model_that_failed_nothing_more_is_asked(self) -> None:
+        self.configure("model: scripted:fail\n")
+        made = self.run_chat(self.chat("hello", "again"))
+
+        first, second = made.answers
+        self.assertFalse(made.passed)
+        self.assertEqual(first["status"], "error")
+        self.assertIn("ended as error", first["failures"][0])
+        self.assertEqual(second["failures"], [saved_chats.NOT_ASKED])
+        self.assertEqual(counts()[2], 1)
+
+    def test_one_that_cannot_begin_leaves_no_run(self) -> None:
+        set_limits(self.account, requests_per_minute=1)
+        chat = self.chat()
+        self.run_chat(chat)
+
+        self.assertRaises(Problem, self.run_chat, chat)
+        with platform():
+            self.assertEqual(SavedChatRun.objects.count(), 1)
+
+    def test_one_that_is_cut_by_a_limit_is_kept_as_failed(self) -> None:
+        set_limits(self.account, requests_per_minute=1)
+        made = self.run_chat(self.chat("hello", "again"))
+
+        self.assertEqual(made.answers[1]["error"], "rate_limited")
+        self.assertFalse(made.passed)
+
+    def test_a_run_of_what_was_changed_meanwhile_is_not_kept(self) -> None:
+        chat = self.chat()
+        with platform():
+            SavedChat.objects.get(pk=chat.pk).save()
+
+        self.assertRaises(ChatChanged, self.run_chat, chat)
+        with platform():
+            self.assertEqual(SavedChatRun.objects.count(), 0)
+
+    def test_another_instances_chat_is_not_found(self) -> None:
+        chat = self.chat()
+        other = make_instance(self.account, "other")
+        beta = make_account("beta")
+        for instance, caller, chat_id in (
+            (other, self.published, str(chat.pk)),
+            (self.instance, self.published, "none"),
+            (self.instance, self.caller(account_id=beta.pk), str(chat.pk)),
+        ):
+            with self.assertRaises(NotFound):
+                saved_chats.find(caller, instance, chat_id)
+
+
+class StreamTests(ChatWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_chat_world()
+        self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
+        self.address = self.path(f"test-chats/{self.saved.pk}/run")
+
+    async def test_each_answer_comes_when_it_is_there_and_then_what_came_of_it(self) -> None:
+        client = self.client_of(self.staff, draft_id=self.draft.pk)
+        answer = await client.post(self.address, {})
+
+        names = [name for name, _ in answer.events()]
+        self.assertEqual(names, ["answer", "answer", "done"])
+        self.assertTrue(json.loads(answer.events()[-1][1])["passed"])
+        self.assertEqual(await sync_to_async(self.gate)(), [])
+
+    async def test_only_staff_with_a_token_run_one(self) -> None:
+        answer = await self.api.post(self.address, {})
+
+        self.assertEqual(answer.status, 403)
+        self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
+
+    async def test_what_is_not_there_is_not_found(self) -> None:
+        other = await sync_to_async(make_instance)(self.account, "other")
+        elsewhere = self.client_of(self.staff, other)
+        there = await elsewhere.post(self.address.replace("/bot/", "/other/"), {})
+        nowhere = await self.player.post(self.path("test-chats/x/run"), {})
+
+        self.assertEqual((there.status, nowhere.status), (404, 404))
+
+    async def test_a_problem_is_told_in_the_stream(self) -> None:
+        await sync_to_async(self.configure)("modell: x\n")
+        answer = await self.player.post(self.address, {})
+
+        [(name, data)] = answer.events()
+        self.assertEqual((name, json.loads(data)["code"]), ("error", "agent_misconfigured"))
+
+
+class GateTests(ChatWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_chat_world()
+
+    def test_without_test_chats_nothing_is_asked(self) -> None:
+        self.assertEqual(self.gate(), [])
+
+    def test_one_that_has_not_run_with_this_very_draft_speaks_against_it(self) -> None:
+        chat = self.chat()
+        self.run_chat(chat)
+
+        self.assertEqual(self.gate(), [("Greets", "has not been run with this configuration")])
+        self.run_chat(chat, self.drafted)
+        self.assertEqual(self.gate(), [])
+
+    def test_another_draft_needs_another_run(self) -> None:
+        chat = self.chat()
+        self.run_chat(chat, self.drafted)
+        with platform():
+            self.draft.text = DRAFT.replace("pirate", "parrot")
+            self.draft.save()
+            other = publishing.override_of(self.draft.text)
+            self.assertTrue(gate(self.instance, other))
+        self.assertEqual(self.gate(), [])
+
+    def test_one_that_failed_names_what_failed(self) -> None:
+        self.run_chat(self.chat(expected=[{"contains": ["arr"]}]), self.drafted)
+
+        self.assertEqual(self.gate(), [("Greets", "failed: answer 1 lacks “arr”")])
+
+    def test_the_newest_run_counts(self) -> None:
+        chat = self.chat()
+        self.run_chat(chat, self.drafted)
+        with platform():
+            run = SavedChatRun.objects.get()
+            run.pk, run.passed = None, False
+            run._state.adding = True
+            run.answers = [run.answers[0] | {"failures": ["lacks “arr”"]}]
+            SavedChatRun.objects.create(
+                **{
+                    field.attname: getattr(run, field.attname)
+                    for field in SavedChatRun._meta.concrete_fields
+                    if field.attname not in {"id", "created_at"}
+                }
+            )
+
+        self.assertEqual(len(self.gate()), 1)
+
+    def test_one_that_was_changed_must_run_again(self) -> None:
+        chat = self.chat()
+        self.run_chat(chat, self.drafted)
+        with platform():
+            chat.save()
+
+        self.assertEqual(self.gate(), [("Greets", "was changed after its run")])
+
+    def test_one_that_is_no_gate_keeps_nobody(self) -> None:
+        self.chat(is_gate=False)
+
+        self.assertEqual(self.gate(), [])
+
+    def test_publishing_asks_and_only_a_reason_goes_past(self) -> None:
+        self.chat()
+        with platform():
+            with self.assertRaisesMessage(GateFailed, "Greets: has not been run"):
+                publishing.publish(self.instance, DRAFT, "why not", self.staff)
+            made = publishing.publish(
+                self.instance, DRAFT, "why not", self.staff, gate_reason="it burns"
+            )
+        self.assertEqual(made.gate_reason, "it burns")
+
+    def test_what_passed_is_published(self) -> None:
+        self.run_chat(self.chat(), self.drafted)
+        with platform():
+            made = publishing.publish(self.instance, DRAFT, "better", self.staff)
+
+        self.assertEqual((made.number, made.gate_reason), (1, ""))
+
+    def test_twenty_chats_are_asked_for_with_as_many_queries_as_one(self) -> None:
+        numbers = []
+        for count in (1, 20):
+            for number in range(count):
+                self.chat(name=f"{count}-{number}")
+            with platform(), self.assertNumQueries(2) as queries:
+                gate(self.instance, OVERRIDE)
+            numbers.append(len(queries))
+        self.assertEqual(len(set(numbers)), 1)
+
+
+class FromSessionTests(TestCase):
+    def setUp(self) -> None:
+        self.session = make_session(make_instance(make_account("acme"), "bot"))
+
+    def made(self, name: str = "From life") -> SavedChat:
+        with platform():
+            return from_session(self.session, name)
+
+    def test_what_the_user_said_is_what_will_be_said(self) -> None:
+        for role, text in ((Role.HUMAN, "one"), (Role.ASSISTANT, "two"), (Role.HUMAN, "three")):
+            make_message(self.session, role=role, content=text)
+
+        chat = self.made()
+
+        self.assertEqual(chat.messages, ["one", "three"])
+        self.assertEqual(chat.expected, [{"contains": [], "excludes": []}] * 2)
+        self.assertEqual(chat.session_id, self.session.pk)
+        self.assertEqual(chat.agent_instance_id, self.session.agent_instance_id)
+        self.assertTrue(chat.is_gate)
+
+    def test_a_long_conversation_gives_its_beginning(self) -> None:
+        for number in range(saved_chats.MOST_MESSAGES + 2):
+            make_message(self.session, content=f"{number}")
+
+        self.assertEqual(self.made().messages, [f"{n}" for n in range(saved_chats.MOST_MESSAGES)])
