@@ -53,7 +53,7 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
         session = find_session(caller, instance, page.session_id)
         if session is None:
             return HistoryOut(session_id=None, messages=[], before=None)
-        rows = list(_page(session, instance, page))
+        rows = _page(caller, session, instance, page)
     more = len(rows) > page.limit
     shown = rows[: page.limit][::-1]
     return HistoryOut(
@@ -63,7 +63,9 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
     )
 
 
-def _page(session: Session, instance: AgentInstance, page: HistoryIn) -> list[Message]:
+def _page(
+    caller: Caller, session: Session, instance: AgentInstance, page: HistoryIn
+) -> list[Message]:
     """Return one message more than the page holds: its presence says that there is another page."""
     messages = Message.objects.of(session, instance).filter(role__in=[Role.HUMAN, Role.ASSISTANT])
     if page.before is not None:
@@ -71,4 +73,5 @@ def _page(session: Session, instance: AgentInstance, page: HistoryIn) -> list[Me
         if mark is None:
             raise NotFound
         messages = messages.before(mark)
-    return list(messages.newest_first()[: page.limit + 1])
+    shown = messages.with_thumb_of(caller.subject)
+    return list(shown.newest_first()[: page.limit + 1])

@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Now
 
@@ -273,6 +273,11 @@ class MessageQuerySet(TenantQuerySet["Message"]):
 
     def newest_first(self) -> MessageQuerySet:
         return self.order_by("-created_at", "-id")
+
+    def with_thumb_of(self, caller: str) -> MessageQuerySet:
+        """Add what this caller thinks of each message, as `own_rating`: 1, -1 or None."""
+        mine = MessageFeedback.objects.filter(message_id=OuterRef("pk"), caller=caller)
+        return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
 
 
 class Message(TenantModel):

@@ -84,7 +84,8 @@ def told(agent: AgentInstance, session_key: str | None) -> HistoryOut:
     if session_key is None:
         return NO_HISTORY
     account = agent.account
-    visitor = Caller(account.pk, account.slug, VISITOR_SCOPES, session_key=session_key)
+    subject = f"visitor:{session_key[:32]}"
+    visitor = Caller(account.pk, account.slug, VISITOR_SCOPES, subject, session_key=session_key)
     return history.read(visitor, agent, HistoryIn())
 
 

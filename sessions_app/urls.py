@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sessions_app import chat_run_views, pages, views
+from sessions_app import chat_run_views, feedback_views, pages, views
 
 app_name = "sessions"
 
@@ -12,6 +12,11 @@ urlpatterns = [
     path("agents/<str:instance>/history", views.messages, name="history"),
     path("agents/<str:instance>/sessions", views.sessions, name="sessions"),
     path("agents/<str:instance>/sessions/<str:session_id>", views.session_delete, name="session"),
+    path(
+        "agents/<str:instance>/messages/<str:message_id>/feedback",
+        feedback_views.message_feedback,
+        name="feedback",
+    ),
     path(
         "agents/<str:instance>/test-chats/<str:chat_id>/run",
         chat_run_views.run,

@@ -1,52 +1,130 @@
-"""One LLM request's page: what was sent, what came back, what it cost."""
+"""One LLM request's page: what was sent, what came back, what it took and cost."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.utils.safestring import SafeString
+from typing import Any
+from uuid import UUID
 
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from accounts import support
+from accounts.amounts import money
+from accounts.models import ApiKey
 from accounts.platform_admin import RecordAdmin, pretty_json
-from sessions_app.admin.links import page_link
-from sessions_app.models import LLMRequest
+from sessions_app import prompts
+from sessions_app.models import LLMRequest, Message
+from sessions_app.transcript import Work
+
+# What the page tells in words of its own; the rest is shown as it was stored.
+_TOLD_BODY = {"sections"}
+_RELATED = ("account", "agent_instance", "session", "config_version")
 
 
 class RequestPage(RecordAdmin[LLMRequest]):
     """What the page of one request shows; its list is in requests.py."""
 
-    fields = [
-        ("account", "agent_instance", "agent_type"),
-        ("session_page", "config_version"),
-        ("model_name", "requests"),
-        ("completion_status", "error_code"),
-        ("created_at", "settled_at"),
-        ("latency_ms", "time_to_first_token_ms"),
-        ("prompt_tokens", "cached_tokens", "completion_tokens", "total_tokens", "tokens_estimated"),
-        ("cost", "prompt_cost", "completion_cost", "cost_source"),
-        "asked",
-        "answered",
-    ]
-    readonly_fields = ["session_page", "model_name", "cost", "asked", "answered"]
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self._row(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined, no-any-return]
+                request, self.opts, object_id
+            )
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        work, sections = Work.of(row), prompts.read_sections(row)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "LLM request",
+            "subtitle": str(row.pk),
+            "opts": self.opts,
+            "asked": row,
+            "work": work,
+            "caller": caller_of(row),
+            "costs": costs_of(row),
+            "sections": sections,
+            "told": sum(section.tokens for section in sections),
+            "largest": max((section.bytes for section in sections), default=1) or 1,
+            "messages_said": list(Message.objects.filter(llm_request_id=row.pk)),
+            "request_body": pretty_json(_rest(row.request_body)),
+            "response_body": pretty_json(row.response_body),
+            **self._texts(request, row),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(
+            request, "admin/llm_request/page.html", context, headers={"Cache-Control": "no-store"}
+        )
 
-    @admin.display(description="model")
+    def _row(self, request: HttpRequest, object_id: str) -> LLMRequest | None:
+        rows = self.get_queryset(request).select_related(*_RELATED).defer("session__session_key")
+        try:
+            found: LLMRequest | None = rows.filter(pk=unquote(object_id)).first()
+        except ValidationError:
+            return None
+        return found
+
+    def _texts(self, request: HttpRequest, row: LLMRequest) -> dict[str, Any]:
+        """Let the words be shown under a support access alone, and note who reads them."""
+        access = support.current_access(request.user, row.account_id)
+        if access is not None:
+            support.note_reading(access, "llm_requests", row.pk, str(row))
+            return {"access": access}
+        first = {"account": row.account, "next": request.get_full_path()}
+        may_ask = support.may_open(request.user)
+        return {"access": None, "reason": support.ReasonForm(initial=first) if may_ask else None}
+
+    @admin.display(description="model", ordering="model")
     def model_name(self, request: LLMRequest) -> str:
         return f"{request.provider}:{request.model}"
 
-    @admin.display(description="cost")
+    @admin.display(description="cost", ordering="total_cost")
     def cost(self, request: LLMRequest) -> str:
-        if request.total_cost is None:
-            return "unknown"
-        if not request.total_cost:
-            return "free"
-        return f"${request.total_cost.normalize():f}"
+        return costs_of(request)["total"]
 
-    @admin.display(description="session")
-    def session_page(self, request: LLMRequest) -> SafeString:
-        return page_link("session", request.session_id)
 
-    @admin.display(description="request")
-    def asked(self, request: LLMRequest) -> SafeString:
-        return pretty_json(request.request_body)
+def caller_of(row: LLMRequest) -> dict[str, str]:
+    """Say who asked; a key is linked."""
+    kind, _, name = row.caller.partition(":")
+    told = {"kind": kind.replace("-", " ") or "unknown", "name": name, "address": ""}
+    if kind != "key":
+        return told
+    key = ApiKey.objects.filter(account_id=row.account_id, pk=_id(name)).first()
+    if key is None:
+        return told
+    address = reverse("admin:accounts_apikey_change", args=[key.pk])
+    return told | {"kind": "API key", "name": key.name, "address": address}
 
-    @admin.display(description="response")
-    def answered(self, request: LLMRequest) -> SafeString:
-        return pretty_json(request.response_body)
+
+def costs_of(row: LLMRequest) -> dict[str, str]:
+    """Say what it cost and what counted against budgets; unknown is no zero."""
+    free = row.total_cost is not None and not row.total_cost
+    return {
+        "total": "free" if free else money(row.total_cost),
+        "prompt": money(row.prompt_cost),
+        "completion": money(row.completion_cost),
+        "reserved": money(row.reserved_cost),
+        "charged": money(row.charged_cost),
+    }
+
+
+def _rest(body: Any) -> Any:
+    if not isinstance(body, dict):
+        return body
+    return {name: value for name, value in body.items() if name not in _TOLD_BODY}
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,52 +1,111 @@
-"""One session's page: what was said, as people read it."""
+"""One session's page: what was said, as people read it, and what each answer took."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 
+from accounts import support
+from accounts.amounts import money
+from accounts.keyset import Mark
 from accounts.platform_admin import RecordAdmin
-from sessions_app.models import Message, Session
-
-NEWEST_MESSAGES = 200
-
-
-class NewestMessages(BaseInlineFormSet[Message, Session, Any]):
-    """A long conversation shows its end: the whole of it would be a page of megabytes."""
-
-    def get_queryset(self) -> Any:
-        if not hasattr(self, "_newest"):
-            rows = Message.objects.filter(session_id=self.instance.pk).select_related("llm_request")
-            newest = rows.order_by("-created_at", "-id")[:NEWEST_MESSAGES]
-            self._newest = list(reversed(newest))
-        return self._newest
-
-
-class Transcript(admin.StackedInline[Message, Session]):
-    model = Message
-    formset = NewestMessages
-    template = "admin/transcript.html"
-    fields = readonly_fields = ("role", "content", "created_at")
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
-        return False
+from sessions_app import transcript
+from sessions_app.models import Session
 
 
 class SessionPage(RecordAdmin[Session]):
     """What the page of one session shows; its list is in sessions.py."""
 
-    fields = [
-        ("account", "agent_instance"),
-        ("created_at", "last_activity_at"),
-        ("user", "email", "is_anonymous"),
-        "meta",
-    ]
-    inlines = [Transcript]
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        session = self._session(request, object_id)
+        if session is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined, no-any-return]
+                request, self.opts, object_id
+            )
+        if not self.has_view_permission(request, session):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Session",
+            "subtitle": str(session.pk),
+            "opts": self.opts,
+            "session": session,
+            "whose": whose(session),
+            "cost": money(session.total_cost),
+            "state": transcript.STATES.get(session.last_status, ""),  # type: ignore[call-overload]
+            "page": transcript.read(session, mark_of(request)),
+            **self._texts(request, session),
+            **self._doings(request, session),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(
+            request, "admin/session/page.html", context, headers={"Cache-Control": "no-store"}
+        )
+
+    def _session(self, request: HttpRequest, object_id: str) -> Session | None:
+        rows = self.get_queryset(request).select_related("account", "agent_instance", "user")
+        try:
+            found: Session | None = rows.filter(pk=unquote(object_id)).first()
+        except ValidationError:
+            return None
+        return found
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        # The key is what a visitor's cookie is told by; no page needs it.
+        return super().get_queryset(request).defer("session_key")
+
+    def _texts(self, request: HttpRequest, session: Session) -> dict[str, Any]:
+        """Let the words be shown under a support access alone, and note who reads them."""
+        access = support.current_access(request.user, session.account_id)
+        if access is not None:
+            support.note_reading(access, "sessions", session.pk, whose(session))
+            return {"access": access}
+        first = {"account": session.account, "next": request.get_full_path()}
+        may_ask = support.may_open(request.user)
+        return {"access": None, "reason": support.ReasonForm(initial=first) if may_ask else None}
+
+    def _doings(self, request: HttpRequest, session: Session) -> dict[str, str]:
+        """What else can be done with a conversation; each by a page of its own."""
+        may_save = request.user.has_perm("sessions_app.add_savedchat")
+        saved = _address("saved-chat-from-session", session.pk) if may_save else ""
+        messages = _address("sessions_app_message_export")
+        which = f"?account={session.account_id}&session={session.pk}"
+        return {
+            "save_address": "" if session.deleted_at else saved,
+            "export_address": messages + which if messages else "",
+            "requests_address": reverse("admin:sessions_app_llmrequest_changelist")
+            + f"?account={session.account_id}&session={session.pk}",
+        }
+
+
+def whose(session: Session) -> str:
+    """Name the person as the account does; a visitor has no name."""
+    if session.user_id is not None and session.user is not None:
+        return str(session.user.email)
+    return session.end_user or session.email or "anonymous visitor"
+
+
+def mark_of(request: HttpRequest) -> Mark | None:
+    """Read the place that the address names; a broken one is the newest page."""
+    try:
+        return Mark.of(request.GET["before"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _address(name: str, *args: Any) -> str:
+    try:
+        return reverse(f"admin:{name}", args=args)
+    except NoReverseMatch:
+        return ""

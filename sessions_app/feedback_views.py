@@ -1,0 +1,29 @@
+"""Telling what one thinks of an answer."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from accounts.auth import ApiRequest
+from accounts.models import Scope
+from agents.access import instance_view
+from agents.models import AgentInstance
+from salient.database import in_database
+from salient.problems import NotFound
+from sessions_app import feedback
+
+
+@instance_view("POST", scope=Scope.CHAT)
+async def message_feedback(
+    request: ApiRequest, instance: AgentInstance, message_id: str
+) -> HttpResponse:
+    """Keep, change or take back the caller's thumb."""
+    try:
+        wanted = UUID(message_id)
+    except ValueError:
+        raise NotFound from None
+    given = feedback.FeedbackIn.model_validate_json(request.body)
+    kept = await in_database(feedback.give, request.caller, instance, wanted, given)
+    return kept.as_response()

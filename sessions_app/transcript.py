@@ -1,0 +1,189 @@
+"""A conversation as staff read it: what was said, and behind each answer what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+from accounts.amounts import duration, money
+from accounts.keyset import Mark, older
+from sessions_app import prompts
+from sessions_app.models import (
+    CompletionStatus,
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Role,
+    Session,
+)
+
+AT_ONCE = 50
+# How a status looks: the classes of admin.css.
+STATES = {
+    CompletionStatus.COMPLETE: "ok",
+    CompletionStatus.PARTIAL: "warn",
+    CompletionStatus.CANCELLED: "warn",
+    CompletionStatus.ERROR: "bad",
+    CompletionStatus.RUNNING: "info",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model; the one before failed where it is a retry or a fallback."""
+
+    model: str
+    tokens: str
+    cost: str
+    latency: str
+    first_token: str
+    ending: str
+    error: str
+    note: str
+
+    @classmethod
+    def all_of(cls, request: LLMRequest) -> list[Self]:
+        calls = (request.response_body or {}).get("calls", [])
+        return [cls._of(call, calls[:place]) for place, call in enumerate(calls)]
+
+    @classmethod
+    def _of(cls, call: dict[str, Any], before: list[dict[str, Any]]) -> Self:
+        cost = call.get("total_cost")
+        about = "about " if call.get("estimated") else ""
+        return cls(
+            model=_model(call),
+            tokens=f"{about}{_count(call, 'input')} in, {_count(call, 'output')} out",
+            cost=money(None if cost is None else Decimal(cost)),
+            latency=duration(call.get("latency_ms")),
+            first_token=duration(call.get("time_to_first_token_ms")),
+            ending=call.get("finish_reason") or "",
+            error=call.get("error") or "",
+            note=_note(call, before),
+        )
+
+
+def _count(call: dict[str, Any], kind: str) -> str:
+    return f"{call.get(f'{kind}_tokens') or 0:,}"
+
+
+def _model(call: dict[str, Any]) -> str:
+    return f"{call.get('provider', '')}:{call.get('model', '')}"
+
+
+def _note(call: dict[str, Any], before: list[dict[str, Any]]) -> str:
+    """Say why there was another call: a failure, or tools that were asked for."""
+    if not before:
+        return ""
+    if not before[-1].get("error"):
+        return "after tools"
+    return "retry" if _model(before[-1]) == _model(call) else "fallback"
+
+
+@dataclass(slots=True)
+class Work:
+    """What one turn took."""
+
+    request: LLMRequest
+    calls: list[Call]
+    tools: list[dict[str, Any]]
+    sections: list[dict[str, Any]]
+    state: str
+
+    @classmethod
+    def of(cls, request: LLMRequest) -> Self:
+        return cls(
+            request,
+            Call.all_of(request),
+            (request.response_body or {}).get("tools", []),
+            prompts.listed(request),
+            STATES[CompletionStatus(request.completion_status)],
+        )
+
+    @property
+    def cost(self) -> str:
+        return money(self.request.total_cost)
+
+    @property
+    def latency(self) -> str:
+        return duration(self.request.latency_ms)
+
+    @property
+    def first_token(self) -> str:
+        return duration(self.request.time_to_first_token_ms)
+
+    @property
+    def largest(self) -> int:
+        return max((section["bytes"] for section in self.sections), default=1) or 1
+
+
+@dataclass(slots=True)
+class Said:
+    """A message with its thumbs; and the work behind it, where it is told at this message."""
+
+    message: Message
+    work: Work | None = None
+    # The work brought no answer: it is told below the question.
+    unanswered: bool = False
+    feedback: list[MessageFeedback] = field(default_factory=list)
+
+    @property
+    def is_answer(self) -> bool:
+        return bool(self.message.role == Role.ASSISTANT)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The newest part of a conversation, or the one before `before`, oldest first."""
+
+    said: list[Said]
+    earlier: str
+
+    @property
+    def versions(self) -> dict[UUID, str]:
+        """The configurations that these messages had, by their ids."""
+        rows = (each.message.config_version for each in self.said)
+        return {version.pk: version.digest[:12] for version in rows if version is not None}
+
+
+def read(session: Session, before: Mark | None = None) -> Page:
+    """Read one page; the same number of queries, however long the conversation is."""
+    # Not by the instance: its index has the moment behind it, and a session has one instance.
+    rows = Message.objects.filter(
+        session_id=session.pk, agent_instance_id=session.agent_instance_id
+    ).select_related("config_version")
+    if before is not None:
+        rows = older(rows, "created_at", before)
+    found = list(rows.order_by("-created_at", "-id")[: AT_ONCE + 1])
+    shown = found[:AT_ONCE][::-1]
+    earlier = str(Mark(shown[0].created_at, shown[0].pk)) if len(found) > AT_ONCE else ""
+    return Page(_with_work(shown), earlier)
+
+
+def _with_work(messages: list[Message]) -> list[Said]:
+    keys = {message.llm_request_id for message in messages if message.llm_request_id}
+    works = {row.pk: Work.of(row) for row in LLMRequest.objects.filter(pk__in=keys)}
+    # An answer may stand on the page after this one.
+    answered = set(
+        Message.objects.filter(llm_request_id__in=keys, role=Role.ASSISTANT).values_list(
+            "llm_request_id", flat=True
+        )
+    )
+    thumbs = _thumbs(message.pk for message in messages)
+    said = []
+    for message in messages:
+        key = message.llm_request_id
+        unanswered = message.role == Role.HUMAN and key in works and key not in answered
+        told_here = message.role == Role.ASSISTANT or unanswered
+        work = works.get(key) if key and told_here else None
+        said.append(Said(message, work, unanswered, thumbs.get(message.pk, [])))
+    return said
+
+
+def _thumbs(messages: Iterable[UUID]) -> dict[UUID, list[MessageFeedback]]:
+    found: dict[UUID, list[MessageFeedback]] = {}
+    for row in MessageFeedback.objects.filter(message_id__in=list(messages)).order_by("created_at"):
+        found.setdefault(row.message_id, []).append(row)
+    return found
