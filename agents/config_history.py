@@ -7,6 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, Q
+
 from agents.config.compare import Change, content_changes
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
 
@@ -34,6 +36,8 @@ class Entry:
     @property
     def kind(self) -> str:
         if self.publication is None:
+            if self.before is None:
+                return "first files"
             return "files changed back" if self.again else "files changed"
         return "published" if self.publication.restores is None else "rolled back"
 
@@ -67,10 +71,12 @@ def _publications(instance: AgentInstance, most: int) -> list[Entry]:
 
 
 def _file_changes(instance: AgentInstance, most: int) -> list[Entry]:
-    published = ConfigPublication.objects.filter(agent_instance_id=instance.pk)
+    # A roll-back may meet a version that files made before; its own has the same moment as it.
+    made_it = Q(restores=None) | Q(created_at=OuterRef("created_at"))
+    published = ConfigPublication.objects.filter(made_it, config_version_id=OuterRef("pk"))
     rows = (
         ConfigVersion.objects.served(instance)
-        .exclude(pk__in=published.values("config_version_id"))
+        .exclude(Exists(published))
         .order_by("-created_at")[:most]
     )
     return [Entry(row.created_at, row) for row in rows]

@@ -146,7 +146,7 @@ def _message(details: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return "unknown key"
     if kind in {"too_long", "string_too_long"}:
-        unit = "items" if kind == "too_long" else "characters"
+        unit = "characters" if isinstance(details["input"], str) else "items"
         return f"must have at most {limits['max_length']} {unit}"
     if kind == COMPLETE:
         return details["msg"]

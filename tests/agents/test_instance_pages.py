@@ -306,11 +306,26 @@ class HistoryTests(PagesTestCase):
         page = self.get("instance-history")
 
         kinds = re.findall(
-            r'<span class="badge \w+">((?:files|published|rolled)[^<]*)</span>', page
+            r'<span class="badge \w+">((?:files|first|published|rolled)[^<]*)</span>', page
         )
-        self.assertEqual(kinds, ["files changed", "published", "files changed"])
+        self.assertEqual(kinds, ["files changed", "published", "first files"])
         self.assertIn("Try harder", page)
         self.assertIn("<code>system_prompt</code>", page)
+
+    def test_a_change_of_files_stays_told_when_a_roll_back_meets_it(self) -> None:
+        self.serve()
+        self.publish("retries: 1\n")
+        (self.base / "acme/bot/system_prompt.md").write_text("Be curt.")
+        self.serve_changed_files()
+        with platform():
+            # In a test's one transaction all moments are one.
+            rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
+            rows.update(created_at=timezone.now() + timedelta(minutes=1))
+        self.publish("retries: 5\n")
+        with platform():
+            publishing.roll_back(self.instance, 1, "Back", self.ann)
+
+        self.assertIn(">files changed<", self.get("instance-history"))
 
     def serve_changed_files(self) -> None:
         config.forget()
