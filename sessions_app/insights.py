@@ -154,6 +154,7 @@ class MessageFeedback(TenantModel):
             models.Index(
                 fields=["account", "-created_at", "-id"], name="ix_message_feedback_account"
             ),
+            models.Index(fields=["-created_at", "-id"], name="ix_message_feedback_time"),
             models.Index(fields=["agent_instance"], name="ix_message_feedback_instance"),
         ]
 

@@ -133,6 +133,7 @@ class Session(TenantModel):
             models.Index(
                 fields=["account", "-last_activity_at", "-id"], name="ix_sessions_account_activity"
             ),
+            models.Index(fields=["-last_activity_at", "-id"], name="ix_sessions_activity"),
             models.Index(
                 fields=["agent_instance", "-last_activity_at"], name="ix_sessions_agent_instance"
             ),
@@ -251,6 +252,13 @@ class LLMRequest(TenantModel):
             models.Index(
                 fields=["agent_instance", "-created_at"], name="ix_llm_requests_instance_time"
             ),
+            # The staff's lists, which know no account.
+            models.Index(fields=["-created_at", "-id"], name="ix_llm_requests_time"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="ix_llm_requests_failed",
+                condition=Q(completion_status__in=["partial", "error", "cancelled"]),
+            ),
             models.Index(
                 fields=["created_at"],
                 name="ix_llm_requests_running",
@@ -329,6 +337,7 @@ class Message(TenantModel):
                 fields=["session", "agent_instance", "-created_at", "-id"],
                 name="ix_messages_history",
             ),
+            models.Index(fields=["account", "-created_at", "-id"], name="ix_messages_account_time"),
             models.Index(fields=["agent_instance"], name="ix_messages_agent_instance"),
             models.Index(
                 fields=["llm_request"],

@@ -1,21 +1,41 @@
-"""The list of what people thought of answers."""
+"""The list of what people thought of answers; a comment is shown to who may read texts."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.platform_admin import RecordAdmin
+from accounts.keyset import KeysetAdmin, KeysetChangeList
+from sessions_app import exports
+from sessions_app.admin.badges import thumb
+from sessions_app.admin.filters import FeedbackFilters
 from sessions_app.admin.links import page_link
+from sessions_app.admin.texts import HIDDEN, ask_for_texts, open_accounts
 from sessions_app.models import MessageFeedback
+
+SHOWN = 80
+
+
+class FeedbackChangeList(KeysetChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        readable = open_accounts(request)
+        for feedback in self.result_list:
+            feedback.is_hidden = feedback.account_id not in readable
 
 
 @admin.register(MessageFeedback)
-class MessageFeedbackAdmin(RecordAdmin[MessageFeedback]):
-    list_display = ["created_at", "rating", "beginning", "account", "agent_instance"]
+class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
+    filter_form = FeedbackFilters
+    export_columns = exports.FEEDBACK_COLUMNS
+    list_display = ["created_at", "thumb", "beginning", "agent", "session_page"]
     list_select_related = ["account", "agent_instance"]
-    list_filter = ["rating", "account"]
     fields = [
         ("account", "agent_instance"),
         ("session_page", "message_page"),
@@ -25,9 +45,36 @@ class MessageFeedbackAdmin(RecordAdmin[MessageFeedback]):
     ]
     readonly_fields = ["session_page", "message_page"]
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return FeedbackChangeList
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        feedback = self.get_object(request, unquote(object_id))
+        if feedback is not None and self.has_view_permission(request, feedback):
+            asked = ask_for_texts(
+                request, feedback.account_id, "sessions", feedback.session_id, "a comment"
+            )
+            if asked is not None:
+                return asked
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    @admin.display(description="rating")
+    def thumb(self, feedback: MessageFeedback) -> SafeString | str:
+        return thumb(feedback.rating)
+
     @admin.display(description="comment")
-    def beginning(self, feedback: MessageFeedback) -> str:
-        return Truncator(feedback.comment).chars(80)
+    def beginning(self, feedback: Any) -> str | SafeString:
+        if not feedback.comment:
+            return ""
+        if feedback.is_hidden:
+            return format_html('<span class="quiet">{}</span>', HIDDEN)
+        return Truncator(feedback.comment).chars(SHOWN)
+
+    @admin.display(description="agent")
+    def agent(self, feedback: MessageFeedback) -> str:
+        return f"{feedback.account.slug}/{feedback.agent_instance.instance_slug}"
 
     @admin.display(description="session")
     def session_page(self, feedback: MessageFeedback) -> SafeString:

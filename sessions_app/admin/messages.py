@@ -1,23 +1,51 @@
-"""The list of messages, and one message's page."""
+"""The list of messages, and one message's page: the words only for who may read them."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import Model, QuerySet
+from django.db.models.functions import Length, Substr
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.platform_admin import RecordAdmin
+from accounts.keyset import KeysetAdmin, KeysetChangeList
+from accounts.keyset_filters import FilterForm
+from sessions_app import exports
+from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.links import page_link
+from sessions_app.admin.texts import HIDDEN, ask_for_texts, open_accounts
 from sessions_app.models import Message
+
+SHOWN = 80
+
+
+class MessageChangeList(KeysetChangeList):
+    """Reads the beginnings only, and of these keeps what this person may read."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Model, Model]:
+        rows = super().get_queryset(request)
+        return rows.annotate(length=Length("content"), start=Substr("content", 1, SHOWN + 1))
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        readable = open_accounts(request)
+        for message in self.result_list:
+            message.is_hidden = message.account_id not in readable
 
 
 @admin.register(Message)
-class MessageAdmin(RecordAdmin[Message]):
-    list_display = ["created_at", "role", "beginning", "account", "agent_instance"]
-    list_select_related = ["account", "agent_instance"]
-    list_filter = ["role", "account"]
-    search_fields = ["id__exact", "session__id__exact"]
-    search_help_text = "A whole id of a message or of a session."
+class MessageAdmin(KeysetAdmin[Message]):
+    filter_form = MessageFilters
+    export_columns = exports.MESSAGE_COLUMNS
+    list_display = ["created_at", "role", "beginning", "length", "agent", "session_page"]
     fields = [
         ("account", "agent_instance"),
         ("session_page", "request_page"),
@@ -27,11 +55,45 @@ class MessageAdmin(RecordAdmin[Message]):
         "meta",
     ]
     readonly_fields = ["session_page", "request_page"]
-    ordering = ["-created_at", "-id"]
+    list_select_related = ["account", "agent_instance"]
+    list_defer = ("content", "meta")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return MessageChangeList
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        message = self.get_object(request, unquote(object_id))
+        if message is not None and self.has_view_permission(request, message):
+            asked = ask_for_texts(
+                request, message.account_id, "sessions", message.session_id, "a message"
+            )
+            if asked is not None:
+                return asked
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+        if form.account is None:
+            text = "Messages are exported of one account: choose it first."
+            messages.warning(request, text)
+            return HttpResponseRedirect(f"../{form.address()}")
+        label = "CSV export of messages"
+        return ask_for_texts(request, form.account.pk, "messages", "export", label)
 
     @admin.display(description="content")
-    def beginning(self, message: Message) -> str:
-        return Truncator(message.content).chars(80)
+    def beginning(self, message: Any) -> str | SafeString:
+        if message.is_hidden:
+            return format_html('<span class="quiet">{}</span>', HIDDEN)
+        return Truncator(message.start).chars(SHOWN)
+
+    @admin.display(description="characters")
+    def length(self, message: Any) -> int:
+        return int(message.length)
+
+    @admin.display(description="agent")
+    def agent(self, message: Message) -> str:
+        return f"{message.account.slug}/{message.agent_instance.instance_slug}"
 
     @admin.display(description="session")
     def session_page(self, message: Message) -> SafeString:

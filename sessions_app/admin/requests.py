@@ -1,37 +1,84 @@
-"""The list of LLM requests."""
+"""The list of LLM requests, and the export of what they come to by day."""
 
 from __future__ import annotations
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 
+from accounts.exporting import csv_response, note_export
+from accounts.keyset import KeysetAdmin
+from accounts.keyset_filters import ACCOUNT, FROM, TO
+from sessions_app import exports
+from sessions_app.admin.badges import dollars, status_badge
+from sessions_app.admin.filters import RequestFilters, UsageFilters
 from sessions_app.admin.request_page import RequestPage
-from sessions_app.models import LLMRequest
+from sessions_app.models import LLMRequest, UsageDay
 
 
 @admin.register(LLMRequest)
-class LLMRequestAdmin(RequestPage):
+class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
+    filter_form = RequestFilters
+    export_columns = exports.REQUEST_COLUMNS
+    list_defer = ("request_body", "response_body")
+    change_list_template = "admin/request_list.html"
     list_display = [
         "created_at",
         "agent",
         "model_name",
-        "completion_status",
+        "status",
         "tokens",
-        "cost",
-        "latency_ms",
+        "list_cost",
+        "latency",
+        "first_token",
     ]
-    list_filter = ["completion_status", "cost_source", "account"]
-    list_select_related = ["account", "agent_instance"]
-    search_fields = ["id__exact", "session__id__exact"]
-    search_help_text = "A whole id of a request or of a session."
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.usage_view)
+        return [path("usage/", view, name="usage_export"), *super().get_urls()]
+
+    def usage_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Send usage by day as CSV, of the account and the days that the list is narrowed to."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        chosen = {name: request.GET[name] for name in (ACCOUNT, FROM, TO) if name in request.GET}
+        form = UsageFilters(chosen, model=UsageDay, moment="day")
+        if not form.is_valid():
+            return HttpResponseRedirect(f"../{form.address()}")
+        note_export(request, form.account, "usage_days", form.told())
+        return csv_response(exports.USAGE, lambda: form.narrow(UsageDay.objects.all()))
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> str:
         return f"{request.account_slug}/{request.agent_instance_slug}"
 
-    @admin.display(description="tokens", ordering="total_tokens")
+    @admin.display(description="status")
+    def status(self, request: LLMRequest) -> SafeString | str:
+        return status_badge(request.completion_status)
+
+    @admin.display(description="tokens")
     def tokens(self, request: LLMRequest) -> str | None:
         if request.total_tokens is None:
             return None
         written = "?" if request.completion_tokens is None else request.completion_tokens
         about = "about " if request.tokens_estimated else ""
         return f"{about}{request.prompt_tokens} in, {written} out"
+
+    @admin.display(description="cost")
+    def list_cost(self, request: LLMRequest) -> str:
+        return dollars(request.total_cost)
+
+    @admin.display(description="latency")
+    def latency(self, request: LLMRequest) -> str | None:
+        return seconds(request.latency_ms)
+
+    @admin.display(description="first token")
+    def first_token(self, request: LLMRequest) -> str | None:
+        return seconds(request.time_to_first_token_ms)
+
+
+def seconds(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else f"{milliseconds / 1000:.2f} s"

@@ -1,30 +1,107 @@
-"""The list of conversations."""
+"""The list of conversations, with the search for what was said in them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from accounts.keyset import KeysetAdmin, KeysetChangeList
+from accounts.keyset_filters import FilterForm
+from sessions_app import exports, search
+from sessions_app.admin.badges import dollars, status_badge, thumb
+from sessions_app.admin.filters import SessionFilters
+from sessions_app.admin.texts import ask_for_texts
 from sessions_app.admin.transcript import SessionPage
 from sessions_app.models import Session
 
 
+class SessionChangeList(KeysetChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        form = self.form
+        if "found" not in self.list_display or not form.is_valid() or form.account is None:
+            return
+        shown = {session.pk for session in self.result_list}
+        found = search.snippets(form.account.pk, form.words(), shown) if shown else {}
+        for session in self.result_list:
+            session.found = found.get(session.pk, "")
+
+
 @admin.register(Session)
-class SessionAdmin(SessionPage):
+class SessionAdmin(KeysetAdmin[Session], SessionPage):
+    moment = "last_activity_at"
+    filter_form = SessionFilters
+    export_columns = exports.SESSION_COLUMNS
     list_display = [
-        "id",
-        "account_slug",
-        "agent_instance_slug",
         "last_activity_at",
+        "agent",
+        "person",
+        "turn_count",
+        "cost",
+        "status",
+        "thumb",
         "created_at",
-        "email",
     ]
-    list_filter = ["account"]
-    search_fields = ["id__exact", "email__exact"]
-    search_help_text = "A whole id or a whole e-mail address."
-    list_select_related = ["account", "agent_instance"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         # The key is what a visitor's cookie is told by; no page needs it.
         return super().get_queryset(request).defer("session_key")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return SessionChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        shown = list(self.list_display)
+        return [*shown[:3], "found", *shown[3:]] if request.GET.get("text") else shown
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        if request.GET.get("text"):
+            refused = self._refuse_search(request, self.filters(request.GET))
+            if refused is not None:
+                return refused
+        return super().changelist_view(request, extra_context)
+
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+        return self._refuse_search(request, form)
+
+    def _refuse_search(self, request: HttpRequest, form: Any) -> HttpResponseBase | None:
+        """Ask for a reason first: what is found tells what was said."""
+        if not form.is_valid() or form.account is None or not form.words():
+            return None
+        words = form.words()
+        return ask_for_texts(request, form.account.pk, "messages", words, f"search: {words}")
+
+    @admin.display(description="agent")
+    def agent(self, session: Session) -> str:
+        return f"{session.account_slug}/{session.agent_instance_slug}"
+
+    @admin.display(description="who")
+    def person(self, session: Session) -> str:
+        return session.end_user or session.email or ("visitor" if session.is_anonymous else "")
+
+    @admin.display(description="said")
+    def found(self, session: Any) -> SafeString:
+        return format_html('<span class="found">{}</span>', session.found)
+
+    @admin.display(description="cost")
+    def cost(self, session: Session) -> str:
+        known = dollars(session.total_cost)
+        if not session.unpriced_turns:
+            return known
+        if session.unpriced_turns >= session.turn_count:
+            return "unknown"
+        return f"{known} + {session.unpriced_turns} unknown"
+
+    @admin.display(description="last turn")
+    def status(self, session: Session) -> SafeString | str:
+        return status_badge(session.last_status)
+
+    @admin.display(description="feedback")
+    def thumb(self, session: Session) -> SafeString | str:
+        return thumb(session.feedback)

@@ -1,0 +1,187 @@
+"""Lists of big tables: pages by place, not by number; nothing counted; a bar of filters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, transaction
+from django.db.models import F, Model, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from psycopg.errors import QueryCanceled
+
+from accounts.exporting import Export, csv_response, note_export
+from accounts.keyset_filters import FilterForm
+from accounts.platform_admin import RecordAdmin
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A row's place in a list: when it was, and its id among those of the same moment."""
+
+    moment: datetime
+    id: UUID
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read what str() wrote; raises ValueError."""
+        moment, _, key = text.partition("~")
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return cls(at, UUID(key))
+
+    def __str__(self) -> str:
+        return f"{self.moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}~{self.id}"
+
+
+def older[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
+    """Return what stands before the mark, as one range of an index on the field and the id."""
+    return rows.filter(TupleLessThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
+
+
+def newer[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
+    return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
+
+
+class KeysetChangeList(ChangeList):
+    """One page of rows, the newest first; one row more than is shown tells whether it goes on."""
+
+    model_admin: KeysetAdmin[Any]
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Model, Model]:
+        self.form = self.model_admin.filters(request.GET)
+        self.filter_specs, self.has_filters = [], False
+        self.has_active_filters = any(self.form.chosen().values())
+        self.asks_account = self.form.is_valid() and self.form.is_open()
+        if not self.form.is_valid() or self.asks_account:
+            return self.root_queryset.none()
+        rows = self.form.narrow(self.root_queryset)
+        if related := self.model_admin.list_select_related:
+            rows = rows.select_related(*related)
+        return rows.defer(*self.model_admin.list_defer)
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.result_list = self._read(request.GET)
+        self.result_count = len(self.result_list)
+        self.full_result_count = None
+        self.show_full_result_count = self.can_show_all = self.multi_page = False
+        self.show_admin_actions = True
+
+    def _read(self, query: QueryDict) -> list[Any]:
+        field, size = self.model_admin.moment, self.list_per_page
+        before, after = (_mark(query.get(name)) for name in (BEFORE, AFTER))
+        rows = self.queryset.order_by(f"-{field}", "-id")
+        if before is not None:
+            rows = older(rows, field, before)
+        elif after is not None:
+            rows = newer(rows, field, after).order_by(field, "id")
+        found = self._in_time(rows[: size + 1])
+        goes_on, shown = len(found) > size, found[:size]
+        if after is not None and before is None:
+            self.has_newer, self.has_older = goes_on, True
+            return shown[::-1]
+        self.has_newer, self.has_older = before is not None, goes_on
+        return shown
+
+    def _in_time(self, rows: QuerySet[Any]) -> list[Any]:
+        """Read the rows; a filter that takes too long is said to, and leaves the page working."""
+        self.is_too_slow = False
+        try:
+            with transaction.atomic():
+                return list(rows)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            self.is_too_slow = True
+            return []
+
+    def newest_page(self) -> str:
+        return self.form.address()
+
+    def older_page(self) -> str:
+        return self._page(BEFORE, self.result_list[-1]) if self.result_list else ""
+
+    def newer_page(self) -> str:
+        return self._page(AFTER, self.result_list[0]) if self.result_list else ""
+
+    def _page(self, side: str, row: Any) -> str:
+        mark = Mark(getattr(row, self.model_admin.moment), row.pk)
+        return self.form.address(**{side: str(mark)})
+
+    def export_page(self) -> str:
+        return self.model_admin.export_address() + self.form.address()
+
+
+def _mark(text: str | None) -> Mark | None:
+    try:
+        return Mark.of(text) if text else None
+    except ValueError as error:
+        raise IncorrectLookupParameters from error
+
+
+class KeysetAdmin[M: Model](RecordAdmin[M]):
+    """A list that costs the same on its first page and a million rows further down.
+
+    `moment` is the time that it is ordered by, with the id: an index has to begin with both, or
+    with the account and both. `export_columns` maps a CSV column's heading to a look-up path.
+    """
+
+    moment = "created_at"
+    # Large columns that a list does not show.
+    list_defer: tuple[str, ...] = ()
+    list_select_related: tuple[str, ...] | list[str] = ()
+    filter_form: type[FilterForm] = FilterForm
+    export_columns: ClassVar[Mapping[str, str]] = {}
+    change_list_template = "admin/keyset_list.html"
+    sortable_by = ()
+    list_filter = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetChangeList
+
+    def filters(self, query: QueryDict) -> FilterForm:
+        return self.filter_form(query, model=self.model, moment=self.moment)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/", view, name=self._export_name()), *super().get_urls()]
+
+    def _export_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_export"
+
+    def export_address(self) -> str:
+        return reverse(f"admin:{self._export_name()}") if self.export_columns else ""
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Send all rows that the filters let through, as CSV, oldest first."""
+        if not self.export_columns or not self.has_view_permission(request):
+            raise PermissionDenied
+        form = self.filters(request.GET)
+        if not form.is_valid():
+            # The list tells what is wrong with them.
+            return HttpResponseRedirect(f"../?{urlencode(form.chosen())}")
+        refused = self.refuse_export(request, form)
+        if refused is not None:
+            return refused
+        note_export(request, form.account, self.opts.db_table, form.told())
+        export = Export(self.opts.model_name or "", self.export_columns, self.moment)
+        return csv_response(export, lambda: form.narrow(self.model._default_manager.all()))
+
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+        """Return a page instead, where something must be said or chosen first."""
+        return None

@@ -1,0 +1,136 @@
+"""The bar above a big table's list: which rows, by account, choice, time and id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import Account
+
+# More accounts than these are no list to choose from: their name is typed.
+MOST_CHOICES = 200
+# What is in an address besides filters: the place in the list, and Django's own.
+PLACE = {"before", "after", "e", "p", "o", "all", "_changelist_filters", "_popup", "_to_field"}
+ACCOUNT, FROM, TO = "account__id__exact", "from", "to"
+
+
+def as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+class FilterForm(forms.Form):
+    """Each field narrows the rows; its name in the address is as in Django's own lists."""
+
+    # Fields of the model that have choices.
+    choices: ClassVar[tuple[str, ...]] = ()
+    # Look-ups by a whole id that other pages link to; shown only while they narrow.
+    ids: ClassVar[Mapping[str, str]] = {}
+    search_label: ClassVar[str] = ""
+    # Rows are read inside one account, or by an id; there is no list over all accounts.
+    needs_account: ClassVar[bool] = False
+
+    account: Account | None = None
+
+    def __init__(self, query: Mapping[str, Any], *, model: type[Model], moment: str) -> None:
+        super().__init__(query, auto_id="filter_%s")
+        self.model, self.moment = model, moment
+        # Not as class attributes: `from` is no name in Python.
+        self.fields = {**self._made(), **self.fields}
+
+    def _made(self) -> dict[str, forms.Field]:
+        fields: dict[str, forms.Field] = {}
+        if self.search_label:
+            fields["q"] = forms.CharField(label=self.search_label, required=False)
+        fields[ACCOUNT] = _account_field()
+        for name in self.choices:
+            fields[f"{name}__exact"] = self._choice(name)
+        for name, label in ((FROM, "from"), (TO, "to")):
+            widget = forms.DateInput(attrs={"type": "date"})
+            fields[name] = forms.DateField(label=label, required=False, widget=widget)
+        for name, label in self.ids.items():
+            widget = forms.TextInput() if self.data.get(name) else forms.HiddenInput()
+            fields[name] = forms.UUIDField(label=label, required=False, widget=widget)
+        return fields
+
+    def _choice(self, name: str) -> forms.Field:
+        field = self.model._meta.get_field(name)
+        shown = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
+        label = str(field.verbose_name).replace("completion status", "status")
+        return forms.ChoiceField(label=label, choices=[("", "any"), *shown], required=False)
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        for name in set(self.data) - set(self.fields) - PLACE:
+            self.add_error(None, f"This list has no filter “{name}”.")
+        if values.get(FROM) and values.get(TO) and values[FROM] > values[TO]:
+            self.add_error(FROM, "This is after the other date.")
+        if values.get(ACCOUNT):
+            self.account = self._find_account(values[ACCOUNT])
+        return values
+
+    def _find_account(self, text: str) -> Account | None:
+        key = as_uuid(text)
+        found = Account.objects.filter(Q(pk=key) if key else Q(slug=text)).first()
+        if found is None:
+            self.add_error(ACCOUNT, ValidationError("There is no such account."))
+        return found
+
+    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        """Return the rows that all filters let through."""
+        values = self.cleaned_data
+        if self.account is not None:
+            rows = rows.filter(account_id=self.account.pk)
+        for name in (*(f"{name}__exact" for name in self.choices), *self.ids):
+            if values.get(name) not in {None, ""}:
+                rows = rows.filter(**{name: values[name]})
+        if start := values.get(FROM):
+            rows = rows.filter(**{f"{self.moment}__gte": _midnight(start)})
+        if end := values.get(TO):
+            rows = rows.filter(**{f"{self.moment}__lt": _midnight(end + timedelta(days=1))})
+        text = values.get("q", "").strip()
+        return self.search(rows, text) if text else rows
+
+    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+        raise NotImplementedError
+
+    def is_open(self) -> bool:
+        """Tell whether an account is still to be chosen."""
+        given = [self.cleaned_data.get(name) for name in ("q", *self.ids)]
+        return self.needs_account and self.account is None and not any(given)
+
+    def chosen(self) -> dict[str, str]:
+        """Return the filters as they stand in the address."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+    def told(self) -> dict[str, str]:
+        """Return the filters as the audit log tells them."""
+        return {name.removesuffix("__exact"): value for name, value in self.chosen().items()}
+
+    def address(self, **place: str) -> str:
+        query = urlencode(self.chosen() | place)
+        return f"?{query}"
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _account_field() -> forms.Field:
+    """Choose from the accounts, or type a slug where there are too many."""
+    found = list(Account.objects.order_by("slug").values_list("pk", "slug")[: MOST_CHOICES + 1])
+    if len(found) > MOST_CHOICES:
+        widget: forms.Widget = forms.TextInput(attrs={"placeholder": "slug", "size": 16})
+    else:
+        widget = forms.Select(choices=[("", "all"), *((str(pk), slug) for pk, slug in found)])
+    return forms.CharField(label="account", required=False, widget=widget)

@@ -1,0 +1,110 @@
+"""The bars above the lists of what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import Model, Q, QuerySet
+
+from accounts.keyset_filters import ACCOUNT, FROM, TO, FilterForm, as_uuid
+from sessions_app import search
+from sessions_app.models import CompletionStatus
+
+ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]
+INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
+
+
+class IdSearchForm(FilterForm):
+    """Looks for a whole id, or the id of the session."""
+
+    search_label = "id, or session's id"
+    ids = {INSTANCE: "agent instance", SESSION: "session"}
+
+    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+        key = as_uuid(text)
+        return rows.filter(Q(pk=key) | Q(session_id=key)) if key else rows.none()
+
+
+class MessageFilters(IdSearchForm):
+    choices = ("role",)
+    needs_account = True
+
+
+class FeedbackFilters(IdSearchForm):
+    choices = ("rating",)
+
+
+class RequestFilters(IdSearchForm):
+    choices = ("completion_status", "cost_source")
+
+    # "provider:model", as the usage figures name it.
+    model_name = forms.CharField(label="model", required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["model"] = self.fields.pop("model_name")
+
+    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows = super().narrow(rows)
+        provider, _, model = self.cleaned_data.get("model", "").strip().rpartition(":")
+        if provider:
+            rows = rows.filter(provider=provider)
+        return rows.filter(model=model) if model else rows
+
+
+class UsageFilters(FilterForm):
+    """Days are dates: no midnight stands for them."""
+
+    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        start, end = self.cleaned_data.get(FROM), self.cleaned_data.get(TO)
+        if self.account is not None:
+            rows = rows.filter(account_id=self.account.pk)
+        if start:
+            rows = rows.filter(day__gte=start)
+        return rows.filter(day__lte=end) if end else rows
+
+
+class SessionFilters(FilterForm):
+    search_label = "id, e-mail or end user"
+    ids = {INSTANCE: "agent instance"}
+
+    text = forms.CharField(
+        label="said",
+        required=False,
+        help_text="Words in an account's messages: choose the account.",
+    )
+    last_status__exact = forms.ChoiceField(
+        label="last turn", choices=[("", "any"), *ENDED], required=False
+    )
+    feedback__exact = forms.ChoiceField(
+        label="feedback", choices=[("", "any"), ("1", "good"), ("-1", "bad")], required=False
+    )
+    cost_from = forms.DecimalField(label="cost from, $", required=False, min_value=0)
+    cost_to = forms.DecimalField(label="to, $", required=False, min_value=0)
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        if values.get("text") and self.account is None and ACCOUNT not in self.errors:
+            self.add_error(ACCOUNT, "Messages are searched inside one account: choose it.")
+        return values
+
+    def words(self) -> str:
+        return str(self.cleaned_data.get("text") or "").strip()
+
+    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows, values = super().narrow(rows), self.cleaned_data
+        for name in ("last_status__exact", "feedback__exact"):
+            if values.get(name):
+                rows = rows.filter(**{name: values[name]})
+        if (least := values.get("cost_from")) is not None:
+            rows = rows.filter(total_cost__gte=least)
+        if (most := values.get("cost_to")) is not None:
+            rows = rows.filter(total_cost__lte=most)
+        if self.words() and self.account is not None:
+            rows = rows.filter(pk__in=search.sessions_with(self.account.pk, self.words()))
+        return rows
+
+    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+        key = as_uuid(text)
+        return rows.filter(pk=key) if key else search.sessions_of(rows, text)

@@ -1,0 +1,34 @@
+"""Texts of accounts in lists: shown while a support access is open, else only that there are."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from accounts import support
+from accounts.models import SupportAccess
+
+HIDDEN = "hidden: needs support access"
+
+
+def open_accounts(request: HttpRequest) -> set[UUID]:
+    """The accounts whose texts this person may read now; asked for once in a request."""
+    found: set[UUID] | None = getattr(request, "_open_accounts", None)
+    if found is None:
+        found = set()
+        if support.may_open(request.user):
+            mine = SupportAccess.objects.open().filter(user_id=request.user.pk)
+            found = set(mine.values_list("account_id", flat=True))
+        request._open_accounts = found  # type: ignore[attr-defined]
+    return found
+
+
+def ask_for_texts(
+    request: HttpRequest, account_id: UUID, table: str, what: object, label: str
+) -> HttpResponseBase | None:
+    """Return the page that asks for a reason, or nothing: then the reading is noted."""
+    return support.require_texts(
+        request, account_id, object_type=table, object_id=str(what)[:100], label=label
+    )

@@ -1,0 +1,69 @@
+"""Finding conversations: by what was said, inside one account; by whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchVector
+from django.db.models import Model, QuerySet
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from agents.models import AgentInstance
+from sessions_app.models import Message, Session
+
+# So many of the newest messages with the words are looked at: a word that all say finds no more.
+MOST_HITS = 1000
+# Around what was found; no text that people write has them.
+_START, _STOP = "\x02", "\x03"
+
+
+def words_of(text: str) -> SearchQuery:
+    """Read words as search engines do: "a phrase", or, -not."""
+    return SearchQuery(text, config="simple", search_type="websearch")
+
+
+def messages_with(account_id: UUID, text: str) -> QuerySet[Message]:
+    """Return the account's messages with the words; ix_messages_text has this very expression."""
+    said = SearchVector("content", config="simple")
+    rows: QuerySet[Message] = Message.objects.filter(account_id=account_id)
+    return rows.alias(said=said).filter(said=words_of(text))
+
+
+def sessions_with(account_id: UUID, text: str) -> set[UUID]:
+    """Return the sessions of the newest messages with the words."""
+    hits = messages_with(account_id, text).order_by("-created_at", "-id")
+    return set(hits.values_list("session_id", flat=True)[:MOST_HITS])
+
+
+def snippets(account_id: UUID, text: str, sessions: Collection[UUID]) -> dict[UUID, SafeString]:
+    """Give for each session what was said around the words last, with the words marked."""
+    headline = SearchHeadline(
+        "content",
+        words_of(text),
+        config="simple",
+        start_sel=_START,
+        stop_sel=_STOP,
+        min_words=8,
+        max_words=20,
+    )
+    newest = messages_with(account_id, text).filter(session_id__in=sessions)
+    newest = newest.order_by("session_id", "-created_at", "-id").distinct("session_id")
+    found = newest.annotate(headline=headline).values_list("session_id", "headline")
+    return {session: _marked(text) for session, text in found}
+
+
+def _marked(headline: str) -> SafeString:
+    text = escape(headline).replace(_START, "<mark>").replace(_STOP, "</mark>")
+    return mark_safe(text)  # noqa: S308 - escaped above
+
+
+def sessions_of[M: Model](rows: QuerySet[M], who: str) -> QuerySet[M]:
+    """Narrow to those of one e-mail address or end user, each found by its index."""
+    by_email = Session.objects.filter(email=who).order_by()
+    # End users are indexed within their instance.
+    by_name = Session.objects.filter(
+        agent_instance__in=AgentInstance.objects.order_by().values("pk"), end_user=who
+    ).order_by()
+    return rows.filter(pk__in=by_email.values("pk").union(by_name.values("pk")))
