@@ -21,6 +21,7 @@ from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
 from salient.cors import Crossing
 from salient.edge import BodyReader, Message, Receive, Scope, Send, Sender, api_headers, read_body
+from salient.lifespan import in_flight
 from salient.problems import InternalError, NotFound, Problem
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class ApiHandler(ASGIHandler):
         except Problem as problem:
             await self.refuse(scope, problem, send)
             return
-        await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+        with in_flight:
+            await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
 
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; the page that sent it may read why."""

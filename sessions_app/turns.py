@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import AccessEnded, TimeOver, watched
+from accounts.admission import AccessEnded, ServerStopping, TimeOver, watched
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
@@ -185,7 +185,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     except AccessEnded as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
         raise
-    except TimeOver as problem:
+    except (TimeOver, ServerStopping) as problem:
         turn.fail(problem.code)
         raise
     except (asyncio.CancelledError, GeneratorExit):
