@@ -104,24 +104,39 @@ class AgentInstance(TenantModel):
 
 
 class ConfigVersionQuerySet(TenantQuerySet["ConfigVersion"]):
-    def ensure(self, instance: AgentInstance, *, digest: str, content: dict[str, Any]) -> UUID:
+    def ensure(
+        self,
+        instance: AgentInstance,
+        *,
+        digest: str,
+        content: dict[str, Any],
+        serves: bool = True,
+    ) -> UUID:
         """Note that the version with this content serves now; make it when it is new.
 
         Two writers may meet: the unique digest lets one of them in and shows the other its row.
+        What is only tried out (a draft) has a row as well, but does not count as served.
         """
+        tried: dict[str, Any] = {} if serves else {"last_served_at": None}
         version, made = self.get_or_create(
             account_id=instance.account_id,
             agent_instance_id=instance.pk,
             digest=digest,
-            defaults={"content": content},
+            defaults={"content": content, **tried},
         )
-        if not made:
+        if serves and not made:
             # Nothing else of a version may be written, not even by the way.
             self.filter(pk=version.pk).update(last_served_at=Now())
         return version.pk
 
+    def served(self, instance: AgentInstance) -> ConfigVersionQuerySet:
+        """Those that ever served, the latest first."""
+        return self.filter(agent_instance_id=instance.pk, last_served_at__isnull=False).order_by(
+            "-last_served_at"
+        )
+
     def last_served(self, instance: AgentInstance) -> ConfigVersion | None:
-        return self.filter(agent_instance_id=instance.pk).order_by("-last_served_at").first()
+        return self.served(instance).first()
 
 
 class ConfigVersion(TenantModel):
@@ -141,7 +156,8 @@ class ConfigVersion(TenantModel):
     digest = models.CharField(max_length=64, editable=False)
     content = models.JSONField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    last_served_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Null: it was only tried out, as a draft.
+    last_served_at = models.DateTimeField(null=True, db_default=Now(), editable=False)
 
     objects = TenantManager.from_queryset(ConfigVersionQuerySet)()
 

@@ -67,6 +67,8 @@ class ConfigDraft(TenantModel):
         db_index=False,
     )
     text = models.TextField(blank=True)
+    # The number of the publication that it started from; 0: there was none.
+    base = models.IntegerField(default=0, db_default=0)
     author = _author_key()
     author_name = models.CharField(max_length=255, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -24,8 +26,14 @@ logger = logging.getLogger(__name__)
 _serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600)
 
 
+# The versions of drafts that were tried out here: instance and digest.
+_tried: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600)
+
 # What was said of an instance in this process; each of its turns meets the same error.
 _logged: TTLCache[UUID, str] = TTLCache(seconds=3600)
+
+# How many of the versions that served are tried, when files or what was published are broken.
+MOST_TRIED = 5
 
 
 class AgentMisconfigured(Unavailable):
@@ -48,18 +56,46 @@ class CurrentConfig:
         )
 
 
-def current_config(account_slug: str, instance: AgentInstance) -> CurrentConfig:
-    """Return what the files say now, or the last version that worked when they are broken.
+def current_config(
+    account_slug: str, instance: AgentInstance, *, draft: Mapping[str, Any] | None = None
+) -> CurrentConfig:
+    """Return what is in force: the files and what was published over them.
 
-    Call it inside the tenant's door. Raises AgentMisconfigured when there is nothing to serve.
+    When they are broken it is the last version that worked. With a draft it is what would be in
+    force if the draft were published; that is never said to have served. Call it inside the
+    tenant's door. Raises AgentMisconfigured when there is nothing to serve.
     """
+    if draft is not None:
+        return _connected(instance, _tried_out(account_slug, instance, draft))
     try:
-        effective = load(account_slug, instance.instance_slug)
+        effective = load(account_slug, instance.instance_slug, override=instance.override)
     except ConfigError as error:
         current = _last_good(instance, error)
     else:
         current = CurrentConfig(effective, _version_id(instance, effective))
     return _connected(instance, current)
+
+
+def _tried_out(
+    account_slug: str, instance: AgentInstance, draft: Mapping[str, Any]
+) -> CurrentConfig:
+    try:
+        effective = load(account_slug, instance.instance_slug, override=draft)
+    except ConfigError as error:
+        raise AgentMisconfigured(f"The draft can not be used: {error}") from error
+    key = instance.pk, effective.digest
+    version_id = _tried.get(key)
+    if version_id is None:
+        version_id = ensure_version(instance, effective, serves=False)
+        transaction.on_commit(partial(_tried.put, key, version_id))
+    return CurrentConfig(effective, version_id)
+
+
+def ensure_version(instance: AgentInstance, effective: EffectiveConfig, *, serves: bool) -> UUID:
+    """Return the row of a configuration; make it when it is new."""
+    return ConfigVersion.objects.ensure(
+        instance, digest=effective.digest, content=dict(effective.content), serves=serves
+    )
 
 
 def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig:
@@ -80,9 +116,7 @@ def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig
 def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
     digest, version_id = _serving.get(instance.pk) or ("", None)
     if version_id is None or digest != effective.digest:
-        version_id = ConfigVersion.objects.ensure(
-            instance, digest=effective.digest, content=dict(effective.content)
-        )
+        version_id = ensure_version(instance, effective, serves=True)
         served = (effective.digest, version_id)
         # Only what is committed: another thread's transaction could not refer to the row yet.
         transaction.on_commit(lambda: _serving.put(instance.pk, served))
@@ -90,17 +124,18 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
 
 
 def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
-    version = ConfigVersion.objects.last_served(instance)
-    if version is None:
-        raise _misconfigured(instance, error)
-    try:
-        effective = EffectiveConfig.from_content(
-            version.content, digest=version.digest, error=str(error)
-        )
-    except ConfigError as outdated:
-        raise _misconfigured(instance, outdated) from outdated
-    _log_once(instance, f"serves its last good configuration: {error}")
-    return CurrentConfig(effective, version.pk)
+    reason: ConfigError = error
+    for version in ConfigVersion.objects.served(instance)[:MOST_TRIED]:
+        try:
+            effective = EffectiveConfig.from_content(
+                version.content, digest=version.digest, error=str(error)
+            )
+        except ConfigError as outdated:
+            reason = outdated
+        else:
+            _log_once(instance, f"serves its last good configuration: {error}")
+            return CurrentConfig(effective, version.pk)
+    raise _misconfigured(instance, reason) from reason
 
 
 def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:

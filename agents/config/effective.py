@@ -46,7 +46,11 @@ class EffectiveConfig:
     def from_content(
         cls, content: Mapping[str, Any], *, digest: str, error: str | None = None
     ) -> Self:
-        """Bring a saved version back; raise ConfigError when today's schema refuses it."""
+        """Bring a saved version back; raise ConfigError when today's schema refuses it.
+
+        A key that the schema no longer knows says nothing any more: it must not stop the agent.
+        """
+        content = {key: value for key, value in content.items() if key in AgentConfig.model_fields}
         mapping_layer(content, SAVED)
         _refuse_gaps(content, SAVED)
         config = AgentConfig.model_validate(content)

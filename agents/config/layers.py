@@ -12,7 +12,7 @@ from agents.config import yaml_source
 from agents.config.errors import ConfigError, ConfigProblem, KeyPath, closest, dotted, legible
 from agents.config.schema import COMPLETE, AgentConfig, Timeouts
 
-PUBLISHED = "published"
+PUBLISHED = "published here"
 # What people call our keys elsewhere.
 _OTHER_NAMES = {
     "greeting": "opening_message",

@@ -35,7 +35,8 @@ def load(
     """Return what is in force for an instance; cheap enough to be called for every turn.
 
     When files have broken since they were last good, that version is returned and its `error` says
-    why. Raises ConfigError when nothing was good yet, or when the override itself is wrong.
+    why. Raises ConfigError when nothing was good yet, or when the override itself is wrong. An
+    override is never changed in place: make another mapping.
     """
     return _loader.load(InstanceFiles(base or config_dir(), account, instance), override)
 
@@ -92,10 +93,11 @@ class _Kept:
         self.layers: list[Layer] | ConfigError = []
         self.good: list[Layer] | None = None
         self.made: dict[str, EffectiveConfig] = {}
+        self.named: dict[int, tuple[Override, str]] = {}
         self.logged: str | None = None
 
     def get(self, override: Override, now: float) -> EffectiveConfig:
-        name = repr(override)
+        name = self._name(override)
         if now < self.look_at and (made := self.made.get(name)):
             return made
         with self.lock:
@@ -107,6 +109,20 @@ class _Kept:
                     self.made.clear()
                 self.made[name] = made
             return self.made[name]
+
+    def _name(self, override: Override) -> str:
+        """Name an override by its content; one object is looked through only once.
+
+        It is kept beside its name, so that no other object can get its identity.
+        """
+        if override is None:
+            return ""
+        known = self.named.get(id(override))
+        if known is None or known[0] is not override:
+            if len(self.named) >= MAX_OVERRIDES:
+                self.named.clear()
+            known = self.named[id(override)] = (override, repr(override))
+        return known[1]
 
     def _look(self, now: float) -> None:
         signature = self.files.signature()

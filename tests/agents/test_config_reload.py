@@ -169,7 +169,7 @@ class ReloadTests(ConfigFiles):
 
     def test_a_wrong_override_is_never_hidden_by_the_last_good_version(self) -> None:
         self.turn()
-        with self.assertRaisesMessage(ConfigError, "published: retries"):
+        with self.assertRaisesMessage(ConfigError, "published here: retries"):
             self.turn({"retries": "many"})
 
     def test_files_are_looked_at_once_a_second_and_read_once(self) -> None:
