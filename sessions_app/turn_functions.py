@@ -183,7 +183,8 @@ BEGIN
             time_to_first_token_ms = (turn ->> 'time_to_first_token_ms')::integer,
             response_body = turn -> 'response_body',
             settled_at = moment
-        WHERE account_id = the_account AND id = the_request AND completion_status = 'running';
+        -- Not by its status: the index of all that run looks smaller than it is, and would be read.
+        WHERE account_id = the_account AND id = the_request AND settled_at IS NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'settled before';
     END IF;
