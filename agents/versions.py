@@ -50,9 +50,11 @@ class CurrentConfig:
     version_id: UUID
     connections: Mapping[str, Connection] = field(default_factory=dict)
 
-    def run_request(self, messages: Sequence[ChatMessage], *, stream: bool) -> RunRequest:
+    def run_request(
+        self, messages: Sequence[ChatMessage], *, stream: bool, max_tokens: int | None = None
+    ) -> RunRequest:
         return self.effective.config.run_request(
-            messages, stream=stream, connections=self.connections
+            messages, stream=stream, connections=self.connections, max_tokens=max_tokens
         )
 
 

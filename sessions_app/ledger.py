@@ -27,6 +27,7 @@ from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
 from agents.runtime.run import RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
+from salient.database import in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
 from sessions_app import turn_functions
@@ -61,7 +62,7 @@ class Opened:
     taken: Taken
 
 
-def open_turn(
+async def open_turn(
     caller: Caller,
     instance: AgentInstance,
     message: ChatIn,
@@ -74,33 +75,43 @@ def open_turn(
     Raises a Problem, and then nothing of the message is kept; KeyUsed for a key sent before.
     """
     limits.refuse_at_once(caller)
-    current, caps = _in_force(caller, instance)
+    current, caps = _known(caller, instance) or await _in_force(caller, instance)
     _check_size(message, caps)
-    run = _run(caller, current, caps, current.run_request((), stream=stream))
+    most_tokens = caps.output(current.effective.config.max_tokens)
+    run = current.run_request((), stream=stream, max_tokens=most_tokens)
+    if caller.is_test:
+        run = _scripted(run)
     wanted = _wanted(caller, instance, current, run, message)
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
-    answer = _opened(caller, wanted, key)
+    answer = await _opened(caller, wanted, key)
     said = (*_history(answer["history"]), ChatMessage("user", message.message))
     taken = limits.taken(answer["rates"], Decimal(answer["reserved"]))
     session_id, request_id = UUID(answer["session_id"]), wanted["request_id"]
     return Opened(current, session_id, request_id, replace(run, messages=said), taken)
 
 
-def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
-    """Return configuration and caps; the database is asked where this process does not know."""
+def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps] | None:
+    """Return configuration and caps as far as this process knows them both."""
     current = known_config(caller.account_slug, instance)
     caps = limits.known_caps(caller.account_id)
-    if current is None or caps is None:
-        with tenant(caller.account_id):
-            return current_config(caller.account_slug, instance), limits.caps_of(caller.account_id)
-    return current, caps
+    return None if current is None or caps is None else (current, caps)
 
 
-def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str, Any]:
+async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
+    """Ask the database for them."""
+    return await in_database(_looked_up, caller, instance)
+
+
+def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
+    with tenant(caller.account_id):
+        return current_config(caller.account_slug, instance), limits.caps_of(caller.account_id)
+
+
+async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str, Any]:
     try:
-        return _ask(caller.account_id, _OPEN, wanted)
+        return await _ask(caller.account_id, _OPEN, wanted)
     except IntegrityError as error:
         match _broken_rule(error):
             case "uq_llm_requests_running_in_session":
@@ -119,8 +130,8 @@ def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str
         raise
 
 
-def _ask(account_id: UUID, statement: str, turn: dict[str, Any]) -> dict[str, Any]:
-    answer = ask_as_tenant(account_id, statement, [msgspec.json.encode(turn).decode()])
+async def _ask(account_id: UUID, statement: str, turn: dict[str, Any]) -> dict[str, Any]:
+    answer = await ask_as_tenant(account_id, statement, msgspec.json.encode(turn).decode())
     found: dict[str, Any] = msgspec.json.decode(answer)
     return found
 
@@ -143,11 +154,8 @@ def _check_size(message: ChatIn, caps: Caps) -> None:
         raise Invalid(f"message: the message is longer than {caps.message_bytes} bytes")
 
 
-def _run(caller: Caller, current: CurrentConfig, caps: Caps, run: RunRequest) -> RunRequest:
-    """Bound the answer; give a test key the script in the model's place."""
-    run = replace(run, max_tokens=caps.output(current.effective.config.max_tokens))
-    if not caller.is_test:
-        return run
+def _scripted(run: RunRequest) -> RunRequest:
+    """Give a test key the script in the model's place."""
     wanted = run.models[0]
     return replace(run, models=(wanted if wanted.startswith(f"{SCRIPTED}:") else TEST_MODEL,))
 
@@ -180,7 +188,7 @@ def _wanted(
         "session_key": caller.session_key,
         "end_user": caller.end_user,
         "new_session_id": uuid7(),
-        "new_session_key": secrets.token_hex(32),
+        "new_session_key": None if caller.is_visitor else secrets.token_hex(32),
         "request_id": uuid7(),
         "message_id": uuid7(),
         "message": message.message,
@@ -209,13 +217,13 @@ def _request_body(run: RunRequest) -> dict[str, Any]:
     }
 
 
-def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
+async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
     """Store the answer and what it took, and give the limits back; None when that was done."""
     now = timezone.now()
     note_use = _is_news(turn.instance, now)
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
-        answer = _ask(turn.caller.account_id, _SETTLE, outcome)
+        answer = await _ask(turn.caller.account_id, _SETTLE, outcome)
     except DatabaseError as error:
         if _condition(error) == turn_functions.SETTLED_BEFORE:
             return None

@@ -149,10 +149,18 @@ class AgentConfig(_Strict):
         *,
         stream: bool,
         connections: Mapping[str, Connection] | None = None,
+        max_tokens: int | None = None,
     ) -> RunRequest:
-        """Say to the runtime what this agent would do with these messages."""
+        """Say to the runtime what this agent would do with these messages.
+
+        `max_tokens` takes the place of its own.
+        """
         return replace(
-            self._asked, messages=tuple(messages), stream=stream, connections=connections or {}
+            self._asked,
+            messages=tuple(messages),
+            stream=stream,
+            connections=connections or {},
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
         )
 
     @cached_property

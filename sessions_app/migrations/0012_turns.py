@@ -9,6 +9,11 @@ class Migration(migrations.Migration):
     dependencies = [("sessions_app", "0010_message_text"), ("accounts", "0005_limits")]
 
     operations = [
+        # Each turn writes a row of it: as accounts' 0008_hot_rows.
+        migrations.RunSQL(
+            "ALTER TABLE usage_days SET (fillfactor = 50)",
+            "ALTER TABLE usage_days RESET (fillfactor)",
+        ),
         migrations.RunSQL(OPEN, "DROP FUNCTION app_open_turn(jsonb)"),
         migrations.RunSQL(COUNT, "DROP FUNCTION app_count_turn(uuid, uuid)"),
         migrations.RunSQL(SETTLE, "DROP FUNCTION app_settle_turn(jsonb)"),
