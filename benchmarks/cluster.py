@@ -50,9 +50,10 @@ def start() -> None:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
 
-def url(database: str) -> str:
-    """DATABASE_URL as Salient takes it."""
-    return f"postgres://{NAME}@/{database}?host={quote(str(socket_directory(DIRECTORY)), safe='')}"
+def url(database: str, client: str = "benchmark") -> str:
+    """DATABASE_URL as Salient takes it; the client's name tells its connections apart."""
+    host = quote(str(socket_directory(DIRECTORY)), safe="")
+    return f"postgres://{NAME}@/{database}?host={host}&application_name={client}"
 
 
 @contextmanager
@@ -75,11 +76,12 @@ def drop_database(name: str) -> None:
         connection.execute(drop.format(sql.Identifier(name)))
 
 
-def backends(database: str) -> list[int]:
-    """The processes that serve this database's clients."""
-    found = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+def backends(client: str) -> list[int]:
+    """The processes that serve this client's connections."""
+    found = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
     with administrator() as connection:
-        return [pid for (pid,) in connection.execute(found, [database])]
+        connected = connection.execute(f"{found} AND backend_type = 'client backend'", [client])
+        return [pid for (pid,) in connected]
 
 
 def statements(database: str) -> int:

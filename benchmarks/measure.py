@@ -50,6 +50,7 @@ class Waited:
     connections: int
     lag_ms: dict[str, float] = field(default_factory=dict)
     cpu_ms: float = 0.0
+    statements: float = 0.0
 
 
 def load(plan: Plan) -> Result:
@@ -105,7 +106,7 @@ class Cost:
     def __init__(self, server: Server) -> None:
         self._database = server.database
         self.processes = meters.tree(server.process.pid)
-        self._backends = cluster.backends(self._database) if self._database else []
+        self._backends = cluster.backends(server.name) if self._database else []
         self._begin = self._now()
 
     def since(self) -> tuple[float, float, float]:
@@ -141,6 +142,7 @@ def wait(
     # The lag's file is written a second at a time.
     time.sleep(1.5)
     late = [float(line) / 1000 for line in lag_lines(lag_file)[before:]]
+    cpu, _, sent = cost.since()
     return Waited(
         subject=subject.name,
         streams=streams,
@@ -149,7 +151,8 @@ def wait(
         kb_each=(memory.most - memory_before) / streams,
         connections=connected.most,
         lag_ms=percentiles(late),
-        cpu_ms=cost.since()[0] * 1000 / streams,
+        cpu_ms=cpu * 1000 / streams,
+        statements=sent / streams,
     )
 
 

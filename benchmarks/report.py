@@ -213,7 +213,7 @@ def chunks_table(measured: Measured) -> str:
 
 def waiting_table(waited: list[Waited]) -> str:
     head = ("streams", "subject", "answered", "errors", "at once", "kB each", "conn.", "lag p99")
-    more = ("lag max", "1st chunk p50", "1st max", "CPU ms each")
+    more = ("lag max", "1st chunk p50", "1st max", "CPU ms each", "statements each")
     rows = [waited_row(each) for each in waited]
     text = (
         "All are opened at once, and the model lets each wait for its first token; `at once` is "
@@ -239,6 +239,7 @@ def waited_row(each: Waited) -> list[str]:
         number(first.get("p50", 0.0)),
         number(first.get("max", 0.0)),
         number(each.cpu_ms),
+        number(each.statements) if each.subject != "litellm" else "",
     ]
 
 

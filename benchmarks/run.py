@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -21,12 +21,16 @@ from benchmarks import cluster, goals, litellm_peer, report, subjects
 from benchmarks.cluster import BENCH, ROOT
 from benchmarks.goals import Flat, Measured
 from benchmarks.load import Plan
-from benchmarks.measure import Record, load, measure, measure_plan, wait
+from benchmarks.measure import Record, load, measure, measure_plan, wait, warm
 from benchmarks.servers import NotStarted, Yard
 from benchmarks.subjects import Subject, json_at, sse_at
 
-SMALL, ACCOUNTS, REQUESTS, CEILING = (
-    f"bench_{name}" for name in ("small", "accounts", "requests", "ceiling")
+SALIENT, LITTLE, ACCOUNTS, REQUESTS, CEILING = DATABASES = (
+    "bench_salient",
+    "bench_little",
+    "bench_accounts",
+    "bench_requests",
+    "bench_ceiling",
 )
 SCENARIOS = [
     *(json_at(connections) for connections in (1, 16, 64)),
@@ -45,6 +49,8 @@ MOST_AT_LITELLM = 1_000
 # The model's shortest wait; longer where a server needs longer to take all streams in.
 WAIT_SECONDS, LONGEST_WAIT = 10, 120
 FLAT_CONNECTIONS = 8
+LEAST_FLAT_ROUNDS = 5
+SETTLE_IN_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -87,19 +93,28 @@ class Benchmark:
         """Databases, the model and the servers that the rounds compare."""
         say("Making the databases …")
         self.yard.model()
-        self.made = self.yard.new_salient_database(SMALL)
+        self.made = self.yard.new_salient_database(SALIENT)
         self.yard.new_ceiling_database(CEILING)
         if self.wants("flat"):
-            for name in (ACCOUNTS, REQUESTS):
-                cluster.make_database(name, template=SMALL)
-            self.fill(SMALL, accounts=FEW_ACCOUNTS - 1)
+            for name in (LITTLE, ACCOUNTS, REQUESTS):
+                cluster.make_database(name, template=SALIENT)
         say("Starting the servers …")
-        self.subjects = [
-            subjects.ceiling(self.yard.ceiling(CEILING)),
-            subjects.salient(self.yard.salient(SMALL), self.made["key"]),
-        ]
+        self.subjects = [subjects.ceiling(self.yard.ceiling(CEILING)), self.salient(SALIENT)]
         if self.wants("rounds") or self.wants("waiting"):
             self.add_peer()
+
+    def salient(self, database: str) -> Subject:
+        """A running Salient whose tables are not empty, as the planner knows.
+
+        Plans that were made for empty tables read all of them, and are kept while they grow.
+        """
+        name = "salient" if database == SALIENT else database
+        subject = subjects.salient(self.yard.salient(database, name), self.made["key"], name)
+        warm(subject, json_at(FLAT_CONNECTIONS), SETTLE_IN_SECONDS)
+        with cluster.administrator(database) as connection:
+            connection.execute("VACUUM ANALYZE")
+            connection.execute("CHECKPOINT")
+        return subject
 
     def add_peer(self) -> None:
         try:
@@ -143,9 +158,17 @@ class Benchmark:
                     continue
                 seconds = self.long_enough(name, streams)
                 say(f"{streams:,} streams wait {seconds} s at {name} …")
-                with suppress(NotStarted):
+                with self.noted(f"{streams:,} streams at {name}"):
                     self.measured.waited.append(self.wait_at(name, streams, seconds))
                     say(report.waited_line(self.measured.waited[-1]))
+
+    @contextmanager
+    def noted(self, what: str) -> Iterator[None]:
+        """Go on without a server that did not start."""
+        try:
+            yield
+        except NotStarted as error:
+            self.measured.notes.append(f"{what}: {error}")
 
     def long_enough(self, name: str, streams: int) -> int:
         """Long enough that the last stream has come before the first one ends."""
@@ -154,7 +177,7 @@ class Benchmark:
         known = self.measured.of(name, scenario.name)
         found = known or [measure(subject, scenario, min(2.0, self.options.seconds))]
         rps = max(1.0, median(record.result.rps for record in found))
-        return min(LONGEST_WAIT, max(WAIT_SECONDS, math.ceil(2 * streams / rps)))
+        return min(LONGEST_WAIT, max(WAIT_SECONDS, math.ceil(5 * streams / rps)))
 
     def wait_at(self, name: str, streams: int, seconds: int) -> Any:
         lag_file = BENCH / "lag"
@@ -162,7 +185,7 @@ class Benchmark:
         own = Yard(secrets=self.yard.secrets, model_port=self.yard.model_port)
         try:
             if name == "salient":
-                server = own.salient(SMALL, "salient-waiting", lag_file)
+                server = own.salient(SALIENT, "salient-waiting", lag_file)
                 subject = subjects.salient(server, self.made["key"])
             elif name == "litellm":
                 subject = subjects.litellm(own.litellm("litellm-waiting"))
@@ -175,34 +198,34 @@ class Benchmark:
 
     def flatness(self) -> None:
         """The same turn with little and with much in the tables, in turns."""
+        self.fill(LITTLE, accounts=FEW_ACCOUNTS - 1)
         seconds = self.fill(ACCOUNTS, accounts=MANY_ACCOUNTS - 1)
         say(f"{MANY_ACCOUNTS:,} accounts took {seconds:.0f} s")
         seconds = self.fill(REQUESTS, requests=self.options.rows)
         say(f"{self.options.rows:,} requests took {seconds:.0f} s")
-        key = self.made["key"]
-        [small] = [subject for subject in self.subjects if subject.name == "salient"]
-        usual = replace(small.plan(json_at(FLAT_CONNECTIONS)), seconds=self.options.seconds)
+        little = self.salient(LITTLE)
+        usual = replace(little.plan(json_at(FLAT_CONNECTIONS)), seconds=self.options.seconds)
         short, long = (replace(usual, sessions=self.made[name]) for name in ("short", "long"))
-        self.compare(goals.MESSAGES, (small, short), (small, long))
+        self.compare(goals.MESSAGES, (little, short), (little, long))
         rows = f"0 to {self.options.rows:,} {goals.REQUESTS}"
         for what, database in ((goals.ACCOUNTS, ACCOUNTS), (rows, REQUESTS)):
-            server = self.yard.salient(database, database)
-            large = subjects.salient(server, key, database)
-            self.compare(what, (small, usual), (large, replace(usual, port=server.port)))
+            much = self.salient(database)
+            self.compare(what, (little, usual), (much, replace(usual, port=much.server.port)))
 
     def compare(self, what: str, small: tuple[Subject, Plan], large: tuple[Subject, Plan]) -> None:
         costs: dict[bool, list[float]] = {False: [], True: []}
-        for number in range(-1, max(3, self.options.rounds)):
+        for number in range(-1, max(LEAST_FLAT_ROUNDS, self.options.rounds)):
             for is_large in (False, True) if number % 2 else (True, False):
                 subject, plan = large if is_large else small
                 record = measure_plan(subject, plan, what, number)
                 # The first time warms both up.
                 if number >= 0:
                     costs[is_large].append(record.cpu_ms + record.database_ms)
+                    say(f"  {'much' if is_large else 'little':8}{cost_line(record)}")
                 if record.result.errors:
                     self.measured.notes.append(f"{what}: errors {record.result.errors}")
         self.measured.flat.append(Flat(what, costs[False], costs[True]))
-        say(f"{what}: {costs}")
+        say(f"{what}: {self.measured.flat[-1].ratio:.2f} x")
 
     def fill(self, database: str, *, accounts: int = 1_000, requests: int = 0) -> float:
         """Have the other accounts and their requests in the database; returns the seconds."""
@@ -211,11 +234,11 @@ class Benchmark:
         command = [sys.executable, "-m", "benchmarks.big_data.fill", *size]
         address = ["--database-url", cluster.url(database)]
         subprocess.run([*command, *address], cwd=ROOT, check=True, stdout=sys.stderr)  # noqa: S603
-        with cluster.administrator(database) as connection:
-            # Or autovacuum would do it while it is measured.
-            connection.execute("VACUUM ANALYZE")
-            connection.execute("CHECKPOINT")
         return time.monotonic() - begin
+
+
+def cost_line(record: Record) -> str:
+    return f"{record.cpu_ms:8.2f} ms CPU {record.database_ms:8.2f} ms in the database"
 
 
 def rotated(those: Sequence[Subject], by: int) -> list[Subject]:
@@ -237,7 +260,7 @@ def open_yard() -> Iterator[Yard]:
         yield yard
     finally:
         yard.stop()
-        for name in (SMALL, ACCOUNTS, REQUESTS, CEILING):
+        for name in DATABASES:
             cluster.drop_database(name)
 
 

@@ -41,7 +41,7 @@ class Server:
 
     def connections(self) -> int:
         """How many it has open to its database."""
-        return len(cluster.backends(self.database)) if self.database else 0
+        return len(cluster.backends(self.name)) if self.database else 0
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -92,7 +92,7 @@ class Yard:
 
     def ceiling(self, database: str, name: str = "ceiling") -> Server:
         values = {
-            "DATABASE_URL": cluster.url(database),
+            "DATABASE_URL": cluster.url(database, name),
             "BENCH_DATABASE": database,
             "MODEL_URL": f"http://127.0.0.1:{self.model_port}",
         }
@@ -102,7 +102,7 @@ class Yard:
 
     def salient(self, database: str, name: str = "salient", lag_file: Path | None = None) -> Server:
         module = "benchmarks.lag" if lag_file else "salient.asgi"
-        values = self.salient_environment(database)
+        values = self.salient_environment(database, name)
         if lag_file:
             values["LAG_FILE"] = str(lag_file)
         return self.start(name, [*GUNICORN, f"{module}:application"], values, free_port())
@@ -112,11 +112,11 @@ class Yard:
         command, values = litellm_peer.command(port, self.model_port)
         return self.start(name, command, values, port)
 
-    def salient_environment(self, database: str) -> dict[str, str]:
+    def salient_environment(self, database: str, client: str) -> dict[str, str]:
         """Production's settings, behind a proxy that says it took the call over HTTPS."""
         return {
             **self.secrets,
-            "DATABASE_URL": cluster.url(database),
+            "DATABASE_URL": cluster.url(database, client),
             "BENCH_DATABASE": database,
             "DATABASE_POOL_SIZE": str(POOL_SIZE),
             "DEBUG": "false",
@@ -136,7 +136,8 @@ class Yard:
 
     def run(self, database: str, *arguments: str) -> str:
         """Run one of our modules or manage.py against a database; returns its output."""
-        values = {"PATH": os.environ.get("PATH", os.defpath), **self.salient_environment(database)}
+        values = self.salient_environment(database, "benchmark")
+        values |= {"PATH": os.environ.get("PATH", os.defpath)}
         done = subprocess.run(  # noqa: S603 - our own commands
             [sys.executable, *arguments],
             cwd=ROOT,
