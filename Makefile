@@ -16,7 +16,7 @@ BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
 CODE = salient accounts agents sessions_app tests manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help python3 run serve test check lock clean
+.PHONY: help python3 run serve test check bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -58,6 +58,15 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 RANDOM = $$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')
 PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMAIL_URL=smtp+tls://mail.example:587 \
 	SECRET_KEY=$(RANDOM) API_KEY_PEPPER=$(RANDOM) SECRET_ENCRYPTION_KEYS=$(RANDOM)
+
+# An empty value leaves it to the benchmark's own defaults.
+ROUNDS ?=
+SECONDS ?=
+ROWS ?=
+
+bench: python3 ## measure against a bare ceiling and LiteLLM, write benchmarks/RESULTS.md (ROUNDS= SECONDS= ROWS= ARGS=)
+	$(BOOTSTRAP) install run
+	@.venv/bin/python -m benchmarks.run $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %) $(ROWS:%=--rows %) $(ARGS)
 
 lock: python3 ## write requirements/*.txt anew from pyproject.toml
 	$(BOOTSTRAP) lock

@@ -25,6 +25,7 @@ from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.staff_tokens import find_player
 from accounts.tenancy import tenant
 from salient.database import in_database
+from salient.lifespan import when_stopping
 from salient.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,18 @@ class TimeOver(Interrupted):
         super().__init__("The answer took longer than one may take.")
 
 
+class ServerStopping(Interrupted):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server stops; what came until now is stored.", headers={"Retry-After": "1"}
+        )
+
+
 async def watched[T](caller: Caller, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """Pass the events on; raises AccessEnded or TimeOver as soon as one of them is due."""
+    """Pass the events on; raises AccessEnded, TimeOver or ServerStopping as soon as it is due."""
     watch = Watch(caller)
     timer = asyncio.get_running_loop().call_later(settings.STREAM_MAX_SECONDS, watch.end, TimeOver)
     try:
@@ -143,6 +154,14 @@ def _on_the_list(watch: Watch) -> Iterator[None]:
         if not ours.watches:
             ours.task.cancel()
             del _lists[loop]
+
+
+@when_stopping
+def _end_all() -> None:
+    """Interrupt what the time for stopping did not suffice for: so it is settled and told."""
+    ours = _lists.get(asyncio.get_running_loop())
+    for watch in list(ours.watches) if ours else []:
+        watch.end(ServerStopping)
 
 
 def _is_over(caller: Caller) -> bool:

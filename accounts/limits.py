@@ -112,6 +112,11 @@ _caps: TTLCache[UUID, Caps] = TTLCache(seconds=BELIEVED_SECONDS)
 _refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=BELIEVED_SECONDS)
 
 
+def known_caps(account_id: UUID) -> Caps | None:
+    """Return the account's caps if they are believed, without asking the database."""
+    return _caps.get(account_id)
+
+
 def caps_of(account_id: UUID) -> Caps:
     """Return the account's caps; call it inside a door."""
     caps = _caps.get(account_id)
@@ -170,30 +175,59 @@ def take(
     All of it or, with a Problem, nothing; one statement, inside the tenant's door. It locks the
     account's row until the transaction ends: call it as the last thing before that.
     """
-    subjects = subjects_of(caller)
+    asked = request_of(caller)
     answer = _call(
         TAKE,
         caller.account_id,
         instance_id,
-        list(subjects),
-        list(subjects.values()),
-        [settings.DEFAULT_LIMITS[QUOTAS[policy]] for policy in subjects],
-        settings.DEFAULT_LIMITS["concurrent_turns"],
+        asked.policies,
+        asked.subjects,
+        asked.quotas,
+        asked.most_turns,
         turn,
         cost,
         at,
     )
-    rates = tuple(Rate(**row) for row in answer["rates"])
+    if answer["refused"]:
+        raise refusal(caller, answer, cost)
+    return taken(answer["rates"], cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the database is asked to take, in the words of its functions."""
+
+    policies: list[str]
+    subjects: list[str]
+    quotas: list[int]
+    most_turns: int
+
+
+def request_of(caller: Caller) -> Asked:
+    """Say under which policies the call counts, and what holds where the account has no own."""
+    subjects = subjects_of(caller)
+    quotas = [settings.DEFAULT_LIMITS[QUOTAS[policy]] for policy in subjects]
+    most_turns = settings.DEFAULT_LIMITS["concurrent_turns"]
+    return Asked(list(subjects), list(subjects.values()), quotas, most_turns)
+
+
+def taken(rows: Sequence[dict[str, Any]], cost: Decimal) -> Taken:
+    """Say what was taken, and how much is left of each rate."""
+    rates = tuple(Rate(**row).taken() for row in rows)
+    return Taken(cost, rates, headers(rates))
+
+
+def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
+    """Return the Problem that the database's refusal is."""
     match answer["refused"]:
         case "rate_limited":
+            rates = tuple(Rate(**row) for row in answer["rates"])
             _remember(caller, rates)
-            raise RateLimited(rates)
+            return RateLimited(rates)
         case "too_many_turns":
-            raise TooManyTurns(answer["facts"]["limit"])
-        case "budget_exceeded":
-            raise _budget_exceeded(caller, cost, answer["facts"])
-    rates = tuple(rate.taken() for rate in rates)
-    return Taken(cost, rates, headers(rates))
+            return TooManyTurns(answer["facts"]["limit"])
+        case _:
+            return _budget_exceeded(caller, cost, answer["facts"])
 
 
 def release(
@@ -211,7 +245,11 @@ def release(
     """
     reserved = reserved or NOTHING
     spent = reserved if cost is None else cost
-    answer = _call(RELEASE, account_id, instance_id, reserved, spent, at)
+    return released(account_id, _call(RELEASE, account_id, instance_id, reserved, spent, at))
+
+
+def released(account_id: UUID, answer: dict[str, Any]) -> Released:
+    """Read what the database says of a turn that was settled."""
     return Released(
         datetime.fromisoformat(answer["moment"]),
         [Alert.of(account_id, facts) for facts in answer["alerts"]],

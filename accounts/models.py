@@ -367,7 +367,10 @@ class RateStateQuerySet(TenantQuerySet["RateState"]):
 
 
 class RateState(TenantModel):
-    """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371)."""
+    """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371).
+
+    Each turn writes its rows, so no index has `arrival`: it would have an entry of each of them.
+    """
 
     pk = models.CompositePrimaryKey("account_id", "subject")
     account = models.ForeignKey(
@@ -389,7 +392,6 @@ class RateState(TenantModel):
                 name="fk_rate_states_account_id",
             ),
         ]
-        indexes = [models.Index(fields=["arrival"], name="ix_rate_states_arrival")]
 
     def __str__(self) -> str:
         return self.subject

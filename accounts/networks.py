@@ -62,6 +62,7 @@ def _address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: Address | None) -> str:
     """Return the client's /24 or /64, "" when the address is unknown."""
     if address is None:

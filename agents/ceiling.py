@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from django.conf import settings
 from agents import pricing
 from agents.pricing import SMALLEST, ZERO
 from agents.runtime.events import ModelCall
+from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
 from agents.runtime.tools import TOOLS
 
@@ -21,31 +23,70 @@ TOKENS_A_MESSAGE = 8
 TOKENS_A_TOOL_RESULT = 2_000
 # A run that uses its tools more often than this may cost more than was set aside.
 MOST_ROUNDS = 5
-# Prices are asked for in steps of input, so that they are found again.
-INPUT_STEP = 256
+# How much longer than its fixed part the input may get, in tokens.
+LENGTHS = tuple(1_000 << doubled for doubled in range(12))
 STORABLE = Decimal(9_999)
 
 
-def ceiling(request: RunRequest) -> Decimal:
-    """Return the most dollars that the run may cost; the dearest of its models decides.
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most dollars that a run may cost: so much, and more for each byte and message it reads.
+
+    The database adds the history, which nobody else has read yet (app_open_turn).
+    """
+
+    cost: Decimal
+    per_byte: Decimal
+    per_message: Decimal
+
+    def of(self, messages: Iterable[ChatMessage]) -> Decimal:
+        """Return the dollars for a run that reads these messages."""
+        cost = self.cost
+        for message in messages:
+            cost += self.per_byte * len(message.content.encode()) + self.per_message
+        return min(cost.quantize(SMALLEST), STORABLE)
+
+
+def ceiling(request: RunRequest) -> Ceiling:
+    """Say what the run may cost before its messages are known; the dearest of its models decides.
 
     Every call reads what was read and written before it, and writes all that it may.
     """
     written = request.max_tokens or settings.DEFAULT_OUTPUT_TOKENS
     rounds = min(request.max_tool_rounds, MOST_ROUNDS) if request.tools else 0
+    assumed_price = settings.UNKNOWN_PRICE_PER_MTOK
+    return _ceiling(
+        request.models, request.system_prompt, request.tools, written, rounds, assumed_price
+    )
+
+
+@lru_cache(maxsize=1024)
+def _ceiling(
+    models: tuple[str, ...],
+    system_prompt: str,
+    tools: tuple[str, ...],
+    written: int,
+    rounds: int,
+    _assumed_price: Decimal,
+) -> Ceiling:
     grown = sum(number * (written + TOKENS_A_TOOL_RESULT) for number in range(rounds + 1))
-    read = (rounds + 1) * input_tokens(request) + grown
-    read += -read % INPUT_STEP
-    dearest = max(_dollars(model, read, written * (rounds + 1)) for model in request.models)
-    return min(dearest, STORABLE)
+    read = (rounds + 1) * _fixed_tokens(system_prompt, tools) + grown
+    written *= rounds + 1
+    costs = [_dollars(model, read, written) for model in models]
+    per_token = max(_per_token(model, read, written) for model in models) * (rounds + 1)
+    return Ceiling(max(costs), per_token / BYTES_A_TOKEN, per_token * TOKENS_A_MESSAGE)
 
 
-def input_tokens(request: RunRequest) -> int:
-    """Return a number of tokens that the model's input does not reach."""
-    texts = [request.system_prompt, *(message.content for message in request.messages)]
-    texts += [_tool_text(name) for name in request.tools]
+def _fixed_tokens(system_prompt: str, tools: tuple[str, ...]) -> int:
+    texts = [system_prompt, *map(_tool_text, tools)]
     size = sum(len(text.encode()) for text in texts)
     return size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(texts)
+
+
+def _per_token(model: str, read: int, written: int) -> Decimal:
+    """Return what a token more costs where it costs most: some prices rise with the length."""
+    least = _dollars(model, read, written)
+    return max((_dollars(model, read + more, written) - least) / more for more in LENGTHS)
 
 
 def charge(calls: Iterable[ModelCall]) -> Decimal:
@@ -69,7 +110,6 @@ def _dollars(model: str, read: int, written: int) -> Decimal:
     return assumed(read + written) if cost is None else cost
 
 
-@lru_cache(maxsize=4096)
 def _listed(model: str, read: int, written: int) -> Decimal | None:
     provider, _, name = model.partition(":")
     return pricing.price(ModelCall(provider, name, read, written)).total_cost

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from genai_prices import Usage, calc_price
 
@@ -40,8 +41,12 @@ UNKNOWN = Price(None, None, None, CostSource.UNKNOWN)
 FREE = Price(ZERO, ZERO, ZERO, CostSource.FREE)
 
 
+@lru_cache(maxsize=1024)
 def price(call: ModelCall) -> Price:
-    """What one call costs; a reported cost has no parts."""
+    """What one call costs; a reported cost has no parts.
+
+    Kept, for what settles a turn asks several times.
+    """
     if call.reported_cost is not None:
         return Price(None, None, _dollars(call.reported_cost), CostSource.REPORTED)
     if call.provider in FREE_PROVIDERS or _was_refused(call):

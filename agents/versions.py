@@ -50,9 +50,11 @@ class CurrentConfig:
     version_id: UUID
     connections: Mapping[str, Connection] = field(default_factory=dict)
 
-    def run_request(self, messages: Sequence[ChatMessage], *, stream: bool) -> RunRequest:
+    def run_request(
+        self, messages: Sequence[ChatMessage], *, stream: bool, max_tokens: int | None = None
+    ) -> RunRequest:
         return self.effective.config.run_request(
-            messages, stream=stream, connections=self.connections
+            messages, stream=stream, connections=self.connections, max_tokens=max_tokens
         )
 
 
@@ -74,6 +76,21 @@ def current_config(
     else:
         current = CurrentConfig(effective, _version_id(instance, effective))
     return _connected(instance, current)
+
+
+def known_config(account_slug: str, instance: AgentInstance) -> CurrentConfig | None:
+    """Return what is in force when this process knows it without the database; no door is needed.
+
+    One that is new, broken, or names an account's own model server is not known.
+    """
+    try:
+        effective = load(account_slug, instance.instance_slug, override=instance.override)
+    except ConfigError:
+        return None
+    digest, version_id = _serving.get(instance.pk) or ("", None)
+    if version_id is None or digest != effective.digest or effective.config.names_connection:
+        return None
+    return CurrentConfig(effective, version_id)
 
 
 def _tried_out(

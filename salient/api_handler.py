@@ -9,18 +9,20 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
 from salient.cors import Crossing
 from salient.edge import BodyReader, Message, Receive, Scope, Send, Sender, api_headers, read_body
+from salient.lifespan import in_flight
 from salient.problems import InternalError, NotFound, Problem
 
 logger = logging.getLogger(__name__)
@@ -40,9 +42,8 @@ class UnknownHost(Problem):
         super().__init__("This service is not known by that host name.")
 
 
-class ApiHandler(ASGIHandler):
-    def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Load none: each view's one door does what middleware would do."""
+class ApiHandler:
+    """Has no middleware: each view's one door does what middleware would do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         set_script_prefix(get_script_prefix(scope))
@@ -55,7 +56,8 @@ class ApiHandler(ASGIHandler):
         except Problem as problem:
             await self.refuse(scope, problem, send)
             return
-        await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+        with in_flight:
+            await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
 
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; the page that sent it may read why."""
@@ -66,21 +68,28 @@ class ApiHandler(ASGIHandler):
             await crossing.judge()
             crossing.dress(response)
         with suppress(RequestAborted):
-            await self.send_response(response, send)
+            await send_whole(response, send)
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Run the view and send what it gives; stop both when the client leaves."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.listen_for_disconnect(receive))
+                tasks.create_task(listen_for_disconnect(receive))
                 response = await respond(request)
                 if response.streaming:
                     await send_stream(response, send, tasks)
                 else:
-                    await self.send_response(response, send)
+                    await send_whole(response, send)
                 raise ResponseSent  # noqa: TRY301 - only an error ends the task that waits
         except* (ResponseSent, RequestAborted):
             pass
+
+
+async def listen_for_disconnect(receive: Receive) -> None:
+    """Raise RequestAborted as soon as the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise RequestAborted
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
@@ -111,8 +120,14 @@ async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpRespo
 
 
 def route_of(request: ASGIRequest) -> ResolverMatch | None:
+    return _route_of(request.path_info)
+
+
+@lru_cache(maxsize=4096)
+def _route_of(path: str) -> ResolverMatch | None:
+    """Kept, for the same few paths come again and again; long ones are nobody's."""
     try:
-        return resolve(request.path_info)
+        return resolve(path)
     except Resolver404:
         return None
 
@@ -128,8 +143,13 @@ def host_is_known(request: ASGIRequest) -> bool:
     """Whether the Host header is one of ALLOWED_HOSTS, as pages ask too."""
     if request.path_info in ANY_HOST:
         return True
-    domain, _ = split_domain_port(request.headers.get("Host", ""))
-    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    return _is_allowed(request.META.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
+
+
+@lru_cache(maxsize=256)
+def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
 
 
 def start_message(response: HttpResponseBase) -> Message:
@@ -141,6 +161,14 @@ def start_message(response: HttpResponseBase) -> Message:
         for cookie in response.cookies.values()
     ]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+async def send_whole(response: Any, send: Send) -> None:
+    body: bytes = response.content
+    # Said before, it saves the framing in chunks; the server leaves it out where it must not be.
+    response.headers.setdefault("Content-Length", str(len(body)))
+    await send(start_message(response))
+    await send({"type": "http.response.body", "body": body})
 
 
 async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> None:

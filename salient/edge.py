@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
+from types import coroutine
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +18,7 @@ from salient.problems import BodyTooLarge, Problem
 type Scope = dict[str, Any]
 type Message = Mapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
+type Send = Callable[[Message], Coroutine[Any, Any, None]]
 type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 type Headers = Iterable[tuple[bytes, bytes]]
 
@@ -88,11 +90,33 @@ class Sender:
         """Send; raises SlowReader when the client has not taken it in time."""
         if message["type"] == "http.response.start":
             message = {**message, "headers": with_defaults(message["headers"], self._headers)}
+        sending = self._send(message)
+        # Mostly it is done at once; only a client that has to be waited for is given a time.
+        try:
+            waiting = sending.send(None)
+        except StopIteration:
+            return
         try:
             async with asyncio.timeout(settings.SEND_TIMEOUT_SECONDS):
-                await self._send(message)
+                await _rest(sending, waiting)
         except TimeoutError as error:
             raise SlowReader from error
+
+
+@coroutine
+def _rest(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any]:
+    """Go on with a coroutine that waits for something already."""
+    while True:
+        try:
+            value = yield waiting
+        except BaseException as error:
+            step = partial(begun.throw, error)
+        else:
+            step = partial(begun.send, value)
+        try:
+            waiting = step()
+        except StopIteration:
+            return
 
 
 def with_defaults(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:

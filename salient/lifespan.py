@@ -7,11 +7,44 @@ from typing import Any
 from salient import checks
 
 type Closer = Callable[[], Awaitable[None]]
+type Ender = Callable[[], None]
 
+_enders: list[Ender] = []
 _closers: list[Closer] = []
 _aside: set[asyncio.Task[None]] = set()
 # How long a server that stops waits for what is done on the side.
 PATIENCE_SECONDS = 5
+# How long it waits for the requests that it ended to tell their clients so.
+LAST_WORDS_SECONDS = 2.5
+
+
+class InFlight:
+    """How many requests are being answered; entered by each of them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> None:
+        self.number += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.number -= 1
+
+    async def land(self) -> None:
+        """Wait until none is left, but not for ever."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LAST_WORDS_SECONDS
+        while self.number and loop.time() < deadline:  # noqa: ASYNC110 - requests only count
+            await asyncio.sleep(0.02)
+
+
+in_flight = InFlight()
+
+
+def when_stopping(ender: Ender) -> Ender:
+    """Have ender called when a server has waited long enough: it ends what would run on."""
+    _enders.append(ender)
+    return ender
 
 
 def on_stop(closer: Closer) -> Closer:
@@ -47,6 +80,9 @@ async def run(
                 return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            for ender in _enders:
+                ender()
+            await in_flight.land()
             await finish_background()
             for closer in reversed(_closers):
                 await closer()

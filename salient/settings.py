@@ -135,12 +135,13 @@ SECURE_CSP = {
 
 # API work runs in threads that keep a connection each; pages share the rest of the pool.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=8)
-DATABASE_API_THREADS = 0 if TESTING else env.int("DATABASE_API_THREADS", default=4)
+DATABASE_API_THREADS = 0 if TESTING else env.int("DATABASE_API_THREADS", default=3)
+DATABASE_API_CHANNELS = env.int("DATABASE_API_CHANNELS", default=3)
 DATABASES = {
     "default": database.database_config(
         env.str("DATABASE_URL", default="") or None,
         pool_size=DATABASE_POOL_SIZE,
-        api_threads=DATABASE_API_THREADS,
+        api_connections=DATABASE_API_THREADS + DATABASE_API_CHANNELS,
     )
     # Two test runs side by side need two names.
     | {"TEST": {"NAME": env.str("TEST_DATABASE_NAME", default="test_salient")}}

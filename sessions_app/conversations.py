@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F
+from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from accounts.auth import Caller
@@ -22,7 +23,7 @@ def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     with tenant(caller.account_id):
         sessions = own_sessions(caller, instance)
         if page.before is not None:
-            sessions = sessions.filter(_older_than(page.before))
+            sessions = sessions.filter(_before(page.before))
         newest = sessions.order_by("-last_activity_at", "-id")
         # One more than the page holds: its presence says that there is another page.
         rows = list(newest[: page.limit + 1])
@@ -34,9 +35,9 @@ def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     )
 
 
-def _older_than(mark: Mark) -> Q:
-    same_moment = Q(last_activity_at=mark.moment, pk__lt=mark.id)
-    return Q(last_activity_at__lt=mark.moment) | same_moment
+def _before(mark: Mark) -> TupleLessThan:
+    """Where the page begins, as one place in the index: what lies before it is not read."""
+    return TupleLessThan(Tuple(F("last_activity_at"), F("id")), (mark.moment, mark.id))
 
 
 def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:

@@ -8,16 +8,18 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import AccessEnded, TimeOver, watched
+from accounts.admission import AccessEnded, ServerStopping, TimeOver, watched
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
 from agents import pricing
 from agents.models import AgentInstance
+from agents.pricing import Price
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
@@ -55,6 +57,7 @@ class Turn:
     latency_ms: int = 0
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
+    _price: tuple[int, Price] | None = None
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -80,6 +83,12 @@ class Turn:
             before += call.latency_ms
         return None
 
+    def price(self) -> Price:
+        """What the calls cost together; reckoned once, when the last of them has ended."""
+        if self._price is None or self._price[0] != len(self.run.calls):
+            self._price = len(self.run.calls), pricing.total(self.run.calls)
+        return self._price[1]
+
     def usage(self) -> UsageOut:
         calls = self.run.calls
         read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
@@ -93,22 +102,25 @@ class Turn:
         )
 
     def outcome(self) -> DoneOut:
-        status = self.status if self.stored else CompletionStatus.ERROR
-        return DoneOut(
-            status=status.value,
-            session_id=self.session_id,
-            message_id=self.answer_id if self.run.text and self.stored else None,
-            llm_request_id=self.request_id,
-            model=self.model,
-            usage=self.usage(),
-            cost=CostOut.of(pricing.total(self.run.calls)),
-            config_version=self.current.effective.digest[:12],
-            latency_ms=self.latency_ms,
-            time_to_first_token_ms=self.time_to_first_token_ms,
-        )
+        return DoneOut(**self._facts())
 
     def answer_out(self) -> ChatOut:
-        return ChatOut(response=self.run.text, **dict(self.outcome()))
+        return ChatOut(response=self.run.text, **self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        status = self.status if self.stored else CompletionStatus.ERROR
+        return {
+            "status": status.value,
+            "session_id": self.session_id,
+            "message_id": self.answer_id if self.run.text and self.stored else None,
+            "llm_request_id": self.request_id,
+            "model": self.model,
+            "usage": self.usage(),
+            "cost": CostOut.of(self.price()),
+            "config_version": self.current.effective.digest[:12],
+            "latency_ms": self.latency_ms,
+            "time_to_first_token_ms": self.time_to_first_token_ms,
+        }
 
 
 async def begin(
@@ -146,7 +158,7 @@ async def open_turn(
 async def _open(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn:
-    opened = await in_database(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    opened = await ledger.open_turn(caller, instance, message, stream=stream, key=key)
     return Turn(
         caller=caller,
         instance=instance,
@@ -185,7 +197,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     except AccessEnded as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
         raise
-    except TimeOver as problem:
+    except (TimeOver, ServerStopping) as problem:
         turn.fail(problem.code)
         raise
     except (asyncio.CancelledError, GeneratorExit):
@@ -227,8 +239,8 @@ async def settle_turn(turn: Turn) -> None:
 
 
 async def _settle(turn: Turn) -> None:
-    usage, price = turn.usage(), pricing.total(turn.run.calls)
-    released = await in_database(ledger.settle_turn, turn, usage, price)
+    usage, price = turn.usage(), turn.price()
+    released = await ledger.settle_turn(turn, usage, price)
     if released is not None:
         tell_soon(released.alerts)
 

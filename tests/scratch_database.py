@@ -15,12 +15,18 @@ _numbers = count(1)
 
 
 @contextmanager
-def scratch_database() -> Iterator[str]:
-    """Make an empty database, connect to it, and come back from it whatever happens."""
+def scratch_database(*, copied: bool = False) -> Iterator[str]:
+    """Make a database, connect to it, and come back from it whatever happens.
+
+    It is empty, or a copy of the tests' own one, with all migrations applied.
+    """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
     _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _on_server(f'CREATE DATABASE "{name}"')
+    # A database that somebody is connected to can not be copied.
+    _connect_to(before)
+    template = f' TEMPLATE "{before}"' if copied else ""
+    _on_server(f'CREATE DATABASE "{name}"{template}')
     _connect_to(name)
     try:
         yield name

@@ -38,7 +38,7 @@ def load(
     why. Raises ConfigError when nothing was good yet, or when the override itself is wrong. An
     override is never changed in place: make another mapping.
     """
-    return _loader.load(InstanceFiles(base or config_dir(), account, instance), override)
+    return _loader.load(base or settings.AGENT_CONFIG_DIR, account, instance, override)
 
 
 def read(
@@ -68,12 +68,16 @@ class Loader:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock, self._wall_clock = clock, wall_clock
-        self._kept: dict[InstanceFiles, _Kept] = {}
+        self._kept: dict[tuple[Path | str, str, str], _Kept] = {}
 
-    def load(self, files: InstanceFiles, override: Override = None) -> EffectiveConfig:
-        kept = self._kept.get(files)
+    def load(
+        self, base: Path | str, account: str, instance: str, override: Override = None
+    ) -> EffectiveConfig:
+        key = str(base), account, instance
+        kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept.setdefault(files, _Kept(files, self._wall_clock))
+            files = InstanceFiles(Path(base), account, instance)
+            kept = self._kept.setdefault(key, _Kept(files, self._wall_clock))
         return kept.get(override, self._clock())
 
     def forget(self) -> None:

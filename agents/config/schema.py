@@ -1,13 +1,21 @@
 """What an agent's configuration may say, and what holds when nothing is said."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from agents.config.errors import closest, legible
-from agents.runtime.providers import Connection, known_provider, model_problem, scripted
+from agents.runtime.providers import (
+    Connection,
+    connection_name,
+    known_provider,
+    model_problem,
+    scripted,
+)
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.local_models import LOCAL_MODELS
 from agents.runtime.providers.registry import LOCAL, SCRIPTED
@@ -125,6 +133,11 @@ class AgentConfig(_Strict):
     max_tool_rounds: Annotated[int, Field(ge=0, le=20)] = 5
     opening_message: Annotated[Spoken, Field(max_length=8_000)] | None = None
 
+    @cached_property
+    def names_connection(self) -> bool:
+        """Whether one of the models is on the account's own server."""
+        return any(connection_name(model.partition(":")[0]) is not None for model in self.models)
+
     @property
     def models(self) -> tuple[str, ...]:
         """The wanted model, then its fallbacks, each once."""
@@ -136,20 +149,33 @@ class AgentConfig(_Strict):
         *,
         stream: bool,
         connections: Mapping[str, Connection] | None = None,
+        max_tokens: int | None = None,
     ) -> RunRequest:
-        """Say to the runtime what this agent would do with these messages."""
+        """Say to the runtime what this agent would do with these messages.
+
+        `max_tokens` takes the place of its own.
+        """
+        return replace(
+            self._asked,
+            messages=tuple(messages),
+            stream=stream,
+            connections=connections or {},
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+        )
+
+    @cached_property
+    def _asked(self) -> RunRequest:
+        """What is the same for every turn."""
         return RunRequest(
             models=self.models,
             system_prompt=self.system_prompt,
-            messages=tuple(messages),
+            messages=(),
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             tools=self.tools,
             timeouts=RunTimeouts(**self.timeouts.model_dump()),
             retries=self.retries,
             max_tool_rounds=self.max_tool_rounds,
-            stream=stream,
-            connections=connections or {},
         )
 
 

@@ -1,11 +1,13 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
+from salient.database.channels import ask
 from salient.database.config import database_config
 from salient.database.crossing import in_database, release_connection, shut_down
 from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain
 
 __all__ = [
     "DatabaseProblem",
+    "ask",
     "check_server",
     "database_config",
     "ensure_started",

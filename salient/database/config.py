@@ -16,16 +16,17 @@ SHAPE = "postgres://user:password@host:5432/name"
 
 
 def database_config(
-    url: str | None, *, pool_size: int, timeout: float = 3.0, api_threads: int = 0
+    url: str | None, *, pool_size: int, timeout: float = 3.0, api_connections: int = 0
 ) -> dict[str, Any]:
     """The settings of the default database; nothing is started and nothing connected.
 
     `timeout` (seconds) bounds both the wait for the pool and the making of a connection.
     """
-    if pool_size <= api_threads:
+    if pool_size <= api_connections:
         raise ImproperlyConfigured(
-            f"DATABASE_POOL_SIZE is {pool_size}: it must be larger than DATABASE_API_THREADS "
-            f"({api_threads}), for each of these threads keeps a connection and pages need one too"
+            f"DATABASE_POOL_SIZE is {pool_size}: it must be larger than DATABASE_API_THREADS and "
+            f"DATABASE_API_CHANNELS together ({api_connections}), for each of these keeps a "
+            "connection and pages need one too"
         )
     server = parsed(url) if url else embedded_server()
     options = server.pop("OPTIONS", {})

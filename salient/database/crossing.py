@@ -14,6 +14,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
+from salient.database import channels
+
 
 async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a sync unit of work in a thread of the API's own and return what it returns.
@@ -37,7 +39,8 @@ async def release_connection() -> None:
 
 
 def shut_down() -> None:
-    """End the threads and close the pool; the next call makes new ones."""
+    """End the threads, close the channels and the pool; the next call makes new ones."""
+    channels.close_channels()
     if _executor.cache_info().currsize:
         executor = _executor()
         threads = settings.DATABASE_API_THREADS

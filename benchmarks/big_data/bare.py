@@ -1,0 +1,57 @@
+"""Tables without indexes and keys for as long as they are filled; all of it is checked after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+# What is dropped in this order and made again in the opposite one.
+_FOREIGN_KEYS = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE contype = 'f'
+        AND (conrelid = ANY (%(tables)s::regclass[]) OR confrelid = ANY (%(tables)s::regclass[]))
+"""
+_UNIQUE = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE contype = 'u' AND conrelid = ANY (%(tables)s::regclass[])
+"""
+# Primary keys stay: their rows come in order, so they cost little.
+_INDEXES = """
+    SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+    WHERE indrelid = ANY (%(tables)s::regclass[]) AND NOT indisprimary
+"""
+
+type Row = tuple[str, ...]
+
+
+@contextmanager
+def bare(connection: psycopg.Connection[Any], tables: Sequence[str]) -> Iterator[None]:
+    """Do without the tables' indexes and keys inside the block, which is in one transaction.
+
+    To make them again reads every row and refuses the whole when one breaks a rule.
+    """
+    keys = _read(connection, _FOREIGN_KEYS, tables)
+    unique = _read(connection, _UNIQUE, tables)
+    for table, name, _ in keys + unique:
+        _run(connection, "ALTER TABLE {} DROP CONSTRAINT {}", table, name)
+    indexes = _read(connection, _INDEXES, tables)
+    for name, _ in indexes:
+        _run(connection, "DROP INDEX {}", name)
+    yield
+    for _, definition in indexes:
+        connection.execute(definition.encode())
+    for table, name, definition in unique + keys:
+        _run(connection, f"ALTER TABLE {{}} ADD CONSTRAINT {{}} {definition}", table, name)
+
+
+def _read(connection: psycopg.Connection[Any], query: str, tables: Sequence[str]) -> list[Row]:
+    return connection.execute(query.encode(), {"tables": list(tables)}).fetchall()
+
+
+def _run(connection: psycopg.Connection[Any], statement: str, *names: str) -> None:
+    quoted = (sql.Identifier(name) for name in names)
+    connection.execute(sql.SQL(statement).format(*quoted))

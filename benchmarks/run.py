@@ -1,0 +1,292 @@
+"""The benchmark: python -m benchmarks.run measures everything in turns and writes RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import cluster, goals, litellm_peer, report, subjects
+from benchmarks.cluster import BENCH, ROOT
+from benchmarks.goals import Flat, Measured
+from benchmarks.load import Plan
+from benchmarks.measure import Record, load, measure, measure_plan, wait, warm
+from benchmarks.servers import NotStarted, Yard
+from benchmarks.subjects import Subject, json_at, sse_at
+
+SALIENT, LITTLE, ACCOUNTS, REQUESTS, CEILING = DATABASES = (
+    "bench_salient",
+    "bench_little",
+    "bench_accounts",
+    "bench_requests",
+    "bench_ceiling",
+)
+SCENARIOS = [
+    *(json_at(connections) for connections in (1, 16, 64)),
+    json_at(16, continues=True),
+    json_at(16, without_model=True),
+    *(sse_at(connections) for connections in (1, 16, 64)),
+    sse_at(16, continues=True),
+    *(sse_at(connections, "chunks-500") for connections in (1, 16, 64)),
+    sse_at(16, "paced-20"),
+    sse_at(16, "paced-200"),
+]
+FEW_ACCOUNTS, MANY_ACCOUNTS = 10, 10_000
+WAITING = (1_000, 2_000)
+# It takes minutes for these already.
+MOST_AT_LITELLM = 1_000
+# The model's shortest wait; longer where a server needs longer to take all streams in.
+WAIT_SECONDS, LONGEST_WAIT = 10, 120
+FLAT_CONNECTIONS = 8
+LEAST_FLAT_ROUNDS = 5
+SETTLE_IN_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Options:
+    rounds: int
+    seconds: float
+    rows: int
+    only: str
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+    sys.stderr.flush()
+
+
+class Benchmark:
+    """The parts of one run, in their order."""
+
+    def __init__(self, options: Options, yard: Yard) -> None:
+        self.options, self.yard = options, yard
+        self.measured = Measured()
+        self.subjects: list[Subject] = []
+        self.made: dict[str, Any] = {}
+
+    def wants(self, part: str) -> bool:
+        return not self.options.only or part in self.options.only.split(",")
+
+    def run(self) -> Measured:
+        self.prepare()
+        self.capacity()
+        if self.wants("rounds"):
+            self.rounds()
+        if self.wants("waiting"):
+            self.waiting()
+        if self.wants("flat"):
+            self.flatness()
+        return self.measured
+
+    def prepare(self) -> None:
+        """Databases, the model and the servers that the rounds compare."""
+        say("Making the databases …")
+        self.yard.model()
+        self.made = self.yard.new_salient_database(SALIENT)
+        self.yard.new_ceiling_database(CEILING)
+        if self.wants("flat"):
+            for name in (LITTLE, ACCOUNTS, REQUESTS):
+                cluster.make_database(name, template=SALIENT)
+        say("Starting the servers …")
+        self.subjects = [subjects.ceiling(self.yard.ceiling(CEILING)), self.salient(SALIENT)]
+        if self.wants("rounds") or self.wants("waiting"):
+            self.add_peer()
+
+    def salient(self, database: str) -> Subject:
+        """A running Salient whose tables are not empty, as the planner knows.
+
+        Plans that were made for empty tables read all of them, and are kept while they grow.
+        """
+        name = "salient" if database == SALIENT else database
+        subject = subjects.salient(self.yard.salient(database, name), self.made["key"], name)
+        warm(subject, json_at(FLAT_CONNECTIONS), SETTLE_IN_SECONDS)
+        with cluster.administrator(database) as connection:
+            connection.execute("VACUUM ANALYZE")
+            connection.execute("CHECKPOINT")
+        return subject
+
+    def add_peer(self) -> None:
+        try:
+            litellm_peer.install()
+            self.subjects.append(subjects.litellm(self.yard.litellm()))
+        except (litellm_peer.NotInstalled, NotStarted) as error:
+            self.measured.notes.append(f"LiteLLM could not be measured: {error}")
+            say(self.measured.notes[-1])
+
+    def capacity(self) -> None:
+        """What the model server and the client do with nothing between them."""
+        for scenario in (json_at(16), sse_at(16), sse_at(16, "chunks-500")):
+            plan = subjects.ceiling(self.subjects[0].server).plan(scenario)
+            result = load(replace(plan, port=self.yard.model_port, seconds=self.options.seconds))
+            record = Record("mock and client alone", scenario.name, 0, result)
+            self.measured.records.append(record)
+            self.tell(record)
+
+    def rounds(self) -> None:
+        """Each round measures all subjects beside each other, in another order each time."""
+        for number in range(self.options.rounds):
+            for scenario in SCENARIOS:
+                for subject in rotated(self.subjects, number):
+                    if subject.takes(scenario):
+                        record = measure(subject, scenario, self.options.seconds, number)
+                        self.measured.records.append(record)
+                        self.tell(record)
+
+    def tell(self, record: Record) -> None:
+        errors = f"  ERRORS {record.result.errors}" if record.result.errors else ""
+        say(
+            f"round {record.round + 1}  {record.scenario:44} {record.subject:10}"
+            f"{record.result.rps:9,.0f} rps {record.cpu_ms:8.2f} ms CPU{errors}"
+        )
+
+    def waiting(self) -> None:
+        """Fresh servers for each number, for memory once taken is not given back."""
+        for streams in WAITING:
+            for name in [subject.name for subject in self.subjects]:
+                if name == "litellm" and streams > MOST_AT_LITELLM:
+                    continue
+                seconds = self.long_enough(name, streams)
+                say(f"{streams:,} streams wait {seconds} s at {name} …")
+                with self.noted(f"{streams:,} streams at {name}"):
+                    self.measured.waited.append(self.wait_at(name, streams, seconds))
+                    say(report.waited_line(self.measured.waited[-1]))
+
+    @contextmanager
+    def noted(self, what: str) -> Iterator[None]:
+        """Go on without a server that did not start."""
+        try:
+            yield
+        except NotStarted as error:
+            self.measured.notes.append(f"{what}: {error}")
+
+    def long_enough(self, name: str, streams: int) -> int:
+        """Long enough that the last stream has come before the first one ends."""
+        scenario = sse_at(64)
+        [subject] = [each for each in self.subjects if each.name == name]
+        known = self.measured.of(name, scenario.name)
+        found = known or [measure(subject, scenario, min(2.0, self.options.seconds))]
+        rps = max(1.0, median(record.result.rps for record in found))
+        return min(LONGEST_WAIT, max(WAIT_SECONDS, math.ceil(5 * streams / rps)))
+
+    def wait_at(self, name: str, streams: int, seconds: int) -> Any:
+        lag_file = BENCH / "lag"
+        lag_file.unlink(missing_ok=True)
+        own = Yard(secrets=self.yard.secrets, model_port=self.yard.model_port)
+        try:
+            if name == "salient":
+                server = own.salient(SALIENT, "salient-waiting", lag_file)
+                subject = subjects.salient(server, self.made["key"])
+            elif name == "litellm":
+                subject = subjects.litellm(own.litellm("litellm-waiting"))
+            else:
+                subject = subjects.ceiling(own.ceiling(CEILING, "ceiling-waiting"))
+            file = lag_file if name == "salient" else None
+            return wait(subject, streams, seconds, self.yard.most_waiting, file)
+        finally:
+            own.stop()
+
+    def flatness(self) -> None:
+        """The same turn with little and with much in the tables, in turns."""
+        self.fill(LITTLE, accounts=FEW_ACCOUNTS - 1)
+        seconds = self.fill(ACCOUNTS, accounts=MANY_ACCOUNTS - 1)
+        say(f"{MANY_ACCOUNTS:,} accounts took {seconds:.0f} s")
+        seconds = self.fill(REQUESTS, requests=self.options.rows)
+        say(f"{self.options.rows:,} requests took {seconds:.0f} s")
+        little = self.salient(LITTLE)
+        usual = replace(little.plan(json_at(FLAT_CONNECTIONS)), seconds=self.options.seconds)
+        short, long = (replace(usual, sessions=self.made[name]) for name in ("short", "long"))
+        self.compare(goals.MESSAGES, (little, short), (little, long))
+        rows = f"0 to {self.options.rows:,} {goals.REQUESTS}"
+        for what, database in ((goals.ACCOUNTS, ACCOUNTS), (rows, REQUESTS)):
+            much = self.salient(database)
+            self.compare(what, (little, usual), (much, replace(usual, port=much.server.port)))
+
+    def compare(self, what: str, small: tuple[Subject, Plan], large: tuple[Subject, Plan]) -> None:
+        costs: dict[bool, list[float]] = {False: [], True: []}
+        for number in range(-1, max(LEAST_FLAT_ROUNDS, self.options.rounds)):
+            for is_large in (False, True) if number % 2 else (True, False):
+                subject, plan = large if is_large else small
+                record = measure_plan(subject, plan, what, number)
+                # The first time warms both up.
+                if number >= 0:
+                    costs[is_large].append(record.cpu_ms + record.database_ms)
+                    say(f"  {'much' if is_large else 'little':8}{cost_line(record)}")
+                if record.result.errors:
+                    self.measured.notes.append(f"{what}: errors {record.result.errors}")
+        self.measured.flat.append(Flat(what, costs[False], costs[True]))
+        say(f"{what}: {self.measured.flat[-1].ratio:.2f} x")
+
+    def fill(self, database: str, *, accounts: int = 1_000, requests: int = 0) -> float:
+        """Have the other accounts and their requests in the database; returns the seconds."""
+        begin = time.monotonic()
+        size = ["--accounts", str(accounts), "--requests", str(requests)]
+        command = [sys.executable, "-m", "benchmarks.big_data.fill", *size]
+        address = ["--database-url", cluster.url(database)]
+        subprocess.run([*command, *address], cwd=ROOT, check=True, stdout=sys.stderr)  # noqa: S603
+        return time.monotonic() - begin
+
+
+def cost_line(record: Record) -> str:
+    return f"{record.cpu_ms:8.2f} ms CPU {record.database_ms:8.2f} ms in the database"
+
+
+def rotated(those: Sequence[Subject], by: int) -> list[Subject]:
+    at = by % len(those)
+    return [*those[at:], *those[:at]]
+
+
+@contextmanager
+def open_yard() -> Iterator[Yard]:
+    """A running PostgreSQL and a yard for servers; nothing of it is left afterwards."""
+    BENCH.mkdir(parents=True, exist_ok=True)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Two for each waiting stream.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    cluster.start()
+    yard = Yard()
+    try:
+        yield yard
+    finally:
+        yard.stop()
+        for name in DATABASES:
+            cluster.drop_database(name)
+
+
+def options() -> tuple[Options, Path]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="requests in the large table")
+    parser.add_argument("--only", default="", help="of rounds,waiting,flat; for development")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "RESULTS.md")
+    given = parser.parse_args()
+    return Options(given.rounds, given.seconds, given.rows, given.only), given.output
+
+
+def main() -> None:
+    chosen, output = options()
+    begin = time.monotonic()
+    with open_yard() as yard:
+        measured = Benchmark(chosen, yard).run()
+    (BENCH / "measured.json").write_text(json.dumps(asdict(measured), indent=1))
+    facts = report.Facts.of_this_machine(
+        rounds=chosen.rounds, seconds=chosen.seconds, minutes=(time.monotonic() - begin) / 60
+    )
+    output.write_text(report.results(measured, facts))
+    sys.stdout.write(report.goals_table(goals.goals(measured)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What the database read for a piece of work: PostgreSQL's own counters in the open transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+# They count what every statement did, those inside functions and of foreign keys too, and also
+# the rows that a filter threw away. They are the transaction's: read them before it ends.
+_COUNTERS = """
+    SELECT relkind = 'i', relname, pg_stat_get_xact_numscans(oid),
+        pg_stat_get_xact_tuples_returned(oid)
+    FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
+"""
+
+
+@dataclass
+class Reads:
+    """How often which index was used and which table was read from end to end, with its rows."""
+
+    indexes: Counter[str] = field(default_factory=Counter)
+    tables: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def reads() -> Iterator[Reads]:
+    """Count what is read inside the block, which lies in a transaction, as a TestCase does."""
+    assert connection.in_atomic_block
+    before, found = _counted(), Reads()
+    yield found
+    after = _counted()
+    found.indexes = after.indexes - before.indexes
+    found.tables = after.tables - before.tables
+    found.rows = after.rows - before.rows
+
+
+def _counted() -> Reads:
+    counted = Reads()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTERS)
+        for is_index, name, scans, rows in cursor.fetchall():
+            (counted.indexes if is_index else counted.tables)[name] = scans
+            counted.rows[name] = rows
+    return counted

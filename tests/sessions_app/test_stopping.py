@@ -1,0 +1,233 @@
+"""A server that stops, or gets a new worker, loses no row of the turns that were running."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from django.test import TransactionTestCase
+
+from accounts.budgets import set_budget
+from accounts.models import AccountLimits, Budget
+from accounts.tenancy import platform
+from sessions_app.models import LLMRequest, Message, Role
+from tests.api_client import parse_event
+from tests.mock_openai import MockOpenAI, Received, Reply
+from tests.served import Served, eventually, served
+from tests.worlds import World
+
+SHORT, LONG = "short", "long"
+SPOKEN = "one two three"
+WHOLE = f"{SPOKEN} four five"
+
+
+class HeldModel(MockOpenAI):
+    """Says three words and waits: with `short` until it is released, with `long` for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def _send(
+        self, request: web.Request, received: Received, reply: Reply
+    ) -> web.StreamResponse:
+        is_long = received.body["messages"][-1]["content"] == LONG
+        if not received.body.get("stream"):
+            await self._hold(request, is_long=is_long)
+            return await super()._send(request, received, reply)
+        pieces = Reply(WHOLE).pieces("test-model")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in pieces[:4]:
+            await response.write(piece)
+        await self._hold(request, is_long=is_long)
+        for piece in pieces[4:]:
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+    async def _hold(self, request: web.Request, *, is_long: bool) -> None:
+        while is_long or not self.released.is_set():
+            await self._pause(request, 0.05)
+
+
+class Stream:
+    """One turn as its client sees it."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        self.spoke = asyncio.Event()
+        self.events: list[tuple[str, str]] = []
+
+    async def follow(self, client: aiohttp.ClientSession, path: str) -> None:
+        """Read to the end, which is the server's to choose."""
+        async with client.post(path, json={"message": self.message}) as answer:
+            assert answer.status == 200, await answer.text()
+            async for block in _blocks(answer.content):
+                self.events.append(parse_event(block))
+                if self.text == SPOKEN:
+                    self.spoke.set()
+
+    @property
+    def text(self) -> str:
+        return "".join(data for name, data in self.events if name == "message")
+
+    @property
+    def end(self) -> Any:
+        """The last event, which says how it went."""
+        name, data = self.events[-1]
+        return json.loads(data) if name == "done" else None
+
+    @property
+    def error(self) -> str | None:
+        told = [json.loads(data)["code"] for name, data in self.events if name == "error"]
+        return told[0] if told else None
+
+
+async def ask(client: aiohttp.ClientSession, path: str, message: str) -> tuple[int, Any]:
+    async with client.post(path, json={"message": message}) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[str]:
+    block = b""
+    async for line in content:
+        block += line
+        if not line.strip():
+            if b"event:" in block:
+                yield block.decode()
+            block = b""
+
+
+class StoppingTests(World, TransactionTestCase):
+    config = "model: mock:test-model\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+        set_budget(self.account, period="day", limit=Decimal(100))
+
+    @asynccontextmanager
+    async def serving(
+        self, *, cut_after: float
+    ) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:
+        headers = {"Authorization": f"Bearer {self.secret}"}
+        async with asyncio.timeout(60), HeldModel() as model, served(cut_after=cut_after) as server:
+            connector = aiohttp.TCPConnector(limit=0)
+            async with aiohttp.ClientSession(
+                server.url, headers=headers, connector=connector
+            ) as client:
+                yield server, model, client
+
+    @asynccontextmanager
+    async def running(
+        self, streams: Iterable[Stream], *, cut_after: float
+    ) -> AsyncIterator[tuple[Served, HeldModel]]:
+        """Have all streams under way, each with its first words sent; leaving waits for them."""
+        async with (
+            self.serving(cut_after=cut_after) as (server, model, client),
+            asyncio.TaskGroup() as group,
+        ):
+            for each in streams:
+                group.create_task(each.follow(client, self.path("stream")))
+            for each in streams:
+                await each.spoke.wait()
+            yield server, model
+
+    def rows(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+        """Count the requests by how they ended, and the answers by what they say."""
+        with platform():
+            requests = list(LLMRequest.objects.all())
+            answers = list(Message.objects.filter(role=Role.ASSISTANT))
+        texts = {answer.llm_request_id: answer.content for answer in answers}
+        self.assertEqual(len(texts), len(answers))
+        ends = Counter((each.completion_status, each.error_code) for each in requests)
+        said = Counter((each.completion_status, texts.get(each.pk, "")) for each in requests)
+        for each in requests:
+            self.assertIsNotNone(each.settled_at)
+            self.assertGreater(each.prompt_tokens or 0, 0)
+            self.assertGreater(each.completion_tokens or 0, 0)
+            self.assertGreater(each.charged_cost or 0, 0)
+        return ends, said
+
+    def assert_nothing_is_held(self) -> None:
+        with platform():
+            [limits], [budget] = AccountLimits.objects.all(), Budget.objects.all()
+            charged = sum(each.charged_cost or 0 for each in LLMRequest.objects.all())
+        self.assertEqual(limits.running, 0)
+        self.assertEqual(budget.reserved, 0)
+        self.assertEqual(budget.spent, charged)
+
+    def test_of_twenty_streams_each_is_settled_whole_or_with_what_was_said(self) -> None:
+        streams = [Stream(LONG) for _ in range(15)] + [Stream(SHORT) for _ in range(5)]
+
+        async def play() -> int:
+            async with self.running(streams, cut_after=3) as (server, model):
+                server.stop()
+                await server.until(answering=False)
+                model.released.set()
+                return await server.gone()
+
+        self.assertEqual(asyncio.run(play()), 0)
+
+        self.assertEqual(
+            Counter((each.message, each.text, each.end and each.end["status"]) for each in streams),
+            {(LONG, SPOKEN, "partial"): 15, (SHORT, WHOLE, "complete"): 5},
+        )
+        self.assertEqual({each.error for each in streams[:15]}, {"server_stopping"})
+        ends, said = self.rows()
+        self.assertEqual(ends, {("partial", "server_stopping"): 15, ("complete", ""): 5})
+        self.assertEqual(said, {("partial", SPOKEN): 15, ("complete", WHOLE): 5})
+        self.assert_nothing_is_held()
+
+    def test_a_call_that_still_waits_for_its_answer_is_told_and_settled(self) -> None:
+        async def play() -> tuple[int, Any]:
+            async with (
+                self.serving(cut_after=1) as (server, model, client),
+                asyncio.TaskGroup() as group,
+            ):
+                asking = group.create_task(ask(client, self.path("chat"), LONG))
+                await model.asked.wait()
+                server.stop()
+                return await asking
+
+        status, answer = asyncio.run(play())
+
+        self.assertEqual((status, answer["code"]), (503, "server_stopping"))
+        with platform():
+            [request] = LLMRequest.objects.all()
+        self.assertEqual(
+            (request.completion_status, request.error_code), ("error", "server_stopping")
+        )
+        self.assertIsNotNone(request.settled_at)
+        self.assert_nothing_is_held()
+
+    def test_a_new_worker_takes_over_while_the_old_one_finishes_its_streams(self) -> None:
+        streams = [Stream(SHORT) for _ in range(5)]
+
+        async def play() -> None:
+            async with self.running(streams, cut_after=20) as (server, model):
+                [old] = server.workers()
+                server.reload()
+                await eventually(lambda: bool(server.workers() - {old}))
+                await server.until(answering=True)
+                self.assertIn(old, server.workers())
+                model.released.set()
+                await eventually(lambda: old not in server.workers())
+                await server.until(answering=True)
+
+        asyncio.run(play())
+
+        self.assertEqual(
+            {(each.text, each.end["status"]) for each in streams}, {(WHOLE, "complete")}
+        )
+        ends, said = self.rows()
+        self.assertEqual(ends, {("complete", ""): 5})
+        self.assertEqual(said, {("complete", WHOLE): 5})
+        self.assert_nothing_is_held()

@@ -1,0 +1,293 @@
+"""Every hot query finds its rows by an index and reads few, however large the tables are.
+
+`QUERY_PLAN_ROWS=5000000` tries it with as many requests. What is counted is what PostgreSQL read,
+inside functions and for foreign keys too, with the rows that a filter threw away.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from accounts import budgets
+from accounts.admission import still_admitted
+from accounts.callers import Caller
+from accounts.first_look import find_account, find_api_key
+from accounts.models import Account, MemberRole, Membership
+from accounts.standing import standing
+from accounts.tenancy import tenant
+from agents.access import find_instance
+from agents.models import AgentInstance
+from benchmarks.big_data.fill import Size, fill, finish
+from benchmarks.big_data.rows import LONG_SESSION
+from salient.ttl import clear_caches
+from sessions_app import history, turns
+from sessions_app.abandoned import settle_abandoned
+from sessions_app.conversations import conversations, delete
+from sessions_app.idempotency import Key, replay
+from sessions_app.models import CompletionStatus, LLMRequest, Session
+from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn
+from tests.factories import make_llm_request, make_session, write_config
+from tests.reads import reads
+from tests.scratch_database import scratch_database
+
+SIZE = Size(
+    requests=int(os.environ.get("QUERY_PLAN_ROWS", "120000")), accounts=500, long_session=10_000
+)
+# Of the others an installation has a handful, or a row for each account.
+LARGE = {
+    *("accounts", "agent_instances", "api_keys", "config_versions", "llm_requests"),
+    *("memberships", "messages", "sessions", "usage_days", "users"),
+}
+# What is planned for the values at hand, and what a function plans once for all values.
+PLANS = ("force_custom_plan", "force_generic_plan")
+# The account that talks most has an eighth of everything, one in the middle has little.
+ACCOUNTS = ("account-1", "account-250")
+# Turns that run now. The planner's statistics are from before them, as in life.
+RUNNING = 1_000
+RUN = """
+    INSERT INTO llm_requests (id, account_id, account_slug, agent_instance_id, agent_instance_slug,
+        agent_type, session_id, provider, model)
+    SELECT gen_random_uuid(), account_id, account_slug, agent_instance_id, agent_instance_slug,
+        'simple_chat', id, 'openai', 'gpt-4o-mini'
+    FROM sessions WHERE session_key <> %s ORDER BY id LIMIT %s
+"""
+# A turn touches some twenty rows, and their dead versions: each test is one transaction.
+TURN = 150
+# While an account is small, two indexes are combined and what they find is sorted.
+LISTED = 5_000
+
+
+class QueryPlanTests(TestCase):
+    """A database of its own, filled once; each test takes back what it wrote."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.enterClassContext(scratch_database(copied=True))
+        connection.ensure_connection()
+        fill(connection.connection, SIZE)
+        finish(connection.connection)
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=folder))
+        for account in ACCOUNTS:
+            write_config(folder, account, "agent-1", "model: scripted:echo\n")
+        super().setUpClass()
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(RUN, [LONG_SESSION, RUNNING])
+
+    def setUp(self) -> None:
+        self.be(ACCOUNTS[0])
+
+    def be(self, slug: str) -> None:
+        """Call as this account's key."""
+        self.account = Account.objects.get(slug=slug)
+        key_id = f"{int(slug.rpartition('-')[2]):012}"
+        self.caller = Caller(
+            self.account.pk, slug, frozenset({"chat"}), f"key:{key_id}", key_id=key_id
+        )
+        with tenant(self.account.pk):
+            self.instance: AgentInstance = AgentInstance.objects.get(instance_slug="agent-1")
+
+    def in_each_way(self, work: Callable[[], None]) -> None:
+        for slug in ACCOUNTS:
+            for plan in PLANS:
+                with self.subTest(account=slug, plan=plan):
+                    self.be(slug)
+                    clear_caches()
+                    with connection.cursor() as cursor:
+                        cursor.execute(f"SET LOCAL plan_cache_mode = {plan}")
+                    work()
+
+    @contextmanager
+    def reads_few(self, *indexes: str, rows: int) -> Iterator[None]:
+        """Expect these indexes to be used, no large table read whole, and not more rows read."""
+        with reads() as found:
+            yield
+        told = f"{found.rows.total()} rows: {dict(found.rows)}"
+        self.assertEqual(LARGE & set(found.tables), set(), told)
+        self.assertEqual(set(indexes) - set(found.indexes), set(), told)
+        self.assertLessEqual(found.rows.total(), rows, told)
+
+    def session(self, **where: object) -> Session:
+        """The newest idle conversation of that kind with the instance."""
+        with tenant(self.account.pk):
+            idle = Session.objects.of_instance(self.instance).exclude(session_key=LONG_SESSION)
+            running = LLMRequest.objects.running().values("session_id")
+            found: Session = idle.filter(**where).exclude(pk__in=running).latest("created_at")
+        return found
+
+    def long_session(self) -> Session:
+        self.be(ACCOUNTS[0])
+        with tenant(self.account.pk):
+            found: Session = Session.objects.get(session_key=LONG_SESSION)
+        return found
+
+    def turn(self, caller: Caller, session: Session | None, *indexes: str) -> None:
+        """Open a turn and let it be answered and settled, each with few rows."""
+        message = ChatIn(message="hello", session_id=session.pk if session else None)
+        with self.reads_few(*indexes, rows=TURN):
+            turn = async_to_sync(turns.open_turn)(caller, self.instance, message, stream=False)
+        with self.reads_few(rows=TURN):
+            async_to_sync(turns.finish)(turn)
+        self.assertEqual(turn.status, CompletionStatus.COMPLETE)
+
+    def test_a_turn_that_begins_a_conversation(self) -> None:
+        self.in_each_way(lambda: self.turn(self.caller, None))
+
+    def test_a_turn_that_goes_on_with_one(self) -> None:
+        def go_on() -> None:
+            self.turn(self.caller, self.session(), "ix_messages_history")
+
+        self.in_each_way(go_on)
+
+    def test_a_visitors_turn_finds_its_conversation_by_its_key(self) -> None:
+        def go_on() -> None:
+            visitor = replace(self.caller, session_key=self.session(end_user=None).session_key)
+            self.turn(visitor, None, "ix_sessions_session_key", "ix_messages_history")
+
+        self.in_each_way(go_on)
+
+    def test_a_turn_costs_no_more_after_ten_thousand_messages(self) -> None:
+        session = self.long_session()
+        self.turn(self.caller, session, "ix_messages_history")
+
+    def test_an_answer_given_again(self) -> None:
+        def again() -> None:
+            with tenant(self.account.pk):
+                request = LLMRequest.objects.exclude(idempotency_key=None).latest("created_at")
+            caller = replace(self.caller, subject=request.caller)
+            with self.reads_few(
+                "uq_llm_requests_idempotency", "ix_messages_llm_request", rows=TURN
+            ):
+                replay(caller, self.instance, Key(request.idempotency_key or "", ""))
+
+        self.in_each_way(again)
+
+    def test_an_abandoned_turn_is_found_among_the_running_ones(self) -> None:
+        long_ago = timezone.now() - timedelta(days=1)
+        make_llm_request(
+            make_session(self.instance),
+            completion_status="running",
+            created_at=long_ago,
+            reserved_cost=1,
+        )
+        # It looks at each one that runs, a batch at a time.
+        with self.reads_few("ix_llm_requests_running", rows=20 * RUNNING):
+            self.assertEqual(len(settle_abandoned()), 1)
+
+    def test_an_account_by_its_slug(self) -> None:
+        with self.reads_few("uq_accounts_slug", rows=1):
+            self.assertIsNotNone(find_account("account-250"))
+
+    def test_a_key_by_its_id(self) -> None:
+        def look() -> None:
+            with self.reads_few("uq_api_keys_key_id", rows=10):
+                self.assertIsNotNone(find_api_key(self.caller.key_id))
+
+        self.in_each_way(look)
+
+    def test_an_instance_by_its_slug(self) -> None:
+        def look() -> None:
+            with self.reads_few("uq_agent_instances_account_slug", rows=10):
+                async_to_sync(find_instance)(self.caller, "agent-1")
+
+        self.in_each_way(look)
+
+    def test_whether_a_key_or_a_member_may_still_call(self) -> None:
+        def ask() -> None:
+            with tenant(self.account.pk):
+                user_id = Membership.objects.get().user_id
+            member = replace(self.caller, key_id="", role=MemberRole.OWNER, user_id=user_id)
+            for caller in (self.caller, member):
+                with self.reads_few(rows=20):
+                    self.assertTrue(still_admitted(caller))
+
+        self.in_each_way(ask)
+
+    def test_what_is_left_of_rates_and_budgets(self) -> None:
+        def ask() -> None:
+            with self.reads_few("rate_states_pkey", rows=50):
+                standing(self.caller)
+
+        self.in_each_way(ask)
+
+    def test_the_newest_messages_and_those_before(self) -> None:
+        def read() -> None:
+            session = self.session()
+            with self.reads_few("ix_messages_history", rows=60):
+                page = history.read(
+                    self.caller, self.instance, HistoryIn(session_id=session.pk, limit=5)
+                )
+            assert page.before is not None
+            with self.reads_few("ix_messages_history", rows=60):
+                before = HistoryIn(session_id=session.pk, before=page.before)
+                history.read(self.caller, self.instance, before)
+
+        self.in_each_way(read)
+
+    def test_any_page_of_ten_thousand_messages(self) -> None:
+        page = HistoryIn(session_id=self.long_session().pk, limit=50)
+        for _ in range(5):
+            with self.reads_few("ix_messages_history", rows=60):
+                found = history.read(self.caller, self.instance, page)
+            page = page.model_copy(update={"before": found.before})
+
+    def test_any_page_of_an_agents_conversations(self) -> None:
+        def read() -> None:
+            page = SessionsIn()
+            for _ in range(3):
+                with self.reads_few(rows=LISTED):
+                    found = conversations(self.caller, self.instance, page)
+                page = SessionsIn.model_validate({"before": found.before})
+
+        self.in_each_way(read)
+
+    def test_an_end_users_and_a_visitors_conversations(self) -> None:
+        def read() -> None:
+            known = self.session(end_user__isnull=False)
+            person = replace(self.caller, end_user=known.end_user)
+            with self.reads_few("ix_sessions_end_user", rows=100):
+                self.assertTrue(conversations(person, self.instance, SessionsIn()).sessions)
+            visitor = replace(self.caller, session_key=known.session_key)
+            with self.reads_few("ix_sessions_session_key", rows=5):
+                self.assertTrue(conversations(visitor, self.instance, SessionsIn()).sessions)
+
+        self.in_each_way(read)
+
+    def test_deleting_a_conversation(self) -> None:
+        def forget() -> None:
+            session = self.session()
+            # Whether it runs is asked of all that run.
+            with self.reads_few("ix_llm_requests_session_id", rows=500 + RUNNING):
+                delete(self.caller, self.instance, session.pk)
+
+        self.in_each_way(forget)
+
+    def test_a_new_budget_counts_what_its_account_has_spent_and_nobody_elses(self) -> None:
+        def count() -> None:
+            with tenant(self.account.pk):
+                requests = LLMRequest.objects.count()
+            for period in ("day", "month"):
+                with self.reads_few(rows=2 * requests + TURN + RUNNING):
+                    budgets.set_budget(
+                        self.account,
+                        period=period,
+                        limit=Decimal(100),
+                        instance_id=self.instance.pk,
+                    )
+
+        self.in_each_way(count)
