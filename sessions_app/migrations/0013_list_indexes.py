@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """Let the staff's lists begin anywhere; made while the platform goes on writing."""
 
     atomic = False
-    dependencies = [("sessions_app", "0011_usage")]
+    dependencies = [("sessions_app", "0012_turns")]
 
     operations = [
         AddIndexConcurrently(
