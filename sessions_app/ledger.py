@@ -25,12 +25,12 @@ from agents.pricing import Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
-from agents.runtime.run import RunRequest
+from agents.runtime.run import Run, RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import turn_functions
+from sessions_app import tool_calls, turn_functions
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -273,8 +273,13 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "cost_source": price.source,
         "latency_ms": turn.latency_ms,
         "time_to_first_token_ms": turn.time_to_first_token_ms,
-        "response_body": {"calls": [_call(call) for call in turn.run.calls]},
+        "response_body": _response_body(turn.run),
     }
+
+
+def _response_body(run: Run) -> dict[str, Any]:
+    body: dict[str, Any] = {"calls": [_call(call) for call in run.calls]}
+    return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
 
 
 def _call(call: ModelCall) -> dict[str, Any]:
