@@ -106,6 +106,7 @@ class PageMatrixTests(BorderTestCase):
             "old": self.one_of[ConfigVersion],
             "new": self.one_of[ConfigVersion],
             "status": "inactive",
+            "change": "suspend",
         }
 
     def test_everybody_sees_what_the_table_says(self) -> None:
