@@ -30,7 +30,7 @@ from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import tool_calls, turn_functions
+from sessions_app import prompts, tool_calls, turn_functions
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -83,6 +83,7 @@ async def open_turn(
     if caller.is_test:
         run = _scripted(run)
     wanted = _wanted(caller, instance, current, run, message)
+    wanted["request_body"]["sections"] = await _sections(caller, current, run, message)
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
@@ -112,6 +113,21 @@ def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, 
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)
         return current, limits.caps_of(caller.account_id)
+
+
+async def _sections(
+    caller: Caller, current: CurrentConfig, run: RunRequest, message: ChatIn
+) -> list[dict[str, Any]]:
+    """Say what the model is told; its texts are stored before the row that names them."""
+    sections = prompts.sections_of(run, current, message.message)
+    if not prompts.are_stored(caller.account_id, sections):
+        await in_database(_store_sections, caller.account_id, sections)
+    return list(sections)
+
+
+def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
+    with tenant(account_id):
+        prompts.store_sections(account_id, sections)
 
 
 async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str, Any]:
@@ -279,6 +295,8 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
 
 def _response_body(run: Run) -> dict[str, Any]:
     body: dict[str, Any] = {"calls": [_call(call) for call in run.calls]}
+    if len(run.request.messages) > 1:
+        body["history"] = prompts.history_of(run.request)
     return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
 
 

@@ -10,7 +10,7 @@ function node(tag, properties = {}, ...children) {
 const badge = (state, text) => node("span", { className: `badge ${state}` }, text);
 const link = (href, text) => node("a", { href }, text);
 const parts = (root) => Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
-const dollars = (text) => (text === null ? "unknown" : `$${text}`);
+const dollars = (text) => (text === null ? "unknown" : `$${text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")}`);
 const STATES = { complete: "ok", partial: "warn", cancelled: "warn", error: "bad" };
 
 // --- The API ----------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from accounts.dollars import dollars
 from agents import publishing
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.models import SavedChat, SavedChatRun
@@ -26,6 +27,12 @@ class Side:
         if self.why:
             return "bad" if not self.run.passed else "warn"
         return "ok"
+
+    @property
+    def cost(self) -> str:
+        if self.run is None or self.run.cost is None:
+            return "cost unknown"
+        return f"${dollars(self.run.cost)}"
 
     @property
     def word(self) -> str:
