@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 
 from accounts import limits
@@ -19,9 +19,10 @@ from agents import pricing
 from agents.pricing import CostSource, Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
-from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
+from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 
 ERROR_CODE = "abandoned"
+COUNT = "SELECT app_count_turn(%s, %s)"
 # What a turn may take beyond its own time limit: opening, settling, a slow reader.
 GRACE_SECONDS = 120
 # The longest limit that a configuration may set, for a request whose version is not known.
@@ -100,14 +101,18 @@ def _settle(request_id: UUID) -> bool:
     """
     with platform():
         running = LLMRequest.objects.running().filter(pk=request_id)
+        # The session first, as every turn locks it: the next one may be waiting at its door.
+        free = Session.objects.select_for_update(skip_locked=True, no_key=True)
+        if free.filter(pk__in=running.values("session_id")).first() is None:
+            return False
         request = running.select_for_update(skip_locked=True, no_key=True).first()
         if request is None:
             return False
         found = _found(request)
         outcome = _outcome(found, request)
-        free = outcome["cost_source"] == CostSource.FREE
         # What came out nobody knows: all that was set aside counts.
-        counted = Decimal(0) if free else request.reserved_cost
+        is_free = outcome["cost_source"] == CostSource.FREE
+        counted = Decimal(0) if is_free else request.reserved_cost
         LLMRequest.objects.filter(pk=request.pk).update(
             **outcome,
             completion_status=CompletionStatus.ERROR,
@@ -123,6 +128,8 @@ def _settle(request_id: UUID) -> bool:
         )
         # It counts in the day in which its budgets were changed, as every turn does.
         LLMRequest.objects.filter(pk=request.pk).update(settled_at=released.moment)
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT, [request.account_id, request.pk])
     tell(released.alerts)
     return True
 

@@ -105,8 +105,8 @@ class LinkTests(OverviewCase):
 
     def test_failures_are_looked_for_only_where_the_roll_up_has_some(self) -> None:
         instance = busy_account("acme")
-        for days in (3, 5):
-            settled(instance, timezone.now() - days * DAY, completion_status="partial")
+        for age in (3, 5):
+            settled(instance, timezone.now() - age * DAY, completion_status="partial")
         rollup.rebuild(instance.account_id)
         days = Days.until_today(7)
 
