@@ -57,10 +57,12 @@ def without(text: str, key: str) -> str:
 def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPath]:
     """Return the content without the key, and what was taken: mappings left empty go too."""
     wanted = copy.deepcopy(dict(content))
-    above = wanted
+    above: Any = wanted
     for part in path[:-1]:
-        above = above[str(part)]
-    del above[str(path[-1])]
+        above = above[part] if isinstance(above, dict) else {}
+    if not isinstance(above, dict):
+        raise KeyError(path[-1])
+    del above[path[-1]]
     if not above and len(path) > 1:
         return _without(content, path[:-1])
     return wanted, path

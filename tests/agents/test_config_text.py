@@ -1,0 +1,112 @@
+"""YAML that is written reads back the same; what is taken out leaves the rest as it was typed."""
+
+from __future__ import annotations
+
+from django.test import SimpleTestCase
+
+from agents.config import ConfigProblem
+from agents.config.compare import side_by_side, unified
+from agents.config.yaml_source import parse
+from agents.config.yaml_text import dump, without
+from agents.problem_excerpts import told
+
+TYPED = """\
+# top
+model: a:b
+# about the temperature
+temperature: 1  # warm
+timeouts:
+  stall: 3
+  # both
+  connect: 2
+system_prompt: |
+  # Heading
+  text
+
+  more
+
+# about retries
+retries: 1
+"""
+
+
+class WrittenTests(SimpleTestCase):
+    def test_every_value_comes_back_as_it_was(self) -> None:
+        for text in (
+            *("no", "1e3", "null", "12:30", ".5", "0o7", "", " ", "a: b", "# x", "- x", "x\ny\n"),
+            *("x\ny", "  lead\nx", "trail \nx", "\n\nx", "x\x85y", "l\u2028m", "a\tb\nc", "ä€😀"),
+            *("é\r\nb", "a\n\n  b\n\n", "w " * 200, "'", '"', "{{x}}", "%", "@", "`", "!tag", "&a"),
+        ):
+            for content in ({"key": text}, {"a": {"b": [text, 1, 0.5, True, None]}}):
+                with self.subTest(content=content):
+                    document = parse(dump(content))
+                    self.assertEqual((document.faults, document.content), ([], content))
+
+    def test_a_text_of_several_lines_stays_readable(self) -> None:
+        self.assertEqual(dump({"p": "Be kind.\nBe brief.\n"}), "p: |\n  Be kind.\n  Be brief.\n")
+
+    def test_nothing_is_an_empty_text(self) -> None:
+        self.assertEqual(dump({}), "")
+
+
+class TakenOutTests(SimpleTestCase):
+    def test_one_key_goes_and_the_rest_stays_as_it_was_typed(self) -> None:
+        for key, gone in (
+            ("model", "model: a:b\n"),
+            ("temperature", "temperature: 1  # warm\n"),
+            ("timeouts.stall", "  stall: 3\n"),
+            ("timeouts.connect", "  connect: 2\n"),
+            ("timeouts", "timeouts:\n  stall: 3\n  # both\n  connect: 2\n"),
+            ("system_prompt", "system_prompt: |\n  # Heading\n  text\n\n  more\n"),
+            ("retries", "retries: 1\n"),
+        ):
+            with self.subTest(key=key):
+                self.assertEqual(without(TYPED, key), TYPED.replace(gone, ""))
+
+    def test_the_last_key_of_a_mapping_takes_it_along(self) -> None:
+        self.assertEqual(
+            without("timeouts:\n  stall: 1\nretries: 1\n", "timeouts.stall"), "retries: 1\n"
+        )
+
+    def test_what_is_on_one_line_is_written_anew(self) -> None:
+        self.assertEqual(without("{retries: 1, model: x}", "retries"), "model: x\n")
+        self.assertEqual(
+            without("timeouts: {stall: 1, total: 2}", "timeouts.stall"), "timeouts:\n  total: 2\n"
+        )
+
+    def test_what_is_not_there_is_not_taken_out(self) -> None:
+        for key in ("gone", "timeouts.gone", "", "model.x"):
+            with self.subTest(key=key), self.assertRaises(KeyError):
+                without(TYPED, key)
+
+
+class ComparedTests(SimpleTestCase):
+    def test_lines_stand_beside_each_other_with_their_numbers(self) -> None:
+        lines = side_by_side("a\nb\nc\n", "a\nB\nc\nd\n")
+
+        self.assertEqual(
+            [(line.kind, line.old_number, line.new_number) for line in lines],
+            [("equal", 1, 1), ("replace", 2, 2), ("equal", 3, 3), ("insert", None, 4)],
+        )
+
+    def test_what_is_far_from_a_change_is_left_out(self) -> None:
+        before = "".join(f"{number}\n" for number in range(50))
+        lines = side_by_side(before, before.replace("25\n", "x\n"))
+
+        self.assertEqual((lines[0].kind, lines[-1].kind, len(lines)), ("skip", "skip", 9))
+
+    def test_equal_texts_have_no_difference(self) -> None:
+        self.assertEqual((side_by_side("a", "a"), unified("a", "a")), ([], ""))
+
+
+class ExcerptTests(SimpleTestCase):
+    def test_the_caret_stands_below_the_key(self) -> None:
+        problem = ConfigProblem("published here", "unknown key", 2, "timeouts.stal")
+        (one,) = told([problem], "timeouts:\n\t stal: 1\n")
+
+        self.assertEqual((one.where, one.line, one.caret), ("Line 2", "\t stal: 1", "\t ^"))
+
+    def test_a_problem_of_a_file_below_has_no_excerpt(self) -> None:
+        (one,) = told([ConfigProblem("acme/account.yaml", "wrong", 1)], "retries: 1\n")
+
+        self.assertEqual((one.where, one.caret), ("acme/account.yaml, line 1", ""))
