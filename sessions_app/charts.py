@@ -28,6 +28,8 @@ class Series:
     name: str
     values: Sequence[Value]
     style: str
+    # What narrows a day's rows to this series' own, as in an address: "&model=…".
+    filters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Rect:
     width: str
     height: str
     style: str
+    href: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Chart:
     links: Sequence[str]
     lines: bool = False
     note: str = ""
+    # The rows of all the days.
+    all_rows: str = ""
 
     size = (WIDTH, HEIGHT)
     left, right, text_left, base = str(LEFT), str(WIDTH - RIGHT), str(LEFT - 5), str(HEIGHT - 4)
@@ -102,6 +108,12 @@ class Chart:
         """Give the style and the points of each line; a day without a value interrupts it."""
         return [(each.style, path) for each in self.series for path in self._paths(each)]
 
+    def legend(self) -> list[tuple[Series, str]]:
+        """Give each series with where it leads, if that is not where all of them do."""
+        return [
+            (each, self.all_rows + each.filters if each.filters else "") for each in self.series
+        ]
+
     def rows(self) -> list[tuple[date, str, list[str]]]:
         """Give the table: each day with where it leads and its values as text."""
         return [(day, self.links[n], self._texts(n)) for n, day in enumerate(self.days)]
@@ -121,8 +133,15 @@ class Chart:
             value = series.values[n] or 0
             if value > 0:
                 upper, lower = self._y(below + value), self._y(below)
-                x, width = _text(self._x(n) + gap / 2), _text(self._step() - gap)
-                yield Rect(x, _text(upper), width, _text(max(lower - upper, 0.5)), series.style)
+                yield Rect(
+                    x=_text(self._x(n) + gap / 2),
+                    y=_text(upper),
+                    width=_text(self._step() - gap),
+                    height=_text(max(lower - upper, 0.5)),
+                    style=series.style,
+                    href=self.links[n] + series.filters,
+                    text=f"{short(self.days[n])}: {series.name} {self.write(value)}",
+                )
             below += value
 
     def _paths(self, series: Series) -> Iterator[str]:

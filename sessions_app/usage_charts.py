@@ -13,6 +13,7 @@ from accounts.amounts import compact, count, duration, money
 from sessions_app.charts import STYLES, Chart, Series
 from sessions_app.usage import NOTHING, Days, Figures, by_day_and, largest
 
+FAILED = "&completion_status__exact=error"
 MODELS, OTHERS = len(STYLES) - 1, "other models"
 
 type ByDay = Mapping[date, Figures]
@@ -40,21 +41,26 @@ def spend_chart(
     """Draw the spend per day by model; `found` is by (day, model)."""
     models = largest(by_day_and(found), MODELS, OTHERS)
     series = [
-        Series(name, _values(figures, days, lambda each: float(each.cost)), style)
+        Series(
+            name,
+            _values(figures, days, lambda each: float(each.cost)),
+            style,
+            filters="" if name == OTHERS else "&" + urlencode({"model": name}),
+        )
         for (name, figures), style in zip(models.items(), STYLES, strict=False)
     ]
     unknown = sum(figures.unpriced for figures in found.values())
     note = f"Without {count(unknown)} requests whose cost is unknown." if unknown else ""
     return Chart(
         "spend", "Spend per day by model", list(days), series, money, links(days, account_id),
-        note=note,
+        note=note, all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
 
 
 def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
     series = [
         Series("ok", _values(found, days, lambda each: each.requests - each.failed), "s0"),
-        Series("failed", _values(found, days, lambda each: each.failed), "failed"),
+        Series("failed", _values(found, days, lambda each: each.failed), "failed", FAILED),
     ]
     return Chart("requests", "Requests per day", list(days), series, count, links(days, account_id))
 

@@ -89,9 +89,20 @@ class LinkTests(OverviewCase):
 
         for day in (today, today - timedelta(days=6)):
             self.assertIn(f"/admin/sessions_app/llmrequest/?from={day}&amp;to={day}", text)
-        [link] = set(re.findall(rf'href="([^"]*llmrequest/\?from={today}&amp;to={today})"', text))
-        rows = self.client.get(link.replace("&amp;", "&"), secure=True)
-        self.assertContains(rows, "openai:gpt-5", count=2)
+        for narrowed in ("", "&amp;model=openai%3Agpt-5"):
+            self.assertIn(f'llmrequest/?from={today}&amp;to={today}{narrowed}"', text)
+
+    def test_the_rows_behind_a_bar_are_those_it_sums(self) -> None:
+        instance = busy_account("acme")
+        settled(instance, model="other")
+        settled(instance, timezone.now() - 3 * DAY)
+        rollup.rebuild(instance.account_id)
+        [spend, *_] = self.page("?days=7").context["charts"]
+        bars = {bar.text.partition(": ")[2]: bar.href for bar in spend.columns()[-1].bars}
+
+        for said, count in (("openai:gpt-5 $0.50", 2), ("openai:other $0.25", 1)):
+            rows = self.client.get(bars[said], secure=True).context["cl"].result_list
+            self.assertEqual(len(rows), count)
 
     def test_failures_are_shown_and_lead_to_their_requests(self) -> None:
         instance = busy_account("acme")
