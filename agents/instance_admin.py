@@ -246,6 +246,7 @@ def keys_for(instance: AgentInstance) -> list[ApiKey]:
 def links_of(instance: AgentInstance) -> list[tuple[str, str]]:
     """Name the pages around an instance; those of rooms that are not there are left out."""
     page = reverse("sessions:page", args=[instance.account.slug, instance.instance_slug])
+    why, asked = link("why-refused"), f"?account={instance.account_id}&instance={instance.pk}"
     only = f"?agent_instance__id__exact={instance.pk}&account__id__exact={instance.account_id}"
     found = [
         ("Playground", link("playground", instance.pk)),
@@ -258,5 +259,6 @@ def links_of(instance: AgentInstance) -> list[tuple[str, str]]:
                 ("LLM requests", link("sessions_app_llmrequest_changelist")),
             )
         ),
+        ("Why refused?", f"{why}{asked}" if why else ""),
     ]
     return [(name, address) for name, address in found if address]
