@@ -13,7 +13,7 @@ from accounts.auth import Caller
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from sessions_app.history import find_session, own_sessions
-from sessions_app.models import LLMRequest, Message, Profile, Session
+from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.problems import TurnInProgress
 from sessions_app.schemas import Mark, SessionOut, SessionsIn, SessionsOut
 
@@ -61,6 +61,8 @@ def empty(session: Session) -> None:
         raise TurnInProgress
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
+    # A test chat that was made of it holds the same words.
+    SavedChat.objects.filter(session_id=session.pk).delete()
     requests.update(
         request_body=None,
         response_body=None,

@@ -131,20 +131,18 @@ class Lane {
     const response = await fetch(`${this.playground.root.dataset.chats}sections/${request}/`).catch(() => null);
     const found = response?.ok ? (await response.json()).sections : [];
     if (!found.length) sections.replaceChildren(node("p", { className: "quiet" }, "Nothing is known of it."));
-    else sections.replaceChildren(this.table(found));
+    else sections.replaceChildren(this.list(found));
   }
 
-  table(found) {
+  list(found) {
     const whole = found.reduce((sum, { bytes }) => sum + bytes, 0) || 1;
-    const rows = found.map(({ name, source, bytes, tokens, text }) => {
+    const items = found.map(({ name, source, bytes, tokens, text }) => {
       const told = text === null ? name : node("details", {}, node("summary", {}, name), node("pre", {}, text));
       const bar = node("progress", { className: "plain", max: whole, value: bytes });
       bar.setAttribute("aria-label", `${name}: part of the whole`);
-      const size = node("td", { className: "num" }, `${bytes} bytes, about ${tokens} tokens `, bar);
-      return node("tr", {}, node("td", {}, told), node("td", { className: "quiet" }, source), size);
+      return node("li", {}, told, node("span", { className: "quiet" }, `${source} · ${bytes} bytes · about ${tokens} tokens`), bar);
     });
-    const head = node("tr", {}, ...["Section", "Source", "Size"].map((text) => node("th", { scope: "col" }, text)));
-    return node("table", {}, node("thead", {}, head), node("tbody", {}, ...rows));
+    return node("ul", { className: "told" }, ...items);
   }
 }
 

@@ -16,6 +16,9 @@ from sessions_app.models import SavedChat, SavedChatRun
 from sessions_app.studio.forms import PARTS, TURNS, SavedChatForm
 from sessions_app.studio.pages import StudioPages
 
+# So many blank ones are offered below those that are used.
+MORE_TURNS = 3
+
 
 @admin.register(SavedChat)
 class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
@@ -44,7 +47,10 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
             else ["agent_instance", "name", "is_gate"]
         )
         said = len(obj.messages) if obj else 1
-        return [(None, {"fields": about}), *(_fieldset(number, said) for number in TURNS)]
+        return [
+            (None, {"fields": about}),
+            *(_fieldset(number, said) for number in TURNS[: said + MORE_TURNS]),
+        ]
 
     def save_model(
         self,

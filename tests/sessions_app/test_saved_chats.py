@@ -16,7 +16,7 @@ from agents import publishing
 from agents.models import ConfigVersion
 from agents.publishing import GateFailed
 from salient.problems import NotFound, Problem
-from sessions_app import saved_chats
+from sessions_app import conversations, saved_chats
 from sessions_app.models import Role, SavedChat, SavedChatRun
 from sessions_app.saved_chats import ChatChanged, from_session, gate
 from tests.factories import make_account, make_instance, make_message, make_session
@@ -302,3 +302,10 @@ class FromSessionTests(TestCase):
             make_message(self.session, content=f"{number}")
 
         self.assertEqual(self.made().messages, [f"{n}" for n in range(saved_chats.MOST_MESSAGES)])
+
+    def test_it_goes_when_its_conversation_is_deleted(self) -> None:
+        make_message(self.session, content="one")
+        self.made()
+        with platform():
+            conversations.empty(self.session)
+            self.assertFalse(SavedChat.objects.exists())
