@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
@@ -18,6 +19,7 @@ from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, Tuple
 from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_safe
 from psycopg.errors import QueryCanceled
 
 from accounts.exporting import Export, csv_response, note_export
@@ -158,8 +160,23 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         return self.filter_form(query, model=self.model, moment=self.moment)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.export_view)
-        return [path("export/", view, name=self._export_name()), *super().get_urls()]
+        view = self.admin_site.admin_view(require_safe(self.export_view))
+        ours = [path("export/", view, name=self._export_name())] if self.export_columns else []
+        return [*ours, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        if request.method == "POST":
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        may_see = row is not None and self.has_view_permission(request, row)
+        refused = self.refuse_row(request, row) if row is not None and may_see else None
+        return refused or super().change_view(request, object_id, *args, **kwargs)
+
+    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponseBase | None:
+        """Return a page instead of the row's, where something must be said first."""
+        return None
 
     def _export_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_export"
@@ -169,7 +186,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Send all rows that the filters let through, as CSV, oldest first."""
-        if not self.export_columns or not self.has_view_permission(request):
+        if not self.has_view_permission(request):
             raise PermissionDenied
         form = self.filters(request.GET)
         if not form.is_valid():

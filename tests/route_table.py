@@ -101,7 +101,7 @@ BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "audi
 
 # What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
 # deleted, [kept] is not deleted, nor is what is [bounded], for which an empty form is a good one;
-# [corrected] is not made, a [record] is only read.
+# [corrected] is not made, a [record] is only read, and what was [said] only with a reason.
 ADMIN_KINDS = {
     "auth/group": "free",
     "accounts/user": "free",
@@ -116,7 +116,7 @@ ADMIN_KINDS = {
     "agents/agentinstance": "kept",
     "agents/configversion": "record",
     "sessions_app/session": "record",
-    "sessions_app/message": "record",
+    "sessions_app/message": "said",
     "sessions_app/llmrequest": "record",
     "sessions_app/messagefeedback": "record",
     "sessions_app/savedchat": "free",
@@ -291,11 +291,44 @@ admin/[kept]/<uuid:object_id>/revoke/
     GET     302 302 302 302 302 403 200 403
     POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 200 403
+admin/[record]/export/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 405 403
+admin/[record]/usage/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 405 403
 admin/[record]/open/
     POST    302 302 302 302 302 403 302 302
     *       302 302 302 302 302 403 405 405
 admin/[record]/<uuid:object_id>/end/
     POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
+admin/[said]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[said]/add/
+    *       302 302 302 302 302 403 403 403
+admin/[said]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[said]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[said]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 403 403
+    *       302 302 302 302 302 403 200 403
+admin/[said]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[kept]/<uuid:object_id>/rotate/
+    *       302 302 302 302 302 403 200 403
+    GET     302 302 302 302 302 403 200 403
+admin/[kept]/<uuid:object_id>/revoke/
+    GET     302 302 302 302 302 403 200 403
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 200 403
+admin/[said]/export/
+    GET     302 302 302 302 302 403 302 302
     *       302 302 302 302 302 403 405 403
 admin/agents/providerconnection/
     GET     302 302 302 302 302 403 200 200

@@ -16,7 +16,7 @@ from accounts.models import AuditEntry, Invitation
 from accounts.support import open_access
 from accounts.tenancy import platform, tenant
 from agents.models import ConfigVersion
-from sessions_app.models import Profile, SavedChat
+from sessions_app.models import MessageFeedback, Profile, SavedChat
 from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
 from tests.route_table import BROWSERS, METHODS, PAGES, rows
 from tests.routes import Route, routes
@@ -62,6 +62,7 @@ class PageMatrixTests(BorderTestCase):
             own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
             own.append(AuditEntry.objects.filter(account=beta.account)[0])
             own.append(SavedChat.objects.get(account=beta.account))
+            own.append(MessageFeedback.objects.get(account=beta.account))
         everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
         everything += [
             beta.member,

@@ -1,8 +1,6 @@
-"""How lists show a status, a thumb and a cost."""
+"""How lists show a status and a thumb."""
 
 from __future__ import annotations
-
-from decimal import Decimal
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -27,12 +25,3 @@ def thumb(rating: int | None) -> SafeString | str:
         return ""
     state, word = ("ok", "good") if rating > 0 else ("bad", "bad")
     return format_html('<span class="badge {}">{}</span>', state, word)
-
-
-def dollars(cost: Decimal | None) -> str:
-    """Unknown is not free."""
-    if cost is None:
-        return "unknown"
-    if not cost:
-        return "free"
-    return f"${cost:.4f}" if cost >= Decimal("0.0001") else f"${cost.normalize():f}"

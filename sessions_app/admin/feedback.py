@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -48,17 +48,8 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return FeedbackChangeList
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> Any:
-        feedback = self.get_object(request, unquote(object_id))
-        if feedback is not None and self.has_view_permission(request, feedback):
-            asked = ask_for_texts(
-                request, feedback.account_id, "sessions", feedback.session_id, "a comment"
-            )
-            if asked is not None:
-                return asked
-        return super().change_view(request, object_id, form_url, extra_context)
+    def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponseBase | None:
+        return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a comment")
 
     @admin.display(description="rating")
     def thumb(self, feedback: MessageFeedback) -> SafeString | str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Length, Substr
 from django.http import HttpRequest, HttpResponseRedirect
@@ -61,17 +60,8 @@ class MessageAdmin(KeysetAdmin[Message]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return MessageChangeList
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> Any:
-        message = self.get_object(request, unquote(object_id))
-        if message is not None and self.has_view_permission(request, message):
-            asked = ask_for_texts(
-                request, message.account_id, "sessions", message.session_id, "a message"
-            )
-            if asked is not None:
-                return asked
-        return super().change_view(request, object_id, form_url, extra_context)
+    def refuse_row(self, request: HttpRequest, row: Message) -> HttpResponseBase | None:
+        return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a message")
 
     def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
         if form.account is None:

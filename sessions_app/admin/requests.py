@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 
+from accounts.amounts import duration, money
 from accounts.exporting import csv_response, note_export
 from accounts.keyset import KeysetAdmin
 from accounts.keyset_filters import ACCOUNT, FROM, TO
 from sessions_app import exports
-from sessions_app.admin.badges import dollars, status_badge
+from sessions_app.admin.badges import status_badge
 from sessions_app.admin.filters import RequestFilters, UsageFilters
 from sessions_app.admin.request_page import RequestPage
 from sessions_app.models import LLMRequest, UsageDay
@@ -37,7 +39,7 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.usage_view)
+        view = self.admin_site.admin_view(require_safe(self.usage_view))
         return [path("usage/", view, name="usage_export"), *super().get_urls()]
 
     def usage_view(self, request: HttpRequest) -> HttpResponseBase:
@@ -69,16 +71,12 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
 
     @admin.display(description="cost")
     def list_cost(self, request: LLMRequest) -> str:
-        return dollars(request.total_cost)
+        return money(request.total_cost)
 
     @admin.display(description="latency")
-    def latency(self, request: LLMRequest) -> str | None:
-        return seconds(request.latency_ms)
+    def latency(self, request: LLMRequest) -> str:
+        return duration(request.latency_ms)
 
     @admin.display(description="first token")
-    def first_token(self, request: LLMRequest) -> str | None:
-        return seconds(request.time_to_first_token_ms)
-
-
-def seconds(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else f"{milliseconds / 1000:.2f} s"
+    def first_token(self, request: LLMRequest) -> str:
+        return duration(request.time_to_first_token_ms)

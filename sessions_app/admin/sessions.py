@@ -11,10 +11,11 @@ from django.http.response import HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.amounts import money
 from accounts.keyset import KeysetAdmin, KeysetChangeList
 from accounts.keyset_filters import FilterForm
 from sessions_app import exports, search
-from sessions_app.admin.badges import dollars, status_badge, thumb
+from sessions_app.admin.badges import status_badge, thumb
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.admin.texts import ask_for_texts
 from sessions_app.admin.transcript import SessionPage
@@ -91,7 +92,7 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     @admin.display(description="cost")
     def cost(self, session: Session) -> str:
-        known = dollars(session.total_cost)
+        known = money(session.total_cost)
         if not session.unpriced_turns:
             return known
         if session.unpriced_turns >= session.turn_count:

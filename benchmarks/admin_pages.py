@@ -1,0 +1,203 @@
+"""Asks for the staff's lists as a browser does, and adds up the time of their statements."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+
+from accounts.exporting import Export, csv_pages
+from accounts.keyset import Mark
+from accounts.models import Account, User
+from accounts.support import open_access
+from accounts.tenancy import platform
+from sessions_app import exports
+from sessions_app.models import LLMRequest, Session
+
+GOAL_MS = 150
+ROUNDS = 7
+# A place so deep that this share of all rows stands before it.
+DEEP = 0.8
+# So many rows in, an export's memory has come to what it stays at.
+EARLY = 100_000
+
+
+@dataclass
+class Page:
+    """One page's numbers: statements, and the milliseconds that they took in each round."""
+
+    name: str
+    what: str
+    statements: int = 0
+    rounds: list[float] = field(default_factory=list)
+
+    def line(self) -> str:
+        middle, worst = statistics.median(self.rounds), max(self.rounds)
+        met = "met" if middle < GOAL_MS else "**not met**"
+        numbers = f"{self.statements} | {middle:.1f} | {worst:.1f}"
+        return f"| {self.name} | {self.what} | {numbers} | {met} |"
+
+
+@contextmanager
+def timed(page: Page) -> Iterator[None]:
+    """Add up the time between a statement's sending and its last row."""
+
+    spent, count = 0.0, 0
+
+    def watch(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal spent, count
+        began = time.perf_counter()
+        try:
+            return execute(*arguments)
+        finally:
+            spent += time.perf_counter() - began
+            count += 1
+
+    with connection.execute_wrapper(watch):
+        yield
+    page.rounds.append(spent * 1000)
+    page.statements = count
+
+
+def all_pages() -> list[Page]:
+    user, browser = boss(), Client()
+    browser.force_login(user)
+    return [*pages_of(browser), *searches(user, browser)]
+
+
+def pages_of(browser: Any) -> Iterator[Page]:
+    """Measure each list: at its beginning, deep down, inside one account, with filters."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT account_id::text FROM llm_requests GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+        )
+        [largest] = cursor.fetchone()
+    with platform():
+        in_one = {"account__id__exact": str(Account.objects.get(pk=largest).pk)}
+    failed = {"completion_status__exact": "error"}
+    bad = {"feedback__exact": "-1"}
+    asked: list[tuple[str, str, list[tuple[str, dict[str, str]]]]] = [
+        ("sessions", "sessions_app/session", [("", {}), ("one account", in_one), ("bad", bad)]),
+        (
+            "requests",
+            "sessions_app/llmrequest",
+            [("", {}), ("one account", in_one), ("errors", failed)],
+        ),
+        ("messages", "sessions_app/message", [("one account", in_one)]),
+        ("feedback", "sessions_app/messagefeedback", [("", {})]),
+        ("audit log", "accounts/auditentry", [("", {}), ("one account", in_one)]),
+    ]
+    registry = {
+        f"{m._meta.app_label}/{m._meta.model_name}": a for m, a in admin.site._registry.items()
+    }
+    for name, path, filters in asked:
+        model_admin = registry[path]
+        moment = getattr(model_admin, "moment", None)
+        for what, query in filters:
+            yield measured(browser, f"{name}, {what}" if what else name, "first", path, query)
+            if moment is None:
+                continue
+            deep = deep_mark(model_admin.model, moment, query.get("account__id__exact"))
+            if deep is not None:
+                place = query | {"before": str(Mark(*deep))}
+                yield measured(browser, f"{name}, {what}" if what else name, "deep", path, place)
+
+
+def deep_mark(model: Any, moment: str, account: str | None) -> Any:
+
+    with platform(statement_seconds=120):
+        rows = model.objects.filter(account_id=account) if account else model.objects.all()
+        place = int(rows.count() * DEEP)
+        return (
+            rows.order_by(f"-{moment}", "-pk").values_list(moment, "pk")[place : place + 1].first()
+        )
+
+
+def measured(browser: Any, name: str, what: str, path: str, query: dict[str, str]) -> Page:
+    page = Page(name, what)
+    for _ in range(ROUNDS):
+        with timed(page):
+            answer = browser.get(f"/admin/{path}/", query, secure=True)
+        assert answer.status_code == HTTPStatus.OK, (path, answer)  # noqa: S101
+        assert b"was stopped" not in answer.content, path  # noqa: S101
+    say(page.line())
+    return page
+
+
+def searches(account_user: Any, browser: Any) -> Iterator[Page]:
+    """Measure the search for words inside the account that talks most."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_id FROM messages GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
+        [largest] = cursor.fetchone()
+        cursor.execute(
+            "SELECT word FROM ts_stat('SELECT to_tsvector(''simple'', content) FROM (SELECT content"
+            " FROM messages LIMIT 20000) m') ORDER BY nentry DESC"
+        )
+        words = [word for (word,) in cursor.fetchall()]
+    with platform():
+        account = Account.objects.get(pk=largest)
+        open_access(account_user, account, reason="benchmark")
+    for what, word in (("common word", words[0]), ("rare word", words[-1])):
+        query = {"account__id__exact": str(account.pk), "text": word}
+        yield measured(browser, f"sessions, search: {what}", "first", "sessions_app/session", query)
+
+
+async def export() -> list[str]:
+    """Export all requests and sessions; what this process grew by meanwhile is the memory."""
+
+    lines = []
+    for name, model, columns, moment in (
+        ("sessions", Session, exports.SESSION_COLUMNS, "last_activity_at"),
+        ("requests", LLMRequest, exports.REQUEST_COLUMNS, "created_at"),
+    ):
+        began, size, count = time.monotonic(), 0, 0
+        early = 0
+        async for page in csv_pages(Export(name, columns, moment), model.objects.all):
+            size += len(page)
+            count += page.count(b"\r\n")
+            if count > EARLY and not early:
+                early = peak_mb()
+        seconds = time.monotonic() - began
+        lines.append(
+            f"| {name} | {count - 1:,} | {size / 1e6:,.0f} MB | {seconds:.0f} s | "
+            f"{early or peak_mb()} MB | {peak_mb()} MB |"
+        )
+        say(lines[-1])
+    return lines
+
+
+def peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def boss() -> Any:
+
+    found = User.objects.filter(email="boss@example.com").first()
+    return found or User.objects.create_superuser("boss@example.com", password=None)
+
+
+def counted() -> dict[str, int]:
+
+    tables = {"accounts": "accounts", "sessions": "sessions", "llm_requests": "requests"}
+    tables |= {"messages": "messages", "audit_log": "audit entries"}
+    with connection.cursor() as cursor:
+        counts = {}
+        for table, name in tables.items():
+            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+            counts[name] = cursor.fetchone()[0]
+    return counts
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
