@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.test import SimpleTestCase
 
-from accounts import keys, visitors
+from accounts import keys, staff_tokens, visitors
 from tests.test_docs import ROOT, quoted, rows
 
 PAGE = ROOT / "docs/security.md"
@@ -58,5 +58,6 @@ class SecurityPageTests(SimpleTestCase):
 
     def test_every_kind_of_key_that_is_shown_is_one(self) -> None:
         shown = set(re.findall(r"Bearer (sal_[a-z]+)_", PAGE.read_text()))
-        kinds = {keys.SECRET, keys.TEST, keys.PUBLISHABLE, visitors.TOKEN_PREFIX.rstrip("_")}
+        tokens = (visitors.TOKEN_PREFIX, staff_tokens.PREFIX)
+        kinds = {keys.SECRET, keys.TEST, keys.PUBLISHABLE, *(each.rstrip("_") for each in tokens)}
         self.assertEqual(shown, kinds)
