@@ -73,10 +73,10 @@ class AccountPagesTests(StaffCase):
         account = Account.objects.get(slug="acme")
         change = reverse("admin:accounts_account_change", args=[account.pk])
 
-        self.post(change, slug="other", **(form | {"status": "suspended"}))
+        self.post(change, slug="other", **(form | {"name": "Acme & Sons"}))
 
         account.refresh_from_db()
-        self.assertEqual((account.slug, account.status), ("acme", "suspended"))
+        self.assertEqual((account.slug, account.name), ("acme", "Acme & Sons"))
 
     def test_a_bad_slug_is_told_at_the_form(self) -> None:
         answer = self.post(
