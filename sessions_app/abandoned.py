@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 
 from accounts import limits
@@ -19,7 +19,7 @@ from agents import pricing
 from agents.pricing import CostSource, Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
-from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
+from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 
 ERROR_CODE = "abandoned"
 # What a turn may take beyond its own time limit: opening, settling, a slow reader.
@@ -100,6 +100,10 @@ def _settle(request_id: UUID) -> bool:
     """
     with platform():
         running = LLMRequest.objects.running().filter(pk=request_id)
+        # In the order in which every turn locks: the session, its request, the account's limits.
+        Session.objects.select_for_update(no_key=True).filter(
+            pk__in=running.values("session_id")
+        ).first()
         request = running.select_for_update(skip_locked=True, no_key=True).first()
         if request is None:
             return False
@@ -123,8 +127,15 @@ def _settle(request_id: UUID) -> bool:
         )
         # It counts in the day in which its budgets were changed, as every turn does.
         LLMRequest.objects.filter(pk=request.pk).update(settled_at=released.moment)
+        count_turn(request)
     tell(released.alerts)
     return True
+
+
+def count_turn(request: LLMRequest) -> None:
+    """Count the settled turn in its day and its session, as app_settle_turn does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
 
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import turn_functions
+from sessions_app import prompts, turn_functions
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -99,7 +99,10 @@ def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps
         return None
     current = known_config(caller.account_slug, instance)
     caps = limits.known_caps(caller.account_id)
-    return None if current is None or caps is None else (current, caps)
+    if current is None or caps is None:
+        return None
+    stored = prompts.are_stored(caller.account_id, prompts.fixed_sections(current))
+    return (current, caps) if stored else None
 
 
 async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
@@ -111,6 +114,7 @@ def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, 
     with tenant(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)
+        prompts.store_sections(caller.account_id, prompts.fixed_sections(current))
         return current, limits.caps_of(caller.account_id)
 
 
@@ -200,7 +204,7 @@ def _wanted(
         "message": message.message,
         "provider": provider,
         "model": model,
-        "request_body": _request_body(run),
+        "request_body": _request_body(run, current, message),
         "caller": caller.subject,
         "is_test": caller.is_test,
         "cost": most.of([ChatMessage("user", message.message)]),
@@ -213,13 +217,14 @@ def _wanted(
     }
 
 
-def _request_body(run: RunRequest) -> dict[str, Any]:
-    """Say what is sent, without the texts: those are in the messages and the version."""
+def _request_body(run: RunRequest, current: CurrentConfig, message: ChatIn) -> dict[str, Any]:
+    """Say what is sent, without the texts: those are in the messages and the sections."""
     return {
         "model": run.models[0],
         "temperature": run.temperature,
         "max_tokens": run.max_tokens,
         "tools": list(run.tools),
+        "sections": [*prompts.fixed_sections(current), prompts.said_section(message.message)],
     }
 
 

@@ -55,15 +55,20 @@ class PromptPart:
     messages: int = 0
 
 
-def sections_of(request: RunRequest, current: CurrentConfig) -> Sections:
-    """Say what the model is told and where each part comes from."""
-    origins = current.effective.origins
-    fixed = _fixed(
-        request.system_prompt,
+def fixed_sections(current: CurrentConfig) -> Sections:
+    """Say what all turns of a configuration are told, and where each part comes from."""
+    config, origins = current.effective.config, current.effective.origins
+    return _fixed(
+        config.system_prompt,
         origins.get("system_prompt", ""),
-        request.tools,
+        config.tools,
         origins.get("tools", ""),
     )
+
+
+def sections_of(request: RunRequest, current: CurrentConfig) -> Sections:
+    """Say all of what the model is told, as a request's row has it in the end."""
+    fixed = fixed_sections(current)
     *before, said = [len(message.content.encode()) for message in request.messages]
     told = [_from_messages(SAID, 1, said)]
     if before:
@@ -71,11 +76,20 @@ def sections_of(request: RunRequest, current: CurrentConfig) -> Sections:
     return Sections([*fixed, *told], fixed.texts)
 
 
+def said_section(message: str) -> dict[str, Any]:
+    """The last section; the one before it, the history, the database adds (app_open_turn)."""
+    return _from_messages(SAID, 1, len(message.encode()))
+
+
+def are_stored(account_id: UUID, sections: Sections) -> bool:
+    """Whether this process knows that all texts are stored."""
+    return all(_stored.get((account_id, digest)) for digest in sections.texts)
+
+
 def store_sections(account_id: UUID, sections: Sections) -> None:
     """Store the texts that this process does not know to be stored; mostly it asks nothing.
 
-    Call it inside the tenant's door and after the session is locked, as the rows of a turn are
-    locked in one order. A text that another turn stores at this moment is waited for.
+    Call it inside the tenant's door. A text that another turn stores at this moment is waited for.
     """
     new = sorted(digest for digest in sections.texts if not _stored.get((account_id, digest)))
     if not new:
