@@ -8,6 +8,7 @@ from django.db.models.signals import post_migrate
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+    verbose_name = "Tenants"
 
     def ready(self) -> None:
         """Connect what must happen after each migrate, and register the checks."""

@@ -66,6 +66,14 @@ class PlatformModelAdmin[M: Model](HistoryAdmin[M]):
     show_facets = ShowFacets.NEVER
     list_per_page = 50
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Name the page by what it shows, and not by what to do with it."""
+        title = str(self.opts.verbose_name_plural)
+        context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
+        return super().changelist_view(request, context)
+
 
 class RecordAdmin[M: Model](PlatformModelAdmin[M]):
     """Pages for what happened: to be read, never to be made, changed or deleted by hand."""

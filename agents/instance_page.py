@@ -32,13 +32,13 @@ class InstancePage:
         @wraps(page)
         def view(request: HttpRequest, object_id: UUID, **more: Any) -> HttpResponseBase:
             instance = self._instance(object_id)
-            if request.method not in {"GET", "HEAD", "POST"}:
-                return HttpResponseNotAllowed(["GET", "POST"])
             may = self.admin.has_view_permission
-            if request.method == "POST":
+            if request.method not in {"GET", "HEAD"}:
                 may = self.admin.has_change_permission
             if not may(request, instance):
                 raise PermissionDenied
+            if request.method not in {"GET", "HEAD", "POST"}:
+                return HttpResponseNotAllowed(["GET", "POST"])
             if instance is None:
                 raise Http404("There is no such agent instance.")
             return page(request, instance, **more)

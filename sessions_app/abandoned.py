@@ -22,6 +22,7 @@ from agents.runtime.providers.base import estimate_tokens
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 
 ERROR_CODE = "abandoned"
+COUNT = "SELECT app_count_turn(%s, %s)"
 # What a turn may take beyond its own time limit: opening, settling, a slow reader.
 GRACE_SECONDS = 120
 # The longest limit that a configuration may set, for a request whose version is not known.
@@ -100,18 +101,18 @@ def _settle(request_id: UUID) -> bool:
     """
     with platform():
         running = LLMRequest.objects.running().filter(pk=request_id)
-        # In the order in which every turn locks: the session, its request, the account's limits.
-        Session.objects.select_for_update(no_key=True).filter(
-            pk__in=running.values("session_id")
-        ).first()
+        # The session first, as every turn locks it: the next one may be waiting at its door.
+        free = Session.objects.select_for_update(skip_locked=True, no_key=True)
+        if free.filter(pk__in=running.values("session_id")).first() is None:
+            return False
         request = running.select_for_update(skip_locked=True, no_key=True).first()
         if request is None:
             return False
         found = _found(request)
         outcome = _outcome(found, request)
-        free = outcome["cost_source"] == CostSource.FREE
         # What came out nobody knows: all that was set aside counts.
-        counted = Decimal(0) if free else request.reserved_cost
+        is_free = outcome["cost_source"] == CostSource.FREE
+        counted = Decimal(0) if is_free else request.reserved_cost
         LLMRequest.objects.filter(pk=request.pk).update(
             **outcome,
             completion_status=CompletionStatus.ERROR,
@@ -127,15 +128,10 @@ def _settle(request_id: UUID) -> bool:
         )
         # It counts in the day in which its budgets were changed, as every turn does.
         LLMRequest.objects.filter(pk=request.pk).update(settled_at=released.moment)
-        count_turn(request)
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT, [request.account_id, request.pk])
     tell(released.alerts)
     return True
-
-
-def count_turn(request: LLMRequest) -> None:
-    """Count the settled turn in its day and its session, as app_settle_turn does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
 
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:

@@ -18,8 +18,8 @@ RATINGS = {"good": 1, "bad": -1}
 
 def give(
     caller: Caller, instance: AgentInstance, message_id: UUID, given: FeedbackIn
-) -> FeedbackOut:
-    """Keep one thumb of this caller for an answer; it counts as a call.
+) -> tuple[FeedbackOut, dict[str, str]]:
+    """Keep one thumb of this caller for an answer; it counts as a call, as the headers say.
 
     Raises NotFound for what is no answer, not there, or in a session that is not the caller's.
     """
@@ -31,8 +31,9 @@ def give(
         else:
             _put(caller, session, message_id, given)
         Session.objects.filter(pk=session.pk).update(feedback=_latest(session))
-        limits.take(caller, instance.pk, turn=False)
-    return FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
+        taken = limits.take(caller, instance.pk, turn=False)
+    kept = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
+    return kept, taken.headers
 
 
 def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Session:

@@ -13,6 +13,8 @@ from agents.models import AgentInstance
 from salient.database import in_database
 from salient.problems import NotFound
 from sessions_app import feedback
+from sessions_app.idempotency import with_headers
+from sessions_app.schemas import FeedbackIn
 
 
 @instance_view("POST", scope=Scope.CHAT)
@@ -24,6 +26,6 @@ async def message_feedback(
         wanted = UUID(message_id)
     except ValueError:
         raise NotFound from None
-    given = feedback.FeedbackIn.model_validate_json(request.body)
-    kept = await in_database(feedback.give, request.caller, instance, wanted, given)
-    return kept.as_response()
+    given = FeedbackIn.model_validate_json(request.body)
+    kept, headers = await in_database(feedback.give, request.caller, instance, wanted, given)
+    return with_headers(kept.as_response(), headers)

@@ -25,12 +25,12 @@ from agents.pricing import Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
-from agents.runtime.run import RunRequest
+from agents.runtime.run import Run, RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import prompts, turn_functions
+from sessions_app import prompts, tool_calls, turn_functions
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -83,6 +83,7 @@ async def open_turn(
     if caller.is_test:
         run = _scripted(run)
     wanted = _wanted(caller, instance, current, run, message)
+    wanted["request_body"]["sections"] = await _sections(caller, current, run, message)
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
@@ -99,10 +100,7 @@ def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps
         return None
     current = known_config(caller.account_slug, instance)
     caps = limits.known_caps(caller.account_id)
-    if current is None or caps is None:
-        return None
-    stored = prompts.are_stored(caller.account_id, prompts.fixed_sections(current))
-    return (current, caps) if stored else None
+    return None if current is None or caps is None else (current, caps)
 
 
 async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
@@ -114,8 +112,22 @@ def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, 
     with tenant(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)
-        prompts.store_sections(caller.account_id, prompts.fixed_sections(current))
         return current, limits.caps_of(caller.account_id)
+
+
+async def _sections(
+    caller: Caller, current: CurrentConfig, run: RunRequest, message: ChatIn
+) -> list[dict[str, Any]]:
+    """Say what the model is told; its texts are stored before the row that names them."""
+    sections = prompts.sections_of(run, current, message.message)
+    if not prompts.are_stored(caller.account_id, sections):
+        await in_database(_store_sections, caller.account_id, sections)
+    return list(sections)
+
+
+def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
+    with tenant(account_id):
+        prompts.store_sections(account_id, sections)
 
 
 async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str, Any]:
@@ -204,7 +216,7 @@ def _wanted(
         "message": message.message,
         "provider": provider,
         "model": model,
-        "request_body": _request_body(run, current, message),
+        "request_body": _request_body(run),
         "caller": caller.subject,
         "is_test": caller.is_test,
         "cost": most.of([ChatMessage("user", message.message)]),
@@ -217,14 +229,13 @@ def _wanted(
     }
 
 
-def _request_body(run: RunRequest, current: CurrentConfig, message: ChatIn) -> dict[str, Any]:
-    """Say what is sent, without the texts: those are in the messages and the sections."""
+def _request_body(run: RunRequest) -> dict[str, Any]:
+    """Say what is sent, without the texts: those are in the messages and the version."""
     return {
         "model": run.models[0],
         "temperature": run.temperature,
         "max_tokens": run.max_tokens,
         "tools": list(run.tools),
-        "sections": [*prompts.fixed_sections(current), prompts.said_section(message.message)],
     }
 
 
@@ -278,8 +289,15 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "cost_source": price.source,
         "latency_ms": turn.latency_ms,
         "time_to_first_token_ms": turn.time_to_first_token_ms,
-        "response_body": {"calls": [_call(call) for call in turn.run.calls]},
+        "response_body": _response_body(turn.run),
     }
+
+
+def _response_body(run: Run) -> dict[str, Any]:
+    body: dict[str, Any] = {"calls": [_call(call) for call in run.calls]}
+    if len(run.request.messages) > 1:
+        body["history"] = prompts.history_of(run.request)
+    return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
 
 
 def _call(call: ModelCall) -> dict[str, Any]:

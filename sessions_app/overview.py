@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.timesince import timesince
 
 from accounts.amounts import compact, count, duration, money, share
 from accounts.budget_bars import Bar, account_bars
@@ -19,7 +20,6 @@ from accounts.site import SalientAdminSite
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.usage import DAY, Days, Figures, by_day, figures_by, total
 from sessions_app.usage_charts import (
-    FAILED,
     latency_chart,
     requests_chart,
     requests_page,
@@ -73,6 +73,10 @@ class Failure:
     completion_status: str
     error_code: str
 
+    @property
+    def ago(self) -> str:
+        return timesince(self.created_at, depth=1)
+
 
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return what the page shows: nine queries, whatever happened."""
@@ -97,7 +101,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         ],
         "top_accounts": top_accounts(days),
         "failures": latest_failures(now, days),
-        "all_failures": requests_page(days.first, days.last, **FAILED),
+        "all_failures": requests_page(days.first, days.last, failed=True),
     }
 
 
@@ -110,7 +114,7 @@ def chosen(request: HttpRequest) -> int:
 def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = None) -> list[Tile]:
     unpriced = f"{count(now.unpriced)} of unknown cost" if now.unpriced else "all costs known"
     everything = requests_page(days.first, days.last, account_id)
-    failures = requests_page(days.first, days.last, account_id, **FAILED)
+    failures = requests_page(days.first, days.last, account_id, failed=True)
     return [
         Tile(
             "Requests", count(now.requests), f"{count(now.cancelled)} left by the client",
@@ -138,15 +142,15 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
 def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
     """Compare with the period before, as a percentage of it."""
     if not before or now is None:
-        return "nothing to compare with before"
-    return f"{float(now) / float(before) - 1:+.0%} against the days before"
+        return "no days before"
+    return f"{float(now) / float(before) - 1:+.0%} vs the days before"
 
 
 def moved(now: float | None, before: float | None) -> str:
     """Compare two shares, by points."""
     if now is None or before is None:
-        return "nothing to compare with before"
-    return f"{(now - before) * 100:+.1f} points against the days before"
+        return "no days before"
+    return f"{(now - before) * 100:+.1f} points vs the days before"
 
 
 def top_accounts(days: Days) -> list[TopAccount]:

@@ -20,7 +20,7 @@ from agents.versions import CurrentConfig
 from salient.ttl import TTLCache
 from sessions_app.models import LLMRequest, PromptSection
 
-PROMPT, HISTORY, SAID = "system prompt", "history", "user message"
+PROMPT, HISTORY, SAID, TOOLS_USED = "system prompt", "history", "user message", "tool results"
 # Each request's row lists its sections: a prompt with a hundred headings is not a hundred of them.
 MOST_PARTS = 12
 LONGEST_NAME = 80
@@ -55,43 +55,47 @@ class PromptPart:
     messages: int = 0
 
 
-def fixed_sections(current: CurrentConfig) -> Sections:
-    """Say what all turns of a configuration are told, and where each part comes from."""
-    config, origins = current.effective.config, current.effective.origins
-    return _fixed(
-        config.system_prompt,
+def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = None) -> Sections:
+    """Say what the model is told and where each part comes from.
+
+    `said` is the user's message while the request has none yet: then its history is not known.
+    """
+    origins = current.effective.origins
+    fixed = _fixed(
+        request.system_prompt,
         origins.get("system_prompt", ""),
-        config.tools,
+        request.tools,
         origins.get("tools", ""),
     )
-
-
-def sections_of(request: RunRequest, current: CurrentConfig) -> Sections:
-    """Say all of what the model is told, as a request's row has it in the end."""
-    fixed = fixed_sections(current)
-    *before, said = [len(message.content.encode()) for message in request.messages]
-    told = [_from_messages(SAID, 1, said)]
+    texts = [said] if said is not None else [message.content for message in request.messages]
+    *before, last = [len(text.encode()) for text in texts]
+    told = [_from_messages(SAID, 1, last)]
     if before:
         told.insert(0, _from_messages(HISTORY, len(before), sum(before)))
     return Sections([*fixed, *told], fixed.texts)
 
 
-def said_section(message: str) -> dict[str, Any]:
-    """The last section; the one before it, the history, the database adds (app_open_turn)."""
-    return _from_messages(SAID, 1, len(message.encode()))
+def history_of(request: RunRequest) -> dict[str, int]:
+    """Measure what was said before: how much that is, the database says when the turn is open.
+
+    It is kept as `response_body["history"]`.
+    """
+    sizes = [len(message.content.encode()) for message in request.messages[:-1]]
+    return {"messages": len(sizes), "bytes": sum(sizes)}
 
 
 def are_stored(account_id: UUID, sections: Sections) -> bool:
-    """Whether this process knows that all texts are stored."""
-    return all(_stored.get((account_id, digest)) for digest in sections.texts)
+    """Tell, without asking the database, whether this process knows that all texts are stored."""
+    return not _news(account_id, sections)
 
 
 def store_sections(account_id: UUID, sections: Sections) -> None:
     """Store the texts that this process does not know to be stored; mostly it asks nothing.
 
-    Call it inside the tenant's door. A text that another turn stores at this moment is waited for.
+    Call it inside the tenant's door, in a transaction that locks nothing else: a text that another
+    turn stores at this moment is waited for.
     """
-    new = sorted(digest for digest in sections.texts if not _stored.get((account_id, digest)))
+    new = _news(account_id, sections)
     if not new:
         return
     PromptSection.objects.bulk_create(
@@ -131,8 +135,19 @@ def read_sections_of(requests: Iterable[LLMRequest]) -> dict[UUID, list[PromptPa
 
 def listed(request: LLMRequest) -> list[dict[str, Any]]:
     """Return the sections as the row lists them: without a query, and without texts."""
-    sections: list[dict[str, Any]] = (request.request_body or {}).get("sections", [])
+    sections: list[dict[str, Any]] = list((request.request_body or {}).get("sections", []))
+    came = request.response_body or {}
+    before = came.get("history", {"messages": 0})
+    if sections and before["messages"] and all(row["name"] != HISTORY for row in sections):
+        sections.insert(-1, _from_messages(HISTORY, before["messages"], before["bytes"]))
+    if sections and (used := came.get("tools")):
+        sections.append(_sized(TOOLS_USED, "tools", sum(map(_tool_bytes, used))))
     return sections
+
+
+def _tool_bytes(used: Mapping[str, str]) -> int:
+    """Measure what a later call of the model was told of a tool's call."""
+    return len(f"{used['name']}{used['arguments']}{used['content']}".encode())
 
 
 def split(prompt: str) -> Iterator[tuple[str, str]]:
@@ -185,6 +200,11 @@ def _from_messages(name: str, messages: int, size: int) -> dict[str, Any]:
 def _sized(name: str, source: str, size: int) -> dict[str, Any]:
     # As estimate_tokens() in agents/runtime/providers/base.py has it: four bytes each.
     return {"name": name, "source": source, "bytes": size, "tokens": ceil(size / 4)}
+
+
+def _news(account_id: UUID, sections: Sections) -> list[str]:
+    # Sorted, so that two turns which store the same texts wait for each other in one order.
+    return sorted(digest for digest in sections.texts if not _stored.get((account_id, digest)))
 
 
 def _note_stored(account_id: UUID, digests: Iterable[str]) -> None:

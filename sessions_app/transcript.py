@@ -151,9 +151,11 @@ class Page:
 def read(session: Session, before: Mark | None = None) -> Page:
     """Read one page; the same number of queries, however long the conversation is."""
     # Not by the instance: its index has the moment behind it, and a session has one instance.
-    rows = Message.objects.filter(
-        session_id=session.pk, agent_instance_id=session.agent_instance_id
-    ).select_related("config_version")
+    rows = (
+        Message.objects.filter(session_id=session.pk, agent_instance_id=session.agent_instance_id)
+        .select_related("config_version")
+        .defer("config_version__content")
+    )
     if before is not None:
         rows = older(rows, "created_at", before)
     found = list(rows.order_by("-created_at", "-id")[: AT_ONCE + 1])

@@ -21,7 +21,6 @@ DECLARE
     said jsonb := '[]';
     messages integer := 0;
     bytes bigint := 0;
-    body jsonb := turn -> 'request_body';
     reserved numeric;
     taken jsonb;
 BEGIN
@@ -75,12 +74,6 @@ BEGIN
     reserved := least(9999, round((turn ->> 'cost')::numeric
         + (turn ->> 'cost_per_byte')::numeric * bytes
         + (turn ->> 'cost_per_message')::numeric * messages, 8));
-    IF messages > 0 THEN
-        -- Before the last section, which is what the user says now; four bytes a token.
-        body := jsonb_insert(body, '{sections,-1}', jsonb_build_object('name', 'history',
-            'source', 'messages', 'messages', messages, 'bytes', bytes,
-            'tokens', ceil(bytes / 4.0)::bigint));
-    END IF;
     INSERT INTO llm_requests (id, account_id, account_slug, agent_instance_id,
             agent_instance_slug, agent_type, session_id, config_version_id, provider, model,
             request_body, completion_status, error_code, requests, tokens_estimated, cost_source,
@@ -88,7 +81,8 @@ BEGIN
         VALUES ((turn ->> 'request_id')::uuid, the_account, turn ->> 'account_slug', the_instance,
             turn ->> 'agent_instance_slug', turn ->> 'agent_type', the_session,
             (turn ->> 'config_version_id')::uuid, turn ->> 'provider', turn ->> 'model',
-            body || jsonb_build_object('history_messages', messages),
+            (turn -> 'request_body')
+                || jsonb_build_object('history_messages', messages, 'history_bytes', bytes),
             'running', '', 0, false, 'unknown', turn ->> 'caller', turn ->> 'idempotency_key',
             coalesce(turn ->> 'idempotency_hash', ''), (turn ->> 'is_test')::boolean, reserved);
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,

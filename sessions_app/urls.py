@@ -1,10 +1,11 @@
 from django.urls import path
 
-from sessions_app import chat_run_views, feedback_views, pages, views
+from sessions_app import chat_run_views, feedback_views, pages, usage_views, views
 
 app_name = "sessions"
 
 urlpatterns = [
+    path("usage", usage_views.usage, name="usage"),
     # With a slash at the end: salient/asgi.py knows pages by it.
     path("agents/<str:instance>/", pages.chat_page, name="page"),
     path("agents/<str:instance>/chat", views.chat, name="chat"),

@@ -14,14 +14,17 @@ from sessions_app.charts import STYLES, Chart, Series
 from sessions_app.usage import NOTHING, Days, Figures, by_day_and, largest
 
 MODELS, OTHERS = len(STYLES) - 1, "other models"
-FAILED = {"completion_status__exact": "error"}
 
 type ByDay = Mapping[date, Figures]
 
 
-def requests_page(first: date, last: date, account_id: UUID | None = None, **more: str) -> str:
+def requests_page(
+    first: date, last: date, account_id: UUID | None = None, *, failed: bool = False
+) -> str:
     """Return the address of the rows behind a figure: the list of LLM requests, filtered."""
-    query = {"from": first.isoformat(), "to": last.isoformat()} | more
+    query = {"from": first.isoformat(), "to": last.isoformat()}
+    if failed:
+        query["completion_status__exact"] = "error"
     if account_id is not None:
         query["account__id__exact"] = str(account_id)
     return f"{reverse('admin:sessions_app_llmrequest_changelist')}?{urlencode(query)}"

@@ -194,6 +194,13 @@ export class Agent {
     return response.json();
   }
 
+  async rate(messageId, rating, comment = "") {
+    const body = JSON.stringify({ rating, comment });
+    const request = { method: "POST", body, headers: { "Content-Type": "application/json" } };
+    const response = await this.fetch(`messages/${messageId}/feedback`, request);
+    return response.json();
+  }
+
   async fetch(route, options) {
     // Whoever is logged in as well: the conversation is the visitor's, whom the page's cookie names.
     const headers = { ...options.headers, "Salient-Caller": "visitor" };
@@ -256,6 +263,63 @@ class Answer {
   }
 }
 
+const THUMBS = [["good", "\u{1F44D}", "Good answer"], ["bad", "\u{1F44E}", "Bad answer"]];
+
+/** Two buttons for one answer, each to be pressed and taken back; after a bad one, why. */
+class Thumbs {
+  constructor(messageId, rating, agent, chat) {
+    Object.assign(this, { messageId, agent, chat, rating: rating ?? null });
+    this.element = Object.assign(node("span"), { className: "thumbs" });
+    this.element.setAttribute("role", "group");
+    this.element.setAttribute("aria-label", "Feedback");
+    this.buttons = THUMBS.map(([name, sign, label]) => this.button(name, sign, label));
+    this.element.append(...this.buttons);
+    this.draw();
+  }
+
+  button(name, sign, label) {
+    const made = Object.assign(node("button", sign), { type: "button", className: "thumb", title: label });
+    made.setAttribute("aria-label", label);
+    made.dataset.rating = name;
+    made.addEventListener("click", () => this.give(this.rating === name ? null : name));
+    return made;
+  }
+
+  draw() {
+    for (const button of this.buttons) button.setAttribute("aria-pressed", String(button.dataset.rating === this.rating));
+  }
+
+  async give(rating, comment) {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      this.rating = (await this.agent.rate(this.messageId, rating, comment)).rating;
+      this.draw();
+      this.chat.say(rating ? "Thank you for your feedback." : "Feedback taken back.");
+      this.why(rating === "bad" && comment === undefined);
+    } catch (error) {
+      this.chat.fail(error);
+    }
+    this.busy = false;
+  }
+
+  why(asked) {
+    this.form?.remove();
+    this.form = undefined;
+    if (!asked) return;
+    const input = Object.assign(node("input"), { maxLength: 2000, placeholder: "What was wrong? (optional)" });
+    input.setAttribute("aria-label", "What was wrong? Optional.");
+    const send = Object.assign(node("button", "Send"), { type: "submit" });
+    this.form = Object.assign(node("form", input, send), { className: "thumb-why" });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.give("bad", input.value);
+    });
+    this.element.after(this.form);
+    input.focus();
+  }
+}
+
 export class Chat {
   constructor(root, agent) {
     Object.assign(this, { root, agent, running: null });
@@ -290,8 +354,14 @@ export class Chat {
     return styled(`message ${role}`, ...children);
   }
 
-  told({ role, content }) {
-    return role === "user" ? this.message("user", content) : this.message("bot", ...markdown(content));
+  /** One message of before, as the elements that show it. */
+  told({ role, content, message_id: id, feedback }) {
+    if (role === "user") return [this.message("user", content)];
+    return [this.message("bot", ...markdown(content)), styled("chat-facts", this.thumbs(id, feedback))];
+  }
+
+  thumbs(id, rating) {
+    return new Thumbs(id, rating, this.agent, this).element;
   }
 
   show(...elements) {
@@ -315,7 +385,7 @@ export class Chat {
   }
 
   restore({ messages, before }) {
-    this.show(...messages.map((message) => this.told(message)));
+    this.show(...messages.flatMap((message) => this.told(message)));
     this.mark(before);
   }
 
@@ -332,7 +402,7 @@ export class Chat {
       const page = await this.agent.history(this.before);
       const height = scroll.scrollHeight;
       const first = opening ? opening.nextSibling : log.firstChild;
-      for (const message of page.messages) log.insertBefore(this.told(message), first);
+      for (const element of page.messages.flatMap((message) => this.told(message))) log.insertBefore(element, first);
       scroll.scrollTop += scroll.scrollHeight - height;
       this.mark(page.before);
     } catch (error) {
@@ -373,7 +443,7 @@ export class Chat {
 
   end(answer, done) {
     answer.end();
-    this.show(styled("chat-facts", facts(done)));
+    this.show(styled("chat-facts", facts(done), ...(done.message_id ? [this.thumbs(done.message_id)] : [])));
     if (done.status === "complete") this.say(`${this.root.dataset.name}: ${answer.element.innerText}`);
   }
 

@@ -42,7 +42,7 @@ from agents.connections import create_connection
 from agents.models import AgentInstance
 from agents.services import create_instance
 from salient.ttl import clear_caches
-from sessions_app.models import Message, SavedChat, Session
+from sessions_app.models import Message, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.api_client import Answer, ApiClient
 from tests.factories import (
@@ -117,7 +117,9 @@ def make_owned(slug: str, mark: str) -> Owned:
         caller=f"key:{key.pk}",
         config_version=make_config_version(bot, content={"note": mark}),
     )
-    message = make_message(session, content=f"{mark} said", llm_request=request)
+    message = make_message(
+        session, role=Role.ASSISTANT, content=f"{mark} said", llm_request=request
+    )
     make_profile(session, customer_name=f"{mark} person")
     member = make_member(account, MemberRole.OWNER, f"{mark}-owner@example.com")
     with tenant(account.pk):
@@ -238,7 +240,7 @@ class BorderTestCase(TestCase):
 
     def _session(self, **fields: Any) -> Session:
         session = make_session(self.acme.bot, **fields)
-        make_message(session, content="mine")
+        make_message(session, role=Role.ASSISTANT, content="mine")
         return session
 
     def _person(self, name: str, user: User) -> Principal:
@@ -335,11 +337,17 @@ class MatrixTestCase(BorderTestCase):
             headers=more.get("headers"),
         )
 
+    def message_of(self, session: Session) -> str:
+        """Return the id of the session's newest message, which is an answer."""
+        with platform():
+            return str(Message.objects.filter(session_id=session.pk).latest("created_at", "id").pk)
+
     def values(self, who: Principal) -> dict[str, str]:
         return {
             "account": who.account,
             "instance": "bot",
             "session_id": str(who.session.pk),
+            "message_id": self.message_of(who.session),
             "member_id": str(self.target.pk),
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),

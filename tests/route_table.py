@@ -56,6 +56,9 @@ accounts/<str:account>/connections/<str:name>
     PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
     DELETE  401 204 404 403 403   403 403 401 403 403   204 204 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/usage
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/agents
     GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
     *       405
@@ -77,6 +80,9 @@ accounts/<str:account>/agents/<str:instance>/stream
     *       405
 accounts/<str:account>/agents/<str:instance>/history
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/messages/<str:message_id>/feedback
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/sessions
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
@@ -113,6 +119,7 @@ ADMIN_KINDS = {
     "sessions_app/message": "record",
     "sessions_app/llmrequest": "record",
     "sessions_app/messagefeedback": "record",
+    "sessions_app/savedchat": "free",
     "sessions_app/profile": "corrected",
 }
 
@@ -167,12 +174,34 @@ admin/[free]/<path:object_id>/change/
 admin/[free]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[free]/of/<uuid:object_id>/
+    GET     302 302 302 302 302 403 404 404
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
+admin/[free]/playground/<uuid:object_id>/
+    GET     302 302 302 302 302 403 404 404
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
+admin/[free]/playground/<uuid:object_id>/token/
+    GET     302 302 302 302 302 405 405 405
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
+admin/[free]/sections/<uuid:object_id>/
+    GET     302 302 302 302 302 403 404 404
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
+admin/[free]/from-session/<uuid:object_id>/
+    GET     302 302 302 302 302 403 404 403
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
 admin/[free]/<id>/password/
     *       302 302 302 302 302 403 200 403
 admin/[kept]/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403
 admin/[kept]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[kept]/status/<str:change>/
     *       302 302 302 302 302 403 200 403
 admin/[kept]/<path:object_id>/history/
     GET     302 302 302 302 302 403 200 200
@@ -185,6 +214,42 @@ admin/[kept]/<path:object_id>/change/
 admin/[kept]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[kept]/<uuid:object_id>/configuration/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/review/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/reset/
+    GET     302 302 302 302 302 403 302 302
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/discard/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/history/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/history/<int:number>/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/history/<int:number>/roll-back/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/configuration/compare/<uuid:old>/<uuid:new>/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 405 403
+admin/[kept]/<uuid:object_id>/status/<slug:status>/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
 admin/[bounded]/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403
@@ -302,6 +367,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/visitors", "POST"): {},
     ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
     ("agents/<str:instance>/stream", "POST"): {"message": "hello"},
+    ("agents/<str:instance>/messages/<str:message_id>/feedback", "POST"): {"rating": "good"},
 }
 QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/stream", "GET"): {"message": "hello"},
@@ -321,6 +387,8 @@ invitations/<str:invitation_id>
 connections/<str:name>
     PATCH  name          200 200 404 404 404   403 403 403 403 403
     DELETE name          204 204 404 404 404   403 403 403 403 403
+agents/<str:instance>/messages/<str:message_id>/feedback
+    POST   message_id    200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions/<str:session_id>
     DELETE session_id    204 204 404 404 404   204 404 404 404 404
 agents/<str:instance>/test-chats/<str:chat_id>/run

@@ -20,7 +20,7 @@ import sessions_app.schemas
 from accounts.models import Invitation
 from accounts.tenancy import platform, tenant
 from agents.connections import create_connection
-from sessions_app.models import Message, SavedChat, Session
+from sessions_app.models import Message, Role, SavedChat, Session
 from sessions_app.schemas import Mark
 from tests.border import MatrixTestCase, Principal, rows_of, taken_back
 from tests.factories import make_message
@@ -59,7 +59,7 @@ class IdTests(MatrixTestCase):
                 token_hash="t",
                 expires_at=self.acme.invitation.expires_at,
             )
-        make_message(self.acme.session, content="another")
+        make_message(self.acme.session, role=Role.ASSISTANT, content="another")
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
@@ -70,6 +70,7 @@ class IdTests(MatrixTestCase):
             return self.mark(who, whose) if of_list else self.message(who, whose)
         return {
             "session_id": lambda: str(self.session(who, whose)),
+            "message_id": lambda: self.message(who, whose),
             "member_id": lambda: self.pick(whose, self.target, self.member_of("viewer"), "member"),
             "invitation_id": lambda: self.pick(
                 whose, self.acme.invitation, self.guest, "invitation"

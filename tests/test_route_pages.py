@@ -12,10 +12,11 @@ from django.test import Client, SimpleTestCase, override_settings
 from accounts.budgets import set_budget
 from accounts.invitations import token_hash
 from accounts.limits import set_limits
-from accounts.models import Invitation
+from accounts.models import AuditEntry, Invitation
 from accounts.support import open_access
 from accounts.tenancy import platform, tenant
-from sessions_app.models import Profile
+from agents.models import ConfigVersion
+from sessions_app.models import Profile, SavedChat
 from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
 from tests.route_table import BROWSERS, METHODS, PAGES, rows
 from tests.routes import Route, routes
@@ -59,6 +60,8 @@ class PageMatrixTests(BorderTestCase):
         with platform():
             own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
             own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
+            own.append(AuditEntry.objects.filter(account=beta.account)[0])
+            own.append(SavedChat.objects.get(account=beta.account))
         everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
         everything += [
             beta.member,
@@ -99,6 +102,11 @@ class PageMatrixTests(BorderTestCase):
             "content_type_id": "0",
             "app_label": "auth",
             "url": "nothing/",
+            "number": "1",
+            "old": self.one_of[ConfigVersion],
+            "new": self.one_of[ConfigVersion],
+            "status": "inactive",
+            "change": "suspend",
         }
 
     def test_everybody_sees_what_the_table_says(self) -> None:

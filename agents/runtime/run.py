@@ -69,6 +69,11 @@ class Run:
     def text(self) -> str:
         return "".join(self._said)
 
+    @property
+    def rounds(self) -> tuple[ToolRound, ...]:
+        """The rounds of tools so far, each with what it was asked and said."""
+        return self._rounds
+
     async def events(self) -> AsyncGenerator[Event]:
         """What happens, as it happens; raises RunError. Close it to end the call at its source."""
         self._deadline = asyncio.get_running_loop().time() + self.request.timeouts.total

@@ -47,10 +47,11 @@ class RequestFilters(IdSearchForm):
 
     def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         rows = super().narrow(rows)
-        provider, _, model = self.cleaned_data.get("model", "").strip().rpartition(":")
-        if provider:
-            rows = rows.filter(provider=provider)
-        return rows.filter(model=model) if model else rows
+        text = self.cleaned_data.get("model", "").strip()
+        provider, colon, model = text.partition(":")
+        if colon:
+            return rows.filter(provider=provider, model=model)
+        return rows.filter(model=text) if text else rows
 
 
 class UsageFilters(FilterForm):

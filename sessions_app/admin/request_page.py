@@ -24,6 +24,8 @@ from sessions_app.transcript import Work
 _TOLD_BODY = {"sections"}
 _RELATED = ("account", "agent_instance", "session", "config_version")
 
+_UNUSED = ("session__session_key", "agent_instance__override", "config_version__content")
+
 
 class RequestPage(RecordAdmin[LLMRequest]):
     """What the page of one request shows; its list is in requests.py."""
@@ -66,7 +68,7 @@ class RequestPage(RecordAdmin[LLMRequest]):
         )
 
     def _row(self, request: HttpRequest, object_id: str) -> LLMRequest | None:
-        rows = self.get_queryset(request).select_related(*_RELATED).defer("session__session_key")
+        rows = self.get_queryset(request).select_related(*_RELATED).defer(*_UNUSED)
         try:
             found: LLMRequest | None = rows.filter(pk=unquote(object_id)).first()
         except ValidationError:

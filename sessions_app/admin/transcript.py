@@ -54,7 +54,11 @@ class SessionPage(RecordAdmin[Session]):
         )
 
     def _session(self, request: HttpRequest, object_id: str) -> Session | None:
-        rows = self.get_queryset(request).select_related("account", "agent_instance", "user")
+        rows = (
+            self.get_queryset(request)
+            .select_related("account", "agent_instance", "user")
+            .defer("session_key", "agent_instance__override", "user__password")
+        )
         try:
             found: Session | None = rows.filter(pk=unquote(object_id)).first()
         except ValidationError:
@@ -80,12 +84,11 @@ class SessionPage(RecordAdmin[Session]):
         may_save = request.user.has_perm("sessions_app.add_savedchat")
         saved = _address("saved-chat-from-session", session.pk) if may_save else ""
         messages = _address("sessions_app_message_export")
-        which = f"?account={session.account_id}&session={session.pk}"
+        which = f"?account__id__exact={session.account_id}&session__id__exact={session.pk}"
         return {
             "save_address": "" if session.deleted_at else saved,
             "export_address": messages + which if messages else "",
-            "requests_address": reverse("admin:sessions_app_llmrequest_changelist")
-            + f"?account={session.account_id}&session={session.pk}",
+            "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + which,
         }
 
 

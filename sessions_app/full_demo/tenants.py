@@ -31,7 +31,7 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from sessions_app.full_demo.plan import AccountPlan, AgentPlan, chance
+from sessions_app.full_demo.plan import FLASH, MINI, AccountPlan, AgentPlan, chance
 from sessions_app.full_demo.words import email_of, system_prompt, talk
 
 STAFF = {"support@salient.example": False, "auditor@salient.example": True}
@@ -171,7 +171,7 @@ def _overrides(account: AccountPlan, plan: AgentPlan) -> list[tuple[str, dict[st
         {"system_prompt": prompt},
         {"tools": ["current_time"]},
         {"max_tokens": 900},
-        {"temperature": 0.3},
+        {"temperature": 0.3, "fallback_models": [FLASH if plan.model == MINI else MINI]},
     ]
     if plan.before:
         steps.append({"model": plan.model})

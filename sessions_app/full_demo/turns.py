@@ -19,9 +19,7 @@ from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
 from agents.versions import CurrentConfig
 from sessions_app.full_demo.plan import (
-    FLASH,
     INCIDENTS,
-    MINI,
     SPEEDS,
     AccountPlan,
     AgentPlan,
@@ -263,9 +261,9 @@ class _Talk:
         lot = self.dice.random()
         if lot < 0.012:
             calls.append(self._call(model, 0, 0, error="provider_rate_limited"))
-        elif lot < 0.02:
+        elif lot < 0.03 and effective.config.fallback_models:
             calls.append(self._call(model, 0, 0, error="provider_unavailable"))
-            model = FLASH if model == MINI else MINI
+            model = effective.config.fallback_models[0]
         if asks_time:
             calls.append(self._call(model, read, 22, reason="tool_calls"))
             read += 46

@@ -6,7 +6,7 @@ from sessions_app.turn_functions import COUNT, OPEN, SETTLE
 class Migration(migrations.Migration):
     """Open a turn in one statement, and settle it in one."""
 
-    dependencies = [("sessions_app", "0012_list_indexes"), ("accounts", "0005_limits")]
+    dependencies = [("sessions_app", "0011_usage"), ("accounts", "0005_limits")]
 
     operations = [
         # Each turn writes a row of it: as accounts' 0008_hot_rows.

@@ -34,7 +34,8 @@ class ReloadTests(ConfigFiles):
         return newest + self.written_ago
 
     def turn(self, override: dict[str, Any] | None = None) -> EffectiveConfig:
-        return self.loader.load(self.files, override)
+        files = self.files
+        return self.loader.load(files.base, files.account, files.instance, override)
 
     def later(self, seconds: float) -> EffectiveConfig:
         self.now += seconds

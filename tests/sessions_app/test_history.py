@@ -31,7 +31,9 @@ class HistoryTests(World, TestCase):
             [(m["role"], m["content"]) for m in body["messages"]],
             [("user", "hello"), ("bot", first["response"])],
         )
-        self.assertEqual(set(body["messages"][0]), {"message_id", "role", "content", "timestamp"})
+        self.assertEqual(
+            set(body["messages"][0]), {"message_id", "role", "content", "timestamp", "feedback"}
+        )
         self.assertIsNone(body["before"])
 
     async def test_pages_lead_back_to_the_first_message(self) -> None:

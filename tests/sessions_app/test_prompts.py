@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
@@ -15,7 +16,7 @@ from agents.versions import current_config
 from sessions_app import prompts
 from sessions_app.models import PromptSection
 from tests.factories import make_account, make_instance, make_llm_request, make_session
-from tests.worlds import World
+from tests.worlds import World, stored
 
 PROMPT = "You help.\n\n# Tone\nBe kind.\n\n## Never\nLie.\n"
 TOOLED = "model: scripted:echo\ntools: [current_time]\n"
@@ -143,6 +144,15 @@ class SectionsTests(World, TransactionTestCase):
             current.run_request([ChatMessage("user", "hi")], stream=True), current
         )
 
+    def test_whether_they_are_stored_is_known_without_asking(self) -> None:
+        sections = self.sections()
+
+        self.assertFalse(prompts.are_stored(self.account.pk, sections))
+        self.store(sections)
+        with CaptureQueriesContext(connection) as queries:
+            self.assertTrue(prompts.are_stored(self.account.pk, sections))
+        self.assertEqual(len(queries), 0)
+
     def test_each_account_has_texts_of_its_own(self) -> None:
         sections = self.sections()
 
@@ -180,6 +190,21 @@ class ReadTests(TestCase):
         self.assertEqual((prompt.name, prompt.text, prompt.bytes), ("system prompt", "abc", 3))
         self.assertEqual((said.text, said.messages), (None, 1))
 
+    def test_what_only_the_end_of_the_turn_knew_is_told_with_the_rest(self) -> None:
+        request = self.request("abc")
+        request.response_body = {
+            "history": {"messages": 3, "bytes": 30},
+            "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}],
+        }
+
+        with platform():
+            parts = prompts.read_sections(request)
+
+        self.assertEqual(
+            [(part.name, part.messages, part.bytes) for part in parts[1:]],
+            [("history", 3, 30), ("user message", 1, 2), ("tool results", 0, 9)],
+        )
+
     def test_many_requests_are_one_query(self) -> None:
         self.store(self.instance.account_id, "abc")
         requests = [self.request("abc") for _ in range(3)]
@@ -206,3 +231,51 @@ class ReadTests(TestCase):
 
         self.assertIsNone(found[mine.pk][0].text)
         self.assertEqual(found[theirs.pk][0].text, "abc")
+
+
+class TurnTests(World, TransactionTestCase):
+    """What real turns leave of their prompts."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.configure(TOOLED.replace("echo", "tool"), PROMPT)
+
+    def told(self) -> list[list[tuple[str, str | None]]]:
+        _, requests = stored()
+        with platform():
+            found = prompts.read_sections_of(requests)
+        return [[(part.name, part.text) for part in found[each.pk]] for each in requests]
+
+    def test_a_turns_row_names_what_the_model_was_told(self) -> None:
+        first = async_to_sync(self.say)("hello")
+        async_to_sync(self.say)("again", session_id=first["session_id"])
+
+        one, two = self.told()
+        self.assertEqual(one[0], ("system prompt", "You help.\n\n"))
+        names = [name for name, _ in two]
+        self.assertEqual(
+            names[-4:], ["tool: current_time", "history", "user message", "tool results"]
+        )
+        self.assertEqual([name for name, _ in one], [name for name in names if name != "history"])
+
+    def test_two_turns_of_one_prompt_store_its_texts_once(self) -> None:
+        async_to_sync(self.say)("hello")
+        async_to_sync(self.say)("hello")
+
+        with platform():
+            self.assertEqual(PromptSection.objects.count(), 4)
+
+    def test_after_the_first_turn_nothing_is_asked_about_prompts(self) -> None:
+        async_to_sync(self.say)("hello")
+        with CaptureQueriesContext(connection) as queries:
+            async_to_sync(self.say)("hello")
+
+        self.assertEqual([q for q in queries if "prompt_sections" in q["sql"]], [])
+
+    def test_no_words_of_the_conversation_are_stored_again(self) -> None:
+        async_to_sync(self.say)("secret-word")
+
+        _, [request] = stored()
+        with platform():
+            texts = list(PromptSection.objects.values_list("text", flat=True))
+        self.assertNotIn("secret-word", f"{request.request_body}{texts}")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from django.test import SimpleTestCase, TestCase
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.db.models import F
+from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts.tenancy import platform
 from agents.models import AgentInstance
+from salient import database
 from sessions_app import rollup, usage
 from sessions_app.insights import LATENCY_BUCKETS
 from sessions_app.models import Session, UsageDay
@@ -18,6 +24,9 @@ from sessions_app.usage import Days, Figures, figures_by, percentile
 from tests.catalog import rows
 from tests.commands import run, run_json
 from tests.factories import make_account, make_instance, make_llm_request, make_session
+from tests.mock_openai import MockOpenAI, Reply, error
+from tests.mock_openai import usage as used
+from tests.sessions_app.test_limits import LimitedWorld
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -251,3 +260,103 @@ class ReadingTests(TestCase):
 
         self.assertEqual([day for day, _ in found], list(days))
         self.assertEqual(found[0][1].requests, 0)
+
+
+def kept_figures() -> tuple[Any, ...]:
+    """Return what is kept, all of it, as text."""
+    return (
+        rows("SELECT usage_days::text FROM usage_days ORDER BY 1"),
+        rows(
+            "SELECT id, turn_count, total_cost, unpriced_turns, last_status FROM sessions "
+            "ORDER BY id"
+        ),
+    )
+
+
+class SettlingTests(LimitedWorld, TestCase):
+    """What each settled turn adds is what the ledger sums to, however the turn ends."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.configure(self.config)
+
+    async def test_keeps_what_the_ledger_says(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies += [
+                Reply(usage=used(10, 5, cost=0.0125)),
+                Reply(usage=used(1000, 500)),
+                Reply(usage=used(7, 3, cost=0.00000001), delay=0.05),
+                error(500),
+                Reply("one two three four", cut_after=3),
+            ]
+            session = (await self.chat()).json()["session_id"]
+            for _ in range(3):
+                await self.chat(session_id=session)
+            await self.api.post(self.path("stream"), {"message": "count"})
+
+        await self.assert_equal_to_the_ledger(requests=5)
+
+    async def test_an_abandoned_turn_is_counted_too(self) -> None:
+        long_ago = timezone.now() - 3 * HOUR
+        session = await sync_to_async(make_session)(self.instance)
+        await sync_to_async(make_llm_request)(
+            session, completion_status="running", created_at=long_ago, reserved_cost=0
+        )
+        await sync_to_async(run)("settle_abandoned")
+
+        await self.assert_equal_to_the_ledger(requests=1)
+
+    async def assert_equal_to_the_ledger(self, *, requests: int) -> None:
+        kept = await sync_to_async(kept_figures)()
+        found = await sync_to_async(rollup.rebuild)(self.account.pk)
+
+        self.assertEqual(found, rollup.Differences([], []))
+        self.assertEqual(await sync_to_async(kept_figures)(), kept)
+        [[counted]] = await sync_to_async(rows)("SELECT sum(requests) FROM usage_days")
+        self.assertEqual(counted, requests)
+
+
+@override_settings(DATABASE_API_THREADS=4)
+class MeanwhileTests(LimitedWorld, TransactionTestCase):
+    """Outside a TestCase's transaction, so that locks are what they are in life."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.configure("model: scripted:echo\n")
+        self.addCleanup(database.shut_down)
+
+    async def test_turns_that_settle_during_a_rebuild_are_counted_once(self) -> None:
+        sessions = [(await self.chat()).json()["session_id"] for _ in range(4)]
+        done = asyncio.Event()
+
+        async def talk(session: str) -> list[int]:
+            return [(await self.chat(session_id=session)).status for _ in range(10)]
+
+        async def rebuild() -> int:
+            times = 0
+            while not done.is_set():
+                await asyncio.to_thread(in_a_thread, self.account.pk)
+                times += 1
+            return times
+
+        rebuilding = asyncio.create_task(rebuild())
+        statuses = await asyncio.gather(*map(talk, sessions))
+        done.set()
+
+        self.assertGreater(await rebuilding, 0)
+        self.assertEqual({status for each in statuses for status in each}, {200})
+        self.assertEqual(
+            await sync_to_async(rollup.compare)(self.account.pk), rollup.Differences([], [])
+        )
+        [[counted]] = await sync_to_async(rows)("SELECT sum(requests) FROM usage_days")
+        self.assertEqual(counted, 44)
+
+
+def in_a_thread(account_id: UUID) -> None:
+    """Rebuild over a connection of this thread's own, with every session's row in doubt."""
+    try:
+        with platform():
+            Session.objects.update(turn_count=F("turn_count") + 1)
+        rollup.rebuild(account_id)
+    finally:
+        connection.close()

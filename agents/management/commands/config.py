@@ -7,12 +7,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.config import config_dir
 from agents.config.check import Finding, UnknownSubject, check
+from agents.management.config import VERBS
 
 
 class Command(BaseCommand):
     """Dispatches to one method for each sub-command."""
 
-    help = "Work with the agents' configuration files."
+    help = "Work with the agents' configuration: in files, and published over them."
     # Files are judged without any database, also where Django itself is not set up yet.
     requires_system_checks = []
 
@@ -25,6 +26,14 @@ class Command(BaseCommand):
         )
         checking.add_argument("--json", action="store_true", help="Write JSON.")
         checking.set_defaults(run=self.check_files)
+        for name, (verb, told) in VERBS.items():
+            parsed = actions.add_parser(name, help=told, description=told)
+            verb().add_arguments(parsed)
+            parsed.set_defaults(run=self.run_verb)
+
+    def run_verb(self, *, action: str, **options: Any) -> None:
+        verb, _ = VERBS[action]
+        verb().printing_as(self).handle(**options)
 
     def handle(self, *_args: str, **options: Any) -> None:
         options["run"](**options)

@@ -1,0 +1,1 @@
+"""The staff's pages to try agents out: the playground and the test chats."""

@@ -1,0 +1,110 @@
+"""The test chats of an agent beside each other: as it is published, and with its draft."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from accounts.dollars import dollars
+from agents import publishing
+from agents.models import AgentInstance, ConfigDraft
+from sessions_app.models import SavedChat, SavedChatRun
+from sessions_app.saved_chats import newest_runs, verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What came of a test chat with one configuration; `why` says why it does not count."""
+
+    run: SavedChatRun | None
+    why: str
+
+    @property
+    def state(self) -> str:
+        if self.run is None:
+            return "info"
+        if self.why:
+            return "bad" if not self.run.passed else "warn"
+        return "ok"
+
+    @property
+    def cost(self) -> str:
+        if self.run is None or self.run.cost is None:
+            return "cost unknown"
+        return f"${dollars(self.run.cost)}"
+
+    @property
+    def word(self) -> str:
+        return {"info": "not run", "bad": "failed", "warn": "outdated", "ok": "passed"}[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    chat: SavedChat
+    published: Side
+    draft: Side | None
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """Each message with the answer of each side; None where a side has none."""
+        sides = [side.run.answers if side and side.run else [] for side in self._sides]
+        rows = zip_longest(self.chat.messages, *sides)
+        return [
+            {"message": message, "answers": answers}
+            for message, *answers in rows
+            if message is not None
+        ]
+
+    @property
+    def _sides(self) -> list[Side]:
+        return [self.published, *([self.draft] if self.draft else [])]
+
+    @property
+    def was_run(self) -> bool:
+        return any(side.run for side in self._sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All test chats of an agent; `problem` says why its draft can not be run."""
+
+    draft: ConfigDraft | None
+    rows: list[Compared]
+    problem: str = ""
+
+    @property
+    def failed(self) -> int:
+        return sum(bool(row.draft and row.draft.why) for row in self.rows if row.chat.is_gate)
+
+
+def compare(instance: AgentInstance) -> Comparison:
+    """Read the newest runs with what is in force and with the draft; four queries of runs."""
+    draft = publishing.draft_of(instance)
+    digest, problem = _draft_digest(instance, draft)
+    in_force = publishing.in_force(instance)
+    old = newest_runs(instance, in_force.digest) if in_force else {}
+    new = newest_runs(instance, digest) if digest else {}
+    chats = SavedChat.objects.filter(agent_instance_id=instance.pk).order_by("name")
+    rows = [
+        Compared(
+            chat,
+            _side(chat, old.get(chat.pk)),
+            _side(chat, new.get(chat.pk)) if digest else None,
+        )
+        for chat in chats
+    ]
+    return Comparison(draft, rows, problem)
+
+
+def _draft_digest(instance: AgentInstance, draft: ConfigDraft | None) -> tuple[str, str]:
+    if draft is None:
+        return "", ""
+    judged = publishing.judge(instance, draft.text)
+    if judged.effective is None or judged.problems:
+        return "", "; ".join(map(str, judged.problems))
+    return judged.effective.digest, ""
+
+
+def _side(chat: SavedChat, run: SavedChatRun | None) -> Side:
+    return Side(run, verdict(chat, run))

@@ -1,0 +1,86 @@
+"""The staff's pages for test chats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.platform_admin import PlatformModelAdmin
+from sessions_app.models import SavedChat, SavedChatRun
+from sessions_app.studio.forms import PARTS, TURNS, SavedChatForm
+from sessions_app.studio.pages import StudioPages
+
+
+@admin.register(SavedChat)
+class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
+    """A test chat belongs to one agent for good: its runs do."""
+
+    form = SavedChatForm
+    list_display = ["name", "agent", "turns", "is_gate", "last_run", "updated_at"]
+    list_filter = ["is_gate", "account"]
+    list_select_related = ["account", "agent_instance"]
+    search_fields = ["name", "agent_instance__instance_slug", "account__slug"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SavedChat]:
+        newest = SavedChatRun.objects.filter(saved_chat_id=OuterRef("pk")).order_by("-created_at")
+        return super().get_queryset(request).annotate(_passed=Subquery(newest.values("passed")[:1]))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*StudioPages(self).urls(), *super().get_urls()]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SavedChat | None = None) -> list[str]:
+        return ["agent", "results"] if obj else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: SavedChat | None = None) -> Any:
+        about = (
+            ["agent", "name", "is_gate", "results"]
+            if obj
+            else ["agent_instance", "name", "is_gate"]
+        )
+        said = len(obj.messages) if obj else 1
+        return [(None, {"fields": about}), *(_fieldset(number, said) for number in TURNS)]
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: SavedChat,
+        form: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        if not change:
+            obj.account_id = obj.agent_instance.account_id
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="agent", ordering="agent_instance")
+    def agent(self, chat: SavedChat) -> str:
+        return f"{chat.account.slug}/{chat.agent_instance.instance_slug}"
+
+    @admin.display(description="turns")
+    def turns(self, chat: SavedChat) -> int:
+        return len(chat.messages)
+
+    @admin.display(description="last run")
+    def last_run(self, chat: Any) -> SafeString:
+        state, word = {True: ("ok", "passed"), False: ("bad", "failed"), None: ("info", "not run")}[
+            chat._passed
+        ]
+        return format_html('<span class="badge {}">{}</span>', state, word)
+
+    @admin.display(description="results")
+    def results(self, chat: SavedChat) -> SafeString:
+        address = reverse("admin:saved-chats", args=[chat.agent_instance_id])
+        return format_html(
+            '<a href="{}#chat-{}">Run it, and see what came of it</a>', address, chat.pk
+        )
+
+
+def _fieldset(number: int, said: int) -> tuple[str, dict[str, Any]]:
+    fields: dict[str, Any] = {"fields": [f"{part}_{number}" for part in PARTS]}
+    # What is not used yet is folded.
+    return f"Turn {number}", fields | ({} if number <= max(said, 1) else {"classes": ["collapse"]})

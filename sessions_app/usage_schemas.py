@@ -1,0 +1,91 @@
+"""The API's shapes for what an account used."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from accounts.dollars import dollars
+from salient.shapes import Out
+from sessions_app.usage import Days, Figures
+
+MOST_DAYS, USUAL_DAYS = 366, 30
+
+
+class By(StrEnum):
+    DAY = "day"
+    MODEL = "model"
+    INSTANCE = "instance"
+
+
+class UsageIn(BaseModel):
+    """Which days (UTC, both included; the last 30 unless given), and what a row stands for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: Annotated[date | None, Field(alias="from")] = None
+    last: Annotated[date | None, Field(alias="to")] = None
+    by: By = By.DAY
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        days = self.days()
+        if days.last < days.first:
+            raise ValueError("“to” is before “from”")
+        if len(days) > MOST_DAYS:
+            raise ValueError(f"ask for at most {MOST_DAYS} days")
+        return self
+
+    def days(self) -> Days:
+        usual = Days.until_today(USUAL_DAYS)
+        last = self.last or max(usual.last, self.first or usual.last)
+        return Days(self.first or last - (usual.last - usual.first), last)
+
+
+class FiguresOut(BaseModel):
+    """Sums. `cost` is of the requests whose cost is known, null when none is; US dollars."""
+
+    requests: int
+    failed: int
+    cancelled: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost: str | None
+    # How many requests `cost` does not have.
+    unknown_cost: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+
+    @classmethod
+    def facts(cls, figures: Figures) -> dict[str, Any]:
+        cost = figures.known_cost
+        same = ("requests", "failed", "cancelled", "input_tokens", "cached_tokens", "output_tokens")
+        return {name: getattr(figures, name) for name in same} | {
+            "cost": None if cost is None else dollars(cost),
+            "unknown_cost": figures.unpriced,
+            "latency_p50_ms": figures.percentile(0.5),
+            "latency_p95_ms": figures.percentile(0.95),
+        }
+
+
+class RowOut(FiguresOut):
+    """One day, model or agent: `key` is the date, "provider:model" or the agent's slug."""
+
+    key: str
+
+
+class UsageOut(Out):
+    """What was used, and what budgets have left now."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    first: Annotated[date, Field(serialization_alias="from")]
+    last: Annotated[date, Field(serialization_alias="to")]
+    by: By
+    rows: list[RowOut]
+    total: FiguresOut
+    budgets: list[dict[str, Any]]

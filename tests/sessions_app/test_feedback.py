@@ -1,0 +1,177 @@
+"""Thumbs for answers: whose message it is, one for each caller, and the latest on the session."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from asgiref.sync import sync_to_async
+from django.test import TestCase
+
+from accounts.models import Scope
+from accounts.tenancy import platform, tenant
+from sessions_app.models import Message, MessageFeedback, Role, Session
+from tests.api_client import Answer, ApiClient
+from tests.factories import make_instance, make_key, make_message, make_session
+from tests.worlds import World
+
+
+class FeedbackTests(World, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def visitor(self, **body: Any) -> ApiClient:
+        answer = await self.api.post(self.path("visitors"), body)
+        return ApiClient(answer.json()["token"])
+
+    async def answer_for(self, who: ApiClient) -> dict[str, Any]:
+        answer = await who.post(self.path("chat"), {"message": "hello"})
+        self.assertEqual(answer.status, 200, answer.body)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def rate(self, who: ApiClient, message_id: object, body: Any) -> Answer:
+        return await who.post(self.path(f"messages/{message_id}/feedback"), body)
+
+    async def kept(self) -> list[tuple[int, str]]:
+        def read() -> list[tuple[int, str]]:
+            with platform():
+                rows = MessageFeedback.objects.order_by("created_at")
+                return list(rows.values_list("rating", "comment"))
+
+        return await sync_to_async(read)()
+
+    async def of_session(self, session_id: str) -> int | None:
+        def read() -> int | None:
+            with tenant(self.account.pk):
+                return Session.objects.get(pk=session_id).feedback
+
+        return await sync_to_async(read)()
+
+    async def test_a_thumb_is_kept_with_its_comment_and_on_the_session(self) -> None:
+        ada = await self.visitor()
+        said = await self.answer_for(ada)
+        given = await self.rate(
+            ada, said["message_id"], {"rating": "bad", "comment": " too short "}
+        )
+
+        self.assertEqual(given.status, 200, given.body)
+        self.assertEqual(
+            given.json(),
+            {"message_id": said["message_id"], "rating": "bad", "comment": "too short"},
+        )
+        self.assertEqual(await self.kept(), [(-1, "too short")])
+        self.assertEqual(await self.of_session(said["session_id"]), -1)
+
+    async def test_another_thumb_of_the_same_caller_replaces_it(self) -> None:
+        ada = await self.visitor()
+        said = await self.answer_for(ada)
+        await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "why"})
+        await self.rate(ada, said["message_id"], {"rating": "good"})
+
+        self.assertEqual(await self.kept(), [(1, "")])
+        self.assertEqual(await self.of_session(said["session_id"]), 1)
+
+    async def test_each_caller_has_a_thumb_and_the_session_the_latest(self) -> None:
+        ada = await self.visitor()
+        said = await self.answer_for(ada)
+        await self.rate(self.api, said["message_id"], {"rating": "bad"})
+        await self.rate(ada, said["message_id"], {"rating": "good"})
+
+        self.assertEqual(len(await self.kept()), 2)
+        self.assertEqual(await self.of_session(said["session_id"]), 1)
+
+        back = await self.rate(ada, said["message_id"], {"rating": None})
+        self.assertEqual((back.status, back.json()["rating"]), (200, None))
+        self.assertEqual(await self.kept(), [(-1, "")])
+        self.assertEqual(await self.of_session(said["session_id"]), -1)
+
+    async def test_taking_back_what_was_never_given_is_no_error(self) -> None:
+        said = await self.answer_for(self.api)
+        back = await self.rate(self.api, said["message_id"], {"rating": None})
+
+        self.assertEqual(back.status, 200)
+        self.assertIsNone(await self.of_session(said["session_id"]))
+
+    async def test_what_is_not_the_callers_is_the_same_404(self) -> None:
+        ada, bob = await self.visitor(), await self.visitor(sub="bob")
+        adas = await self.answer_for(ada)
+        elsewhere = await sync_to_async(self.answer_elsewhere)()
+        human = await sync_to_async(self.question_of)(adas["session_id"])
+        answers = [
+            await self.rate(bob, adas["message_id"], {"rating": "good"}),
+            await self.rate(bob, elsewhere, {"rating": "good"}),
+            await self.rate(self.api, elsewhere, {"rating": "good"}),
+            await self.rate(ada, human, {"rating": "good"}),
+            await self.rate(ada, uuid4(), {"rating": "good"}),
+            await self.rate(ada, "no-such-thing", {"rating": "good"}),
+        ]
+
+        self.assertEqual({answer.status for answer in answers}, {404})
+        told = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
+        self.assertTrue(all(each == told[0] for each in told))
+        self.assertEqual(await self.kept(), [])
+
+    def answer_elsewhere(self) -> UUID:
+        session = make_session(make_instance(self.account, "other"))
+        return make_message(session, role=Role.ASSISTANT).pk
+
+    def question_of(self, session_id: str) -> UUID:
+        with tenant(self.account.pk):
+            found: UUID = Message.objects.get(session_id=session_id, role=Role.HUMAN).pk
+        return found
+
+    async def test_bad_bodies_are_told_what_is_wrong(self) -> None:
+        said = await self.answer_for(self.api)
+        bad: list[Any] = [
+            {},
+            {"rating": "great"},
+            {"rating": 1},
+            {"rating": "good", "comment": "x" * 2_001},
+            {"rating": "good", "comment": "a\x00b"},
+            {"rating": None, "comment": "why"},
+            {"rating": "good", "session_id": said["session_id"]},
+            {"rating": "good", "caller": "key:somebody"},
+            [],
+        ]
+        for body in bad:
+            with self.subTest(body=body):
+                self.assertEqual((await self.rate(self.api, said["message_id"], body)).status, 400)
+        self.assertEqual(await self.kept(), [])
+        longest = {"rating": "good", "comment": "x" * 2_000}
+        self.assertEqual((await self.rate(self.api, said["message_id"], longest)).status, 200)
+
+    async def test_a_key_without_the_scope_is_refused(self) -> None:
+        said = await self.answer_for(self.api)
+        _, reader = await sync_to_async(make_key)(self.account, scopes=[Scope.HISTORY_READ])
+
+        refused = await self.rate(ApiClient(reader), said["message_id"], {"rating": "good"})
+
+        self.assertEqual((refused.status, refused.json()["code"]), (403, "forbidden"))
+
+    async def test_the_history_tells_each_their_own_thumb(self) -> None:
+        ada = await self.visitor()
+        said = await self.answer_for(ada)
+        await self.rate(ada, said["message_id"], {"rating": "good"})
+
+        own = (await ada.get(self.path("history"))).json()["messages"]
+        keys = await self.api.get(self.path("history"), session_id=said["session_id"])
+
+        self.assertEqual([row["feedback"] for row in own], [None, "good"])
+        self.assertEqual([row["feedback"] for row in keys.json()["messages"]], [None, None])
+
+    async def test_a_deleted_conversation_leaves_no_thumb(self) -> None:
+        ada = await self.visitor()
+        said = await self.answer_for(ada)
+        await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "secret"})
+
+        gone = await ada.call("DELETE", self.path(f"sessions/{said['session_id']}"))
+
+        self.assertEqual(gone.status, 204)
+        self.assertEqual(await self.kept(), [])
+
+    async def test_a_thumb_counts_as_a_call(self) -> None:
+        said = await self.answer_for(self.api)
+        given = await self.rate(self.api, said["message_id"], {"rating": "good"})
+
+        self.assertIn("ratelimit", given.headers)

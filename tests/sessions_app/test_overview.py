@@ -1,0 +1,234 @@
+"""The admin's first page: its sums are the ledger's, and every one leads to its rows."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import SimpleTestCase, TestCase
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.amounts import compact, duration, money
+from accounts.tenancy import platform
+from sessions_app import rollup
+from sessions_app.charts import HEIGHT, TOP, Chart, Series, nice, sparkline
+from sessions_app.overview import change, latest_failures, moved
+from sessions_app.usage import Days, figures_by
+from tests.factories import make_budget, make_user
+from tests.sessions_app.usage_worlds import DAY, busy_account, settled
+
+
+class OverviewCase(TestCase):
+    def setUp(self) -> None:
+        self.root = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.client.force_login(self.root)
+
+    def page(self, query: str = "") -> Any:
+        return self.client.get(f"/admin/{query}", secure=True)
+
+    def tile(self, name: str, query: str = "") -> Any:
+        tiles = self.page(query).context["tiles"]
+        return next(tile for tile in tiles if tile.name == name)
+
+
+class FiguresTests(OverviewCase):
+    def test_tiles_sum_the_ledger_of_these_days(self) -> None:
+        instance = busy_account("acme")
+        settled(instance, completion_status="error", total_cost=None, latency_ms=None)
+        settled(instance, timezone.now() - 60 * DAY)
+        rollup.rebuild(instance.account_id)
+
+        self.assertEqual(self.tile("Requests").value, "3")
+        self.assertEqual((self.tile("Spend").value, self.tile("Spend").note)[0], "$0.50")
+        self.assertEqual(self.tile("Spend").note, "1 of unknown cost")
+        self.assertEqual(self.tile("Error rate").value, "33.3%")
+        self.assertEqual(self.tile("Tokens").value, "360")
+
+    def test_a_range_is_compared_with_the_one_before(self) -> None:
+        instance = busy_account("acme", turns=3)
+        settled(instance, timezone.now() - 8 * DAY)
+        rollup.rebuild(instance.account_id)
+
+        self.assertEqual(self.tile("Requests", "?days=7").change, "+200% vs the days before")
+        self.assertEqual(self.tile("Requests", "?days=30").change, "no days before")
+
+    def test_an_unknown_range_is_the_usual_one(self) -> None:
+        for query in ("?days=8", "?days=-1", "?days=x", "?days="):
+            with self.subTest(query=query):
+                self.assertEqual(len(self.page(query).context["days"]), 30)
+
+    def test_costs_that_nobody_knows_are_no_zero(self) -> None:
+        instance = busy_account("acme", turns=0)
+        settled(instance, total_cost=None)
+        rollup.rebuild(instance.account_id)
+
+        self.assertEqual(self.tile("Spend").value, "unknown")
+
+    def test_top_accounts_have_their_budgets(self) -> None:
+        rich, poor = busy_account("rich", turns=4), busy_account("poor", turns=1)
+        make_budget(rich.account, limit=2, spent=Decimal("1.9"))
+
+        first, second = self.page().context["top_accounts"]
+
+        self.assertEqual(
+            (first.account.slug, first.bar.percent, first.bar.state), ("rich", 95, "warn")
+        )
+        self.assertEqual((second.account.slug, second.bar), (poor.account.slug, None))
+
+
+class LinkTests(OverviewCase):
+    def test_every_bar_leads_to_its_rows(self) -> None:
+        busy_account("acme")
+        text = self.page("?days=7").content.decode()
+        today = timezone.now().date()
+
+        for day in (today, today - timedelta(days=6)):
+            self.assertIn(f"/admin/sessions_app/llmrequest/?from={day}&amp;to={day}", text)
+        [link] = set(re.findall(rf'href="([^"]*llmrequest/\?from={today}&amp;to={today})"', text))
+        rows = self.client.get(link.replace("&amp;", "&"), secure=True)
+        self.assertContains(rows, "openai:gpt-5", count=2)
+
+    def test_failures_are_shown_and_lead_to_their_requests(self) -> None:
+        instance = busy_account("acme")
+        failed = settled(instance, completion_status="error", error_code="provider_timeout")
+        rollup.rebuild(instance.account_id)
+
+        page = self.page()
+
+        self.assertContains(page, f"/admin/sessions_app/llmrequest/{failed.pk}/change/")
+        self.assertContains(page, "provider_timeout")
+
+    def test_failures_are_looked_for_only_where_the_roll_up_has_some(self) -> None:
+        instance = busy_account("acme")
+        for age in (3, 5):
+            settled(instance, timezone.now() - age * DAY, completion_status="partial")
+        rollup.rebuild(instance.account_id)
+        days = Days.until_today(7)
+
+        with platform():
+            found = figures_by("day", days=days)
+            both = latest_failures(found, days)
+            none = latest_failures({}, days)
+
+        self.assertEqual(([each.completion_status for each in both], none), (["partial"] * 2, []))
+
+
+class PageTests(OverviewCase):
+    def test_as_many_queries_for_fifty_accounts_as_for_one(self) -> None:
+        busy_account(turns=1)
+        self.page()
+        with CaptureQueriesContext(connection) as one:
+            self.page()
+        for _ in range(49):
+            busy_account(turns=1)
+        with CaptureQueriesContext(connection) as fifty:
+            self.page()
+
+        self.assertEqual(len(one), len(fifty))
+
+    def test_names_are_escaped(self) -> None:
+        instance = busy_account("acme", name="<script>alert(1)</script>")
+        settled(instance, completion_status="error", error_code="<b>", model="<img src=x>")
+        rollup.rebuild(instance.account_id)
+
+        text = self.page().content.decode()
+
+        for word in ("<script>alert", "<img src=x", "<b>"):
+            self.assertNotIn(word, text)
+
+    def test_an_empty_platform_says_so(self) -> None:
+        page = self.page()
+
+        self.assertContains(page, "Nothing happened in these days.", count=4)
+        self.assertContains(page, "No account was used in these days.")
+
+    def test_no_style_and_no_script_stands_in_the_page(self) -> None:
+        busy_account("acme")
+        text = self.page().content.decode()
+
+        self.assertEqual(re.findall(r'\sstyle="|\son\w+="|<script>|<style>', text), [])
+
+    def test_pages_are_grouped_by_job(self) -> None:
+        groups = self.page().context["app_list"]
+
+        self.assertEqual(
+            [group["name"] for group in groups], ["Tenants", "Conversations", "System"]
+        )
+        self.assertEqual(groups[0]["models"][0]["name"], "Accounts")
+
+    def test_an_auditor_sees_it_and_who_has_no_rights_sees_none_of_it(self) -> None:
+        busy_account("acme")
+        self.client.force_login(make_user("eye@example.com", is_staff=True, is_auditor=True))
+        self.assertContains(self.page(), "Top accounts")
+
+        staff = make_user("new@example.com", is_staff=True)
+        staff.user_permissions.add(Permission.objects.get(codename="view_account"))
+        self.client.force_login(staff)
+        page = self.page()
+
+        self.assertNotContains(page, "Top accounts")
+        self.assertContains(page, "/admin/accounts/account/")
+
+
+class ChartTests(SimpleTestCase):
+    def chart(self, *values: Any, lines: bool = False) -> Chart:
+        days = list(Days.until_today(len(values[0])))
+        series = [Series(str(n), each, f"s{n}") for n, each in enumerate(values)]
+        return Chart("key", "title", days, series, money, ["#"] * len(days), lines=lines)
+
+    def test_bars_stand_on_one_another_and_stay_inside(self) -> None:
+        [column] = self.chart([3.0], [1.0]).columns()
+        lower, upper = column.bars
+
+        self.assertAlmostEqual(float(upper.y) + float(upper.height), float(lower.y), places=1)
+        self.assertGreaterEqual(float(upper.y), TOP)
+        self.assertAlmostEqual(float(lower.height), 3 * float(upper.height), delta=0.2)
+
+    def test_a_missing_value_interrupts_a_line(self) -> None:
+        chart = self.chart([1, 2, None, 4], lines=True)
+
+        self.assertEqual([len(points.split()) for _, points in chart.paths()], [2, 2])
+
+    def test_the_table_says_what_the_picture_shows(self) -> None:
+        [first, second] = self.chart([1, None]).rows()
+
+        self.assertEqual((first[2], second[2]), (["$1.00"], ["\N{EN DASH}"]))
+
+    def test_axes_end_on_numbers_that_divide(self) -> None:
+        found = [nice(value) for value in (0, 0.9, 1, 1.1, 37, 401, 9999)]
+
+        self.assertEqual(found, [4.0, 1.0, 1.0, 2.0, 40.0, 600.0, 10000.0])
+
+    def test_a_small_line_has_a_point_for_each_value(self) -> None:
+        points = [pair.split(",") for pair in sparkline([0, 5, 10]).split()]
+
+        self.assertEqual([float(x) for x, _ in points], [0, 45, 90])
+        self.assertTrue(all(0 < float(y) < HEIGHT for _, y in points))
+
+
+class WordTests(SimpleTestCase):
+    def test_amounts_are_read_at_a_glance(self) -> None:
+        for said, wanted in [
+            (money(Decimal("1234.5")), "$1,234.50"),
+            (money(Decimal("0.000432")), "$0.00043"),
+            (money(0), "$0.00"),
+            (money(None), "unknown"),
+            (compact(55_123_456), "55.1 M"),
+            (compact(9_999), "9,999"),
+            (duration(320), "320 ms"),
+            (duration(9_900), "9.9 s"),
+            (duration(None), "\N{EN DASH}"),
+        ]:
+            with self.subTest(wanted=wanted):
+                self.assertEqual(said, wanted)
+
+    def test_a_change_needs_something_before(self) -> None:
+        self.assertEqual(change(3, 2), "+50% vs the days before")
+        self.assertEqual(change(3, 0), "no days before")
+        self.assertEqual(moved(0.03, 0.01), "+2.0 points vs the days before")
+        self.assertEqual(moved(None, 0.01), "no days before")

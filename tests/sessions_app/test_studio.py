@@ -1,0 +1,367 @@
+"""The staff's pages to try agents out: who sees them, what they give away, what they keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import Client, TestCase
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.staff_tokens import read_token
+from accounts.support import open_access
+from accounts.tenancy import platform
+from agents.models import AgentInstance, InstanceStatus
+from sessions_app.models import Role, SavedChat
+from tests.factories import (
+    make_instance,
+    make_llm_request,
+    make_message,
+    make_session,
+    make_user,
+)
+from tests.sessions_app.test_playground import make_staff
+from tests.sessions_app.test_saved_chats import ChatWorld
+
+EVIL = "<script>alert(1)</script>"
+
+
+class StudioWorld(ChatWorld):
+    def make_studio(self) -> None:
+        self.make_chat_world()
+        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        self.browser = self.browser_of(self.root)
+
+    def browser_of(self, user: Any) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    def at(self, name: str, key: Any = None) -> str:
+        return reverse(f"admin:{name}", args=[key or self.instance.pk])
+
+    def get(self, name: str, key: Any = None, /, **query: str) -> Any:
+        return self.browser.get(self.at(name, key), query, secure=True)
+
+    def post(self, name: str, key: Any = None, /, **data: str) -> Any:
+        return self.browser.post(self.at(name, key), data, secure=True)
+
+
+class PlaygroundPageTests(StudioWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_studio()
+
+    def test_it_says_where_to_talk_and_has_no_token(self) -> None:
+        answer = self.get("playground")
+
+        self.assertContains(answer, 'data-api="/accounts/acme/agents/bot"')
+        self.assertNotContains(answer, "sal_pt_")
+        self.assertIn("no-store", answer.headers["Cache-Control"])
+
+    def test_it_begins_with_the_draft_when_it_was_asked_for(self) -> None:
+        self.assertContains(self.get("playground"), 'value="published" checked')
+        self.assertContains(self.get("playground", draft="1"), 'value="draft" checked')
+
+    def test_a_broken_draft_is_told_and_not_offered(self) -> None:
+        with platform():
+            self.draft.text = f"modell: {EVIL}\n"
+            self.draft.save()
+
+        answer = self.get("playground", draft="1")
+
+        self.assertContains(answer, 'value="draft" disabled')
+        self.assertContains(answer, "modell")
+        self.assertNotContains(answer, EVIL)
+
+    def test_an_agent_that_answers_nobody_says_so(self) -> None:
+        with platform():
+            AgentInstance.objects.update(status=InstanceStatus.ARCHIVED)
+
+        self.assertContains(self.get("playground"), "The agent is archived")
+
+    def test_an_auditor_looks_and_gets_no_token(self) -> None:
+        self.browser = self.browser_of(make_user(is_staff=True, is_auditor=True))
+
+        self.assertContains(self.get("playground"), "only staff who may change agents")
+        self.assertEqual(self.post("playground-token").status_code, 403)
+
+    def test_who_may_not_see_agents_sees_no_page(self) -> None:
+        self.browser = self.browser_of(make_user(is_staff=True))
+        for name in ("playground", "saved-chats"):
+            self.assertEqual(self.get(name).status_code, 403)
+        self.assertEqual(self.post("playground-token").status_code, 403)
+
+    def test_an_agent_that_is_not_there_is_not_found(self) -> None:
+        for name in ("playground", "saved-chats"):
+            self.assertEqual(self.get(name, self.account.pk).status_code, 404)
+        self.assertEqual(self.post("playground-token", self.account.pk).status_code, 404)
+
+
+class TokenPageTests(StudioWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_studio()
+
+    def test_a_token_is_given_for_this_agent_and_the_draft_that_was_asked_for(self) -> None:
+        published = read_token(self.post("playground-token").json()["token"])
+        drafted = read_token(self.post("playground-token", draft="1").json()["token"])
+
+        self.assertEqual(published.instance_id, self.instance.pk)
+        self.assertEqual(published.account_id, self.account.pk)
+        self.assertEqual(published.user_id, self.root.pk)
+        self.assertIsNone(published.draft_id)
+        self.assertEqual(drafted.draft_id, self.draft.pk)
+
+    def test_staff_who_may_change_agents_get_one(self) -> None:
+        self.browser = self.browser_of(make_staff())
+
+        self.assertEqual(self.post("playground-token").status_code, 200)
+
+    def test_a_draft_that_is_gone_is_told(self) -> None:
+        with platform():
+            self.draft.delete()
+
+        answer = self.post("playground-token", draft="1")
+
+        self.assertEqual(answer.status_code, 409)
+        self.assertIn("no draft", answer.json()["detail"])
+
+    def test_it_is_posted_for_with_the_proof_that_the_form_is_ours(self) -> None:
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(self.root)
+
+        self.assertEqual(self.get("playground-token").status_code, 405)
+        answer = strict.post(self.at("playground-token"), secure=True)
+        self.assertEqual(answer.status_code, 403)
+
+    def test_what_it_gives_works_at_the_api(self) -> None:
+        self.player.key = self.post("playground-token", draft="1").json()["token"]
+        answer = async_to_sync(self.play)(self.player)
+
+        self.assertEqual(answer.status, 200)
+        told = self.get("prompt-sections", answer.json()["llm_request_id"])
+        self.assertEqual(told.status_code, 200)
+
+
+class SectionsPageTests(StudioWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_studio()
+        said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
+        self.request = make_llm_request(
+            make_session(self.instance), request_body={"sections": [said | {"messages": 1}]}
+        )
+
+    def test_it_tells_names_sources_and_sizes(self) -> None:
+        [row] = self.get("prompt-sections", self.request.pk).json()["sections"]
+
+        self.assertEqual(
+            (row["name"], row["source"], row["bytes"]), ("user message", "messages", 2)
+        )
+        self.assertIsNone(row["text"])
+
+    def test_others_requests_need_the_right_to_see_requests(self) -> None:
+        staff = make_staff()
+        self.browser = self.browser_of(staff)
+        self.assertEqual(self.get("prompt-sections", self.request.pk).status_code, 403)
+
+        mine = make_llm_request(make_session(self.instance), caller=f"staff:{staff.pk}")
+        self.assertEqual(self.get("prompt-sections", mine.pk).json(), {"sections": []})
+
+
+class RunsPageTests(StudioWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_studio()
+
+    def test_old_and_new_stand_side_by_side_with_cost_and_latency(self) -> None:
+        chat = self.chat(f"hello {EVIL}", expected=[{"contains": ["arr"]}])
+        old, new = self.run_chat(chat), self.run_chat(chat, self.drafted)
+
+        answer = self.get("saved-chats")
+
+        for run in (old, new):
+            self.assertContains(answer, f"{run.latency_ms} ms")
+            self.assertContains(answer, run.answers[0]["llm_request_id"])
+        self.assertContains(answer, "lacks “arr”", count=4)
+        self.assertContains(answer, "1 not passed")
+        self.assertNotContains(answer, EVIL)
+
+    def test_what_has_not_run_says_so(self) -> None:
+        self.chat()
+
+        self.assertContains(self.get("saved-chats"), ">not run<", count=2)
+
+    def test_without_a_draft_there_is_one_column(self) -> None:
+        self.run_chat(self.chat())
+        with platform():
+            self.draft.delete()
+
+        answer = self.get("saved-chats")
+
+        self.assertNotContains(answer, '<th scope="col">Draft</th>')
+        self.assertNotContains(answer, "data-draft")
+
+    def test_a_broken_draft_is_told(self) -> None:
+        self.chat()
+        with platform():
+            self.draft.text = "modell: x\n"
+            self.draft.save()
+
+        self.assertContains(self.get("saved-chats"), "can not be run")
+
+    def test_twenty_chats_are_as_many_queries_as_one(self) -> None:
+        numbers = []
+        for count in (1, 20):
+            for number in range(count):
+                self.run_chat(self.chat(name=f"{count}-{number}"))
+            self.get("saved-chats")
+            with CaptureQueriesContext(connection) as queries:
+                self.get("saved-chats")
+            numbers.append(len(queries))
+        self.assertEqual(numbers[0], numbers[1])
+
+    def test_the_review_names_what_speaks_against_the_draft(self) -> None:
+        self.chat()
+        review = self.browser.get(self.at("instance-review"), secure=True)
+
+        self.assertContains(review, "Greets")
+        self.assertContains(review, self.at("saved-chats"))
+        self.assertContains(review, self.at("playground"))
+
+
+class FormTests(StudioWorld, TestCase):
+    add = "/admin/sessions_app/savedchat/add/"
+
+    def setUp(self) -> None:
+        self.make_studio()
+
+    def fill(self, **more: str) -> dict[str, str]:
+        form = {"agent_instance": str(self.instance.pk), "name": "Orders", "is_gate": "on"}
+        return form | {"message_1": "Where is it?"} | more
+
+    def only(self) -> SavedChat:
+        with platform():
+            return SavedChat.objects.get()
+
+    def test_what_is_filled_in_is_a_test_chat(self) -> None:
+        form = self.fill(contains_1="order\n\n Friday ", message_3="Thanks", excludes_3="sorry")
+        answer = self.browser.post(self.add, form, secure=True)
+
+        self.assertEqual(answer.status_code, 302)
+        chat = self.only()
+        self.assertEqual(chat.account_id, self.account.pk)
+        self.assertEqual(chat.messages, ["Where is it?", "Thanks"])
+        self.assertEqual(
+            chat.expected,
+            [
+                {"contains": ["order", "Friday"], "excludes": []},
+                {"contains": [], "excludes": ["sorry"]},
+            ],
+        )
+
+    def test_it_is_changed_and_stays_at_its_agent(self) -> None:
+        chat = self.chat("one", "two", expected=[{"contains": ["a", "b"]}, {}])
+        page = reverse("admin:sessions_app_savedchat_change", args=[chat.pk])
+        self.assertContains(self.browser.get(page, secure=True), "a\nb")
+
+        other = make_instance(self.account, "other")
+        form = {"agent_instance": str(other.pk), "name": "New", "message_1": "three"}
+        self.assertEqual(self.browser.post(page, form, secure=True).status_code, 302)
+        chat = self.only()
+        self.assertEqual((chat.name, chat.messages, chat.is_gate), ("New", ["three"], False))
+        self.assertEqual(chat.agent_instance_id, self.instance.pk)
+
+    def test_what_is_wrong_is_said_where_it_is(self) -> None:
+        self.chat(name="Taken")
+        for more, told in (
+            ({"message_1": ""}, "Say at least one thing."),
+            ({"message_1": "", "contains_1": "x"}, "An answer needs something to answer."),
+            ({"message_2": "x" * 40_000}, "longer than 32768 bytes"),
+            ({"contains_1": "x" * 600}, "Expect at most"),
+            ({"name": "Taken"}, "has a test chat of that name"),
+        ):
+            with self.subTest(told):
+                answer = self.browser.post(self.add, self.fill(**more), secure=True)
+                self.assertContains(answer, told)
+        self.assertEqual(self.only().name, "Taken")
+
+    def test_a_name_that_another_has_is_refused_on_change_too(self) -> None:
+        self.chat(name="Taken")
+        mine = self.chat(name="Mine")
+        page = reverse("admin:sessions_app_savedchat_change", args=[mine.pk])
+
+        form = {"name": "Taken", "message_1": "x"}
+        self.assertContains(self.browser.post(page, form, secure=True), "of that name")
+
+    def test_the_list_is_as_many_queries_for_one_as_for_many(self) -> None:
+        numbers = []
+        for count in (1, 20):
+            for number in range(count):
+                self.chat(name=f"{count}-{number}")
+            with CaptureQueriesContext(connection) as queries:
+                answer = self.browser.get("/admin/sessions_app/savedchat/", secure=True)
+            self.assertContains(answer, "acme/bot")
+            numbers.append(len(queries))
+        self.assertEqual(numbers[0], numbers[1])
+
+    def test_deleting_one_takes_its_runs_along(self) -> None:
+        chat = self.chat()
+        self.run_chat(chat)
+        page = reverse("admin:sessions_app_savedchat_delete", args=[chat.pk])
+
+        answer = self.browser.post(page, {"post": "yes"}, secure=True)
+
+        self.assertEqual(answer.status_code, 302)
+        with platform():
+            self.assertFalse(SavedChat.objects.exists())
+
+
+class FromSessionPageTests(StudioWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_studio()
+        self.session = make_session(self.instance)
+        make_message(self.session, content=f"Where is {EVIL}?")
+        make_message(self.session, role=Role.ASSISTANT, content="Here.")
+
+    def test_the_texts_need_a_reason_first(self) -> None:
+        answer = self.get("saved-chat-from-session", self.session.pk)
+        posted = self.post("saved-chat-from-session", self.session.pk, name="X")
+
+        self.assertNotContains(answer, "Where is")
+        self.assertNotContains(posted, "Where is")
+        with platform():
+            self.assertFalse(SavedChat.objects.exists())
+
+    def test_with_a_reason_it_becomes_a_test_chat_in_one_click(self) -> None:
+        with platform():
+            open_access(self.root, self.account, reason="ticket 7")
+
+        page = self.get("saved-chat-from-session", self.session.pk)
+        made = self.post("saved-chat-from-session", self.session.pk, name="Orders")
+
+        self.assertContains(page, "Where is &lt;script&gt;")
+        self.assertEqual(made.status_code, 302)
+        with platform():
+            chat = SavedChat.objects.get()
+        self.assertEqual((chat.name, chat.session_id), ("Orders", self.session.pk))
+        self.assertFalse(chat.is_gate)
+
+    def test_ones_own_playground_needs_none(self) -> None:
+        mine = make_session(self.instance, user=self.root)
+        make_message(mine, content="Ahoy")
+
+        self.assertContains(self.get("saved-chat-from-session", mine.pk), "Ahoy")
+
+    def test_a_name_that_is_taken_is_asked_again(self) -> None:
+        with platform():
+            open_access(self.root, self.account, reason="ticket 7")
+        self.chat(name="Taken")
+
+        answer = self.post("saved-chat-from-session", self.session.pk, name="Taken")
+
+        self.assertContains(answer, "of that name")
+
+    def test_who_may_not_make_one_is_refused(self) -> None:
+        self.browser = self.browser_of(make_staff())
+
+        self.assertEqual(self.get("saved-chat-from-session", self.session.pk).status_code, 403)

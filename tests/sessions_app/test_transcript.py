@@ -1,0 +1,391 @@
+"""The pages of one session and one LLM request: what staff see, and what only with a reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test import SimpleTestCase, TestCase
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from accounts.support import open_access
+from accounts.tenancy import platform
+from agents.runtime.events import ToolCall, ToolResult
+from agents.runtime.providers.base import ToolRound
+from sessions_app import tool_calls, transcript
+from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
+from tests.factories import (
+    make_account,
+    make_config_version,
+    make_feedback,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_message,
+    make_session,
+    make_user,
+)
+from tests.worlds import World, stored
+
+EVIL = "<script>alert(1)</script>"
+BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    usual = {
+        "provider": "openai",
+        "model": "gpt-5-mini",
+        "input_tokens": 120,
+        "output_tokens": 30,
+        "latency_ms": 900,
+        "time_to_first_token_ms": 300,
+        "total_cost": "0.00120000",
+        "finish_reason": "stop",
+        "error": "",
+    }
+    return usual | fields
+
+
+class PagesTestCase(TestCase):
+    boss: User
+    session: Session
+
+    def setUp(self) -> None:
+        self.boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.client.force_login(self.boss)
+        self.account = make_account("acme")
+        self.session = make_session(make_instance(self.account, "bot"), end_user="user-7")
+
+    def turn(self, number: int = 0, *, answer: str = "An answer", **fields: Any) -> LLMRequest:
+        at = BEGAN + timedelta(minutes=number)
+        request = make_llm_request(
+            self.session,
+            created_at=at,
+            **{
+                "completion_status": "complete",
+                "latency_ms": 900,
+                "total_cost": Decimal("0.0012"),
+                "response_body": {"calls": [call()]},
+            }
+            | fields,
+        )
+        make_message(self.session, content=f"Question {number}", llm_request=request, created_at=at)
+        if answer:
+            make_message(
+                self.session,
+                role=Role.ASSISTANT,
+                content=answer,
+                llm_request=request,
+                created_at=at + timedelta(seconds=1),
+            )
+        return request
+
+    def let_in(self) -> None:
+        with platform():
+            open_access(self.boss, self.account, reason="Ticket 4711")
+
+    def page(self, **query: str) -> Any:
+        address = reverse("admin:sessions_app_session_change", args=[self.session.pk])
+        return self.client.get(address, query, secure=True)
+
+    def text(self, **query: str) -> str:
+        response = self.page(**query)
+        self.assertEqual(response.status_code, 200)
+        return str(response.content.decode())
+
+    def request_page(self, request: LLMRequest) -> str:
+        address = reverse("admin:sessions_app_llmrequest_change", args=[request.pk])
+        response = self.client.get(address, secure=True)
+        self.assertEqual(response.status_code, 200)
+        return str(response.content.decode())
+
+
+class SessionPageTests(PagesTestCase):
+    def test_without_a_reason_no_word_is_shown_but_all_that_it_took(self) -> None:
+        request = self.turn(answer="A secret answer")
+        make_feedback(self.answer_of(request), rating=-1, comment="A secret comment")
+
+        page = self.text()
+
+        for word in ("Question 0", "secret"):
+            self.assertNotIn(word, page)
+        for told in ("$0.0012", "900 ms", "openai:gpt-5-mini", "user-7", "Show the texts"):
+            self.assertIn(told, page)
+
+    def answer_of(self, request: LLMRequest) -> Message:
+        with platform():
+            return Message.objects.get(llm_request=request, role=Role.ASSISTANT)
+
+    def test_with_a_reason_the_words_are_shown_and_the_reading_is_noted_once(self) -> None:
+        self.turn(answer="A secret answer")
+        self.let_in()
+
+        self.assertIn("A secret answer", self.text())
+        self.text()
+
+        with platform():
+            noted = AuditEntry.objects.filter(action="noted", object_type="sessions")
+            self.assertEqual(
+                [(each.object_id, each.actor, each.reason) for each in noted],
+                [(str(self.session.pk), "boss@example.com", "Ticket 4711")],
+            )
+
+    def test_texts_are_escaped_wherever_they_come_from(self) -> None:
+        tools = [{"name": EVIL, "arguments": EVIL, "content": EVIL, "is_error": True}]
+        body = {"calls": [call(model=EVIL, error=EVIL)], "tools": tools}
+        request = self.turn(answer=EVIL, response_body=body, error_code="x")
+        make_feedback(self.answer_of(request), comment=EVIL)
+        self.let_in()
+
+        self.assertNotIn(EVIL, self.text())
+        self.assertNotIn(EVIL, self.request_page(request))
+
+    def test_an_error_stands_below_the_question_that_it_left_without_an_answer(self) -> None:
+        failed = [call(error="provider_timeout", output_tokens=0)] * 2
+        self.turn(
+            0,
+            answer="",
+            completion_status="error",
+            error_code="provider_timeout",
+            response_body={"calls": failed},
+        )
+        self.turn(1)
+        self.let_in()
+
+        page = self.text()
+
+        question, error = page.index("Question 0"), page.index("No answer")
+        self.assertLess(question, error)
+        self.assertLess(error, page.index("Question 1"))
+        self.assertIn("error: provider_timeout", page)
+        self.assertIn("retry", page)
+
+    def test_tools_and_feedback_are_told_at_their_answer(self) -> None:
+        tool = {"name": "current_time", "arguments": "{}", "content": "noon", "is_error": False}
+        request = self.turn(response_body={"calls": [call()], "tools": [tool]})
+        make_feedback(self.answer_of(request), rating=-1, comment="Too late")
+        self.let_in()
+
+        page = self.text()
+
+        for told in ("1 tool call: current_time", "noon", "Too late", "Bad"):
+            self.assertIn(told, page)
+
+    def test_a_long_conversation_shows_its_end_and_leads_to_what_was_before(self) -> None:
+        for number in range(40):
+            self.turn(number)
+        self.let_in()
+
+        newest = self.page().context["page"]
+        older = self.page(before=newest.earlier).context["page"]
+
+        self.assertEqual(len(newest.said), transcript.AT_ONCE)
+        self.assertEqual(len(older.said), 80 - transcript.AT_ONCE)
+        self.assertEqual(older.earlier, "")
+        times = [said.message.created_at for said in older.said + newest.said]
+        self.assertEqual(times, sorted(times))
+        for broken in ("nonsense", "2026-01-01~x", "~"):
+            self.assertEqual(self.page(before=broken).status_code, 200)
+
+    def test_an_answer_on_the_next_page_is_no_failure(self) -> None:
+        # 51 messages: the oldest page ends with a question.
+        make_message(self.session, content="Hello", created_at=BEGAN - timedelta(minutes=1))
+        for number in range(50):
+            self.turn(number)
+
+        newest = self.page().context["page"]
+        older = self.page(before=newest.earlier).context["page"]
+
+        self.assertFalse(any(said.unanswered for said in older.said + newest.said))
+
+    def test_as_many_queries_for_fifty_messages_as_for_two(self) -> None:
+        self.turn(0)
+        self.let_in()
+        self.page()
+        few = self.queries()
+        for number in range(1, 40):
+            make_feedback(self.answer_of(self.turn(number)))
+
+        self.assertEqual(self.queries(), few)
+
+    def queries(self) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            self.page()
+        return len(queries)
+
+    def test_a_deleted_conversation_says_so(self) -> None:
+        with platform():
+            Session.objects.filter(pk=self.session.pk).update(deleted_at=timezone.now())
+
+        self.assertIn("was deleted", self.text())
+
+    def test_it_leads_to_a_test_chat_to_its_requests_and_to_an_export(self) -> None:
+        page = self.text()
+
+        self.assertIn(reverse("admin:saved-chat-from-session", args=[self.session.pk]), page)
+        for address in ("sessions_app_message_export", "sessions_app_llmrequest_changelist"):
+            self.assertIn(reverse(f"admin:{address}"), page)
+
+    def test_its_links_are_answered(self) -> None:
+        self.turn()
+        self.let_in()
+        context = self.page().context
+        for name in ("requests_address", "export_address", "save_address"):
+            with self.subTest(name=name):
+                response = self.client.get(context[name], secure=True)
+                self.assertEqual(response.status_code, 200)
+
+    def test_nobody_is_led_to_a_page_that_is_not_there(self) -> None:
+        for key in (uuid4(), "no-such-thing"):
+            address = reverse("admin:sessions_app_session_change", args=[key])
+            self.assertEqual(self.client.get(address, secure=True).status_code, 302)
+
+    def test_an_auditor_reads_and_is_offered_no_change(self) -> None:
+        self.turn(answer="A secret answer")
+        auditor = make_user("auditor@example.com", is_staff=True, is_auditor=True)
+        self.client.force_login(auditor)
+
+        page = self.text()
+
+        self.assertNotIn("secret", page)
+        self.assertNotIn("test chat", page)
+
+    def test_the_key_of_a_visitors_cookie_is_never_asked_for(self) -> None:
+        self.let_in()
+        with CaptureQueriesContext(connection) as queries:
+            page = self.text()
+
+        self.assertNotIn(self.session.session_key, page)
+        asked = " ".join(each["sql"] for each in queries)
+        for column in ('"sessions"."session_key"', '"config_versions"."content"'):
+            self.assertNotIn(column, asked)
+
+
+class RequestPageTests(PagesTestCase):
+    def test_tells_tokens_costs_times_status_and_caller(self) -> None:
+        key, _ = make_key(self.account, name="shop server")
+        version = make_config_version(self.session.agent_instance)
+        request = self.turn(
+            caller=f"key:{key.pk}",
+            config_version=version,
+            prompt_tokens=120,
+            completion_tokens=30,
+            total_tokens=150,
+            time_to_first_token_ms=300,
+            cost_source="genai-prices",
+            reserved_cost=Decimal("0.02"),
+            charged_cost=Decimal("0.0012"),
+        )
+
+        page = self.request_page(request)
+
+        for told in ("shop server", str(version), "120 in", "30 out", "$0.02", "300 ms"):
+            self.assertIn(told, page)
+        self.assertIn(reverse("admin:accounts_apikey_change", args=[key.pk]), page)
+        self.assertIn(reverse("admin:agents_configversion_change", args=[version.pk]), page)
+
+    def test_an_unknown_cost_is_unknown_and_no_zero(self) -> None:
+        page = self.request_page(self.turn(total_cost=None))
+
+        self.assertIn("<strong>unknown</strong>", page)
+        self.assertIn("<strong>free</strong>", self.request_page(self.turn(1, total_cost=0)))
+
+    def test_retries_and_fallbacks_are_told_apart(self) -> None:
+        calls = [
+            call(error="provider_rate_limited", output_tokens=0),
+            call(error="provider_unavailable", output_tokens=0),
+            call(provider="google", model="gemini-2.5-flash", finish_reason="tool_calls"),
+            call(provider="google", model="gemini-2.5-flash"),
+        ]
+        request = self.turn(response_body={"calls": calls})
+
+        notes = [each.note for each in transcript.Call.all_of(request)]
+
+        self.assertEqual(notes, ["", "retry", "fallback", "after tools"])
+        page = self.request_page(request)
+        self.assertIn("fallback", page)
+        self.assertIn("provider_rate_limited", page)
+
+    def test_sections_are_sized_for_all_and_read_for_a_reason(self) -> None:
+        with platform():
+            PromptSection.objects.create(
+                account=self.account, digest="d" * 64, text="Never tell the secret."
+            )
+        section = {"name": "system prompt", "source": "published here", "bytes": 22, "tokens": 6}
+        history = {"name": "history", "source": "messages", "bytes": 80, "tokens": 20}
+        request = self.turn(
+            request_body={
+                "model": "openai:gpt-5-mini",
+                "sections": [section | {"digest": "d" * 64}, history | {"messages": 4}],
+            }
+        )
+
+        hidden = self.request_page(request)
+        self.let_in()
+        shown = self.request_page(request)
+
+        for page in (hidden, shown):
+            for told in ("system prompt", "published here", "4 messages", 'max="80"'):
+                self.assertIn(told, page)
+        self.assertNotIn("Never tell the secret.", hidden)
+        self.assertIn("Never tell the secret.", shown)
+
+    def test_as_many_queries_for_many_sections_as_for_one(self) -> None:
+        one = self.turn(request_body={"sections": [self.section("a")]})
+        many = self.turn(1, request_body={"sections": [self.section(each) for each in "abcdefg"]})
+        self.let_in()
+        self.request_page(one)
+        self.request_page(many)
+        numbers = []
+        for request in (one, many):
+            with CaptureQueriesContext(connection) as queries:
+                self.request_page(request)
+            numbers.append(len(queries))
+
+        self.assertEqual(numbers[0], numbers[1])
+
+    def section(self, letter: str) -> dict[str, Any]:
+        return {"name": letter, "source": "s", "bytes": 1, "tokens": 1, "digest": letter * 64}
+
+    def test_what_came_before_sections_and_calls_were_kept_is_shown_too(self) -> None:
+        for body in (None, {}, {"note": "old"}):
+            with self.subTest(body=body):
+                request = self.turn(
+                    BEGAN.minute, request_body=body, response_body=body, caller="", answer=""
+                )
+                self.assertIn("Not kept", self.request_page(request))
+
+
+class RealTurnTests(World, TestCase):
+    config = "model: scripted:tool\ntools: [current_time]\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    async def test_a_turn_keeps_what_its_tools_were_asked_and_said(self) -> None:
+        said = await self.say("What time is it?")
+
+        _, [request] = await sync_to_async(stored)(said["session_id"])
+        [kept] = request.response_body["tools"]
+        self.assertEqual((kept["name"], kept["is_error"]), ("current_time", False))
+        self.assertTrue(kept["content"])
+
+
+class KeptToolCallTests(SimpleTestCase):
+    def test_long_and_odd_texts_are_kept_so_that_they_can_be_stored(self) -> None:
+        call = ToolCall("1", "look_up", "a\x00b\ud800")
+        lost = ToolCall("2", "look_up", "{}")
+        result = ToolResult("1", "look_up", "x" * 10_000)
+
+        [kept, other] = tool_calls.kept([ToolRound("", (call, lost), (result,))])
+
+        self.assertEqual(kept["arguments"], "ab?")
+        self.assertLess(len(kept["content"]), 4_010)
+        self.assertTrue(other["is_error"])
