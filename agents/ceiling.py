@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 
 from django.conf import settings
 
@@ -23,8 +24,8 @@ TOKENS_A_MESSAGE = 8
 TOKENS_A_TOOL_RESULT = 2_000
 # A run that uses its tools more often than this may cost more than was set aside.
 MOST_ROUNDS = 5
-# How much longer than its fixed part the input may get, in tokens.
-LENGTHS = tuple(1_000 << doubled for doubled in range(12))
+# How much longer than its fixed part the input may get, in tokens: each a tenth more than the last.
+LENGTHS = tuple(round(1_000 * 1.1**number) for number in range(82))
 STORABLE = Decimal(9_999)
 
 
@@ -84,9 +85,15 @@ def _fixed_tokens(system_prompt: str, tools: tuple[str, ...]) -> int:
 
 
 def _per_token(model: str, read: int, written: int) -> Decimal:
-    """Return what a token more costs where it costs most: some prices rise with the length."""
+    """Return what a token more costs where it costs most: some prices rise with the length.
+
+    Each length pays what the next one costs, for a price may rise anywhere between them.
+    """
     least = _dollars(model, read, written)
-    return max((_dollars(model, read + more, written) - least) / more for more in LENGTHS)
+    return max(
+        (_dollars(model, read + longer, written) - least) / length
+        for length, longer in pairwise((1_000, *LENGTHS))
+    )
 
 
 def charge(calls: Iterable[ModelCall]) -> Decimal:

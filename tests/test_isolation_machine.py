@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +33,7 @@ from accounts.budgets import set_budget
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
 from accounts.services import revoke_api_key
 from accounts.tenancy import tenant
+from agents.ceiling import Ceiling
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.api_client import Answer, ApiClient
@@ -405,7 +407,12 @@ class IsolationMachineTests(TestCase):
     def test_whatever_happens_accounts_do_not_meet(self) -> None:
         folder = Path(self.enterContext(TemporaryDirectory()))
         self.enterContext(override_settings(AGENT_CONFIG_DIR=folder))
-        self.enterContext(mock.patch("sessions_app.ledger.ceiling", return_value=RESERVED))
+        self.enterContext(
+            mock.patch(
+                "sessions_app.ledger.ceiling",
+                return_value=Ceiling(RESERVED, Decimal(0), Decimal(0)),
+            )
+        )
         self.enterContext(mock.patch("sessions_app.ledger.charge", return_value=COST))
         run_state_machine_as_test(
             ThreeAccounts,

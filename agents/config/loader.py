@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -38,7 +39,12 @@ def load(
     why. Raises ConfigError when nothing was good yet, or when the override itself is wrong. An
     override is never changed in place: make another mapping.
     """
-    return _loader.load(base or settings.AGENT_CONFIG_DIR, account, instance, override)
+    return _loader.load(_files(str(base or settings.AGENT_CONFIG_DIR), account, instance), override)
+
+
+@lru_cache(maxsize=10_000)
+def _files(base: str, account: str, instance: str) -> InstanceFiles:
+    return InstanceFiles(Path(base), account, instance)
 
 
 def read(
@@ -68,16 +74,12 @@ class Loader:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock, self._wall_clock = clock, wall_clock
-        self._kept: dict[tuple[Path | str, str, str], _Kept] = {}
+        self._kept: dict[InstanceFiles, _Kept] = {}
 
-    def load(
-        self, base: Path | str, account: str, instance: str, override: Override = None
-    ) -> EffectiveConfig:
-        key = str(base), account, instance
-        kept = self._kept.get(key)
+    def load(self, files: InstanceFiles, override: Override = None) -> EffectiveConfig:
+        kept = self._kept.get(files)
         if kept is None:
-            files = InstanceFiles(Path(base), account, instance)
-            kept = self._kept.setdefault(key, _Kept(files, self._wall_clock))
+            kept = self._kept.setdefault(files, _Kept(files, self._wall_clock))
         return kept.get(override, self._clock())
 
     def forget(self) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import pricing
-from agents.ceiling import assumed, ceiling, charge, input_tokens
+from agents.ceiling import BYTES_A_TOKEN, assumed, charge
+from agents.ceiling import ceiling as ceiling_of
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
 from agents.runtime.run import RunRequest
@@ -23,7 +24,26 @@ def request(*models: str, said: str = "Hello", **more: object) -> RunRequest:
     return replace(wanted, **{"max_tokens": 100} | more)  # type: ignore[arg-type]
 
 
+def ceiling(wanted: RunRequest) -> Decimal:
+    return ceiling_of(wanted).of(wanted.messages)
+
+
+def input_tokens(wanted: RunRequest) -> int:
+    """Return a number of tokens that the model's input does not reach."""
+    texts = [wanted.system_prompt, *(message.content for message in wanted.messages)]
+    return sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN
+
+
 class CeilingTests(SimpleTestCase):
+    def test_a_price_that_rises_with_the_length_is_covered_at_every_length(self) -> None:
+        for size in (0, 10_000, 390_000, 410_000, 1_000_000):
+            wanted = request("google:gemini-2.5-pro", said="x" * size)
+            worst = ModelCall("google", "gemini-2.5-pro", input_tokens(wanted), 100)
+            cost = pricing.price(worst).total_cost
+            assert cost is not None
+            with self.subTest(size=size):
+                self.assertGreaterEqual(ceiling(wanted), cost)
+
     def test_it_covers_the_dearest_call_that_may_be_made(self) -> None:
         wanted = request()
         worst = ModelCall("openai", "gpt-4o-mini", input_tokens(wanted), 100)
@@ -73,9 +93,10 @@ class CeilingTests(SimpleTestCase):
 
     @given(st.text(max_size=200))
     def test_the_estimate_is_never_below_what_is_counted_afterwards(self, text: str) -> None:
-        self.assertGreaterEqual(
-            input_tokens(request(said=text)), estimate_tokens("Be brief." + text)
-        )
+        tokens = estimate_tokens("Be brief." + text)
+        counted = ModelCall("openai", "gpt-4o-mini", tokens, 100)
+
+        self.assertGreaterEqual(ceiling(request(said=text)), pricing.price(counted).total_cost)
 
 
 class ChargeTests(SimpleTestCase):

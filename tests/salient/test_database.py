@@ -57,7 +57,7 @@ class ConfigTests(SimpleTestCase):
 
     def test_a_pool_that_the_api_would_use_up_is_refused(self) -> None:
         with self.assertRaisesRegex(ImproperlyConfigured, "DATABASE_POOL_SIZE is 4"):
-            database_config(URL, pool_size=4, api_threads=4)
+            database_config(URL, pool_size=4, api_connections=4)
 
     def test_the_socket_is_near_the_data_unless_its_path_gets_too_long(self) -> None:
         near, far = Path("/srv/salient/var/postgres"), Path("/srv") / ("x" * 90)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.http import HttpResponse
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
@@ -289,7 +289,7 @@ class RaceTests(World, TransactionTestCase):
 
     def ask(self) -> None:
         try:
-            ledger.open_turn(
+            async_to_sync(ledger.open_turn)(
                 self.caller, self.instance, ChatIn(message="too late", session_id=self.session.pk)
             )
         except BaseException as error:

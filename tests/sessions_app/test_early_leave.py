@@ -46,11 +46,13 @@ class LeaveAtOnceTests(World, TransactionTestCase):
 
     async def test_leaving_while_the_turn_is_opened_settles_it_without_a_call(self) -> None:
         opened = asyncio.Event()
-        loop, really_open = asyncio.get_running_loop(), ledger.open_turn
+        really_open = ledger.open_turn
 
-        def open_and_tell(*args: object, **kwargs: object) -> ledger.Opened:
-            found = really_open(*args, **kwargs)  # type: ignore[arg-type]
-            loop.call_soon_threadsafe(opened.set)
+        async def open_and_tell(*args: object, **kwargs: object) -> ledger.Opened:
+            found = await really_open(*args, **kwargs)  # type: ignore[arg-type]
+            opened.set()
+            # The client leaves while it is on its way back.
+            await asyncio.sleep(0.01)
             return found
 
         call = Call(self.api, "POST", self.path("stream"), raw=BODY)
@@ -78,11 +80,11 @@ class NotStoredTests(World, TestCase):
         settle = ledger.settle_turn
         away = [OperationalError("away"), OperationalError("away"), None]
 
-        def settle_later(*args: object) -> object:
+        async def settle_later(*args: object) -> object:
             error = away.pop(0)
             if error is not None:
                 raise error
-            return settle(*args)  # type: ignore[arg-type]
+            return await settle(*args)  # type: ignore[arg-type]
 
         with (
             mock.patch.object(ledger, "settle_turn", settle_later),

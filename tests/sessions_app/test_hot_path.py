@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
@@ -26,7 +26,8 @@ from sessions_app.schemas import ChatIn
 from tests.api_client import Call
 from tests.worlds import World, counts, stored
 
-OPEN_BUDGET, SETTLE_BUDGET = 8, 6
+# Outside of tests the door and the statement travel together, without BEGIN and COMMIT.
+OPEN_BUDGET, SETTLE_BUDGET = 4, 4
 
 
 class StatementTests(World, TransactionTestCase):
@@ -38,7 +39,7 @@ class StatementTests(World, TransactionTestCase):
 
     def open_counted(self, message: ChatIn) -> tuple[ledger.Opened, int]:
         with CaptureQueriesContext(connection) as queries:
-            opened = ledger.open_turn(self.caller, self.instance, message)
+            opened = async_to_sync(ledger.open_turn)(self.caller, self.instance, message)
         return opened, len(queries)
 
     def answered(self, message: ChatIn) -> ledger.Opened:
@@ -76,7 +77,9 @@ class StatementTests(World, TransactionTestCase):
         for caller in (self.caller, visitor, visitor):
             with self.subTest(visitor=caller.is_visitor):
                 with CaptureQueriesContext(connection) as queries:
-                    opened = ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+                    opened = async_to_sync(ledger.open_turn)(
+                        caller, self.instance, ChatIn(message="hello")
+                    )
                 self.assertLessEqual(len(queries), OPEN_BUDGET)
                 self.settle_counted(opened)
 
@@ -95,8 +98,7 @@ class StatementTests(World, TransactionTestCase):
         first = self.settle_counted(opened)
         second = self.settle_counted(self.open_counted(ChatIn(message="two"))[0])
 
-        # The first use in a minute is noted at the instance.
-        self.assertLessEqual(first, SETTLE_BUDGET + 1)
+        self.assertLessEqual(first, SETTLE_BUDGET)
         self.assertLessEqual(second, SETTLE_BUDGET)
 
     def settle_counted(self, opened: ledger.Opened) -> int:
@@ -104,7 +106,7 @@ class StatementTests(World, TransactionTestCase):
         asyncio.run(self.run_counted(turn))
         usage, price = turn.usage(), pricing.total(turn.run.calls)
         with CaptureQueriesContext(connection) as queries:
-            self.assertTrue(ledger.settle_turn(turn, usage, price))
+            self.assertTrue(async_to_sync(ledger.settle_turn)(turn, usage, price))
         return len(queries)
 
     def test_settling_twice_stores_once(self) -> None:
@@ -113,8 +115,8 @@ class StatementTests(World, TransactionTestCase):
         asyncio.run(self.run_counted(turn))
         usage, price = turn.usage(), pricing.total(turn.run.calls)
 
-        self.assertTrue(ledger.settle_turn(turn, usage, price))
-        self.assertFalse(ledger.settle_turn(turn, usage, price))
+        self.assertTrue(async_to_sync(ledger.settle_turn)(turn, usage, price))
+        self.assertFalse(async_to_sync(ledger.settle_turn)(turn, usage, price))
         self.assertEqual(counts(), (1, 2, 1))
 
     def test_a_known_configuration_is_not_looked_up_again(self) -> None:
@@ -136,7 +138,7 @@ class StatementTests(World, TransactionTestCase):
     def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
-            ledger.open_turn(self.caller, self.instance, ChatIn(message="too long"))
+            async_to_sync(ledger.open_turn)(self.caller, self.instance, ChatIn(message="too long"))
         set_limits(self.account, message_bytes=None)
 
         self.answered(ChatIn(message="short"))
@@ -199,7 +201,7 @@ class ManyStreamsTests(World, TransactionTestCase):
         self.addCleanup(database.shut_down)
         clear_caches()
 
-    async def test_200_streams_need_no_more_connections_than_the_api_has_threads(self) -> None:
+    async def test_200_streams_need_no_more_connections_than_the_api_keeps(self) -> None:
         most = 0
         asking = [asyncio.create_task(self.ask(number)) for number in range(200)]
         while not all(task.done() for task in asking):
@@ -208,8 +210,8 @@ class ManyStreamsTests(World, TransactionTestCase):
         endings = [task.result() for task in asking]
 
         self.assertEqual(endings, ["done"] * 200)
-        # Four threads of the API, and the one that counts.
-        self.assertLessEqual(most, 5)
+        # Four threads and three channels of the API, and the one that counts.
+        self.assertLessEqual(most, 8)
         self.assertEqual(await sync_to_async(counts)(), (200, 400, 200))
 
     async def ask(self, number: int) -> Any:

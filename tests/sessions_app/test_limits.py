@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core import mail
 from django.db.models import Sum
 from django.http import HttpResponse
@@ -418,7 +418,9 @@ class AbandonedTests(LimitedWorld, TestCase):
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def abandon(self) -> ledger.Opened:
-        opened = ledger.open_turn(self.caller, self.instance, ChatIn(message="hello"))
+        opened = async_to_sync(ledger.open_turn)(
+            self.caller, self.instance, ChatIn(message="hello")
+        )
         with platform():
             long_ago = timezone.now() - timedelta(hours=1)
             LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
@@ -458,7 +460,7 @@ class AbandonedTests(LimitedWorld, TestCase):
         turn.end(CompletionStatus.COMPLETE)
         before = stored()
 
-        self.assertIsNone(ledger.settle_turn(turn, turn.usage(), pricing.total([])))
+        self.assertIsNone(async_to_sync(ledger.settle_turn)(turn, turn.usage(), pricing.total([])))
         self.assertEqual(stored(), before)
         self.assert_books_are_closed()
 

@@ -1,7 +1,7 @@
 """Every server that speaks OpenAI's chat API, over one kept client and with little work a chunk."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -102,15 +102,13 @@ async def _read_stream(response: aiohttp.ClientResponse) -> AsyncGenerator[Model
     reader = EventStreamReader()
     reading = Reading(response.headers.get(COST_HEADER))
     async for chunk in response.content.iter_any():
-        for name, data in reader.feed(chunk):
-            if (event := _take(reading, name, data)) is not None:
-                yield event
+        for event in _taken(reading, reader.feed(chunk)):
+            yield event
         if reading.done:
             await _drain(response)
             break
-    for name, data in reader.close():
-        if (event := _take(reading, name, data)) is not None:
-            yield event
+    for event in _taken(reading, reader.close()):
+        yield event
     for event in _end(reading):
         yield event
 
@@ -120,6 +118,31 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             await response.content.read(MAX_ERROR_BYTES)
+
+
+def _taken(reading: Reading, events: Iterable[tuple[bytes, bytes]]) -> Iterator[ModelEvent]:
+    """Read what arrived together; words that did go on together, for each event costs its way."""
+    said: list[str] = []
+    try:
+        for name, data in events:
+            event = _take(reading, name, data)
+            if isinstance(event, TextDelta):
+                said.append(event.text)
+            elif event is not None:
+                yield from _joined(said)
+                yield event
+    except RunError:
+        # What was said before the fault was said.
+        yield from _joined(said)
+        raise
+    yield from _joined(said)
+
+
+def _joined(said: list[str]) -> Iterator[TextDelta]:
+    if said:
+        text = "".join(said)
+        said.clear()
+        yield TextDelta(text)
 
 
 def _take(reading: Reading, name: bytes, data: bytes) -> ModelEvent | None:
