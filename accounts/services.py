@@ -128,22 +128,27 @@ def rotate_api_key(
     Raises NotFound for a key that is dead, AlreadyRotated when there is a successor. The row is
     read under a lock: a successor has the rights that its key has now, and there is only one.
     """
-    now = timezone.now()
     with tenant(account_id):
-        old = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
-        if old is None:
-            raise NotFound
-        if old.rotated_at is not None:
-            raise AlreadyRotated
-        text = keys.new_key(old.prefix)
-        successor = ApiKey.objects.create(
-            key_id=text.key_id,
-            secret_hash=text.secret_hash,
-            rotated_from=old.key_id,
-            **_inherited(old, now),
-        )
-        old_expires_at = min(old.expires_at or now + overlap, now + overlap)
-        ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=old_expires_at)
+        return succeed(key_pk, overlap)
+
+
+def succeed(key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP) -> Rotated:
+    """Inside a door: do what rotate_api_key does."""
+    now = timezone.now()
+    old = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
+    if old is None:
+        raise NotFound
+    if old.rotated_at is not None:
+        raise AlreadyRotated
+    text = keys.new_key(old.prefix)
+    successor = ApiKey.objects.create(
+        key_id=text.key_id,
+        secret_hash=text.secret_hash,
+        rotated_from=old.key_id,
+        **_inherited(old, now),
+    )
+    old_expires_at = min(old.expires_at or now + overlap, now + overlap)
+    ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=old_expires_at)
     return Rotated(successor, text.text, old_expires_at)
 
 

@@ -140,7 +140,7 @@ class KeyPagesTests(StaffCase):
 
     def test_revoking_ends_the_key_and_counts_it_once(self) -> None:
         key, _ = make_key(self.account)
-        form = {"action": "revoke", "_selected_action": [str(key.pk)]}
+        form = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
         self.post(KEYS, **form)
         first = self.stored()[0].revoked_at
         self.post(KEYS, **form)

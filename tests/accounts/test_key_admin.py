@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from accounts.tenancy import platform
+from tests.accounts.test_support_admin import make_root
+from tests.api_client import ApiClient
+from tests.factories import make_account, make_instance, make_key, make_user
+
+ADD, KEYS = reverse("admin:accounts_apikey_add"), reverse("admin:accounts_apikey_changelist")
+
+
+def text_in(page: Any) -> str:
+    found = re.search(r'value="(sal_\wk_\w+)"', page.content.decode())
+    assert found is not None, page.content.decode()
+    return found[1]
+
+
+class KeyPages(TestCase):
+    def setUp(self) -> None:
+        self.client.force_login(make_root(email="boss@example.com"))
+        self.account = make_account("acme", name="Acme")
+        self.bot = make_instance(self.account, "bot")
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.client.get(path, query, secure=True)
+
+    def add(self, **form: Any) -> Any:
+        asked = {"account": self.account.pk, "name": "shop", "scopes": ["chat"]}
+        return self.client.post(ADD, asked | form, secure=True)
+
+    def only(self) -> ApiKey:
+        with platform():
+            return ApiKey.objects.get()
+
+    def stored(self, key: ApiKey) -> ApiKey:
+        with platform():
+            return ApiKey.objects.get(pk=key.pk)
+
+    def page(self, name: str, key: ApiKey) -> str:
+        return reverse(f"admin:{name}", args=[key.pk])
+
+
+class MakeTests(KeyPages):
+    def test_the_account_is_asked_for_first_and_its_agents_are_offered(self) -> None:
+        make_instance(make_account("beta"), "theirs")
+
+        self.assertContains(self.get(ADD), "Whose API key?")
+        page = self.get(ADD, account=str(self.account.pk))
+        self.assertContains(page, "New API key for Acme")
+        self.assertContains(page, "bot")
+        self.assertNotContains(page, "theirs")
+
+    def test_everything_that_bounds_a_key_is_asked_for(self) -> None:
+        page = self.add(
+            mode="test",
+            scopes=["chat", "history:read"],
+            instance_ids=[str(self.bot.pk)],
+            networks="203.0.113.0/24\n2001:db8::/32",
+            life="30",
+        )
+        key = self.only()
+
+        self.assertTrue(text_in(page).startswith("sal_tk_"))
+        self.assertEqual(key.scopes, ["chat", "history:read"])
+        self.assertEqual(key.instance_ids, [self.bot.pk])
+        self.assertEqual(key.networks, ["203.0.113.0/24", "2001:db8::/32"])
+        assert key.expires_at is not None
+        days = (key.expires_at - timezone.now()) / timedelta(days=1)
+        self.assertAlmostEqual(days, 30, delta=1)
+
+    def test_a_publishable_key_is_for_one_agent_and_its_pages(self) -> None:
+        asked = {
+            "kind": "publishable",
+            "instance_ids": [str(self.bot.pk)],
+            "origins": "https://shop.example",
+        }
+        page = self.add(**asked)
+        key = self.only()
+
+        self.assertTrue(text_in(page).startswith("sal_pk_"))
+        self.assertContains(page, "agents/bot/visitors")
+        self.assertEqual((key.scopes, key.origins), (["visitors:write"], [asked["origins"]]))
+
+    def test_it_lasts_a_year_unless_it_shall_not(self) -> None:
+        self.add()
+        expires = self.only().expires_at
+        assert expires is not None
+        self.assertAlmostEqual((expires - timezone.now()) / timedelta(days=1), 365, delta=1)
+        self.add(name="for ever", life="never")
+        with platform():
+            self.assertIsNone(ApiKey.objects.get(name="for ever").expires_at)
+
+    def test_what_cannot_be_a_key_is_told_at_the_form_and_makes_none(self) -> None:
+        theirs = make_instance(make_account("beta"))
+        for wrong in (
+            {"kind": "publishable"},
+            {"kind": "publishable", "instance_ids": [str(self.bot.pk)], "origins": "shop"},
+            {"origins": "https://shop.example"},
+            {"networks": "203.0.113.7/24"},
+            {"instance_ids": [str(theirs.pk)]},
+            {"scopes": []},
+            {"name": ""},
+            {"life": "12"},
+        ):
+            with self.subTest(wrong):
+                self.assertContains(self.add(**wrong), "errorlist")
+        with platform():
+            self.assertFalse(ApiKey.objects.exists())
+
+    def test_the_shown_line_works_as_it_stands(self) -> None:
+        page = self.add(scopes=["agents:read"])
+        line = html.unescape(page.content.decode())
+        found = re.search(r"curl https?://[^/]+(/accounts/acme/me)", line)
+        assert found is not None
+
+        answer = async_to_sync(ApiClient(text_in(page)).get)(found[1])
+        self.assertEqual(answer.status, 200)
+        self.assertContains(self.add(name="talks"), "/accounts/acme/agents/bot/stream")
+
+
+class ChangeTests(KeyPages):
+    def test_name_networks_and_end_are_changed_and_nothing_else(self) -> None:
+        key, _ = make_key(self.account, scopes=["chat"])
+        form = {
+            "name": "new",
+            "networks": "203.0.113.0/24",
+            "expires_at_0": "2030-01-01",
+            "expires_at_1": "00:00",
+            "scopes": ["members:write"],
+            "mode": "test",
+            "instance_ids": [str(self.bot.pk)],
+        }
+        self.client.post(self.page("accounts_apikey_change", key), form, secure=True)
+        now = self.stored(key)
+
+        self.assertEqual((now.name, now.networks), ("new", ["203.0.113.0/24"]))
+        assert now.expires_at is not None
+        self.assertEqual(now.expires_at.year, 2030)
+        self.assertEqual((now.scopes, now.mode, now.instance_ids), (["chat"], "live", []))
+
+    def test_a_successor_is_shown_once_and_the_old_key_works_on(self) -> None:
+        key, old = make_key(self.account, scopes=["chat"])
+        page = self.client.post(self.page("key-rotate", key), {"overlap_hours": 2}, secure=True)
+        new = text_in(page)
+
+        self.assertIn("no-store", page["Cache-Control"])
+        for text in (old, new):
+            answer = async_to_sync(ApiClient(text).get)("/accounts/acme/me")
+            self.assertEqual(answer.status, 200)
+        ends = self.stored(key).expires_at
+        assert ends is not None
+        self.assertAlmostEqual((ends - timezone.now()) / timedelta(hours=1), 2, delta=0.1)
+        again = self.client.post(self.page("key-rotate", key), {"overlap_hours": 2}, secure=True)
+        self.assertContains(again, "rotated before")
+
+    def test_what_cannot_be_rotated_says_why(self) -> None:
+        key, _ = make_key(self.account)
+        rotate = self.page("key-rotate", key)
+        for hours in ("-1", "100000", ""):
+            page = self.client.post(rotate, {"overlap_hours": hours}, secure=True)
+            self.assertContains(page, "errorlist")
+        with platform():
+            ApiKey.objects.update(revoked_at=timezone.now())
+        page = self.client.post(rotate, {"overlap_hours": 1}, secure=True)
+        self.assertContains(page, "This key has ended")
+
+    def test_revoking_asks_once_more(self) -> None:
+        key, text = make_key(self.account, name="shop")
+        revoke = self.page("key-revoke", key)
+
+        self.assertContains(self.get(revoke), "ends for good")
+        self.assertIsNone(self.stored(key).revoked_at)
+        self.client.post(revoke, secure=True)
+        answer = async_to_sync(ApiClient(text).get)("/accounts/acme/me")
+        self.assertEqual(answer.status, 401)
+
+    def test_revoking_many_asks_once_more(self) -> None:
+        chosen = [make_key(self.account, name=f"key {number}")[0] for number in range(2)]
+        form = {"action": "revoke", "_selected_action": [str(key.pk) for key in chosen]}
+        page = self.client.post(KEYS, form, secure=True)
+
+        self.assertContains(page, "key 0")
+        self.assertEqual([self.stored(key).revoked_at for key in chosen], [None, None])
+        self.client.post(KEYS, form | {"confirmed": "yes"}, secure=True)
+        self.assertNotIn(None, [self.stored(key).revoked_at for key in chosen])
+
+    def test_who_may_only_look_rotates_and_revokes_nothing(self) -> None:
+        key, _ = make_key(self.account)
+        self.client.force_login(make_user(is_staff=True))
+        for name in ("key-rotate", "key-revoke"):
+            for method in (self.client.get, self.client.post):
+                self.assertEqual(method(self.page(name, key), secure=True).status_code, 403)
+
+
+class ListTests(KeyPages):
+    def test_it_tells_whose_it_is_what_it_may_and_how_long(self) -> None:
+        make_key(self.account, name="shop", scopes=["chat"], instance_ids=[self.bot.pk])
+        page = self.get(KEYS)
+
+        for shown in ("shop", "acme", "chat", "1 of them", "active"):
+            self.assertContains(page, shown)
+
+    def test_states(self) -> None:
+        now = timezone.now()
+        for name, fields in {
+            "ends soon": {"expires_at": now + timedelta(days=3)},
+            "expired": {"expires_at": now - timedelta(days=1)},
+            "revoked": {"revoked_at": now},
+            "rotated": {"rotated_at": now, "expires_at": now + timedelta(hours=1)},
+        }.items():
+            key, _ = make_key(self.account, name=f"a key that is {name}")
+            with platform():
+                ApiKey.objects.filter(pk=key.pk).update(**fields)
+            with self.subTest(name):
+                self.assertContains(self.get(KEYS), f">{name}</span>")
+        active = self.get(KEYS, state="active").content.decode()
+        ended = self.get(KEYS, state="ended").content.decode()
+        self.assertIn("that is rotated", active)
+        self.assertNotIn("that is revoked", active)
+        self.assertIn("that is revoked", ended)
+        self.assertIn("that is expired", ended)
+        self.assertContains(self.get(KEYS, state="unused"), "that is rotated")
+
+    def test_a_key_is_found_by_name_id_and_account(self) -> None:
+        key, _ = make_key(self.account, name="shop")
+        make_key(make_account("beta"), name="other")
+        for words in ("shop", key.key_id, "acme"):
+            page = self.get(KEYS, q=words)
+            self.assertContains(page, key.key_id)
+            self.assertNotContains(page, "other")
+
+    def test_the_list_costs_the_same_for_one_and_for_fifty(self) -> None:
+        costs = []
+        for _ in range(2):
+            make_key(self.account)
+            self.get(KEYS)
+            with CaptureQueriesContext(connection) as counted:
+                self.get(KEYS)
+            costs.append(len(counted))
+            for _ in range(30):
+                make_key(self.account)
+        self.assertEqual(costs[0], costs[1])
