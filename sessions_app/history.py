@@ -19,7 +19,7 @@ def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
         return sessions.filter(end_user=caller.end_user)
     if caller.is_visitor:
         return sessions.filter(session_key=caller.session_key)
-    if caller.kind == CallerKind.STAFF:
+    if caller.user_id is not None and caller.kind == CallerKind.STAFF:
         # What others said is behind the support access, in the admin.
         return sessions.filter(user_id=caller.user_id)
     return sessions

@@ -48,7 +48,7 @@ class Compared:
     @property
     def turns(self) -> list[dict[str, Any]]:
         """Each message with the answer of each side; None where a side has none."""
-        sides = [side.run.answers if side and side.run else [] for side in self._sides]
+        sides = [side.run.answers if side.run else [] for side in self._sides]
         rows = zip_longest(self.chat.messages, *sides)
         return [
             {"message": message, "answers": answers}
