@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from accounts.amounts import duration, money
 from accounts.keyset import Mark, older
 from sessions_app import prompts
@@ -151,7 +153,7 @@ class Page:
 def read(session: Session, before: Mark | None = None) -> Page:
     """Read one page; the same number of queries, however long the conversation is."""
     # Not by the instance: its index has the moment behind it, and a session has one instance.
-    rows = (
+    rows: QuerySet[Message] = (
         Message.objects.filter(session_id=session.pk, agent_instance_id=session.agent_instance_id)
         .select_related("config_version")
         .defer("config_version__content")

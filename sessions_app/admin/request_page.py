@@ -100,7 +100,9 @@ def caller_of(row: LLMRequest) -> dict[str, str]:
     told = {"kind": kind.replace("-", " ") or "unknown", "name": name, "address": ""}
     if kind != "key":
         return told
-    key = ApiKey.objects.filter(account_id=row.account_id, pk=_id(name)).first()
+    key_id = _id(name)
+    mine = ApiKey.objects.filter(account_id=row.account_id)
+    key = mine.filter(pk=key_id).first() if key_id else None
     if key is None:
         return told
     address = reverse("admin:accounts_apikey_change", args=[key.pk])

@@ -194,6 +194,7 @@ class _Talk:
         model = effective.config.model
         status, error = self._fate(model, asked)
         asks_time = said.asks_time and "current_time" in effective.config.tools
+        asks_time &= status != CompletionStatus.ERROR
         calls = self._calls(effective, said, status, error, asks_time=asks_time)
         price, counted = pricing.total(calls), charge(calls)
         latency = sum(call.latency_ms for call in calls)

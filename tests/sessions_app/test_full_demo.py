@@ -10,7 +10,7 @@ from django.db.models import Count, Min, Q, Sum
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts.models import Account, AccountStatus, AuditEntry, Budget, Membership
+from accounts.models import Account, AccountStatus, AuditEntry, Budget, BudgetPeriod, Membership
 from accounts.periods import start_of
 from accounts.tenancy import platform
 from agents.config import forget
@@ -113,7 +113,7 @@ class FullDemoTests(TestCase):
         budgets = list(Budget.objects.filter(agent_instance_id=None))
         self.assertGreater(len(budgets), 10)
         for budget in budgets:
-            month = start_of(budget.period, timezone.now())
+            month = start_of(BudgetPeriod(budget.period), timezone.now())
             mine = LLMRequest.objects.filter(account=budget.account, settled_at__gte=month)
             charged = mine.aggregate(sum=Sum("charged_cost"))["sum"] or 0
             self.assertEqual(budget.spent, charged)

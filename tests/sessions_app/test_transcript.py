@@ -373,7 +373,7 @@ class RealTurnTests(World, TestCase):
         said = await self.say("What time is it?")
 
         _, [request] = await sync_to_async(stored)(said["session_id"])
-        [kept] = request.response_body["tools"]
+        [kept] = (request.response_body or {})["tools"]
         self.assertEqual((kept["name"], kept["is_error"]), ("current_time", False))
         self.assertTrue(kept["content"])
 
