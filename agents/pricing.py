@@ -9,6 +9,7 @@ from functools import lru_cache
 from genai_prices import Usage, calc_price
 
 from agents.runtime.events import ModelCall
+from salient.lifespan import on_start
 
 SMALLEST = Decimal("0.00000001")
 ZERO = Decimal(0).quantize(SMALLEST)
@@ -54,6 +55,12 @@ def price(call: ModelCall) -> Price:
     if call.provider in OWN_SERVERS:
         return UNKNOWN
     return _listed(call)
+
+
+@on_start
+def load_lists() -> None:
+    """Read the price lists, which takes a quarter of a second, before the first turn would."""
+    price(ModelCall("openai", "gpt-4o-mini", 1, 1))
 
 
 def total(calls: Iterable[ModelCall]) -> Price:
