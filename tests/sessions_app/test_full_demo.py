@@ -119,7 +119,9 @@ class FullDemoTests(TestCase):
             self.assertEqual(budget.spent, charged)
 
     def test_each_agent_serves_what_was_published_last(self) -> None:
-        for instance in AgentInstance.objects.exclude(override=None).select_related("account")[:6]:
+        for instance in AgentInstance.objects.filter(override__isnull=False).select_related(
+            "account"
+        )[:6]:
             newest = ConfigPublication.objects.filter(agent_instance=instance).newest_first()[0]
             current = current_config(instance.account.slug, instance)
             self.assertEqual(current.version_id, newest.config_version_id)
