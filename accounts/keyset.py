@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
 from django.db.models import F, Model, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
-from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
@@ -146,7 +146,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     moment = "created_at"
     # Large columns that a list does not show.
     list_defer: tuple[str, ...] = ()
-    list_select_related: tuple[str, ...] | list[str] = ()
+    list_select_related: ClassVar[tuple[str, ...] | list[str]] = ()
     filter_form: type[FilterForm] = FilterForm
     export_columns: ClassVar[Mapping[str, str]] = {}
     change_list_template = "admin/keyset_list.html"
@@ -165,16 +165,20 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         return [*ours, *super().get_urls()]
 
     def change_view(
-        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
         if request.method == "POST":
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         may_see = row is not None and self.has_view_permission(request, row)
         refused = self.refuse_row(request, row) if row is not None and may_see else None
-        return refused or super().change_view(request, object_id, *args, **kwargs)
+        return refused or super().change_view(request, object_id, form_url, extra_context)
 
-    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponseBase | None:
+    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponse | None:
         """Return a page instead of the row's, where something must be said first."""
         return None
 
@@ -199,6 +203,6 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         export = Export(self.opts.model_name or "", self.export_columns, self.moment)
         return csv_response(export, lambda: form.narrow(self.model._default_manager.all()))
 
-    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
         """Return a page instead, where something must be said or chosen first."""
         return None

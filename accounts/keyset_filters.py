@@ -59,12 +59,12 @@ class FilterForm(forms.Form):
             widget = forms.DateInput(attrs={"type": "date"})
             fields[name] = forms.DateField(label=label, required=False, widget=widget)
         for name, label in self.ids.items():
-            widget = forms.TextInput() if self.data.get(name) else forms.HiddenInput()
-            fields[name] = forms.UUIDField(label=label, required=False, widget=widget)
+            shown = forms.TextInput if self.data.get(name) else forms.HiddenInput
+            fields[name] = forms.UUIDField(label=label, required=False, widget=shown)
         return fields
 
     def _choice(self, name: str) -> forms.Field:
-        field = self.model._meta.get_field(name)
+        field: Any = self.model._meta.get_field(name)
         shown = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
         label = str(field.verbose_name).replace("completion status", "status")
         return forms.ChoiceField(label=label, choices=[("", "any"), *shown], required=False)

@@ -59,7 +59,7 @@ def prepare(requests: int) -> None:
     if found is None:
         cluster.make_database(DATABASE)
         call_command("migrate", verbosity=0)
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined]
         with cluster.administrator(DATABASE) as filling:
             size = big_data.Size(requests=requests, messages=requests // 5)
             big_data.fill(filling, size, say)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -48,7 +47,7 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return FeedbackChangeList
 
-    def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponseBase | None:
+    def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a comment")
 
     @admin.display(description="rating")

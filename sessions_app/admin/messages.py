@@ -7,8 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Length, Substr
-from django.http import HttpRequest, HttpResponseRedirect
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -31,7 +30,10 @@ class MessageChangeList(KeysetChangeList):
         self, request: HttpRequest, exclude_parameters: Any = None
     ) -> QuerySet[Model, Model]:
         rows = super().get_queryset(request)
-        return rows.annotate(length=Length("content"), start=Substr("content", 1, SHOWN + 1))
+        found: QuerySet[Model, Model] = rows.annotate(
+            length=Length("content"), start=Substr("content", 1, SHOWN + 1)
+        )
+        return found
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -60,10 +62,10 @@ class MessageAdmin(KeysetAdmin[Message]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return MessageChangeList
 
-    def refuse_row(self, request: HttpRequest, row: Message) -> HttpResponseBase | None:
+    def refuse_row(self, request: HttpRequest, row: Message) -> HttpResponse | None:
         return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a message")
 
-    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
         if form.account is None:
             text = "Messages are exported of one account: choose it first."
             messages.warning(request, text)

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -25,7 +24,7 @@ from sessions_app.models import Session
 class SessionChangeList(KeysetChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        form = self.form
+        form: Any = self.form
         if "found" not in self.list_display or not form.is_valid() or form.account is None:
             return
         shown = {session.pk for session in self.result_list}
@@ -52,7 +51,8 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         # The key is what a visitor's cookie is told by; no page needs it.
-        return super().get_queryset(request).defer("session_key")
+        rows: QuerySet[Session] = super().get_queryset(request).defer("session_key")
+        return rows
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return SessionChangeList
@@ -68,10 +68,10 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
                 return refused
         return super().changelist_view(request, extra_context)
 
-    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponseBase | None:
+    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
         return self._refuse_search(request, form)
 
-    def _refuse_search(self, request: HttpRequest, form: Any) -> HttpResponseBase | None:
+    def _refuse_search(self, request: HttpRequest, form: Any) -> HttpResponse | None:
         """Ask for a reason first: what is found tells what was said."""
         if not form.is_valid() or form.account is None or not form.words():
             return None

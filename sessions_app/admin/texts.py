@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from accounts import support
 from accounts.models import SupportAccess
@@ -19,7 +18,7 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
     if found is None:
         found = set()
         if support.may_open(request.user):
-            mine = SupportAccess.objects.open().filter(user_id=request.user.pk)
+            mine = SupportAccess.objects.open().filter(user=request.user)
             found = set(mine.values_list("account_id", flat=True))
         request._open_accounts = found  # type: ignore[attr-defined]
     return found
@@ -27,7 +26,7 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
 
 def ask_for_texts(
     request: HttpRequest, account_id: UUID, table: str, what: object, label: str
-) -> HttpResponseBase | None:
+) -> HttpResponse | None:
     """Return the page that asks for a reason, or nothing: then the reading is noted."""
     return support.require_texts(
         request, account_id, object_type=table, object_id=str(what)[:100], label=label

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -71,9 +73,12 @@ class AppendOnlyTests(TestCase):
         self.account = make_account()
         make_audit_entry(self.account)
 
+    def doors(self) -> list[Callable[[], AbstractContextManager[None]]]:
+        return [lambda: tenant(self.account.pk), platform]
+
     def test_the_database_refuses_both_roles_to_change_or_delete_an_entry(self) -> None:
         self.assertEqual(set(ROLES), {"salient_tenant", "salient_platform"})
-        for door in (lambda: tenant(self.account.pk), platform):
+        for door in self.doors():
             for statement in (
                 "UPDATE audit_log SET actor = 'nobody'",
                 "UPDATE audit_log SET reason = reason WHERE false",
@@ -92,7 +97,7 @@ class AppendOnlyTests(TestCase):
                     cursor.execute(statement)
 
     def test_nor_may_a_role_take_a_trigger_off_or_write_as_the_trigger_does(self) -> None:
-        for door in (lambda: tenant(self.account.pk), platform):
+        for door in self.doors():
             for statement in (
                 "DROP TRIGGER recorded ON accounts",
                 "ALTER TABLE api_keys DISABLE TRIGGER recorded",

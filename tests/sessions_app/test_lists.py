@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -33,7 +34,7 @@ from tests.factories import (
     make_user,
 )
 
-LISTS = {
+LISTS: dict[str, Any] = {
     "session": Session,
     "message": Message,
     "llmrequest": LLMRequest,
@@ -290,7 +291,7 @@ class TextTests(ListCase):
             message = Message.objects.get(session=session)
             feedback = MessageFeedback.objects.get(session=session)
             MessageFeedback.objects.update(comment="comment1")
-        pages = [
+        pages: list[Callable[[], Any]] = [
             lambda: self.get("message", **self.of_account()),
             lambda: self.get(f"message/{message.pk}/change"),
             lambda: self.get("messagefeedback"),
@@ -336,7 +337,8 @@ class ExportTests(ListCase):
         self.assertEqual(page.headers["content-type"], "text/csv; charset=utf-8")
         self.assertIn("attachment", page.headers["content-disposition"])
         self.assertIn("no-store", page.headers["cache-control"])
-        text = b"".join([part async for part in page.streaming_content])
+        stream = page.streaming_content  # type: ignore[attr-defined]
+        text = b"".join([part async for part in stream])
         return list(csv.reader(io.StringIO(text.decode(), newline="")))
 
     async def test_each_list_is_exported_by_its_filters(self) -> None:
