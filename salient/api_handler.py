@@ -6,8 +6,6 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from functools import lru_cache
 from io import BytesIO
@@ -176,36 +174,43 @@ async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> No
 
     The parts are closed whatever happens, also when the client left before the first of them.
     """
-    clock = Clock()
+    heart = Heart(send, tasks)
     # Not aiter(response): that wraps the parts in a generator which leaves them open.
     async with aclosing(response._iterator) as parts:
-        await send(start_message(response))
-        heart = tasks.create_task(beat(send, clock))
         try:
-            await send_parts(parts, send, clock)
+            await send(start_message(response))
+            async for part in parts:
+                heart.sent_at = heart.now()
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
-            heart.cancel()
+            heart.stop()
     await send({"type": "http.response.body", "body": b""})
 
 
-async def send_parts(parts: AsyncIterator[bytes], send: Send, clock: "Clock") -> None:
-    async for part in parts:
-        clock.sent_at = time.monotonic()
-        await send({"type": "http.response.body", "body": part, "more_body": True})
+class Heart:
+    """Keeps proxies from closing a quiet stream: between whole events a comment fits.
 
+    It is a timer and no task: a thousand streams wait for their models at a time.
+    """
 
-class Clock:
-    """When the stream last carried something."""
+    def __init__(self, send: Send, tasks: asyncio.TaskGroup) -> None:
+        self._send, self._tasks = send, tasks
+        loop = asyncio.get_running_loop()
+        self.now, self._call_at = loop.time, loop.call_at
+        self.sent_at = self.now()
+        self._timer = self._next()
 
-    def __init__(self) -> None:
-        self.sent_at = time.monotonic()
+    def _next(self) -> asyncio.TimerHandle:
+        return self._call_at(self.sent_at + settings.STREAM_HEARTBEAT_SECONDS, self._beat)
 
+    def _beat(self) -> None:
+        if self.now() - self.sent_at >= settings.STREAM_HEARTBEAT_SECONDS:
+            self.sent_at = self.now()
+            self._tasks.create_task(self._comment())
+        self._timer = self._next()
 
-async def beat(send: Send, clock: Clock) -> None:
-    """Keep proxies from closing a quiet stream: between whole events a comment fits."""
-    pause = settings.STREAM_HEARTBEAT_SECONDS
-    while True:
-        await asyncio.sleep(max(0.01, clock.sent_at + pause - time.monotonic()))
-        if time.monotonic() - clock.sent_at >= pause:
-            clock.sent_at = time.monotonic()
-            await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+    async def _comment(self) -> None:
+        await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+
+    def stop(self) -> None:
+        self._timer.cancel()
