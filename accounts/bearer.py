@@ -11,6 +11,7 @@ key's Origin) and scope: 403; 8. allowed instances: the same 404 as for an unkno
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -34,6 +35,8 @@ VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE
 UNKNOWN_KEY = "The API key is unknown or mistyped."
 UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
 _NO_HASH = "0" * 64
+# Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
+type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
 
 _keys: TTLCache[str, ApiKey] = TTLCache(seconds=BELIEVED_SECONDS)
 
@@ -122,7 +125,7 @@ def _is_on_its_page(
 
 
 # In this order, and the first failure answers; accounts/refusals.py tells staff of each.
-KEY_CHECKS = (_is_alive, _is_near, _is_of_account, _is_on_its_page)
+KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_near, _is_of_account, _is_on_its_page)
 
 
 async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
