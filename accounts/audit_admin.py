@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.audit_reading import STATES, changes_of, model_of, name_of
+from accounts.keyset import KeysetAdmin
+from accounts.keyset_filters import FilterForm
 from accounts.models import AuditEntry
-from accounts.platform_admin import RecordAdmin
 
 # What the database's triggers record, and what is noted of readings and exports.
 OBJECTS = (
@@ -25,29 +24,41 @@ OBJECTS = (
 NAMED_COLUMNS = 4
 
 
-class ObjectFilter(admin.SimpleListFilter):
-    title, parameter_name = "object", "object_type"
+class AuditFilter(FilterForm):
+    """By account, what was done, by what kind of actor, to what, when; and a whole id or name."""
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(table, name_of(table)) for table in OBJECTS]
+    choices = ("action", "actor_kind")
+    search_label = "id, person or name"
+    object_type = forms.ChoiceField(
+        label="object",
+        required=False,
+        choices=lambda: [("", "any"), *((table, name_of(table)) for table in OBJECTS)],
+    )
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
-    ) -> QuerySet[AuditEntry]:
-        table = self.value()
-        return queryset.filter(object_type=table) if table else queryset
+    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        if table := self.cleaned_data.get("object_type"):
+            rows = rows.filter(object_type=table)
+        return super().narrow(rows)
+
+    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+        exact = Q(object_id=text) | Q(actor_id=text) | Q(actor=text) | Q(object=text)
+        return rows.filter(exact)
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(RecordAdmin[AuditEntry]):
+class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
     """Written by the database; nobody's role may change or delete an entry."""
 
     list_display = ["created_at", "who", "what", "about", "account", "columns"]
     list_display_links = ["created_at"]
     list_select_related = ["account"]
-    list_filter = ["action", "actor_kind", ObjectFilter, "account"]
-    search_fields = ["object_id__exact", "actor__iexact", "actor_id__exact", "object__iexact"]
-    search_help_text = "A whole id, e-mail address or name."
+    filter_form = AuditFilter
+    export_columns = {
+        "time": "created_at",
+        "account": "account__slug",
+        **{name: name for name in ("actor_kind", "actor_id", "actor", "action", "object_type")},
+        **{name: name for name in ("object_id", "object", "reason", "changes")},
+    }
     fields = [
         ("created_at", "what"),
         ("who", "actor_id"),

@@ -108,7 +108,7 @@ async def _admit(
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
     if request.method != "GET":
         now_acting(actor_of(request.caller))
-    _require_scope(request.caller, scope)
+    require_scope(request.caller, scope)
     if request.method in WITH_BODY and request.content_type != "application/json":
         raise UnsupportedMediaType
 
@@ -125,7 +125,7 @@ def actor_of(caller: Caller) -> Actor:
     return Actor("visitor", caller.subject)
 
 
-def _require_scope(caller: Caller, scope: RouteScope) -> None:
+def require_scope(caller: Caller, scope: RouteScope) -> None:
     if scope == ANY:
         if caller.kind == CallerKind.PUBLISHABLE_KEY:
             raise Forbidden("A publishable key starts visitors and does nothing else.")

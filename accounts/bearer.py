@@ -11,6 +11,7 @@ key's Origin) and scope: 403; 8. allowed instances: the same 404 as for an unkno
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -34,6 +35,8 @@ VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE
 UNKNOWN_KEY = "The API key is unknown or mistyped."
 UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
 _NO_HASH = "0" * 64
+# Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
+type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
 
 _keys: TTLCache[str, ApiKey] = TTLCache(seconds=BELIEVED_SECONDS)
 
@@ -68,14 +71,18 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(keys.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    if refusal := key.refusal():
-        raise Unauthenticated(refusal)
-    address = networks.client_address(request)
-    if key.networks and not networks.is_within(address, key.networks):
-        raise NetworkNotAllowed("This API key is not allowed from your network.")
-    _require_account(key, account)
-    page = _page_of(request, key) if key.kind == KeyKind.PUBLISHABLE else None
+    address, origin = networks.client_address(request), request.headers.get("Origin")
+    caller = admitted(key, account, address=address, origin=origin)
     await _note_use(key)
+    return caller
+
+
+def admitted(
+    key: ApiKey, account: str, *, address: networks.Address | None, origin: str | None
+) -> Caller:
+    """Let in who holds the key, at this account from there; raises a Problem."""
+    for check in KEY_CHECKS:
+        check(key, account, address, origin)
     return Caller(
         account_id=key.account_id,
         account_slug=account,
@@ -87,22 +94,38 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
         network=networks.network_of(address),
         key_id=key.key_id,
         name=key.key_id,
-        origin=page,
+        origin=origin if key.kind == KeyKind.PUBLISHABLE else None,
         expires_at=key.expires_at,
     )
 
 
-def _page_of(request: HttpRequest, key: ApiKey) -> str:
-    """Return the listed origin whose page sends a publishable key."""
-    origin = request.headers.get("Origin")
-    if origin is None or origin not in key.origins:
-        raise OriginNotAllowed("This publishable key is not allowed from this origin.")
-    return origin
+def _is_alive(key: ApiKey, *_where: object) -> None:
+    if refusal := key.refusal():
+        raise Unauthenticated(refusal)
 
 
-def _require_account(key: ApiKey, account: str) -> None:
+def _is_near(
+    key: ApiKey, _account: str, address: networks.Address | None, _origin: str | None
+) -> None:
+    if key.networks and not networks.is_within(address, key.networks):
+        raise NetworkNotAllowed("This API key is not allowed from your network.")
+
+
+def _is_of_account(key: ApiKey, account: str, *_where: object) -> None:
     if key.account.slug != account or key.account.status != AccountStatus.ACTIVE:
         raise NotFound
+
+
+def _is_on_its_page(
+    key: ApiKey, _account: str, _address: networks.Address | None, origin: str | None
+) -> None:
+    """A publishable key comes from a listed origin's page."""
+    if key.kind == KeyKind.PUBLISHABLE and (origin is None or origin not in key.origins):
+        raise OriginNotAllowed("This publishable key is not allowed from this origin.")
+
+
+# In this order, and the first failure answers; accounts/refusals.py tells staff of each.
+KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_near, _is_of_account, _is_on_its_page)
 
 
 async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
@@ -114,7 +137,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     key = await _find_key(token.key_id)
     if key is None or not still_vouches(key):
         raise Unauthenticated(UNKNOWN_TOKEN)
-    _require_account(key, account)
+    _is_of_account(key, account)
     _require_origin(request, token, key)
     if key.instance_ids and token.instance_id not in key.instance_ids:
         raise NotFound

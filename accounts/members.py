@@ -193,7 +193,7 @@ def _load_caller(session_key: str, account_slug: str) -> Caller | None:
         )
     if membership is None or not _is_of(session, membership.user):
         return None
-    return _caller(membership, account_slug)
+    return caller_of(membership, account_slug)
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:
@@ -203,7 +203,7 @@ def _is_of(session: Mapping[str, Any], user: User) -> bool:
     return any(constant_time_compare(told, known) for known in hashes)
 
 
-def _caller(membership: Membership, account_slug: str) -> Caller:
+def caller_of(membership: Membership, account_slug: str) -> Caller:
     role = MemberRole(membership.role)
     return Caller(
         account_id=membership.account_id,

@@ -44,6 +44,12 @@ class SalientAdminSite(admin.AdminSite):
     # The rooms above this one know what to show; they put it here (sessions_app/overview.py).
     overview: ClassVar[Callable[[HttpRequest], Page]] = staticmethod(lambda _request: {})
 
+    # Pages of the rooms above that belong to no model.
+    own_pages: ClassVar[list[Any]] = []
+
+    def get_urls(self) -> list[Any]:
+        return [*self.own_pages, *super().get_urls()]
+
     def each_context(self, request: HttpRequest) -> Page:
         return super().each_context(request) | {"environment": environment()}
 

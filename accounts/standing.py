@@ -69,16 +69,20 @@ class Standing:
 
 def standing(caller: Caller, *, at: datetime | None = None) -> Standing:
     """Read what is left now; it takes nothing and waits for nobody."""
-    now = at or timezone.now()
     with tenant(caller.account_id):
-        row = AccountLimits.objects.filter(account_id=caller.account_id).first()
-        return Standing(
-            rates=tuple(_rates(caller, row, now)),
-            budgets=tuple(_budgets(caller, now)),
-            running=row.running if row else 0,
-            concurrent_turns=limits.limit_of(row, "concurrent_turns"),
-            caps=limits.caps_of(caller.account_id),
-        )
+        return standing_inside(caller, at or timezone.now())
+
+
+def standing_inside(caller: Caller, now: datetime) -> Standing:
+    """Inside the tenant's door: do what standing does."""
+    row = AccountLimits.objects.filter(account_id=caller.account_id).first()
+    return Standing(
+        rates=tuple(_rates(caller, row, now)),
+        budgets=tuple(_budgets(caller, now)),
+        running=row.running if row else 0,
+        concurrent_turns=limits.limit_of(row, "concurrent_turns"),
+        caps=limits.caps_of(caller.account_id),
+    )
 
 
 def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable[Rate]:

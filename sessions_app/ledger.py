@@ -77,11 +77,11 @@ async def open_turn(
     """
     limits.refuse_at_once(caller)
     current, caps = _known(caller, instance) or await _in_force(caller, instance)
-    _check_size(message, caps)
+    check_size(message, caps)
     most_tokens = caps.output(current.effective.config.max_tokens)
     run = current.run_request((), stream=stream, max_tokens=most_tokens)
     if caller.is_test:
-        run = _scripted(run)
+        run = scripted(run)
     wanted = _wanted(caller, instance, current, run, message)
     wanted["request_body"]["sections"] = await _sections(caller, current, run, message)
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
@@ -170,12 +170,12 @@ def _broken_rule(error: IntegrityError) -> str | None:
     return name
 
 
-def _check_size(message: ChatIn, caps: Caps) -> None:
+def check_size(message: ChatIn, caps: Caps) -> None:
     if len(message.message.encode()) > caps.message_bytes:
         raise Invalid(f"message: the message is longer than {caps.message_bytes} bytes")
 
 
-def _scripted(run: RunRequest) -> RunRequest:
+def scripted(run: RunRequest) -> RunRequest:
     """Give a test key the script in the model's place."""
     wanted = run.models[0]
     return replace(run, models=(wanted if wanted.startswith(f"{SCRIPTED}:") else TEST_MODEL,))

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from accounts import support
-from accounts.models import SupportAccess
+from accounts.models import SupportAccess, User
 
 HIDDEN = "hidden: needs support access"
 
@@ -17,7 +17,7 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
     found: set[UUID] | None = getattr(request, "_open_accounts", None)
     if found is None:
         found = set()
-        if support.may_open(request.user):
+        if isinstance(request.user, User) and support.may_open(request.user):
             mine = SupportAccess.objects.open().filter(user=request.user)
             found = set(mine.values_list("account_id", flat=True))
         request._open_accounts = found  # type: ignore[attr-defined]

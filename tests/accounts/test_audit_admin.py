@@ -61,6 +61,10 @@ class WordsTests(SimpleTestCase):
                 self.assertEqual(in_words(value), words)
 
 
+async def _parts(answer: Any) -> list[bytes]:
+    return [part async for part in answer.streaming_content]
+
+
 class LogPageTests(TestCase):
     def setUp(self) -> None:
         self.root = make_root(email="boss@example.com")
@@ -105,6 +109,17 @@ class LogPageTests(TestCase):
             with self.subTest(query):
                 page = self.get(LOG, **query)
                 self.assertEqual("Staff</span>" in page.content.decode(), shown)
+
+    def test_it_is_exported_as_it_is_filtered_and_that_is_noted(self) -> None:
+        self.change_account()
+        address = reverse("admin:accounts_auditentry_export")
+        answer = self.get(address, object_type="accounts", account__id__exact=self.account.pk)
+        text = b"".join(async_to_sync(_parts)(answer)).decode()
+
+        self.assertIn("boss@example.com", text)
+        self.assertNotIn("users", text)
+        noted = only(action="noted")
+        self.assertEqual((noted.object, noted.account_id), ("CSV export", self.account.pk))
 
     def test_every_recorded_table_can_be_filtered_by(self) -> None:
         found = rows("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'recorded'")
@@ -164,7 +179,7 @@ class WhoseDoingTests(TestCase):
     def test_what_staff_save_is_staffs(self) -> None:
         key, _ = make_key(self.account, name="old")
         bot = make_instance(self.account)
-        saved = [
+        saved: list[tuple[Any, dict[str, Any], str, list[Any]]] = [
             (self.account, {"name": "New", "status": "active"}, "name", ["Acme", "New"]),
             (key, {"name": "new"}, "name", ["old", "new"]),
             (

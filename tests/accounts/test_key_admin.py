@@ -104,7 +104,7 @@ class MakeTests(KeyPages):
 
     def test_what_cannot_be_a_key_is_told_at_the_form_and_makes_none(self) -> None:
         theirs = make_instance(make_account("beta"))
-        for wrong in (
+        wrongs: tuple[dict[str, Any], ...] = (
             {"kind": "publishable"},
             {"kind": "publishable", "instance_ids": [str(self.bot.pk)], "origins": "shop"},
             {"origins": "https://shop.example"},
@@ -113,7 +113,8 @@ class MakeTests(KeyPages):
             {"scopes": []},
             {"name": ""},
             {"life": "12"},
-        ):
+        )
+        for wrong in wrongs:
             with self.subTest(wrong):
                 self.assertContains(self.add(**wrong), "errorlist")
         with platform():

@@ -1,0 +1,85 @@
+"""Why a call would be refused: the door's own checks, asked one after the other.
+
+Nothing is checked here that the door does not check itself: each step calls what a real call goes
+through, and keeps the Problem that it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from accounts import bearer
+from accounts.auth import require_scope
+from accounts.callers import Caller
+from accounts.models import ApiKey, Scope
+from accounts.networks import Address
+from salient.problems import Problem
+
+KEY_TITLES = (
+    "The key is neither revoked nor expired",
+    "It is used from one of its networks",
+    "Its account is the called one, and active",
+    "A publishable key comes from one of its pages",
+)
+# What staff or the account can do about it, by the answer's code.
+ADVICE = {
+    "unauthenticated": "Make a new key, or rotate one that still works; a dead key stays dead.",
+    "network_not_allowed": "Add the caller's network to the key, or call from one of its own.",
+    "origin_not_allowed": "Call from a page of the key's origins; another page needs another key.",
+    "forbidden": "Use a key or role with this right: scopes cannot be added to a key.",
+    "rate_limited": "Wait as long as Retry-After says, or raise the account's rate.",
+    "too_many_turns": "Wait until an answer has ended, or raise the turns that may run at once.",
+    "budget_exceeded": "Raise the budget, wait until it begins anew, or make the call cheaper.",
+    "invalid_request": "Send a shorter message, or raise the account's limit.",
+    "agent_misconfigured": "Mend the agent's configuration, or the connection that it names.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step; `is_reached` is False behind one that failed, for the call never gets there."""
+
+    title: str
+    problem: Problem | None = None
+    advice: str = ""
+    # What there is to know although it passed.
+    facts: str = ""
+    is_reached: bool = True
+
+    @property
+    def state(self) -> str:
+        if not self.is_reached:
+            return "not reached"
+        return "passed" if self.problem is None else "refused"
+
+
+def asked(title: str, act: Callable[[], object], advice: str = "") -> Check:
+    """Do a step, and keep what it is refused with."""
+    try:
+        act()
+    except Problem as problem:
+        return Check(title, problem, advice or ADVICE.get(problem.code, ""))
+    return Check(title)
+
+
+def key_checks(
+    key: ApiKey, account: str, *, address: Address | None, origin: str | None
+) -> Iterator[Check]:
+    """Ask what the door asks of a key."""
+    advice = {2: "Call the account that the key belongs to; reactivate it if it is suspended."}
+    for place, (title, check) in enumerate(zip(KEY_TITLES, bearer.KEY_CHECKS, strict=True)):
+        yield asked(title, partial(check, key, account, address, origin), advice.get(place, ""))
+
+
+def scope_check(caller: Caller) -> Check:
+    return asked("The caller has the right to talk to agents", lambda: _may_chat(caller))
+
+
+def _may_chat(caller: Caller) -> None:
+    require_scope(caller, Scope.CHAT)
+
+
+def first_refusal(checks: list[Check]) -> Check | None:
+    return next((check for check in checks if check.problem is not None), None)

@@ -1,0 +1,178 @@
+"""Why a message to an agent would be refused: the door's checks, the agent's, and the limits'.
+
+The call is tried as a real one is, short of its rows: whatever it took is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import limits
+from accounts.bearer import admitted
+from accounts.callers import Caller
+from accounts.dollars import dollars
+from accounts.members import caller_of
+from accounts.models import AccountStatus, ApiKey, Membership
+from accounts.networks import Address, network_of
+from accounts.refusals import Check, asked, first_refusal, key_checks, scope_check
+from accounts.standing import Standing, standing_inside
+from accounts.tenancy import tenant
+from agents.ceiling import ceiling
+from agents.models import AgentInstance
+from agents.runtime.providers.base import ChatMessage
+from agents.versions import CurrentConfig, current_config
+from salient.problems import NotFound, Problem, Unauthenticated
+from sessions_app.ledger import check_size, scripted
+from sessions_app.schemas import ChatIn
+
+AGENT = "The agent exists, is active, and the caller may use it"
+SIZE = "The message is not too long"
+CONFIG = "The agent's configuration and its model connection work"
+# In the order in which the database takes them.
+TAKEN = {
+    "rate_limited": "No rate is used up",
+    "too_many_turns": "Another turn may run",
+    "budget_exceeded": "What the call may cost fits into every budget",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A message as it might be sent; exactly one of `key` and `member` is given."""
+
+    instance: AgentInstance
+    key: ApiKey | None = None
+    member: Membership | None = None
+    address: Address | None = None
+    origin: str | None = None
+    message: str = "Hello!"
+
+
+def examine(call: Call) -> list[Check]:
+    """Return every check in the order of a call; opens the tenant's door itself."""
+    checks = list(_door_checks(call))
+    caller = None if first_refusal(checks) else _caller(call)
+    if caller is not None:
+        checks.append(scope_check(caller))
+    with tenant(call.instance.account_id), _taken_back():
+        if caller is not None and first_refusal(checks) is None:
+            checks.append(
+                asked(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
+            )
+        if caller is not None and first_refusal(checks) is None:
+            checks += _turn_checks(caller, call)
+    titles = [check.title for check in checks]
+    left = [title for title in (AGENT, CONFIG, SIZE, *TAKEN.values()) if title not in titles]
+    return [*checks, *(Check(title, is_reached=False) for title in left)]
+
+
+def _door_checks(call: Call) -> Iterator[Check]:
+    account = call.instance.account
+    if call.key is not None:
+        yield from key_checks(call.key, account.slug, address=call.address, origin=call.origin)
+        return
+    yield asked(
+        "The member's account is active, and so is the person",
+        lambda: _is_member(call),
+        "Reactivate the account or the person.",
+    )
+
+
+def _is_member(call: Call) -> None:
+    """As members.member_caller finds nobody then, and the door asks for a key."""
+    member = call.member
+    if member is None or not member.user.is_active:
+        raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
+    if call.instance.account.status != AccountStatus.ACTIVE:
+        raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
+
+
+def _caller(call: Call) -> Caller:
+    slug = call.instance.account.slug
+    if call.key is not None:
+        return admitted(call.key, slug, address=call.address, origin=call.origin)
+    assert call.member is not None  # noqa: S101 - the door's check has passed
+    return replace(caller_of(call.member, slug), network=network_of(call.address))
+
+
+def _may_use(caller: Caller, instance: AgentInstance) -> None:
+    active = AgentInstance.objects.active().filter(pk=instance.pk)
+    if not active.exists() or not caller.may_use(instance.pk):
+        raise NotFound
+
+
+def _agent_advice(call: Call) -> str:
+    if call.instance.status != "active":
+        return f"The agent is {call.instance.status}: activate it on its page."
+    return "The key is held to other agents: make one for this agent too."
+
+
+def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
+    found: list[CurrentConfig] = []
+    yield asked(CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance)))
+    if not found:
+        return
+    caps = limits.caps_of(caller.account_id)
+    message = ChatIn.model_construct(message=call.message)
+    size = asked(SIZE, lambda: check_size(message, caps))
+    yield size
+    if size.problem is None:
+        yield from _limit_checks(caller, call, found[0], caps)
+
+
+def _limit_checks(
+    caller: Caller, call: Call, current: CurrentConfig, caps: limits.Caps
+) -> Iterator[Check]:
+    tokens = caps.output(current.effective.config.max_tokens)
+    run = current.run_request((), stream=True, max_tokens=tokens)
+    run = scripted(run) if caller.is_test else run
+    cost = ceiling(run).of([ChatMessage("user", call.message)])
+    now = standing_inside(caller, timezone.now())
+    refused: Problem | None = None
+    try:
+        limits.take(caller, call.instance.pk, cost)
+    except Problem as problem:
+        refused = problem
+    facts = _facts(now, cost)
+    for code, title in TAKEN.items():
+        if refused is None:
+            yield Check(title, facts=facts[code])
+        elif refused.code == code:
+            check = asked(title, lambda: _again(refused))
+            yield replace(check, facts=facts[code])
+            return
+        else:
+            yield Check(title, facts=facts[code])
+
+
+def _again(problem: Problem) -> None:
+    raise problem
+
+
+def _facts(now: Standing, cost: Decimal) -> dict[str, str]:
+    rates = ", ".join(f"{rate.policy}: {rate.remaining} of {rate.quota} left" for rate in now.rates)
+    budgets = "; ".join(
+        f"{budget.agent or 'account'} a {budget.period}: {dollars(budget.remaining)} of "
+        f"{dollars(budget.limit)} USD left"
+        for budget in now.budgets
+    )
+    needed = f"the call may cost {dollars(cost)} USD"
+    return {
+        "rate_limited": rates,
+        "too_many_turns": f"{now.running} of {now.concurrent_turns} run now",
+        "budget_exceeded": f"{needed}; {budgets or 'there is no budget'}",
+    }
+
+
+@contextmanager
+def _taken_back() -> Iterator[None]:
+    """Undo in the database whatever is done inside: the call is only tried."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)

@@ -1,0 +1,203 @@
+"""The page's verdict is the API's: each situation is asked of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.test import TestCase
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.budgets import set_budget
+from accounts.limits import set_limits
+from accounts.models import Account, AccountLimits, ApiKey, MemberRole, RateState, User
+from accounts.tenancy import platform
+from agents.config.loader import forget
+from agents.models import AgentInstance, ConfigVersion
+from salient.ttl import clear_caches
+from tests.accounts.member_worlds import browser_of, make_member
+from tests.accounts.test_support_admin import make_root
+from tests.api_client import ApiClient
+from tests.border import rows_of, taken_back
+from tests.factories import make_account, make_instance, make_key, make_user
+from tests.worlds import World
+
+PAGE = reverse("admin:why-refused")
+
+
+class WhyCase(World, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+        self.client.force_login(make_root())
+        with platform():
+            self.key = ApiKey.objects.get(account=self.account)
+
+    def ask(self, caller: str, **more: Any) -> Any:
+        query: dict[str, Any] = {"account": self.account.pk, "instance": self.instance.pk}
+        page = self.client.get(PAGE, query | {"caller": caller} | more, secure=True)
+        self.assertEqual(page.status_code, 200)
+        return page
+
+    def verdict(self, caller: str, **more: Any) -> tuple[int, str]:
+        page = self.ask(caller, **more)
+        self.assertTrue(page.context["checks"], page.context["form"].errors)
+        refused = page.context["refused"]
+        if refused is None:
+            return 200, ""
+        return int(refused.problem.status), refused.problem.code
+
+    def told(self, client: ApiClient, size: int = 100) -> tuple[int, str]:
+        clear_caches()
+        body = {"message": "x" * size}
+        answer = async_to_sync(client.post)(self.path("chat"), body)
+        return answer.status, answer.json().get("code", "")
+
+
+class SituationTests(WhyCase):
+    def change_key(self, **fields: Any) -> None:
+        with platform():
+            ApiKey.objects.filter(pk=self.key.pk).update(**fields)
+
+    def change_agent(self, **fields: Any) -> None:
+        with platform():
+            AgentInstance.objects.filter(pk=self.instance.pk).update(**fields)
+
+    def change_account(self, **fields: Any) -> None:
+        with platform():
+            Account.objects.filter(pk=self.account.pk).update(**fields)
+
+    def use_up_the_rate(self) -> None:
+        set_limits(self.account, requests_per_minute=1)
+        with platform():
+            later = timezone.now() + timedelta(minutes=5)
+            RateState.objects.create(account=self.account, subject="account", arrival=later)
+
+    def let_turns_run(self) -> None:
+        set_limits(self.account, concurrent_turns=1)
+        with platform():
+            AccountLimits.objects.filter(account=self.account).update(running=1)
+
+    def spend_all(self) -> None:
+        self.configure("model: openai:gpt-5\n")
+        set_budget(self.account, period="month", limit=Decimal("0.00000001"))
+
+    def break_files(self) -> None:
+        self.configure("model: [")
+        with platform():
+            ConfigVersion.objects.all().delete()
+
+    def test_the_page_says_what_the_api_says(self) -> None:
+        other = make_instance(self.account)
+        past = timezone.now() - timedelta(minutes=1)
+        situations: dict[str, tuple[Callable[[], object], tuple[int, str]]] = {
+            "nothing": (lambda: None, (200, "")),
+            "revoked": (lambda: self.change_key(revoked_at=past), (401, "unauthenticated")),
+            "expired": (lambda: self.change_key(expires_at=past), (401, "unauthenticated")),
+            "network": (
+                lambda: self.change_key(networks=["203.0.113.0/24"]),
+                (403, "network_not_allowed"),
+            ),
+            "near": (lambda: self.change_key(networks=["127.0.0.0/8"]), (200, "")),
+            "scope": (lambda: self.change_key(scopes=["agents:read"]), (403, "forbidden")),
+            "other agent": (
+                lambda: self.change_key(instance_ids=[other.pk]),
+                (404, "not_found"),
+            ),
+            "inactive agent": (lambda: self.change_agent(status="inactive"), (404, "not_found")),
+            "suspended": (lambda: self.change_account(status="suspended"), (404, "not_found")),
+            "files": (self.break_files, (503, "agent_misconfigured")),
+            "connection": (
+                lambda: self.configure("model: connection/none:gpt\n"),
+                (503, "agent_misconfigured"),
+            ),
+            "size": (
+                lambda: set_limits(self.account, message_bytes=10),
+                (400, "invalid_request"),
+            ),
+            "rate": (self.use_up_the_rate, (429, "rate_limited")),
+            "turns": (self.let_turns_run, (429, "too_many_turns")),
+            "budget": (self.spend_all, (402, "budget_exceeded")),
+        }
+        for name, (happens, expected) in situations.items():
+            with self.subTest(name):
+                self._both_say(happens, expected)
+
+    def _both_say(self, happens: Callable[[], object], expected: tuple[int, str]) -> None:
+        self.configure("model: scripted:echo\n")
+        with taken_back():
+            happens()
+            clear_caches()
+            forget()
+            said = self.verdict(f"key:{self.key.pk}", address="127.0.0.1")
+            self.assertEqual(said, expected)
+            self.assertEqual(self.told(self.api), expected)
+
+    def test_a_member_too(self) -> None:
+        for role, expected in (
+            (MemberRole.MEMBER, (200, "")),
+            (MemberRole.VIEWER, (403, "forbidden")),
+        ):
+            member = make_member(self.account, role)
+            caller = f"member:{member.pk}"
+            self.assertEqual(self.verdict(caller), expected)
+            self.assertEqual(self.told(browser_of(member.user)), expected)
+        browser = browser_of(member.user)
+        User.objects.filter(pk=member.user.pk).update(is_active=False)
+        self.assertEqual(self.verdict(caller), (401, "unauthenticated"))
+        self.assertEqual(self.told(browser), (401, "unauthenticated"))
+
+
+class PageTests(WhyCase):
+    def test_asking_changes_and_counts_nothing(self) -> None:
+        before = rows_of(self.account)
+        for _ in range(3):
+            self.ask(f"key:{self.key.pk}")
+
+        self.assertEqual(rows_of(self.account), before)
+
+    def test_every_check_is_told_and_what_to_do(self) -> None:
+        with platform():
+            ApiKey.objects.update(scopes=["agents:read"])
+        page = self.ask(f"key:{self.key.pk}")
+
+        states = [check.state for check in page.context["checks"]]
+        self.assertEqual(states, ["passed"] * 4 + ["refused"] + ["not reached"] * 6)
+        self.assertContains(page, "What to do:")
+        self.assertContains(page, "scopes cannot be added")
+
+    def test_what_is_left_is_told_where_all_passes(self) -> None:
+        page = self.ask(f"key:{self.key.pk}")
+
+        self.assertContains(page, "The call would be answered")
+        self.assertContains(page, "the call may cost")
+
+    def test_an_account_is_chosen_first_and_offers_its_own_alone(self) -> None:
+        make_instance(make_account("beta"), "theirs")
+        self.assertContains(self.client.get(PAGE, secure=True), "beta")
+        page = self.client.get(PAGE, {"account": str(self.account.pk)}, secure=True)
+
+        self.assertContains(page, "bot")
+        self.assertNotContains(page, "theirs")
+
+    def test_another_accounts_key_or_a_wrong_address_is_told_at_the_form(self) -> None:
+        theirs, _ = make_key(make_account("beta"))
+        for caller, more in (
+            (f"key:{theirs.pk}", {}),
+            ("key:x", {}),
+            (f"key:{self.key.pk}", {"address": "home"}),
+            (f"key:{self.key.pk}", {"size": "0"}),
+        ):
+            page = self.ask(caller, **more)
+            self.assertContains(page, "errorlist")
+            self.assertFalse(page.context["checks"])
+
+    def test_it_is_for_who_may_see_keys_and_for_auditors(self) -> None:
+        self.client.force_login(make_user(is_staff=True))
+        self.assertEqual(self.client.get(PAGE, secure=True).status_code, 403)
+        self.client.force_login(make_user(is_staff=True, is_auditor=True))
+        self.assertEqual(self.client.get(PAGE, secure=True).status_code, 200)
+        self.assertEqual(self.client.post(PAGE, secure=True).status_code, 403)
