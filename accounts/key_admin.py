@@ -210,7 +210,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def may(self, key: ApiKey) -> SafeString:
         if key.kind == KeyKind.PUBLISHABLE:
             return format_html("start visitors from {}", ", ".join(key.origins))
-        mode = format_html('<span class="badge">test</span> ') if key.mode == "test" else ""
+        mode = format_html('<span class="badge">{}</span> ', "test") if key.mode == "test" else ""
         return format_html("{}{}", mode, ", ".join(key.scopes))
 
     @admin.display(description="agents")

@@ -208,9 +208,13 @@ class ChangeTests(KeyPages):
 class ListTests(KeyPages):
     def test_it_tells_whose_it_is_what_it_may_and_how_long(self) -> None:
         make_key(self.account, name="shop", scopes=["chat"], instance_ids=[self.bot.pk])
+        make_key(self.account, name="tries", mode="test")
+        shop = {"kind": "publishable", "origins": ["https://shop.example"]}
+        make_key(self.account, name="page", instance_ids=[self.bot.pk], **shop)
         page = self.get(KEYS)
 
-        for shown in ("shop", "acme", "chat", "1 of them", "active"):
+        told = ("shop", "acme", "chat", "1 of them", "active", ">test</span>", "from https://shop.")
+        for shown in told:
             self.assertContains(page, shown)
 
     def test_states(self) -> None:
