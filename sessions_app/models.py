@@ -257,7 +257,9 @@ class LLMRequest(TenantModel):
             models.Index(
                 fields=["-created_at", "-id"],
                 name="ix_llm_requests_failed",
-                condition=Q(completion_status__in=["partial", "error", "cancelled"]),
+                condition=Q(completion_status="partial")
+                | Q(completion_status="error")
+                | Q(completion_status="cancelled"),
             ),
             models.Index(
                 fields=["created_at"],

@@ -27,13 +27,31 @@ from accounts.models import (
     MemberRole,
     Membership,
     RateState,
+    SupportAccess,
     User,
 )
 from accounts.services import issue_api_key
 from accounts.slugs import CHECK_PREFIX
 from accounts.tenancy import platform, tenant
-from agents.models import AgentInstance, ConfigVersion, ProviderConnection
-from sessions_app.models import LLMRequest, Message, Profile, Role, Session
+from agents.models import (
+    AgentInstance,
+    ConfigDraft,
+    ConfigPublication,
+    ConfigVersion,
+    ProviderConnection,
+)
+from sessions_app.models import (
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Profile,
+    PromptSection,
+    Role,
+    SavedChat,
+    SavedChatRun,
+    Session,
+    UsageDay,
+)
 
 # What a check that was killed left behind is removed by a later one.
 LEFT_AFTER = timedelta(hours=1)
@@ -85,6 +103,15 @@ def _make(mark: str) -> Synthetic:
         ids = _fill(account, user, canary)
         instance = AgentInstance.objects.get()
         session = Session.objects.get()
+        _fill_insights(session, canary)
+    with platform():
+        SupportAccess.objects.create(
+            account=account,
+            user=user,
+            staff=canary,
+            reason=canary,
+            expires_at=timezone.now() + LEFT_AFTER,
+        )
     ids |= {"key": [str(key.pk), key.key_id], "user": [str(user.pk)]}
     cookies = {"member": _login_cookie(user), "visitor": _visitor_cookie(account, instance)}
     return Synthetic(account, instance, text, user, session, canary, ids, cookies)
@@ -154,6 +181,27 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
         "request_id": [str(request.pk)],
         "version_id": [str(version.pk)],
     }
+
+
+def _fill_insights(session: Session, canary: str) -> None:
+    """Make a row of all that stands around a conversation and a configuration."""
+    account = {"account_id": session.account_id}
+    of_instance: dict[str, Any] = account | {"agent_instance_id": session.agent_instance_id}
+    message = Message.objects.get()
+    version = {"config_version": ConfigVersion.objects.get()}
+    ConfigDraft.objects.create(**of_instance, text=canary)
+    ConfigPublication.objects.create(**of_instance, **version, number=1, note=canary)
+    UsageDay.objects.create(
+        **of_instance, day=timezone.now().date(), model=canary, latency_buckets=[0]
+    )
+    PromptSection.objects.create(**account, digest=secrets.token_hex(32), text=canary)
+    MessageFeedback.objects.create(
+        **of_instance, session=session, message=message, rating=1, comment=canary, caller=canary
+    )
+    chat = SavedChat.objects.create(**of_instance, name=canary, messages=[canary])
+    SavedChatRun.objects.create(
+        **of_instance, **version, saved_chat=chat, passed=True, answers=[canary], latency_ms=0
+    )
 
 
 def _login_cookie(user: User) -> str:

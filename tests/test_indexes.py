@@ -57,7 +57,11 @@ class IndexTests(TestCase):
 
     @classmethod
     def fill(cls) -> None:
-        """Enough sessions, requests and messages that an index is worth its while."""
+        """Enough sessions, requests and messages that an index is worth its while.
+
+        Most rows are other accounts', as in life: an index of all accounts finds few of one.
+        """
+        other = make_session(make_instance(make_account("beta"), "bot"))
         slugs = f"'{cls.account.pk}', 'acme', '{cls.instance.pk}', 'bot'"
         owner = "account_id, account_slug, agent_instance_id, agent_instance_slug"
         with connection.cursor() as cursor:
@@ -68,13 +72,18 @@ class IndexTests(TestCase):
                 INSERT INTO llm_requests (id, {owner}, agent_type, session_id, provider, model,
                     completion_status, created_at)
                 SELECT gen_random_uuid(), {slugs}, 'simple_chat', id, 'p', 'm', 'complete',
-                    last_activity_at FROM sessions;
+                    last_activity_at FROM sessions WHERE account_id = '{cls.account.pk}';
+                INSERT INTO llm_requests (id, {owner}, agent_type, session_id, provider, model,
+                    completion_status, created_at)
+                SELECT gen_random_uuid(), {owner}, 'simple_chat', id, 'p', 'm', 'complete',
+                    now() - n * interval '1 minute'
+                FROM sessions, generate_series(1, 5000) AS n WHERE id = '{other.pk}';
                 INSERT INTO messages (id, account_id, agent_instance_id, session_id, role, content,
                     created_at)
                 SELECT gen_random_uuid(), account_id, agent_instance_id, id, 'human', 'Hello',
                     now() - n * interval '1 minute'
                 FROM sessions, generate_series(1, 2000) AS n
-                WHERE id = '{cls.session.pk}' OR n < 3;
+                WHERE id = '{cls.session.pk}' OR n < 40;
                 INSERT INTO agent_instances (id, account_id, instance_slug, agent_type,
                     display_name, allowed_origins)
                 SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot',

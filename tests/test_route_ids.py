@@ -17,6 +17,7 @@ import accounts.schemas
 import agents.connection_views
 import agents.schemas
 import sessions_app.schemas
+import sessions_app.usage_schemas
 from accounts.models import Invitation
 from accounts.tenancy import platform, tenant
 from agents.connections import create_connection
@@ -34,6 +35,7 @@ SCHEMAS = (
     agents.schemas,
     agents.connection_views,
     sessions_app.schemas,
+    sessions_app.usage_schemas,
 )
 ROWS = id_rows()
 NO_SLUGS = (

@@ -5,6 +5,7 @@ from sessions_app.admin import feedback, messages, profiles, requests, sessions
 from sessions_app.studio import saved_chat_admin
 
 __all__ = [
+    "account_figures",
     "feedback",
     "messages",
     "overview",

@@ -22,7 +22,9 @@ class Migration(migrations.Migration):
             models.Index(
                 fields=["-created_at", "-id"],
                 name="ix_llm_requests_failed",
-                condition=Q(completion_status__in=["partial", "error", "cancelled"]),
+                condition=Q(completion_status="partial")
+                | Q(completion_status="error")
+                | Q(completion_status="cancelled"),
             ),
         ),
         AddIndexConcurrently(

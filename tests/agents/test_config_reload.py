@@ -34,8 +34,7 @@ class ReloadTests(ConfigFiles):
         return newest + self.written_ago
 
     def turn(self, override: dict[str, Any] | None = None) -> EffectiveConfig:
-        files = self.files
-        return self.loader.load(files.base, files.account, files.instance, override)
+        return self.loader.load(self.files, override)
 
     def later(self, seconds: float) -> EffectiveConfig:
         self.now += seconds

@@ -21,6 +21,7 @@ from accounts.callers import Caller
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy import platform
 from agents import pricing
+from agents.pricing import SMALLEST
 from agents.runtime.run import Run
 from salient import database
 from salient.lifespan import finish_background
@@ -107,10 +108,11 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
     async def test_while_they_run_no_more_than_ten_are_let_in(self) -> None:
         async with MockOpenAI() as server:
             each = await self.one_reservation()
+            cost = (each / 100).quantize(SMALLEST)
             await sync_to_async(self.budget)(each * 10)
             server.requests.clear()
             server.replies.extend(
-                Reply(delay=0.2, usage=usage(10, 5, cost=float(each / 100))) for _ in range(100)
+                Reply(delay=0.2, usage=usage(10, 5, cost=float(cost))) for _ in range(100)
             )
             running = [asyncio.create_task(self.chat()) for _ in range(100)]
             most = Decimal(0)
@@ -121,9 +123,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
         self.assertLessEqual(most, each * 10)
         statuses = Counter(task.result().status for task in running)
         self.assertEqual(set(statuses), {200, 402})
-        self.assertEqual(
-            await sync_to_async(self.assert_books_are_closed)(), each / 100 * statuses[200]
-        )
+        self.assertEqual(await sync_to_async(self.assert_books_are_closed)(), cost * statuses[200])
 
     async def test_the_last_cent_is_spent_once_by_fifty_calls(self) -> None:
         async with MockOpenAI() as server:
