@@ -128,6 +128,7 @@ def results(measured: Measured, facts: Facts) -> str:
         goals_table(goals(measured)),
         HOW.format(litellm=litellm_peer.version(), usual=USUAL).strip(),
         "## Loads",
+        neighbours(measured.records),
         loads_table(measured),
         "## Each further chunk of a stream",
         chunks_table(measured),
@@ -139,6 +140,17 @@ def results(measured: Measured, facts: Facts) -> str:
         capacity_table(measured),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def neighbours(records: list[Record]) -> str:
+    """How far the absolutes can be believed."""
+    found = [record.neighbours for record in records]
+    if not any(found):
+        return "How busy the rest of the machine was is not known."
+    return (
+        f"Meanwhile others used {spread(found)} of the machine's {os.cpu_count()} cores. What they "
+        "use is missing in turns/s and latencies, and makes CPU ms somewhat dearer for everybody."
+    )
 
 
 def loads_table(measured: Measured) -> str:
