@@ -231,7 +231,7 @@ def waiting_table(waited: list[Waited]) -> str:
         "All are opened at once, and the model lets each wait for its first token; `at once` is "
         "how many the model saw wait at the same time. Lag (ms) is how much later than asked a "
         "sleeper in the server's event loop wakes (`benchmarks/lag.py`), from the first call to "
-        "the last. LiteLLM is asked for 1,000 only."
+        "the last."
     )
     return f"{text}\n\n{table((*head, *more), rows)}"
 
