@@ -59,11 +59,7 @@ RANDOM = $$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64)
 PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMAIL_URL=smtp+tls://mail.example:587 \
 	SECRET_KEY=$(RANDOM) API_KEY_PEPPER=$(RANDOM) SECRET_ENCRYPTION_KEYS=$(RANDOM)
 
-# An empty value leaves it to the benchmark's own defaults.
-ROUNDS ?=
-SECONDS ?=
-ROWS ?=
-
+# What is not given is left to the benchmark's own defaults.
 bench: python3 ## measure against a bare ceiling and LiteLLM, write benchmarks/RESULTS.md (ROUNDS= SECONDS= ROWS= ARGS=)
 	$(BOOTSTRAP) install run
 	@.venv/bin/python -m benchmarks.run $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %) $(ROWS:%=--rows %) $(ARGS)

@@ -24,7 +24,7 @@ SETTINGS = {
     "pg_stat_statements.track": "top",
     "max_connections": "200",
     "shared_buffers": "512MB",
-    "max_wal_size": "8GB",
+    "max_wal_size": "2GB",
 }
 
 

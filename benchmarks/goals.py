@@ -98,8 +98,8 @@ def spread(values: list[float]) -> str:
 
 
 def number(value: float) -> str:
-    """About three digits, as people write them."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2  # noqa: PLR2004
+    """About three digits, as people write them; whole numbers as they are."""
+    digits = 0 if value == int(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2  # noqa: PLR2004
     return f"{value:,.{digits}f}"
 
 

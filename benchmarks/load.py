@@ -43,7 +43,7 @@ class Plan:
     # Each connection continues the session that its first answer names, or its share of these.
     continues: bool = False
     sessions: list[str] = field(default_factory=list)
-    timeout: float = 60.0
+    timeout: float = 120.0
 
 
 @dataclass

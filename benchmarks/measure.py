@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from benchmarks.subjects import Scenario, Subject, sse_at
 WARM_SHARE, WARM_CONNECTIONS = 0.25, 4
 # After a load: what is settled behind a caller's back is paid for by the turn, too.
 SETTLE_SECONDS = 0.2
+# A stream that has to wait for a place waits more than once.
+LONGEST_SECONDS = 900.0
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Record:
     statements: float = 0.0
     connections: int = 0
     memory_mb: float = 0.0
+    # How many cores others on this machine used meanwhile.
+    neighbours: float = 0.0
 
 
 @dataclass
@@ -81,7 +86,7 @@ def measure(subject: Subject, scenario: Scenario, seconds: float, number: int = 
 
 def measure_plan(subject: Subject, plan: Plan, name: str, number: int) -> Record:
     """Measure a plan; the server is warm already."""
-    cost = Cost(subject.server)
+    cost, others = Cost(subject.server), Neighbours()
     result = load(plan)
     time.sleep(SETTLE_SECONDS)
     cpu, database, sent = cost.since()
@@ -97,7 +102,24 @@ def measure_plan(subject: Subject, plan: Plan, name: str, number: int) -> Record
         statements=sent / turns,
         connections=subject.server.connections(),
         memory_mb=meters.proportional_kb(cost.processes) / 1024,
+        neighbours=others.cores(besides=database),
     )
+
+
+class Neighbours:
+    """What the machine has worked since this was made that was not the benchmark's."""
+
+    def __init__(self) -> None:
+        self._begin, self._started = self._now(), time.monotonic()
+
+    def cores(self, *, besides: float) -> float:
+        """Cores in use by others; PostgreSQL, whose seconds are given, is no child of ours."""
+        seconds = self._now() - self._begin - besides
+        return max(0.0, seconds / (time.monotonic() - self._started))
+
+    @staticmethod
+    def _now() -> float:
+        return meters.machine_seconds() - meters.cpu_seconds(meters.tree(os.getpid()))
 
 
 class Cost:
@@ -130,7 +152,9 @@ def wait(
 ) -> Waited:
     """Open so many streams at once; the model lets all of them wait so long."""
     warm(subject, sse_at(16), 2.0)
-    plan = replace(subject.plan(sse_at(streams, f"wait-{seconds}")), calls=1, timeout=240.0)
+    plan = replace(
+        subject.plan(sse_at(streams, f"wait-{seconds}")), calls=1, timeout=LONGEST_SECONDS
+    )
     cost, before = Cost(subject.server), len(lag_lines(lag_file))
     memory_before = meters.resident_kb(cost.processes)
     most_waiting()

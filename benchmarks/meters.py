@@ -11,6 +11,8 @@ from typing import Self
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 PROC = Path("/proc")
+# Fields of /proc/stat: idle and waiting for a disk.
+IDLE = (3, 4)
 
 
 def tree(pid: int) -> list[int]:
@@ -43,6 +45,13 @@ def _ticks(pid: int) -> int:
     # The name in brackets may hold spaces.
     fields = stat.rpartition(")")[2].split()
     return sum(int(fields[at]) for at in (11, 12, 13, 14))
+
+
+def machine_seconds() -> float:
+    """What all processors have worked since the machine began, what a host took away included."""
+    fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
+    busy = [int(field) for at, field in enumerate(fields[:8]) if at not in IDLE]
+    return sum(busy) / TICKS
 
 
 def resident_kb(pids: Iterable[int]) -> int:

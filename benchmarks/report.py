@@ -128,6 +128,7 @@ def results(measured: Measured, facts: Facts) -> str:
         goals_table(goals(measured)),
         HOW.format(litellm=litellm_peer.version(), usual=USUAL).strip(),
         "## Loads",
+        neighbours(measured.records),
         loads_table(measured),
         "## Each further chunk of a stream",
         chunks_table(measured),
@@ -139,6 +140,17 @@ def results(measured: Measured, facts: Facts) -> str:
         capacity_table(measured),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def neighbours(records: list[Record]) -> str:
+    """How far the absolutes can be believed."""
+    found = [record.neighbours for record in records]
+    if not any(found):
+        return "How busy the rest of the machine was is not known."
+    return (
+        f"Meanwhile others used {spread(found)} of the machine's {os.cpu_count()} cores. What they "
+        "use is missing in turns/s and latencies, and makes CPU ms somewhat dearer for everybody."
+    )
 
 
 def loads_table(measured: Measured) -> str:
@@ -219,7 +231,7 @@ def waiting_table(waited: list[Waited]) -> str:
         "All are opened at once, and the model lets each wait for its first token; `at once` is "
         "how many the model saw wait at the same time. Lag (ms) is how much later than asked a "
         "sleeper in the server's event loop wakes (`benchmarks/lag.py`), from the first call to "
-        "the last. LiteLLM is asked for 1,000 only."
+        "the last."
     )
     return f"{text}\n\n{table((*head, *more), rows)}"
 

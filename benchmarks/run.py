@@ -44,8 +44,6 @@ SCENARIOS = [
 ]
 FEW_ACCOUNTS, MANY_ACCOUNTS = 10, 10_000
 WAITING = (1_000, 2_000)
-# It takes minutes for these already.
-MOST_AT_LITELLM = 1_000
 # The model's shortest wait; longer where a server needs longer to take all streams in.
 WAIT_SECONDS, LONGEST_WAIT = 10, 120
 FLAT_CONNECTIONS = 8
@@ -154,8 +152,6 @@ class Benchmark:
         """Fresh servers for each number, for memory once taken is not given back."""
         for streams in WAITING:
             for name in [subject.name for subject in self.subjects]:
-                if name == "litellm" and streams > MOST_AT_LITELLM:
-                    continue
                 seconds = self.long_enough(name, streams)
                 say(f"{streams:,} streams wait {seconds} s at {name} …")
                 with self.noted(f"{streams:,} streams at {name}"):

@@ -190,3 +190,23 @@ MESSAGES = """
     WHERE n > %(sessions)s - %(told)s
     ORDER BY n, said
 """
+
+# As sessions_app/turn_functions.py counts a turn: 34 buckets, each √2 wider than the one before.
+_BUCKETS = ", ".join(f"count(*) FILTER (WHERE bucket = {n})" for n in range(34))
+USAGE_DAYS = f"""
+    INSERT INTO usage_days (account_id, agent_instance_id, day, model, requests, failed, cancelled,
+        unpriced, input_tokens, cached_tokens, output_tokens, cost, latency_ms, latency_buckets)
+    SELECT account_id, agent_instance_id, day, counted.model, count(*),
+        count(*) FILTER (WHERE completion_status IN ('error', 'partial')),
+        count(*) FILTER (WHERE completion_status = 'cancelled'),
+        count(*) FILTER (WHERE total_cost IS NULL), sum(prompt_tokens), sum(cached_tokens),
+        sum(completion_tokens), sum(total_cost), sum(latency_ms), ARRAY[{_BUCKETS}]
+    FROM llm_requests, LATERAL (
+        SELECT (settled_at AT TIME ZONE 'UTC')::date, provider || ':' || llm_requests.model,
+            least(33, floor(2 * ln(greatest(latency_ms, 1)::float8) / ln(2::float8)))
+        -- Keeps it from being computed once for each bucket.
+        OFFSET 0
+    ) AS counted (day, model, bucket)
+    WHERE settled_at IS NOT NULL
+    GROUP BY account_id, agent_instance_id, day, counted.model
+"""  # noqa: S608 - numbers of ours

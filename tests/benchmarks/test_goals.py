@@ -65,11 +65,11 @@ class GoalTests(TestCase):
     def test_a_further_chunk_is_priced_by_the_difference(self) -> None:
         records = [
             record("salient", sse_at(16), cpu=2.0),
-            record("salient", sse_at(16, "chunks-500"), cpu=2.0 + 480 * 0.010),
+            record("salient", sse_at(16, "chunks-500"), cpu=2.0 + 480 * 0.0101),
         ]
 
         goal = judged(Measured(records))["SSE: CPU of each further chunk"]
-        self.assertEqual((goal.met, goal.found), (True, "10.0 us"))
+        self.assertEqual((goal.met, goal.found), (True, "10.1 us"))
 
     def test_waiting_streams_must_all_be_answered_and_all_wait_at_once(self) -> None:
         name = "2,000 waiting streams"
