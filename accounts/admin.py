@@ -10,8 +10,15 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest
 
-from accounts import account_admin, audit_admin, key_admin, limit_admin, support_admin
-from accounts.models import Invitation, Membership, User
+from accounts import (
+    account_admin,
+    audit_admin,
+    key_admin,
+    limit_admin,
+    member_admin,
+    support_admin,
+)
+from accounts.models import User
 from accounts.platform_admin import HistoryAdmin, PlatformModelAdmin, RecordAdmin, pretty_json
 
 # The other rooms make their pages of these.
@@ -22,6 +29,7 @@ __all__ = [
     "audit_admin",
     "key_admin",
     "limit_admin",
+    "member_admin",
     "pretty_json",
     "support_admin",
 ]
@@ -82,29 +90,4 @@ class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
             None,
             {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]},
         )
-    ]
-
-
-@admin.register(Membership)
-class MembershipAdmin(RecordAdmin[Membership]):
-    """Roles are given by the account's owners, or by the command add_member."""
-
-    list_display = ["user", "account", "role", "created_at"]
-    list_select_related = ["user", "account"]
-    list_filter = ["role", "account"]
-    search_fields = ["user__email"]
-    fields = ["user", "account", "role", "created_at", "updated_at"]
-
-
-@admin.register(Invitation)
-class InvitationAdmin(RecordAdmin[Invitation]):
-    list_display = ["email", "account", "role", "expires_at", "accepted_at", "revoked_at"]
-    list_select_related = ["account"]
-    list_filter = ["role", "account"]
-    search_fields = ["email"]
-    fields = [
-        ("email", "role"),
-        ("account", "invited_by"),
-        ("created_at", "expires_at"),
-        ("accepted_at", "revoked_at"),
     ]

@@ -72,7 +72,7 @@ def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
         take_turns(caller.account_id)
         actor = acting_role(caller)
         require_rank(actor, role)
-        earlier = _open(email)
+        earlier = _open(caller.account_id, email)
         if earlier is not None:
             require_rank(actor, MemberRole(earlier.role))
         account = Account.objects.get(pk=caller.account_id)
@@ -80,12 +80,13 @@ def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
 
 
 def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "") -> Invited:
-    """Inside the account's door and turn: make or renew the invitation of this address."""
-    if Membership.objects.filter(user__email__iexact=email).exists():
+    """Inside a door and the account's turn: make or renew the invitation of this address."""
+    if Membership.objects.filter(account_id=account.pk, user__email__iexact=email).exists():
         raise AlreadyMember
-    invitation = _open(email)
+    invitation = _open(account.pk, email)
     if invitation is None:
-        if Invitation.objects.pending().count() >= MOST_PENDING:
+        pending = Invitation.objects.pending().filter(account_id=account.pk)
+        if pending.count() >= MOST_PENDING:
             raise TooManyInvitations
         invitation = Invitation(email=email)
     token = secrets.token_urlsafe(32)
@@ -179,9 +180,9 @@ def _address(caller: Caller) -> str:
     return User.objects.values_list("email", flat=True).get(pk=caller.user_id)
 
 
-def _open(email: str) -> Invitation | None:
+def _open(account_id: UUID, email: str) -> Invitation | None:
     """Return the invitation of this address that was neither accepted nor withdrawn."""
     found: Invitation | None = Invitation.objects.filter(
-        email__iexact=email, accepted_at=None, revoked_at=None
+        account_id=account_id, email__iexact=email, accepted_at=None, revoked_at=None
     ).first()
     return found

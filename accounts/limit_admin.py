@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MinValueValidator
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.budgets import check_percents, put_budget
-from accounts.limits import forget_caps, lock_account
-from accounts.models import AccountLimits, Budget
+from accounts.dollars import dollars
+from accounts.limits import forget_caps, limit_of, lock_account
+from accounts.models import AccountLimits, Budget, BudgetPeriod
+from accounts.periods import start_of
 from accounts.platform_admin import PlatformModelAdmin
 
-COUNTED = ("spent", "reserved", "period_start")
+COUNTED = ("spent", "reserved", "left", "period_start")
+UNITS = {
+    "requests_per_minute": "calls a minute, all together",
+    "requests_per_minute_per_key": "calls a minute with one key or member",
+    "requests_per_minute_per_visitor": "calls a minute of one visitor",
+    "requests_per_minute_per_network": "calls a minute from one /24 or /64",
+    "concurrent_turns": "answers that are written at once",
+    "message_bytes": "bytes of UTF-8",
+    "history_messages": "messages that the model is given",
+    "output_tokens": "tokens that the model may write",
+}
 BOUNDS = (
     "requests_per_minute",
     "requests_per_minute_per_key",
@@ -43,7 +58,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     """A budget keeps its account, agent and period; what turns count in it stays theirs."""
 
     form = BudgetForm
-    list_display = ["account", "agent_instance_id", "period", "limit", "spent", "reserved"]
+    list_display = ["account", "agent_instance_id", "period", "limit", "spent", "reserved", "left"]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
@@ -53,6 +68,13 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
         return ["account", "agent_instance_id", "period", *COUNTED] if obj else []
+
+    @admin.display(description="left (USD)")
+    def left(self, budget: Budget) -> str:
+        """As a turn finds it: what belongs to a period that is over counts no more."""
+        begun = start_of(BudgetPeriod(budget.period), timezone.now())
+        spent = budget.spent if budget.period_start >= begun else Decimal(0)
+        return dollars(max(Decimal(0), budget.limit - spent - budget.reserved))
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
         kept = put_budget(
@@ -77,22 +99,35 @@ class LimitsForm(forms.ModelForm[AccountLimits]):
         for name in BOUNDS:
             if name in self.fields:
                 self.fields[name].validators.append(MinValueValidator(1))
+                self.fields[name].help_text = _told(name)
+
+
+def _told(name: str) -> str:
+    """Say what is counted, and what holds while the field is empty."""
+    usual = settings.DEFAULT_LIMITS.get(name)
+    if usual is None:
+        return f"{UNITS[name]}; empty: what the agent's configuration says"
+    return f"{UNITS[name]}; empty: the installation's {usual:,}"
 
 
 @admin.register(AccountLimits)
 class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     form = LimitsForm
-    list_display = ["account", "running", "concurrent_turns", "requests_per_minute"]
+    list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
-        return ["account", *BOUNDS, *(["running"] if obj else [])]
+        return ["account", *BOUNDS, *(["running_now"] if obj else [])]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AccountLimits | None = None
     ) -> list[str]:
-        return ["account", "running"] if obj else []
+        return ["account", "running_now"] if obj else []
+
+    @admin.display(description="running now")
+    def running_now(self, row: AccountLimits) -> str:
+        return f"{row.running} of {limit_of(row, 'concurrent_turns')}"
 
     def has_delete_permission(self, request: HttpRequest, obj: AccountLimits | None = None) -> bool:
         return False

@@ -95,7 +95,7 @@ def take_turns(account_id: UUID) -> None:
 
 
 def set_role(target: Membership, role: MemberRole) -> None:
-    """Inside the account's door and turn: change a role, but never the last owner's."""
+    """Inside a door and the account's turn: change a role, but never the last owner's."""
     if role != MemberRole.OWNER:
         _require_another_owner(target)
     if _RANK[role] < _RANK[MemberRole(target.role)]:
@@ -105,7 +105,7 @@ def set_role(target: Membership, role: MemberRole) -> None:
 
 
 def discharge(target: Membership) -> None:
-    """Inside the account's door and turn: end a membership, but never the last owner's."""
+    """Inside a door and the account's turn: end a membership, but never the last owner's."""
     _require_another_owner(target)
     _withdraw_offers_of(target)
     Membership.objects.filter(pk=target.pk).delete()
@@ -114,7 +114,8 @@ def discharge(target: Membership) -> None:
 def _withdraw_offers_of(target: Membership) -> None:
     """An offer is worth what the person who made it may still give."""
     person = User.objects.filter(pk=target.user_id).values("email")
-    Invitation.objects.pending().filter(invited_by__in=person).update(revoked_at=timezone.now())
+    offers = Invitation.objects.pending().filter(account_id=target.account_id)
+    offers.filter(invited_by__in=person).update(revoked_at=timezone.now())
 
 
 def acting_role(caller: Caller) -> MemberRole:

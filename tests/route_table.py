@@ -109,8 +109,8 @@ ADMIN_KINDS = {
     "accounts/accountlimits": "bounded",
     "accounts/apikey": "kept",
     "accounts/budget": "free",
-    "accounts/membership": "record",
-    "accounts/invitation": "record",
+    "accounts/membership": "place",
+    "accounts/invitation": "offer",
     "accounts/supportaccess": "record",
     "accounts/auditentry": "record",
     "agents/agentinstance": "kept",
@@ -300,6 +300,42 @@ admin/[record]/export/
 admin/[record]/usage/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 405 405 403
+admin/[place]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[place]/add/
+    *       302 302 302 302 302 403 403 403
+admin/[place]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[place]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 200 403
+admin/[place]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[place]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[offer]/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[offer]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[offer]/<uuid:object_id>/withdraw/
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
+admin/[offer]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[offer]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[offer]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 403 403
+    *       302 302 302 302 302 403 200 403
+admin/[offer]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
 admin/[record]/open/
     POST    302 302 302 302 302 403 302 302
     *       302 302 302 302 302 403 405 405

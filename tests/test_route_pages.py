@@ -12,7 +12,7 @@ from django.test import Client, SimpleTestCase, override_settings
 from accounts.budgets import set_budget
 from accounts.invitations import token_hash
 from accounts.limits import set_limits
-from accounts.models import AuditEntry, Invitation
+from accounts.models import AuditEntry, Invitation, User
 from accounts.support import open_access
 from accounts.tenancy import platform, tenant
 from agents.models import ConfigVersion
@@ -126,6 +126,18 @@ class PageMatrixTests(BorderTestCase):
                 wrong += [f"{case} shows {each}" for each in hidden - known if each in told]
         self.assertEqual(wrong, [])
         self.assertEqual(rows_of(self.beta.account), self.beta_before)
+
+    def test_an_auditor_posts_to_no_page_but_about_themselves(self) -> None:
+        about_themselves = {
+            *("admin/login/", "admin/logout/", "admin/password_change/", "admin/[record]/open/")
+        }
+        before = [rows_of(each.account) for each in (self.acme, self.beta)], User.objects.count()
+        for route in pages():
+            if route.pattern.startswith("admin/") and route.name not in about_themselves:
+                answer = self.call(route, "POST", "auditor")
+                self.assertEqual(answer.status_code, 403, route.name)
+        after = [rows_of(each.account) for each in (self.acme, self.beta)], User.objects.count()
+        self.assertEqual(after, before)
 
     def test_no_form_is_taken_without_the_proof_that_it_is_ours(self) -> None:
         for route, method, who, _ in cells():

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.test import TestCase
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.limit_admin import BOUNDS, UNITS
+from tests.accounts.test_support_admin import make_root
+from tests.factories import make_account, make_budget, make_limits
+
+
+class LimitPages(TestCase):
+    def setUp(self) -> None:
+        self.client.force_login(make_root())
+        self.account = make_account("acme")
+
+    def page(self, row: Any) -> Any:
+        meta = row._meta
+        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+        return self.client.get(address, secure=True)
+
+    def test_each_bound_tells_its_unit_and_what_holds_without_it(self) -> None:
+        page = self.page(make_limits(self.account, running=3, concurrent_turns=7))
+
+        self.assertEqual(set(UNITS), set(BOUNDS))
+        self.assertContains(page, "3 of 7")
+        for name, usual in settings.DEFAULT_LIMITS.items():
+            self.assertContains(page, f"{UNITS[name]}; empty: the installation")
+            self.assertContains(page, f"{usual:,}")
+
+    def test_a_budget_tells_what_is_left_of_the_period_that_runs(self) -> None:
+        now = timezone.now()
+        spent: dict[str, Any] = {"limit": 10, "spent": Decimal(4), "reserved": Decimal(1)}
+        self.assertContains(
+            self.page(make_budget(self.account, **spent)), '<div class="readonly">5</div>'
+        )
+        past = make_budget(
+            make_account(), **spent, period="day", period_start=now - timedelta(days=3)
+        )
+        self.assertContains(self.page(past), '<div class="readonly">9</div>')

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from django.core import mail
+from django.test import TestCase
+from django.urls import reverse
+
+from accounts.models import AuditEntry, Invitation, MemberRole, Membership
+from accounts.tenancy import platform
+from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
+from tests.accounts.test_support_admin import make_root
+from tests.factories import make_account, make_invitation, make_user
+
+INVITE = reverse("admin:accounts_invitation_add")
+
+
+class MemberPages(TestCase):
+    def setUp(self) -> None:
+        self.client.force_login(make_root(email="boss@example.com"))
+        self.account = make_account("acme", name="Acme")
+        self.owner = make_member(self.account, MemberRole.OWNER, "owner@example.com")
+
+    def post(self, name: str, row: Any = None, **form: Any) -> Any:
+        page = reverse(f"admin:{name}", args=[row.pk] if row else [])
+        with self.captureOnCommitCallbacks(execute=True):
+            return self.client.post(page, form, secure=True)
+
+
+class RoleTests(MemberPages):
+    def test_staff_give_any_role(self) -> None:
+        member = make_member(self.account, MemberRole.VIEWER, "a@example.com")
+        self.post("accounts_membership_change", member, role="owner")
+        self.assertEqual(roles_in(self.account)["a@example.com"], "owner")
+        with platform():
+            entry = AuditEntry.objects.get(object_type="memberships", action="changed")
+        self.assertEqual(
+            (entry.actor, entry.changes["role"]), ("boss@example.com", ["viewer", "owner"])
+        )
+
+    def test_the_last_owner_stays(self) -> None:
+        answer = self.post("accounts_membership_change", self.owner, role="viewer")
+        self.assertContains(answer, "last owner")
+        answer = self.post("accounts_membership_delete", self.owner, post="yes")
+        page = self.client.get(answer.headers["Location"], secure=True)
+        self.assertContains(page, "last owner")
+        self.assertEqual(roles_in(self.account), {"owner@example.com": "owner"})
+
+    def test_another_owner_may_go(self) -> None:
+        second = make_member(self.account, MemberRole.OWNER, "second@example.com")
+        self.post("accounts_membership_change", self.owner, role="member")
+        self.assertEqual(roles_in(self.account)["owner@example.com"], "member")
+        self.post("accounts_membership_delete", self.owner, post="yes")
+        self.assertEqual(roles_in(self.account), {"second@example.com": "owner"})
+        self.assertContains(self.post("accounts_membership_change", second, role="x"), "errorlist")
+
+    def test_who_goes_takes_their_offers_along_but_only_those_of_this_account(self) -> None:
+        beta = make_account("beta")
+        make_member(self.account, MemberRole.OWNER)
+        make_member(beta, MemberRole.OWNER, "owner@example.com")
+        for account in (self.account, beta):
+            make_invitation(account, invited_by="owner@example.com")
+        self.post("accounts_membership_delete", self.owner, post="yes")
+
+        self.assertIsNotNone(invitation_rows(self.account)[0]["revoked_at"])
+        self.assertIsNone(invitation_rows(beta)[0]["revoked_at"])
+
+    def test_nobody_is_added_without_being_asked(self) -> None:
+        self.assertEqual(self.post("accounts_membership_add").status_code, 403)
+
+
+class InviteTests(MemberPages):
+    def invite(self, email: str = "new@Example.com", **form: Any) -> Any:
+        asked = {"account": self.account.pk, "role": "owner", "email": email}
+        return self.post("accounts_invitation_add", **(asked | form))
+
+    def test_staff_invite_by_e_mail_and_see_no_link(self) -> None:
+        answer = self.invite()
+        [row] = invitation_rows(self.account)
+
+        self.assertEqual(answer.status_code, 302)
+        self.assertEqual((row["email"], row["role"]), ("new@example.com", "owner"))
+        self.assertEqual(row["invited_by"], "boss@example.com")
+        [sent] = mail.outbox
+        self.assertEqual(sent.to, ["new@example.com"])
+        self.assertIn("/accounts/acme/invitations/", sent.body)
+        token = sent.body.split("/accounts/acme/invitations/")[1].split("/")[0]
+        page = self.client.get(answer.headers["Location"], secure=True)
+        self.assertContains(page, "new@example.com")
+        self.assertNotContains(page, token)
+
+    def test_once_more_renews_the_offer(self) -> None:
+        self.invite()
+        self.invite(role="viewer")
+
+        [row] = invitation_rows(self.account)
+        self.assertEqual((row["role"], len(mail.outbox)), ("viewer", 2))
+
+    def test_an_address_that_other_accounts_know_is_no_hindrance(self) -> None:
+        beta = make_account("beta")
+        make_member(beta, MemberRole.OWNER, "new@example.com")
+        make_invitation(beta, email="new@example.com")
+        self.invite()
+
+        self.assertEqual(len(invitation_rows(self.account)), 1)
+        self.assertIsNone(invitation_rows(beta)[0]["accepted_at"])
+
+    def test_what_is_wrong_is_told_at_the_form(self) -> None:
+        for email in ("owner@example.com", "nobody", ""):
+            with self.subTest(email):
+                self.assertContains(self.invite(email), "errorlist")
+        self.assertEqual(invitation_rows(self.account), [])
+
+    def test_a_mail_that_was_not_sent_is_told(self) -> None:
+        with (
+            mock.patch("accounts.invitations.send_mail", side_effect=OSError("no")),
+            self.assertLogs("accounts.member_admin"),
+        ):
+            self.assertEqual(self.invite().status_code, 302)
+        self.assertEqual(len(invitation_rows(self.account)), 1)
+
+    def test_an_open_offer_is_withdrawn(self) -> None:
+        offered = make_invitation(self.account)
+        page = reverse("admin:accounts_invitation_change", args=[offered.pk])
+        self.assertContains(self.client.get(page, secure=True), "Withdraw")
+        self.post("invitation-withdraw", offered)
+        with platform():
+            self.assertIsNotNone(Invitation.objects.get().revoked_at)
+        page_now = self.client.get(page, secure=True)
+        self.assertNotContains(page_now, "Withdraw this")
+        self.assertContains(page_now, "withdrawn")
+
+    def test_who_may_only_look_invites_and_changes_nobody(self) -> None:
+        offered = make_invitation(self.account)
+        self.client.force_login(make_user(is_staff=True, is_auditor=True))
+        for name, row in (
+            ("accounts_invitation_add", None),
+            ("invitation-withdraw", offered),
+            ("accounts_membership_change", self.owner),
+            ("accounts_membership_delete", self.owner),
+        ):
+            self.assertEqual(self.post(name, row, role="viewer", post="yes").status_code, 403)
+        with platform():
+            self.assertEqual(Membership.objects.get().role, "owner")
