@@ -13,7 +13,7 @@ ifneq ($(LOCAL_MODEL_PATH),)
 export LOCAL_MODEL_PATH
 endif
 BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
-CODE = salient accounts agents sessions_app tests manage.py
+CODE = salient accounts agents sessions_app benchmarks tests manage.py
 
 .DEFAULT_GOAL := help
 .PHONY: help python3 run serve test check bench lock clean

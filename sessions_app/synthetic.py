@@ -40,6 +40,7 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
+from sessions_app.insights import LATENCY_BUCKETS
 from sessions_app.models import (
     LLMRequest,
     Message,
@@ -192,7 +193,10 @@ def _fill_insights(session: Session, canary: str) -> None:
     ConfigDraft.objects.create(**of_instance, text=canary)
     ConfigPublication.objects.create(**of_instance, **version, number=1, note=canary)
     UsageDay.objects.create(
-        **of_instance, day=timezone.now().date(), model=canary, latency_buckets=[0]
+        **of_instance,
+        day=timezone.now().date(),
+        model=canary,
+        latency_buckets=[0] * LATENCY_BUCKETS,
     )
     PromptSection.objects.create(**account, digest=secrets.token_hex(32), text=canary)
     MessageFeedback.objects.create(

@@ -73,6 +73,10 @@ class IndexTests(TestCase):
                     completion_status, created_at)
                 SELECT gen_random_uuid(), {slugs}, 'simple_chat', id, 'p', 'm', 'complete',
                     last_activity_at FROM sessions WHERE account_id = '{cls.account.pk}';
+                INSERT INTO sessions (id, {owner}, session_key, is_anonymous, last_activity_at)
+                SELECT gen_random_uuid(), {owner}, 'other' || n, true,
+                    now() - n * interval '1 minute'
+                FROM sessions, generate_series(1, 5000) AS n WHERE id = '{other.pk}';
                 INSERT INTO llm_requests (id, {owner}, agent_type, session_id, provider, model,
                     completion_status, created_at)
                 SELECT gen_random_uuid(), {owner}, 'simple_chat', id, 'p', 'm', 'complete',
@@ -83,7 +87,7 @@ class IndexTests(TestCase):
                 SELECT gen_random_uuid(), account_id, agent_instance_id, id, 'human', 'Hello',
                     now() - n * interval '1 minute'
                 FROM sessions, generate_series(1, 2000) AS n
-                WHERE id = '{cls.session.pk}' OR n < 40;
+                WHERE id = '{cls.session.pk}' OR (n < 40 AND account_id = '{cls.account.pk}');
                 INSERT INTO agent_instances (id, account_id, instance_slug, agent_type,
                     display_name, allowed_origins)
                 SELECT gen_random_uuid(), '{cls.account.pk}', 'bot' || n, 'simple_chat', 'Bot',
