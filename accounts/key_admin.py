@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 
 from accounts import keys
 from accounts.key_forms import ApiKeyForm, RotateForm
-from accounts.models import Account, ApiKey, KeyKind
+from accounts.models import Account, ApiKey, KeyKind, Scope
 from accounts.platform_admin import PlatformModelAdmin
 from accounts.services import AlreadyRotated, end_keys, succeed
 from salient.problems import NotFound
@@ -121,7 +121,12 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
                 "accounts": Account.objects.active(),
             }
             return TemplateResponse(request, "admin/key/whose.html", context)
-        context = {"subtitle": account.name, "title": f"New API key for {account.name}"}
+        # The next page shows the key: there is no other way on.
+        context = {
+            "title": f"New API key for {account.name}",
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+        }
         return super().add_view(request, form_url, context | (extra_context or {}))
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
@@ -211,7 +216,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         if key.kind == KeyKind.PUBLISHABLE:
             return format_html("start visitors from {}", ", ".join(key.origins))
         mode = format_html('<span class="badge">{}</span> ', "test") if key.mode == "test" else ""
-        return format_html("{}{}", mode, ", ".join(key.scopes))
+        scopes = "everything" if set(key.scopes) == set(Scope) else ", ".join(key.scopes)
+        return format_html("{}{}", mode, scopes)
 
     @admin.display(description="agents")
     def agents(self, key: ApiKey) -> str:

@@ -45,7 +45,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         "visitors and does nothing else.",
     )
     instance_ids = forms.TypedMultipleChoiceField(
-        label="agents",
+        label="Agents",
         coerce=UUID,
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -58,7 +58,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         required=False,
         help_text="From where it may be used, one a line: 203.0.113.0/24. Empty: from anywhere.",
     )
-    life = forms.ChoiceField(label="works for", choices=LIVES, initial="365", required=False)
+    life = forms.ChoiceField(label="Works for", choices=LIVES, initial="365", required=False)
 
     class Meta:
         model = ApiKey

@@ -31,7 +31,9 @@ class CallForm(forms.Form):
     """The call: by whom, to which agent, from where, with how long a message."""
 
     account = forms.ModelChoiceField(Account.objects.all(), widget=forms.HiddenInput)
-    instance: forms.ModelChoiceField[AgentInstance] = forms.ModelChoiceField(None, label="agent")
+    instance: forms.ModelChoiceField[AgentInstance] = forms.ModelChoiceField(
+        None, label="Agent", empty_label=None
+    )
     caller = forms.ChoiceField(help_text="A key or a member of the account.")
     address = forms.CharField(
         required=False, max_length=45, help_text="The caller's IP address, if it matters."
@@ -42,7 +44,7 @@ class CallForm(forms.Form):
         help_text="For publishable keys: the page's origin, https://shop.example",
     )
     size = forms.IntegerField(
-        label="message's bytes",
+        label="Message's bytes",
         required=False,
         min_value=1,
         max_value=MAX_MESSAGE_BYTES,
