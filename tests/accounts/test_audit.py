@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import Group, Permission
 from django.db import ProgrammingError, connection
 from django.test import TestCase
 from django.utils import timezone
@@ -221,6 +222,19 @@ class RecordingTests(TestCase):
         made, changed = entries(object_type="users", object_id=str(user.pk))
         self.assertIsNone(made.account_id)
         self.assertEqual(changed.changes, {"is_staff": [False, True]})
+
+    def test_groups_and_permissions_are_told_too(self) -> None:
+        group = Group.objects.create(name="Support")
+        user = make_user("ann@example.com")
+        permission = Permission.objects.get(codename="view_account")
+        group.permissions.add(permission)
+        user.groups.add(group)
+        user.user_permissions.add(permission)
+
+        told = {entry.object_type for entry in entries()}
+        self.assertLessEqual(
+            {"auth_group", "auth_group_permissions", "users_groups", "users_user_permissions"}, told
+        )
 
 
 class NothingSecretTests(TestCase):
