@@ -96,7 +96,8 @@ class FilterForm(forms.Form):
                 rows = rows.filter(**{name: values[name]})
         if start := values.get(FROM):
             rows = rows.filter(**{f"{self.moment}__gte": _midnight(start)})
-        if end := values.get(TO):
+        # Nothing is later than the last day there is.
+        if (end := values.get(TO)) and end < date.max:
             rows = rows.filter(**{f"{self.moment}__lt": _midnight(end + timedelta(days=1))})
         text = values.get("q", "").strip()
         return self.search(rows, text) if text else rows

@@ -31,6 +31,8 @@ _ENTER = """
         set_config('lock_timeout', '2s', true),
         set_config('idle_in_transaction_session_timeout', '10s', true)
 """
+# The same for the event loop's connections, where values go by number.
+_ENTER_BY_NUMBER = (_ENTER % ("$1", "$2", "$3", "$4")).encode()
 _LEAVE = """
     SELECT set_config('role', NULL, true), set_config('app.account_id', NULL, true),
         set_config('statement_timeout', NULL, true), set_config('app.actor', NULL, true),
@@ -66,7 +68,7 @@ async def ask_as_tenant(account_id: UUID, statement: str, value: str) -> str:
     if not settings.DATABASE_API_THREADS:
         return await in_database(_ask_inside, account_id, statement, value)
     door = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    return await ask(f"{_ENTER};{statement}", [*door, value])
+    return await ask((_ENTER_BY_NUMBER, door), (statement.replace("%s", "$1").encode(), [value]))
 
 
 def _ask_inside(account_id: UUID, statement: str, value: str) -> str:

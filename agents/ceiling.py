@@ -57,7 +57,13 @@ def ceiling(request: RunRequest) -> Ceiling:
     rounds = min(request.max_tool_rounds, MOST_ROUNDS) if request.tools else 0
     assumed_price = settings.UNKNOWN_PRICE_PER_MTOK
     return _ceiling(
-        request.models, request.system_prompt, request.tools, written, rounds, assumed_price
+        request.models,
+        request.system_prompt,
+        request.tools,
+        written,
+        rounds,
+        assumed_price,
+        pricing.moment(),
     )
 
 
@@ -69,6 +75,7 @@ def _ceiling(
     written: int,
     rounds: int,
     _assumed_price: Decimal,
+    _moment: int,
 ) -> Ceiling:
     grown = sum(number * (written + TOKENS_A_TOOL_RESULT) for number in range(rounds + 1))
     read = (rounds + 1) * _fixed_tokens(system_prompt, tools) + grown

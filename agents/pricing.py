@@ -1,5 +1,6 @@
 """What calls cost in US dollars: what the provider reported, else by the public price lists."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,12 +43,19 @@ UNKNOWN = Price(None, None, None, CostSource.UNKNOWN)
 FREE = Price(ZERO, ZERO, ZERO, CostSource.FREE)
 
 
-@lru_cache(maxsize=1024)
-def price(call: ModelCall) -> Price:
-    """What one call costs; a reported cost has no parts.
+def moment() -> int:
+    """Return what prices are kept by: some depend on the time of day."""
+    return int(time.time() // 300)
 
-    Kept, for what settles a turn asks several times.
-    """
+
+def price(call: ModelCall) -> Price:
+    """What one call costs; a reported cost has no parts."""
+    return _price(call, moment())
+
+
+@lru_cache(maxsize=1024)
+def _price(call: ModelCall, _moment: int) -> Price:
+    """Kept, for what settles a turn asks several times."""
     if call.reported_cost is not None:
         return Price(None, None, _dollars(call.reported_cost), CostSource.REPORTED)
     if call.provider in FREE_PROVIDERS or _was_refused(call):

@@ -32,7 +32,10 @@ class UsageIn(BaseModel):
 
     @model_validator(mode="after")
     def in_order(self) -> Self:
-        days = self.days()
+        try:
+            days = self.days()
+        except OverflowError:
+            raise ValueError("no calendar has these days") from None
         if days.last < days.first:
             raise ValueError("“to” is before “from”")
         if len(days) > MOST_DAYS:

@@ -1,4 +1,4 @@
-"""Single statements straight from the event loop: no thread, no cursor, one message each way.
+"""Statements straight from the event loop: no thread, no cursor, one round trip.
 
 A thread costs a turn more than the statement itself: two hand-overs of the interpreter's lock and
 two of the processor. The hot path's two statements go by here; everything else by `in_database`.
@@ -18,11 +18,11 @@ from django import db
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import errors
-from psycopg.pq import ConnStatus, Escaping, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
 
 from salient.database import crossing
 
-GOOD = {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}
+type Statement = tuple[bytes, Sequence[str]]
 # As Django's own wrapper does it, most special first.
 _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
     (psycopg.DataError, db.DataError),
@@ -38,10 +38,9 @@ _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Statements without values, the last of which gives one; and who waits for it."""
+    """Statements with their values, the last of which gives one; and who waits for it."""
 
-    text: str
-    values: Sequence[str]
+    statements: Sequence[Statement]
     answer: asyncio.Future[str]
 
     def fail(self, error: Exception) -> None:
@@ -54,14 +53,16 @@ class Channels:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
         self._opening = 0
         self._channels: set[Channel] = set()
         self._free: list[Channel] = []
         self._line: deque[Asked] = deque()
 
-    def ask(self, text: str, values: Sequence[str]) -> asyncio.Future[str]:
+    def ask(self, statements: Sequence[Statement]) -> asyncio.Future[str]:
         """Send it now or when its turn comes; it is done even if nobody waits for it any more."""
-        asked = Asked(text, values, asyncio.get_running_loop().create_future())
+        asked = Asked(statements, asyncio.get_running_loop().create_future())
         if self._free:
             self._free.pop().send(asked)
         else:
@@ -73,17 +74,23 @@ class Channels:
 
     async def _open(self) -> None:
         try:
-            connection = await crossing.in_database(_take_connection)
+            channel = Channel(await crossing.in_database(_take_connection), self)
         except Exception as error:
-            # They have all waited for it.
-            while self._line:
-                self._line.popleft().fail(error)
+            if not self._channels and self._opening == 1:
+                # Nobody else will serve those who wait.
+                self._fail_line(error)
             return
         finally:
             self._opening -= 1
-        channel = Channel(connection, self)
+        if self._is_closed:
+            channel.close()
+            return
         self._channels.add(channel)
         self.is_free(channel)
+
+    def _fail_line(self, error: Exception) -> None:
+        while self._line:
+            self._line.popleft().fail(error)
 
     def is_free(self, channel: Channel) -> None:
         if self._line:
@@ -95,13 +102,17 @@ class Channels:
         self._channels.discard(channel)
         with suppress(ValueError):
             self._free.remove(channel)
-        if self._line and not self._channels and not self._opening:
+        if self._line and not self._channels and not self._opening and not self._is_closed:
             self._opening += 1
             keep(asyncio.create_task(self._open()))
 
     def close(self) -> None:
+        self._is_closed = True
+        gone = psycopg.OperationalError("the connections are closed")
+        if not self._loop.is_closed():
+            self._fail_line(gone)
         for channel in list(self._channels):
-            channel.close()
+            channel.end(gone)
 
 
 class Channel:
@@ -111,7 +122,7 @@ class Channel:
         self._connection, self._channels = connection, channels
         self._pgconn = connection.pgconn
         self._pgconn.nonblocking = 1
-        self._escape = Escaping(self._pgconn).escape_literal
+        self._pgconn.enter_pipeline_mode()
         self._socket = self._pgconn.socket
         self._asked: Asked | None = None
         self._value = ""
@@ -122,11 +133,12 @@ class Channel:
     def send(self, asked: Asked) -> None:
         self._asked, self._value, self._error = asked, "", None
         try:
-            literals = [bytes(self._escape(value.encode())) for value in asked.values]
-            self._pgconn.send_query(asked.text.encode() % tuple(literals))
+            for text, values in asked.statements:
+                self._pgconn.send_query_params(text, [value.encode() for value in values])
+            self._pgconn.pipeline_sync()
             self._flush()
         except Exception as error:
-            self._lost(error)
+            self.end(error)
 
     def _flush(self) -> None:
         """Hand all of it to the kernel; what does not fit is sent when it has room again."""
@@ -138,34 +150,33 @@ class Channel:
     def _go_on(self) -> None:
         try:
             self._flush()
-        except psycopg.Error as error:
-            self._lost(error)
+        except Exception as error:
+            self.end(error)
 
     def _read(self) -> None:
         """Take what the server sent: an answer's part, or the news that it has gone."""
         try:
             self._pgconn.consume_input()
-            while not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is None:
-                    self._finish()
-                    return
-                self._take(result)
-        except psycopg.Error as error:
-            self._lost(error)
+            while self._asked is not None and not self._pgconn.is_busy():
+                # None stands between the statements.
+                if (result := self._pgconn.get_result()) is not None:
+                    self._take(result)
+        except Exception as error:
+            self.end(error)
 
     def _take(self, result: Any) -> None:
-        if result.status not in GOOD:
-            self._error = errors.error_from_result(result, "utf-8")
-        elif result.ntuples:
-            self._value = (result.get_value(result.ntuples - 1, 0) or b"").decode()
+        match result.status:
+            case ExecStatus.TUPLES_OK:
+                self._value = (result.get_value(0, 0) or b"").decode()
+            case ExecStatus.PIPELINE_SYNC:
+                self._finish()
+            case ExecStatus.FATAL_ERROR:
+                self._error = errors.error_from_result(result, "utf-8")
+                if self._pgconn.status != ConnStatus.OK:
+                    self.end(self._error)
 
     def _finish(self) -> None:
         asked, self._asked = self._asked, None
-        if self._pgconn.status != ConnStatus.OK:
-            self._asked = asked
-            self._lost(self._error or psycopg.OperationalError("the connection is lost"))
-            return
         if asked is None:
             return
         if self._error is not None:
@@ -174,10 +185,11 @@ class Channel:
             asked.answer.set_result(self._value)
         self._channels.is_free(self)
 
-    def _lost(self, error: Exception) -> None:
+    def end(self, error: Exception) -> None:
+        """Close, and tell whoever waits for the statement under way."""
         asked, self._asked = self._asked, None
         self.close()
-        if asked is not None:
+        if asked is not None and not self._loop.is_closed():
             asked.fail(error)
 
     def close(self) -> None:
@@ -201,10 +213,12 @@ def keep(task: asyncio.Task[None]) -> None:
     task.add_done_callback(_opening.discard)
 
 
-async def ask(text: str, values: Sequence[str]) -> str:
+async def ask(*statements: Statement) -> str:
     """Run statements as one transaction and return the value that the last of them gives.
 
-    `%s` in the text stands for the values, in their order. Raises Django's database errors.
+    They are pipelined: one round trip, and one implicit transaction that ends with the last. In a
+    statement `$1` stands for its first value; values are no part of the text, which the server logs
+    when something fails. Raises Django's database errors.
     """
     loop = asyncio.get_running_loop()
     channels = _channels.get(loop)
@@ -212,7 +226,7 @@ async def ask(text: str, values: Sequence[str]) -> str:
         for ended in [other for other in _channels if other.is_closed()]:
             _channels.pop(ended).close()
         channels = _channels[loop] = Channels(settings.DATABASE_API_CHANNELS)
-    return await channels.ask(text, values)
+    return await channels.ask(statements)
 
 
 def close_channels() -> None:

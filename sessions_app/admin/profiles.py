@@ -17,7 +17,7 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
     list_display_links = ["id", "customer_name"]
     list_select_related = ["account"]
     list_filter = ["account"]
-    search_fields = ["email__exact", "customer_name"]
+    search_fields = ["email__exact"]
     exclude = ["session"]
     readonly_fields = ["account", "session_page", "updated_at"]
 

@@ -79,6 +79,7 @@ class UsageApiTests(TestCase):
             {"from": "2020-01-01", "to": "2026-01-01"},
             {"by": "colour"},
             {"from": "yesterday"},
+            {"to": "0001-01-05"},
             {"account": "other"},
         ):
             with self.subTest(query=query):
