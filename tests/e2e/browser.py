@@ -1,0 +1,118 @@
+"""Debian's Chromium, and what it notices on a page: errors, lost requests, what axe finds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+
+INSTALL = "apt-get install chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# A loaded machine is slow; nothing is measured here.
+PATIENCE_MS = 8_000
+WIDE = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=844)
+expect.set_options(timeout=PATIENCE_MS)
+SEVERE = ("serious", "critical")
+UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
+FIND = """async (colours) => {
+  const rules = colours ? {runOnly: ['color-contrast']} : {};
+  await Promise.all(document.getAnimations().map(each => each.finished));
+  const found = await axe.run(document, {...rules, resultTypes: ['violations']});
+  return found.violations.map(v => [v.impact, v.id, v.nodes[0].target.join(' '), v.nodes[0].html]);
+}"""
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    assert path is not None, f"the browser tests need Chromium: {INSTALL}"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def axe_source() -> str:
+    package = find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return (Path(package.origin).parent / "axe.min.js").read_text()
+
+
+class Watched:
+    """A tab that writes down all that goes wrong in it."""
+
+    def __init__(self, running: Browser, url: str, **context: Any) -> None:
+        self.url = url
+        self.wrong: list[str] = []
+        self.axe = axe_source()
+        self.page: Page = running.new_context(**{"viewport": WIDE, **context}).new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.note(f"script: {error}"))
+        self.page.on("requestfailed", self._lost)
+        self.page.on("response", self._answered)
+
+    def note(self, what: str) -> None:
+        self.wrong.append(f"{self.page.url.removeprefix(self.url)}: {what}")
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.note(f"console: {message.text}")
+
+    def _lost(self, request: Request) -> None:
+        # Who leaves a page, or has read a stream to its end, gives up the rest.
+        if request.failure != "net::ERR_ABORTED":
+            self.note(f"lost: {request.url} {request.failure}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.note(f"{response.status}: {response.url}")
+
+    def log_in(self, email: str, password: str) -> None:
+        self.page.goto(f"{self.url}/admin/login/")
+        self.page.fill("#id_username", email)
+        self.page.fill("#id_password", password)
+        self.page.click("[type=submit]")
+        self.page.wait_for_url("**/admin/")
+
+    def judge(self) -> None:
+        """Ask axe about the page, and about its colours once more in the dark."""
+        self.page.evaluate(
+            "for (const each of document.querySelectorAll('details')) each.open = true"
+        )
+        self.page.evaluate(self.axe)
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            for impact, *what in self.page.evaluate(FIND, scheme == "dark"):
+                if impact in SEVERE:
+                    self.note(f"axe, {scheme}: {impact} {' '.join(what)[:300]}")
+        self.page.emulate_media(color_scheme="light")
+
+    def overflows(self) -> bool:
+        """Whether one has to scroll sideways."""
+        found = self.page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+        return bool(found)

@@ -1,0 +1,93 @@
+"""Some of the full demo's accounts, somebody to look at them, and the address of every page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from django.apps import apps
+from django.db.models import Count
+from django.http.response import HttpResponseBase
+from django.test import Client
+
+from accounts.models import Account, User
+from accounts.support import open_access
+from accounts.tenancy import platform
+from agents.models import AgentInstance, ConfigVersion
+from sessions_app import full_demo
+from sessions_app.models import Session
+from tests.routes import Route, routes
+
+EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
+# Files, answers to scripts, ways through; and what looks the same for every model, but once.
+NO_PAGES = re.compile(
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset)/$"
+    r"|/(?!account/)\w+/<path:object_id>/(history|delete)/$"
+    r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
+)
+APPS = ("accounts", "agents", "auth", "sessions_app")
+_MODEL = re.compile(r"^admin/(\w+)/(\w+)/")
+
+
+def furnish(*, turns: int, accounts: int | None = None) -> None:
+    """Fill the database, and let Ann see what was said."""
+    full_demo.fill(turns=turns, accounts=accounts)
+    ann = User.objects.create_superuser(EMAIL, PASSWORD)
+    with platform():
+        for account in Account.objects.all():
+            open_access(ann, account, reason="Ticket 4711: an answer named a wrong date")
+
+
+def instance_with_most() -> AgentInstance:
+    """Choose the agent that has a draft, the most test chats and publications."""
+    drafts = AgentInstance.objects.filter(config_drafts__isnull=False)
+    tried = Count("saved_chats", distinct=True)
+    found = drafts.annotate(tried=tried, said=Count("config_publications", distinct=True))
+    return found.order_by("-tried", "-said", "pk")[0]
+
+
+def addresses() -> list[str]:
+    """Return the admin's pages that Ann may open, each of one row."""
+    pages = [route for route in routes() if route.pattern.startswith("admin/")]
+    with platform():
+        found = {each for page in pages if not NO_PAGES.search(page.pattern) for each in _of(page)}
+    client = Client()
+    client.force_login(User.objects.get(email=EMAIL))
+    return [each for each in sorted(found) if not _is_closed(client.get(each, secure=True))]
+
+
+def _is_closed(answer: HttpResponseBase) -> bool:
+    return answer.status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED}
+
+
+def _of(route: Route) -> Iterator[str]:
+    if "app_label" in route.pattern:
+        yield from (f"/admin/{app}/" for app in APPS)
+        return
+    instance = instance_with_most()
+    versions = ConfigVersion.objects.filter(agent_instance=instance).order_by("created_at")
+    values = {
+        "number": "1",
+        "old": str(versions[0].pk),
+        "new": str(versions[versions.count() - 1].pk),
+        "status": "inactive",
+        "change": "suspend",
+    }
+    if {"object_id", "id"} & {*route.parameters}:
+        pk = _row(route.pattern, instance)
+        if pk is None:
+            return
+        values |= {"object_id": pk, "id": pk}
+    yield route.path(values) + (f"?id={instance.account_id}" if "change>" in route.pattern else "")
+
+
+def _row(pattern: str, instance: AgentInstance) -> str | None:
+    if "from-session" in pattern:
+        return str(Session.objects.filter(turn_count__gt=1)[0].pk)
+    if "/of/" in pattern or "/playground/" in pattern or "/agentinstance/" in pattern:
+        return str(instance.pk)
+    found = _MODEL.match(pattern)
+    assert found is not None, pattern
+    row = apps.get_model(found[1], found[2])._default_manager.order_by("pk").last()
+    return None if row is None else str(row.pk)
