@@ -9,8 +9,9 @@ from django.test import TransactionTestCase, override_settings
 
 from salient import database
 from salient.database import ask
+from salient.database.channels import Statement
 
-PID = (b"SELECT pg_backend_pid()::text", [])
+PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 
 
 @override_settings(DATABASE_API_THREADS=2, DATABASE_API_CHANNELS=2)
@@ -24,13 +25,13 @@ class ChannelTests(TransactionTestCase):
 
     async def test_what_is_set_ends_with_the_call(self) -> None:
         local = (b"SELECT set_config('app.account_id', $1, true)", ["mine"])
-        read = (b"SELECT current_setting('app.account_id', true)", [])
+        read: Statement = (b"SELECT current_setting('app.account_id', true)", [])
         self.assertEqual(await ask(local, read), "mine")
         for _ in range(4):
             self.assertEqual(await ask(read), "")
 
     async def test_an_error_is_djangos_and_takes_everything_back(self) -> None:
-        table = (b"CREATE TABLE half_done (id int)", [])
+        table: Statement = (b"CREATE TABLE half_done (id int)", [])
         with self.assertRaises(DataError) as caught:
             await ask(table, (b"SELECT (1 / $1::int)::text", ["0"]))
         self.assertEqual(getattr(caught.exception.__cause__, "sqlstate", None), "22012")
