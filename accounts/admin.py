@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
+from django.db.models import Field, ManyToManyField
+from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 
 from accounts import (
@@ -43,6 +47,10 @@ class UserCreationForm(AdminUserCreationForm[User]):
         fields = ("email",)
 
 
+# The pair of lists that Django has for these keeps screen readers out.
+CHECKBOXES: dict[type[Field[Any, Any]], dict[str, Any]] = {
+    ManyToManyField: {"widget": CheckboxSelectMultiple}
+}
 # What only a superuser gives.
 RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"]
 
@@ -53,6 +61,8 @@ class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff", "is_auditor", "is_superuser"]
+    filter_horizontal = ()
+    formfield_overrides = CHECKBOXES
     search_fields = ["email", "first_name", "last_name"]
     show_facets = ShowFacets.NEVER
     fieldsets = [
@@ -91,3 +101,12 @@ class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
             {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]},
         )
     ]
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin):
+    filter_horizontal = ()
+    formfield_overrides = CHECKBOXES

@@ -91,4 +91,4 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
 def pretty_json(value: object) -> SafeString:
     """Show a JSON value as people read it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre class="json">{}</pre>', text)
+    return format_html('<pre class="json" tabindex="0">{}</pre>', text)

@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
 from playwright.sync_api import Page, expect
 
@@ -36,7 +37,7 @@ class WalkTests(TransactionTestCase):
             async with served(cut_after=1) as server:
                 wrong = await asyncio.to_thread(walk, server.url)
         self.assertEqual(wrong, [], "\n".join(wrong))
-        await asyncio.to_thread(self.check_rows)
+        await sync_to_async(self.check_rows)()
 
     def check_rows(self) -> None:
         with platform():
