@@ -68,10 +68,13 @@ from tests.factories import (
 
 OURS = {"accounts", "agents", "sessions_app"}
 # Made by hand; everything else is made by what happens.
-ADDED = {*(Account, AccountLimits, AgentInstance, ApiKey, Budget, Group, ProviderConnection, User)}
+ADDED = {
+    Invitation,
+    *(Account, AccountLimits, AgentInstance, ApiKey, Budget, Group, ProviderConnection, User),
+}
 ADDED.add(SavedChat)
 # Erasing these is no accident of history.
-DELETED = {Budget, Group, Profile, ProviderConnection, SavedChat, User}
+DELETED = {Membership, Budget, Group, Profile, ProviderConnection, SavedChat, User}
 
 
 def address(model: type[Model], page: str, *args: Any) -> str:
