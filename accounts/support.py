@@ -79,10 +79,6 @@ def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
     return found
 
 
-def may_read_texts(user: Person, account_id: UUID) -> bool:
-    return current_access(user, account_id) is not None
-
-
 def note_reading(
     access: SupportAccess, object_type: str, object_id: object, label: str = ""
 ) -> None:

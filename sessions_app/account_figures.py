@@ -12,7 +12,7 @@ from accounts.account_admin import AccountAdmin
 from accounts.amounts import count, money
 from accounts.models import Account, User
 from sessions_app.charts import sparkline
-from sessions_app.overview import RANGES, RIGHTS, chosen, latest_failures, tiles
+from sessions_app.overview import RIGHTS, chosen, latest_failures, now_and_before, ranges, tiles
 from sessions_app.usage import (
     NOTHING,
     Days,
@@ -48,16 +48,9 @@ def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
     if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
         return {}
     days, key = Days.until_today(chosen(request)), account.pk
-    both = figures_by(
-        "day", days=Days(days.before().first, days.last), account_id=key, latency=True
-    )
-    now = {day: figures for day, figures in both.items() if day >= days.first}
-    before = {day: figures for day, figures in both.items() if day < days.first}
+    now, before = now_and_before(days, key)
     return {
-        "ranges": [
-            {"days": number, "chosen": number == len(days), "href": f"?days={number}"}
-            for number in RANGES
-        ],
+        "ranges": ranges(days),
         "tiles": tiles(total(now), total(before), days, key),
         "charts": [
             spend_chart(figures_by("day", "model", days=days, account_id=key), days, key),

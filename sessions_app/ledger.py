@@ -48,7 +48,6 @@ _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
     Role.HUMAN.value: "user",
     Role.ASSISTANT.value: "assistant",
 }
-# Of two first messages of one visitor, the second waits here and finds the first one's session.
 _OPEN, _SETTLE = "SELECT app_open_turn(%s)", "SELECT app_settle_turn(%s)"
 
 
@@ -294,13 +293,12 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
 
 
 def _response_body(run: Run) -> dict[str, Any]:
-    body: dict[str, Any] = {"calls": [_call(call) for call in run.calls]}
-    if len(run.request.messages) > 1:
-        body["history"] = prompts.history_of(run.request)
+    body: dict[str, Any] = {"calls": [kept_call(call) for call in run.calls]}
     return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
 
 
-def _call(call: ModelCall) -> dict[str, Any]:
+def kept_call(call: ModelCall) -> dict[str, Any]:
+    """Return a model's call as `response_body["calls"]` keeps it."""
     price = pricing.price(call)
     cost = None if price.total_cost is None else str(price.total_cost)
     reported = None if call.reported_cost is None else str(call.reported_cost)

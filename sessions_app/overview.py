@@ -27,6 +27,8 @@ from sessions_app.usage_charts import (
     tokens_chart,
 )
 
+type ByDay = dict[date, Figures]
+
 RANGES, USUAL = (7, 30, 90), 30
 TOP_ACCOUNTS, FAILURES = 8, 8
 FAILING = (CompletionStatus.ERROR, CompletionStatus.PARTIAL)
@@ -78,19 +80,32 @@ class Failure:
         return timesince(self.created_at, depth=1)
 
 
+def now_and_before(days: Days, account_id: UUID | None = None) -> tuple[ByDay, ByDay]:
+    """Return the figures of each of these days, and of as many before them; one query."""
+    span = Days(days.before().first, days.last)
+    both = figures_by("day", days=span, account_id=account_id, latency=True)
+    return (
+        {day: figures for day, figures in both.items() if day >= days.first},
+        {day: figures for day, figures in both.items() if day < days.first},
+    )
+
+
+def ranges(days: Days) -> list[dict[str, Any]]:
+    """Return the links between the pages of more or fewer days."""
+    return [
+        {"days": number, "chosen": number == len(days), "href": f"?days={number}"}
+        for number in RANGES
+    ]
+
+
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return what the page shows: nine queries, whatever happened."""
     if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
         return {}
     days = Days.until_today(chosen(request))
-    both = figures_by("day", days=Days(days.before().first, days.last), latency=True)
-    now = {day: figures for day, figures in both.items() if day >= days.first}
-    before = {day: figures for day, figures in both.items() if day < days.first}
+    now, before = now_and_before(days)
     return {
-        "ranges": [
-            {"days": number, "chosen": number == len(days), "href": f"?days={number}"}
-            for number in RANGES
-        ],
+        "ranges": ranges(days),
         "days": days,
         "tiles": tiles(total(now), total(before), days),
         "charts": [

@@ -58,7 +58,7 @@ class PromptPart:
 def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = None) -> Sections:
     """Say what the model is told and where each part comes from.
 
-    `said` is the user's message while the request has none yet: then its history is not known.
+    `said` is the user's message while the request has none yet: app_open_turn measures the rest.
     """
     origins = current.effective.origins
     fixed = _fixed(
@@ -73,15 +73,6 @@ def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = 
     if before:
         told.insert(0, _from_messages(HISTORY, len(before), sum(before)))
     return Sections([*fixed, *told], fixed.texts)
-
-
-def history_of(request: RunRequest) -> dict[str, int]:
-    """Measure what was said before: how much that is, the database says when the turn is open.
-
-    It is kept as `response_body["history"]`.
-    """
-    sizes = [len(message.content.encode()) for message in request.messages[:-1]]
-    return {"messages": len(sizes), "bytes": sum(sizes)}
 
 
 def are_stored(account_id: UUID, sections: Sections) -> bool:
@@ -135,11 +126,11 @@ def read_sections_of(requests: Iterable[LLMRequest]) -> dict[UUID, list[PromptPa
 
 def listed(request: LLMRequest) -> list[dict[str, Any]]:
     """Return the sections as the row lists them: without a query, and without texts."""
-    sections: list[dict[str, Any]] = list((request.request_body or {}).get("sections", []))
-    came = request.response_body or {}
-    before = came.get("history", {"messages": 0})
-    if sections and before["messages"] and all(row["name"] != HISTORY for row in sections):
-        sections.insert(-1, _from_messages(HISTORY, before["messages"], before["bytes"]))
+    asked, came = request.request_body or {}, request.response_body or {}
+    sections: list[dict[str, Any]] = list(asked.get("sections", []))
+    before = asked.get("history_messages", 0)
+    if sections and before and all(row["name"] != HISTORY for row in sections):
+        sections.insert(-1, _from_messages(HISTORY, before, asked["history_bytes"]))
     if sections and (used := came.get("tools")):
         sections.append(_sized(TOOLS_USED, "tools", sum(map(_tool_bytes, used))))
     return sections

@@ -56,6 +56,7 @@ class Channels:
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._opening = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._channels: set[Channel] = set()
         self._free: list[Channel] = []
         self._line: deque[Asked] = deque()
@@ -68,13 +69,19 @@ class Channels:
         else:
             self._line.append(asked)
             if len(self._channels) + self._opening < self._most:
-                self._opening += 1
-                keep(asyncio.create_task(self._open()))
+                self._open_one()
         return asked.answer
+
+    def _open_one(self) -> None:
+        self._opening += 1
+        task = asyncio.create_task(self._open())
+        # The loop itself holds tasks weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _open(self) -> None:
         try:
-            channel = Channel(await crossing.in_database(_take_connection), self)
+            channel = self._channel(await crossing.in_database(_take_connection))
         except Exception as error:
             if not self._channels and self._opening == 1:
                 # Nobody else will serve those who wait.
@@ -87,6 +94,13 @@ class Channels:
             return
         self._channels.add(channel)
         self.is_free(channel)
+
+    def _channel(self, connection: psycopg.Connection[Any]) -> Channel:
+        try:
+            return Channel(connection, self)
+        except BaseException:
+            _give_back(connection)
+            raise
 
     def _fail_line(self, error: Exception) -> None:
         while self._line:
@@ -103,8 +117,7 @@ class Channels:
         with suppress(ValueError):
             self._free.remove(channel)
         if self._line and not self._channels and not self._opening and not self._is_closed:
-            self._opening += 1
-            keep(asyncio.create_task(self._open()))
+            self._open_one()
 
     def close(self) -> None:
         self._is_closed = True
@@ -193,24 +206,15 @@ class Channel:
             asked.fail(error)
 
     def close(self) -> None:
-        """Give the connection back; the pool throws it away, for it may be in the middle of it."""
+        """Give the connection back; what it was in the middle of ends with it."""
         if not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
         self._channels.is_gone(self)
-        self._connection.close()
-        if (pool := getattr(self._connection, "_pool", None)) is not None:
-            pool.putconn(self._connection)
+        _give_back(self._connection)
 
 
 _channels: dict[asyncio.AbstractEventLoop, Channels] = {}
-_opening: set[asyncio.Task[None]] = set()
-
-
-def keep(task: asyncio.Task[None]) -> None:
-    """Hold the task until it is done: the loop itself holds tasks weakly."""
-    _opening.add(task)
-    task.add_done_callback(_opening.discard)
 
 
 async def ask(*statements: Statement) -> str:
@@ -251,3 +255,10 @@ def _take_connection() -> psycopg.Connection[Any]:
         # Not connect(): the connection is no thread's own.
         taken: psycopg.Connection[Any] = default.get_new_connection(default.get_connection_params())
     return taken
+
+
+def _give_back(connection: psycopg.Connection[Any]) -> None:
+    """Close it; its pool makes another when one is wanted."""
+    connection.close()
+    if (pool := getattr(connection, "_pool", None)) is not None:
+        pool.putconn(connection)

@@ -15,18 +15,10 @@ from sessions_app import exports
 from sessions_app.admin.badges import thumb
 from sessions_app.admin.filters import FeedbackFilters
 from sessions_app.admin.links import page_link
-from sessions_app.admin.texts import HIDDEN, ask_for_texts, open_accounts
+from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
 from sessions_app.models import MessageFeedback
 
 SHOWN = 80
-
-
-class FeedbackChangeList(KeysetChangeList):
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        readable = open_accounts(request)
-        for feedback in self.result_list:
-            feedback.is_hidden = feedback.account_id not in readable
 
 
 @admin.register(MessageFeedback)
@@ -45,7 +37,7 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     readonly_fields = ["session_page", "message_page"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return FeedbackChangeList
+        return HidingChangeList
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a comment")

@@ -17,13 +17,13 @@ from accounts.keyset_filters import FilterForm
 from sessions_app import exports
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.links import page_link
-from sessions_app.admin.texts import HIDDEN, ask_for_texts, open_accounts
+from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
 from sessions_app.models import Message
 
 SHOWN = 80
 
 
-class MessageChangeList(KeysetChangeList):
+class MessageChangeList(HidingChangeList):
     """Reads the beginnings only, and of these keeps what this person may read."""
 
     def get_queryset(
@@ -34,12 +34,6 @@ class MessageChangeList(KeysetChangeList):
             length=Length("content"), start=Substr("content", 1, SHOWN + 1)
         )
         return found
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        readable = open_accounts(request)
-        for message in self.result_list:
-            message.is_hidden = message.account_id not in readable
 
 
 @admin.register(Message)

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from accounts import support
+from accounts.keyset import KeysetChangeList
 from accounts.models import SupportAccess, User
 
 HIDDEN = "hidden: needs support access"
@@ -22,6 +23,16 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
             found = set(mine.values_list("account_id", flat=True))
         request._open_accounts = found  # type: ignore[attr-defined]
     return found
+
+
+class HidingChangeList(KeysetChangeList):
+    """Marks the rows whose words this person may not read."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        readable = open_accounts(request)
+        for row in self.result_list:
+            row.is_hidden = row.account_id not in readable
 
 
 def ask_for_texts(

@@ -28,6 +28,7 @@ from sessions_app.full_demo.plan import (
 )
 from sessions_app.full_demo.tenants import Agent, Tenant
 from sessions_app.full_demo.words import Said, conversation, email_of, talk
+from sessions_app.ledger import kept_call
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -381,7 +382,7 @@ def _first_token(calls: list[ModelCall]) -> int | None:
 
 
 def _received(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:
-    received: dict[str, Any] = {"calls": [_kept(call) for call in calls]}
+    received: dict[str, Any] = {"calls": [kept_call(call) for call in calls]}
     if asks_time:
         said = moment.astimezone(UTC)
         received["tools"] = [
@@ -393,14 +394,3 @@ def _received(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> d
             }
         ]
     return received
-
-
-def _kept(call: ModelCall) -> dict[str, Any]:
-    price = pricing.price(call)
-    cost = None if price.total_cost is None else str(price.total_cost)
-    reported = None if call.reported_cost is None else str(call.reported_cost)
-    return asdict(call) | {
-        "reported_cost": reported,
-        "total_cost": cost,
-        "cost_source": price.source.value,
-    }

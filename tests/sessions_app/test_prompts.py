@@ -192,8 +192,8 @@ class ReadTests(TestCase):
 
     def test_what_only_the_end_of_the_turn_knew_is_told_with_the_rest(self) -> None:
         request = self.request("abc")
+        request.request_body |= {"history_messages": 3, "history_bytes": 30}
         request.response_body = {
-            "history": {"messages": 3, "bytes": 30},
             "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}],
         }
 
