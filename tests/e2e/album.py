@@ -29,7 +29,9 @@ def album() -> dict[str, str]:
 
 
 def _tenants(instance: AgentInstance) -> dict[str, str]:
-    tried = AgentInstance.objects.filter(saved_chats__runs__isnull=False).order_by("-pk")[0]
+    tried = AgentInstance.objects.filter(
+        account=instance.account_id, saved_chats__runs__isnull=False
+    )[0]
     account, page = instance.account_id, f"/admin/agents/agentinstance/{instance.pk}"
     return {
         "accounts": "/admin/accounts/account/",
