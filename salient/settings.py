@@ -199,6 +199,7 @@ MAILERS = {
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="salient@localhost")
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "salient.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -140,7 +140,7 @@ class Lane {
       const told = text === null ? name : node("details", {}, node("summary", {}, name), node("pre", {}, text));
       const bar = node("progress", { className: "plain", max: whole, value: bytes });
       bar.setAttribute("aria-label", `${name}: part of the whole`);
-      return node("li", {}, told, node("span", { className: "quiet" }, `${source} · ${bytes} bytes · about ${tokens} tokens`), bar);
+      return node("li", {}, told, " ", node("span", { className: "quiet" }, `${source} · ${bytes} bytes · about ${tokens} tokens`), bar);
     });
     return node("ul", { className: "told" }, ...items);
   }

@@ -149,6 +149,7 @@ def _add_test_chats(tenant: Tenant, now: datetime) -> None:
     """The first agent's test chats, which its newest configuration has passed."""
     agent, dice = tenant.agents[0], chance(tenant.plan.slug, "test chats")
     version, _ = agent.at(now)
+    ran = agent.published[-1][0]
     for number, name in enumerate(("First question", "A longer conversation")):
         said = conversation(tenant.plan, agent.plan.kind, 1 + number * 2, dice)
         owner = {"account_id": tenant.row.pk, "agent_instance_id": agent.row.pk}
@@ -159,6 +160,9 @@ def _add_test_chats(tenant: Tenant, now: datetime) -> None:
             expected=[{"contains": [], "excludes": ["as an AI"]} for _ in said],
             is_gate=number == 0,
         )
+        # A test chat that is younger than its run counts as changed since.
+        written = ran - timedelta(hours=1)
+        SavedChat.objects.filter(pk=chat.pk).update(created_at=written, updated_at=written)
         SavedChatRun.objects.create(
             **owner,
             saved_chat=chat,
@@ -179,7 +183,7 @@ def _add_test_chats(tenant: Tenant, now: datetime) -> None:
             ],
             cost=Decimal("0.00042") * len(said),
             latency_ms=sum(900 + 7 * len(each.answer) for each in said),
-            created_at=agent.published[-1][0],
+            created_at=ran,
         )
 
 

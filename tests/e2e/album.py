@@ -29,6 +29,9 @@ def album() -> dict[str, str]:
 
 
 def _tenants(instance: AgentInstance) -> dict[str, str]:
+    tried = AgentInstance.objects.filter(
+        account=instance.account_id, saved_chats__runs__isnull=False
+    )[0]
     account, page = instance.account_id, f"/admin/agents/agentinstance/{instance.pk}"
     return {
         "accounts": "/admin/accounts/account/",
@@ -39,7 +42,7 @@ def _tenants(instance: AgentInstance) -> dict[str, str]:
         "configuration": f"{page}/configuration/",
         "review": f"{page}/configuration/review/",
         "playground": f"/admin/sessions_app/savedchat/playground/{instance.pk}/",
-        "test-chats": f"/admin/sessions_app/savedchat/of/{instance.pk}/",
+        "test-chats": f"/admin/sessions_app/savedchat/of/{tried.pk}/",
         "keys": "/admin/accounts/apikey/",
         "key-made": f"/admin/accounts/apikey/add/?account={account}",
     }
