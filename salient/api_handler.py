@@ -123,7 +123,7 @@ def route_of(request: ASGIRequest) -> ResolverMatch | None:
 
 @lru_cache(maxsize=4096)
 def _route_of(path: str) -> ResolverMatch | None:
-    """Kept, for the same few paths come again and again; long ones are nobody's."""
+    """Kept, for the same few paths come again and again; paths with ids push one another out."""
     try:
         return resolve(path)
     except Resolver404:
