@@ -231,7 +231,7 @@ admin/[kept]/<uuid:object_id>/configuration/reset/
     *       302 302 302 302 302 403 405 403
 admin/[kept]/<uuid:object_id>/configuration/discard/
     GET     302 302 302 302 302 403 200 200
-    POST    302 302 302 302 302 403 302 403
+    POST    302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 405 403
 admin/[kept]/<uuid:object_id>/configuration/history/
     GET     302 302 302 302 302 403 200 200

@@ -193,8 +193,26 @@ class EditTests(PagesTestCase):
         self.save("retries: 4\n")
         self.assertIn("</span>retries: 4</ins>", self.get("instance-discard"))
         self.assertIsNotNone(self.draft())
-        self.post("instance-discard")
+        self.post("instance-discard", seen=self.mark())
 
+        self.assertIsNone(self.draft())
+
+    def test_a_draft_that_is_newer_than_the_one_shown_is_not_discarded(self) -> None:
+        self.save("retries: 4\n")
+        seen = self.mark()
+        self.save("retries: 5\n", seen=seen)
+        for form in ({"seen": seen}, {}):
+            answer = self.post("instance-discard", **form)
+            self.assertContains(answer, "ann@example.com saved another draft meanwhile")
+            self.assertContains(answer, "</span>retries: 5</ins>")
+            self.assertIsNotNone(self.draft())
+        newest = re.search(r'name="seen" value="(\w+)"', answer.content.decode())
+        assert newest is not None
+        self.assertRedirects(
+            self.post("instance-discard", seen=newest[1]),
+            self.at("agents_agentinstance_change"),
+            fetch_redirect_response=False,
+        )
         self.assertIsNone(self.draft())
 
 
