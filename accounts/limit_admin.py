@@ -12,14 +12,14 @@ from django.core.validators import MinValueValidator
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.amounts import exact_money, money
 from accounts.budgets import check_percents, put_budget
-from accounts.dollars import dollars
 from accounts.limits import forget_caps, limit_of, lock_account
 from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.periods import start_of
 from accounts.platform_admin import PlatformModelAdmin
 
-COUNTED = ("spent", "reserved", "left", "period_start")
+COUNTED = ("was_spent", "is_reserved", "left", "period_start")
 UNITS = {
     "requests_per_minute": "calls a minute, all together",
     "requests_per_minute_per_key": "calls a minute with one key or member",
@@ -47,6 +47,12 @@ class BudgetForm(forms.ModelForm[Budget]):
         model = Budget
         fields = ("account", "agent_instance_id", "period", "limit", "alert_percents")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(limit := self.initial.get("limit"), Decimal):
+            # As it was typed, and not with all the digits that the column has.
+            self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
+
     def clean_alert_percents(self) -> list[int]:
         percents: list[int] = self.cleaned_data["alert_percents"]
         check_percents(percents)
@@ -58,23 +64,38 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     """A budget keeps its account, agent and period; what turns count in it stays theirs."""
 
     form = BudgetForm
-    list_display = ["account", "agent_instance_id", "period", "limit", "spent", "reserved", "left"]
+    list_display = ["account", "agent_instance_id", "period", "most", *COUNTED[:3]]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
-        return [*BudgetForm.Meta.fields, *(COUNTED if obj else ())]
+        asked: list[Any] = list(BudgetForm.Meta.fields)
+        if obj and not self.has_change_permission(request, obj):
+            asked[asked.index("limit")] = "most"
+        return [*asked, *(COUNTED if obj else ())]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["account", "agent_instance_id", "period", *COUNTED] if obj else []
+        return ["account", "agent_instance_id", "period", "most", *COUNTED] if obj else []
 
-    @admin.display(description="left (USD)")
+    @admin.display(description="limit", ordering="limit")
+    def most(self, budget: Budget) -> str:
+        return exact_money(budget.limit)
+
+    @admin.display(description="spent", ordering="spent")
+    def was_spent(self, budget: Budget) -> str:
+        return money(budget.spent)
+
+    @admin.display(description="reserved", ordering="reserved")
+    def is_reserved(self, budget: Budget) -> str:
+        return money(budget.reserved)
+
+    @admin.display(description="left")
     def left(self, budget: Budget) -> str:
         """As a turn finds it: what belongs to a period that is over counts no more."""
         begun = start_of(BudgetPeriod(budget.period), timezone.now())
         spent = budget.spent if budget.period_start >= begun else Decimal(0)
-        return dollars(max(Decimal(0), budget.limit - spent - budget.reserved))
+        return money(max(Decimal(0), budget.limit - spent - budget.reserved))
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
         kept = put_budget(

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.limit_admin import BOUNDS, UNITS
 from tests.accounts.test_support_admin import make_root
-from tests.factories import make_account, make_budget, make_limits
+from tests.factories import make_account, make_budget, make_limits, make_user
 
 
 class LimitPages(TestCase):
@@ -37,9 +37,29 @@ class LimitPages(TestCase):
         now = timezone.now()
         spent: dict[str, Any] = {"limit": 10, "spent": Decimal(4), "reserved": Decimal(1)}
         self.assertContains(
-            self.page(make_budget(self.account, **spent)), '<div class="readonly">5</div>'
+            self.page(make_budget(self.account, **spent)), '<div class="readonly">$5.00</div>'
         )
         past = make_budget(
             make_account(), **spent, period="day", period_start=now - timedelta(days=3)
         )
-        self.assertContains(self.page(past), '<div class="readonly">9</div>')
+        self.assertContains(self.page(past), '<div class="readonly">$9.00</div>')
+
+    def test_amounts_are_written_with_the_digits_that_say_something(self) -> None:
+        budget = make_budget(
+            self.account, limit=Decimal("12.5"), spent=Decimal("0.00012345"), reserved=Decimal(3)
+        )
+        listed = self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+        page = self.page(budget)
+
+        self.assertContains(page, 'value="12.50"')
+        self.assertContains(listed, "$12.50")
+        for shown in (listed, page):
+            self.assertContains(shown, "$0.00012")
+            self.assertContains(shown, "$3.00")
+            self.assertNotContains(shown, "00000")
+
+    def test_a_limit_is_shown_exactly_to_who_may_not_change_it(self) -> None:
+        budget = make_budget(self.account, limit=Decimal("1234.123"))
+        self.client.force_login(make_user(is_staff=True, is_auditor=True))
+
+        self.assertContains(self.page(budget), '<div class="readonly">$1,234.123</div>')

@@ -13,7 +13,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.amounts import compact, duration, money
+from accounts.amounts import compact, duration, exact_money, money
 from accounts.tenancy import platform
 from sessions_app import rollup
 from sessions_app.charts import HEIGHT, TOP, Chart, Series, nice, sparkline
@@ -229,6 +229,9 @@ class WordTests(SimpleTestCase):
             (money(Decimal("0.000432")), "$0.00043"),
             (money(0), "$0.00"),
             (money(None), "unknown"),
+            (exact_money(Decimal("12.50000000")), "$12.50"),
+            (exact_money(Decimal(1000)), "$1,000.00"),
+            (exact_money(Decimal("0.00012340")), "$0.0001234"),
             (compact(55_123_456), "55.1 M"),
             (compact(9_999), "9,999"),
             (duration(320), "320 ms"),
