@@ -112,7 +112,7 @@ def talk(page: Page) -> None:
     expect(page.locator("[data-part=log]")).to_contain_text(ANSWER)
     expect(page.locator("[data-part=run]")).to_contain_text("$10")
     expect(page.locator("[data-part=send]")).to_be_visible()
-    page.click(".breadcrumbs a >> nth=2")
+    page.click(".breadcrumbs a >> nth=-1")
 
 
 def make_key(page: Page) -> None:
