@@ -22,6 +22,7 @@ from sessions_app.insights import (
     SavedChat,
     SavedChatRun,
     UsageDay,
+    UsageTotal,
 )
 from sessions_app.model_keys import (
     account_constraint,
@@ -46,6 +47,7 @@ __all__ = [
     "SavedChatRun",
     "Session",
     "UsageDay",
+    "UsageTotal",
 ]
 
 

@@ -69,6 +69,22 @@ class FiguresTests(OverviewCase):
 
         self.assertEqual(self.tile("Spend").value, "unknown")
 
+    def test_days_that_are_over_are_summed_once_and_told_as_the_ledger_has_them(self) -> None:
+        rich, poor = busy_account("rich"), busy_account("poor", turns=1)
+        for instance, ages in ((rich, (1, 2, 3, 3, 40)), (poor, (2, 5))):
+            for age in ages:
+                settled(instance, timezone.now() - age * DAY)
+            rollup.rebuild(instance.account_id)
+        for _ in range(2):
+            page = self.page().context
+            told = {tile.name: (tile.value, tile.change) for tile in page["tiles"]}
+            self.assertEqual(told["Requests"][0], "9")
+            self.assertEqual(told["Spend"], ("$2.25", "+800% vs the days before"))
+            self.assertEqual(told["Latency p95"][0], "1.0 s")
+            first, second = page["top_accounts"]
+            self.assertEqual((first.requests, first.spend), ("6", "$1.50"))
+            self.assertEqual((second.requests, second.spend), ("3", "$0.75"))
+
     def test_top_accounts_have_their_budgets(self) -> None:
         rich, poor = busy_account("rich", turns=4), busy_account("poor", turns=1)
         make_budget(rich.account, limit=2, spent=Decimal("1.9"))
