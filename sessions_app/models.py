@@ -137,7 +137,8 @@ class Session(TenantModel):
             ),
             models.Index(fields=["-last_activity_at", "-id"], name="ix_sessions_activity"),
             models.Index(
-                fields=["agent_instance", "-last_activity_at"], name="ix_sessions_agent_instance"
+                fields=["account", "agent_instance", "-last_activity_at", "-id"],
+                name="ix_sessions_instance_activity",
             ),
             models.Index(fields=["user"], name="ix_sessions_user", condition=Q(user__isnull=False)),
             models.Index(
