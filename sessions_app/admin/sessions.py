@@ -66,7 +66,8 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = list(self.list_display)
-        return [*shown[:3], "found", *shown[3:]] if request.GET.get("text") else shown
+        # What was said takes the room of when it began.
+        return [*shown[:3], "found", *shown[3:-1]] if request.GET.get("text") else shown
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         if request.GET.get("text"):
