@@ -49,11 +49,14 @@ BEGIN
             account := NULL;
         END IF;
     END IF;
+    -- What has no name of its own is told by whose it is: a membership as “ann@… as owner”.
     IF label = 'user_id' THEN
-        -- What ties a person to something is told by the person, and as what.
         EXECUTE format('SELECT coalesce(max(email), $2) FROM %I.users WHERE id = $1',
             TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
         told := concat_ws(' as ', told, whole ->> 'role');
+    ELSIF label = 'account_id' THEN
+        EXECUTE format('SELECT coalesce(max(slug), $2) FROM %I.accounts WHERE id = $1',
+            TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
     END IF;
     -- The clock's time, and not the transaction's: entries read in the order in which things were
     -- done.

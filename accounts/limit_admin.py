@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MinValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -64,19 +65,28 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     """A budget keeps its account, agent and period; what turns count in it stays theirs."""
 
     form = BudgetForm
-    list_display = ["account", "agent_instance_id", "period", "most", *COUNTED[:3]]
+    list_display = ["account", "agent", "period", "most", *COUNTED[:3]]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        return super().get_queryset(request).prefetch_related("account__agent_instances")
+
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
-        asked: list[Any] = list(BudgetForm.Meta.fields)
-        if obj and not self.has_change_permission(request, obj):
-            asked[asked.index("limit")] = "most"
-        return [*asked, *(COUNTED if obj else ())]
+        if obj is None:
+            return list(BudgetForm.Meta.fields)
+        limit = "limit" if self.has_change_permission(request, obj) else "most"
+        return ["account", "agent", "period", limit, "alert_percents", *COUNTED]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["account", "agent_instance_id", "period", "most", *COUNTED] if obj else []
+        return ["account", "agent", "period", "most", *COUNTED] if obj else []
+
+    @admin.display(description="of")
+    def agent(self, budget: Budget) -> str:
+        agents: Any = budget.account.agent_instances
+        names = {agent.pk: str(agent.instance_slug) for agent in agents.all()}
+        return names.get(budget.agent_instance_id, "the whole account")
 
     @admin.display(description="limit", ordering="limit")
     def most(self, budget: Budget) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.db.models import Model
 from django.db.models.options import Options
 
 from accounts.site import group_of
@@ -13,5 +14,6 @@ register = template.Library()
 
 
 @register.filter
-def job(options: Options[Any]) -> str:
+def job(what: Options[Any] | Model) -> str:
+    options = what._meta if isinstance(what, Model) else what
     return group_of(options.label)

@@ -237,6 +237,10 @@ class RecordingTests(TestCase):
             ],
         )
 
+    def test_an_accounts_limits_are_named_by_the_account(self) -> None:
+        make_limits(self.account)
+        self.assertEqual(self.newest("account_limits").object, "acme")
+
     def test_a_membership_that_goes_with_its_person_is_told_by_what_is_left(self) -> None:
         member = make_membership(self.account, make_user("ann@example.com"), role="member")
         person = member.user_id

@@ -5,13 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.limit_admin import BOUNDS, UNITS
 from tests.accounts.test_support_admin import make_root
-from tests.factories import make_account, make_budget, make_limits, make_user
+from tests.factories import make_account, make_budget, make_instance, make_limits, make_user
 
 
 class LimitPages(TestCase):
@@ -57,6 +59,26 @@ class LimitPages(TestCase):
             self.assertContains(shown, "$0.00012")
             self.assertContains(shown, "$3.00")
             self.assertNotContains(shown, "00000")
+
+    def test_a_budget_is_told_by_its_agents_name(self) -> None:
+        agent = make_instance(self.account, "bot")
+        one = make_budget(self.account, agent_instance_id=agent.pk)
+        whole = make_budget(self.account)
+        listed = self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+        for shown in (listed, self.page(one)):
+            self.assertContains(shown, ">bot</")
+            self.assertNotContains(shown, f">{agent.pk}<")
+        for shown in (listed, self.page(whole)):
+            self.assertContains(shown, ">the whole account</")
+
+    def test_the_list_costs_the_same_for_one_and_for_many(self) -> None:
+        numbers = set()
+        for _ in range(3):
+            make_budget(make_account(), agent_instance_id=None)
+            with CaptureQueriesContext(connection) as queries:
+                self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+            numbers.add(len(queries))
+        self.assertEqual(len(numbers), 1)
 
     def test_a_limit_is_shown_exactly_to_who_may_not_change_it(self) -> None:
         budget = make_budget(self.account, limit=Decimal("1234.123"))

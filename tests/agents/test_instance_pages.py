@@ -72,6 +72,10 @@ class PagesTestCase(PublishingWorld, TestCase):
 
 
 class InstancePageTests(PagesTestCase):
+    def test_the_pages_below_an_agent_are_among_the_tenants(self) -> None:
+        for name in ("instance-configuration", "playground", "saved-chats"):
+            self.assertIn('<li><a href="/admin/agents/">Tenants</a></li>', self.get(name))
+
     def test_each_value_is_shown_with_where_it_comes_from(self) -> None:
         self.publish("retries: 4\n")
         page = self.home()
