@@ -8,7 +8,7 @@ from django.db import DataError, OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from salient import database
-from salient.database import ask
+from salient.database.channels import ask
 from salient.database.channels import Statement
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
