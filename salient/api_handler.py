@@ -6,10 +6,11 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
@@ -29,10 +30,6 @@ HEARTBEAT = b": still here\n\n"
 ANY_HOST = {"/healthz", "/readyz"}
 
 
-class ResponseSent(Exception):
-    """Ends the task group that waits for the client to leave."""
-
-
 class UnknownHost(Problem):
     code = "unknown_host"
 
@@ -44,11 +41,11 @@ class ApiHandler:
     """Has no middleware: each view's one door does what middleware would do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        set_script_prefix(get_script_prefix(scope))
-        receive = BodyReader(scope, receive, settings.MAX_BODY_BYTES)
+        if scope.get("root_path") or settings.FORCE_SCRIPT_NAME:
+            set_script_prefix(get_script_prefix(scope))
         send = Sender(send, api_headers())
         try:
-            body = await read_body(receive)
+            body = await read_body(BodyReader(scope, receive, settings.MAX_BODY_BYTES))
         except RequestAborted:
             return
         except Problem as problem:
@@ -70,24 +67,50 @@ class ApiHandler:
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Run the view and send what it gives; stop both when the client leaves."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(listen_for_disconnect(receive))
-                response = await respond(request)
-                if response.streaming:
-                    await send_stream(response, send, tasks)
-                else:
-                    await send_whole(response, send)
-                raise ResponseSent  # noqa: TRY301 - only an error ends the task that waits
-        except* (ResponseSent, RequestAborted):
+        with Leaving(receive) as leaving, suppress(RequestAborted):
+            response = await respond(request)
+            # While a model thinks, a thousand streams hold nothing that they need no more.
+            del request
+            if not response.streaming:
+                await send_whole(response, send)
+                return
+            # Closed whatever happens, also when the client left before the first of them.
+            async with aclosing(parts_of(response)) as parts:
+                await send(start_message(response))
+                del response
+                await send_parts(parts, send, leaving)
+
+
+class Leaving:
+    """Cancels what is done inside as soon as the client has left; it ends without an error."""
+
+    __slots__ = ("_has_left", "_inside", "_listening", "_receive")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_left = False
+
+    def __enter__(self) -> Self:
+        self._inside = asyncio.current_task()
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
+        self.has_left()
 
+    def has_left(self) -> None:
+        if self._inside is not None and not self._has_left:
+            self._has_left = True
+            self._inside.cancel()
 
-async def listen_for_disconnect(receive: Receive) -> None:
-    """Raise RequestAborted as soon as the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    raise RequestAborted
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        inside, self._inside = self._inside, None
+        self._listening.cancel()
+        # As asyncio.timeout() does: another's cancellation is not ours to swallow.
+        ours = self._has_left and inside is not None and inside.uncancel() == 0
+        return ours and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
@@ -169,21 +192,21 @@ async def send_whole(response: Any, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> None:
-    """Send the parts as they come, and a comment when none has come for a while.
+def parts_of(response: Any) -> AsyncGenerator[bytes]:
+    """Not aiter(response): that wraps the parts in a generator which leaves them open."""
+    parts: AsyncGenerator[bytes] = response._iterator
+    return parts
 
-    The parts are closed whatever happens, also when the client left before the first of them.
-    """
-    heart = Heart(send, tasks)
-    # Not aiter(response): that wraps the parts in a generator which leaves them open.
-    async with aclosing(response._iterator) as parts:
-        try:
-            await send(start_message(response))
-            async for part in parts:
-                heart.sent_at = heart.now()
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        finally:
-            heart.stop()
+
+async def send_parts(parts: AsyncGenerator[bytes], send: Send, leaving: Leaving) -> None:
+    """Send the parts of a stream as they come, and a comment when none has come for a while."""
+    heart = Heart(send, leaving)
+    try:
+        async for part in parts:
+            heart.sent_at = heart.now()
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    finally:
+        heart.stop()
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -193,8 +216,11 @@ class Heart:
     It is a timer and no task: a thousand streams wait for their models at a time.
     """
 
-    def __init__(self, send: Send, tasks: asyncio.TaskGroup) -> None:
-        self._send, self._tasks = send, tasks
+    __slots__ = ("_beating", "_call_at", "_leaving", "_send", "_timer", "now", "sent_at")
+
+    def __init__(self, send: Send, leaving: Leaving) -> None:
+        self._send, self._leaving = send, leaving
+        self._beating: asyncio.Task[None] | None = None
         loop = asyncio.get_running_loop()
         self.now, self._call_at = loop.time, loop.call_at
         self.sent_at = self.now()
@@ -206,11 +232,16 @@ class Heart:
     def _beat(self) -> None:
         if self.now() - self.sent_at >= settings.STREAM_HEARTBEAT_SECONDS:
             self.sent_at = self.now()
-            self._tasks.create_task(self._comment())
+            self._beating = asyncio.create_task(self._comment())
         self._timer = self._next()
 
     async def _comment(self) -> None:
-        await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+        try:
+            await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+        except RequestAborted:
+            self._leaving.has_left()
 
     def stop(self) -> None:
         self._timer.cancel()
+        if self._beating is not None:
+            self._beating.cancel()

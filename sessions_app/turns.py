@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import AccessEnded, ServerStopping, TimeOver, watched
+from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
@@ -185,9 +185,10 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     Raises a Problem when the model failed or the turn was interrupted.
     """
     try:
-        async with aclosing(watched(turn.caller, turn.run.events())) as events:
-            async for event in events:
-                yield event
+        async with aclosing(turn.run.events()) as events:
+            with Watch(turn.caller) as watch:
+                while (event := await watch.next(events)) is not None:
+                    yield event
         turn.end(CompletionStatus.COMPLETE)
     except RunError as error:
         turn.fail(error.code)
