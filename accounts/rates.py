@@ -49,7 +49,7 @@ class Rate:
         return self.wait_seconds if self.wait else ceil(self.ahead / MICROSECONDS)
 
     def taken(self, calls: int = 1) -> Rate:
-        return replace(self, ahead=self.ahead + calls * self.step)
+        return Rate(self.policy, self.quota, self.step, self.ahead + calls * self.step)
 
     def running_ahead(self, microseconds: int) -> Rate:
         return replace(self, ahead=max(0, microseconds))

@@ -155,7 +155,8 @@ def _route_of(path: str) -> ResolverMatch | None:
 
 def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
     """Return the question of a page elsewhere; None for other callers and for closed routes."""
-    origin = request.headers.get("Origin")
+    # Not request.headers: that reads all of them.
+    origin = request.META.get("HTTP_ORIGIN")
     crossing = Crossing(origin, match) if origin else None
     return crossing if crossing is not None and crossing.is_open else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -322,9 +322,7 @@ def kept_call(call: ModelCall) -> dict[str, Any]:
     """Return a model's call as `response_body["calls"]` keeps it."""
     price = pricing.price(call)
     cost = None if price.total_cost is None else str(price.total_cost)
-    reported = None if call.reported_cost is None else str(call.reported_cost)
-    return asdict(call) | {
-        "reported_cost": reported,
+    return msgspec.to_builtins(call) | {
         "total_cost": cost,
         "cost_source": price.source.value,
     }

@@ -58,6 +58,7 @@ class Turn:
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
     _price: tuple[int, Price] | None = None
+    _usage: tuple[int, UsageOut] | None = None
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -90,6 +91,12 @@ class Turn:
         return self._price[1]
 
     def usage(self) -> UsageOut:
+        """What the calls used together; added up once, when the last of them has ended."""
+        if self._usage is None or self._usage[0] != len(self.run.calls):
+            self._usage = len(self.run.calls), self._added_up()
+        return self._usage[1]
+
+    def _added_up(self) -> UsageOut:
         calls = self.run.calls
         read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
         return UsageOut(

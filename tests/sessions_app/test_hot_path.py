@@ -18,6 +18,7 @@ from agents import pricing
 from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
+from salient.ids import uuid7
 from salient.problems import Invalid
 from salient.ttl import clear_caches
 from sessions_app import ledger, turns
@@ -217,6 +218,59 @@ class ManyStreamsTests(World, TransactionTestCase):
     async def ask(self, number: int) -> Any:
         answer = await self.api.post(self.path("stream"), {"message": f"I am {number}"})
         return answer.events()[-1][0]
+
+
+@override_settings(DATABASE_API_THREADS=4)
+class TogetherTests(World, TransactionTestCase):
+    """Turns of one key that come at the same time are opened and settled together."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.addCleanup(database.shut_down)
+        clear_caches()
+
+    async def test_they_share_transactions_and_nothing_else(self) -> None:
+        # The first one fills the caches.
+        await self.api.post(self.path("chat"), {"message": "hello"})
+        answers = await asyncio.gather(
+            *(self.api.post(self.path("chat"), {"message": f"I am {n}."}) for n in range(40))
+        )
+
+        self.assertEqual([answer.status for answer in answers], [200] * 40)
+        self.assertEqual(len({answer.json()["session_id"] for answer in answers}), 40)
+        for number, answer in enumerate(answers):
+            self.assertIn(f"I am {number}.", answer.json()["response"])
+        # As if they had come one after the other: each header told how many were left after it.
+        left = sorted(int(remaining(answer.headers["ratelimit"])) for answer in answers)
+        self.assertEqual(left, list(range(left[0], left[0] + 40)))
+        self.assertLess(await sync_to_async(transactions_that_opened)(), 20)
+        self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+    async def test_one_that_is_refused_takes_nobody_with_it(self) -> None:
+        await self.api.post(self.path("chat"), {"message": "hello"})
+        bodies = [{"message": f"I am {n}."} for n in range(20)]
+        bodies[7]["session_id"] = str(uuid7())
+        answers = await asyncio.gather(*(self.api.post(self.path("chat"), body) for body in bodies))
+        self.assertEqual([answer.status for answer in answers].index(404), 7)
+        self.assertEqual([answer.status for answer in answers].count(200), 19)
+        self.assertEqual(await sync_to_async(counts)(), (20, 40, 20))
+        self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+
+def remaining(header: str) -> str:
+    return header.partition("r=")[2].partition(";")[0]
+
+
+def transactions_that_opened() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT xmin::text) FROM messages WHERE role = 'human'")
+        return int(cursor.fetchone()[0])
+
+
+def running_turns() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(running) FROM account_limits")
+        return int(cursor.fetchone()[0])
 
 
 def connections_in_use() -> int:
