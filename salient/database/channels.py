@@ -56,7 +56,7 @@ class Answer:
     place: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Asked:
     """Statements with their values, the last of which gives one; and who waits for it."""
 
@@ -64,6 +64,8 @@ class Asked:
     answer: asyncio.Future[Any]
     # What it may travel with: None for nothing, else whatever waits with an equal one.
     alike: Hashable = None
+    # It has failed in company, perhaps by somebody else's fault.
+    alone: bool = False
 
     def lane(self) -> Hashable:
         return self if self.alike is None else self.alike
@@ -140,7 +142,10 @@ class Channels:
     def _batch(self, lane: Hashable) -> Batch:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
         waiting = self._lanes.pop(lane)
-        taken = [waiting.popleft() for _ in range(min(len(waiting), MOST_TOGETHER))]
+        taken = [waiting.popleft()]
+        if not taken[0].alone:
+            while waiting and not waiting[0].alone and len(taken) < MOST_TOGETHER:
+                taken.append(waiting.popleft())
         if waiting:
             self._lanes[lane] = waiting
         return Batch(lane, taken, many=taken[0].alike is not None)
@@ -193,7 +198,8 @@ class Channels:
             batch.fail(error)
             return
         for asked in batch.asked:
-            self._lanes[asked] = deque([asked])
+            asked.alone = True
+        self._lanes.setdefault(batch.lane, deque()).extendleft(reversed(batch.asked))
 
     def is_gone(self, channel: Channel) -> None:
         self._channels.discard(channel)
@@ -216,6 +222,7 @@ class Channel:
 
     def __init__(self, connection: psycopg.Connection[Any], channels: Channels) -> None:
         self._connection, self._channels = connection, channels
+        _unclaimed.discard(connection)
         self._pgconn = connection.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -299,6 +306,7 @@ class Channel:
         _give_back(self._connection)
 
 
+_unclaimed: set[psycopg.Connection[Any]] = set()
 _channels: dict[asyncio.AbstractEventLoop, Channels] = {}
 
 
@@ -376,7 +384,14 @@ def _take_connection() -> psycopg.Connection[Any]:
     with default.wrap_database_errors:
         # Not connect(): the connection is no thread's own.
         taken: psycopg.Connection[Any] = default.get_new_connection(default.get_connection_params())
+    _unclaimed.add(taken)
     return taken
+
+
+def give_back_unclaimed() -> None:
+    """Close what was opened for an event loop that has ended meanwhile."""
+    while _unclaimed:
+        _give_back(_unclaimed.pop())
 
 
 def _give_back(connection: psycopg.Connection[Any]) -> None:
