@@ -6,8 +6,8 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Self
@@ -51,8 +51,11 @@ class ApiHandler:
         except Problem as problem:
             await self.refuse(scope, problem, send)
             return
+        answering = self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+        # It may be long, and the answer too.
+        del body
         with in_flight:
-            await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+            await answering
 
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; the page that sent it may read why."""
@@ -201,40 +204,27 @@ def parts_of(response: Any) -> AsyncGenerator[bytes]:
 
 async def send_parts(parts: AsyncGenerator[bytes], send: Send, leaving: Leaving) -> None:
     """Send the parts of a stream as they come, and a comment when none has come for a while."""
-    heart = Heart(send, leaving)
-    try:
+    with beating(Heart(send, leaving)) as heart:
         async for part in parts:
             heart.sent_at = heart.now()
             await send({"type": "http.response.body", "body": part, "more_body": True})
-    finally:
-        heart.stop()
     await send({"type": "http.response.body", "body": b""})
 
 
 class Heart:
-    """Keeps proxies from closing a quiet stream: between whole events a comment fits.
+    """Keeps proxies from closing a quiet stream: between whole events a comment fits."""
 
-    It is a timer and no task: a thousand streams wait for their models at a time.
-    """
-
-    __slots__ = ("_beating", "_call_at", "_leaving", "_send", "_timer", "now", "sent_at")
+    __slots__ = ("_beating", "_leaving", "_send", "now", "sent_at")
 
     def __init__(self, send: Send, leaving: Leaving) -> None:
         self._send, self._leaving = send, leaving
         self._beating: asyncio.Task[None] | None = None
-        loop = asyncio.get_running_loop()
-        self.now, self._call_at = loop.time, loop.call_at
+        self.now = asyncio.get_running_loop().time
         self.sent_at = self.now()
-        self._timer = self._next()
 
-    def _next(self) -> asyncio.TimerHandle:
-        return self._call_at(self.sent_at + settings.STREAM_HEARTBEAT_SECONDS, self._beat)
-
-    def _beat(self) -> None:
-        if self.now() - self.sent_at >= settings.STREAM_HEARTBEAT_SECONDS:
-            self.sent_at = self.now()
-            self._beating = asyncio.create_task(self._comment())
-        self._timer = self._next()
+    def beat(self) -> None:
+        self.sent_at = self.now()
+        self._beating = asyncio.create_task(self._comment())
 
     async def _comment(self) -> None:
         try:
@@ -243,6 +233,44 @@ class Heart:
             self._leaving.has_left()
 
     def stop(self) -> None:
-        self._timer.cancel()
         if self._beating is not None:
             self._beating.cancel()
+
+
+class Ward:
+    """The hearts of one event loop, and the timer that looks at all of them: one, not thousands."""
+
+    def __init__(self) -> None:
+        self.hearts: set[Heart] = set()
+        self._loop = asyncio.get_running_loop()
+        self.timer = self._next()
+
+    def _next(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(settings.STREAM_HEARTBEAT_SECONDS / 4, self._look)
+
+    def _look(self) -> None:
+        quiet_since = self._loop.time() - settings.STREAM_HEARTBEAT_SECONDS
+        for heart in self.hearts:
+            if heart.sent_at <= quiet_since:
+                heart.beat()
+        self.timer = self._next()
+
+
+_wards: dict[asyncio.AbstractEventLoop, Ward] = {}
+
+
+@contextmanager
+def beating(heart: Heart) -> Iterator[Heart]:
+    loop = asyncio.get_running_loop()
+    ward = _wards.get(loop)
+    if ward is None:
+        ward = _wards[loop] = Ward()
+    ward.hearts.add(heart)
+    try:
+        yield heart
+    finally:
+        heart.stop()
+        ward.hearts.discard(heart)
+        if not ward.hearts:
+            ward.timer.cancel()
+            del _wards[loop]

@@ -322,7 +322,5 @@ def kept_call(call: ModelCall) -> dict[str, Any]:
     """Return a model's call as `response_body["calls"]` keeps it."""
     price = pricing.price(call)
     cost = None if price.total_cost is None else str(price.total_cost)
-    return msgspec.to_builtins(call) | {
-        "total_cost": cost,
-        "cost_source": price.source.value,
-    }
+    kept: dict[str, Any] = msgspec.to_builtins(call)
+    return kept | {"total_cost": cost, "cost_source": price.source.value}

@@ -1,8 +1,4 @@
-from importlib import import_module
-
 from django.db import migrations
-
-BEFORE = import_module("accounts.migrations.0005_limits")
 
 TAKE = """
 CREATE FUNCTION app_take_limits(
@@ -166,19 +162,14 @@ RELEASED = "uuid, uuid, integer, numeric, numeric, timestamptz"
 
 
 class Migration(migrations.Migration):
-    """Take and give back the limits of several calls at once, with half the statements."""
+    """Take and give back the limits of several calls at once, with half the statements.
+
+    The functions of 0005 stay: servers that still run while this is migrated call them.
+    """
 
     dependencies = [("accounts", "0009_audit_rights")]
 
     operations = [
-        migrations.RunSQL(
-            f"DROP FUNCTION app_take_limits({BEFORE.ARGUMENTS})",
-            BEFORE.TAKE,
-        ),
-        migrations.RunSQL(
-            "DROP FUNCTION app_release_limits(uuid, uuid, numeric, numeric, timestamptz)",
-            BEFORE.RELEASE,
-        ),
         migrations.RunSQL(TAKE, f"DROP FUNCTION app_take_limits({TAKEN})"),
         migrations.RunSQL(RELEASE, f"DROP FUNCTION app_release_limits({RELEASED})"),
     ]

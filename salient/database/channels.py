@@ -94,8 +94,10 @@ class Batch:
         return (*before, (text, values))
 
     def give(self, value: str) -> None:
-        answers = apart(value, len(self.asked)) if self.many else [value]
-        for asked, answer in zip(self.asked, answers, strict=True):
+        if not self.many:
+            self.asked[0].give(value)
+            return
+        for asked, answer in zip(self.asked, apart(value, len(self.asked)), strict=True):
             asked.give(answer)
 
     def fail(self, error: Exception) -> None:

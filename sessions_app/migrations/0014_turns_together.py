@@ -294,13 +294,15 @@ $$
 
 
 class Migration(migrations.Migration):
-    """Open and settle the turns that come together together, each by half the statements."""
+    """Open and settle the turns that come together together, each by half the statements.
+
+    The functions of 0012 stay: servers that still run while this is migrated call them, and settle
+    by them what they have opened.
+    """
 
     dependencies = [("sessions_app", "0013_list_indexes"), ("accounts", "0010_limits_together")]
 
     operations = [
-        migrations.RunSQL("DROP FUNCTION app_open_turn(jsonb)", BEFORE.OPEN),
-        migrations.RunSQL("DROP FUNCTION app_settle_turn(jsonb)", BEFORE.SETTLE),
         migrations.RunSQL("DROP FUNCTION app_count_turn(uuid, uuid)", BEFORE.COUNT),
         migrations.RunSQL(LOCK, "DROP FUNCTION app_lock_sessions(uuid, jsonb)"),
         migrations.RunSQL(OPEN, "DROP FUNCTION app_open_turns(jsonb)"),

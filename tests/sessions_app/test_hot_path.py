@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
+from accounts import limits
 from accounts.auth import Caller
 from accounts.limits import set_limits
+from accounts.rates import Rate
 from accounts.tenancy import tenant
 from agents import pricing
 from agents.runtime.run import Run
@@ -258,6 +263,42 @@ class TogetherTests(World, TransactionTestCase):
         self.assertEqual([answer.status for answer in answers].count(200), 19)
         self.assertEqual(await sync_to_async(counts)(), (20, 40, 20))
         self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+
+class FormerServerTests(World, TestCase):
+    """While a new version migrates, servers of the one before open and settle as they always did."""
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    def ask(self, function: str, turn: dict[str, Any]) -> dict[str, Any]:
+        with tenant(self.account.pk), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turn).decode()])
+            answer: dict[str, Any] = msgspec.json.decode(cursor.fetchone()[0])
+            return answer
+
+    def test_what_they_open_they_can_settle(self) -> None:
+        caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
+        with tenant(self.account.pk):
+            current = current_config("acme", self.instance)
+        run, message = current.run_request(()), ChatIn(message="hello")
+        wanted = ledger._wanted(caller, self.instance, current, run, message)
+        rates = wanted.pop("rates")
+        former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
+        wanted |= {name: [rate[key] for rate in rates] for name, key in former.items()}
+        opened = self.ask("app_open_turn", wanted | {"most_messages": 10})
+        taken = limits.taken(
+            [Rate(**rate) for rate in opened["rates"]], Decimal(opened["reserved"])
+        )
+        session_id, request_id = UUID(opened["session_id"]), wanted["request_id"]
+        turn = turns.Turn(caller, self.instance, current, session_id, request_id, Run(run), taken)
+        turn.end(CompletionStatus.COMPLETE)
+        outcome = ledger._outcome(turn, turn.usage(), turn.price()) | {"note_use": False}
+        self.ask("app_settle_turn", outcome)
+
+        [_], [request] = stored()
+        self.assertEqual(request.completion_status, "complete")
+        self.assertEqual(running_turns(), 0)
 
 
 def remaining(header: str) -> int:
