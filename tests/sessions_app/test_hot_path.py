@@ -266,7 +266,7 @@ class TogetherTests(World, TransactionTestCase):
 
 
 class FormerServerTests(World, TestCase):
-    """While a new version migrates, servers of the one before open and settle as they always did."""
+    """While a new version migrates, servers of the one before open and settle as ever."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -281,7 +281,7 @@ class FormerServerTests(World, TestCase):
         caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
         with tenant(self.account.pk):
             current = current_config("acme", self.instance)
-        run, message = current.run_request(()), ChatIn(message="hello")
+        run, message = current.run_request((), stream=True), ChatIn(message="hello")
         wanted = ledger._wanted(caller, self.instance, current, run, message)
         rates = wanted.pop("rates")
         former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
