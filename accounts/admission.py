@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Iterable
 from http import HTTPStatus
+from typing import Self
 from uuid import UUID
 
 from django.conf import settings
@@ -63,26 +63,26 @@ class ServerStopping(Interrupted):
         )
 
 
-async def watched[T](caller: Caller, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """Pass the events on; raises AccessEnded, TimeOver or ServerStopping as soon as it is due."""
-    watch = Watch(caller)
-    timer = asyncio.get_running_loop().call_later(settings.STREAM_MAX_SECONDS, watch.end, TimeOver)
-    try:
-        with _on_the_list(watch):
-            async with aclosing(events):
-                while (event := await watch.next(events)) is not None:
-                    yield event
-    finally:
-        timer.cancel()
-
-
 class Watch:
-    """One running turn; `end` interrupts it, also while it waits for its model."""
+    """One running turn; `end` interrupts it, also while it waits for its model.
+
+    Inside of it `next` raises AccessEnded, TimeOver or ServerStopping as soon as it is due.
+    """
+
+    __slots__ = ("_ended", "_waiting", "caller", "deadline")
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
+        self.deadline = asyncio.get_running_loop().time() + settings.STREAM_MAX_SECONDS
         self._ended: type[Interrupted] | None = None
         self._waiting: asyncio.Task[object] | None = None
+
+    def __enter__(self) -> Self:
+        _put_on_the_list(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _take_off_the_list(self)
 
     @property
     def standing(self) -> Standing:
@@ -97,6 +97,7 @@ class Watch:
                 self._waiting.cancel()
 
     async def next[T](self, events: AsyncGenerator[T]) -> T | None:
+        """Return the next of the events, None after the last."""
         if self._ended is not None:
             raise self._ended
         task = self._waiting = asyncio.current_task()
@@ -119,8 +120,14 @@ class _List:
         self.task = asyncio.create_task(self._go_round())
 
     async def _go_round(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.ADMISSION_RECHECK_SECONDS)
+            # None may be over before the next round, which would be too late.
+            next_round = loop.time() + settings.ADMISSION_RECHECK_SECONDS
+            for watch in list(self.watches):
+                if watch.deadline < next_round:
+                    watch.end(TimeOver)
             try:
                 await self._look()
             except (OperationalError, InterfaceError) as error:
@@ -140,20 +147,21 @@ class _List:
 _lists: dict[asyncio.AbstractEventLoop, _List] = {}
 
 
-@contextmanager
-def _on_the_list(watch: Watch) -> Iterator[None]:
+def _put_on_the_list(watch: Watch) -> None:
     loop = asyncio.get_running_loop()
     ours = _lists.get(loop)
     if ours is None:
         ours = _lists[loop] = _List()
     ours.watches.add(watch)
-    try:
-        yield
-    finally:
-        ours.watches.discard(watch)
-        if not ours.watches:
-            ours.task.cancel()
-            del _lists[loop]
+
+
+def _take_off_the_list(watch: Watch) -> None:
+    loop = asyncio.get_running_loop()
+    ours = _lists[loop]
+    ours.watches.discard(watch)
+    if not ours.watches:
+        ours.task.cancel()
+        del _lists[loop]
 
 
 @when_stopping

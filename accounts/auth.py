@@ -163,7 +163,7 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
 
     Raises Unauthenticated without valid credentials, NotFound with valid ones for another account.
     """
-    header = request.headers.get("Authorization")
+    header = request.META.get("HTTP_AUTHORIZATION")
     _refuse_misplaced_key(request, header)
     if header is not None:
         return await bearer_caller(request, header, account)

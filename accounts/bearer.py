@@ -71,7 +71,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(keys.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    address, origin = networks.client_address(request), request.headers.get("Origin")
+    address, origin = networks.client_address(request), request.META.get("HTTP_ORIGIN")
     caller = admitted(key, account, address=address, origin=origin)
     await _note_use(key)
     return caller

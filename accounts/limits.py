@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,8 +27,8 @@ from accounts.tenancy import platform, tenant
 from salient.problems import Problem
 from salient.ttl import TTLCache
 
-TAKE = "SELECT app_take_limits(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-RELEASE = "SELECT app_release_limits(%s, %s, %s, %s, %s)"
+TAKE = "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)"
+RELEASE = "SELECT app_release_limits(%s, %s, 1, %s, %s, %s)"
 QUOTAS = {
     "account": "requests_per_minute",
     "key": "requests_per_minute_per_key",
@@ -172,49 +172,48 @@ def take(
 ) -> Taken:
     """Take one call of each rate, a place among the running turns, and `cost` of each budget.
 
-    All of it or, with a Problem, nothing; one statement, inside the tenant's door. It locks the
-    account's row until the transaction ends: call it as the last thing before that.
+    One statement, inside the tenant's door. It locks the account's row until the transaction ends:
+    call it as the last thing before that. Let a Problem end the transaction: only then nothing is
+    taken.
     """
     asked = request_of(caller)
     answer = _call(
         TAKE,
         caller.account_id,
         instance_id,
-        asked.policies,
-        asked.subjects,
-        asked.quotas,
+        json.dumps(asked.rates),
         asked.most_turns,
-        turn,
+        int(turn),
         cost,
         at,
     )
     if answer["refused"]:
         raise refusal(caller, answer, cost)
-    return taken(answer["rates"], cost)
+    return taken([Rate(**row) for row in answer["rates"]], cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the database is asked to take, in the words of its functions."""
 
-    policies: list[str]
-    subjects: list[str]
-    quotas: list[int]
+    rates: list[dict[str, Any]]
     most_turns: int
 
 
 def request_of(caller: Caller) -> Asked:
     """Say under which policies the call counts, and what holds where the account has no own."""
-    subjects = subjects_of(caller)
-    quotas = [settings.DEFAULT_LIMITS[QUOTAS[policy]] for policy in subjects]
-    most_turns = settings.DEFAULT_LIMITS["concurrent_turns"]
-    return Asked(list(subjects), list(subjects.values()), quotas, most_turns)
+    usual = settings.DEFAULT_LIMITS
+    rates = [
+        {"policy": policy, "subject": subject, "usual": usual[QUOTAS[policy]]}
+        for policy, subject in subjects_of(caller).items()
+    ]
+    return Asked(rates, usual["concurrent_turns"])
 
 
-def taken(rows: Sequence[dict[str, Any]], cost: Decimal) -> Taken:
-    """Say what was taken, and how much is left of each rate."""
-    rates = tuple(Rate(**row).taken() for row in rows)
-    return Taken(cost, rates, headers(rates))
+def taken(rates: Iterable[Rate], cost: Decimal, *, before: int = 0) -> Taken:
+    """Say what was taken, and how much is left of each rate; so many calls were before this one."""
+    after = tuple(rate.taken(before + 1) for rate in rates)
+    return Taken(cost, after, headers(after))
 
 
 def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:

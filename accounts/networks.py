@@ -53,6 +53,7 @@ def _is_proxy(address: Address) -> bool:
     return is_within(address, settings.TRUSTED_PROXIES)
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     """Read an address; an IPv4 one inside IPv6 is the IPv4 one."""
     try:

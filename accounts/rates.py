@@ -48,8 +48,8 @@ class Rate:
         """Seconds until the whole quota is there again; for an empty one, until a call is."""
         return self.wait_seconds if self.wait else ceil(self.ahead / MICROSECONDS)
 
-    def taken(self) -> Rate:
-        return replace(self, ahead=self.ahead + self.step)
+    def taken(self, calls: int = 1) -> Rate:
+        return Rate(self.policy, self.quota, self.step, self.ahead + calls * self.step)
 
     def running_ahead(self, microseconds: int) -> Rate:
         return replace(self, ahead=max(0, microseconds))

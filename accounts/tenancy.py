@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,7 +14,7 @@ from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
 from salient.actors import actor_text
-from salient.database import ask, in_database
+from salient.database import Answer, apart, ask_together, in_database, together
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -59,23 +59,25 @@ def tenant(account_id: UUID) -> Iterator[None]:
         yield
 
 
-async def ask_as_tenant(account_id: UUID, statement: str, value: str) -> str:
-    """Run one statement behind the tenant's door and return the one value that it gives.
+async def ask_as_tenant(account_id: UUID, function: str, value: str, alike: Hashable) -> Answer:
+    """Call a function of JSON values with one value, behind the tenant's door.
 
-    The door and the statement travel together, as one message and one transaction: that is one
-    round trip instead of four. Whatever it raises, nothing of it stays.
+    The door and the call travel together, as one message and one transaction: that is one round
+    trip instead of four. Calls at the same door that wait for a connection travel together too,
+    where they are `alike`. Whatever a call raises, nothing of it stays, and no other fails by it.
     """
     if not settings.DATABASE_API_THREADS:
-        return await in_database(_ask_inside, account_id, statement, value)
+        return await in_database(_ask_inside, account_id, function, value)
     door = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    return await ask((_ENTER_BY_NUMBER, door), (statement.replace("%s", "$1").encode(), [value]))
+    call = f"SELECT {function}($1)".encode()
+    return await ask_together((_ENTER_BY_NUMBER, door), (call, [value]), alike=alike)
 
 
-def _ask_inside(account_id: UUID, statement: str, value: str) -> str:
+def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
     with tenant(account_id), connection.cursor() as cursor:
-        cursor.execute(statement, [value])
-        answer: str = cursor.fetchone()[0]
+        cursor.execute(f"SELECT {function}(%s)", [together([value])])
+        [answer] = apart(cursor.fetchone()[0], 1)
         return answer
 
 

@@ -85,7 +85,8 @@ def salient(server: Server, key: str, name: str = "salient") -> Subject:
     base = f"/accounts/{ACCOUNT}/agents/{INSTANCE}"
 
     def plan(scenario: Scenario) -> Plan:
-        events = {"event: message\n": scenario.chunks, "event: done\n": 1}
+        # Words that reach us together go on in one event: the words are counted.
+        events = {" word": scenario.chunks, "event: done\n": 1}
         return Plan(
             port=server.port,
             path=f"{base}/{'stream' if scenario.stream else 'chat'}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+import msgspec
 from django.db import connection
 
 
@@ -29,14 +29,18 @@ def actor_text() -> str:
     return _actor.get()
 
 
+def _text(actor: Actor) -> str:
+    return msgspec.json.encode(actor).decode()
+
+
 def now_acting(actor: Actor) -> None:
     """Name the actor for the rest of this request, whose context ends with it."""
-    _actor.set(json.dumps(asdict(actor)))
+    _actor.set(_text(actor))
 
 
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
-    token = _actor.set(json.dumps(asdict(actor)))
+    token = _actor.set(_text(actor))
     try:
         yield
     finally:

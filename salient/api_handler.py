@@ -6,10 +6,11 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
@@ -29,10 +30,6 @@ HEARTBEAT = b": still here\n\n"
 ANY_HOST = {"/healthz", "/readyz"}
 
 
-class ResponseSent(Exception):
-    """Ends the task group that waits for the client to leave."""
-
-
 class UnknownHost(Problem):
     code = "unknown_host"
 
@@ -44,18 +41,21 @@ class ApiHandler:
     """Has no middleware: each view's one door does what middleware would do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        set_script_prefix(get_script_prefix(scope))
-        receive = BodyReader(scope, receive, settings.MAX_BODY_BYTES)
+        if scope.get("root_path") or settings.FORCE_SCRIPT_NAME:
+            set_script_prefix(get_script_prefix(scope))
         send = Sender(send, api_headers())
         try:
-            body = await read_body(receive)
+            body = await read_body(BodyReader(scope, receive, settings.MAX_BODY_BYTES))
         except RequestAborted:
             return
         except Problem as problem:
             await self.refuse(scope, problem, send)
             return
+        answering = self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+        # It may be long, and the answer too.
+        del body
         with in_flight:
-            await self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+            await answering
 
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; the page that sent it may read why."""
@@ -70,24 +70,50 @@ class ApiHandler:
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Run the view and send what it gives; stop both when the client leaves."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(listen_for_disconnect(receive))
-                response = await respond(request)
-                if response.streaming:
-                    await send_stream(response, send, tasks)
-                else:
-                    await send_whole(response, send)
-                raise ResponseSent  # noqa: TRY301 - only an error ends the task that waits
-        except* (ResponseSent, RequestAborted):
+        with Leaving(receive) as leaving, suppress(RequestAborted):
+            response = await respond(request)
+            # While a model thinks, a thousand streams hold nothing that they need no more.
+            del request
+            if not response.streaming:
+                await send_whole(response, send)
+                return
+            # Closed whatever happens, also when the client left before the first of them.
+            async with aclosing(parts_of(response)) as parts:
+                await send(start_message(response))
+                del response
+                await send_parts(parts, send, leaving)
+
+
+class Leaving:
+    """Cancels what is done inside as soon as the client has left; it ends without an error."""
+
+    __slots__ = ("_has_left", "_inside", "_listening", "_receive")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_left = False
+
+    def __enter__(self) -> Self:
+        self._inside = asyncio.current_task()
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
+        self.has_left()
 
+    def has_left(self) -> None:
+        if self._inside is not None and not self._has_left:
+            self._has_left = True
+            self._inside.cancel()
 
-async def listen_for_disconnect(receive: Receive) -> None:
-    """Raise RequestAborted as soon as the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    raise RequestAborted
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        inside, self._inside = self._inside, None
+        self._listening.cancel()
+        # As asyncio.timeout() does: another's cancellation is not ours to swallow.
+        ours = self._has_left and inside is not None and inside.uncancel() == 0
+        return ours and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
@@ -132,7 +158,8 @@ def _route_of(path: str) -> ResolverMatch | None:
 
 def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
     """Return the question of a page elsewhere; None for other callers and for closed routes."""
-    origin = request.headers.get("Origin")
+    # Not request.headers: that reads all of them.
+    origin = request.META.get("HTTP_ORIGIN")
     crossing = Crossing(origin, match) if origin else None
     return crossing if crossing is not None and crossing.is_open else None
 
@@ -169,48 +196,81 @@ async def send_whole(response: Any, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_stream(response: Any, send: Send, tasks: asyncio.TaskGroup) -> None:
-    """Send the parts as they come, and a comment when none has come for a while.
+def parts_of(response: Any) -> AsyncGenerator[bytes]:
+    """Not aiter(response): that wraps the parts in a generator which leaves them open."""
+    parts: AsyncGenerator[bytes] = response._iterator
+    return parts
 
-    The parts are closed whatever happens, also when the client left before the first of them.
-    """
-    heart = Heart(send, tasks)
-    # Not aiter(response): that wraps the parts in a generator which leaves them open.
-    async with aclosing(response._iterator) as parts:
-        try:
-            await send(start_message(response))
-            async for part in parts:
-                heart.sent_at = heart.now()
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        finally:
-            heart.stop()
+
+async def send_parts(parts: AsyncGenerator[bytes], send: Send, leaving: Leaving) -> None:
+    """Send the parts of a stream as they come, and a comment when none has come for a while."""
+    with beating(Heart(send, leaving)) as heart:
+        async for part in parts:
+            heart.sent_at = heart.now()
+            await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
 class Heart:
-    """Keeps proxies from closing a quiet stream: between whole events a comment fits.
+    """Keeps proxies from closing a quiet stream: between whole events a comment fits."""
 
-    It is a timer and no task: a thousand streams wait for their models at a time.
-    """
+    __slots__ = ("_beating", "_leaving", "_send", "now", "sent_at")
 
-    def __init__(self, send: Send, tasks: asyncio.TaskGroup) -> None:
-        self._send, self._tasks = send, tasks
-        loop = asyncio.get_running_loop()
-        self.now, self._call_at = loop.time, loop.call_at
+    def __init__(self, send: Send, leaving: Leaving) -> None:
+        self._send, self._leaving = send, leaving
+        self._beating: asyncio.Task[None] | None = None
+        self.now = asyncio.get_running_loop().time
         self.sent_at = self.now()
-        self._timer = self._next()
 
-    def _next(self) -> asyncio.TimerHandle:
-        return self._call_at(self.sent_at + settings.STREAM_HEARTBEAT_SECONDS, self._beat)
-
-    def _beat(self) -> None:
-        if self.now() - self.sent_at >= settings.STREAM_HEARTBEAT_SECONDS:
-            self.sent_at = self.now()
-            self._tasks.create_task(self._comment())
-        self._timer = self._next()
+    def beat(self) -> None:
+        self.sent_at = self.now()
+        self._beating = asyncio.create_task(self._comment())
 
     async def _comment(self) -> None:
-        await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+        try:
+            await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+        except RequestAborted:
+            self._leaving.has_left()
 
     def stop(self) -> None:
-        self._timer.cancel()
+        if self._beating is not None:
+            self._beating.cancel()
+
+
+class Ward:
+    """The hearts of one event loop, and the timer that looks at all of them: one, not thousands."""
+
+    def __init__(self) -> None:
+        self.hearts: set[Heart] = set()
+        self._loop = asyncio.get_running_loop()
+        self.timer = self._next()
+
+    def _next(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(settings.STREAM_HEARTBEAT_SECONDS / 4, self._look)
+
+    def _look(self) -> None:
+        quiet_since = self._loop.time() - settings.STREAM_HEARTBEAT_SECONDS
+        for heart in self.hearts:
+            if heart.sent_at <= quiet_since:
+                heart.beat()
+        self.timer = self._next()
+
+
+_wards: dict[asyncio.AbstractEventLoop, Ward] = {}
+
+
+@contextmanager
+def beating(heart: Heart) -> Iterator[Heart]:
+    loop = asyncio.get_running_loop()
+    ward = _wards.get(loop)
+    if ward is None:
+        ward = _wards[loop] = Ward()
+    ward.hearts.add(heart)
+    try:
+        yield heart
+    finally:
+        heart.stop()
+        ward.hearts.discard(heart)
+        if not ward.hearts:
+            ward.timer.cancel()
+            del _wards[loop]

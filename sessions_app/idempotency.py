@@ -64,7 +64,7 @@ def with_headers[R: HttpResponseBase](response: R, headers: Mapping[str, str]) -
 
 def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Key | None:
     """Read the Idempotency-Key header; raises Invalid for one that cannot be one."""
-    text = request.headers.get("Idempotency-Key")
+    text = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if text is None:
         return None
     if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):

@@ -1,10 +1,10 @@
-"""The rows of a turn: the one module that writes them, in two statements of the database."""
+"""The rows of a turn: the one module that writes them, by two functions of the database."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts import limits
 from accounts.callers import Caller, CallerKind
 from accounts.limits import Caps, Released, Taken
+from accounts.rates import Rate
 from accounts.tenancy import ask_as_tenant, tenant
 from agents import pricing
 from agents.ceiling import ceiling, charge
@@ -27,10 +28,10 @@ from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
 from agents.runtime.run import Run, RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
-from salient.database import in_database
+from salient.database import Answer, in_database
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import prompts, tool_calls, turn_functions
+from sessions_app import prompts, tool_calls
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -48,7 +49,22 @@ _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
     Role.HUMAN.value: "user",
     Role.ASSISTANT.value: "assistant",
 }
-_OPEN, _SETTLE = "SELECT app_open_turn(%s)", "SELECT app_settle_turn(%s)"
+# Functions of the database, in the newest migration that says them. What they refuse has one of
+# these conditions; where there is more to tell, the error's message is JSON.
+_OPEN, _SETTLE = "app_open_turns", "app_settle_turns"
+_NOT_FOUND, _REFUSED, _SETTLED_BEFORE = "SL404", "SL429", "SL409"
+
+
+class Found(msgspec.Struct):
+    """What the database answers to a turn that it has opened; the newest message first."""
+
+    session_id: UUID
+    history: list[tuple[str, str]]
+    reserved: Decimal
+
+
+_read_found = msgspec.json.Decoder(Found).decode
+_read_rates = msgspec.json.Decoder(list[Rate]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +103,12 @@ async def open_turn(
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
     answer = await _opened(caller, wanted, key)
-    said = (*_history(answer["history"]), ChatMessage("user", message.message))
-    taken = limits.taken(answer["rates"], Decimal(answer["reserved"]))
-    session_id, request_id = UUID(answer["session_id"]), wanted["request_id"]
-    return Opened(current, session_id, request_id, replace(run, messages=said), taken)
+    found = _read_found(answer.own)
+    said = (*_history(found.history), ChatMessage("user", message.message))
+    taken = limits.taken(_read_rates(answer.common), found.reserved, before=answer.place)
+    return Opened(
+        current, found.session_id, wanted["request_id"], replace(run, messages=said), taken
+    )
 
 
 def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps] | None:
@@ -129,9 +147,12 @@ def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
         prompts.store_sections(account_id, sections)
 
 
-async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> dict[str, Any]:
+async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> Answer:
+    # Turns that are opened together count under the same limits.
+    subjects = tuple(rate["subject"] for rate in wanted["rates"])
+    alike = wanted["agent_instance_id"], subjects
     try:
-        return await _ask(caller.account_id, _OPEN, wanted)
+        return await ask_as_tenant(caller.account_id, _OPEN, _encode(wanted), alike)
     except IntegrityError as error:
         match _broken_rule(error):
             case "uq_llm_requests_running_in_session":
@@ -141,19 +162,17 @@ async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> di
                 raise KeyUsed from error
         raise
     except DatabaseError as error:
-        match _condition(error):
-            case turn_functions.NOT_FOUND:
-                raise NotFound from error
-            case turn_functions.REFUSED:
-                answer = msgspec.json.decode(_message(error))
-                raise limits.refusal(caller, answer, Decimal(answer["cost"])) from error
+        condition = _condition(error)
+        if condition == _NOT_FOUND:
+            raise NotFound from error
+        if condition == _REFUSED:
+            refused = msgspec.json.decode(_message(error))
+            raise limits.refusal(caller, refused, Decimal(refused["cost"])) from error
         raise
 
 
-async def _ask(account_id: UUID, statement: str, turn: dict[str, Any]) -> dict[str, Any]:
-    answer = await ask_as_tenant(account_id, statement, msgspec.json.encode(turn).decode())
-    found: dict[str, Any] = msgspec.json.decode(answer)
-    return found
+def _encode(turn: dict[str, Any]) -> str:
+    return msgspec.json.encode(turn).decode()
 
 
 def _condition(error: DatabaseError) -> str | None:
@@ -193,7 +212,7 @@ def _wanted(
     run: RunRequest,
     message: ChatIn,
 ) -> dict[str, Any]:
-    """Say to app_open_turn which turn is to be opened."""
+    """Say to the database which turn is to be opened."""
     provider, _, model = run.models[0].partition(":")
     most = ceiling(run)
     asked = limits.request_of(caller)
@@ -221,9 +240,7 @@ def _wanted(
         "cost": most.of([ChatMessage("user", message.message)]),
         "cost_per_byte": most.per_byte,
         "cost_per_message": most.per_message,
-        "policies": asked.policies,
-        "subjects": asked.subjects,
-        "quotas": asked.quotas,
+        "rates": asked.rates,
         "most_turns": asked.most_turns,
     }
 
@@ -245,14 +262,18 @@ async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | N
     note_use = _is_news(turn.instance, now)
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
-        answer = await _ask(turn.caller.account_id, _SETTLE, outcome)
+        answer = await ask_as_tenant(
+            turn.caller.account_id, _SETTLE, _encode(outcome), turn.instance.pk
+        )
     except DatabaseError as error:
-        if _condition(error) == turn_functions.SETTLED_BEFORE:
+        if _condition(error) == _SETTLED_BEFORE:
             return None
         raise
     if note_use:
         turn.instance.last_used_at = now
-    return limits.released(turn.caller.account_id, answer)
+    released = limits.released(turn.caller.account_id, msgspec.json.decode(answer.common))
+    # What several set off together is told once.
+    return released if answer.place == 0 else replace(released, alerts=[])
 
 
 def _is_news(instance: AgentInstance, now: datetime) -> bool:
@@ -302,9 +323,5 @@ def kept_call(call: ModelCall) -> dict[str, Any]:
     """Return a model's call as `response_body["calls"]` keeps it."""
     price = pricing.price(call)
     cost = None if price.total_cost is None else str(price.total_cost)
-    reported = None if call.reported_cost is None else str(call.reported_cost)
-    return asdict(call) | {
-        "reported_cost": reported,
-        "total_cost": cost,
-        "cost_source": price.source.value,
-    }
+    kept: dict[str, Any] = msgspec.to_builtins(call)
+    return kept | {"total_cost": cost, "cost_source": price.source.value}

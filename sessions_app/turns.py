@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import AccessEnded, ServerStopping, TimeOver, watched
+from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
@@ -58,6 +58,7 @@ class Turn:
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
     _price: tuple[int, Price] | None = None
+    _usage: tuple[int, UsageOut] | None = None
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -90,6 +91,12 @@ class Turn:
         return self._price[1]
 
     def usage(self) -> UsageOut:
+        """What the calls used together; added up once, when the last of them has ended."""
+        if self._usage is None or self._usage[0] != len(self.run.calls):
+            self._usage = len(self.run.calls), self._added_up()
+        return self._usage[1]
+
+    def _added_up(self) -> UsageOut:
         calls = self.run.calls
         read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
         return UsageOut(
@@ -185,9 +192,10 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     Raises a Problem when the model failed or the turn was interrupted.
     """
     try:
-        async with aclosing(watched(turn.caller, turn.run.events())) as events:
-            async for event in events:
-                yield event
+        async with aclosing(turn.run.events()) as events:
+            with Watch(turn.caller) as watch:
+                while (event := await watch.next(events)) is not None:
+                    yield event
         turn.end(CompletionStatus.COMPLETE)
     except RunError as error:
         turn.fail(error.code)

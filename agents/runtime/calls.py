@@ -22,6 +22,11 @@ CANCELLED = "cancelled"
 class Call:
     """Sees what the model sends; `outcome` is right at any moment, also when the call is cut."""
 
+    __slots__ = (
+        *("_finished", "_first_token", "_refused", "_started", "error", "provider"),
+        *("provider_name", "request", "said", "tool_calls"),
+    )
+
     def __init__(self, provider: Provider, provider_name: str, request: ModelRequest) -> None:
         self.provider = provider
         self.provider_name = provider_name

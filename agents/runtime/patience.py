@@ -13,6 +13,10 @@ class Patience:
     does not make the model late.
     """
 
+    __slots__ = (
+        *("_deadline", "_expired", "_limit", "_loop", "_since", "_stall", "_timer", "_waiting"),
+    )
+
     def __init__(self, first: float, stall: float, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._limit = first

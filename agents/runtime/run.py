@@ -55,6 +55,10 @@ class RunRequest:
 class Run:
     """Answers a request; `calls` and `text` hold true at any moment, also after a failure."""
 
+    __slots__ = (
+        *("_deadline", "_length", "_models", "_rounds", "_said", "_tools", "calls", "request"),
+    )
+
     def __init__(self, request: RunRequest) -> None:
         self.request = request
         self.calls: list[ModelCall] = []

@@ -1,13 +1,15 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
-from salient.database.channels import ask
+from salient.database.channels import Answer, apart, ask_together, together
 from salient.database.config import database_config
 from salient.database.crossing import in_database, release_connection, shut_down
 from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain
 
 __all__ = [
+    "Answer",
     "DatabaseProblem",
-    "ask",
+    "apart",
+    "ask_together",
     "check_server",
     "database_config",
     "ensure_started",
@@ -15,4 +17,5 @@ __all__ = [
     "in_database",
     "release_connection",
     "shut_down",
+    "together",
 ]

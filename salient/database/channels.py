@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import msgspec
 import psycopg
 from django import db
 from django.conf import settings
@@ -23,6 +25,8 @@ from psycopg.pq import ConnStatus, ExecStatus
 from salient.database import crossing
 
 type Statement = tuple[bytes, Sequence[str]]
+# More would keep the first of them waiting for the last, and make locks long.
+MOST_TOGETHER = 16
 # As Django's own wrapper does it, most special first.
 _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
     (psycopg.DataError, db.DataError),
@@ -36,20 +40,78 @@ _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
 )
 
 
+class Answers(msgspec.Struct):
+    """What a function of many values gives: an answer for each of them, and one for all."""
+
+    all: msgspec.Raw
+    each: list[msgspec.Raw] = []
+
+
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One value's part: its own, what all have in common, and its place among them from 0; JSON."""
+
+    own: bytes
+    common: bytes
+    place: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Asked:
     """Statements with their values, the last of which gives one; and who waits for it."""
 
     statements: Sequence[Statement]
-    answer: asyncio.Future[str]
+    answer: asyncio.Future[Any]
+    # What it may travel with: None for nothing, else whatever waits with an equal one.
+    alike: Hashable = None
+    # It has failed in company, perhaps by somebody else's fault.
+    alone: bool = False
+
+    def lane(self) -> Hashable:
+        return self if self.alike is None else self.alike
+
+    def give(self, answer: str | Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(djangos(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes over a connection as one transaction."""
+
+    lane: Hashable
+    asked: list[Asked]
+    many: bool
+
+    def statements(self) -> Sequence[Statement]:
+        *before, (text, values) = self.asked[0].statements
+        if self.many:
+            values = [together(asked.statements[-1][1][0] for asked in self.asked)]
+        return (*before, (text, values))
+
+    def give(self, value: str) -> None:
+        if not self.many:
+            self.asked[0].give(value)
+            return
+        for asked, answer in zip(self.asked, apart(value, len(self.asked)), strict=True):
+            asked.give(answer)
+
+    def fail(self, error: Exception) -> None:
+        for asked in self.asked:
+            asked.fail(error)
+
+
 class Channels:
-    """The connections of one event loop; statements beyond their number wait in line."""
+    """The connections of one event loop; statements beyond their number wait in lanes.
+
+    A lane holds what may travel together and sends it one batch after the other: so it cannot take
+    all connections, and its transactions do not wait for one another at the rows that they share.
+    Lanes take turns.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -59,18 +121,36 @@ class Channels:
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: set[Channel] = set()
         self._free: list[Channel] = []
-        self._line: deque[Asked] = deque()
+        self._lanes: dict[Hashable, deque[Asked]] = {}
+        self._under_way: set[Hashable] = set()
 
-    def ask(self, statements: Sequence[Statement]) -> asyncio.Future[str]:
+    def ask(self, asked: Asked) -> None:
         """Send it now or when its turn comes; it is done even if nobody waits for it any more."""
-        asked = Asked(statements, asyncio.get_running_loop().create_future())
-        if self._free:
-            self._free.pop().send(asked)
-        else:
-            self._line.append(asked)
-            if len(self._channels) + self._opening < self._most:
-                self._open_one()
-        return asked.answer
+        self._lanes.setdefault(asked.lane(), deque()).append(asked)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while (lane := self._next_lane()) is not None:
+            if not self._free:
+                if len(self._channels) + self._opening < self._most:
+                    self._open_one()
+                return
+            self._under_way.add(lane)
+            self._free.pop().send(self._batch(lane))
+
+    def _next_lane(self) -> Hashable | None:
+        return next((lane for lane in self._lanes if lane not in self._under_way), None)
+
+    def _batch(self, lane: Hashable) -> Batch:
+        """Take a batch out of the lane, whose rest goes to the end of all lanes."""
+        waiting = self._lanes.pop(lane)
+        taken = [waiting.popleft()]
+        if not taken[0].alone:
+            while waiting and not waiting[0].alone and len(taken) < MOST_TOGETHER:
+                taken.append(waiting.popleft())
+        if waiting:
+            self._lanes[lane] = waiting
+        return Batch(lane, taken, many=taken[0].alike is not None)
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -103,20 +183,31 @@ class Channels:
             raise
 
     def _fail_line(self, error: Exception) -> None:
-        while self._line:
-            self._line.popleft().fail(error)
+        lanes, self._lanes = self._lanes, {}
+        for asked in chain.from_iterable(lanes.values()):
+            asked.fail(error)
 
     def is_free(self, channel: Channel) -> None:
-        if self._line:
-            channel.send(self._line.popleft())
-        else:
-            self._free.append(channel)
+        self._free.append(channel)
+        self._go_on()
+
+    def has_ended(self, batch: Batch, error: Exception | None) -> None:
+        """Let its lane go on; after an error that may be one's alone, each goes alone."""
+        self._under_way.discard(batch.lane)
+        if error is None:
+            return
+        if len(batch.asked) == 1:
+            batch.fail(error)
+            return
+        for asked in batch.asked:
+            asked.alone = True
+        self._lanes.setdefault(batch.lane, deque()).extendleft(reversed(batch.asked))
 
     def is_gone(self, channel: Channel) -> None:
         self._channels.discard(channel)
         with suppress(ValueError):
             self._free.remove(channel)
-        if self._line and not self._channels and not self._opening and not self._is_closed:
+        if self._lanes and not self._channels and not self._opening and not self._is_closed:
             self._open_one()
 
     def close(self) -> None:
@@ -133,20 +224,21 @@ class Channel:
 
     def __init__(self, connection: psycopg.Connection[Any], channels: Channels) -> None:
         self._connection, self._channels = connection, channels
+        _unclaimed.discard(connection)
         self._pgconn = connection.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
         self._socket = self._pgconn.socket
-        self._asked: Asked | None = None
+        self._batch: Batch | None = None
         self._value = ""
         self._error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
 
-    def send(self, asked: Asked) -> None:
-        self._asked, self._value, self._error = asked, "", None
+    def send(self, batch: Batch) -> None:
+        self._batch, self._value, self._error = batch, "", None
         try:
-            for text, values in asked.statements:
+            for text, values in batch.statements():
                 self._pgconn.send_query_params(text, [value.encode() for value in values])
             self._pgconn.pipeline_sync()
             self._flush()
@@ -170,7 +262,7 @@ class Channel:
         """Take what the server sent: an answer's part, or the news that it has gone."""
         try:
             self._pgconn.consume_input()
-            while self._asked is not None and not self._pgconn.is_busy():
+            while self._batch is not None and not self._pgconn.is_busy():
                 # None stands between the statements.
                 if (result := self._pgconn.get_result()) is not None:
                     self._take(result)
@@ -189,21 +281,23 @@ class Channel:
                     self.end(self._error)
 
     def _finish(self) -> None:
-        asked, self._asked = self._asked, None
-        if asked is None:
+        batch = self._batch
+        if batch is None:
             return
-        if self._error is not None:
-            asked.fail(self._error)
-        elif not asked.answer.done():
-            asked.answer.set_result(self._value)
+        if self._error is None:
+            batch.give(self._value)
+        self._batch = None
+        self._channels.has_ended(batch, self._error)
         self._channels.is_free(self)
 
     def end(self, error: Exception) -> None:
         """Close, and tell whoever waits for the statement under way."""
-        asked, self._asked = self._asked, None
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self._channels.has_ended(batch, None)
         self.close()
-        if asked is not None and not self._loop.is_closed():
-            asked.fail(error)
+        if batch is not None and not self._loop.is_closed():
+            batch.fail(error)
 
     def close(self) -> None:
         """Give the connection back; what it was in the middle of ends with it."""
@@ -214,6 +308,7 @@ class Channel:
         _give_back(self._connection)
 
 
+_unclaimed: set[psycopg.Connection[Any]] = set()
 _channels: dict[asyncio.AbstractEventLoop, Channels] = {}
 
 
@@ -224,13 +319,50 @@ async def ask(*statements: Statement) -> str:
     statement `$1` stands for its first value; values are no part of the text, which the server logs
     when something fails. Raises Django's database errors.
     """
+    asked = Asked(statements, asyncio.get_running_loop().create_future())
+    _ours().ask(asked)
+    answer: str = await asked.answer
+    return answer
+
+
+async def ask_together(*statements: Statement, alike: Hashable) -> Answer:
+    """Run statements whose last one takes a JSON array, here with one value, and gives Answers.
+
+    Those that wait for a connection and are equally `alike` go as one transaction, with all their
+    values in the array; when that fails, each goes alone. So they may differ in that value only.
+    """
+    before = tuple((text, *values) for text, values in statements[:-1])
+    lane = (alike, statements[-1][0], before)
+    asked = Asked(statements, asyncio.get_running_loop().create_future(), lane)
+    _ours().ask(asked)
+    answer: Answer = await asked.answer
+    return answer
+
+
+def together(values: Iterable[str]) -> str:
+    """Write JSON values as one array."""
+    return f"[{','.join(values)}]"
+
+
+def apart(text: str, count: int) -> list[Answer]:
+    """Read the Answers to so many values; who has none of its own has an empty one."""
+    answers = _decode(text)
+    own = [bytes(each) for each in answers.each] or [b""] * count
+    return [Answer(each, bytes(answers.all), place) for place, each in enumerate(own)]
+
+
+_decode = msgspec.json.Decoder(Answers).decode
+
+
+def _ours() -> Channels:
+    """The channels of the running event loop."""
     loop = asyncio.get_running_loop()
     channels = _channels.get(loop)
     if channels is None:
         for ended in [other for other in _channels if other.is_closed()]:
             _channels.pop(ended).close()
         channels = _channels[loop] = Channels(settings.DATABASE_API_CHANNELS)
-    return await channels.ask(statements)
+    return channels
 
 
 def close_channels() -> None:
@@ -254,7 +386,14 @@ def _take_connection() -> psycopg.Connection[Any]:
     with default.wrap_database_errors:
         # Not connect(): the connection is no thread's own.
         taken: psycopg.Connection[Any] = default.get_new_connection(default.get_connection_params())
+    _unclaimed.add(taken)
     return taken
+
+
+def give_back_unclaimed() -> None:
+    """Close what was opened for an event loop that has ended meanwhile."""
+    while _unclaimed:
+        _give_back(_unclaimed.pop())
 
 
 def _give_back(connection: psycopg.Connection[Any]) -> None:

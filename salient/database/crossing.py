@@ -50,6 +50,7 @@ def shut_down() -> None:
             executor.submit(_leave, everyone)
         executor.shutdown()
         _executor.cache_clear()
+    channels.give_back_unclaimed()
     default: Any = connections[DEFAULT_DB_ALIAS]
     default.close_pool()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from django.db import DataError, OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from salient import database
-from salient.database import ask
-from salient.database.channels import Statement
+from salient.database.channels import MOST_TOGETHER, Answer, Statement, ask, ask_together
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 
@@ -67,7 +67,79 @@ class ChannelTests(TransactionTestCase):
         self.assertEqual(await ask((b"SELECT 'done'", [])), "done")
 
 
-def end_backend(pid: str) -> None:
+@override_settings(DATABASE_API_THREADS=2, DATABASE_API_CHANNELS=2)
+class TogetherTests(TransactionTestCase):
+    """Calls that wait at the same time share a transaction, and nothing else."""
 
+    def setUp(self) -> None:
+        self.addCleanup(database.shut_down)
+
+    async def test_each_has_its_own_answer_and_its_place_in_one_transaction(self) -> None:
+        answers = await asyncio.gather(*(call(ECHO, number, "a") for number in range(40)))
+
+        self.assertEqual([int(answer.own) for answer in answers], list(range(40)))
+        shared: dict[bytes, list[int]] = {}
+        for answer in answers:
+            shared.setdefault(answer.common, []).append(answer.place)
+        # The first has the connection for itself; those that come meanwhile share the next ones.
+        self.assertEqual([len(places) for places in shared.values()], [16, 16, 8])
+        for places in shared.values():
+            self.assertEqual(places, list(range(len(places))))
+            self.assertLessEqual(len(places), MOST_TOGETHER)
+
+    async def test_what_is_not_alike_shares_nothing(self) -> None:
+        answers = await asyncio.gather(*(call(ECHO, number, number) for number in range(12)))
+        self.assertEqual(len({answer.common for answer in answers}), 12)
+
+    async def test_who_stands_at_another_door_shares_nothing(self) -> None:
+        doors = [(b"SELECT set_config('app.actor', $1, true)", [name]) for name in "ab" * 6]
+        answers = await asyncio.gather(*(call(ACTOR, 0, "a", door) for door in doors))
+        self.assertEqual([answer.common for answer in answers], [b'"a"', b'"b"'] * 6)
+
+    async def test_one_that_fails_fails_nobody_else(self) -> None:
+        numbers = [1, 2, 0, 4, 5]
+        answers = await asyncio.gather(
+            *(call(INVERSE, number, "a") for number in numbers), return_exceptions=True
+        )
+        self.assertIsInstance(answers.pop(2), DataError)
+        own = [answer.own for answer in answers if isinstance(answer, Answer)]
+        self.assertEqual(own, [b"10", b"5", b"2", b"2"])
+
+    async def test_what_waits_in_one_lane_keeps_no_other_waiting(self) -> None:
+        sleepers = [asyncio.create_task(call(SLEEP, number, "slow")) for number in range(40)]
+        await asyncio.sleep(0)
+        await call(ECHO, 1, "quick")
+        self.assertFalse(any(sleeper.done() for sleeper in sleepers))
+        await asyncio.gather(*sleepers)
+
+    async def test_a_connection_that_ends_fails_all_that_it_was_at_work_for(self) -> None:
+        """Nobody knows whether it was done: who asked decides whether to ask again."""
+        sleepers = [asyncio.create_task(call(LONG_SLEEP, number, "a")) for number in range(3)]
+        await asyncio.sleep(0.2)
+        await ask((END_SLEEPERS, []))
+        ended = await asyncio.gather(*sleepers, return_exceptions=True)
+        self.assertTrue(all(isinstance(error, OperationalError) for error in ended))
+        self.assertEqual((await call(ECHO, 7, "a")).own, b"7")
+
+
+END_SLEEPERS = (
+    b"SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity WHERE "
+    b"datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
+)
+ECHO = b"SELECT jsonb_build_object('all', pg_current_xact_id()::text, 'each', $1::jsonb)"
+ACTOR = b"SELECT jsonb_build_object('all', current_setting('app.actor'), 'each', $1::jsonb)"
+INVERSE = (
+    b"SELECT jsonb_build_object('all', 0, 'each', jsonb_agg(10 / value::integer))"
+    b" FROM jsonb_array_elements_text($1::jsonb)"
+)
+SLEEP = b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb) FROM pg_sleep(0.3)"
+LONG_SLEEP = b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb) FROM pg_sleep(30)"
+
+
+async def call(text: bytes, value: object, alike: Any, *before: Statement) -> Answer:
+    return await ask_together(*before, (text, [str(value)]), alike=alike)
+
+
+def end_backend(pid: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [int(pid)])

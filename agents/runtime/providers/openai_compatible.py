@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -33,6 +33,54 @@ class Reading:
     finish_reason: str = ""
     done: bool = False
 
+    def result(self) -> list[ModelEvent]:
+        """What is known at the end of the answer."""
+        usage = wire.read_usage(self.usage, self.header_cost)
+        reason = wire.plain_reason(self.finish_reason)
+        return [*self.tool_calls.calls(), Finished(reason, usage)]
+
+
+@dataclass(slots=True)
+class StreamReading(Reading):
+    """Reads an answer that comes as events."""
+
+    events: EventStreamReader = field(default_factory=EventStreamReader)
+
+    def take(self, chunk: bytes) -> Iterator[ModelEvent]:
+        return _taken(self, self.events.feed(chunk))
+
+    def end(self) -> Iterator[ModelEvent]:
+        yield from _taken(self, self.events.close())
+        if not self.finish_reason and not self.done:
+            raise ProviderProtocol("the stream ended before the answer did")
+        yield from self.result()
+
+
+@dataclass(slots=True)
+class WholeReading(Reading):
+    """Reads an answer that comes in one piece."""
+
+    body: bytearray = field(default_factory=bytearray)
+
+    def take(self, chunk: bytes) -> Iterator[ModelEvent]:
+        self.body += chunk
+        if len(self.body) > MAX_ANSWER_BYTES:
+            raise ProviderProtocol("the answer has no end")
+        return iter(())
+
+    def end(self) -> Iterator[ModelEvent]:
+        answer = _decode(bytes(self.body))
+        choice = answer.choices[0] if answer.choices else None
+        if choice is None or choice.message is None:
+            raise ProviderProtocol("an answer without a message")
+        self.usage, self.finish_reason = answer.usage, choice.finish_reason or ""
+        for place, part in enumerate(choice.message.tool_calls or ()):
+            part.index = place
+            self.tool_calls.add(part)
+        if text := choice.message.text:
+            yield TextDelta(text)
+        yield from self.result()
+
 
 class OpenAICompatible:
     """`endpoint` says how the server differs, `url` and `key` where it is today."""
@@ -46,11 +94,25 @@ class OpenAICompatible:
         self.key = key
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        read = _read_stream if request.stream else _read_whole
+        read = StreamReading if request.stream else WholeReading
         try:
-            async with self._answer(request) as response, aclosing(read(response)) as events:
-                async for event in events:
+            response = await self._post(request)
+            reading = read(response.headers.get(COST_HEADER))
+            # Its connection ends with this context, unless the answer is read whole.
+            async with response:
+                async for chunk in response.content.iter_any():
+                    for event in reading.take(chunk):
+                        yield event
+                    if reading.done:
+                        await _drain(response)
+                        break
+                for event in reading.end():
                     yield event
+        except (aiohttp.ClientError, OSError) as error:
+            broken = ProviderUnavailable(f"the connection broke: {error!r}")
+            broken.refused = False
+            log_failure(self.endpoint.name, request.model, broken, key=self.key)
+            raise broken from error
         except RunError as error:
             log_failure(self.endpoint.name, request.model, error, key=self.key)
             raise
@@ -58,23 +120,19 @@ class OpenAICompatible:
     def client(self) -> aiohttp.ClientSession:
         return client()
 
-    @asynccontextmanager
-    async def _answer(self, request: ModelRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """The server's answer, whose connection ends with this context unless it is read whole."""
+    async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
         try:
-            response = await self._post(request)
+            response = await self._connect(request)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProviderUnavailable(f"no connection: {error!r}") from error
         try:
-            async with response:
-                await _check(response)
-                yield response
-        except (aiohttp.ClientError, OSError) as error:
-            broken = ProviderUnavailable(f"the connection broke: {error!r}")
-            broken.refused = False
-            raise broken from error
+            await _check(response)
+        except BaseException:
+            response.release()
+            raise
+        return response
 
-    async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
+    async def _connect(self, request: ModelRequest) -> aiohttp.ClientResponse:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -96,21 +154,6 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         raise refusal(response.status, body.decode(errors="replace"), response.headers)
     if response.content_type == "text/html":
         raise ProviderUnavailable("status 200 with a page instead of an answer")
-
-
-async def _read_stream(response: aiohttp.ClientResponse) -> AsyncGenerator[ModelEvent]:
-    reader = EventStreamReader()
-    reading = Reading(response.headers.get(COST_HEADER))
-    async for chunk in response.content.iter_any():
-        for event in _taken(reading, reader.feed(chunk)):
-            yield event
-        if reading.done:
-            await _drain(response)
-            break
-    for event in _taken(reading, reader.close()):
-        yield event
-    for event in _end(reading):
-        yield event
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
@@ -170,38 +213,6 @@ def _take_said(reading: Reading, said: wire.Said) -> ModelEvent | None:
     if text := said.text:
         return TextDelta(text)
     return PROGRESS if said.reasoning or said.reasoning_content or said.content else None
-
-
-def _end(reading: Reading) -> list[ModelEvent]:
-    if not reading.finish_reason and not reading.done:
-        raise ProviderProtocol("the stream ended before the answer did")
-    usage = wire.read_usage(reading.usage, reading.header_cost)
-    return [*reading.tool_calls.calls(), Finished(wire.plain_reason(reading.finish_reason), usage)]
-
-
-async def _read_whole(response: aiohttp.ClientResponse) -> AsyncGenerator[ModelEvent]:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ProviderProtocol("the answer has no end")
-    answer = _decode(bytes(body))
-    choice = answer.choices[0] if answer.choices else None
-    if choice is None or choice.message is None:
-        raise ProviderProtocol("an answer without a message")
-    reading = Reading(
-        header_cost=response.headers.get(COST_HEADER),
-        usage=answer.usage,
-        finish_reason=choice.finish_reason or "",
-        done=True,
-    )
-    for place, part in enumerate(choice.message.tool_calls or ()):
-        part.index = place
-        reading.tool_calls.add(part)
-    if text := choice.message.text:
-        yield TextDelta(text)
-    for event in _end(reading):
-        yield event
 
 
 def _decode(data: bytes) -> wire.Answer:
