@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     """Let an agent's conversations be read in their order; made while the platform goes on."""
 
     atomic = False
-    dependencies = [("sessions_app", "0015_sum_days")]
+    dependencies = [("sessions_app", "0016_sum_days")]
 
     operations = [
         AddIndexConcurrently(

@@ -9,6 +9,6 @@ class Migration(migrations.Migration):
     The way back needs no step: 0007 makes the same function today, and its way back drops it.
     """
 
-    dependencies = [("accounts", "0009_audit_rights")]
+    dependencies = [("accounts", "0010_limits_together")]
 
     operations = [migrations.RunSQL(audit_triggers.RECORD, migrations.RunSQL.noop)]

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0009_audit_rights"),
-        ("sessions_app", "0013_list_indexes"),
+        ("sessions_app", "0014_turns_together"),
     ]
 
     operations = [
