@@ -28,8 +28,9 @@ WIDE = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=PATIENCE_MS)
 SEVERE = ("serious", "critical")
-# Who has read an answer to its end gives up the rest of its stream.
-STREAM = "/stream"
+# What is given up on purpose: the rest of a stream, by who has read an answer to its end; and a
+# page's icon, by the browser, as soon as it is about to leave.
+GIVEN_UP = ("/stream", "/static/icon.svg")
 # What stands on every page is judged on the first one; a list is judged by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
 FURTHER_ROWS = ["#result_list tbody tr:nth-child(n + 4)", "table tbody tr:nth-child(n + 12)"]
@@ -70,10 +71,8 @@ def axe_source() -> str:
 class Watched:
     """A tab that writes down all that goes wrong in it."""
 
-    def __init__(self, running: Browser, url: str, *, gives_up: str = "", **context: Any) -> None:
-        """`gives_up` ends the addresses of requests that the pages themselves break off."""
+    def __init__(self, running: Browser, url: str, **context: Any) -> None:
         self.url = url
-        self.gives_up = gives_up
         self.wrong: list[str] = []
         self.axe = axe_source()
         self.has_judged = False
@@ -102,7 +101,7 @@ class Watched:
     def _lost(self, request: Request) -> None:
         # Whoever goes on to another page gives up what this one still waits for.
         is_left = self.began.get(request) != self.left
-        is_meant = is_left or (self.gives_up and request.url.endswith(self.gives_up))
+        is_meant = is_left or request.url.endswith(GIVEN_UP)
         if not (is_meant and request.failure == "net::ERR_ABORTED"):
             self.note(f"lost: {request.method} {request.url} {request.failure}")
 

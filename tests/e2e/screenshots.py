@@ -14,7 +14,7 @@ from pathlib import Path
 
 import django
 
-from tests.e2e.browser import PHONE, STREAM, WIDE, Watched, browser
+from tests.e2e.browser import PHONE, WIDE, Watched, browser
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 COLOURS = 160
@@ -65,7 +65,7 @@ def go_round(url: str, pages: dict[str, str]) -> None:
     from tests.e2e.world import EMAIL, PASSWORD  # noqa: PLC0415
 
     with browser() as running:
-        tab = Watched(running, url, gives_up=STREAM)
+        tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
         for name, address in pages.items():
             tab.page.goto(url + address)

@@ -9,7 +9,7 @@ from pathlib import Path
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
 
-from tests.e2e.browser import PHONE, STREAM, WIDE, Watched, browser
+from tests.e2e.browser import PHONE, WIDE, Watched, browser
 from tests.e2e.walk import REPLIES, check_rows, walk
 from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish
 from tests.mock_openai import MockOpenAI
@@ -38,7 +38,7 @@ class AdminTests(TransactionTestCase):
 def look(url: str, addresses: list[str]) -> list[str]:
     """Return what is wrong with any page, in light, dark and at a phone's width."""
     with browser() as running:
-        tab = Watched(running, url, gives_up=STREAM)
+        tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
         walk(tab.page)
         for address in addresses:
