@@ -29,6 +29,8 @@ from salient.lifespan import when_stopping
 from salient.problems import Problem
 
 logger = logging.getLogger(__name__)
+# The database may be silent; those whose time is over are ended all the same.
+LONGEST_LOOK_SECONDS = 10.0
 
 type Standing = tuple[CallerKind, UUID, str, UUID | None]
 
@@ -129,8 +131,9 @@ class _List:
                 if watch.deadline < next_round:
                     watch.end(TimeOver)
             try:
-                await self._look()
-            except (OperationalError, InterfaceError) as error:
+                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                    await self._look()
+            except (OperationalError, InterfaceError, TimeoutError) as error:
                 logger.warning("The database did not say who may still call: %s", error)
             except Exception:
                 logger.exception("Unexpected error while asking who may still call")

@@ -1,6 +1,5 @@
 """The text of an API key: `sal_sk_<id12>_<secret32><crc6>`; `sal_pk_`, `sal_tk_` alike."""
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -64,4 +63,4 @@ def secret_hash(text: str) -> str:
 
     The prefix is hashed too: a test key does not become a live one by another spelling.
     """
-    return hmac.new(settings.API_KEY_PEPPER.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(settings.API_KEY_PEPPER.encode(), text.encode(), "sha256").hex()

@@ -59,18 +59,21 @@ def tenant(account_id: UUID) -> Iterator[None]:
         yield
 
 
-async def ask_as_tenant(account_id: UUID, function: str, value: str, alike: Hashable) -> Answer:
+async def ask_as_tenant(
+    account_id: UUID, function: str, value: str, *, alike: Hashable, order: str = ""
+) -> Answer:
     """Call a function of JSON values with one value, behind the tenant's door.
 
     The door and the call travel together, as one message and one transaction: that is one round
     trip instead of four. Calls at the same door that wait for a connection travel together too,
-    where they are `alike`. Whatever a call raises, nothing of it stays, and no other fails by it.
+    where they are `alike`, in their `order`. Whatever a call raises, nothing of it stays, and no
+    other fails by it.
     """
     if not settings.DATABASE_API_THREADS:
         return await in_database(_ask_inside, account_id, function, value)
     door = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
     call = f"SELECT {function}($1)".encode()
-    return await ask_together((_ENTER_BY_NUMBER, door), (call, [value]), alike=alike)
+    return await ask_together((_ENTER_BY_NUMBER, door), (call, [value]), alike=alike, order=order)
 
 
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:

@@ -6,11 +6,11 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
@@ -196,13 +196,21 @@ async def send_whole(response: Any, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def parts_of(response: Any) -> AsyncGenerator[bytes]:
+class Parts(Protocol):
+    """The parts of a streamed answer, which are closed in the end."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
+def parts_of(response: Any) -> Parts:
     """Not aiter(response): that wraps the parts in a generator which leaves them open."""
-    parts: AsyncGenerator[bytes] = response._iterator
+    parts: Parts = response._iterator
     return parts
 
 
-async def send_parts(parts: AsyncGenerator[bytes], send: Send, leaving: Leaving) -> None:
+async def send_parts(parts: Parts, send: Send, leaving: Leaving) -> None:
     """Send the parts of a stream as they come, and a comment when none has come for a while."""
     with beating(Heart(send, leaving)) as heart:
         async for part in parts:

@@ -152,7 +152,13 @@ async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> An
     subjects = tuple(rate["subject"] for rate in wanted["rates"])
     alike = wanted["agent_instance_id"], subjects
     try:
-        return await ask_as_tenant(caller.account_id, _OPEN, _encode(wanted), alike)
+        return await ask_as_tenant(
+            caller.account_id,
+            _OPEN,
+            _encode(wanted),
+            alike=alike,
+            order="" if key is None else key.text,
+        )
     except IntegrityError as error:
         match _broken_rule(error):
             case "uq_llm_requests_running_in_session":
@@ -263,7 +269,7 @@ async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | N
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
         answer = await ask_as_tenant(
-            turn.caller.account_id, _SETTLE, _encode(outcome), turn.instance.pk
+            turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
         )
     except DatabaseError as error:
         if _condition(error) == _SETTLED_BEFORE:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from salient.database import crossing
 type Statement = tuple[bytes, Sequence[str]]
 # More would keep the first of them waiting for the last, and make locks long.
 MOST_TOGETHER = 16
+WARY_SECONDS = 1.0
 # As Django's own wrapper does it, most special first.
 _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
     (psycopg.DataError, db.DataError),
@@ -64,11 +66,15 @@ class Asked:
     answer: asyncio.Future[Any]
     # What it may travel with: None for nothing, else whatever waits with an equal one.
     alike: Hashable = None
+    # Those that travel together lock rows in this order.
+    order: str = ""
     # It has failed in company, perhaps by somebody else's fault.
     alone: bool = False
 
     def lane(self) -> Hashable:
-        return self if self.alike is None else self.alike
+        if self.alike is None:
+            return self
+        return ("alone", self.alike) if self.alone else self.alike
 
     def give(self, answer: str | Answer) -> None:
         if not self.answer.done():
@@ -123,6 +129,8 @@ class Channels:
         self._free: list[Channel] = []
         self._lanes: dict[Hashable, deque[Asked]] = {}
         self._under_way: set[Hashable] = set()
+        # What has failed together a moment ago is not tried together again so soon.
+        self._wary: dict[Hashable, float] = {}
 
     def ask(self, asked: Asked) -> None:
         """Send it now or when its turn comes; it is done even if nobody waits for it any more."""
@@ -144,13 +152,18 @@ class Channels:
     def _batch(self, lane: Hashable) -> Batch:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
         waiting = self._lanes.pop(lane)
-        taken = [waiting.popleft()]
-        if not taken[0].alone:
-            while waiting and not waiting[0].alone and len(taken) < MOST_TOGETHER:
-                taken.append(waiting.popleft())
+        most = 1 if waiting[0].alone or self._is_wary(lane) else MOST_TOGETHER
+        taken = [waiting.popleft() for _ in range(min(len(waiting), most))]
         if waiting:
             self._lanes[lane] = waiting
+        taken.sort(key=attrgetter("order"))
         return Batch(lane, taken, many=taken[0].alike is not None)
+
+    def _is_wary(self, lane: Hashable) -> bool:
+        if self._wary.get(lane, 0.0) > self._loop.time():
+            return True
+        self._wary.pop(lane, None)
+        return False
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -199,16 +212,17 @@ class Channels:
         if len(batch.asked) == 1:
             batch.fail(error)
             return
+        self._wary[batch.lane] = self._loop.time() + WARY_SECONDS
         for asked in batch.asked:
             asked.alone = True
-        self._lanes.setdefault(batch.lane, deque()).extendleft(reversed(batch.asked))
+            self._lanes.setdefault(asked.lane(), deque()).append(asked)
 
     def is_gone(self, channel: Channel) -> None:
         self._channels.discard(channel)
         with suppress(ValueError):
             self._free.remove(channel)
-        if self._lanes and not self._channels and not self._opening and not self._is_closed:
-            self._open_one()
+        if not self._is_closed:
+            self._go_on()
 
     def close(self) -> None:
         self._is_closed = True
@@ -325,15 +339,16 @@ async def ask(*statements: Statement) -> str:
     return answer
 
 
-async def ask_together(*statements: Statement, alike: Hashable) -> Answer:
+async def ask_together(*statements: Statement, alike: Hashable, order: str = "") -> Answer:
     """Run statements whose last one takes a JSON array, here with one value, and gives Answers.
 
     Those that wait for a connection and are equally `alike` go as one transaction, with all their
     values in the array; when that fails, each goes alone. So they may differ in that value only.
+    `order` is what they are sorted by, so that two transactions lock the same rows in one order.
     """
     before = tuple((text, *values) for text, values in statements[:-1])
     lane = (alike, statements[-1][0], before)
-    asked = Asked(statements, asyncio.get_running_loop().create_future(), lane)
+    asked = Asked(statements, asyncio.get_running_loop().create_future(), lane, order)
     _ours().ask(asked)
     answer: Answer = await asked.answer
     return answer

@@ -5,7 +5,7 @@ from django.db import migrations
 BEFORE = import_module("sessions_app.migrations.0012_turns")
 
 # Whoever locks several sessions locks them in this order, and before everything else: then nobody
-# waits in a circle.
+# waits in a circle. Where one is held by somebody, its turn waits alone, not all that came with it.
 LOCK = """
 CREATE FUNCTION app_lock_sessions(the_account uuid, turns jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -17,7 +17,7 @@ BEGIN
             SELECT (turn ->> 'session_id')::uuid FROM jsonb_array_elements(turns) AS turn
         );
         PERFORM FROM sessions WHERE account_id = the_account AND id = ANY(wanted)
-            ORDER BY id FOR NO KEY UPDATE;
+            ORDER BY id FOR NO KEY UPDATE NOWAIT;
     END IF;
 END
 $$

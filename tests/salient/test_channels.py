@@ -112,9 +112,24 @@ class TogetherTests(TransactionTestCase):
         self.assertFalse(any(sleeper.done() for sleeper in sleepers))
         await asyncio.gather(*sleepers)
 
+    async def test_what_waits_goes_on_by_another_connection_when_its_own_ends(self) -> None:
+        await asyncio.gather(ask(PID), ask(PID))
+        first = asyncio.create_task(call(SLEEP_FOR, 30, "a"))
+        await asyncio.sleep(0.2)
+        waiting = [asyncio.create_task(call(SLEEP_FOR, 0, "a")) for _ in range(2)]
+        await ask((END_SLEEPERS, []))
+        with self.assertRaises(OperationalError):
+            await first
+        self.assertEqual([answer.own for answer in await asyncio.gather(*waiting)], [b"0", b"0"])
+
+    async def test_they_go_in_their_order(self) -> None:
+        calls = [ask_together((ECHO, [str(n)]), alike="a", order=str(9 - n)) for n in range(1, 6)]
+        answers = await asyncio.gather(*calls)
+        self.assertEqual([answer.place for answer in answers], [4, 3, 2, 1, 0])
+
     async def test_a_connection_that_ends_fails_all_that_it_was_at_work_for(self) -> None:
         """Nobody knows whether it was done: who asked decides whether to ask again."""
-        sleepers = [asyncio.create_task(call(LONG_SLEEP, number, "a")) for number in range(3)]
+        sleepers = [asyncio.create_task(call(SLEEP_FOR, 30, "a")) for _ in range(3)]
         await asyncio.sleep(0.2)
         await ask((END_SLEEPERS, []))
         ended = await asyncio.gather(*sleepers, return_exceptions=True)
@@ -124,7 +139,7 @@ class TogetherTests(TransactionTestCase):
 
 END_SLEEPERS = (
     b"SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity WHERE "
-    b"datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()"
+    b"datname = current_database() AND query LIKE '%FROM pg_sleep((%' AND pid <> pg_backend_pid()"
 )
 ECHO = b"SELECT jsonb_build_object('all', pg_current_xact_id()::text, 'each', $1::jsonb)"
 ACTOR = b"SELECT jsonb_build_object('all', current_setting('app.actor'), 'each', $1::jsonb)"
@@ -133,7 +148,11 @@ INVERSE = (
     b" FROM jsonb_array_elements_text($1::jsonb)"
 )
 SLEEP = b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb) FROM pg_sleep(0.3)"
-LONG_SLEEP = b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb) FROM pg_sleep(30)"
+# As many seconds as the first value says.
+SLEEP_FOR = (
+    b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb)"
+    b" FROM pg_sleep(($1::jsonb ->> 0)::float)"
+)
 
 
 async def call(text: bytes, value: object, alike: Any, *before: Statement) -> Answer:
