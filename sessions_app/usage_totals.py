@@ -14,13 +14,15 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 
+from accounts.tenancy import platform
 from sessions_app.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
-from sessions_app.usage import NOTHING, SUMS, Days, Figures, summed
+from sessions_app.usage import NOTHING, SUMS, Days, Figures, summed, today
 
 # So many days are summed while a page waits; more of them were changed at once, and take turns.
 MOST_AT_ONCE = 31
+STATEMENT_SECONDS = 600
 # ruff: noqa: S608 - these texts are made of one another, of nothing that anybody sends
 _LOCK = "hashtextextended('usage_totals', 0)"
 _OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
@@ -112,14 +114,25 @@ class Totals:
 
 
 def keep(days: Days, *, most: int = MOST_AT_ONCE) -> int:
-    """Sum those of the days that are over and have not been summed; return how many there were."""
+    """Sum those of the days that are over and have not been summed; return how many that were."""
     with connection.cursor() as cursor:
         cursor.execute(_MISSING, {"first": days.first, "last": days.last, "most": most})
         missing = [day for (day,) in cursor.fetchall()]
         # Whoever changes such a day at the moment has it: then it is read as it stands.
-        if missing and _is_free(cursor):
-            cursor.execute(INSERT.format(which="day = ANY(%(days)s)"), {"days": missing})
+        if not missing or not _is_free(cursor):
+            return 0
+        cursor.execute(INSERT.format(which="day = ANY(%(days)s)"), {"days": missing})
     return len(missing)
+
+
+def keep_all() -> None:
+    """Sum every day that is over, some at a time; for a command, which may take its time."""
+    with platform():
+        first = UsageDay.objects.aggregate(first=Min("day"))["first"] or today()
+    summed_days = 1
+    while summed_days:
+        with platform(statement_seconds=STATEMENT_SECONDS):
+            summed_days = keep(Days(first, today()), most=MOST_AT_ONCE)
 
 
 def _is_free(cursor: Any) -> bool:

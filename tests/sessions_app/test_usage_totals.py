@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
+from unittest import mock
 
 import psycopg
+from django.core.management import call_command
 from django.db import connection
 from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account
 from accounts.tenancy import platform, tenant
-from sessions_app import rollup
+from sessions_app import rollup, usage_totals
 from sessions_app.models import UsageDay, UsageTotal
 from sessions_app.usage import Days, Figures, figures_by
 from sessions_app.usage_totals import Totals, each_day, keep
@@ -118,6 +121,15 @@ class TotalsTests(TestCase):
         with platform():
             self.assertEqual(keep(self.days, most=3), 3)
         self.assertEqual(self.kept(), {ago(2), ago(3), ago(4)})
+        self.assert_true()
+
+    def test_rebuilding_leaves_no_sum_for_a_page_to_make(self) -> None:
+        instance = busy_account("busy", turns=0)
+        for age in (0, 2, 40, 100):
+            settled(instance, timezone.now() - timedelta(days=age))
+        with mock.patch.object(usage_totals, "MOST_AT_ONCE", 2):
+            call_command("rollup", "--rebuild", "--account", "busy", stdout=StringIO())
+        self.assertEqual(self.kept(), {ago(age) for age in (*range(2, 6), 40, 100)})
         self.assert_true()
 
     def test_while_somebody_changes_such_a_day_nothing_is_kept(self) -> None:
