@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.admin import ShowFacets
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
@@ -23,7 +22,8 @@ from accounts import (
     support_admin,
 )
 from accounts.models import User
-from accounts.platform_admin import HistoryAdmin, PlatformModelAdmin, RecordAdmin, pretty_json
+from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
+from accounts.user_pages import UserPages
 
 # The other rooms make their pages of these.
 __all__ = [
@@ -56,15 +56,10 @@ RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"
 
 
 @admin.register(User)
-class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
+class UserAdmin(UserPages, DjangoUserAdmin[User]):
     add_form = UserCreationForm
-    ordering = ["email"]
-    list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
-    list_filter = ["is_active", "is_staff", "is_auditor", "is_superuser"]
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
-    search_fields = ["email", "first_name", "last_name"]
-    show_facets = ShowFacets.NEVER
     fieldsets = [
         (None, {"fields": ["email", "password"]}),
         ("Name", {"fields": ["first_name", "last_name"]}),
@@ -83,7 +78,7 @@ class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Who is not a superuser gives nobody rights, not even to themselves."""
         may_grant = cast(User, request.user).is_superuser
-        return ["last_login", "date_joined", *([] if may_grant else RIGHTS)]
+        return ["last_login", "date_joined", "places", *([] if may_grant else RIGHTS)]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return self._may_touch(request, obj) and super().has_change_permission(request, obj)

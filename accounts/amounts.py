@@ -6,6 +6,7 @@ from decimal import Decimal
 
 UNKNOWN, NONE = "unknown", "\N{EN DASH}"
 SECOND = 1000
+CENT = Decimal("0.01")
 _STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 
 
@@ -14,9 +15,15 @@ def money(amount: Decimal | float | None) -> str:
     if amount is None:
         return UNKNOWN
     value = Decimal(amount)
-    if not value or abs(value) >= Decimal("0.01"):
+    if not value or abs(value) >= CENT:
         return f"${value:,.2f}"
     return f"${value:.{1 - value.adjusted()}f}"
+
+
+def exact_money(amount: Decimal) -> str:
+    """Write US dollars as they were typed: cents, and more digits only where they say something."""
+    cents = amount.quantize(CENT)
+    return f"${cents:,.2f}" if cents == amount else f"${amount.normalize():,f}"
 
 
 def count(number: float) -> str:

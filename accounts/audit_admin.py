@@ -43,7 +43,8 @@ class AuditFilter(FilterForm):
 
     def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
         exact = Q(object_id=text) | Q(actor_id=text) | Q(actor=text) | Q(object=text)
-        return rows.filter(exact)
+        # A membership: “ann@example.com as owner”.
+        return rows.filter(exact | Q(object__startswith=f"{text} as "))
 
 
 @admin.register(AuditEntry)

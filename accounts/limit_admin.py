@@ -9,17 +9,18 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MinValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.amounts import exact_money, money
 from accounts.budgets import check_percents, put_budget
-from accounts.dollars import dollars
 from accounts.limits import forget_caps, limit_of, lock_account
 from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.periods import start_of
 from accounts.platform_admin import PlatformModelAdmin
 
-COUNTED = ("spent", "reserved", "left", "period_start")
+COUNTED = ("was_spent", "is_reserved", "left", "period_start")
 UNITS = {
     "requests_per_minute": "calls a minute, all together",
     "requests_per_minute_per_key": "calls a minute with one key or member",
@@ -47,6 +48,12 @@ class BudgetForm(forms.ModelForm[Budget]):
         model = Budget
         fields = ("account", "agent_instance_id", "period", "limit", "alert_percents")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(limit := self.initial.get("limit"), Decimal):
+            # As it was typed, and not with all the digits that the column has.
+            self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
+
     def clean_alert_percents(self) -> list[int]:
         percents: list[int] = self.cleaned_data["alert_percents"]
         check_percents(percents)
@@ -58,23 +65,47 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     """A budget keeps its account, agent and period; what turns count in it stays theirs."""
 
     form = BudgetForm
-    list_display = ["account", "agent_instance_id", "period", "limit", "spent", "reserved", "left"]
+    list_display = ["account", "agent", "period", "most", *COUNTED[:3]]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        return super().get_queryset(request).prefetch_related("account__agent_instances")
+
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
-        return [*BudgetForm.Meta.fields, *(COUNTED if obj else ())]
+        if obj is None:
+            return list(BudgetForm.Meta.fields)
+        limit = "limit" if self.has_change_permission(request, obj) else "most"
+        return ["account", "agent", "period", limit, "alert_percents", *COUNTED]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["account", "agent_instance_id", "period", *COUNTED] if obj else []
+        return ["account", "agent", "period", "most", *COUNTED] if obj else []
 
-    @admin.display(description="left (USD)")
+    @admin.display(description="of")
+    def agent(self, budget: Budget) -> str:
+        agents: Any = budget.account.agent_instances
+        names = {agent.pk: str(agent.instance_slug) for agent in agents.all()}
+        return names.get(budget.agent_instance_id, "the whole account")
+
+    @admin.display(description="limit", ordering="limit")
+    def most(self, budget: Budget) -> str:
+        return exact_money(budget.limit)
+
+    @admin.display(description="spent", ordering="spent")
+    def was_spent(self, budget: Budget) -> str:
+        return money(budget.spent)
+
+    @admin.display(description="reserved", ordering="reserved")
+    def is_reserved(self, budget: Budget) -> str:
+        return money(budget.reserved)
+
+    @admin.display(description="left")
     def left(self, budget: Budget) -> str:
         """As a turn finds it: what belongs to a period that is over counts no more."""
         begun = start_of(BudgetPeriod(budget.period), timezone.now())
         spent = budget.spent if budget.period_start >= begun else Decimal(0)
-        return dollars(max(Decimal(0), budget.limit - spent - budget.reserved))
+        return money(max(Decimal(0), budget.limit - spent - budget.reserved))
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
         kept = put_budget(

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import keys
+from accounts.amounts import exact_money
 from accounts.audit import ActorKind, AuditAction, AuditEntry, SupportAccess
 from accounts.networks import read_network
 from accounts.people import Invitation, MemberRole, Membership, User
@@ -359,7 +360,7 @@ class Budget(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.limit} USD a {self.period}"
+        return f"{exact_money(self.limit)} a {self.period}"
 
 
 class RateStateQuerySet(TenantQuerySet["RateState"]):

@@ -45,6 +45,7 @@ TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "prompt_sections": "SELECT, INSERT",
     "message_feedback": ALL,
     "usage_days": ALL,
+    "usage_totals": "SELECT",
 }
 # What even the platform's role only reads, or only adds to.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {

@@ -35,6 +35,7 @@ GROUPS = {
     "System": ("accounts.AuditEntry", "accounts.SupportAccess", "accounts.User", "auth.Group"),
 }
 OTHERS = "System"
+_GROUP = {name: group for group, names in GROUPS.items() for name in names}
 
 
 class SalientAdminSite(admin.AdminSite):
@@ -65,6 +66,13 @@ class SalientAdminSite(admin.AdminSite):
             return groups
         return [group for group in groups if app_label in group["apps"]]
 
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: Page | None = None
+    ) -> Any:
+        """Name the page by the groups that it shows: an app may be of several."""
+        title = ", ".join(group["name"] for group in self.get_app_list(request, app_label))
+        return super().app_index(request, app_label, {"title": title} | (extra_context or {}))
+
     def index(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
         may_see = request.user.has_perm("accounts.view_account")
         shown = type(self).overview(request) if may_see else {}
@@ -89,12 +97,16 @@ def environment() -> Page:
     return {"name": "production", "state": "bad"}
 
 
+def group_of(label: str) -> str:
+    """Name the group of a model's pages, by the model's label."""
+    return _GROUP.get(label, OTHERS)
+
+
 def grouped(found: dict[str, Page]) -> list[Page]:
-    places = {name: group for group, names in GROUPS.items() for name in names}
-    order = {name: place for place, name in enumerate(places)}
+    order = {name: place for place, name in enumerate(_GROUP)}
     groups: dict[str, list[str]] = {group: [] for group in GROUPS}
     for name in sorted(found, key=lambda name: order.get(name, len(order))):
-        groups[places.get(name, OTHERS)].append(name)
+        groups[group_of(name)].append(name)
     return [
         {
             "name": group,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
 
 from accounts.admin import PlatformModelAdmin
+from agents.connection_trial import try_out
 from agents.connections import forget, key_fault, move, read_address, set_key
 from agents.models import ProviderConnection
 from salient.problems import Invalid
@@ -55,6 +59,23 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
     list_filter = ["account"]
     search_fields = ["name", "base_url", "account__slug"]
     told = ("secret_hint", "created_at", "updated_at")
+    change_form_template = "admin/connection/change.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.test_view)
+        ours = path("<uuid:object_id>/test/", view, name="connection-test")
+        return [ours, *super().get_urls()]
+
+    def test_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Call the server as it is stored, and say on the connection's page what came of it."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        trial = try_out(get_object_or_404(ProviderConnection, pk=object_id))
+        level = messages.SUCCESS if trial.is_good else messages.ERROR
+        self.message_user(request, str(trial), level)
+        return redirect("admin:agents_providerconnection_change", object_id)
 
     def get_fields(self, request: HttpRequest, obj: ProviderConnection | None = None) -> list[Any]:
         return ["account", "name", "base_url", "key", *(self.told if obj else ())]

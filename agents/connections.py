@@ -170,11 +170,15 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
 def _opened(rows: models.QuerySet[ProviderConnection]) -> Iterator[Connection]:
     for row in rows:
         try:
-            key = unseal(row.secret, bound_to=_owner(row)) if row.secret else ""
+            yield ready(row)
         except (SecretUnreadable, ImproperlyConfigured, Invalid) as error:
             logger.error("Connection %s of account %s: %s", row.name, row.account_id, error)  # noqa: TRY400 - the reason is the whole story
-            continue
-        yield Connection(row.name, row.base_url, key)
+
+
+def ready(row: ProviderConnection) -> Connection:
+    """Open the row's key; raises SecretUnreadable, ImproperlyConfigured, and Invalid where not."""
+    key = unseal(row.secret, bound_to=_owner(row)) if row.secret else ""
+    return Connection(row.name, row.base_url, key)
 
 
 @dataclass(slots=True)

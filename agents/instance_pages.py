@@ -183,16 +183,28 @@ class DraftPages(InstancePage):
         return redirect("admin:instance-review", instance.pk)
 
     def discard(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
-        """Throw the draft away, after a question."""
-        draft = publishing.draft_of(instance)
+        """Throw the draft away, after a question; a newer one than was shown is asked for anew."""
+        stale = ""
         if request.method == "POST":
-            publishing.discard_draft(instance)
-            messages.success(request, "The draft is discarded; what is in force stays.")
-        if request.method == "POST" or draft is None:
+            try:
+                publishing.discard_draft(instance, seen=request.POST.get("seen", ""))
+            except Stale as error:
+                stale = str(error)
+            else:
+                messages.success(request, "The draft is discarded; what is in force stays.")
+                return redirect(home(instance))
+        draft = publishing.draft_of(instance)
+        if draft is None:
             return redirect(home(instance))
-        lines = side_by_side(publishing.published_text(instance), draft.text)
         return self.page(
-            request, instance, "discard", "Discard the draft?", draft=draft, lines=lines
+            request,
+            instance,
+            "discard",
+            "Discard the draft?",
+            draft=draft,
+            seen=publishing.mark_of(draft),
+            stale=stale,
+            lines=side_by_side(publishing.published_text(instance), draft.text),
         )
 
 

@@ -226,8 +226,15 @@ def save_draft(
     return draft
 
 
-def discard_draft(instance: AgentInstance) -> None:
-    ConfigDraft.objects.filter(agent_instance_id=instance.pk).delete()
+def discard_draft(instance: AgentInstance, *, seen: str) -> None:
+    """Throw away the draft whose mark was seen; raises Stale when there is another one now."""
+    with transaction.atomic():
+        draft = draft_of(_locked(instance))
+        if draft is None:
+            return
+        if seen != mark_of(draft):
+            raise Stale(_who_saved(draft))
+        draft.delete()
 
 
 def reset(instance: AgentInstance, key: str, author: Author) -> ConfigDraft:

@@ -23,6 +23,7 @@ from accounts.support import open_access
 from accounts.tenancy import platform
 from sessions_app import exports
 from sessions_app.models import LLMRequest, Session
+from sessions_app.overview import RANGES
 
 GOAL_MS = 150
 ROUNDS = 7
@@ -72,7 +73,13 @@ def timed(page: Page) -> Iterator[None]:
 def all_pages() -> list[Page]:
     user, browser = boss(), Client()
     browser.force_login(user)
-    return [*pages_of(browser), *searches(user, browser)]
+    return [*overviews(browser), *pages_of(browser), *searches(user, browser)]
+
+
+def overviews(browser: Any) -> Iterator[Page]:
+    """Measure the first page over its ranges of days."""
+    for days in RANGES:
+        yield measured(browser, "overview", f"{days} days", "", {"days": str(days)})
 
 
 def pages_of(browser: Any) -> Iterator[Page]:
@@ -127,7 +134,7 @@ def measured(browser: Any, name: str, what: str, path: str, query: dict[str, str
     page = Page(name, what)
     for _ in range(ROUNDS):
         with timed(page):
-            answer = browser.get(f"/admin/{path}/", query, secure=True)
+            answer = browser.get(f"/admin/{path}/".replace("//", "/"), query, secure=True)
         assert answer.status_code == HTTPStatus.OK, (path, answer)  # noqa: S101
         assert b"was stopped" not in answer.content, path  # noqa: S101
     say(page.line())
@@ -189,7 +196,7 @@ def boss() -> Any:
 def counted() -> dict[str, int]:
 
     tables = {"accounts": "accounts", "sessions": "sessions", "llm_requests": "requests"}
-    tables |= {"messages": "messages", "audit_log": "audit entries"}
+    tables |= {"messages": "messages", "audit_log": "audit entries", "usage_days": "usage rows"}
     with connection.cursor() as cursor:
         counts = {}
         for table, name in tables.items():

@@ -24,20 +24,13 @@ from sessions_app.model_keys import (
 LATENCY_BUCKETS = 34
 
 
-class UsageDayQuerySet(TenantQuerySet["UsageDay"]):
-    pass
-
-
-class UsageDay(TenantModel):
-    """What one instance did with one model in a day (UTC): kept by the settling of each turn.
+class UsageSums(TenantModel):
+    """What turns of a day (UTC) came to.
 
     `cost` is US dollars of the requests whose cost is known; `unpriced` counts the others.
     `latency_buckets[i]` counts answers of about 2^(i/2) ms (sessions_app/usage.py).
     """
 
-    pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "day", "model")
-    account = account_key()
-    agent_instance = instance_key()
     day = models.DateField()
     # "provider:model"
     model = models.CharField(max_length=151)
@@ -53,6 +46,21 @@ class UsageDay(TenantModel):
     latency_ms = models.BigIntegerField(db_default=0)
     latency_buckets = ArrayField(models.IntegerField(), size=LATENCY_BUCKETS)
 
+    class Meta:
+        abstract = True
+
+
+class UsageDayQuerySet(TenantQuerySet["UsageDay"]):
+    pass
+
+
+class UsageDay(UsageSums):
+    """What one instance did with one model in a day: kept by the settling of each turn."""
+
+    pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "day", "model")
+    account = account_key()
+    agent_instance = instance_key()
+
     objects = TenantManager.from_queryset(UsageDayQuerySet)()
 
     class Meta:
@@ -65,6 +73,45 @@ class UsageDay(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.day} {self.model}"
+
+
+class UsageTotalQuerySet(TenantQuerySet["UsageTotal"]):
+    pass
+
+
+class UsageTotal(UsageSums):
+    """What a day that is over came to: of all accounts with a model, or of an account at all.
+
+    Made of usage_days when somebody looks (sessions_app/usage_totals.py), and forgotten by the
+    database when such a day changes after all. An account's rows have no model and no latencies.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        "accounts.Account",
+        models.DB_CASCADE,
+        related_name="+",
+        null=True,
+        db_constraint=False,
+        db_index=False,
+    )
+
+    objects = TenantManager.from_queryset(UsageTotalQuerySet)()
+
+    class Meta:
+        db_table = "usage_totals"
+        constraints = [
+            account_constraint("usage_totals"),
+            models.UniqueConstraint(
+                fields=["day", "account", "model"],
+                nulls_distinct=False,
+                name="uq_usage_totals_day_account_model",
+            ),
+        ]
+        indexes = [models.Index(fields=["account", "day"], name="ix_usage_totals_account")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.model}".strip()
 
 
 class PromptSectionQuerySet(TenantQuerySet["PromptSection"]):

@@ -240,7 +240,7 @@ def _wanted(
         "message": message.message,
         "provider": provider,
         "model": model,
-        "request_body": _request_body(run),
+        "request_body": _request_body(caller, run),
         "caller": caller.subject,
         "is_test": caller.is_test,
         "cost": most.of([ChatMessage("user", message.message)]),
@@ -251,14 +251,15 @@ def _wanted(
     }
 
 
-def _request_body(run: RunRequest) -> dict[str, Any]:
+def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:
     """Say what is sent, without the texts: those are in the messages and the version."""
-    return {
+    body = {
         "model": run.models[0],
         "temperature": run.temperature,
         "max_tokens": run.max_tokens,
         "tools": list(run.tools),
     }
+    return body if caller.test_chat is None else body | {"test_chat": str(caller.test_chat)}
 
 
 async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:

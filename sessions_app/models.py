@@ -22,6 +22,7 @@ from sessions_app.insights import (
     SavedChat,
     SavedChatRun,
     UsageDay,
+    UsageTotal,
 )
 from sessions_app.model_keys import (
     account_constraint,
@@ -46,6 +47,7 @@ __all__ = [
     "SavedChatRun",
     "Session",
     "UsageDay",
+    "UsageTotal",
 ]
 
 
@@ -135,7 +137,8 @@ class Session(TenantModel):
             ),
             models.Index(fields=["-last_activity_at", "-id"], name="ix_sessions_activity"),
             models.Index(
-                fields=["agent_instance", "-last_activity_at"], name="ix_sessions_agent_instance"
+                fields=["account", "agent_instance", "-last_activity_at", "-id"],
+                name="ix_sessions_instance_activity",
             ),
             models.Index(fields=["user"], name="ix_sessions_user", condition=Q(user__isnull=False)),
             models.Index(

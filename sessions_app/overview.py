@@ -26,6 +26,7 @@ from sessions_app.usage_charts import (
     spend_chart,
     tokens_chart,
 )
+from sessions_app.usage_totals import Totals, each_day
 
 type ByDay = dict[date, Figures]
 
@@ -80,10 +81,13 @@ class Failure:
         return timesince(self.created_at, depth=1)
 
 
-def now_and_before(days: Days, account_id: UUID | None = None) -> tuple[ByDay, ByDay]:
-    """Return the figures of each of these days, and of as many before them; one query."""
+def now_and_before(days: Days, account_id: UUID) -> tuple[ByDay, ByDay]:
+    """Return an account's figures of each of these days, and of as many before them; one query."""
     span = Days(days.before().first, days.last)
-    both = figures_by("day", days=span, account_id=account_id, latency=True)
+    return split(figures_by("day", days=span, account_id=account_id, latency=True), days)
+
+
+def split(both: ByDay, days: Days) -> tuple[ByDay, ByDay]:
     return (
         {day: figures for day, figures in both.items() if day >= days.first},
         {day: figures for day, figures in both.items() if day < days.first},
@@ -99,22 +103,25 @@ def ranges(days: Days) -> list[dict[str, Any]]:
 
 
 def overview(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows: nine queries, whatever happened."""
+    """Return what the page shows: a dozen queries, whatever happened."""
     if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
         return {}
     days = Days.until_today(chosen(request))
-    now, before = now_and_before(days)
+    totals = Totals.of(Days(days.before().first, days.last))
+    by_model = totals.by_day_and_model()
+    now, before = split(each_day(by_model), days)
+    models = {key: figures for key, figures in by_model.items() if key[0] >= days.first}
     return {
         "ranges": ranges(days),
         "days": days,
         "tiles": tiles(total(now), total(before), days),
         "charts": [
-            spend_chart(figures_by("day", "model", days=days), days),
+            spend_chart(models, days),
             requests_chart(now, days),
             latency_chart(now, days),
             tokens_chart(now, days),
         ],
-        "top_accounts": top_accounts(days),
+        "top_accounts": top_accounts(totals.by_account(days)),
         "failures": latest_failures(now, days),
         "all_failures": requests_page(days.first, days.last, failed=True),
     }
@@ -168,9 +175,8 @@ def moved(now: float | None, before: float | None) -> str:
     return f"{(now - before) * 100:+.1f} points vs the days before"
 
 
-def top_accounts(days: Days) -> list[TopAccount]:
+def top_accounts(found: Mapping[UUID, Figures]) -> list[TopAccount]:
     """Name those who spent most, each with its budget."""
-    found = figures_by("account_id", days=days)
     order = sorted(found, key=lambda key: (-found[key].cost, -found[key].requests, str(key)))
     order = order[:TOP_ACCOUNTS]
     accounts, bars = Account.objects.in_bulk(order), account_bars(order)

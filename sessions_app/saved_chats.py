@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from http import HTTPStatus
 from itertools import zip_longest
@@ -123,6 +123,7 @@ async def answers(
     caller: Caller, instance: AgentInstance, chat: SavedChat, progress: Progress
 ) -> AsyncGenerator[Answer]:
     """Give each answer as soon as it is there; after one that failed nothing is asked any more."""
+    caller = replace(caller, test_chat=chat.pk)
     for message, expected in zip_longest(chat.messages, chat.expected[: len(chat.messages)]):
         if progress.answers and progress.answers[-1].status != CompletionStatus.COMPLETE:
             answer = Answer(message, failures=[NOT_ASKED])

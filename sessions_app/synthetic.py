@@ -52,6 +52,7 @@ from sessions_app.models import (
     SavedChatRun,
     Session,
     UsageDay,
+    UsageTotal,
 )
 
 # What a check that was killed left behind is removed by a later one.
@@ -112,6 +113,9 @@ def _make(mark: str) -> Synthetic:
             staff=canary,
             reason=canary,
             expires_at=timezone.now() + LEFT_AFTER,
+        )
+        UsageTotal.objects.create(
+            account=account, day=timezone.now().date(), model=canary, latency_buckets=[]
         )
     ids |= {"key": [str(key.pk), key.key_id], "user": [str(user.pk)]}
     cookies = {"member": _login_cookie(user), "visitor": _visitor_cookie(account, instance)}

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from sessions_app.insights import LATENCY_BUCKETS, UsageDay
@@ -131,6 +131,13 @@ def figures_by(
         rows = rows.filter(account_id__in=accounts)
     if instances is not None:
         rows = rows.filter(agent_instance_id__in=instances)
+    return summed(rows, columns, latency=latency)
+
+
+def summed(
+    rows: QuerySet[Any, Any], columns: tuple[str, ...], *, latency: bool
+) -> dict[Any, Figures]:
+    """Sum these rows by these columns."""
     sums = {f"sum_{name}": Sum(name) for name in SUMS}
     counts = {f"bucket_{i}": Sum(f"latency_buckets__{i}") for i in _places(latency=latency)}
     found = rows.values(*columns).annotate(**sums, **counts).order_by(*columns)

@@ -63,6 +63,7 @@ from tests.factories import (
     make_session,
     make_support_access,
     make_usage_day,
+    make_usage_total,
     make_user,
     write_config,
 )
@@ -261,6 +262,7 @@ def make_insights(bot: AgentInstance, message: Message, mark: str) -> None:
     make_config_draft(bot, text=f"description: {mark}\n", author_name=mark)
     make_config_publication(bot, text=f"description: {mark}\n", note=mark, author_name=mark)
     make_usage_day(bot, model=mark)
+    make_usage_total(bot.account, model=mark)
     make_prompt_section(bot.account, text=mark)
     make_feedback(message, comment=mark)
     make_saved_chat_run(

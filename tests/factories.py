@@ -45,6 +45,7 @@ from sessions_app.models import (
     SavedChatRun,
     Session,
     UsageDay,
+    UsageTotal,
 )
 
 _numbers = count(1)
@@ -223,6 +224,13 @@ def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
         made: UsageDay = UsageDay.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values | fields
         )
+    return made
+
+
+def make_usage_total(account: Account, **fields: Any) -> UsageTotal:
+    values = {"day": timezone.now().date(), "model": "", "latency_buckets": []}
+    with platform():
+        made: UsageTotal = UsageTotal.objects.create(account=account, **values | fields)
     return made
 
 

@@ -114,6 +114,7 @@ ADMIN_KINDS = {
     "accounts/supportaccess": "record",
     "accounts/auditentry": "record",
     "agents/agentinstance": "kept",
+    "agents/providerconnection": "free",
     "agents/configversion": "record",
     "sessions_app/session": "record",
     "sessions_app/message": "said",
@@ -197,6 +198,9 @@ admin/[free]/from-session/<uuid:object_id>/
     GET     302 302 302 302 302 403 404 403
     POST    302 302 302 302 302 403 404 403
     *       302 302 302 302 302 405 405 403
+admin/[free]/<uuid:object_id>/test/
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
 admin/[free]/<id>/password/
     *       302 302 302 302 302 403 200 403
 admin/[kept]/
@@ -231,7 +235,7 @@ admin/[kept]/<uuid:object_id>/configuration/reset/
     *       302 302 302 302 302 403 405 403
 admin/[kept]/<uuid:object_id>/configuration/discard/
     GET     302 302 302 302 302 403 200 200
-    POST    302 302 302 302 302 403 302 403
+    POST    302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 405 403
 admin/[kept]/<uuid:object_id>/configuration/history/
     GET     302 302 302 302 302 403 200 200
@@ -362,22 +366,6 @@ admin/[said]/<path:object_id>/
 admin/[said]/export/
     GET     302 302 302 302 302 403 302 302
     *       302 302 302 302 302 405 405 403
-admin/agents/providerconnection/
-    GET     302 302 302 302 302 403 200 200
-    *       302 302 302 302 302 403 200 403
-admin/agents/providerconnection/add/
-    *       302 302 302 302 302 403 200 403
-admin/agents/providerconnection/<path:object_id>/history/
-    GET     302
-    *       302 302 302 302 302 302 302 403
-admin/agents/providerconnection/<path:object_id>/delete/
-    *       302 302 302 302 302 403 302 403
-admin/agents/providerconnection/<path:object_id>/change/
-    GET     302 302 302 302 302 403 302 302
-    *       302 302 302 302 302 403 302 403
-admin/agents/providerconnection/<path:object_id>/
-    GET     302
-    *       302 302 302 302 302 302 302 403
 admin/[corrected]/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403

@@ -44,6 +44,7 @@ from tests.factories import (
     make_session,
     make_support_access,
     make_usage_day,
+    make_usage_total,
     make_user,
 )
 
@@ -105,7 +106,12 @@ def make_tenant(slug: str) -> Rows:
     made += [make_rate_state(account), make_connection(account)]
     chat = make_saved_chat(instance)
     made += [chat, make_saved_chat_run(chat, config_version=version)]
-    made += [make_usage_day(instance), make_prompt_section(account), make_feedback(message)]
+    made += [
+        make_usage_day(instance),
+        make_usage_total(account),
+        make_prompt_section(account),
+        make_feedback(message),
+    ]
     made += [make_support_access(account, user), make_audit_entry(account)]
     return {type(row): row for row in made}
 
@@ -280,7 +286,7 @@ class DeletionTests(RefusalCase):
         of_the_account = {"memberships", "invitations", "account_limits", "budgets", "rate_states"}
         of_the_account |= {"api_keys", "agent_instances", "config_versions", "provider_connections"}
         of_the_account |= {"config_drafts", "config_publications", "saved_chats"}
-        of_the_account |= {"saved_chat_runs", "usage_days", "prompt_sections"}
+        of_the_account |= {"saved_chat_runs", "usage_days", "usage_totals", "prompt_sections"}
         of_the_account |= {"audit_log", "support_accesses"}
         self.assertEqual(left, of_the_account)
 

@@ -26,7 +26,7 @@ from accounts.callers import Caller
 from accounts.first_look import find_account, find_api_key
 from accounts.models import Account, MemberRole, Membership
 from accounts.standing import standing
-from accounts.tenancy import tenant
+from accounts.tenancy import platform, tenant
 from agents.access import find_instance
 from agents.models import AgentInstance
 from benchmarks.big_data.fill import Size, fill, finish
@@ -34,6 +34,7 @@ from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
 from sessions_app import history, turns
 from sessions_app.abandoned import settle_abandoned
+from sessions_app.admin.filters import SessionFilters
 from sessions_app.conversations import conversations, delete
 from sessions_app.idempotency import Key, replay
 from sessions_app.models import CompletionStatus, LLMRequest, Session
@@ -65,8 +66,8 @@ RUN = """
 """
 # A turn touches some twenty rows, and their dead versions: each test is one transaction.
 TURN = 150
-# While an account is small, two indexes are combined and what they find is sorted.
-LISTED = 5_000
+# A page of fifty and one row more, and what finds the account.
+LISTED = 70
 
 
 class QueryPlanTests(TestCase):
@@ -250,9 +251,21 @@ class QueryPlanTests(TestCase):
         def read() -> None:
             page = SessionsIn()
             for _ in range(3):
-                with self.reads_few(rows=LISTED):
+                with self.reads_few("ix_sessions_instance_activity", rows=LISTED):
                     found = conversations(self.caller, self.instance, page)
                 page = SessionsIn.model_validate({"before": found.before})
+
+        self.in_each_way(read)
+
+    def test_an_agents_page_in_the_staffs_list(self) -> None:
+        def read() -> None:
+            query = {"agent_instance__id__exact": str(self.instance.pk)}
+            with platform():
+                form = SessionFilters(query, model=Session, moment="last_activity_at")
+                self.assertTrue(form.is_valid())
+            with platform(), self.reads_few("ix_sessions_instance_activity", rows=LISTED):
+                rows = form.narrow(Session.objects.all())
+                self.assertTrue(list(rows.order_by("-last_activity_at", "-id")[:51]))
 
         self.in_each_way(read)
 

@@ -18,6 +18,7 @@ from accounts.tenancy import platform, tenant
 from agents.models import ConfigVersion
 from sessions_app.models import MessageFeedback, Profile, SavedChat
 from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
+from tests.factories import make_connection
 from tests.route_table import BROWSERS, METHODS, PAGES, rows
 from tests.routes import Route, routes
 
@@ -74,6 +75,8 @@ class PageMatrixTests(BorderTestCase):
             *own,
             set_limits(beta.account, concurrent_turns=50),
             set_budget(beta.account, period="month", limit=Decimal(50)),
+            # Trying it out calls nobody: the address is refused.
+            make_connection(beta.account, base_url="https://127.0.0.1/v1"),
         ]
         self.one_of = {type(each): str(each.pk) for each in everything}
         self.beta_before = rows_of(self.beta.account)

@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import Model, Q, QuerySet
 
 from accounts.keyset_filters import ACCOUNT, FROM, TO, FilterForm, as_uuid
+from agents.models import AgentInstance
 from sessions_app import search
 from sessions_app.models import CompletionStatus
 
@@ -95,6 +96,10 @@ class SessionFilters(FilterForm):
 
     def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         rows, values = super().narrow(rows), self.cleaned_data
+        if self.account is None and (instance := values.get(INSTANCE)):
+            # The index of an agent's conversations begins with its account.
+            agents = AgentInstance.objects.filter(pk=instance)
+            rows = rows.filter(account_id=agents.values_list("account_id", flat=True).first())
         for name in ("last_status__exact", "feedback__exact"):
             if values.get(name):
                 rows = rows.filter(**{name: values[name]})

@@ -15,6 +15,7 @@ from django.utils.text import Truncator
 from accounts.keyset import KeysetAdmin, KeysetChangeList
 from accounts.keyset_filters import FilterForm
 from sessions_app import exports
+from sessions_app.admin.badges import origin_of, with_badge
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.links import page_link
 from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
@@ -31,7 +32,9 @@ class MessageChangeList(HidingChangeList):
     ) -> QuerySet[Model, Model]:
         rows = super().get_queryset(request)
         found: QuerySet[Model, Model] = rows.annotate(
-            length=Length("content"), start=Substr("content", 1, SHOWN + 1)
+            length=Length("content"),
+            start=Substr("content", 1, SHOWN + 1),
+            origin=origin_of(pk="llm_request_id"),
         )
         return found
 
@@ -78,8 +81,8 @@ class MessageAdmin(KeysetAdmin[Message]):
         return int(message.length)
 
     @admin.display(description="agent")
-    def agent(self, message: Message) -> str:
-        return f"{message.account.slug}/{message.agent_instance.instance_slug}"
+    def agent(self, message: Message) -> SafeString:
+        return with_badge(f"{message.account.slug}/{message.agent_instance.instance_slug}", message)
 
     @admin.display(description="session")
     def session_page(self, message: Message) -> SafeString:

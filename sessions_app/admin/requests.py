@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
@@ -12,13 +15,21 @@ from django.views.decorators.http import require_safe
 
 from accounts.amounts import duration, money
 from accounts.exporting import csv_response, note_export
-from accounts.keyset import KeysetAdmin
+from accounts.keyset import KeysetAdmin, KeysetChangeList
 from accounts.keyset_filters import ACCOUNT, FROM, TO
 from sessions_app import exports
-from sessions_app.admin.badges import status_badge
+from sessions_app.admin.badges import ORIGIN, status_badge, with_badge
 from sessions_app.admin.filters import RequestFilters, UsageFilters
 from sessions_app.admin.request_page import RequestPage
 from sessions_app.models import LLMRequest, UsageDay
+
+
+class RequestChangeList(KeysetChangeList):
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Model, Model]:
+        found: QuerySet[Model, Model] = super().get_queryset(request).annotate(origin=ORIGIN)
+        return found
 
 
 @admin.register(LLMRequest)
@@ -38,6 +49,9 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
         "first_token",
     ]
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return RequestChangeList
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.usage_view))
         return [path("usage/", view, name="usage_export"), *super().get_urls()]
@@ -54,8 +68,8 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
         return csv_response(exports.USAGE, lambda: form.narrow(UsageDay.objects.all()))
 
     @admin.display(description="agent")
-    def agent(self, request: LLMRequest) -> str:
-        return f"{request.account_slug}/{request.agent_instance_slug}"
+    def agent(self, request: LLMRequest) -> SafeString:
+        return with_badge(f"{request.account_slug}/{request.agent_instance_slug}", request)
 
     @admin.display(description="status")
     def status(self, request: LLMRequest) -> SafeString | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,7 +14,7 @@ from accounts.amounts import money
 from accounts.keyset import KeysetAdmin, KeysetChangeList
 from accounts.keyset_filters import FilterForm
 from sessions_app import exports, search
-from sessions_app.admin.badges import status_badge, thumb
+from sessions_app.admin.badges import origin_of, status_badge, thumb, with_badge
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.admin.texts import ask_for_texts
 from sessions_app.admin.transcript import SessionPage
@@ -22,6 +22,13 @@ from sessions_app.models import Session
 
 
 class SessionChangeList(KeysetChangeList):
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Model, Model]:
+        rows = super().get_queryset(request)
+        found: QuerySet[Model, Model] = rows.annotate(origin=origin_of(session_id="pk"))
+        return found
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         form: Any = self.form
@@ -59,7 +66,8 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = list(self.list_display)
-        return [*shown[:3], "found", *shown[3:]] if request.GET.get("text") else shown
+        # What was said takes the room of when it began.
+        return [*shown[:3], "found", *shown[3:-1]] if request.GET.get("text") else shown
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         if request.GET.get("text"):
@@ -83,8 +91,9 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
         return f"{session.account_slug}/{session.agent_instance_slug}"
 
     @admin.display(description="who")
-    def person(self, session: Session) -> str:
-        return session.end_user or session.email or ("visitor" if session.is_anonymous else "")
+    def person(self, session: Session) -> SafeString:
+        name = session.end_user or session.email or ("visitor" if session.is_anonymous else "")
+        return with_badge(name, session)
 
     @admin.display(description="said")
     def found(self, session: Any) -> SafeString:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Any
 
 from django.db import connection, models
@@ -119,7 +119,9 @@ def _add_budgets(tenant: Tenant, made: Happened, now: datetime) -> None:
     Budget.objects.create(
         account=tenant.row,
         period=BudgetPeriod.MONTH,
-        limit=limit.quantize(Decimal("0.01"), ROUND_UP) if tenant.plan.filled < 1 else spent,
+        limit=limit.quantize(Decimal("0.01"), ROUND_UP)
+        if tenant.plan.filled < 1
+        else spent.quantize(Decimal("0.01"), ROUND_DOWN),
         period_start=month,
         spent=spent,
         alerted_percent=_alerted(tenant.plan.filled),

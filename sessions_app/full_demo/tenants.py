@@ -56,6 +56,7 @@ class Agent:
 class Tenant:
     plan: AccountPlan
     row: Account
+    staff: User
     began: datetime
     agents: list[Agent] = field(default_factory=list)
     # Callers that are keys.
@@ -84,7 +85,7 @@ def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:
         subscription_tier=plan.tier,
         created_at=began,
     )
-    tenant = Tenant(plan, row, began)
+    tenant = Tenant(plan, row, staff, began)
     _add_people(tenant)
     for number, agent in enumerate(plan.agents):
         tenant.agents.append(_agent(tenant, agent, staff, now, rank=number))

@@ -125,8 +125,11 @@ class _Talk:
         return {"account_id": self.tenant.row.pk, "agent_instance_id": self.agent.row.pk}
 
     def _caller(self) -> tuple[str, dict[str, Any]]:
-        """Somebody's server, a visitor of the website, or an end user whom the account names."""
+        """Staff, somebody's server, a visitor of the website, or an end user of the account's."""
         lot, number = self.dice.random(), self.dice.randrange(1, 400)
+        if lot < 0.03:
+            staff = self.tenant.staff.pk
+            return f"staff:{staff}", {"user_id": staff, "is_anonymous": False}
         if lot < 0.45 or not self.tenant.callers:
             return f"visitor:{self.dice.getrandbits(128):032x}", {"is_anonymous": True}
         end_user = {"end_user": f"user-{number}", "is_anonymous": False}

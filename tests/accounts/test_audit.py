@@ -223,6 +223,38 @@ class RecordingTests(TestCase):
         self.assertIsNone(made.account_id)
         self.assertEqual(changed.changes, {"is_staff": [False, True]})
 
+    def test_a_membership_is_named_by_its_person_and_role(self) -> None:
+        member = make_membership(self.account, make_user("ann@example.com"), role="member")
+        write(Membership, member.pk, role="owner")
+        with platform():
+            member.delete()
+        self.assertEqual(
+            [(each.action, each.object) for each in entries(object_type="memberships")],
+            [
+                ("created", "ann@example.com as member"),
+                ("changed", "ann@example.com as owner"),
+                ("deleted", "ann@example.com as owner"),
+            ],
+        )
+
+    def test_an_accounts_limits_are_named_by_the_account(self) -> None:
+        make_limits(self.account)
+        self.assertEqual(self.newest("account_limits").object, "acme")
+
+    def test_a_membership_that_goes_with_its_person_is_told_by_what_is_left(self) -> None:
+        member = make_membership(self.account, make_user("ann@example.com"), role="member")
+        person = member.user_id
+        User.objects.filter(pk=person).delete()
+        [_, ended] = entries(object_type="memberships")
+        self.assertEqual((ended.action, ended.object), ("deleted", f"{person} as member"))
+
+    def test_what_is_done_in_one_transaction_reads_in_its_order(self) -> None:
+        with platform():
+            for number in range(50):
+                Account.objects.filter(pk=self.account.pk).update(name=f"Name {number}")
+        names = [each.changes["name"][1] for each in entries(object_type="accounts")[-50:]]
+        self.assertEqual(names, [f"Name {number}" for number in range(50)])
+
     def test_groups_and_permissions_are_told_too(self) -> None:
         group = Group.objects.create(name="Support")
         user = make_user("ann@example.com")

@@ -93,6 +93,8 @@ class LogPageTests(TestCase):
     def test_the_list_is_filtered_by_what_staff_ask(self) -> None:
         other = make_account("beta")
         self.change_account()
+        with acting(Actor("staff", "7", "boss@example.com")):
+            make_membership(make_account(), make_user("ann@example.com"))
         for query, shown in (
             ({}, True),
             ({"action__exact": "changed"}, True),
@@ -105,6 +107,8 @@ class LogPageTests(TestCase):
             ({"account__id__exact": str(other.pk)}, False),
             ({"q": "boss@example.com", "action__exact": "changed"}, True),
             ({"q": str(other.pk), "action__exact": "changed"}, False),
+            ({"q": "ann@example.com"}, True),
+            ({"q": "ann"}, False),
         ):
             with self.subTest(query):
                 page = self.get(LOG, **query)

@@ -5,13 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.limit_admin import BOUNDS, UNITS
 from tests.accounts.test_support_admin import make_root
-from tests.factories import make_account, make_budget, make_limits
+from tests.factories import make_account, make_budget, make_instance, make_limits, make_user
 
 
 class LimitPages(TestCase):
@@ -37,9 +39,49 @@ class LimitPages(TestCase):
         now = timezone.now()
         spent: dict[str, Any] = {"limit": 10, "spent": Decimal(4), "reserved": Decimal(1)}
         self.assertContains(
-            self.page(make_budget(self.account, **spent)), '<div class="readonly">5</div>'
+            self.page(make_budget(self.account, **spent)), '<div class="readonly">$5.00</div>'
         )
         past = make_budget(
             make_account(), **spent, period="day", period_start=now - timedelta(days=3)
         )
-        self.assertContains(self.page(past), '<div class="readonly">9</div>')
+        self.assertContains(self.page(past), '<div class="readonly">$9.00</div>')
+
+    def test_amounts_are_written_with_the_digits_that_say_something(self) -> None:
+        budget = make_budget(
+            self.account, limit=Decimal("12.5"), spent=Decimal("0.00012345"), reserved=Decimal(3)
+        )
+        listed = self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+        page = self.page(budget)
+
+        self.assertContains(page, 'value="12.50"')
+        self.assertContains(listed, "$12.50")
+        for shown in (listed, page):
+            self.assertContains(shown, "$0.00012")
+            self.assertContains(shown, "$3.00")
+            self.assertNotContains(shown, "00000")
+
+    def test_a_budget_is_told_by_its_agents_name(self) -> None:
+        agent = make_instance(self.account, "bot")
+        one = make_budget(self.account, agent_instance_id=agent.pk)
+        whole = make_budget(self.account)
+        listed = self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+        for shown in (listed, self.page(one)):
+            self.assertContains(shown, ">bot</")
+            self.assertNotContains(shown, f">{agent.pk}<")
+        for shown in (listed, self.page(whole)):
+            self.assertContains(shown, ">the whole account</")
+
+    def test_the_list_costs_the_same_for_one_and_for_many(self) -> None:
+        numbers = set()
+        for _ in range(3):
+            make_budget(make_account(), agent_instance_id=None)
+            with CaptureQueriesContext(connection) as queries:
+                self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
+            numbers.add(len(queries))
+        self.assertEqual(len(numbers), 1)
+
+    def test_a_limit_is_shown_exactly_to_who_may_not_change_it(self) -> None:
+        budget = make_budget(self.account, limit=Decimal("1234.123"))
+        self.client.force_login(make_user(is_staff=True, is_auditor=True))
+
+        self.assertContains(self.page(budget), '<div class="readonly">$1,234.123</div>')

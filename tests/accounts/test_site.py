@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from unittest import mock
 
@@ -92,6 +93,36 @@ class AdminTests(TestCase):
             site.admin_view(view)(request)
         self.assertEqual(seen, ["salient_platform"] * 3)
         self.assertNotEqual(role(), "salient_platform")
+
+    def test_the_way_to_a_page_begins_with_its_group(self) -> None:
+        self.log_in()
+        person = f"accounts/user/{self.root.pk}"
+        for page, way in (
+            ("accounts/user/", "System|Users"),
+            ("accounts/user/add/", "System|Users|Add user"),
+            (f"{person}/change/", "System|Users|root@example.com"),
+            (f"{person}/history/", "System|Users|root@example.com|History"),
+            (f"{person}/delete/", "System|Users|root@example.com|Delete"),
+            (f"{person}/password/", "System|Users|root@example.com|Password"),
+            ("accounts/auditentry/", "System|Audit log"),
+            ("auth/group/", "System|Groups"),
+            ("accounts/account/add/", "Tenants|Accounts|Add account"),
+            ("agents/agentinstance/", "Tenants|Agent instances"),
+            ("sessions_app/llmrequest/", "Conversations|LLM requests"),
+        ):
+            with self.subTest(page):
+                text = self.client.get(f"/admin/{page}").content.decode()
+                crumbs = re.search(r'<ol class="breadcrumbs">.*?</ol>', text, re.DOTALL)
+                assert crumbs is not None
+                words = re.sub(r"<[^>]*>", "|", crumbs[0])
+                found = [word.strip() for word in words.split("|") if word.strip()]
+                self.assertEqual(found, ["Home", *way.split("|")])
+
+    def test_an_apps_page_is_named_by_the_groups_that_it_shows(self) -> None:
+        self.log_in()
+        for app, title in (("accounts", "Tenants, System"), ("sessions_app", "Conversations")):
+            page = self.client.get(f"/admin/{app}/")
+            self.assertEqual(page.context["title"], title)
 
     def test_what_a_failing_view_wrote_is_undone(self) -> None:
         def view(_request: HttpRequest) -> HttpResponse:

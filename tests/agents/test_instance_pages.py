@@ -72,6 +72,10 @@ class PagesTestCase(PublishingWorld, TestCase):
 
 
 class InstancePageTests(PagesTestCase):
+    def test_the_pages_below_an_agent_are_among_the_tenants(self) -> None:
+        for name in ("instance-configuration", "playground", "saved-chats"):
+            self.assertIn('<li><a href="/admin/agents/">Tenants</a></li>', self.get(name))
+
     def test_each_value_is_shown_with_where_it_comes_from(self) -> None:
         self.publish("retries: 4\n")
         page = self.home()
@@ -193,8 +197,26 @@ class EditTests(PagesTestCase):
         self.save("retries: 4\n")
         self.assertIn("</span>retries: 4</ins>", self.get("instance-discard"))
         self.assertIsNotNone(self.draft())
-        self.post("instance-discard")
+        self.post("instance-discard", seen=self.mark())
 
+        self.assertIsNone(self.draft())
+
+    def test_a_draft_that_is_newer_than_the_one_shown_is_not_discarded(self) -> None:
+        self.save("retries: 4\n")
+        seen = self.mark()
+        self.save("retries: 5\n", seen=seen)
+        for form in ({"seen": seen}, {}):
+            answer = self.post("instance-discard", **form)
+            self.assertContains(answer, "ann@example.com saved another draft meanwhile")
+            self.assertContains(answer, "</span>retries: 5</ins>")
+            self.assertIsNotNone(self.draft())
+        newest = re.search(r'name="seen" value="(\w+)"', answer.content.decode())
+        assert newest is not None
+        self.assertRedirects(
+            self.post("instance-discard", seen=newest[1]),
+            self.at("agents_agentinstance_change"),
+            fetch_redirect_response=False,
+        )
         self.assertIsNone(self.draft())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.models import Account
 from accounts.tenancy import platform
-from agents.models import AgentInstance
+from agents.models import AgentInstance, ProviderConnection
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.e2e.world import instance_with_most
 
@@ -32,6 +32,7 @@ def _tenants(instance: AgentInstance) -> dict[str, str]:
     tried = AgentInstance.objects.filter(
         account=instance.account_id, saved_chats__runs__isnull=False
     )[0]
+    connection = ProviderConnection.objects.order_by("account__slug")[0]
     account, page = instance.account_id, f"/admin/agents/agentinstance/{instance.pk}"
     return {
         "accounts": "/admin/accounts/account/",
@@ -43,6 +44,7 @@ def _tenants(instance: AgentInstance) -> dict[str, str]:
         "review": f"{page}/configuration/review/",
         "playground": f"/admin/sessions_app/savedchat/playground/{instance.pk}/",
         "test-chats": f"/admin/sessions_app/savedchat/of/{tried.pk}/",
+        "connection": f"/admin/agents/providerconnection/{connection.pk}/change/",
         "keys": "/admin/accounts/apikey/",
         "key-made": f"/admin/accounts/apikey/add/?account={account}",
     }

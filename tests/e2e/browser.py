@@ -28,14 +28,19 @@ WIDE = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=PATIENCE_MS)
 SEVERE = ("serious", "critical")
+# What is given up on purpose: the rest of a stream, by who has read an answer to its end; and a
+# page's icon, by the browser, as soon as it is about to leave.
+GIVEN_UP = ("/stream", "/static/icon.svg")
 # What stands on every page is judged on the first one; a list is judged by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
 FURTHER_ROWS = ["#result_list tbody tr:nth-child(n + 4)", "table tbody tr:nth-child(n + 12)"]
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
-FIND = """async ([colours, seen]) => {
-  const rules = colours ? {runOnly: ['color-contrast']} : {};
+OVERFLOWS = """selector => [...document.querySelectorAll(selector)].some(
+  each => each.scrollWidth > each.clientWidth
+)"""
+FIND = """async seen => {
   document.getAnimations().forEach(each => each.finish());
-  const found = await axe.run({exclude: seen}, {...rules, resultTypes: ['violations']});
+  const found = await axe.run({exclude: seen}, {resultTypes: ['violations']});
   return found.violations.map(v => [v.impact, v.id, v.nodes[0].target.join(' '), v.nodes[0].html]);
 }"""
 
@@ -75,6 +80,10 @@ class Watched:
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.note(f"script: {error}"))
+        # How often the page was left, and how often before each request.
+        self.left = 0
+        self.began: dict[Request, int] = {}
+        self.page.on("request", self._asked)
         self.page.on("requestfailed", self._lost)
         self.page.on("response", self._answered)
 
@@ -85,10 +94,16 @@ class Watched:
         if message.type in {"error", "warning"}:
             self.note(f"console: {message.text}")
 
+    def _asked(self, request: Request) -> None:
+        self.left += request.is_navigation_request()
+        self.began[request] = self.left
+
     def _lost(self, request: Request) -> None:
-        # Who leaves a page, or has read a stream to its end, gives up the rest.
-        if request.failure != "net::ERR_ABORTED":
-            self.note(f"lost: {request.url} {request.failure}")
+        # Whoever goes on to another page gives up what this one still waits for.
+        is_left = self.began.get(request) != self.left
+        is_meant = is_left or request.url.endswith(GIVEN_UP)
+        if not (is_meant and request.failure == "net::ERR_ABORTED"):
+            self.note(f"lost: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
@@ -102,23 +117,18 @@ class Watched:
         self.page.wait_for_url("**/admin/")
 
     def judge(self) -> None:
-        """Ask axe about the page, and about its colours once more in the dark."""
-        self.page.evaluate(
-            "for (const each of document.querySelectorAll('details')) each.open = true"
-        )
+        """Ask axe about the page, in the light and in the dark."""
+        self.page.evaluate(UNFOLD)
         self.page.evaluate(self.axe)
         seen = FURTHER_ROWS + (FRAME if self.has_judged else [])
         self.has_judged = True
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
-            for impact, *what in self.page.evaluate(FIND, [scheme == "dark", seen]):
+            for impact, *what in self.page.evaluate(FIND, seen):
                 if impact in SEVERE:
                     self.note(f"axe, {scheme}: {impact} {' '.join(what)[:300]}")
         self.page.emulate_media(color_scheme="light")
 
-    def overflows(self) -> bool:
-        """Whether one has to scroll sideways."""
-        found = self.page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-        return bool(found)
+    def overflows(self, selector: str = "html") -> bool:
+        """Whether one has to scroll sideways in the page, or in a part of it."""
+        return bool(self.page.evaluate(OVERFLOWS, selector))

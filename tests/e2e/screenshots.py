@@ -93,6 +93,9 @@ def prepare(tab: Watched, name: str) -> None:
         tab.page.keyboard.press("Enter")
         tab.page.wait_for_selector("[data-part=send]:not([hidden])")
         tab.page.click("[data-part=run] summary")
+    elif name == "connection":
+        tab.page.click("input[value^=Test]")
+        tab.page.wait_for_selector(".messagelist")
     elif name == "why-refused":
         for box in tab.page.query_selector_all("#content select"):
             box.select_option(index=1)

@@ -49,6 +49,7 @@ from sessions_app.models import (
     SavedChatRun,
     Session,
     UsageDay,
+    UsageTotal,
 )
 from tests.factories import (
     make_account,
@@ -137,7 +138,7 @@ class EveryPageTests(TestCase):
 
         # How far a rate is used up is no page: its key is two columns, and it is of a moment.
         # The others are shown on pages of an instance, a request, a test chat, the overview.
-        shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay}
+        shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
         self.assertEqual(ours - set(admin.site._registry), {RateState} | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
 

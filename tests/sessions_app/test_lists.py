@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from accounts.support import open_access
 from accounts.tenancy import platform
 from agents.models import AgentInstance
 from sessions_app import search
+from sessions_app.admin.badges import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
 from tests.catalog import rows
 from tests.factories import (
@@ -33,6 +35,7 @@ from tests.factories import (
     make_usage_day,
     make_user,
 )
+from tests.reads import reads
 
 LISTS: dict[str, Any] = {
     "session": Session,
@@ -237,6 +240,44 @@ def _slow(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         execute("SET LOCAL statement_timeout = '10ms'", None, False, context)
         return execute("SELECT pg_sleep(2)", None, False, context)
     return execute(sql, params, many, context)
+
+
+class OriginTests(ListCase):
+    """Lists tell what no customer caused."""
+
+    def caused(self, number: int, caller: str, **fields: Any) -> None:
+        session = self.talk(number)
+        with platform():
+            LLMRequest.objects.filter(session=session).update(caller=caller, **fields)
+
+    def badges(self, name: str) -> list[str]:
+        page = self.get(name, **self.of_account()).content.decode()
+        return re.findall(r'<span class="badge info">(playground|test \w+)</span>', page)
+
+    def test_each_row_of_staff_and_tests_has_a_badge(self) -> None:
+        self.caused(0, "key:1")
+        self.caused(1, "visitor:2")
+        self.caused(2, f"staff:{self.boss.pk}")
+        self.caused(3, f"staff:{self.boss.pk}", request_body={"test_chat": "7"})
+        self.caused(4, "key:1", is_test=True)
+        # Nobody has asked for anything yet; and what was deleted says of nobody who it was.
+        make_session(self.instance)
+        self.caused(5, "", request_body=None)
+        for name in ("session", "message", "llmrequest"):
+            self.assertEqual(self.badges(name), ["test key", "test chat", "playground"], name)
+
+    def test_a_session_costs_one_look_however_many_turns_it_has(self) -> None:
+        session = self.talk()
+        for _ in range(300):
+            make_llm_request(session)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE llm_requests")
+        with platform(), reads() as found:
+            self.listed_sessions()
+        self.assertLess(found.rows["llm_requests"], 5)
+
+    def listed_sessions(self) -> list[Session]:
+        return list(Session.objects.annotate(origin=origin_of(session_id="pk")))
 
 
 class TextTests(ListCase):

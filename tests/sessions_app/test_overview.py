@@ -13,7 +13,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.amounts import compact, duration, money
+from accounts.amounts import compact, duration, exact_money, money
 from accounts.tenancy import platform
 from sessions_app import rollup
 from sessions_app.charts import HEIGHT, TOP, Chart, Series, nice, sparkline
@@ -68,6 +68,22 @@ class FiguresTests(OverviewCase):
         rollup.rebuild(instance.account_id)
 
         self.assertEqual(self.tile("Spend").value, "unknown")
+
+    def test_days_that_are_over_are_summed_once_and_told_as_the_ledger_has_them(self) -> None:
+        rich, poor = busy_account("rich"), busy_account("poor", turns=1)
+        for instance, ages in ((rich, (1, 2, 3, 3, 40)), (poor, (2, 5))):
+            for age in ages:
+                settled(instance, timezone.now() - age * DAY)
+            rollup.rebuild(instance.account_id)
+        for _ in range(2):
+            page = self.page().context
+            told = {tile.name: (tile.value, tile.change) for tile in page["tiles"]}
+            self.assertEqual(told["Requests"][0], "9")
+            self.assertEqual(told["Spend"], ("$2.25", "+800% vs the days before"))
+            self.assertEqual(told["Latency p95"][0], "1.0 s")
+            first, second = page["top_accounts"]
+            self.assertEqual((first.requests, first.spend), ("6", "$1.50"))
+            self.assertEqual((second.requests, second.spend), ("3", "$0.75"))
 
     def test_top_accounts_have_their_budgets(self) -> None:
         rich, poor = busy_account("rich", turns=4), busy_account("poor", turns=1)
@@ -229,6 +245,9 @@ class WordTests(SimpleTestCase):
             (money(Decimal("0.000432")), "$0.00043"),
             (money(0), "$0.00"),
             (money(None), "unknown"),
+            (exact_money(Decimal("12.50000000")), "$12.50"),
+            (exact_money(Decimal(1000)), "$1,000.00"),
+            (exact_money(Decimal("0.00012340")), "$0.0001234"),
             (compact(55_123_456), "55.1 M"),
             (compact(9_999), "9,999"),
             (duration(320), "320 ms"),

@@ -65,6 +65,8 @@ class RunTests(ChatWorld, TestCase):
         self.assertEqual(counts(), (1, 4, 2))
         self.assertEqual({request.caller for request in requests}, {f"staff:{self.staff.pk}"})
         self.assertEqual({message.session_id for message in messages}, {requests[0].session_id})
+        chat = str(made.saved_chat_id)
+        self.assertEqual({(each.request_body or {})["test_chat"] for each in requests}, {chat})
         self.assertTrue(made.passed)
         self.assertEqual([row["status"] for row in made.answers], ["complete", "complete"])
         self.assertEqual(

@@ -20,6 +20,7 @@ from agents.runtime.errors import (
 from agents.runtime.events import ModelCall, TextDelta, ToolCall, ToolResult
 from agents.runtime.run import Timeouts
 from tests.agents.runtime.runs import events_of, run
+from tests.jumping_clock import jumping_clock
 from tests.mock_openai import MockOpenAI, Reply, error, sse, usage
 
 ASK_TIME = ("current_time", '{"timezone": "UTC"}')
@@ -308,9 +309,10 @@ class PatienceTests(RunTestCase):
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three"))
             subject = run(server.model, timeouts=Timeouts(first_token=0.2, stall=0.05))
-            async with aclosing(subject.events()) as events:
-                async for _ in events:
-                    await asyncio.sleep(0.08)
+            with jumping_clock():
+                async with aclosing(subject.events()) as events:
+                    async for _ in events:
+                        await asyncio.sleep(0.08)
         self.assertEqual(subject.text, "one two three")
 
     async def test_a_model_that_stalls_after_a_slow_reader(self) -> None:
@@ -328,9 +330,10 @@ class PatienceTests(RunTestCase):
         async with MockOpenAI() as server:
             thought = {"choices": [{"delta": {"reasoning_content": "Hm."}}]}
             reply = Reply("Yes.")
-            reply.body = [*(sse(thought) for _ in range(6)), *reply.pieces("any")]
+            reply.body = [*(sse(thought) for _ in range(10)), *reply.pieces("any")]
             reply.chunk_delay = 0.03
             server.replies.append(reply)
             subject = run(server.model, timeouts=Timeouts(first_token=0.2, stall=0.1))
-            await events_of(subject)
+            with jumping_clock():
+                await events_of(subject)
         self.assertEqual(subject.text, "Yes.")

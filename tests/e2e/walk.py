@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import tempfile
-from pathlib import Path
 
-from asgiref.sync import sync_to_async
-from django.test import TransactionTestCase, override_settings
 from playwright.sync_api import Page, expect
 
-from accounts.models import Account, AuditEntry, User
+from accounts.models import Account, AuditEntry
 from accounts.tenancy import platform
 from sessions_app.models import LLMRequest
-from tests.e2e.browser import Watched, browser
-from tests.e2e.world import EMAIL, PASSWORD
-from tests.mock_openai import MockOpenAI, Reply, usage
-from tests.served import served
+from tests.mock_openai import Reply, usage
 
 # A million tokens read cost $2, a million written $8.
 MODEL = "openai:gpt-4.1"
@@ -25,47 +17,31 @@ ANSWER = "It left the warehouse this morning."
 YAML = f"model: {MODEL}\nsystem_prompt: |\n  You answer for Walkers.\n\n  # Tone\n  Be kind.\n"
 
 
-class WalkTests(TransactionTestCase):
-    def setUp(self) -> None:
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
-        User.objects.create_superuser(EMAIL, PASSWORD)
-
-    async def test_staff_run_the_product_without_a_shell(self) -> None:
-        async with asyncio.timeout(300), MockOpenAI(provider="openai") as model:
-            model.replies.extend([Reply(ANSWER, usage=usage(1_000_000, 1_000_000))] * 3)
-            async with served(cut_after=1) as server:
-                wrong = await asyncio.to_thread(walk, server.url)
-        self.assertEqual(wrong, [], "\n".join(wrong))
-        await sync_to_async(self.check_rows)()
-
-    def check_rows(self) -> None:
-        with platform():
-            self.assertEqual(Account.objects.get(slug="walkers").status, "suspended")
-            said = [
-                (each.total_cost, each.caller.partition(":")[0])
-                for each in LLMRequest.objects.all()
-            ]
-            self.assertEqual([who for _, who in said], ["staff"])
-            self.assertGreater(said[0][0] or 0, 1)
-            log = AuditEntry.objects.filter(account__slug="walkers")
-            self.assertEqual(set(log.values_list("actor_kind", flat=True)), {"staff"})
+REPLIES = [Reply(ANSWER, usage=usage(1_000_000, 1_000_000))] * 3
 
 
-def walk(url: str) -> list[str]:
-    with browser() as running:
-        tab = Watched(running, url)
-        tab.log_in(EMAIL, PASSWORD)
-        page = tab.page
-        make_account(page)
-        make_instance(page)
-        publish(page)
-        talk(page)
-        make_key(page)
-        see_the_cost(page)
-        roll_back(page)
-        suspend(page)
-    return tab.wrong
+def walk(page: Page) -> None:
+    """Make an account, an agent and a key; publish, talk, see the cost, roll back, suspend."""
+    make_account(page)
+    make_instance(page)
+    publish(page)
+    talk(page)
+    make_key(page)
+    see_the_cost(page)
+    roll_back(page)
+    suspend(page)
+
+
+def check_rows() -> None:
+    """Expect what the walk left: one paid answer, and staff in the account's log."""
+    with platform():
+        walkers = Account.objects.get(slug="walkers")
+        assert walkers.status == "suspended"
+        [said] = LLMRequest.objects.filter(account=walkers)
+        assert said.caller.startswith("staff:")
+        assert (said.total_cost or 0) > 1
+        log = AuditEntry.objects.filter(account=walkers)
+        assert set(log.values_list("actor_kind", flat=True)) == {"staff"}
 
 
 def told(page: Page, words: str) -> None:
@@ -112,7 +88,7 @@ def talk(page: Page) -> None:
     expect(page.locator("[data-part=log]")).to_contain_text(ANSWER)
     expect(page.locator("[data-part=run]")).to_contain_text("$10")
     expect(page.locator("[data-part=send]")).to_be_visible()
-    page.click(".breadcrumbs a >> nth=2")
+    page.click(".breadcrumbs a >> nth=-1")
 
 
 def make_key(page: Page) -> None:

@@ -1,0 +1,145 @@
+"""Tries a model connection out: is it there, does it take the key, does it speak OpenAI's API.
+
+It asks for the list of models, which costs nothing. Of what the server says nothing is told but how
+many there are: the words are a stranger's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from asgiref.sync import async_to_sync
+from django.core.exceptions import ImproperlyConfigured
+
+from agents.connections import ready
+from agents.models import ProviderConnection
+from agents.runtime.errors import (
+    ProviderAuth,
+    ProviderProtocol,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    RunError,
+    UnknownModel,
+)
+from agents.runtime.providers import Connection
+from agents.runtime.providers.refusals import log_failure, refusal
+from salient.problems import Invalid
+from salient.safe_fetch import Fetched, Limits, UnsafeAddress, UnsafeURL, safe_fetch
+from salient.secrets import SecretUnreadable
+
+# A page waits for it, and some servers list many models.
+LIMITS = Limits(seconds=4.0, max_bytes=4 * 1024 * 1024)
+OK = 200
+
+WRONG_ADDRESS = (
+    "Change the address. Servers of one's own network are listed by whoever runs the service, in "
+    "OUTBOUND_TRUSTED_HOSTS and OUTBOUND_PORTS."
+)
+NOT_THERE = "See that the address is right and that the server takes calls from this one."
+NOT_OPENAI = "The address is most likely a wrong one: that of OpenAI's API usually ends in /v1."
+# What the server's answer means, and what to do about it.
+REFUSALS: Mapping[type[RunError], tuple[str, str]] = {
+    ProviderAuth: ("did not accept the key", "Type in a key that works there, and save it."),
+    UnknownModel: ("has no list of models at this address", NOT_OPENAI),
+    ProviderProtocol: ("did not answer as OpenAI's API does", NOT_OPENAI),
+    ProviderRateLimited: ("takes no more calls at the moment", "Try again later."),
+    ProviderUnavailable: ("has a fault of its own", "Try again later, or ask who runs it."),
+}
+OTHERWISE = ("did not accept the question", NOT_OPENAI)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of it, and what to do where it did not go well."""
+
+    told: str
+    advice: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.advice
+
+    def __str__(self) -> str:
+        return f"{self.told} {self.advice}".strip()
+
+
+class _Models(msgspec.Struct):
+    """The answer as far as OpenAI's API is known by it."""
+
+    data: list[msgspec.Raw]
+
+
+def try_out(row: ProviderConnection) -> Trial:
+    """Ask the server with the stored key; whatever happens is told, and nothing is raised."""
+    try:
+        connection = ready(row)
+    except Invalid as error:
+        return Trial(f"The address is refused: {error.detail}", WRONG_ADDRESS)
+    except (SecretUnreadable, ImproperlyConfigured):
+        return Trial("The stored key cannot be opened.", "Type the key in again, and save it.")
+    return async_to_sync(_ask)(connection)
+
+
+async def _ask(connection: Connection) -> Trial:
+    host = urlsplit(connection.base_url).netloc
+    headers = {"Authorization": f"Bearer {connection.key}"} if connection.key else {}
+    began = time.perf_counter()
+    try:
+        fetched = await safe_fetch(f"{connection.base_url}/models", headers=headers, limits=LIMITS)
+        count = _count(fetched)
+    except RunError as error:
+        log_failure(f"connection/{connection.name}", "models", error, key=connection.key)
+        return _refused(error, f"{host} was reached in {_since(began)} and", connection)
+    except ValueError as error:
+        return _unsafe_or_endless(error, host)
+    except (aiohttp.ClientError, OSError) as error:
+        return _not_reached(error, host)
+    took = "took the key" if connection.key else "wants no key"
+    models = "1 model" if count == 1 else f"{count} models"
+    return Trial(f"{host} was reached in {_since(began)}, {took} and lists {models}.")
+
+
+def _since(began: float) -> str:
+    return f"{(time.perf_counter() - began) * 1000:.0f} ms"
+
+
+def _count(fetched: Fetched) -> int:
+    """Count the models of an answer; raises the RunError that a call would end with."""
+    text = fetched.body.decode(errors="replace")
+    if fetched.status != OK:
+        raise refusal(fetched.status, text, fetched.headers)
+    try:
+        return len(msgspec.json.decode(fetched.body, type=_Models).data)
+    except msgspec.MsgspecError as error:
+        raise ProviderProtocol(f"not a list of models: {text}") from error
+
+
+def _refused(error: RunError, reached: str, connection: Connection) -> Trial:
+    said, advice = REFUSALS.get(type(error), OTHERWISE)
+    if isinstance(error, ProviderAuth) and not connection.key:
+        said = "wants a key, and none is stored"
+    return Trial(f"{reached} {said}.", advice)
+
+
+def _unsafe_or_endless(error: ValueError, host: str) -> Trial:
+    if isinstance(error, UnsafeURL):
+        return Trial(f"The address is refused: {error}", WRONG_ADDRESS)
+    return Trial(f"{host} sent more than a list of models.", NOT_OPENAI)
+
+
+def _not_reached(error: Exception, host: str) -> Trial:
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, UnsafeAddress):
+        return Trial(f"{host} leads to an address that is not public: refused.", WRONG_ADDRESS)
+    if isinstance(error, TimeoutError):
+        return Trial(f"{host} did not answer within {LIMITS.seconds:.0f} s.", NOT_THERE)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Trial(f"{host} has no certificate that is trusted.", "Mend the certificate there.")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Trial(f"The name {host} is not known.", NOT_THERE)
+    return Trial(f"{host} was not reached.", NOT_THERE)

@@ -1,0 +1,148 @@
+"""What all accounts came to, day by day: days that are over are summed once and kept.
+
+A turn counts in the day in which it is settled, so nothing is added to a day before yesterday. What
+changes one all the same (a rebuilt roll-up, an erased account) makes the database forget its sums:
+a trigger of usage_days does, and waits for whoever is summing at the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Self
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Min, QuerySet
+
+from accounts.tenancy import platform
+from sessions_app.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
+from sessions_app.usage import NOTHING, SUMS, Days, Figures, summed, today
+
+# So many days are summed while a page waits; more of them were changed at once, and take turns.
+MOST_AT_ONCE = 31
+STATEMENT_SECONDS = 600
+# ruff: noqa: S608 - these texts are made of one another, of nothing that anybody sends
+_LOCK = "hashtextextended('usage_totals', 0)"
+_OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
+
+# Only a day that is over wakes it, so settling a turn costs no more than the look at the date.
+FORGET = f"""
+CREATE FUNCTION app_forget_totals() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared({_LOCK});
+    EXECUTE format('DELETE FROM %I.usage_totals WHERE day = $1', TG_TABLE_SCHEMA)
+        USING CASE WHEN TG_OP = 'DELETE' THEN OLD.day ELSE NEW.day END;
+    RETURN NULL;
+END $$
+"""
+WAKING = {"insert": "NEW", "update": "NEW", "delete": "OLD"}
+TRIGGERS = [
+    FORGET,
+    "REVOKE ALL ON FUNCTION app_forget_totals() FROM PUBLIC",
+    *(
+        f"CREATE TRIGGER forget_on_{what} AFTER {what} ON usage_days FOR EACH ROW "
+        f"WHEN ({row}.day < {_OVER}) EXECUTE FUNCTION app_forget_totals()"
+        for what, row in WAKING.items()
+    ),
+]
+NO_TRIGGERS = [
+    *(f"DROP TRIGGER forget_on_{what} ON usage_days" for what in WAKING),
+    "DROP FUNCTION app_forget_totals()",
+]
+
+_NAMES = ", ".join(SUMS)
+_TOTALS = ", ".join(f"sum({name})" for name in SUMS)
+_BUCKETS = ", ".join(f"sum(latency_buckets[{n + 1}])" for n in range(LATENCY_BUCKETS))
+_MISSING = f"""
+    SELECT day FROM (SELECT %(last)s::date - n AS day
+        FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
+    WHERE day < {_OVER} AND EXISTS (SELECT FROM usage_days WHERE usage_days.day = days.day)
+        AND NOT EXISTS (SELECT FROM usage_totals
+            WHERE usage_totals.day = days.day AND account_id IS NULL)
+    ORDER BY day DESC LIMIT %(most)s
+"""
+INSERT = f"""
+    INSERT INTO usage_totals (id, day, account_id, model, {_NAMES}, latency_buckets)
+    SELECT gen_random_uuid(), day, NULL, model, {_TOTALS}, ARRAY[{_BUCKETS}]
+        FROM usage_days WHERE {{which}} GROUP BY day, model
+    UNION ALL
+    SELECT gen_random_uuid(), day, account_id, '', {_TOTALS}, '{{{{}}}}'
+        FROM usage_days WHERE {{which}} GROUP BY day, account_id
+"""
+EVERY_DAY_OVER = f"day < {_OVER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The figures of all accounts in these days, read inside the platform's door."""
+
+    days: Days
+    # The days whose sums are kept; the others are summed anew.
+    kept: frozenset[date]
+
+    @classmethod
+    def of(cls, days: Days) -> Self:
+        keep(days)
+        found = UsageTotal.objects.filter(day__gte=days.first, day__lte=days.last, account=None)
+        return cls(days, frozenset(found.order_by().values_list("day", flat=True).distinct()))
+
+    def by_day_and_model(self) -> dict[tuple[date, str], Figures]:
+        rows = UsageTotal.objects.filter(account=None)
+        return self._summed(self.days, rows, ("day", "model"), latency=True)
+
+    def by_account(self, days: Days) -> dict[UUID, Figures]:
+        """Return each account's figures of some of the days, without latencies."""
+        rows = UsageTotal.objects.filter(account__isnull=False)
+        return self._summed(days, rows, ("account_id",), latency=False)
+
+    def _summed(
+        self, days: Days, rows: QuerySet[Any, Any], columns: tuple[str, ...], *, latency: bool
+    ) -> dict[Any, Figures]:
+        kept = self.kept.intersection(days)
+        parts = (
+            rows.filter(day__in=kept),
+            UsageDay.objects.filter(day__in=set(days) - kept),
+        )
+        found: dict[Any, Figures] = {}
+        for part in parts:
+            for key, figures in summed(part, columns, latency=latency).items():
+                found[key] = found.get(key, NOTHING) + figures
+        return found
+
+
+def keep(days: Days, *, most: int = MOST_AT_ONCE) -> int:
+    """Sum those of the days that are over and have not been summed; return how many that were."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MISSING, {"first": days.first, "last": days.last, "most": most})
+        missing = [day for (day,) in cursor.fetchall()]
+        # Whoever changes such a day at the moment has it: then it is read as it stands.
+        if not missing or not _is_free(cursor):
+            return 0
+        cursor.execute(INSERT.format(which="day = ANY(%(days)s)"), {"days": missing})
+    return len(missing)
+
+
+def keep_all() -> None:
+    """Sum every day that is over, some at a time; for a command, which may take its time."""
+    with platform():
+        first = UsageDay.objects.aggregate(first=Min("day"))["first"] or today()
+    summed_days = 1
+    while summed_days:
+        with platform(statement_seconds=STATEMENT_SECONDS):
+            summed_days = keep(Days(first, today()), most=MOST_AT_ONCE)
+
+
+def _is_free(cursor: Any) -> bool:
+    cursor.execute(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
+    return bool(cursor.fetchone()[0])
+
+
+def each_day(found: Mapping[tuple[date, str], Figures]) -> dict[date, Figures]:
+    """Sum the models of each day."""
+    days: dict[date, Figures] = {}
+    for (day, _), figures in found.items():
+        days[day] = days.get(day, NOTHING) + figures
+    return days

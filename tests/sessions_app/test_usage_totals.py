@@ -1,0 +1,154 @@
+"""Sums of the days that are over: made once, and forgotten when such a day changes after all."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+import psycopg
+from django.core.management import call_command
+from django.db import connection
+from django.test import TestCase
+from django.utils import timezone
+
+from accounts.models import Account
+from accounts.tenancy import platform, tenant
+from sessions_app import rollup, usage_totals
+from sessions_app.models import UsageDay, UsageTotal
+from sessions_app.usage import Days, Figures, figures_by
+from sessions_app.usage_totals import Totals, each_day, keep
+from tests.factories import make_account, make_instance, make_usage_day
+from tests.reads import reads
+from tests.served import database_url
+from tests.sessions_app.usage_worlds import busy_account, settled
+
+LOCK = "SELECT pg_advisory_lock_shared(hashtextextended('usage_totals', 0))"
+BUCKETS = [*range(34)]
+
+
+def ago(days: int) -> date:
+    return timezone.now().date() - timedelta(days=days)
+
+
+def used(instance: Any, age: int, model: str = "openai:gpt-5") -> None:
+    values = {"requests": 10, "failed": 1, "unpriced": 1, "cost": Decimal("0.5")}
+    values |= {"input_tokens": 100, "latency_ms": 900}
+    make_usage_day(instance, day=ago(age), model=model, latency_buckets=BUCKETS, **values)
+
+
+class TotalsTests(TestCase):
+    def setUp(self) -> None:
+        self.one, self.other = make_instance(make_account("acme")), make_instance()
+        for age in range(6):
+            used(self.one, age)
+            used(self.one, age, "openai:other")
+            used(self.other, age)
+        self.days = Days(ago(5), ago(0))
+
+    def kept(self) -> set[date]:
+        with platform():
+            return set(UsageTotal.objects.values_list("day", flat=True))
+
+    def assert_true(self) -> None:
+        """Expect what is told to be what the roll-up says."""
+        with platform():
+            totals = Totals.of(self.days)
+            told = totals.by_day_and_model()
+            self.assertEqual(told, figures_by("day", "model", days=self.days, latency=True))
+            self.assertEqual(each_day(told), figures_by("day", days=self.days, latency=True))
+            by_account = figures_by("account_id", days=self.days)
+            self.assertEqual(totals.by_account(self.days), by_account)
+
+    def test_only_days_before_yesterday_are_kept(self) -> None:
+        self.assert_true()
+        self.assertEqual(self.kept(), {ago(age) for age in range(2, 6)})
+        self.assert_true()
+
+    def test_what_is_kept_is_read_and_not_summed_again(self) -> None:
+        over = Days(ago(5), ago(2))
+        with platform():
+            keep(over)
+            with reads() as found:
+                totals = Totals.of(over)
+                totals.by_day_and_model()
+                totals.by_account(over)
+        # Whether there is anything to sum is asked of each day's first row.
+        self.assertLessEqual(found.rows["usage_days"], 4)
+
+    def test_a_day_that_changes_after_all_is_summed_again(self) -> None:
+        self.assert_true()
+        used(self.other, 3, "late:model")
+        self.assert_forgotten()
+        with platform():
+            UsageDay.objects.filter(model="late:model").update(requests=99)
+        self.assert_forgotten()
+        with platform():
+            UsageDay.objects.filter(model="late:model").delete()
+        self.assert_forgotten()
+
+    def assert_forgotten(self) -> None:
+        self.assertEqual(self.kept(), {ago(2), ago(4), ago(5)})
+        self.assert_true()
+
+    def test_today_and_yesterday_make_nothing_forgotten(self) -> None:
+        self.assert_true()
+        for age in (0, 1):
+            used(self.other, age, "another:model")
+        self.assertEqual(len(self.kept()), 4)
+        self.assert_true()
+
+    def test_an_erased_account_counts_no_more(self) -> None:
+        self.assert_true()
+        with platform():
+            Account.objects.filter(slug="acme").delete()
+        self.assertEqual(self.kept(), set())
+        self.assert_true()
+
+    def test_a_rebuilt_roll_up_is_told_at_once(self) -> None:
+        instance = busy_account("busy", turns=0)
+        settled(instance, timezone.now() - timedelta(days=4))
+        self.assert_true()
+        rollup.rebuild(instance.account_id)
+        self.assert_true()
+        with platform():
+            found = Totals.of(self.days).by_account(self.days)
+        self.assertEqual(found[instance.account_id].requests, 1)
+
+    def test_many_days_are_summed_a_part_at_a_time_and_told_meanwhile(self) -> None:
+        with platform():
+            self.assertEqual(keep(self.days, most=3), 3)
+        self.assertEqual(self.kept(), {ago(2), ago(3), ago(4)})
+        self.assert_true()
+
+    def test_rebuilding_leaves_no_sum_for_a_page_to_make(self) -> None:
+        instance = busy_account("busy", turns=0)
+        for age in (0, 2, 40, 100):
+            settled(instance, timezone.now() - timedelta(days=age))
+        with mock.patch.object(usage_totals, "MOST_AT_ONCE", 2):
+            call_command("rollup", "--rebuild", "--account", "busy", stdout=StringIO())
+        self.assertEqual(self.kept(), {ago(age) for age in (*range(2, 6), 40, 100)})
+        self.assert_true()
+
+    def test_while_somebody_changes_such_a_day_nothing_is_kept(self) -> None:
+        with psycopg.connect(database_url()) as elsewhere:
+            elsewhere.execute(LOCK)
+            self.assert_true()
+            self.assertEqual(self.kept(), set())
+        self.assert_true()
+        self.assertEqual(len(self.kept()), 4)
+
+    def test_days_without_use_have_no_sums(self) -> None:
+        long_ago = Days(ago(40), ago(30))
+        with platform():
+            totals = Totals.of(long_ago)
+            self.assertEqual((totals.by_day_and_model(), totals.kept), ({}, frozenset()))
+        self.assertEqual(each_day({}), dict[date, Figures]())
+
+    def test_an_account_reads_no_sums_but_its_own(self) -> None:
+        self.assert_true()
+        with tenant(self.one.account_id), connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT account_id FROM usage_totals")
+            self.assertEqual(cursor.fetchall(), [(self.one.account_id,)])
