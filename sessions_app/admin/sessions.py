@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -77,6 +78,10 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
             return None
         words = form.words()
         return ask_for_texts(request, form.account.pk, "messages", words, f"search: {words}")
+
+    def texts_of(self, form: Any) -> UUID | None:
+        """Which conversations hold the words tells what was said in them."""
+        return form.account.pk if form.account and form.words() else None
 
     @admin.display(description="agent")
     def agent(self, session: Session) -> str:
