@@ -109,6 +109,8 @@ class Session(TenantModel):
     last_status = models.CharField(max_length=9, db_default="", editable=False)
     # The latest thumb: 1 or -1.
     feedback = models.SmallIntegerField(null=True, blank=True, editable=False)
+    # The conversation whose words a test chat said again here: it is deleted with that.
+    copied_from = models.UUIDField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(SessionQuerySet)()
 
@@ -130,6 +132,11 @@ class Session(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
+            models.Index(
+                fields=["copied_from"],
+                name="ix_sessions_copied_from",
+                condition=Q(copied_from__isnull=False),
+            ),
             models.Index(
                 fields=["account", "-last_activity_at", "-id"], name="ix_sessions_account_activity"
             ),
@@ -391,4 +398,5 @@ class Profile(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return self.customer_name or self.email or str(self.pk)
+        # Without the person: it stands in titles, which are no texts.
+        return f"profile {self.pk}"

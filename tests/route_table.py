@@ -101,7 +101,8 @@ BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "audi
 
 # What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
 # deleted, [kept] is not deleted, nor is what is [bounded], for which an empty form is a good one;
-# [corrected] is not made; a [person] who is a member is not deleted; a [record] is only read, and what was [said] only with a reason.
+# [corrected] is not made and read only with a reason; a [person] who is a
+# member is not deleted; a [record] is only read, and what was [said] only with a reason.
 ADMIN_KINDS = {
     "auth/group": "free",
     "accounts/user": "person",
@@ -411,7 +412,6 @@ admin/[corrected]/<path:object_id>/delete/
     *       302 302 302 302 302 403 200 403
 admin/[corrected]/<path:object_id>/change/
     GET     302 302 302 302 302 403 200 200
-    POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 200 403
 admin/[corrected]/<path:object_id>/
     GET     302

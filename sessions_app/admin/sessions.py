@@ -89,6 +89,8 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     @admin.display(description="who")
     def person(self, session: Session) -> str:
+        if session.copied_from is not None:
+            return "test chat"
         return session.end_user or session.email or ("visitor" if session.is_anonymous else "")
 
     @admin.display(description="said")

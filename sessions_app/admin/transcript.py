@@ -96,6 +96,8 @@ def whose(session: Session) -> str:
     """Name the person as the account does; a visitor has no name."""
     if session.user_id is not None and session.user is not None:
         return str(session.user.email)
+    if session.copied_from is not None:
+        return "test chat"
     return session.end_user or session.email or "anonymous visitor"
 
 
