@@ -24,7 +24,8 @@ from django.utils.safestring import SafeString
 
 from accounts import handover, support
 from accounts.handover import Offer
-from accounts.key_forms import SHOW, ApiKeyForm, RotateForm
+from accounts.key_forms import HAND, SHOW, ApiKeyForm, RotateForm
+from accounts.key_models import READING
 from accounts.key_pages import example_agent, root_of
 from accounts.mailing import send_or_tell, site_of
 from accounts.models import Account, ApiKey, KeyKind, Scope, User
@@ -49,9 +50,9 @@ TOLD = [
 ]
 LISTS = {"scopes", "instance_ids"}
 WHY = (
-    "A key that may {scopes} lets whoever sees it read what people wrote, so it is shown to you "
-    "under a support access alone, and ends with that. The better way is back on the form: hand it "
-    "over to a person of the account, who takes it unseen by anybody else."
+    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you under "
+    "a support access alone, and ends with that. The better way is to hand it over: a person of "
+    "the account takes it, and nobody else sees it."
 )
 
 
@@ -96,7 +97,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     form = ApiKeyForm
     list_display = [
-        *("name", "shown_id", "account", "state", "holder", "may", "agents"),
+        *("name", "shown_id", "account", "listed_state", "may", "agents"),
         *("last_used_at", "expires_at"),
     ]
     list_select_related = ["account"]
@@ -162,8 +163,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             return TemplateResponse(request, "admin/key/whose.html", context)
         if request.method == "POST" and self.has_add_permission(request):
             asked = key_asked_for(request)
-            back = f"{request.path}?{_filled_in(request)}"
-            if (page := self._reason_first(request, account.pk, asked, back)) is not None:
+            if (page := self._reason_first(request, account.pk, asked)) is not None:
                 return page
         # The next page shows the key: there is no other way on.
         context = {
@@ -174,14 +174,15 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         return super().add_view(request, form_url, context | (extra_context or {}))
 
     def _reason_first(
-        self, request: HttpRequest, account_id: UUID, key: ApiKey, back: str
+        self, request: HttpRequest, account_id: UUID, key: ApiKey
     ) -> HttpResponse | None:
         """Return the page that asks for a reason, where the key would show texts to who asks."""
         wants_to_see = request.POST.get("way") == SHOW and key.reads_texts and not key.is_lasting
         if not wants_to_see or support.current_access(request.user, account_id) is not None:
             return None
-        why = WHY.format(scopes=", ".join(key.scopes))
-        return support.reason_page(request, account_id, back=back, why=why)
+        why = WHY.format(scopes=", ".join(scope for scope in key.scopes if scope in READING))
+        back, instead = (f"{request.path}?{_filled_in(request, way)}" for way in (SHOW, HAND))
+        return support.reason_page(request, account_id, back=back, why=why, instead=instead)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
         if not change:
@@ -237,11 +238,12 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def rotate_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Make the key's successor, for a person of the account or to be shown."""
         key = self._to_change(request, object_id)
-        if (page := self._reason_first(request, key.account_id, key, request.path)) is not None:
+        if (page := self._reason_first(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
         access = support.current_access(user, key.account_id)
-        form = RotateForm(request.POST or None, key=key, viewer=user, access=access)
+        asked = {"initial": request.GET.dict(), "key": key, "viewer": user, "access": access}
+        form = RotateForm(request.POST or None, **asked)
         if form.is_valid():
             try:
                 return self._rotated(request, key, form)
@@ -294,6 +296,14 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def state(self, key: ApiKey) -> SafeString:
         state = state_of(key)
         return format_html('<span class="badge {}">{}</span>', STATES[state], state)
+
+    @admin.display(description="state")
+    def listed_state(self, key: ApiKey) -> SafeString:
+        """Say in the list, too, whom a key waits for."""
+        if not key.is_waiting:
+            return self.state(key)
+        told = '{} <span class="quiet">to be taken by {}</span>'
+        return format_html(told, self.state(key), key.taker)
 
     @admin.display(description="who has it")
     def holder(self, key: ApiKey) -> str:
@@ -371,11 +381,12 @@ def key_asked_for(request: HttpRequest) -> ApiKey:
     )
 
 
-def _filled_in(request: HttpRequest) -> str:
+def _filled_in(request: HttpRequest, way: str) -> str:
     """Return what was filled in as an address that fills it in once more."""
     asked = request.POST.copy()
     for name in ("csrfmiddlewaretoken", "_save"):
         asked.pop(name, None)
+    asked["way"] = way
     return asked.urlencode()
 
 

@@ -196,10 +196,12 @@ def reason_page(
     *,
     back: str = "",
     why: str = "",
+    instead: str = "",
 ) -> HttpResponse:
-    """Ask for the reason, in place of the texts; `why` says what needs one, `back` where it leads.
+    """Ask for the reason, in place of the texts.
 
-    Not a 403: a browser counts a refused document among its errors.
+    `why` says what needs one, `back` where it leads, `instead` where the better way is. Not a 403:
+    a browser counts a refused document among its errors.
     """
     account = get_object_or_404(Account, pk=account_id)
     if form is None:
@@ -212,6 +214,7 @@ def reason_page(
         else f"Read the texts of {account.name}",
         "account": account,
         "why": why,
+        "instead": instead,
         "form": form if may_open(request.user) else None,
     }
     return TemplateResponse(

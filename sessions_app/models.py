@@ -357,7 +357,8 @@ class Message(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.role}: {self.content[:40]}"
+        # Without the words, as below: it stands in titles, which anybody of the staff sees.
+        return f"{self.role} message {self.pk}"
 
 
 class ProfileQuerySet(TenantQuerySet["Profile"]):
@@ -398,5 +399,4 @@ class Profile(TenantModel):
         ]
 
     def __str__(self) -> str:
-        # Without the person: it stands in titles, which are no texts.
         return f"profile {self.pk}"

@@ -44,6 +44,7 @@ def _tenants(instance: AgentInstance) -> dict[str, str]:
         "playground": f"/admin/sessions_app/savedchat/playground/{instance.pk}/",
         "test-chats": f"/admin/sessions_app/savedchat/of/{tried.pk}/",
         "keys": "/admin/accounts/apikey/",
+        "key-new": f"/admin/accounts/apikey/add/?account={account}",
         "key-made": f"/admin/accounts/apikey/add/?account={account}",
     }
 

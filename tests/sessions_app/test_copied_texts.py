@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -170,6 +171,21 @@ class DeletionTests(CopyWorld, TestCase):
         self.run_chat(self.copy)
         with platform():
             SavedChat.objects.all().delete()
+        self.delete(self.source)
+        self.assertNotIn(CANARY, self.everything())
+
+    def test_also_what_ran_before_sessions_knew_whose_words_they_say(self) -> None:
+        self.run_chat(self.copy)
+        self.run_chat(self.chat("by hand", name="by hand"))
+        with platform():
+            mine = Session.objects.filter(copied_from=self.source.pk)
+            mine.update(copied_from=None, user_id=self.staff.pk)
+        mark = import_module("sessions_app.migrations.0016_mark_copies").MARK
+        with connection.cursor() as cursor:
+            cursor.execute(mark)
+        with platform():
+            marked = Session.objects.exclude(copied_from=None)
+            self.assertEqual([each.user_id for each in marked], [None])
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
 

@@ -301,6 +301,9 @@ class TextTests(ListCase):
         ]
         for page in pages:
             self.assertNotRegex(page().content.decode(), "word1|comment1")
+        for row in (f"message/{message.pk}", f"messagefeedback/{feedback.pk}"):
+            history = self.get(f"{row}/history")
+            self.assertNotRegex(history.content.decode(), "word1|comment1")
         self.access()
         for page in pages:
             self.assertRegex(page().content.decode(), "word1|comment1")
