@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from accounts import (
     account_admin,
@@ -12,6 +16,7 @@ from accounts import (
     key_admin,
     limit_admin,
     member_admin,
+    support,
     support_admin,
     user_admin,
 )
@@ -38,5 +43,25 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
+    """Who loses the right to read texts with a group has no access any more."""
+
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
+
+    def save_related(
+        self,
+        request: HttpRequest,
+        form: Any,
+        formsets: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        super().save_related(request, form, formsets, change)
+        support.end_of_who_may_not()
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        super().delete_model(request, obj)
+        support.end_of_who_may_not()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        super().delete_queryset(request, queryset)
+        support.end_of_who_may_not()

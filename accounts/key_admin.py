@@ -242,8 +242,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             return page
         user = cast(User, request.user)
         access = support.current_access(user, key.account_id)
-        asked = {"initial": request.GET.dict(), "key": key, "viewer": user, "access": access}
-        form = RotateForm(request.POST or None, **asked)
+        sent, asked = request.POST or None, request.GET.dict()
+        form = RotateForm(sent, initial=asked, key=key, viewer=user, access=access)
         if form.is_valid():
             try:
                 return self._rotated(request, key, form)

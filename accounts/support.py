@@ -77,8 +77,15 @@ def end_access(access: SupportAccess) -> None:
 
 
 def end_all(user: User) -> None:
-    """End what a person has open, who is no longer one of those that may read texts."""
+    """End what a person has open, who is about to go."""
     _end(SupportAccess.objects.open().filter(user=user))
+
+
+def end_of_who_may_not() -> None:
+    """End what is open to people who have lost the right, with the keys shown under it."""
+    opened = SupportAccess.objects.open().values("user_id")
+    lost = [user.pk for user in User.objects.filter(pk__in=opened) if not may_open(user)]
+    _end(SupportAccess.objects.open().filter(user_id__in=lost))
 
 
 def _end(accesses: Any) -> None:
@@ -187,6 +194,14 @@ class ReasonForm(forms.Form):
         choices=[(15, "15 minutes"), (60, "1 hour"), (240, "4 hours"), (480, "8 hours")],
         initial=DEFAULT_MINUTES,
     )
+
+
+def inline_form(request: HttpRequest, account: Account) -> ReasonForm | None:
+    """Return the form that stands in the place of an account's words; None for who may not ask."""
+    if not may_open(request.user):
+        return None
+    back = request.get_full_path() if request.method == "GET" else request.path
+    return ReasonForm(initial={"account": account, "next": back})
 
 
 def reason_page(

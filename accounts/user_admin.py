@@ -12,7 +12,7 @@ from django.contrib.admin import ShowFacets
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Field, ManyToManyField
+from django.db.models import Field, ManyToManyField, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
@@ -133,11 +133,17 @@ class UserAdmin(HistoryAdmin[User], DjangoUserAdmin[User]):
         formsets: Any,
         change: bool,  # noqa: FBT001
     ) -> None:
-        """Who may read texts no more has their accesses ended, with the keys shown under them."""
         super().save_related(request, form, formsets, change)
-        person = User.objects.get(pk=form.instance.pk)
-        if not support.may_open(person):
+        support.end_of_who_may_not()
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        support.end_all(obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
             support.end_all(person)
+        super().delete_queryset(request, queryset)
 
     def link_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Send the person a link to set a new password; it is shown to nobody here."""

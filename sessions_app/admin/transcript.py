@@ -75,9 +75,7 @@ class SessionPage(RecordAdmin[Session]):
         if access is not None:
             support.note_reading(access, "sessions", session.pk, whose(session))
             return {"access": access}
-        first = {"account": session.account, "next": request.get_full_path()}
-        may_ask = support.may_open(request.user)
-        return {"access": None, "reason": support.ReasonForm(initial=first) if may_ask else None}
+        return {"access": None, "reason": support.inline_form(request, session.account)}
 
     def _doings(self, request: HttpRequest, session: Session) -> dict[str, str]:
         """What else can be done with a conversation; each by a page of its own."""

@@ -18,7 +18,7 @@ from django.utils.formats import date_format
 
 from accounts.models import AccountStatus, User
 from accounts.staff_tokens import may_play, new_token, write_token
-from accounts.support import ReasonForm, may_open, require_texts
+from accounts.support import inline_form, require_texts
 from agents import publishing
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app import saved_chats
@@ -129,7 +129,7 @@ class StudioPages:
             title="Test chats",
             found=found,
             hides=any(row.is_hidden for row in found.rows),
-            reason=self._reason(request, instance),
+            reason=inline_form(request, instance.account),
             why_not=_why_not(request, instance),
             may_add=self.admin.has_add_permission(request),
         )
@@ -139,10 +139,6 @@ class StudioPages:
         for row in found.rows:
             if row.chat.session_id is not None and not row.is_hidden:
                 note_chat(request, row.chat)
-
-    def _reason(self, request: HttpRequest, instance: AgentInstance) -> ReasonForm | None:
-        first = {"account": instance.account, "next": request.get_full_path()}
-        return ReasonForm(initial=first) if may_open(request.user) else None
 
     def from_session(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Make a test chat of what the user of a conversation said."""

@@ -79,9 +79,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         shown: dict[str, Any] = {}
         if chat is not None and self.has_view_permission(request, chat):
             if self._hides(request, chat):
-                first = {"account": chat.account, "next": request.path}
-                may_ask = support.may_open(request.user)
-                reason = support.ReasonForm(initial=first) if may_ask else None
+                reason = support.inline_form(request, chat.account)
                 shown = {"hides": True, "reason": reason}
             elif chat.session_id is not None:
                 note_chat(request, chat)

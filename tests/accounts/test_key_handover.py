@@ -9,6 +9,7 @@ from unittest import mock
 from urllib.parse import parse_qs, urlsplit
 
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group, Permission
 from django.core import mail
 from django.test import Client, TestCase
 from django.urls import reverse
@@ -110,6 +111,31 @@ class ShownTests(KeyPages):
         self.client.post(page, {"email": helper.email, "is_active": "on"}, secure=True)
 
         self.assertEqual(status_of(text), 401)
+
+    def test_nor_has_who_lost_the_right_with_a_group_or_is_gone(self) -> None:
+        wanted = ["add_apikey", "add_supportaccess", "view_apikey", "view_account"]
+        group = Group.objects.create(name="helpers")
+        group.permissions.set(Permission.objects.filter(codename__in=wanted))
+        for what in ("group", "person"):
+            with self.subTest(what):
+                helper = make_user(is_staff=True)
+                helper.groups.add(group)
+                opened(User.objects.get(pk=helper.pk), self.account)
+                self.client.force_login(helper)
+                text = text_in(self.add(name=what, scopes=["chat"]))
+                self.assertEqual(status_of(text), 200)
+                self.client.force_login(self.boss)
+                self.take_away(what, group, helper)
+                self.assertEqual(status_of(text), 401)
+                group.permissions.set(Permission.objects.filter(codename__in=wanted))
+
+    def take_away(self, what: str, group: Group, helper: User) -> None:
+        if what == "group":
+            page = reverse("admin:auth_group_change", args=[group.pk])
+            self.client.post(page, {"name": "helpers"}, secure=True)
+        else:
+            page = reverse("admin:accounts_user_delete", args=[helper.pk])
+            self.client.post(page, {"post": "yes"}, secure=True)
 
     def test_nobody_makes_it_live_longer(self) -> None:
         access = self.access(minutes=15)
