@@ -94,6 +94,8 @@ def _newest(rows: Any, account: Account, order: str) -> list[Any]:
 def key_state(key: ApiKey) -> dict[str, str]:
     if key.refusal() is None:
         return {"name": "active", "state": "ok"}
+    if key.is_waiting and not key.revoked_at:
+        return {"name": f"waits for {key.taker}", "state": "info"}
     return {"name": "revoked" if key.revoked_at else "expired", "state": "bad"}
 
 

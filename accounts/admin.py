@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
 from django.contrib.auth.models import Group
-from django.db.models import Field, ManyToManyField
-from django.forms import CheckboxSelectMultiple
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import (
@@ -19,11 +16,12 @@ from accounts import (
     key_admin,
     limit_admin,
     member_admin,
+    support,
     support_admin,
+    user_admin,
 )
-from accounts.models import User
 from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
-from accounts.user_pages import UserPages
+from accounts.user_admin import CHECKBOXES
 
 # The other rooms make their pages of these.
 __all__ = [
@@ -36,66 +34,8 @@ __all__ = [
     "member_admin",
     "pretty_json",
     "support_admin",
+    "user_admin",
 ]
-
-
-class UserCreationForm(AdminUserCreationForm[User]):
-    """A new person: e-mail address and password."""
-
-    class Meta:
-        model = User
-        fields = ("email",)
-
-
-# The pair of lists that Django has for these keeps screen readers out.
-CHECKBOXES: dict[type[Field[Any, Any]], dict[str, Any]] = {
-    ManyToManyField: {"widget": CheckboxSelectMultiple}
-}
-# What only a superuser gives.
-RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"]
-
-
-@admin.register(User)
-class UserAdmin(UserPages, DjangoUserAdmin[User]):
-    add_form = UserCreationForm
-    filter_horizontal = ()
-    formfield_overrides = CHECKBOXES
-    fieldsets = [
-        (None, {"fields": ["email", "password"]}),
-        ("Name", {"fields": ["first_name", "last_name"]}),
-        (
-            "May do",
-            {
-                "fields": [
-                    *("is_active", "is_staff", "is_auditor", "is_superuser"),
-                    *("groups", "user_permissions"),
-                ]
-            },
-        ),
-        ("When", {"fields": ["last_login", "date_joined"]}),
-    ]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Who is not a superuser gives nobody rights, not even to themselves."""
-        may_grant = cast(User, request.user).is_superuser
-        return ["last_login", "date_joined", "places", *([] if may_grant else RIGHTS)]
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self._may_touch(request, obj) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self._may_touch(request, obj) and super().has_delete_permission(request, obj)
-
-    def _may_touch(self, request: HttpRequest, obj: User | None) -> bool:
-        """Keep superusers, and their passwords, out of others' reach."""
-        return obj is None or not obj.is_superuser or cast(User, request.user).is_superuser
-
-    add_fieldsets = [
-        (
-            None,
-            {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]},
-        )
-    ]
 
 
 admin.site.unregister(Group)
@@ -103,5 +43,25 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
+    """Who loses the right to read texts with a group has no access any more."""
+
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
+
+    def save_related(
+        self,
+        request: HttpRequest,
+        form: Any,
+        formsets: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        super().save_related(request, form, formsets, change)
+        support.end_of_who_may_not()
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        super().delete_model(request, obj)
+        support.end_of_who_may_not()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        super().delete_queryset(request, queryset)
+        support.end_of_who_may_not()

@@ -19,7 +19,15 @@ from accounts.models import AuditEntry
 OBJECTS = (
     *("accounts", "users", "api_keys", "memberships", "invitations", "account_limits", "budgets"),
     *("support_accesses", "agent_instances", "provider_connections", "config_publications"),
-    *("saved_chats", "sessions", "auth_group", "auth_group_permissions"),
+    *(
+        "saved_chats",
+        "sessions",
+        "messages",
+        "message_feedback",
+        "profiles",
+        "auth_group",
+        "auth_group_permissions",
+    ),
     *("users_groups", "users_user_permissions"),
 )
 NAMED_COLUMNS = 4

@@ -48,6 +48,8 @@ class Caller:
     draft_id: UUID | None = None
     # The test chat that staff run; None: they talk themselves.
     test_chat: UUID | None = None
+    # Staff whose test chat says again what an account's people said: its session is nobody's.
+    says_again: bool = False
     # As people know the caller: a member's e-mail address, the public part of a key.
     name: str = ""
     # The public part of the key that was sent, or that made the visitor's token.

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from accounts.models import Account, ActorKind, AuditAction, AuditEntry
+from accounts import support
+from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
 from accounts.tenancy import platform
 from salient.database import in_database
 
@@ -38,14 +41,34 @@ class Export:
     is_cut: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What somebody exports by; `texts_of` is the account whose texts are in it."""
+
+    user_id: Any
+    permission: str
+    texts_of: UUID | None = None
+
+    def refusal(self) -> str:
+        """Say why it is gone, "" while it is there; asked of the database, in its door."""
+        user = User.objects.filter(pk=self.user_id).first()
+        if user is None or not user.is_active or not user.is_staff:
+            return "who exported is no longer one of the staff"
+        if not user.has_perm(self.permission):
+            return "who exported may no longer see these rows"
+        if self.texts_of is not None and support.current_access(user, self.texts_of) is None:
+            return "the support access has ended"
+        return ""
+
+
 type Rows = Callable[[], QuerySet[Any]]
 
 
-def csv_response(export: Export, rows: Rows) -> StreamingHttpResponse:
+def csv_response(export: Export, rows: Rows, right: Right) -> StreamingHttpResponse:
     """Stream the rows, oldest first; `rows` is called inside the platform's door for each page."""
     day = timezone.now().date()
     return StreamingHttpResponse(
-        csv_pages(export, rows),
+        csv_pages(export, rows, right),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="{export.name}-{day}.csv"',
@@ -55,13 +78,16 @@ def csv_response(export: Export, rows: Rows) -> StreamingHttpResponse:
     )
 
 
-async def csv_pages(export: Export, rows: Rows) -> AsyncGenerator[bytes]:
-    """Give the CSV page by page; whoever stops listening stops the reading."""
+async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[bytes]:
+    """Give the CSV page by page; whoever stops listening stops the reading.
+
+    The right to it is asked for each page: where it is gone, the last line says so.
+    """
     started = timezone.now()
     yield as_csv([list(export.columns)])
     last: Sequence[Any] | None = None
     while True:
-        text, last, goes_on = await in_database(_read, export, rows, started, last)
+        text, last, goes_on = await in_database(_read, export, rows, right, started, last)
         if text:
             yield text
         if not goes_on:
@@ -69,10 +95,12 @@ async def csv_pages(export: Export, rows: Rows) -> AsyncGenerator[bytes]:
 
 
 def _read(
-    export: Export, rows: Rows, started: datetime, last: Sequence[Any] | None
+    export: Export, rows: Rows, right: Right, started: datetime, last: Sequence[Any] | None
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
     place = (export.moment, *export.key)
     with platform():
+        if why := right.refusal():
+            return as_csv([[f"INCOMPLETE: the export was ended here, because {why}."]]), last, False
         wanted = rows().order_by(*place)
         if export.is_cut:
             wanted = wanted.filter(**{f"{export.moment}__lte": started})
@@ -107,10 +135,24 @@ def cell(value: Any) -> str:
     return str(value)
 
 
+# In one statement, whatever the number of accounts.
+_NOTE_EVERYWHERE = """
+    INSERT INTO audit_log (id, account_id, actor_kind, actor_id, actor, action, object_type,
+        object_id, object, changes, reason)
+    SELECT gen_random_uuid(), id, 'staff', %s, %s, 'noted', %s, '', %s, %s::jsonb, ''
+    FROM accounts
+"""
+OF_ALL = "CSV export of all accounts"
+
+
 def note_export(
     request: HttpRequest, account: Account | None, table: str, filters: Mapping[str, str]
 ) -> None:
-    """Tell the audit log who took which rows away: the account's own, where one was chosen."""
+    """Tell the audit log who took which rows away: the account's own, where one was chosen.
+
+    An export of all accounts is told to each, without the filters but the days: an id or an e-mail
+    address among them is another account's.
+    """
     AuditEntry.objects.create(
         account=account,
         actor_kind=ActorKind.STAFF,
@@ -120,5 +162,14 @@ def note_export(
         object_type=table,
         object_id="",
         object="CSV export",
-        changes={name: [None, value] for name, value in filters.items()},
+        changes=_as_changes(filters),
     )
+    if account is None:
+        days = {name: value for name, value in filters.items() if name in {"from", "to"}}
+        told = [str(request.user.pk), request.user.get_username(), table, OF_ALL]
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTE_EVERYWHERE, [*told, json.dumps(_as_changes(days))])
+
+
+def _as_changes(filters: Mapping[str, str]) -> dict[str, Any]:
+    return {name: [None, value] for name, value in filters.items()}

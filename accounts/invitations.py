@@ -173,6 +173,32 @@ def send(invited: Invited, site: str) -> None:
     send_mail(f"Join {name} on Salient", text, None, [invitation.email])
 
 
+def has_owner(account_id: UUID) -> bool:
+    """Whether the account has an owner, be it one who may not log in now.
+
+    Else who may deactivate people could take an account's owner away, and step in.
+    """
+    owners = Membership.objects.owners().filter(account_id=account_id)
+    return bool(owners.exists())
+
+
+def owners_of(account_id: UUID) -> list[str]:
+    """Return the addresses of those who are told what staff do; inside a door."""
+    owners = Membership.objects.owners().filter(account_id=account_id, user__is_active=True)
+    return list(owners.order_by("user__email").values_list("user__email", flat=True))
+
+
+def tell_owners(invited: Invited, owners: list[str], reason: str) -> None:
+    """Write to the owners that staff have invited somebody, and why."""
+    if not owners:
+        return
+    invitation = invited.invitation
+    name = " ".join(invitation.account.name.split())
+    context = {"account": name, "invitation": invitation, "reason": reason}
+    text = render_to_string("invited_by_staff.txt", context)
+    send_mail(f"{invitation.email} was invited to {name} on Salient", text, None, owners)
+
+
 def _address(caller: Caller) -> str:
     """Return the e-mail address of the member who calls, "" for a key."""
     if caller.user_id is None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.utils import timezone
 
-from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
+from accounts import handover
+from accounts.key_models import LASTING
+from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
 from accounts.schemas import LONGEST_OVERLAP
 
 USUAL_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
 NEVER = "never"
 LIVES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
 MOST_HOURS = LONGEST_OVERLAP // 3600
+HAND, SHOW = "hand", "show"
+WAYS = [
+    (HAND, "Hand it over: the person gets an e-mail and takes it, nobody else sees it"),
+    (SHOW, "Show it to me: needs a support access where it reads texts, and ends with that"),
+]
+LASTS = (
+    "What is done with {scopes} stays when your support access ends, so such a key is not shown to "
+    "staff: hand it over."
+)
 
 
 class LinesField(forms.CharField):
@@ -31,7 +42,54 @@ class LinesField(forms.CharField):
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-class ApiKeyForm(forms.ModelForm[ApiKey]):
+class HandingForm(forms.Form):
+    """Who gets the key: a person of the account, or, while their access lasts, this one."""
+
+    way = forms.ChoiceField(
+        label="Who gets it", choices=WAYS, initial=HAND, widget=forms.RadioSelect
+    )
+    person = forms.ChoiceField(
+        label="Hand it over to",
+        required=False,
+        help_text="Owners and admins of the account, also those who are still invited.",
+    )
+
+    # Of whoever fills the form in.
+    viewer: User | None = None
+    access: SupportAccess | None = None
+
+    def offer_to_people_of(self, account_id: UUID | None) -> None:
+        people = handover.takers(account_id) if account_id else []
+        shown = [(email, f"{email} ({role})") for email, role in people]
+        field: Any = self.fields["person"]
+        field.choices = [("", "choose a person"), *shown]
+        if not people:
+            field.help_text = "Nobody of this account may hold a key yet: invite an owner first."
+
+    def clean_way_of(self, key: ApiKey) -> None:
+        """Tell what is wrong with handing this key over, or with showing it."""
+        match self.cleaned_data.get("way"):
+            case "hand":
+                self._check_taker(self.cleaned_data.get("person", ""))
+            case "show" if key.is_lasting:
+                lasting = ", ".join(scope for scope in key.scopes if scope in LASTING)
+                self.add_error("way", LASTS.format(scopes=lasting))
+            case "show" if key.reads_texts and self.access is None:
+                self.add_error("way", "This key reads texts: that needs a support access.")
+
+    def _check_taker(self, taker: str) -> None:
+        mine = self.viewer.email if self.viewer else ""
+        if not taker and "person" not in self.errors:
+            self.add_error("person", "Say who is to take it.")
+        elif taker.lower() == mine.lower():
+            self.add_error("person", "To you it is shown, under a support access.")
+
+    @property
+    def is_handed(self) -> bool:
+        return bool(self.cleaned_data.get("way") == HAND)
+
+
+class ApiKeyForm(HandingForm, forms.ModelForm[ApiKey]):
     """What a key may do, where and for how long; the model says what cannot be."""
 
     kind = forms.ChoiceField(choices=KeyKind, initial=KeyKind.SECRET, required=False)
@@ -69,17 +127,25 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_new = self.instance._state.adding
-        if "instance_ids" in self.fields:
-            self.fields["instance_ids"].choices = list(self._agents())  # type: ignore[attr-defined]
+        if not self.is_new:
+            for name in ("way", "person", "life"):
+                self.fields.pop(name, None)
+            return
+        self.fields["instance_ids"].choices = list(self._agents())  # type: ignore[attr-defined]
+        account = self._account()
+        self.offer_to_people_of(account.pk if account else None)
+
+    def _account(self) -> Account | None:
+        asked = self.data.get("account") or self.initial.get("account") or ""
+        try:
+            return Account(pk=UUID(str(asked)))
+        except ValueError:
+            return None
 
     def _agents(self) -> Any:
         """The account's agents, whichever is asked for."""
-        asked = self.data.get("account") or self.initial.get("account") or ""
-        try:
-            account = Account(pk=UUID(str(asked)))
-        except ValueError:
-            return []
-        return account.agent_instances.values_list("pk", "instance_slug")
+        account = self._account()
+        return account.agent_instances.values_list("pk", "instance_slug") if account else []
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
@@ -91,13 +157,26 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
             values["scopes"] = [Scope.VISITORS_WRITE]
         elif not values.get("scopes") and "scopes" not in self.errors:
             self.add_error("scopes", "A key needs at least one scope.")
-        days = values.get("life") or "365"
-        life = None if days == NEVER else timezone.now() + timedelta(days=int(days))
-        self.instance.expires_at = life
+        self.instance.expires_at = _end_of(values.get("life") or "365")
+        if not self.errors:
+            self._clean_handing(values)
         return values
 
+    def _clean_handing(self, values: dict[str, Any]) -> None:
+        names = ("kind", "mode", "scopes", "instance_ids")
+        key = ApiKey(**{name: values[name] for name in names})
+        self.clean_way_of(key)
+        if not self.is_handed and key.reads_texts and self.access is not None:
+            self.instance.bind_to(self.access)
 
-class RotateForm(forms.Form):
+
+def _end_of(life: str) -> datetime | None:
+    return None if life == NEVER else timezone.now() + timedelta(days=int(life))
+
+
+class OverlapForm(forms.Form):
+    """How long a key works on beside its successor."""
+
     overlap_hours = forms.IntegerField(
         label="The old key works on for (hours)",
         initial=24,
@@ -105,3 +184,26 @@ class RotateForm(forms.Form):
         max_value=MOST_HOURS,
         help_text=f"Long enough to bring the new key everywhere; at most {MOST_HOURS}.",
     )
+
+
+class RotateForm(HandingForm, OverlapForm):
+    """A successor: how long the old key works on, and who gets the new one."""
+
+    field_order = ("way", "person", "overlap_hours")
+
+    def __init__(
+        self, *args: Any, key: ApiKey, viewer: User, access: SupportAccess | None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.key, self.viewer, self.access = key, viewer, access
+        self.offer_to_people_of(key.account_id)
+        self.fields["overlap_hours"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().clean() or {}
+        hours = values.get("overlap_hours")
+        if values.get("way") == SHOW and hours is None and "overlap_hours" not in self.errors:
+            self.add_error("overlap_hours", "Say how long the old key works on.")
+        if "way" in values:
+            self.clean_way_of(self.key)
+        return values

@@ -110,6 +110,18 @@ class FilterForm(forms.Form):
         given = [self.cleaned_data.get(name) for name in ("q", *self.ids)]
         return self.needs_account and self.account is None and not any(given)
 
+    def whose(self) -> Account | None:
+        """Return the one account whose rows are let through, where a filter says which."""
+        if self.account is not None:
+            return self.account
+        for name in self.ids:
+            if key := self.cleaned_data.get(name):
+                field: Any = self.model._meta.get_field(name.partition("__")[0])
+                return Account.objects.filter(
+                    pk__in=field.related_model.objects.filter(pk=key).values("account_id")
+                ).first()
+        return None
+
     def chosen(self) -> dict[str, str]:
         """Return the filters as they stand in the address."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}

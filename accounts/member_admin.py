@@ -1,8 +1,11 @@
-"""The staff's pages for members and invitations: through the services, so the last owner stays."""
+"""The staff's pages for members and invitations: through the services, so the last owner stays.
+
+A place in an account reads its texts. So where the account has an owner who could give it, staff
+give one under a support access alone, and its owners are told.
+"""
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,17 +21,23 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts import invitations
+from accounts import invitations, support
 from accounts.invitations import Invited
-from accounts.member_views import site_address
+from accounts.key_admin import chosen_account
+from accounts.mailing import send_or_tell, site_of
 from accounts.members import discharge, set_role, take_turns
-from accounts.models import Account, Invitation, MemberRole, Membership, User
+from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess, User
 from accounts.platform_admin import PlatformModelAdmin
-from salient.problems import Invalid, Problem
+from salient.problems import Problem
 
-logger = logging.getLogger(__name__)
+WHY_INVITE = (
+    "{account} has an owner, who can invite people. Whom staff invite can read the account's texts "
+    "as a member does, and its owners are told by e-mail who was invited, by whom and why."
+)
+WHY_ROLE = "{person} is one of the platform's staff: a role in {account} lets them read its texts."
 STATES = {"open": "info", "accepted": "ok", "withdrawn": "bad", "expired": "warn"}
 
 
@@ -74,6 +83,23 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
         offered = super().get_actions(request, action_location)
         return {name: told for name, told in offered.items() if name != "delete_selected"}
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Ask for a reason before one of the staff is given a role, be it by a colleague."""
+        place = self.get_object(request, object_id) if request.method == "POST" else None
+        if place is not None and place.user.is_staff and self.has_change_permission(request, place):
+            account = place.account
+            why = WHY_ROLE.format(person=place.user.email, account=account.name)
+            page = support.require_access(request, account.pk, back=request.path, why=why)
+            if page is not None:
+                return page
+        return super().change_view(request, object_id, form_url, extra_context)
+
     def save_model(
         self,
         request: HttpRequest,
@@ -108,8 +134,9 @@ class InviteForm(forms.ModelForm[Invitation]):
         fields = ("account", "email", "role")
 
     invited: Invited | None = None
-    # Of whoever fills the form in.
+    # Of whoever fills the form in, and the access that they have.
     by = ""
+    access: SupportAccess | None = None
 
     def clean_email(self) -> str:
         return User.objects.normalize_email(self.cleaned_data["email"])
@@ -119,6 +146,8 @@ class InviteForm(forms.ModelForm[Invitation]):
         if not self.errors:
             account, role = values["account"], MemberRole(values["role"])
             take_turns(account.pk)
+            if self.access is None and invitations.has_owner(account.pk):
+                raise ValidationError("This account has an owner: that needs a support access.")
             try:
                 self.invited = invitations.offer(
                     account, email=values["email"], role=role, invited_by=self.by
@@ -171,8 +200,29 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, *args, **kwargs)
+        account = chosen_account(request)
         form.by = getattr(request.user, "email", "")
+        form.access = account and support.current_access(request.user, account.pk)
         return form
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask for a reason first, where the account has an owner who could invite."""
+        account = chosen_account(request) if request.method == "POST" else None
+        if account is not None and self.has_add_permission(request):
+            page = self._reason_first(request, account)
+            if page is not None:
+                return page
+        return super().add_view(request, form_url, extra_context)
+
+    def _reason_first(self, request: HttpRequest, account: Account) -> HttpResponse | None:
+        if not invitations.has_owner(account.pk):
+            return None
+        names = {"account", "email", "role"} & set(request.POST)
+        back = f"{request.path}?{urlencode({name: request.POST[name] for name in names})}"
+        why = WHY_INVITE.format(account=account.name)
+        return support.require_access(request, account.pk, back=back, why=why)
 
     def save_model(
         self,
@@ -182,11 +232,10 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         change: bool,  # noqa: FBT001
     ) -> None:
         """Send the mail when the offer stands: a slow mail server keeps no transaction open."""
-        try:
-            site = site_address(request)
-        except Invalid as problem:
-            raise PermissionDenied(problem.detail) from problem
-        transaction.on_commit(partial(_send, request, form.invited, site))
+        told = invitations.owners_of(obj.account_id)
+        reason = form.access.reason if form.access else ""
+        send = partial(_send, request, form.invited, site_of(request), told, reason)
+        transaction.on_commit(send)
 
     def withdraw_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         if not request.user.has_perm("accounts.change_invitation"):
@@ -215,10 +264,12 @@ def state_of(invitation: Invitation) -> str:
     return "open" if invitation.expires_at > timezone.now() else "expired"
 
 
-def _send(request: HttpRequest, invited: Invited, site: str) -> None:
-    try:
-        invitations.send(invited, site)
-    except OSError as error:
-        # SMTP errors are OSErrors; their text may hold the message.
-        logger.error("An invitation was not sent: %s", type(error).__name__)  # noqa: TRY400
-        messages.error(request, "The e-mail could not be sent; invite once more.")
+def _send(
+    request: HttpRequest, invited: Invited, site: str, owners: list[str], reason: str
+) -> None:
+    """Tell the owners first: nobody is let in without their knowing."""
+    tell = partial(invitations.tell_owners, invited, owners, reason)
+    problem = "The e-mail to the owners could not be sent, so nobody was invited; invite once more."
+    if send_or_tell(request, tell, problem):
+        send = partial(invitations.send, invited, site)
+        send_or_tell(request, send, "The e-mail could not be sent; invite once more.")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib.postgres.fields import ArrayField
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from accounts import keys
 from accounts.amounts import exact_money
 from accounts.audit import ActorKind, AuditAction, AuditEntry, SupportAccess
-from accounts.networks import read_network
+from accounts.key_models import ApiKey, KeyKind, KeyMode, Scope
 from accounts.people import Invitation, MemberRole, Membership, User
 from accounts.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
-from salient.origins import validate_origin
 
 __all__ = [
     "Account",
@@ -56,32 +50,6 @@ class SubscriptionTier(models.TextChoices):
     STANDARD = "standard"
     PREMIUM = "premium"
     ENTERPRISE = "enterprise"
-
-
-class Scope(models.TextChoices):
-    """What a key may do."""
-
-    CHAT = "chat", "talk to agents"
-    HISTORY_READ = "history:read", "read conversations"
-    HISTORY_DELETE = "history:delete", "delete conversations"
-    AGENTS_READ = "agents:read", "list agents"
-    USAGE_READ = "usage:read", "read usage and limits"
-    MEMBERS_READ = "members:read", "list members"
-    MEMBERS_WRITE = "members:write", "invite, change and remove members"
-    VISITORS_WRITE = "visitors:write", "start visitors and name end users"
-    CONNECTIONS_READ = "connections:read", "list model connections"
-    CONNECTIONS_WRITE = "connections:write", "make, change and delete model connections"
-    AUDIT_READ = "audit:read", "read who changed what"
-
-
-class KeyKind(models.TextChoices):
-    SECRET = "secret", "secret: for servers"
-    PUBLISHABLE = "publishable", "publishable: for web pages, starts visitors only"
-
-
-class KeyMode(models.TextChoices):
-    LIVE = "live"
-    TEST = "test", "test: always answered by the script"
 
 
 class BudgetPeriod(models.TextChoices):
@@ -141,119 +109,6 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.slug
-
-
-class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
-    def active(self) -> ApiKeyQuerySet:
-        now = timezone.now()
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
-
-
-class ApiKey(TenantModel):
-    """A secret that speaks for an account; only its keyed hash is stored."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="api_keys", db_constraint=False, db_index=False
-    )
-    name = models.CharField(max_length=100)
-    key_id = models.CharField(max_length=12, editable=False)
-    secret_hash = models.CharField(max_length=64, editable=False)
-    kind = models.CharField(max_length=11, choices=KeyKind, default=KeyKind.SECRET)
-    mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
-    scopes = ArrayField(models.CharField(max_length=32, choices=Scope))
-    instance_ids = ArrayField(
-        models.UUIDField(), default=list, blank=True, help_text="Empty: every agent instance."
-    )
-    origins = ArrayField(
-        models.CharField(max_length=255),
-        default=list,
-        blank=True,
-        help_text="Where a publishable key may be used: https://shop.example",
-    )
-    networks = ArrayField(
-        models.CharField(max_length=43), default=list, blank=True, help_text="Empty: from anywhere."
-    )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    # A successor was made; the key works on until it expires.
-    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # The key that this one succeeds: who revokes that one means this one too.
-    rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    objects = TenantManager.from_queryset(ApiKeyQuerySet)()
-
-    class Meta:
-        db_table = "api_keys"
-        ordering = ["-created_at"]
-        verbose_name = "API key"
-        constraints = [
-            models.UniqueConstraint(fields=["key_id"], name="uq_api_keys_key_id"),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_api_keys_account_id",
-            ),
-            models.CheckConstraint(
-                condition=Q(scopes__contained_by=Scope.values), name="ck_api_keys_scopes"
-            ),
-            models.CheckConstraint(
-                condition=Q(kind=KeyKind.SECRET, origins=[])
-                | Q(
-                    kind=KeyKind.PUBLISHABLE,
-                    scopes=[Scope.VISITORS_WRITE],
-                    origins__len__gte=1,
-                    instance_ids__len=1,
-                ),
-                name="ck_api_keys_kind",
-            ),
-            models.CheckConstraint(condition=Q(mode__in=KeyMode.values), name="ck_api_keys_mode"),
-        ]
-        indexes = [
-            models.Index(fields=["account", "created_at"], name="ix_api_keys_account_created")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.prefix}_{self.key_id}_…)"
-
-    @property
-    def prefix(self) -> str:
-        """How the key's text begins: what it is can be seen without the server."""
-        if self.kind == KeyKind.PUBLISHABLE:
-            return keys.PUBLISHABLE
-        return keys.TEST if self.mode == KeyMode.TEST else keys.SECRET
-
-    def clean(self) -> None:
-        """Write networks in one form; refuse a key that could never be used as it is meant."""
-        self.networks = [str(read_network(text)) for text in self.networks]
-        for origin in self.origins:
-            validate_origin(origin)
-        if self.kind == KeyKind.PUBLISHABLE:
-            self._clean_publishable()
-        elif self.origins:
-            raise ValidationError("Only a publishable key has origins.")
-        elif not self.scopes:
-            raise ValidationError("A key needs at least one scope.")
-
-    def _clean_publishable(self) -> None:
-        if not self.origins:
-            raise ValidationError("A publishable key needs the origins of its pages.")
-        if len(self.instance_ids) != 1:
-            raise ValidationError("A publishable key belongs to exactly one agent instance.")
-        if self.scopes != [Scope.VISITORS_WRITE]:
-            raise ValidationError("A publishable key has the scope “visitors:write” alone.")
-
-    def refusal(self, now: datetime | None = None) -> str | None:
-        """Say why the key is not accepted now, or nothing."""
-        now = now or timezone.now()
-        if self.revoked_at is not None and self.revoked_at <= now:
-            return "The API key has been revoked."
-        if self.expires_at is not None and self.expires_at <= now:
-            return "The API key has expired."
-        return None
 
 
 class AccountLimitsQuerySet(TenantQuerySet["AccountLimits"]):

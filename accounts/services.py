@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Required, TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts import keys
-from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
+from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
 from accounts.slugs import title_of
 from accounts.tenancy import platform, tenant
 from salient.problems import NotFound, Problem
@@ -51,12 +50,11 @@ def issue_api_key(account: Account, **wanted: Unpack[KeyWanted]) -> tuple[ApiKey
     Raises ValidationError for what cannot be a key.
     """
     key = wanted_key(account, **wanted)
-    text = keys.new_key(key.prefix)
-    key.key_id, key.secret_hash = text.key_id, text.secret_hash
+    text = key.give_secret()
     with tenant(account.pk):
         _require_instances(account, key.instance_ids)
         key.save(force_insert=True)
-    return key, text.text
+    return key, text
 
 
 def wanted_key(account: Account, **wanted: Unpack[KeyWanted]) -> ApiKey:
@@ -101,6 +99,19 @@ def _require_instances(account: Account, ids: list[UUID]) -> None:
         raise ValidationError("A key's agent instances are of its own account.")
 
 
+class ShownToStaff(Problem):
+    """The key is the platform's staff's for a while; a successor would outlive it."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This API key was shown to the platform's staff: it ends with their support access "
+            "and has no successor."
+        )
+
+
 class AlreadyRotated(Problem):
     """A successor exists; who did not make it has found a theft."""
 
@@ -125,39 +136,56 @@ def rotate_api_key(
 ) -> Rotated:
     """Make a key's successor, with its rights and as long a life; the old one dies after overlap.
 
-    Raises NotFound for a key that is dead, AlreadyRotated when there is a successor. The row is
-    read under a lock: a successor has the rights that its key has now, and there is only one.
+    Raises NotFound for a key that is dead, AlreadyRotated when there is a successor, ShownToStaff.
+    The row is read under a lock: a successor has the rights that its key has now, and there is
+    only one.
     """
     with tenant(account_id):
         return succeed(key_pk, overlap)
 
 
-def succeed(key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP) -> Rotated:
-    """Inside a door: do what rotate_api_key does."""
-    now = timezone.now()
-    old = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
+def succeed(
+    key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP, *, shown_under: SupportAccess | None = None
+) -> Rotated:
+    """Inside a door: do what rotate_api_key does; a key that is shown to staff ends as they do."""
+    old, now = rotatable(key_pk), timezone.now()
+    successor = heir_of(old, now)
+    if shown_under is not None:
+        successor.bind_to(shown_under)
+    text = successor.give_secret()
+    successor.save(force_insert=True)
+    return Rotated(successor, text, retire(old, overlap))
+
+
+def rotatable(key_pk: UUID) -> ApiKey:
+    """Lock a key that may have a successor; raises NotFound, AlreadyRotated, ShownToStaff."""
+    old: ApiKey | None = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
     if old is None:
         raise NotFound
     if old.rotated_at is not None:
         raise AlreadyRotated
-    text = keys.new_key(old.prefix)
-    successor = ApiKey.objects.create(
-        key_id=text.key_id,
-        secret_hash=text.secret_hash,
-        rotated_from=old.key_id,
-        **_inherited(old, now),
-    )
-    old_expires_at = min(old.expires_at or now + overlap, now + overlap)
-    ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=old_expires_at)
-    return Rotated(successor, text.text, old_expires_at)
+    if old.support_access_id is not None:
+        raise ShownToStaff
+    return old
 
 
-def _inherited(old: ApiKey, now: datetime) -> dict[str, Any]:
+def heir_of(old: ApiKey, now: datetime) -> ApiKey:
+    """Return a successor without a secret, with the key's rights and as long a life."""
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     names = ("account_id", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks")
-    return {name: getattr(old, name) for name in names} | {
-        "expires_at": None if lifetime is None else now + lifetime
-    }
+    return ApiKey(
+        **{name: getattr(old, name) for name in names},
+        rotated_from=old.key_id,
+        expires_at=None if lifetime is None else now + lifetime,
+    )
+
+
+def retire(old: ApiKey, overlap: timedelta) -> datetime:
+    """Let a key that has a successor work on for so long; say when it ends."""
+    now = timezone.now()
+    ends = min(old.expires_at or now + overlap, now + overlap)
+    ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=ends)
+    return ends
 
 
 def revoke_api_key(key: ApiKey) -> list[str]:

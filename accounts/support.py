@@ -17,7 +17,16 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from accounts.models import Account, ActorKind, AuditAction, AuditEntry, SupportAccess, User
+from accounts.models import (
+    Account,
+    ActorKind,
+    ApiKey,
+    AuditAction,
+    AuditEntry,
+    SupportAccess,
+    User,
+)
+from salient.actors import Actor, tell_open_door
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -38,7 +47,9 @@ def may_open(user: Person) -> bool:
 def open_access(
     user: User, account: Account, *, reason: str, minutes: int = DEFAULT_MINUTES
 ) -> SupportAccess:
-    """Let the person read the account's texts for so long; an earlier access of theirs ends.
+    """Let the person read the account's texts for so long.
+
+    An earlier access of theirs ends, and with it the keys that they were shown under it.
 
     The database writes it into the account's audit log. Raises ValidationError.
     """
@@ -50,7 +61,7 @@ def open_access(
     if not 1 <= minutes <= MOST_MINUTES:
         raise ValidationError(f"An access lasts from 1 to {MOST_MINUTES} minutes.")
     now = timezone.now()
-    _open_of(user, account.pk).update(ended_at=now)
+    _end(_open_of(user, account.pk))
     return SupportAccess.objects.create(
         account=account,
         user=user,
@@ -61,8 +72,27 @@ def open_access(
 
 
 def end_access(access: SupportAccess) -> None:
-    """End it now; one that has ended stays as it was."""
-    SupportAccess.objects.open().filter(pk=access.pk).update(ended_at=timezone.now())
+    """End it now, with the keys that were shown under it; one that has ended stays as it was."""
+    _end(SupportAccess.objects.open().filter(pk=access.pk))
+
+
+def end_all(user: User) -> None:
+    """End what a person has open, who is about to go."""
+    _end(SupportAccess.objects.open().filter(user=user))
+
+
+def end_of_who_may_not() -> None:
+    """End what is open to people who have lost the right, with the keys shown under it."""
+    opened = SupportAccess.objects.open().values("user_id")
+    lost = [user.pk for user in User.objects.filter(pk__in=opened) if not may_open(user)]
+    _end(SupportAccess.objects.open().filter(user_id__in=lost))
+
+
+def _end(accesses: Any) -> None:
+    ended, now = list(accesses.values_list("pk", flat=True)), timezone.now()
+    accesses.filter(pk__in=ended).update(ended_at=now)
+    shown = ApiKey.objects.filter(support_access_id__in=ended, revoked_at=None)
+    shown.update(revoked_at=now)
 
 
 def state_of(access: SupportAccess) -> str:
@@ -77,6 +107,11 @@ def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
         return None
     found: SupportAccess | None = _open_of(user, account_id).order_by("-expires_at").first()
     return found
+
+
+def act_under(access: SupportAccess) -> None:
+    """Give the access's reason to whatever the log is told of in the rest of this request."""
+    tell_open_door(Actor("staff", str(access.user_id), access.staff, access.reason))
 
 
 def note_reading(
@@ -129,6 +164,20 @@ def require_texts(
     return None
 
 
+def require_access(
+    request: HttpRequest, account_id: UUID, *, back: str, why: str
+) -> HttpResponse | None:
+    """Return nothing when the person has an access, whose reason the log is then told.
+
+    Else the page that asks for one, and leads `back`.
+    """
+    access = current_access(request.user, account_id)
+    if access is None:
+        return reason_page(request, account_id, back=back, why=why)
+    act_under(access)
+    return None
+
+
 class ReasonForm(forms.Form):
     """Why, and for how long; `next` is the page that the texts are on."""
 
@@ -147,21 +196,40 @@ class ReasonForm(forms.Form):
     )
 
 
+def inline_form(request: HttpRequest, account: Account) -> ReasonForm | None:
+    """Return the form that stands in the place of an account's words; None for who may not ask."""
+    if not may_open(request.user):
+        return None
+    back = request.get_full_path() if request.method == "GET" else request.path
+    return ReasonForm(initial={"account": account, "next": back})
+
+
 def reason_page(
-    request: HttpRequest, account_id: UUID, form: ReasonForm | None = None
+    request: HttpRequest,
+    account_id: UUID,
+    form: ReasonForm | None = None,
+    *,
+    back: str = "",
+    why: str = "",
+    instead: str = "",
 ) -> HttpResponse:
     """Ask for the reason, in place of the texts.
 
-    Not a 403: a browser counts a refused document among its errors.
+    `why` says what needs one, `back` where it leads, `instead` where the better way is. Not a 403:
+    a browser counts a refused document among its errors.
     """
     account = get_object_or_404(Account, pk=account_id)
     if form is None:
-        back = request.get_full_path() if request.method == "GET" else ""
+        back = back or (request.get_full_path() if request.method == "GET" else "")
         form = ReasonForm(initial={"account": account, "next": back})
     context = {
         **admin.site.each_context(request),
-        "title": f"Read the texts of {account.name}",
+        "title": f"Support access to {account.name}"
+        if why
+        else f"Read the texts of {account.name}",
         "account": account,
+        "why": why,
+        "instead": instead,
         "form": form if may_open(request.user) else None,
     }
     return TemplateResponse(

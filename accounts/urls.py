@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import audit_views, member_views, pages, views
+from accounts import audit_views, key_pages, member_views, pages, views
 
 app_name = "accounts"
 
@@ -14,4 +14,6 @@ urlpatterns = [
     # With a slash at the end: salient/asgi.py knows pages by it.
     path("invitations/<str:token>/", pages.invitation, name="invitation"),
     path("invitation/", pages.join, name="join"),
+    path("keys/<str:token>/", key_pages.offer, name="key-offer"),
+    path("key/", key_pages.take, name="take-key"),
 ]

@@ -54,11 +54,9 @@ class UserPages(PlatformModelAdmin[User]):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if name != MEMBER_OF or _may_see(request)]
 
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        found = super().get_fieldsets(request, obj)
-        if obj is None or not _may_see(request):
-            return found
-        return [*found, ("Member of", {"fields": ["places"]})]
+    def places_fieldsets(self, request: HttpRequest) -> list[Any]:
+        """The part of a person's page that names their accounts, for who may see them."""
+        return [("Member of", {"fields": ["places"]})] if _may_see(request) else []
 
     @admin.display(description="name", ordering="first_name")
     def name(self, user: User) -> str:

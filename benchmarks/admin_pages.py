@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.db import connection
 from django.test import Client
 
-from accounts.exporting import Export, csv_pages
+from accounts.exporting import Export, Right, csv_pages
 from accounts.keyset import Mark
 from accounts.models import Account, User
 from accounts.support import open_access
@@ -163,13 +164,15 @@ async def export() -> list[str]:
     """Export all requests and sessions; what this process grew by meanwhile is the memory."""
 
     lines = []
+    user = await sync_to_async(boss)()
     for name, model, columns, moment in (
         ("sessions", Session, exports.SESSION_COLUMNS, "last_activity_at"),
         ("requests", LLMRequest, exports.REQUEST_COLUMNS, "created_at"),
     ):
+        right = Right(user.pk, f"sessions_app.view_{model._meta.model_name}")
         began, size, count = time.monotonic(), 0, 0
         early = 0
-        async for page in csv_pages(Export(name, columns, moment), model.objects.all):
+        async for page in csv_pages(Export(name, columns, moment), model.objects.all, right):
             size += len(page)
             count += page.count(b"\r\n")
             if count > EARLY and not early:

@@ -4,8 +4,9 @@ import logging
 import re
 from copy import copy
 
-# The link of an invitation: /accounts/{account}/invitations/{token}/
-_TOKEN = re.compile(r"(/invitations/)[^/\s?]+(?=/)")
+# Links that are sent by e-mail: /accounts/{account}/invitations/{token}/, and /keys/{token}/;
+# /password/{user}/{token}/.
+_TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
 class WithoutTokens(logging.Filter):
@@ -13,8 +14,9 @@ class WithoutTokens(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         text = record.getMessage()
-        if "/invitations/" not in text:
+        shown = _TOKEN.sub(r"\1…", text)
+        if shown == text:
             return record
         clean = copy(record)
-        clean.msg, clean.args = _TOKEN.sub(r"\1…", text), ()
+        clean.msg, clean.args = shown, ()
         return clean

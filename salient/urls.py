@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(template_name="login.html", next_page="login"), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
+    path("password/", include("accounts.password_urls")),
     path("accounts/<str:account>/", include("accounts.urls")),
     path("accounts/<str:account>/", include("agents.urls")),
     path("accounts/<str:account>/", include("sessions_app.urls")),

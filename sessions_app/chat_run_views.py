@@ -18,7 +18,7 @@ from salient.database import in_database
 from salient.problems import Forbidden
 from sessions_app import saved_chats, sse
 from sessions_app.models import SavedChat, SavedChatRun
-from sessions_app.saved_chats import Progress
+from sessions_app.saved_chats import Answer, Progress
 from sessions_app.schemas import TestRunIn
 
 
@@ -44,12 +44,18 @@ async def frames(
     try:
         async with aclosing(saved_chats.answers(caller, instance, chat, progress)) as answers:
             async for answer in answers:
-                yield sse.frame(number, "answer", json.dumps(asdict(answer)))
+                yield sse.frame(number, "answer", json.dumps(shown(answer, chat)))
                 number += 1
         made = await in_database(saved_chats.store, caller, chat, progress)
         yield sse.frame(number, "done", json.dumps(told(made)))
     except Exception as error:
         yield sse.frame(number, "error", json.dumps(as_problem(error, path).as_dict()))
+
+
+def shown(answer: Answer, chat: SavedChat) -> dict[str, Any]:
+    """Tell what came of a message; a conversation's words are read under a support access only."""
+    words = {} if chat.session_id is None else {"message": "", "answer": ""}
+    return asdict(answer) | words
 
 
 def told(run: SavedChatRun) -> dict[str, Any]:

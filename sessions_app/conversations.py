@@ -43,7 +43,8 @@ def _before(mark: Mark) -> TupleLessThan:
 def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
     """Delete what was said and who said it; what it cost the account stays in the books.
 
-    Messages and profile go. The session's row stays as a husk without its key, e-mail, meta data,
+    Messages and profile go, and so do test chats made of it, with what was said again by their
+    runs. The session's row stays as a husk without its key, e-mail, meta data,
     member or end user, and carries the rows of llm_requests: tokens, costs and times, without
     bodies and caller. Visitors and end users may delete their own conversations; a key needs the
     scope history:delete. Raises TurnInProgress while an answer is written.
@@ -61,8 +62,11 @@ def empty(session: Session) -> None:
         raise TurnInProgress
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
-    # A test chat that was made of it holds the same words.
+    # A test chat that was made of it holds the same words, and so do the sessions of its runs.
     SavedChat.objects.filter(session_id=session.pk).delete()
+    copies = Session.objects.filter(copied_from=session.pk, deleted_at=None)
+    for copy in copies.select_for_update(no_key=True):
+        empty(copy)
     requests.update(
         request_body=None,
         response_body=None,

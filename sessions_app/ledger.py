@@ -232,7 +232,7 @@ def _wanted(
         "session_id": message.session_id,
         "session_key": caller.session_key,
         "end_user": caller.end_user,
-        "staff_id": caller.user_id if caller.kind == CallerKind.STAFF else None,
+        "staff_id": caller.user_id if is_staffs_own(caller) else None,
         "new_session_id": uuid7(),
         "new_session_key": None if caller.is_visitor else secrets.token_hex(32),
         "request_id": uuid7(),
@@ -249,6 +249,11 @@ def _wanted(
         "rates": asked.rates,
         "most_turns": asked.most_turns,
     }
+
+
+def is_staffs_own(caller: Caller) -> bool:
+    """Whether the session is the staff person's own, to be found and read by nobody but them."""
+    return caller.kind == CallerKind.STAFF and not caller.says_again
 
 
 def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:

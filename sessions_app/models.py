@@ -111,6 +111,8 @@ class Session(TenantModel):
     last_status = models.CharField(max_length=9, db_default="", editable=False)
     # The latest thumb: 1 or -1.
     feedback = models.SmallIntegerField(null=True, blank=True, editable=False)
+    # The conversation whose words a test chat said again here: it is deleted with that.
+    copied_from = models.UUIDField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(SessionQuerySet)()
 
@@ -132,6 +134,11 @@ class Session(TenantModel):
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
+            models.Index(
+                fields=["copied_from"],
+                name="ix_sessions_copied_from",
+                condition=Q(copied_from__isnull=False),
+            ),
             models.Index(
                 fields=["account", "-last_activity_at", "-id"], name="ix_sessions_account_activity"
             ),
@@ -353,7 +360,8 @@ class Message(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.role}: {self.content[:40]}"
+        # Without the words, as below: it stands in titles, which anybody of the staff sees.
+        return f"{self.role} message {self.pk}"
 
 
 class ProfileQuerySet(TenantQuerySet["Profile"]):
@@ -394,4 +402,4 @@ class Profile(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return self.customer_name or self.email or str(self.pk)
+        return f"profile {self.pk}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
@@ -124,6 +125,9 @@ async def answers(
 ) -> AsyncGenerator[Answer]:
     """Give each answer as soon as it is there; after one that failed nothing is asked any more."""
     caller = replace(caller, test_chat=chat.pk)
+    if chat.session_id is not None:
+        caller = replace(caller, says_again=True)
+        progress.session_id = await in_database(_begin_again, caller, instance, chat.session_id)
     for message, expected in zip_longest(chat.messages, chat.expected[: len(chat.messages)]):
         if progress.answers and progress.answers[-1].status != CompletionStatus.COMPLETE:
             answer = Answer(message, failures=[NOT_ASKED])
@@ -139,12 +143,43 @@ async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: 
     try:
         turn = await turns.open_turn(caller, instance, said, stream=True)
     except Problem as problem:
-        if progress.session_id is None:
+        if not progress.versions:
+            await in_database(_drop, caller, progress)
             raise
         return Answer(message, status=CompletionStatus.ERROR.value, error=problem.code)
     progress.session_id = turn.session_id
     progress.versions.add(turn.current.version_id)
     return await _answered(turn, Answer(message))
+
+
+def _begin_again(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUID:
+    """Make the session of a run that says a conversation's words: it goes when that goes.
+
+    It is nobody's, so that no token of the playground reads it. Raises NotFound when the
+    conversation was deleted meanwhile; whoever deletes it waits for this, or this for them.
+    """
+    with tenant(caller.account_id):
+        source = Session.objects.select_for_update(no_key=True).filter(
+            pk=source_id, deleted_at=None
+        )
+        if not source.exists():
+            raise NotFound
+        made: Session = Session.objects.create(
+            account_id=caller.account_id,
+            account_slug=caller.account_slug,
+            agent_instance_id=instance.pk,
+            agent_instance_slug=instance.instance_slug,
+            session_key=secrets.token_hex(32),
+            copied_from=source_id,
+        )
+    return made.pk
+
+
+def _drop(caller: Caller, progress: Progress) -> None:
+    """Take back the session of a run that could not begin."""
+    if caller.says_again and progress.session_id is not None:
+        with tenant(caller.account_id):
+            Session.objects.filter(pk=progress.session_id).delete()
 
 
 async def _answered(turn: turns.Turn, answer: Answer) -> Answer:

@@ -101,10 +101,11 @@ BROWSERS = ("nobody", "key", "cookie", "owner", "viewer", "staff", "root", "audi
 
 # What may be done to a model in the admin, so what its pages answer: [free] is made, changed and
 # deleted, [kept] is not deleted, nor is what is [bounded], for which an empty form is a good one;
-# [corrected] is not made, a [record] is only read, and what was [said] only with a reason.
+# [corrected] is not made and read only with a reason; a [person] who is a
+# member is not deleted; a [record] is only read, and what was [said] only with a reason.
 ADMIN_KINDS = {
     "auth/group": "free",
-    "accounts/user": "free",
+    "accounts/user": "person",
     "accounts/account": "kept",
     "accounts/accountlimits": "bounded",
     "accounts/apikey": "kept",
@@ -201,8 +202,29 @@ admin/[free]/from-session/<uuid:object_id>/
 admin/[free]/<uuid:object_id>/test/
     POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 405 403
-admin/[free]/<id>/password/
+admin/[person]/
+    GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403
+admin/[person]/add/
+    *       302 302 302 302 302 403 200 403
+admin/[person]/<path:object_id>/history/
+    GET     302 302 302 302 302 403 200 200
+    *       302 302 302 302 302 403 200 403
+admin/[person]/<path:object_id>/delete/
+    *       302 302 302 302 302 403 403 403
+admin/[person]/<path:object_id>/change/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 200 403
+admin/[person]/<path:object_id>/
+    GET     302
+    *       302 302 302 302 302 302 302 403
+admin/[person]/<id>/password/
+    *       302 302 302 302 302 403 403 403
+admin/[person]/<uuid:object_id>/password-link/
+    GET     302 302 302 302 302 403 405 403
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
 admin/[kept]/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 200 403
@@ -378,7 +400,6 @@ admin/[corrected]/<path:object_id>/delete/
     *       302 302 302 302 302 403 200 403
 admin/[corrected]/<path:object_id>/change/
     GET     302 302 302 302 302 403 200 200
-    POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 200 403
 admin/[corrected]/<path:object_id>/
     GET     302
@@ -404,6 +425,15 @@ accounts/<str:account>/invitation/
     GET     404
     POST    404
     *       405
+accounts/<str:account>/keys/<str:token>/
+    GET     404
+    *       405
+accounts/<str:account>/key/
+    GET     404
+    POST    404
+    *       405
+password/<str:uidb64>/<str:token>/
+    *       200
 accounts/<str:account>/agents/<str:instance>/
     GET     302 302 302 302 302 200 200 302
     POST    302 302 302 302 302 303 303 302

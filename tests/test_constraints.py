@@ -66,6 +66,8 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_users_auditor": {"is_superuser": [True]},
     "ck_api_keys_kind": {"origins": [["https://shop.example"]]},
     "ck_api_keys_mode": {"mode": ["", "demo"]},
+    # The key that is tried never ends.
+    "ck_api_keys_support_access": {"support_access_id": [uuid4()]},
     "ck_memberships_role": {"role": ["", "root"]},
     "ck_invitations_role": {"role": ["", "root"]},
     "ck_account_limits_running": {"running": [-1]},
@@ -88,7 +90,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
 def make_tenant(slug: str) -> Rows:
     """Make an account with one row of every model that refer to one another."""
     account = make_account(slug)
-    key, _ = make_key(account)
+    key, _ = make_key(account, expires_at=None)
     instance = make_instance(account, "bot")
     version = make_config_version(instance)
     user = make_user(is_auditor=True)

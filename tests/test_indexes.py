@@ -95,7 +95,7 @@ class IndexTests(TestCase):
                 FROM generate_series(1, 500) AS n;
                 INSERT INTO api_keys (id, account_id, name, key_id, secret_hash, kind, mode,
                     scopes, instance_ids, origins, networks)
-                SELECT gen_random_uuid(), '{cls.account.pk}', 'key', 'key' || n, '', 'secret',
+                SELECT gen_random_uuid(), '{cls.account.pk}', 'key', 'key' || n, n::text, 'secret',
                     'live', '{{chat}}', '{{}}', '{{}}', '{{}}'
                 FROM generate_series(1, 500) AS n;
                 INSERT INTO config_versions (id, account_id, agent_instance_id, digest, content)

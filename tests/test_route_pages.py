@@ -101,6 +101,7 @@ class PageMatrixTests(BorderTestCase):
             "account": "acme",
             "instance": "bot",
             "token": "opened",
+            "uidb64": "MA",
             "object_id": pk,
             "id": pk,
             "content_type_id": "0",

@@ -237,6 +237,7 @@ class CanaryTests(World, TestCase):
         kept_safe = {
             "users.password",  # Argon2
             "api_keys.secret_hash",  # HMAC under the pepper
+            "api_keys.offer_hash",
             "provider_connections.secret",  # sealed
             "invitations.token_hash",
             "sessions.session_key",  # a hash

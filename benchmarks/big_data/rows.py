@@ -54,7 +54,7 @@ API_KEYS = """
     INSERT INTO api_keys (id, account_id, name, key_id, secret_hash, kind, mode, scopes,
         instance_ids, origins, networks)
     SELECT gen_random_uuid(), pg_temp.id_of('account ' || n), 'server', lpad(n::text, 12, '0'),
-        '', 'secret', 'live', '{chat,history:read}', '{}', '{}', '{}'
+        repeat('0', 64), 'secret', 'live', '{chat,history:read}', '{}', '{}', '{}'
     FROM generate_series(1, %(accounts)s) AS n
 """
 

@@ -21,6 +21,11 @@ from sessions_app.models import MessageFeedback
 SHOWN = 80
 
 
+class FeedbackChangeList(HidingChangeList):
+    def has_words(self, row: Any) -> bool:
+        return bool(row.comment)
+
+
 @admin.register(MessageFeedback)
 class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     filter_form = FeedbackFilters
@@ -37,7 +42,7 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     readonly_fields = ["session_page", "message_page"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return HidingChangeList
+        return FeedbackChangeList
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a comment")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -69,6 +70,9 @@ class MessageAdmin(KeysetAdmin[Message]):
             return HttpResponseRedirect(f"../{form.address()}")
         label = "CSV export of messages"
         return ask_for_texts(request, form.account.pk, "messages", "export", label)
+
+    def texts_of(self, form: FilterForm) -> UUID | None:
+        return form.account.pk if form.account else None
 
     @admin.display(description="content")
     def beginning(self, message: Any) -> str | SafeString:

@@ -81,9 +81,7 @@ class RequestPage(RecordAdmin[LLMRequest]):
         if access is not None:
             support.note_reading(access, "llm_requests", row.pk, str(row))
             return {"access": access}
-        first = {"account": row.account, "next": request.get_full_path()}
-        may_ask = support.may_open(request.user)
-        return {"access": None, "reason": support.ReasonForm(initial=first) if may_ask else None}
+        return {"access": None, "reason": support.inline_form(request, row.account)}
 
     @admin.display(description="model", ordering="model")
     def model_name(self, request: LLMRequest) -> str:

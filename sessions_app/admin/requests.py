@@ -65,7 +65,8 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
         if not form.is_valid():
             return HttpResponseRedirect(f"../{form.address()}")
         note_export(request, form.account, "usage_days", form.told())
-        return csv_response(exports.USAGE, lambda: form.narrow(UsageDay.objects.all()))
+        rows, right = UsageDay.objects.all, self.export_right(request, form)
+        return csv_response(exports.USAGE, lambda: form.narrow(rows()), right)
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> SafeString:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -86,6 +87,10 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
         words = form.words()
         return ask_for_texts(request, form.account.pk, "messages", words, f"search: {words}")
 
+    def texts_of(self, form: Any) -> UUID | None:
+        """Which conversations hold the words tells what was said in them."""
+        return form.account.pk if form.account and form.words() else None
+
     @admin.display(description="agent")
     def agent(self, session: Session) -> str:
         return f"{session.account_slug}/{session.agent_instance_slug}"
@@ -93,7 +98,7 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
     @admin.display(description="who")
     def person(self, session: Session) -> SafeString:
         name = session.end_user or session.email or ("visitor" if session.is_anonymous else "")
-        return with_badge(name, session)
+        return with_badge("" if session.copied_from is not None else name, session)
 
     @admin.display(description="said")
     def found(self, session: Any) -> SafeString:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, cast
 from uuid import UUID
 
+from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse
 
 from accounts import support
 from accounts.keyset import KeysetChangeList
 from accounts.models import SupportAccess, User
+from sessions_app.models import SavedChat, Session
 
 HIDDEN = "hidden: needs support access"
 
@@ -25,14 +29,55 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
     return found
 
 
+def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
+    """The test chats that say an account's people's words, which this person may not read now.
+
+    What staff wrote by hand, or said themselves in the playground, is theirs.
+    """
+    readable = open_accounts(request)
+    copied = {
+        chat.pk: chat.session_id
+        for chat in chats
+        if chat.session_id is not None and chat.account_id not in readable
+    }
+    if not copied:
+        return set()
+    own = Session.objects.filter(pk__in=copied.values(), user_id=cast(User, request.user).pk)
+    said_themselves = set(own.filter(copied_from=None).values_list("pk", flat=True))
+    return {chat for chat, session in copied.items() if session not in said_themselves}
+
+
 class HidingChangeList(KeysetChangeList):
-    """Marks the rows whose words this person may not read."""
+    """Marks the rows whose words this person may not read, and notes whose words are shown."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         readable = open_accounts(request)
         for row in self.result_list:
             row.is_hidden = row.account_id not in readable
+        shown = {
+            row.account_id for row in self.result_list if not row.is_hidden and self.has_words(row)
+        }
+        note_list(request, self.opts, shown)
+
+    def has_words(self, row: Any) -> bool:
+        return True
+
+
+def note_list(request: HttpRequest, opts: Options[Any], accounts: Iterable[UUID]) -> None:
+    """Note once for each access that a list of these texts was looked through."""
+    for account_id in accounts:
+        access = support.current_access(request.user, account_id)
+        if access is not None:
+            name = f"list of {opts.verbose_name_plural}"
+            support.note_reading(access, opts.db_table, "list", name)
+
+
+def note_chat(request: HttpRequest, chat: SavedChat) -> None:
+    """Note once for each access that a test chat's copied words are shown."""
+    access = support.current_access(request.user, chat.account_id)
+    if access is not None:
+        support.note_reading(access, "saved_chats", chat.pk, chat.name)
 
 
 def ask_for_texts(

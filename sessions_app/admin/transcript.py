@@ -75,9 +75,7 @@ class SessionPage(RecordAdmin[Session]):
         if access is not None:
             support.note_reading(access, "sessions", session.pk, whose(session))
             return {"access": access}
-        first = {"account": session.account, "next": request.get_full_path()}
-        may_ask = support.may_open(request.user)
-        return {"access": None, "reason": support.ReasonForm(initial=first) if may_ask else None}
+        return {"access": None, "reason": support.inline_form(request, session.account)}
 
     def _doings(self, request: HttpRequest, session: Session) -> dict[str, str]:
         """What else can be done with a conversation; each by a page of its own."""
@@ -96,6 +94,8 @@ def whose(session: Session) -> str:
     """Name the person as the account does; a visitor has no name."""
     if session.user_id is not None and session.user is not None:
         return str(session.user.email)
+    if session.copied_from is not None:
+        return "test chat"
     return session.end_user or session.email or "anonymous visitor"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
+from uuid import UUID
 
 from accounts.dollars import dollars
 from agents import publishing
@@ -41,9 +43,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
+    """A test chat with what came of it; where it is hidden, of its words only the lengths."""
+
     chat: SavedChat
     published: Side
     draft: Side | None
+    is_hidden: bool = False
 
     @property
     def turns(self) -> list[dict[str, Any]]:
@@ -78,19 +83,26 @@ class Comparison:
         return sum(bool(row.draft and row.draft.why) for row in self.rows if row.chat.is_gate)
 
 
-def compare(instance: AgentInstance) -> Comparison:
-    """Read the newest runs with what is in force and with the draft; four queries of runs."""
+def compare(
+    instance: AgentInstance, hidden: Callable[[list[SavedChat]], Collection[UUID]]
+) -> Comparison:
+    """Read the newest runs with what is in force and with the draft; four queries of runs.
+
+    `hidden` names the test chats whose words are not to be shown.
+    """
     draft = publishing.draft_of(instance)
     digest, problem = _draft_digest(instance, draft)
     in_force = publishing.in_force(instance)
     old = newest_runs(instance, in_force.digest) if in_force else {}
     new = newest_runs(instance, digest) if digest else {}
-    chats = SavedChat.objects.filter(agent_instance_id=instance.pk).order_by("name")
+    chats = list(SavedChat.objects.filter(agent_instance_id=instance.pk).order_by("name"))
+    unreadable = hidden(chats)
     rows = [
         Compared(
             chat,
             _side(chat, old.get(chat.pk)),
             _side(chat, new.get(chat.pk)) if digest else None,
+            is_hidden=chat.pk in unreadable,
         )
         for chat in chats
     ]

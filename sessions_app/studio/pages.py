@@ -14,17 +14,19 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 
 from accounts.models import AccountStatus, User
 from accounts.staff_tokens import may_play, new_token, write_token
-from accounts.support import require_texts
+from accounts.support import inline_form, require_texts
 from agents import publishing
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app import saved_chats
+from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, Session
 from sessions_app.prompts import read_sections
 from sessions_app.schemas import MAX_MESSAGE_BYTES
-from sessions_app.studio.comparison import compare
+from sessions_app.studio.comparison import Comparison, compare
 from sessions_app.studio.forms import TAKEN, FromSessionForm, is_taken
 
 SEE_REQUESTS = "sessions_app.view_llmrequest"
@@ -118,21 +120,31 @@ class StudioPages:
         """Show what came of each test chat, as published and with the draft, side by side."""
         _require(request, "sessions_app.view_savedchat")
         instance = _instance(object_id)
+        found = compare(instance, lambda chats: hidden_chats(request, chats))
+        self._note_words(request, found)
         return self._page(
             request,
             "test_chats",
             instance,
             title="Test chats",
-            found=compare(instance),
+            found=found,
+            hides=any(row.is_hidden for row in found.rows),
+            reason=inline_form(request, instance.account),
             why_not=_why_not(request, instance),
             may_add=self.admin.has_add_permission(request),
         )
+
+    def _note_words(self, request: HttpRequest, found: Comparison) -> None:
+        """Note whose copied words are shown, once for each test chat and access."""
+        for row in found.rows:
+            if row.chat.session_id is not None and not row.is_hidden:
+                note_chat(request, row.chat)
 
     def from_session(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Make a test chat of what the user of a conversation said."""
         _require(request, "sessions_app.add_savedchat")
         session = get_object_or_404(Session.objects.select_related("agent_instance"), pk=object_id)
-        if session.user_id != request.user.pk:
+        if session.user_id != request.user.pk or session.copied_from is not None:
             reason = require_texts(
                 request, session.account_id, object_type="sessions", object_id=session.pk
             )
@@ -142,7 +154,7 @@ class StudioPages:
 
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
         said = list(_said(session))
-        form = FromSessionForm(request.POST or None, initial={"name": _name_of(said)})
+        form = FromSessionForm(request.POST or None, initial={"name": _name_of(session)})
         if request.method == "POST" and form.is_valid() and said:
             data = form.cleaned_data
             if is_taken(session.agent_instance_id, data["name"]):
@@ -210,8 +222,9 @@ def _said(session: Session) -> Any:
     return newest_last.values_list("content", flat=True)[: saved_chats.MOST_MESSAGES]
 
 
-def _name_of(said: list[str]) -> str:
-    return " ".join(said[0].split())[:60] if said else ""
+def _name_of(session: Session) -> str:
+    """Name it by when it was: a name is shown to who may not read the words."""
+    return f"Conversation of {date_format(session.created_at, 'DATETIME_FORMAT')}"
 
 
 def _json(data: dict[str, Any], **options: Any) -> JsonResponse:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts import support
 from accounts.platform_admin import PlatformModelAdmin
+from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import SavedChat, SavedChatRun
 from sessions_app.studio.forms import PARTS, TURNS, SavedChatForm
 from sessions_app.studio.pages import StudioPages
@@ -37,8 +40,10 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
     def get_urls(self) -> list[URLPattern]:
         return [*StudioPages(self).urls(), *super().get_urls()]
 
+    change_form_template = "admin/playground/test_chat.html"
+
     def get_readonly_fields(self, request: HttpRequest, obj: SavedChat | None = None) -> list[str]:
-        return ["agent", "results"] if obj else []
+        return ["agent", "results", "said"] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: SavedChat | None = None) -> Any:
         about = (
@@ -46,11 +51,44 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
             if obj
             else ["agent_instance", "name", "is_gate"]
         )
+        if obj is not None and self._hides(request, obj):
+            return [(None, {"fields": [*about, "said"]})]
         said = len(obj.messages) if obj else 1
         return [
             (None, {"fields": about}),
             *(_fieldset(number, said) for number in TURNS[: said + MORE_TURNS]),
         ]
+
+    def has_change_permission(self, request: HttpRequest, obj: SavedChat | None = None) -> bool:
+        """Who may not read what is said changes nothing of it."""
+        may = super().has_change_permission(request, obj)
+        return may and (obj is None or not self._hides(request, obj))
+
+    def _hides(self, request: HttpRequest, chat: SavedChat) -> bool:
+        return bool(hidden_chats(request, [chat]))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Ask for a reason in the place of words that a conversation's people said."""
+        chat = self.get_object(request, unquote(object_id))
+        shown: dict[str, Any] = {}
+        if chat is not None and self.has_view_permission(request, chat):
+            if self._hides(request, chat):
+                reason = support.inline_form(request, chat.account)
+                shown = {"hides": True, "reason": reason}
+            elif chat.session_id is not None:
+                note_chat(request, chat)
+        return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
+
+    @admin.display(description="the user says")
+    def said(self, chat: SavedChat) -> str:
+        characters = sum(map(len, chat.messages))
+        return f"{len(chat.messages)} messages of {characters} characters; hidden"
 
     def save_model(
         self,

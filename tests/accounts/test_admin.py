@@ -42,25 +42,19 @@ class LoginTests(TestCase):
 
 
 class UserPagesTests(StaffCase):
-    def test_a_person_is_added_by_address_and_password(self) -> None:
-        answer = self.post(
-            reverse("admin:accounts_user_add"),
-            email="new@example.com",
-            usable_password="true",
-            password1=PASSWORD,
-            password2=PASSWORD,
-        )
+    def test_a_person_is_added_by_address_and_has_no_password_yet(self) -> None:
+        form = {"email": "new@example.com", "password1": PASSWORD, "password2": PASSWORD}
+        answer = self.post(reverse("admin:accounts_user_add"), **form)
 
         user = User.objects.get(email="new@example.com")
         self.assertEqual(answer.status_code, 302)
-        self.assertTrue(user.check_password(PASSWORD))
+        self.assertFalse(user.has_usable_password())
         self.assertFalse(user.is_staff)
 
     def test_an_address_that_is_taken_is_told_at_the_form(self) -> None:
         answer = self.post(
             reverse("admin:accounts_user_add"),
             email="BOSS@example.com",
-            usable_password="false",
         )
 
         self.assertContains(answer, "There is a user with this e-mail address.")
@@ -91,7 +85,8 @@ class KeyPagesTests(StaffCase):
         self.account = make_account("acme")
 
     def add(self, **form: Any) -> Any:
-        values = {"account": self.account.pk, "name": "shop", "scopes": ["chat"]} | form
+        values = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]} | form
+        values = {"way": "show"} | values
         return self.post(reverse("admin:accounts_apikey_add"), **values)
 
     def stored(self) -> list[ApiKey]:
@@ -100,6 +95,7 @@ class KeyPagesTests(StaffCase):
 
     async def test_a_new_key_works(self) -> None:
         values = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}
+        values["way"] = "show"
         await self.async_client.aforce_login(await User.objects.aget(email="boss@example.com"))
         page = await self.async_client.post(
             reverse("admin:accounts_apikey_add"), values, secure=True

@@ -29,6 +29,8 @@ from accounts.roles import ROLES
 from accounts.tenancy import platform, tenant
 from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
+from sessions_app.conversations import empty
+from sessions_app.models import Profile
 from tests.catalog import rows
 from tests.factories import (
     make_account,
@@ -41,7 +43,9 @@ from tests.factories import (
     make_key,
     make_limits,
     make_membership,
+    make_profile,
     make_saved_chat,
+    make_session,
     make_support_access,
     make_user,
 )
@@ -296,6 +300,48 @@ class NothingSecretTests(TestCase):
         ):
             found = [e for e in entries(object_type=table, action="changed") if e.changes]
             self.assertEqual(found[-1].changes[column], ["(secret)", "(secret)"], table)
+
+
+class ProfileTests(TestCase):
+    """Whose hand was at a person's data, and at which of them, but never what they are."""
+
+    def setUp(self) -> None:
+        self.session = make_session()
+        self.profile = make_profile(
+            self.session,
+            customer_name="Ann Canary",
+            email="canary@example.com",
+            preferences={"colour": "canary"},
+        )
+
+    def log(self) -> list[AuditEntry]:
+        return entries(self.session.account, object_type="profiles")
+
+    def test_a_change_names_the_columns_and_no_value(self) -> None:
+        with acting(Actor("staff", "7", "staff@example.com")):
+            write(Profile, self.profile.pk, phone="555 canary", customer_name="Ann B. Canary")
+        made, changed = self.log()
+
+        secret = ["(secret)", "(secret)"]
+        self.assertEqual(changed.changes, {"phone": secret, "customer_name": secret})
+        self.assertEqual((changed.actor, changed.object), ("staff@example.com", self.label()))
+        self.assertEqual(set(made.changes), {"customer_name", "email", "preferences", "session_id"})
+        self.assertNotIn("canary", f"{made.changes} {changed.changes}".lower())
+
+    def label(self) -> str:
+        return str(self.session.pk)
+
+    def test_who_deletes_the_conversation_leaves_nothing_of_it_in_the_log(self) -> None:
+        with tenant(self.session.account_id):
+            empty(self.session)
+        self.assertEqual([entry.action for entry in self.log()], ["created", "deleted"])
+        text = "\n".join(line for (line,) in rows("SELECT t::text FROM audit_log t"))
+        self.assertNotIn("canary", text.lower())
+
+    def test_writing_the_same_again_leaves_no_entry(self) -> None:
+        with platform():
+            self.profile.save()
+        self.assertEqual(len(self.log()), 1)
 
 
 class QuietTests(TestCase):

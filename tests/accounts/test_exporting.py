@@ -14,9 +14,11 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase
 from django.utils import timezone
 
-from accounts import exporting
-from accounts.exporting import Export, as_csv, cell, csv_pages
-from accounts.models import AuditEntry
+from accounts import exporting, support
+from accounts.exporting import Export, Right, as_csv, cell, csv_pages
+from accounts.models import AuditEntry, User
+from accounts.tenancy import platform
+from tests.accounts.test_support_admin import make_root, opened
 from tests.factories import make_account, make_audit_entry
 
 ENTRIES = Export("entries", {"id": "id", "account": "account__slug", "object": "object"})
@@ -56,7 +58,8 @@ class CellTests(SimpleTestCase):
 
 class PageTests(TestCase):
     def setUp(self) -> None:
-        self.account = make_account("acme")
+        self.account, self.boss = make_account("acme"), make_root()
+        self.right = Right(self.boss.pk, "accounts.view_auditentry")
         # Three of one moment: a page may end between them.
         moment = timezone.now() - timedelta(hours=1)
         for number in range(7):
@@ -68,7 +71,7 @@ class PageTests(TestCase):
 
     async def pages(self, export: Export = ENTRIES) -> list[bytes]:
         with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
-            return [page async for page in csv_pages(export, self.rows)]
+            return [page async for page in csv_pages(export, self.rows, self.right)]
 
     async def test_every_row_is_there_once_oldest_first_whatever_the_pages(self) -> None:
         pages = await self.pages()
@@ -89,9 +92,43 @@ class PageTests(TestCase):
 
     async def test_nobody_listening_nothing_read(self) -> None:
         with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
-            async with aclosing(csv_pages(ENTRIES, self.rows)) as pages:
+            async with aclosing(csv_pages(ENTRIES, self.rows, self.right)) as pages:
                 await anext(pages)
                 await anext(pages)
                 with mock.patch.object(exporting, "_read") as read:
                     await pages.aclose()
         read.assert_not_called()
+
+    async def cut_after_one(self, act: Any) -> list[list[str]]:
+        """Read the first rows, do something, and read the rest."""
+        with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
+            async with aclosing(csv_pages(ENTRIES, self.rows, self.right)) as pages:
+                text = await anext(pages) + await anext(pages)
+                await sync_to_async(act)()
+                text += b"".join([page async for page in pages])
+        return parsed(text)[1:]
+
+    def assert_cut(self, rows: list[list[str]], why: str) -> None:
+        self.assertEqual(len(rows), 3)
+        self.assertEqual(rows[-1], [f"INCOMPLETE: the export was ended here, because {why}."])
+
+    async def test_it_ends_with_the_right_to_it_and_says_so(self) -> None:
+        me = User.objects.filter(pk=self.boss.pk)
+        for values, why in (
+            ({"is_superuser": False}, "who exported may no longer see these rows"),
+            ({"is_staff": False}, "who exported is no longer one of the staff"),
+            ({"is_active": False}, "who exported is no longer one of the staff"),
+        ):
+            with self.subTest(values):
+                self.assert_cut(await self.cut_after_one(lambda v=values: me.update(**v)), why)
+                await me.aupdate(is_superuser=True, is_staff=True, is_active=True)
+
+    async def test_it_ends_with_the_support_access(self) -> None:
+        await sync_to_async(opened)(self.boss, self.account)
+        self.right = Right(self.boss.pk, "accounts.view_auditentry", self.account.pk)
+        rows = await self.cut_after_one(self.end_accesses)
+        self.assert_cut(rows, "the support access has ended")
+
+    def end_accesses(self) -> None:
+        with platform():
+            support.end_all(self.boss)

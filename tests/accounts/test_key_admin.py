@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from accounts.tenancy import platform
-from tests.accounts.test_support_admin import make_root
+from tests.accounts.test_support_admin import make_root, opened
 from tests.api_client import ApiClient
 from tests.factories import make_account, make_instance, make_key, make_user
 
@@ -29,7 +29,8 @@ def text_in(page: Any) -> str:
 
 class KeyPages(TestCase):
     def setUp(self) -> None:
-        self.client.force_login(make_root(email="boss@example.com"))
+        self.boss = make_root(email="boss@example.com")
+        self.client.force_login(self.boss)
         self.account = make_account("acme", name="Acme")
         self.bot = make_instance(self.account, "bot")
 
@@ -37,7 +38,8 @@ class KeyPages(TestCase):
         return self.client.get(path, query, secure=True)
 
     def add(self, **form: Any) -> Any:
-        asked = {"account": self.account.pk, "name": "shop", "scopes": ["chat"]}
+        asked = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}
+        asked["way"] = "show"
         return self.client.post(ADD, asked | form, secure=True)
 
     def only(self) -> ApiKey:
@@ -65,7 +67,7 @@ class MakeTests(KeyPages):
     def test_everything_that_bounds_a_key_is_asked_for(self) -> None:
         page = self.add(
             mode="test",
-            scopes=["chat", "history:read"],
+            scopes=["agents:read", "usage:read"],
             instance_ids=[str(self.bot.pk)],
             networks="203.0.113.0/24\n2001:db8::/32",
             life="30",
@@ -73,7 +75,7 @@ class MakeTests(KeyPages):
         key = self.only()
 
         self.assertTrue(text_in(page).startswith("sal_tk_"))
-        self.assertEqual(key.scopes, ["chat", "history:read"])
+        self.assertEqual(key.scopes, ["agents:read", "usage:read"])
         self.assertEqual(key.instance_ids, [self.bot.pk])
         self.assertEqual(key.networks, ["203.0.113.0/24", "2001:db8::/32"])
         assert key.expires_at is not None
@@ -113,6 +115,9 @@ class MakeTests(KeyPages):
             {"scopes": []},
             {"name": ""},
             {"life": "12"},
+            {"way": ""},
+            {"way": "hand"},
+            {"way": "hand", "person": "nobody@example.com"},
         )
         for wrong in wrongs:
             with self.subTest(wrong):
@@ -128,7 +133,9 @@ class MakeTests(KeyPages):
 
         answer = async_to_sync(ApiClient(text_in(page)).get)(found[1])
         self.assertEqual(answer.status, 200)
-        self.assertContains(self.add(name="talks"), "/accounts/acme/agents/bot/stream")
+        opened(self.boss, self.account)
+        talks = self.add(name="talks", scopes=["chat"])
+        self.assertContains(talks, "/accounts/acme/agents/bot/stream")
 
 
 class ChangeTests(KeyPages):
@@ -152,8 +159,9 @@ class ChangeTests(KeyPages):
         self.assertEqual((now.scopes, now.mode, now.instance_ids), (["chat"], "live", []))
 
     def test_a_successor_is_shown_once_and_the_old_key_works_on(self) -> None:
-        key, old = make_key(self.account, scopes=["chat"])
-        page = self.client.post(self.page("key-rotate", key), {"overlap_hours": 2}, secure=True)
+        key, old = make_key(self.account, scopes=["agents:read"])
+        form = {"overlap_hours": 2, "way": "show"}
+        page = self.client.post(self.page("key-rotate", key), form, secure=True)
         new = text_in(page)
 
         self.assertIn("no-store", page["Cache-Control"])
@@ -163,18 +171,18 @@ class ChangeTests(KeyPages):
         ends = self.stored(key).expires_at
         assert ends is not None
         self.assertAlmostEqual((ends - timezone.now()) / timedelta(hours=1), 2, delta=0.1)
-        again = self.client.post(self.page("key-rotate", key), {"overlap_hours": 2}, secure=True)
+        again = self.client.post(self.page("key-rotate", key), form, secure=True)
         self.assertContains(again, "rotated before")
 
     def test_what_cannot_be_rotated_says_why(self) -> None:
-        key, _ = make_key(self.account)
-        rotate = self.page("key-rotate", key)
+        key, _ = make_key(self.account, scopes=["agents:read"])
+        rotate, form = self.page("key-rotate", key), {"way": "show"}
         for hours in ("-1", "100000", ""):
-            page = self.client.post(rotate, {"overlap_hours": hours}, secure=True)
+            page = self.client.post(rotate, form | {"overlap_hours": hours}, secure=True)
             self.assertContains(page, "errorlist")
         with platform():
             ApiKey.objects.update(revoked_at=timezone.now())
-        page = self.client.post(rotate, {"overlap_hours": 1}, secure=True)
+        page = self.client.post(rotate, form | {"overlap_hours": "1"}, secure=True)
         self.assertContains(page, "This key has ended")
 
     def test_revoking_asks_once_more(self) -> None:

@@ -7,10 +7,10 @@ from django.core import mail
 from django.test import TestCase
 from django.urls import reverse
 
-from accounts.models import AuditEntry, Invitation, MemberRole, Membership
+from accounts.models import AuditEntry, Invitation, MemberRole, Membership, User
 from accounts.tenancy import platform
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
-from tests.accounts.test_support_admin import make_root
+from tests.accounts.test_support_admin import make_root, opened
 from tests.factories import make_account, make_invitation, make_user
 
 INVITE = reverse("admin:accounts_invitation_add")
@@ -18,7 +18,8 @@ INVITE = reverse("admin:accounts_invitation_add")
 
 class MemberPages(TestCase):
     def setUp(self) -> None:
-        self.client.force_login(make_root(email="boss@example.com"))
+        self.boss = make_root(email="boss@example.com")
+        self.client.force_login(self.boss)
         self.account = make_account("acme", name="Acme")
         self.owner = make_member(self.account, MemberRole.OWNER, "owner@example.com")
 
@@ -66,14 +67,99 @@ class RoleTests(MemberPages):
         self.assertIsNotNone(invitation_rows(self.account)[0]["revoked_at"])
         self.assertIsNone(invitation_rows(beta)[0]["revoked_at"])
 
-    def test_nobody_is_added_without_being_asked(self) -> None:
-        self.assertEqual(self.post("accounts_membership_add").status_code, 403)
+    def test_nobody_is_added_without_being_asked_least_of_all_staff_by_themselves(self) -> None:
+        for form in ({}, {"user": self.boss.pk, "account": self.account.pk, "role": "owner"}):
+            answer = self.post("accounts_membership_add", **form)
+            self.assertEqual(answer.status_code, 403)
+        self.assertEqual(roles_in(self.account), {"owner@example.com": "owner"})
+
+    def test_one_of_the_staff_gets_a_role_for_a_reason_alone(self) -> None:
+        colleague = make_user("colleague@example.com", is_staff=True)
+        for user in (self.boss, colleague):
+            place = make_member(self.account, MemberRole.VIEWER, user.email)
+            asked = self.post("accounts_membership_change", place, role="owner")
+            self.assertTemplateUsed(asked, "admin/support/reason.html")
+            self.assertEqual(roles_in(self.account)[user.email], "viewer")
+
+        opened(self.boss, self.account, reason="ticket 4711")
+        self.post("accounts_membership_change", place, role="owner")
+        self.assertEqual(roles_in(self.account)["colleague@example.com"], "owner")
+        with platform():
+            entry = AuditEntry.objects.get(object_type="memberships", action="changed")
+        self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
 
-class InviteTests(MemberPages):
+class InviteCase(MemberPages):
     def invite(self, email: str = "new@Example.com", **form: Any) -> Any:
         asked = {"account": self.account.pk, "role": "owner", "email": email}
         return self.post("accounts_invitation_add", **(asked | form))
+
+
+class ReasonTests(InviteCase):
+    """Where an owner could invite, staff invite for a reason, and the owners are told."""
+
+    def test_without_an_access_nobody_is_invited(self) -> None:
+        make_invitation(self.account, email="new@example.com", role="viewer")
+        for email in ("new@example.com", "other@example.com", self.boss.email):
+            page = self.invite(email)
+            self.assertTemplateUsed(page, "admin/support/reason.html")
+            self.assertContains(page, "has an owner, who can invite people")
+        self.assertEqual([row["role"] for row in invitation_rows(self.account)], ["viewer"])
+        self.assertEqual(mail.outbox, [])
+
+    def test_what_was_filled_in_comes_back_after_the_reason(self) -> None:
+        back = self.invite(role="admin").context["form"].initial["next"]
+        form = self.client.get(back, secure=True).context["adminform"].form
+        asked = (form.initial["email"], form.initial["role"], form.initial["account"])
+        self.assertEqual(asked, ("new@Example.com", "admin", str(self.account.pk)))
+
+    def test_the_owners_are_told_who_was_invited_by_whom_and_why(self) -> None:
+        make_member(self.account, MemberRole.OWNER, "second@example.com")
+        make_member(self.account, MemberRole.ADMIN, "admin@example.com")
+        opened(self.boss, self.account, reason="ticket 4711")
+        self.invite(role="admin")
+
+        told, invited = mail.outbox
+        self.assertEqual(told.to, ["owner@example.com", "second@example.com"])
+        for words in ("boss@example.com", "new@example.com", "as admin", "ticket 4711"):
+            self.assertIn(words, told.body)
+        self.assertNotIn("/invitations/", told.body)
+        self.assertEqual(invited.to, ["new@example.com"])
+        with platform():
+            entry = AuditEntry.objects.get(object_type="invitations")
+        self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
+
+    def test_owners_who_cannot_be_told_keep_the_invitation_from_going_out(self) -> None:
+        opened(self.boss, self.account)
+        with (
+            mock.patch("accounts.invitations.send_mail", side_effect=[OSError("no"), 1]) as sent,
+            self.assertLogs("accounts.mailing"),
+        ):
+            self.invite()
+        self.assertEqual(sent.call_count, 1)
+
+    def test_a_new_account_gets_its_first_owner_without_more_ado(self) -> None:
+        beta = make_account("beta")
+        answer = self.invite(account=beta.pk)
+        self.assertEqual(answer.status_code, 302)
+        self.assertEqual([message.to for message in mail.outbox], [["new@example.com"]])
+
+    def test_to_deactivate_the_owner_is_no_way_around(self) -> None:
+        User.objects.filter(pk=self.owner.user_id).update(is_active=False)
+        self.assertTemplateUsed(self.invite(), "admin/support/reason.html")
+        delete = reverse("admin:accounts_user_delete", args=[self.owner.user_id])
+        answer = self.client.post(delete, {"post": "yes"}, secure=True)
+        self.assertEqual(answer.status_code, 403)
+        many = {"action": "delete_selected", "_selected_action": [str(self.owner.user_id)]}
+        users = reverse("admin:accounts_user_changelist")
+        self.client.post(users, many | {"post": "yes"}, secure=True)
+        self.assertEqual(roles_in(self.account), {"owner@example.com": "owner"})
+
+
+class InviteTests(InviteCase):
+    def setUp(self) -> None:
+        super().setUp()
+        opened(self.boss, self.account)
 
     def test_staff_invite_by_e_mail_and_see_no_link(self) -> None:
         answer = self.invite()
@@ -82,7 +168,7 @@ class InviteTests(MemberPages):
         self.assertEqual(answer.status_code, 302)
         self.assertEqual((row["email"], row["role"]), ("new@example.com", "owner"))
         self.assertEqual(row["invited_by"], "boss@example.com")
-        [sent] = mail.outbox
+        _, sent = mail.outbox
         self.assertEqual(sent.to, ["new@example.com"])
         self.assertIn("/accounts/acme/invitations/", sent.body)
         token = sent.body.split("/accounts/acme/invitations/")[1].split("/")[0]
@@ -95,7 +181,7 @@ class InviteTests(MemberPages):
         self.invite(role="viewer")
 
         [row] = invitation_rows(self.account)
-        self.assertEqual((row["role"], len(mail.outbox)), ("viewer", 2))
+        self.assertEqual((row["role"], len(mail.outbox)), ("viewer", 4))
 
     def test_an_address_that_other_accounts_know_is_no_hindrance(self) -> None:
         beta = make_account("beta")
@@ -115,7 +201,7 @@ class InviteTests(MemberPages):
     def test_a_mail_that_was_not_sent_is_told(self) -> None:
         with (
             mock.patch("accounts.invitations.send_mail", side_effect=OSError("no")),
-            self.assertLogs("accounts.member_admin"),
+            self.assertLogs("accounts.mailing"),
         ):
             self.assertEqual(self.invite().status_code, 302)
         self.assertEqual(len(invitation_rows(self.account)), 1)

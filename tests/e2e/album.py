@@ -46,6 +46,7 @@ def _tenants(instance: AgentInstance) -> dict[str, str]:
         "test-chats": f"/admin/sessions_app/savedchat/of/{tried.pk}/",
         "connection": f"/admin/agents/providerconnection/{connection.pk}/change/",
         "keys": "/admin/accounts/apikey/",
+        "key-new": f"/admin/accounts/apikey/add/?account={account}",
         "key-made": f"/admin/accounts/apikey/add/?account={account}",
     }
 

@@ -86,6 +86,7 @@ def prepare(tab: Watched, name: str) -> None:
     """Do what has to be done before there is something to see."""
     if name == "key-made":
         tab.page.fill("#id_name", "Web shop")
+        tab.page.check("[name=way][value=show]")
         tab.page.click("[name=_save]")
         tab.page.wait_for_selector("#key-text")
     elif name == "playground":

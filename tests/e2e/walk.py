@@ -92,8 +92,15 @@ def talk(page: Page) -> None:
 
 
 def make_key(page: Page) -> None:
+    """See a key for a reason: what was filled in is there again after it was asked for."""
     page.click("text=make a key")
     page.fill("#id_name", "Web shop")
+    page.check("[name=way][value=show]")
+    page.click("[name=_save]")
+    page.fill("#id_reason", "Ticket 4711: the web shop is set up together")
+    page.click("input[value='Go on']")
+    expect(page.locator("#id_name")).to_have_value("Web shop")
+    expect(page.locator("[name=way][value=show]")).to_be_checked()
     page.click("[name=_save]")
     expect(page.locator("#key-text")).to_have_value(re.compile("^sal_sk_"))
     page.click("text=I have stored the key")

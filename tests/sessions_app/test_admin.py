@@ -90,9 +90,9 @@ def make_one_of_each() -> dict[type[Model], Any]:
     session = make_session(instance)
     request = make_llm_request(session, config_version=version)
     message = make_message(session, llm_request=request, config_version=version)
-    user = make_user()
+    user, owner = make_user(), make_user()
     with tenant(account.pk):
-        membership = Membership.objects.create(account=account, user=user, role="owner")
+        membership = Membership.objects.create(account=account, user=owner, role="owner")
         invitation = Invitation.objects.create(
             account=account,
             email="new@example.com",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.db import connection
@@ -16,6 +17,7 @@ from django.test import AsyncClient, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import exporting, support
 from accounts.keyset import Mark
 from accounts.models import Account, AuditEntry, User
 from accounts.support import open_access
@@ -142,7 +144,6 @@ class QueryTests(ListCase):
         self.talk()
         queries = {"text": "word0"} | self.of_account()
         before = {name: self.number(name) for name in LISTS}
-        self.get("session", **queries)  # What is searched for is noted once.
         search_before = self.number("session", **queries)
         for number in range(49):
             self.talk(number)
@@ -152,7 +153,8 @@ class QueryTests(ListCase):
         self.assertEqual(self.number("session", **queries), search_before)
 
     def number(self, name: str, **query: str) -> int:
-        self.get(name)
+        # What is searched for, and that a list was looked through, is noted once.
+        self.get(name, **(query or self.of_account()))
         with CaptureQueriesContext(connection) as queries:
             self.get(name, **(query or self.of_account()))
         return len(queries)
@@ -340,9 +342,41 @@ class TextTests(ListCase):
         ]
         for page in pages:
             self.assertNotRegex(page().content.decode(), "word1|comment1")
+        for row in (f"message/{message.pk}", f"messagefeedback/{feedback.pk}"):
+            history = self.get(f"{row}/history")
+            self.assertNotRegex(history.content.decode(), "word1|comment1")
         self.access()
         for page in pages:
             self.assertRegex(page().content.decode(), "word1|comment1")
+
+    def test_whose_texts_a_list_has_shown_is_noted_once_for_an_access(self) -> None:
+        session = self.talk(1)
+        lists: tuple[tuple[str, dict[str, str]], ...] = (
+            ("message", self.of_account()),
+            ("message", {"session__id__exact": str(session.pk)}),
+            ("messagefeedback", {}),
+        )
+        for name, query in lists:
+            self.get(name, **query)
+        self.assertEqual(self.looks(), [])
+        self.access()
+        for _ in range(2):
+            for name, query in lists:
+                self.get(name, **query)
+        # Without a comment there is nothing to read in a feedback.
+        self.assertEqual(self.looks(), ["messages"])
+        with platform():
+            MessageFeedback.objects.update(comment="comment1")
+        self.get("messagefeedback")
+        self.access()
+        self.get("message", **self.of_account())
+        self.assertEqual(self.looks(), ["message_feedback", "messages", "messages"])
+
+    def looks(self) -> list[str]:
+        with platform():
+            noted = AuditEntry.objects.filter(action="noted", object_id="list", reason="ticket 7")
+            mine = noted.filter(account=self.account, actor=self.boss.email)
+            return sorted(mine.values_list("object_type", flat=True))
 
     def test_the_platforms_role_finds_words_by_the_index(self) -> None:
         """Row-level security keeps no condition from the index: the policy holds for every row."""
@@ -421,6 +455,58 @@ class ExportTests(ListCase):
         noted = await self.make(self.noted)
         self.assertEqual((noted.object_type, noted.object), ("llm_requests", "CSV export"))
         self.assertEqual((noted.account_id, noted.actor), (self.account.pk, self.boss.email))
+
+    async def test_one_of_all_accounts_is_noted_in_each_without_what_is_anothers(self) -> None:
+        await self.make(make_account, "beta")
+        days = {"from": "2026-01-01", "to": "2026-01-31"}
+        await self.export("session/export", q="ada@example.com", **days)
+        await self.export("llmrequest/usage", **days)
+        found = await self.make(self.all_notes)
+
+        told = {"from": [None, "2026-01-01"], "to": [None, "2026-01-31"]}
+        everywhere = "CSV export of all accounts"
+        for table in ("sessions", "usage_days"):
+            for slug in ("acme", "beta"):
+                self.assertIn((slug, table, everywhere, told), found)
+        whole = told | {"q": [None, "ada@example.com"]}
+        self.assertIn((None, "sessions", "CSV export", whole), found)
+        accounts = await Account.objects.acount()
+        self.assertEqual(len(found), 2 * (accounts + 1))
+
+    async def test_one_of_an_agent_or_a_session_is_noted_in_its_account_alone(self) -> None:
+        await self.make(make_account, "beta")
+        session = await self.make(self.talk, 0)
+        await self.export("session/export", agent_instance__id__exact=str(self.instance.pk))
+        await self.export("llmrequest/export", session__id__exact=str(session.pk))
+        found = await self.make(self.all_notes)
+        self.assertEqual([(slug, name) for slug, _, name, _ in found], [("acme", "CSV export")] * 2)
+
+    def all_notes(self) -> list[Any]:
+        with platform():
+            noted = AuditEntry.objects.filter(action="noted", actor=self.boss.email)
+            rows = noted.values_list("account__slug", "object_type", "object", "changes")
+            return list(rows)
+
+    async def test_messages_stop_leaving_when_the_access_ends(self) -> None:
+        await self.make(self.talk, 0)
+        await self.make(self.talk, 1)
+        await self.make(self.access)
+        browser = AsyncClient()
+        await browser.aforce_login(self.boss)
+        path = "/admin/sessions_app/message/export/"
+        with mock.patch.object(exporting, "ROWS_PER_PAGE", 1):
+            page = await browser.get(path, self.of_account(), secure=True)
+            stream = aiter(page.streaming_content)  # type: ignore[attr-defined]
+            text = await anext(stream) + await anext(stream)
+            await self.make(self.access_ends)
+            text += b"".join([part async for part in stream])
+        self.assertIn(b"word0", text)
+        self.assertNotIn(b"word1", text)
+        self.assertIn(b"INCOMPLETE: the export was ended here", text)
+
+    def access_ends(self) -> None:
+        with platform():
+            support.end_all(self.boss)
 
     def noted(self) -> AuditEntry:
         with platform():

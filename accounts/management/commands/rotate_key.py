@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_key
-from accounts.services import ROTATION_OVERLAP, AlreadyRotated, rotate_api_key
+from accounts.services import ROTATION_OVERLAP, AlreadyRotated, ShownToStaff, rotate_api_key
 from salient.commands import Misused, Refused, ReportingCommand
 from salient.problems import NotFound
 
@@ -43,7 +43,7 @@ class Command(ReportingCommand):
             return facts | {"rotated": False}
         try:
             rotated = rotate_api_key(key.account_id, key.pk, hours * HOUR)
-        except (NotFound, AlreadyRotated) as error:
+        except (NotFound, AlreadyRotated, ShownToStaff) as error:
             raise Refused(error.detail) from error
         return facts | {
             "key_id": rotated.key.key_id,

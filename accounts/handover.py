@@ -1,0 +1,138 @@
+"""Keys that staff make and never see: offered by e-mail, and made when the person takes them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import keys
+from accounts.first_look import find_account
+from accounts.invitations import token_hash
+from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
+from accounts.services import ROTATION_OVERLAP, retire
+from accounts.slugs import is_slug
+from accounts.tenancy import platform, tenant
+from salient.actors import Actor, acting
+
+LIFETIME = timedelta(days=7)
+# Who could let themselves be given the same rights.
+TAKERS = (MemberRole.OWNER, MemberRole.ADMIN)
+
+
+class NotOffered(Exception):
+    """The token is wrong, expired, withdrawn or used: nobody learns which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A key that waits, with the token for its link, which is stored nowhere."""
+
+    key: ApiKey
+    token: str = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return reverse("accounts:key-offer", args=[self.key.account.slug, self.token])
+
+
+def takers(account_id: UUID) -> list[tuple[str, str]]:
+    """Return who may be offered a key: e-mail address and role; inside the platform's door."""
+    members = Membership.objects.filter(
+        account_id=account_id, role__in=TAKERS, user__is_active=True
+    ).order_by("created_at")
+    found = dict(members.values_list("user__email", "role"))
+    invited = Invitation.objects.pending().filter(account_id=account_id, role__in=TAKERS)
+    for email, role in invited.order_by("created_at").values_list("email", "role"):
+        found.setdefault(email, f"{role}, invited")
+    return list(found.items())
+
+
+def offer(key: ApiKey, taker: str) -> Offer:
+    """Make the unsaved key one that waits for this person; the caller saves it."""
+    token = secrets.token_urlsafe(32)
+    # Its id is another one when it is taken: this one was never part of a key's text.
+    key.key_id, key.secret_hash = keys.new_key(key.prefix).key_id, ""
+    key.taker, key.offer_hash = taker, token_hash(token)
+    key.offer_expires_at = timezone.now() + LIFETIME
+    return Offer(key, token)
+
+
+def send(offered: Offer, site: str) -> None:
+    """Write to the person; `site` is this installation's address without a slash."""
+    key = offered.key
+    name = " ".join(key.account.name.split())
+    text = render_to_string(
+        "key_offer.txt",
+        {"account": name, "key": key, "days": LIFETIME.days, "link": site + offered.path},
+    )
+    send_mail(f"An API key of {name} for you", text, None, [key.taker])
+
+
+def find(account_slug: str, hashed: str) -> ApiKey:
+    """Return the key that waits, with its account; raises NotOffered."""
+    account = find_account(account_slug) if is_slug(account_slug) else None
+    if account is None or account.status != AccountStatus.ACTIVE or not hashed:
+        raise NotOffered
+    with tenant(account.pk):
+        key: ApiKey | None = ApiKey.objects.waiting().filter(offer_hash=hashed).first()
+    if key is None:
+        raise NotOffered
+    key.account = account
+    return key
+
+
+def role_of(user: User, key: ApiKey) -> str:
+    """Return the person's role in the key's account, "" for none."""
+    with tenant(key.account_id):
+        mine = Membership.objects.filter(user_id=user.pk, user__is_active=True)
+        return mine.values_list("role", flat=True).first() or ""
+
+
+def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
+    """Give the waiting key its secret, which is shown this once; raises NotOffered.
+
+    A key that it succeeds works on for so long. Who may take it is asked again, for a person may
+    have lost the role meanwhile.
+    """
+    with acting(Actor("member", str(user.pk), user.email)), platform():
+        waiting = ApiKey.objects.waiting().select_for_update(of=["self"])
+        key: ApiKey | None = (
+            waiting.filter(
+                pk=offered.pk,
+                offer_hash=offered.offer_hash,
+                taker__iexact=user.email,
+                account__status=AccountStatus.ACTIVE,
+            )
+            .select_related("account")
+            .first()
+        )
+        if key is None or not _may_hold(key.account, user):
+            raise NotOffered
+        _retire_the_old(key, overlap)
+        text = key.give_secret()
+        key.offer_hash, key.offer_expires_at = "", None
+        key.save(update_fields=["key_id", "secret_hash", "offer_hash", "offer_expires_at"])
+    return key, text
+
+
+def _may_hold(account: Account, user: User) -> bool:
+    mine = Membership.objects.filter(account_id=account.pk, user_id=user.pk, role__in=TAKERS)
+    return bool(mine.filter(user__is_active=True).exists())
+
+
+def _retire_the_old(key: ApiKey, overlap: timedelta) -> None:
+    """End what the key succeeds, unless it has ended; two successors are one too many."""
+    if not key.rotated_from:
+        return
+    old = ApiKey.objects.active().select_for_update().filter(key_id=key.rotated_from).first()
+    if old is not None and old.rotated_at is not None:
+        raise NotOffered
+    if old is not None:
+        retire(old, overlap)

@@ -1,0 +1,232 @@
+"""Keys: what speaks for an account, what it may do, and who was given it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import keys
+from accounts.audit import SupportAccess
+from accounts.networks import read_network
+from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
+from salient.constraints import CompositeForeignKey
+from salient.ids import uuid7
+from salient.origins import validate_origin
+
+
+class Scope(models.TextChoices):
+    """What a key may do."""
+
+    CHAT = "chat", "talk to agents"
+    HISTORY_READ = "history:read", "read conversations"
+    HISTORY_DELETE = "history:delete", "delete conversations"
+    AGENTS_READ = "agents:read", "list agents"
+    USAGE_READ = "usage:read", "read usage and limits"
+    MEMBERS_READ = "members:read", "list members"
+    MEMBERS_WRITE = "members:write", "invite, change and remove members"
+    VISITORS_WRITE = "visitors:write", "start visitors and name end users"
+    CONNECTIONS_READ = "connections:read", "list model connections"
+    CONNECTIONS_WRITE = "connections:write", "make, change and delete model connections"
+    AUDIT_READ = "audit:read", "read who changed what"
+
+
+# Read what people wrote: directly, by going on with their session, or as an end user of their name.
+READING = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.VISITORS_WRITE})
+# Open the texts to somebody for longer than the key lives: a new member, another model server.
+LASTING = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
+
+
+class KeyKind(models.TextChoices):
+    SECRET = "secret", "secret: for servers"
+    PUBLISHABLE = "publishable", "publishable: for web pages, starts visitors only"
+
+
+class KeyMode(models.TextChoices):
+    LIVE = "live"
+    TEST = "test", "test: always answered by the script"
+
+
+class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
+    def active(self) -> ApiKeyQuerySet:
+        now = timezone.now()
+        alive = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+        return alive.exclude(secret_hash="")
+
+    def waiting(self) -> ApiKeyQuerySet:
+        """Return those that somebody was offered, may still take, and has not taken."""
+        now = timezone.now()
+        alive = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+        return alive.filter(secret_hash="", offer_expires_at__gt=now)
+
+
+class ApiKey(TenantModel):
+    """A secret that speaks for an account; only its keyed hash is stored.
+
+    One that is offered has no secret yet: it is made when the person takes it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(
+        "accounts.Account",
+        models.DB_CASCADE,
+        related_name="api_keys",
+        db_constraint=False,
+        db_index=False,
+    )
+    name = models.CharField(max_length=100)
+    key_id = models.CharField(max_length=12, editable=False)
+    # Empty until the key is taken: no key's text has this hash.
+    secret_hash = models.CharField(max_length=64, editable=False)
+    kind = models.CharField(max_length=11, choices=KeyKind, default=KeyKind.SECRET)
+    mode = models.CharField(max_length=4, choices=KeyMode, default=KeyMode.LIVE)
+    scopes = ArrayField(models.CharField(max_length=32, choices=Scope))
+    instance_ids = ArrayField(
+        models.UUIDField(), default=list, blank=True, help_text="Empty: every agent instance."
+    )
+    origins = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Where a publishable key may be used: https://shop.example",
+    )
+    networks = ArrayField(
+        models.CharField(max_length=43), default=list, blank=True, help_text="Empty: from anywhere."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    # A successor was made; the key works on until it expires.
+    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The key that this one succeeds: who revokes that one means this one too.
+    rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Under which access staff were shown the key: it ends with it, and has no successor.
+    support_access_id = models.UUIDField(null=True, blank=True, editable=False)
+    # The e-mail address of whom it was offered to, and until when it may be taken.
+    taker = models.EmailField(blank=True, editable=False, db_default="")
+    offer_hash = models.CharField(max_length=64, blank=True, editable=False, db_default="")
+    offer_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = TenantManager.from_queryset(ApiKeyQuerySet)()
+
+    class Meta:
+        db_table = "api_keys"
+        ordering = ["-created_at"]
+        verbose_name = "API key"
+        constraints = [
+            models.UniqueConstraint(fields=["key_id"], name="uq_api_keys_key_id"),
+            CompositeForeignKey(
+                fields=["account"],
+                to="accounts.Account",
+                to_fields=["id"],
+                name="fk_api_keys_account_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=Scope.values), name="ck_api_keys_scopes"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=KeyKind.SECRET, origins=[])
+                | Q(
+                    kind=KeyKind.PUBLISHABLE,
+                    scopes=[Scope.VISITORS_WRITE],
+                    origins__len__gte=1,
+                    instance_ids__len=1,
+                ),
+                name="ck_api_keys_kind",
+            ),
+            models.CheckConstraint(condition=Q(mode__in=KeyMode.values), name="ck_api_keys_mode"),
+            models.CheckConstraint(
+                condition=Q(support_access_id=None) | Q(expires_at__isnull=False),
+                name="ck_api_keys_support_access",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "created_at"], name="ix_api_keys_account_created")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shown_id})"
+
+    @property
+    def shown_id(self) -> str:
+        """The part of the key's text that is no secret; one that waits has no text yet."""
+        return f"{self.prefix}_…" if self.is_waiting else f"{self.prefix}_{self.key_id}_…"
+
+    @property
+    def prefix(self) -> str:
+        """How the key's text begins: what it is can be seen without the server."""
+        if self.kind == KeyKind.PUBLISHABLE:
+            return keys.PUBLISHABLE
+        return keys.TEST if self.mode == KeyMode.TEST else keys.SECRET
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it was offered and not taken, so that nobody has it."""
+        return not self.secret_hash
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether its holder can open the texts to somebody for longer than the key lives.
+
+        A test key, and one of some agents only, changes nothing of the whole account.
+        """
+        is_confined = self.mode == KeyMode.TEST or bool(self.instance_ids)
+        is_secret = self.kind == KeyKind.SECRET
+        return is_secret and not is_confined and not LASTING.isdisjoint(self.scopes)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether its holder can come to read what people wrote.
+
+        A test key reads it too: by the history, as an end user, and the script remembers aloud.
+        """
+        is_secret = self.kind == KeyKind.SECRET
+        return self.is_lasting or (is_secret and not READING.isdisjoint(self.scopes))
+
+    def clean(self) -> None:
+        """Write networks in one form; refuse a key that could never be used as it is meant."""
+        self.networks = [str(read_network(text)) for text in self.networks]
+        for origin in self.origins:
+            validate_origin(origin)
+        if self.kind == KeyKind.PUBLISHABLE:
+            self._clean_publishable()
+        elif self.origins:
+            raise ValidationError("Only a publishable key has origins.")
+        elif not self.scopes:
+            raise ValidationError("A key needs at least one scope.")
+
+    def _clean_publishable(self) -> None:
+        if not self.origins:
+            raise ValidationError("A publishable key needs the origins of its pages.")
+        if len(self.instance_ids) != 1:
+            raise ValidationError("A publishable key belongs to exactly one agent instance.")
+        if self.scopes != [Scope.VISITORS_WRITE]:
+            raise ValidationError("A publishable key has the scope “visitors:write” alone.")
+
+    def give_secret(self) -> str:
+        """Give the unsaved row a new id and secret; return its text, which is stored nowhere."""
+        text = keys.new_key(self.prefix)
+        self.key_id, self.secret_hash = text.key_id, text.secret_hash
+        return text.text
+
+    def bind_to(self, access: SupportAccess) -> None:
+        """Let the unsaved key end when the access of those it is shown to ends."""
+        self.support_access_id = access.pk
+        self.expires_at = min(self.expires_at or access.expires_at, access.expires_at)
+
+    def refusal(self, now: datetime | None = None) -> str | None:
+        """Say why the key is not accepted now, or nothing."""
+        now = now or timezone.now()
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return "The API key has been revoked."
+        if self.expires_at is not None and self.expires_at <= now:
+            return "The API key has expired."
+        if self.is_waiting:
+            return "The API key has not been taken yet."
+        return None

@@ -1,0 +1,101 @@
+"""Pages for people who take a key that staff have made for them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import handover
+from accounts.handover import NotOffered
+from accounts.invitations import token_hash
+from accounts.key_forms import OverlapForm
+from accounts.models import ApiKey, User
+from accounts.tenancy import tenant
+
+# The hash of the token whose link was opened in this browser.
+OPENED = "key-offer"
+
+
+@require_safe
+@cache_control(private=True, no_store=True)
+def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
+    """The link in the e-mail: it hands its token over to the session and leads on."""
+    hashed = token_hash(token)
+    try:
+        handover.find(account, hashed)
+    except NotOffered:
+        response = gone(request)
+    else:
+        request.session[OPENED] = hashed
+        response = redirect("accounts:take-key", account)
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@cache_control(private=True, no_store=True)
+def take(request: HttpRequest, account: str) -> HttpResponse:
+    """Say which key waits for whom; POST makes it, for this person alone, and shows it once."""
+    try:
+        key = handover.find(account, request.session.get(OPENED, ""))
+        user = request.user
+        if not isinstance(user, User) or user.email.lower() != key.taker.lower():
+            return page(request, key, status=403 if request.method == "POST" else 200)
+        role = handover.role_of(user, key)
+        if role not in handover.TAKERS:
+            status = 403 if request.method == "POST" else 200
+            return page(request, key, status=status, is_taker=True, role=role)
+        return take_as(request, key, user)
+    except NotOffered:
+        return gone(request)
+
+
+def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
+    form = OverlapForm(request.POST or None) if key.rotated_from else None
+    if request.method != "POST" or (form is not None and not form.is_valid()):
+        return page(request, key, is_taker=True, may_take=True, form=form, agents=agents_of(key))
+    hours = form.cleaned_data["overlap_hours"] if form else 0
+    taken, text = handover.take(key, user, timedelta(hours=hours))
+    request.session.pop(OPENED, None)
+    return page(request, taken, text=text, agent=an_agent(taken), root=root_of(request))
+
+
+def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any) -> HttpResponse:
+    return render(request, "key_offer.html", {"key": key, **context}, status=status)
+
+
+def gone(request: HttpRequest) -> HttpResponse:
+    """One answer for a wrong, expired, withdrawn and used token."""
+    return render(request, "key_gone.html", status=404)
+
+
+def agents_of(key: ApiKey) -> list[str]:
+    """Name the agents that the key is held to; none: it is for all of them."""
+    if not key.instance_ids:
+        return []
+    with tenant(key.account_id):
+        mine = key.account.agent_instances.filter(pk__in=key.instance_ids)
+        return list(mine.values_list("instance_slug", flat=True))
+
+
+def an_agent(key: ApiKey) -> str:
+    """Name an agent that the key may talk to, for the example."""
+    with tenant(key.account_id):
+        return example_agent(key)
+
+
+def example_agent(key: ApiKey) -> str:
+    """The same, inside a door."""
+    agents = key.account.agent_instances.filter(status="active")
+    if key.instance_ids:
+        agents = agents.filter(pk__in=key.instance_ids)
+    return agents.values_list("instance_slug", flat=True).first() or "AGENT"
+
+
+def root_of(request: HttpRequest) -> str:
+    return request.build_absolute_uri("/").rstrip("/")

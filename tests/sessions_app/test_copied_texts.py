@@ -1,0 +1,230 @@
+"""Test chats that say what an account's people said: read for a reason, deleted with the source."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import connection
+from django.test import TestCase
+from django.urls import reverse
+
+from accounts.limits import set_limits
+from accounts.models import AuditEntry
+from accounts.support import open_access
+from accounts.tenancy import platform, tenant
+from salient.problems import NotFound, Problem
+from sessions_app import conversations
+from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
+from sessions_app.saved_chats import from_session
+from tests.factories import make_message, make_session
+from tests.sessions_app.test_studio import StudioWorld
+from tests.worlds import counts
+
+CANARY = "Canary 4711"
+
+
+class CopyWorld(StudioWorld):
+    """A conversation of acme's, and a test chat that was made of it."""
+
+    def setUp(self) -> None:
+        self.make_studio()
+        self.source = make_session(self.instance)
+        for role, text in ((Role.HUMAN, CANARY), (Role.ASSISTANT, "Yes?"), (Role.HUMAN, "again")):
+            make_message(self.source, role=role, content=text)
+        self.copy = self.made_of(self.source)
+
+    def made_of(self, session: Session, name: str = "From life") -> SavedChat:
+        with platform():
+            return from_session(session, name)
+
+    def change_page(self, chat: SavedChat) -> str:
+        return reverse("admin:sessions_app_savedchat_change", args=[chat.pk])
+
+    def open_access(self) -> None:
+        with platform():
+            open_access(self.root, self.account, reason="ticket 7")
+
+    def run_session(self) -> Session:
+        with platform():
+            return Session.objects.get(copied_from=self.source.pk)
+
+    def pages(self) -> list[Any]:
+        return [
+            self.browser.get(self.change_page(self.copy), secure=True),
+            self.get("saved-chats"),
+            self.browser.get("/admin/sessions_app/savedchat/", secure=True),
+        ]
+
+
+class ReadingTests(CopyWorld, TestCase):
+    def test_without_an_access_lengths_stand_in_the_place_of_words(self) -> None:
+        run = self.run_chat(self.copy)
+        self.assertIn(CANARY, run.answers[0]["answer"])
+        for page in self.pages():
+            self.assertNotContains(page, CANARY)
+        chat, runs, _ = self.pages()
+        for page in (chat, runs):
+            self.assertContains(page, "The words are hidden")
+        self.assertContains(chat, "2 messages of 16 characters; hidden")
+        self.assertContains(runs, "11 characters")
+        self.assertContains(runs, f"{len(run.answers[0]['answer'])} characters")
+        self.assertContains(runs, f"{run.latency_ms} ms")
+
+    def test_nor_are_they_changed_by_who_has_not_read_them(self) -> None:
+        form = {"name": "New", "message_1": "forged"}
+        answer = self.browser.post(self.change_page(self.copy), form, secure=True)
+        self.assertEqual(answer.status_code, 403)
+        with platform():
+            self.assertEqual(SavedChat.objects.get().messages, [CANARY, "again"])
+
+    def test_with_one_they_are_shown_and_the_look_is_noted_once(self) -> None:
+        self.run_chat(self.copy)
+        self.open_access()
+        for _ in range(2):
+            chat, runs, _ = self.pages()
+            for page in (chat, runs):
+                self.assertContains(page, CANARY)
+        with platform():
+            noted = AuditEntry.objects.get(action="noted", object_type="saved_chats")
+        self.assertEqual((noted.object_id, noted.reason), (str(self.copy.pk), "ticket 7"))
+
+    def test_what_staff_wrote_by_hand_or_said_themselves_stays_in_sight(self) -> None:
+        by_hand = self.chat("By hand", name="by hand")
+        mine = make_session(self.instance, user=self.root)
+        make_message(mine, content="Said myself")
+        played = self.made_of(mine, "played")
+        for chat, words in ((by_hand, "By hand"), (played, "Said myself")):
+            page = self.browser.get(self.change_page(chat), secure=True)
+            self.assertContains(page, words)
+            self.assertContains(page, "_save")
+            self.assertContains(self.get("saved-chats"), words)
+
+    def test_a_run_tells_of_them_nothing_either(self) -> None:
+        chunks = self.streamed()
+        self.assertNotIn(CANARY, chunks)
+        self.assertEqual(json.loads(chunks.splitlines()[-2].partition(":")[2])["passed"], True)
+
+    def streamed(self) -> str:
+        address = self.path(f"test-chats/{self.copy.pk}/run")
+        answer = async_to_sync(self.player.post)(address, {})
+        return str(answer.body.decode())
+
+    async def test_the_runs_session_is_out_of_the_playgrounds_reach(self) -> None:
+        await sync_to_async(self.streamed)()
+        session = await sync_to_async(self.run_session)()
+        history = await self.player.get(self.path("history"), session_id=str(session.pk))
+        went_on = await self.play(self.player, session_id=str(session.pk))
+        listed = await self.player.get(self.path("sessions"))
+
+        self.assertEqual((history.status, went_on.status), (404, 404))
+        self.assertEqual(listed.json()["sessions"], [])
+
+    def test_of_a_run_no_test_chat_is_made_without_an_access(self) -> None:
+        self.run_chat(self.copy)
+        page = self.get("saved-chat-from-session", self.run_session().pk)
+        self.assertTemplateUsed(page, "admin/support/reason.html")
+
+    def test_the_name_that_is_offered_has_none_of_the_words(self) -> None:
+        self.open_access()
+        page = self.get("saved-chat-from-session", self.source.pk)
+        self.assertNotIn(CANARY, page.context["form"].initial["name"])
+
+
+class DeletionTests(CopyWorld, TestCase):
+    def delete(self, session: Session) -> None:
+        with tenant(self.account.pk):
+            conversations.empty(Session.objects.select_for_update().get(pk=session.pk))
+
+    def everything(self) -> str:
+        tables = ("sessions", "messages", "llm_requests", "saved_chats", "saved_chat_runs")
+        with connection.cursor() as cursor:
+            found = []
+            for table in (*tables, "audit_log"):
+                cursor.execute(f"SELECT t::text FROM {table} t")  # noqa: S608
+                found += [line for (line,) in cursor.fetchall()]
+        return "\n".join(found)
+
+    def test_a_deleted_conversation_takes_all_that_said_its_words_again(self) -> None:
+        for caller in (self.published, self.drafted):
+            self.run_chat(self.copy, caller)
+        self.assertIn(CANARY, self.everything())
+        cost = self.turns()
+        self.delete(self.source)
+
+        self.assertNotIn(CANARY, self.everything())
+        with platform():
+            self.assertEqual((SavedChat.objects.count(), SavedChatRun.objects.count()), (0, 0))
+            self.assertFalse(Message.objects.exists())
+            self.assertFalse(Session.objects.filter(deleted_at=None).exists())
+        self.assertEqual(self.turns(), cost)
+
+    def turns(self) -> list[Any]:
+        """What stays in the books."""
+        with platform():
+            rows = LLMRequest.objects.order_by("pk")
+            return list(rows.values_list("pk", "total_tokens", "total_cost"))
+
+    def test_also_where_the_test_chat_is_gone_or_its_run_was_not_kept(self) -> None:
+        self.run_chat(self.copy)
+        with platform():
+            SavedChat.objects.all().delete()
+        self.delete(self.source)
+        self.assertNotIn(CANARY, self.everything())
+
+    def test_also_what_ran_before_sessions_knew_whose_words_they_say(self) -> None:
+        self.run_chat(self.copy)
+        self.run_chat(self.chat("by hand", name="by hand"))
+        with platform():
+            mine = Session.objects.filter(copied_from=self.source.pk)
+            mine.update(copied_from=None, user_id=self.staff.pk)
+        mark = import_module("sessions_app.migrations.0020_mark_copies").MARK
+        with connection.cursor() as cursor:
+            cursor.execute(mark)
+        with platform():
+            marked = Session.objects.exclude(copied_from=None)
+            self.assertEqual([each.user_id for each in marked], [None])
+        self.delete(self.source)
+        self.assertNotIn(CANARY, self.everything())
+
+    def test_and_copies_of_copies(self) -> None:
+        self.run_chat(self.copy)
+        second = self.made_of(self.run_session(), "Again")
+        self.run_chat(second)
+        self.delete(self.source)
+        self.assertNotIn(CANARY, self.everything())
+
+    def test_others_stay(self) -> None:
+        other = self.chat("by hand", name="by hand")
+        self.run_chat(other)
+        self.delete(self.source)
+        with platform():
+            self.assertEqual(SavedChat.objects.get().pk, other.pk)
+            self.assertEqual(Message.objects.count(), 2)
+
+    def test_what_was_deleted_is_said_no_more(self) -> None:
+        chat = self.copy
+        self.delete(self.source)
+        before = counts()
+        self.assertRaises(NotFound, self.run_chat, chat)
+        self.assertEqual(counts(), before)
+
+    def test_one_that_cannot_begin_leaves_no_session(self) -> None:
+        set_limits(self.account, requests_per_minute=1)
+        self.run_chat(self.chat())
+        before = counts()
+        self.assertRaises(Problem, self.run_chat, self.copy)
+        self.assertEqual(counts(), before)
+
+    def test_each_message_is_said_in_the_one_session(self) -> None:
+        made = self.run_chat(self.copy)
+        session = self.run_session()
+        with platform():
+            asked = LLMRequest.objects.filter(session_id=session.pk)
+            callers = set(asked.values_list("caller", flat=True))
+            self.assertEqual(asked.count(), 2)
+        self.assertEqual(callers, {f"staff:{self.staff.pk}"})
+        self.assertIsNone(session.user_id)
+        self.assertIn("I remember one earlier message", made.answers[1]["answer"])
