@@ -103,7 +103,6 @@ class AdminTests(TestCase):
             (f"{person}/change/", "System|Users|root@example.com"),
             (f"{person}/history/", "System|Users|root@example.com|History"),
             (f"{person}/delete/", "System|Users|root@example.com|Delete"),
-            (f"{person}/password/", "System|Users|root@example.com|Password"),
             ("accounts/auditentry/", "System|Audit log"),
             ("auth/group/", "System|Groups"),
             ("accounts/account/add/", "Tenants|Accounts|Add account"),
