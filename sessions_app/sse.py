@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Self
 
 from django.http import StreamingHttpResponse
 
@@ -32,8 +33,12 @@ class TurnStream:
     def __init__(self, turn: Turn, frames: AsyncGenerator[bytes]) -> None:
         self._turn, self._frames = turn, frames
 
-    def __aiter__(self) -> AsyncGenerator[bytes]:
-        return self._frames
+    def __aiter__(self) -> Self:
+        # Not the frames: the response keeps, and closes, what this gives.
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._frames)
 
     async def aclose(self) -> None:
         await self._frames.aclose()
