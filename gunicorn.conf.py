@@ -12,6 +12,8 @@ bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_class = "asgi"  # takes uvloop where it is installed
 worker_connections = 4_000
+# As many may knock at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
+backlog = 4_096
 # A worker whose event loop stood still for this long is replaced.
 timeout = 60
 # When a client leaves, the turn is settled: at worst that waits 3 s for a connection and 5 s for

@@ -122,7 +122,7 @@ class Channels:
     def __init__(self, most: int) -> None:
         self._most = most
         self._loop = asyncio.get_running_loop()
-        self._is_closed = False
+        self._is_closed = self._is_due = False
         self._opening = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: set[Channel] = set()
@@ -135,9 +135,16 @@ class Channels:
     def ask(self, asked: Asked) -> None:
         """Send it now or when its turn comes; it is done even if nobody waits for it any more."""
         self._lanes.setdefault(asked.lane(), deque()).append(asked)
-        self._go_on()
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """Send when this round of the event loop is over: what else it asks goes along."""
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
+        self._is_due = False
         while (lane := self._next_lane()) is not None:
             if not self._free:
                 if len(self._channels) + self._opening < self._most:
@@ -202,7 +209,7 @@ class Channels:
 
     def is_free(self, channel: Channel) -> None:
         self._free.append(channel)
-        self._go_on()
+        self._go_on_soon()
 
     def has_ended(self, batch: Batch, error: Exception | None) -> None:
         """Let its lane go on; after an error that may be one's alone, each goes alone."""

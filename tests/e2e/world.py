@@ -22,7 +22,8 @@ from tests.routes import Route, routes
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 # Files, answers to scripts, ways through, what only forms lead to.
 NO_PAGES = re.compile(
-    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|password|password-link)/$"
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
+    r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
 APPS = ("accounts", "agents", "auth", "sessions_app")
