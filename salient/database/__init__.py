@@ -1,6 +1,7 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
-from salient.database.channels import Answer, apart, ask_together, together
+from salient.database.batches import Answer, apart, together
+from salient.database.channels import ask_together
 from salient.database.config import database_config
 from salient.database.crossing import in_database, release_connection, shut_down
 from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain

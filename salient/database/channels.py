@@ -8,107 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-import msgspec
 import psycopg
-from django import db
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
 from salient.database import crossing
+from salient.database.batches import Answer, Asked, Batch, Statement
 
-type Statement = tuple[bytes, Sequence[str]]
 # More would keep the first of them waiting for the last, and make locks long.
 MOST_TOGETHER = 16
 WARY_SECONDS = 1.0
-# As Django's own wrapper does it, most special first.
-_DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
-    (psycopg.DataError, db.DataError),
-    (psycopg.OperationalError, db.OperationalError),
-    (psycopg.IntegrityError, db.IntegrityError),
-    (psycopg.InternalError, db.InternalError),
-    (psycopg.ProgrammingError, db.ProgrammingError),
-    (psycopg.NotSupportedError, db.NotSupportedError),
-    (psycopg.DatabaseError, db.DatabaseError),
-    (psycopg.InterfaceError, db.InterfaceError),
-)
-
-
-class Answers(msgspec.Struct):
-    """What a function of many values gives: an answer for each of them, and one for all."""
-
-    all: msgspec.Raw
-    each: list[msgspec.Raw] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One value's part: its own, what all have in common, and its place among them from 0; JSON."""
-
-    own: bytes
-    common: bytes
-    place: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """Statements with their values, the last of which gives one; and who waits for it."""
-
-    statements: Sequence[Statement]
-    answer: asyncio.Future[Any]
-    # What it may travel with: None for nothing, else whatever waits with an equal one.
-    alike: Hashable = None
-    # Those that travel together lock rows in this order.
-    order: str = ""
-    # It has failed in company, perhaps by somebody else's fault.
-    alone: bool = False
-
-    def lane(self) -> Hashable:
-        if self.alike is None:
-            return self
-        return ("alone", self.alike) if self.alone else self.alike
-
-    def give(self, answer: str | Answer) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
-
-    def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(djangos(error))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What goes over a connection as one transaction."""
-
-    lane: Hashable
-    asked: list[Asked]
-    many: bool
-
-    def statements(self) -> Sequence[Statement]:
-        *before, (text, values) = self.asked[0].statements
-        if self.many:
-            values = [together(asked.statements[-1][1][0] for asked in self.asked)]
-        return (*before, (text, values))
-
-    def give(self, value: str) -> None:
-        if not self.many:
-            self.asked[0].give(value)
-            return
-        for asked, answer in zip(self.asked, apart(value, len(self.asked)), strict=True):
-            asked.give(answer)
-
-    def fail(self, error: Exception) -> None:
-        for asked in self.asked:
-            asked.fail(error)
 
 
 class Channels:
@@ -361,21 +278,6 @@ async def ask_together(*statements: Statement, alike: Hashable, order: str = "")
     return answer
 
 
-def together(values: Iterable[str]) -> str:
-    """Write JSON values as one array."""
-    return f"[{','.join(values)}]"
-
-
-def apart(text: str, count: int) -> list[Answer]:
-    """Read the Answers to so many values; who has none of its own has an empty one."""
-    answers = _decode(text)
-    own = [bytes(each) for each in answers.each] or [b""] * count
-    return [Answer(each, bytes(answers.all), place) for place, each in enumerate(own)]
-
-
-_decode = msgspec.json.Decoder(Answers).decode
-
-
 def _ours() -> Channels:
     """The channels of the running event loop."""
     loop = asyncio.get_running_loop()
@@ -391,16 +293,6 @@ def close_channels() -> None:
     """Close them all: their event loops have ended, or this one is about to."""
     for loop in list(_channels):
         _channels.pop(loop).close()
-
-
-def djangos(error: Exception) -> Exception:
-    """Return Django's error for one of psycopg's, with that one as its cause."""
-    for psycopgs, djangos_own in _DJANGOS:
-        if isinstance(error, psycopgs):
-            wrapped = djangos_own(*error.args)
-            wrapped.__cause__ = error
-            return wrapped
-    return error
 
 
 def _take_connection() -> psycopg.Connection[Any]:

@@ -9,7 +9,8 @@ from django.db import DataError, OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from salient import database
-from salient.database.channels import MOST_TOGETHER, Answer, Statement, ask, ask_together
+from salient.database.batches import Answer, Statement
+from salient.database.channels import MOST_TOGETHER, ask, ask_together
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 
