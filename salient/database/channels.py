@@ -76,18 +76,13 @@ class Channels:
     def _batch(self, lane: Hashable) -> Batch:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
         waiting = self._lanes.pop(lane)
-        most = 1 if waiting[0].alone or self._is_wary(lane) else MOST_TOGETHER
+        is_wary = self._wary.get(lane, 0.0) > self._loop.time()
+        most = 1 if waiting[0].alone or is_wary else MOST_TOGETHER
         taken = [waiting.popleft() for _ in range(min(len(waiting), most))]
         if waiting:
             self._lanes[lane] = waiting
         taken.sort(key=attrgetter("order"))
         return Batch(lane, taken, many=taken[0].alike is not None)
-
-    def _is_wary(self, lane: Hashable) -> bool:
-        if self._wary.get(lane, 0.0) > self._loop.time():
-            return True
-        self._wary.pop(lane, None)
-        return False
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -136,7 +131,9 @@ class Channels:
         if len(batch.asked) == 1:
             batch.fail(error)
             return
-        self._wary[batch.lane] = self._loop.time() + WARY_SECONDS
+        now = self._loop.time()
+        self._wary = {lane: until for lane, until in self._wary.items() if until > now}
+        self._wary[batch.lane] = now + WARY_SECONDS
         for asked in batch.asked:
             asked.alone = True
             self._lanes.setdefault(asked.lane(), deque()).append(asked)
