@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
@@ -21,7 +19,7 @@ from accounts import (
     user_admin,
 )
 from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
-from accounts.user_admin import CHECKBOXES
+from accounts.user_admin import GivesRights
 
 # The other rooms make their pages of these.
 __all__ = [
@@ -42,21 +40,8 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin):
+class GroupAdmin(GivesRights, DjangoGroupAdmin):
     """Who loses the right to read texts with a group has no access any more."""
-
-    filter_horizontal = ()
-    formfield_overrides = CHECKBOXES
-
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        super().save_related(request, form, formsets, change)
-        support.end_of_who_may_not()
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
         super().delete_model(request, obj)

@@ -55,16 +55,31 @@ class PersonForm(forms.ModelForm[User]):
         fields = ("email", "first_name", "last_name", "is_active", *RIGHTS)
 
 
+class GivesRights(admin.ModelAdmin[Any]):
+    """A form that gives and takes rights: who loses that to read texts has no access any more."""
+
+    filter_horizontal = ()
+    formfield_overrides = CHECKBOXES
+
+    def save_related(
+        self,
+        request: HttpRequest,
+        form: Any,
+        formsets: Any,
+        change: bool,  # noqa: FBT001
+    ) -> None:
+        super().save_related(request, form, formsets, change)
+        support.end_of_who_may_not()
+
+
 @admin.register(User)
-class UserAdmin(UserPages, DjangoUserAdmin[User]):
+class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
     """Nobody sets another person's password, or reads a link that does."""
 
     form = PersonForm
     add_form = NewPersonForm
     add_form_template = None
     change_form_template = "admin/user/change.html"
-    filter_horizontal = ()
-    formfield_overrides = CHECKBOXES
     add_fieldsets = [(None, {"fields": ["email", "first_name", "last_name"], "description": NEW})]
 
     def get_urls(self) -> list[URLPattern]:
@@ -120,16 +135,6 @@ class UserAdmin(UserPages, DjangoUserAdmin[User]):
         super().save_model(request, obj, form, change)
         if not change:
             _send_link(request, obj)
-
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        super().save_related(request, form, formsets, change)
-        support.end_of_who_may_not()
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         support.end_all(obj)
