@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, Literal, Protocol, cast
 from uuid import UUID
@@ -13,6 +12,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from accounts import keys, networks, staff_tokens, visitors

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+import msgspec
 
 from accounts.models import MemberRole
 
@@ -19,8 +20,7 @@ class CallerKind(StrEnum):
     STAFF = "staff"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls, already bound to the account of the path.
 
     `subject` names the caller in limits and in rows: "key:<id>", "visitor:<32 hex>",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -90,17 +91,15 @@ class Caps:
         return min(given, default=settings.DEFAULT_OUTPUT_TOKENS)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What a turn holds until it is settled: so many dollars of each budget, and one place."""
 
     reserved: Decimal
     rates: tuple[Rate, ...]
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """When the database settled the cost, and which alerts that set off."""
 
     moment: datetime
@@ -192,8 +191,7 @@ def take(
     return taken([Rate(**row) for row in answer["rates"]], cost)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the database is asked to take, in the words of its functions."""
 
     rates: list[dict[str, Any]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
@@ -16,6 +15,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from msgspec.structs import replace
 
 from accounts.bearer import BELIEVED_SECONDS
 from accounts.callers import Caller

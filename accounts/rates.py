@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from math import ceil
 from typing import Self
+
+import msgspec
 
 WINDOW_SECONDS = 60
 MICROSECONDS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """One limit after a call: GCRA (ITU-T I.371) in whole microseconds.
 
     Each call takes `step`; `ahead` is how far the calls so far have run ahead of the clock, and
@@ -52,7 +52,7 @@ class Rate:
         return Rate(self.policy, self.quota, self.step, self.ahead + calls * self.step)
 
     def running_ahead(self, microseconds: int) -> Rate:
-        return replace(self, ahead=max(0, microseconds))
+        return msgspec.structs.replace(self, ahead=max(0, microseconds))
 
     def after(self, microseconds: int) -> Rate:
         return self.running_ahead(self.ahead - microseconds)

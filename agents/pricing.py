@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
+import msgspec
 from genai_prices import Usage, calc_price
 
 from agents.runtime.events import ModelCall
@@ -29,8 +29,7 @@ class CostSource(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True):
     """Dollars with eight places. None is "unknown", which is not zero."""
 
     prompt_cost: Decimal | None

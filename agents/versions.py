@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 
 from agents.config import ConfigError, EffectiveConfig, load
@@ -42,13 +42,12 @@ class AgentMisconfigured(Unavailable):
     code = "agent_misconfigured"
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentConfig:
+class CurrentConfig(msgspec.Struct, frozen=True):
     """What serves now, and the account's own model servers that it names."""
 
     effective: EffectiveConfig
     version_id: UUID
-    connections: Mapping[str, Connection] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = msgspec.field(default_factory=dict)
 
     def run_request(
         self, messages: Sequence[ChatMessage], *, stream: bool, max_tokens: int | None = None
@@ -127,7 +126,7 @@ def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig
             wanted,
         )
         raise AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
-    return replace(current, connections=connections) if connections else current
+    return msgspec.structs.replace(current, connections=connections) if connections else current
 
 
 def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:

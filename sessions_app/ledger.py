@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,6 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, IntegrityError
 from django.utils import timezone
+from msgspec.structs import replace
 
 from accounts import limits
 from accounts.callers import Caller, CallerKind
@@ -67,8 +67,7 @@ _read_found = msgspec.json.Decoder(Found).decode
 _read_rates = msgspec.json.Decoder(list[Rate]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """What the model is asked, and what the turn must remember."""
 
     current: CurrentConfig

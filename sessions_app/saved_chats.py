@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 from itertools import zip_longest
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from accounts.callers import Caller
 from accounts.dollars import dollars

@@ -1,16 +1,15 @@
 """What happens while an agent answers, in the order in which it happens."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+
+class TextDelta(msgspec.Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """The model asks for a tool; `arguments` is JSON as the model wrote it."""
 
     id: str
@@ -18,8 +17,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(msgspec.Struct, frozen=True):
     """What the model is told about the call with the same id."""
 
     id: str
@@ -28,8 +26,7 @@ class ToolResult:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(msgspec.Struct, frozen=True):
     """One call of a model, finished or cut; `error` is a code, "" when it went well.
 
     Tokens are an estimate where `estimated` says so. `reported_cost` is what the provider

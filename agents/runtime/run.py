@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+
+import msgspec
 
 from agents.runtime.calls import CANCELLED, Call
 from agents.runtime.errors import ProviderProtocol, RunError, ToolRoundsExceeded
@@ -22,8 +23,7 @@ LONGEST_ANSWER = 1_000_000
 BETWEEN_ROUNDS = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Seconds. `total` is for the whole run, its tools and retries included."""
 
     connect: float = 5.0
@@ -32,8 +32,7 @@ class Timeouts:
     total: float = 180.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """`models` are written "provider:model": the wanted one, then the ones to fall back to.
 
     `connections` are the account's own servers, for models written "connection/<name>:model".
@@ -45,11 +44,11 @@ class RunRequest:
     temperature: float | None = None
     max_tokens: int | None = None
     tools: tuple[str, ...] = ()
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     retries: int = 2
     max_tool_rounds: int = 5
     stream: bool = True
-    connections: Mapping[str, Connection] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = msgspec.field(default_factory=dict)
 
 
 class Run:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from agents import pricing
 from agents.ceiling import charge
@@ -308,7 +310,7 @@ class _Talk:
         if provider != PRICED_BY_PROVIDER or refused:
             return call
         cost = pricing.price(call).total_cost
-        return ModelCall(**asdict(call) | {"reported_cost": cost})
+        return replace(call, reported_cost=cost)
 
     def _sent(
         self, version: ConfigVersion, effective: EffectiveConfig, said: Said, made: Happened

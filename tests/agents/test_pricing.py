@@ -1,6 +1,6 @@
 """Prices: reported first, then listed, and never a zero for what is not known."""
 
-from dataclasses import replace
+from copy import replace
 from decimal import Decimal
 
 from django.test import SimpleTestCase

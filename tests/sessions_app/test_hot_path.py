@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from copy import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID

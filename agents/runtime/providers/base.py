@@ -2,21 +2,20 @@
 
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from agents.runtime.events import TextDelta, ToolCall, ToolResult
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
+class ChatMessage(msgspec.Struct, frozen=True):
     role: Literal["user", "assistant"]
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRound:
+class ToolRound(msgspec.Struct, frozen=True):
     """What the model said and asked for within the turn, and what it got."""
 
     text: str
@@ -24,8 +23,7 @@ class ToolRound:
     results: tuple[ToolResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(msgspec.Struct, frozen=True):
     """A tool as the model is told of it; `parameters` is a JSON schema."""
 
     name: str
@@ -33,8 +31,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ModelRequest(msgspec.Struct, frozen=True):
     """One call of one model; `model` is the name without its provider."""
 
     model: str
@@ -48,8 +45,7 @@ class ModelRequest:
     stream: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What the provider says that it counted; None where it says nothing."""
 
     input_tokens: int | None = None
@@ -58,13 +54,11 @@ class Usage:
     reported_cost: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """The model is at work with nothing to show yet: it thinks, or it writes a tool call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The last event of a call that went well."""
 
     reason: str
