@@ -23,7 +23,7 @@ from accounts.members import member_caller
 from accounts.models import Account, AccountStatus, Scope, User
 from accounts.tenancy import platform
 from salient.actors import Actor, now_acting
-from salient.database import in_database
+from salient.database import in_database_once
 from salient.problems import (
     Forbidden,
     InternalError,
@@ -154,7 +154,6 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
     """Keep what belongs to an account out of every cache."""
     response.headers["Cache-Control"] = "no-store, private"
     response.headers["Vary"] = "Authorization, Cookie, Origin"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
@@ -212,7 +211,7 @@ def is_credential(text: str) -> bool:
 async def _visitor_caller(session_key: str, account: str) -> Caller:
     found = _accounts.get(account)
     if found is None:
-        found = await in_database(_load_account, account)
+        found = await in_database_once(_load_account, account)
         if found is None:
             raise NotFound
         _accounts.put(account, found)
@@ -226,7 +225,7 @@ async def _may_still_come(visitor: visitors.CookieVisitor) -> bool:
         return bool(settings.DEMO)
     known = _staff.get(visitor.let_in)
     if known is None:
-        known = await in_database(_is_staff, visitor.let_in)
+        known = await in_database_once(_is_staff, visitor.let_in)
         _staff.put(visitor.let_in, known)
     return known
 

@@ -23,7 +23,7 @@ from accounts.callers import Caller
 from accounts.first_look import find_api_key
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy import tenant
-from salient.database import in_database
+from salient.database import in_database, in_database_once
 from salient.problems import Forbidden, NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
@@ -184,7 +184,7 @@ def _end_user(token: visitors.VisitorToken, key: ApiKey) -> str:
 async def _find_key(key_id: str) -> ApiKey | None:
     key = _keys.get(key_id)
     if key is None:
-        key = await in_database(find_api_key, key_id)
+        key = await in_database_once(find_api_key, key_id)
         if key is not None:
             _keys.put(key_id, key)
     return key

@@ -16,6 +16,7 @@ PUBLISHABLE: Final = "sal_pk"
 TEST: Final = "sal_tk"
 
 _ALPHABET = string.digits + string.ascii_letters
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _KEY = re.compile(r"sal_[spt]k_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})")
 
 
@@ -37,11 +38,9 @@ def _random(length: int) -> str:
 
 def _checksum(text: str) -> str:
     """Six characters of CRC-32: secret scanners and typing errors are told apart by it."""
-    number, digits = zlib.crc32(text.encode()), []
-    for _ in range(6):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    rest, last = divmod(zlib.crc32(text.encode()), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def new_key(prefix: str = SECRET) -> KeyText:

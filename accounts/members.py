@@ -23,7 +23,7 @@ from accounts.models import AccountStatus, Invitation, MemberRole, Membership, S
 from accounts.networks import client_address, network_of
 from accounts.slugs import is_slug
 from accounts.tenancy import platform, tenant
-from salient.database import in_database
+from salient.database import in_database_once
 from salient.problems import Forbidden, NotFound, Problem
 from salient.ttl import TTLCache
 
@@ -171,7 +171,7 @@ async def member_caller(request: HttpRequest, account_slug: str) -> Caller | Non
         return None
     known = _callers.get((key, account_slug))
     if known is None:
-        known = (await in_database(_load_caller, key, account_slug),)
+        known = (await in_database_once(_load_caller, key, account_slug),)
         _callers.put((key, account_slug), known)
     [caller] = known
     return caller and replace(caller, network=network_of(client_address(request)))

@@ -20,7 +20,7 @@ from accounts.first_look import find_account
 from accounts.models import Account, AccountStatus, Scope, User
 from accounts.networks import client_address, network_of
 from accounts.tenancy import platform
-from salient.database import in_database
+from salient.database import in_database_once
 from salient.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
@@ -126,7 +126,7 @@ def find_player(user_id: UUID) -> User | None:
 async def _name_of(user_id: UUID) -> str | None:
     name = _people.get(user_id)
     if name is None:
-        user = await in_database(find_player, user_id)
+        user = await in_database_once(find_player, user_id)
         if user is None:
             return None
         name = user.email
@@ -137,7 +137,7 @@ async def _name_of(user_id: UUID) -> str | None:
 async def _require_account(token: StaffToken, slug: str) -> None:
     account = _accounts.get(slug)
     if account is None:
-        account = await in_database(find_account, slug)
+        account = await in_database_once(find_account, slug)
         if account is None or account.status != AccountStatus.ACTIVE:
             raise NotFound
         _accounts.put(slug, account)

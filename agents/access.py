@@ -16,7 +16,7 @@ from accounts.slugs import is_slug
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
 from agents.origins import may_call_from
-from salient.database import in_database
+from salient.database import in_database_once
 from salient.problems import NotFound
 from salient.ttl import TTLCache
 
@@ -50,7 +50,7 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     if known is None or not caller.may_use(known.pk):
         if not is_slug(slug):
             raise NotFound
-        known = await in_database(_load, caller.account_id, slug)
+        known = await in_database_once(_load, caller.account_id, slug)
         if known is None or not caller.may_use(known.pk):
             raise NotFound
         _instances.put((caller.account_id, slug), known)

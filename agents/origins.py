@@ -13,7 +13,7 @@ from accounts.models import AccountStatus, ApiKey, KeyKind
 from accounts.slugs import is_slug
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
-from salient.database import in_database
+from salient.database import in_database_once
 from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ async def may_call_from(origin: str, *, account: str, instance: str, **_path: st
     origins = _believed.get((account, instance))
     if origins is None:
         try:
-            origins = await in_database(origins_of, account, instance)
+            origins = await in_database_once(origins_of, account, instance)
         except (OperationalError, InterfaceError) as error:
             logger.error("The database did not answer about origins: %s", error)  # noqa: TRY400 - expected, and its line says all
             return False

@@ -73,6 +73,8 @@ def load_lists() -> None:
 def total(calls: Iterable[ModelCall]) -> Price:
     """What the calls of one turn cost together; unknown as soon as one part of it is."""
     prices = [price(call) for call in calls]
+    if len(prices) == 1:
+        return prices[0]
     source = _source({each.source for each in prices})
     return Price(
         _sum(each.prompt_cost for each in prices),

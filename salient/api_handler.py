@@ -20,7 +20,17 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
 from salient.cors import Crossing
-from salient.edge import BodyReader, Message, Receive, Scope, Send, Sender, api_headers, read_body
+from salient.edge import (
+    BodyReader,
+    LastPart,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Sender,
+    api_headers,
+    read_body,
+)
 from salient.lifespan import in_flight
 from salient.problems import InternalError, NotFound, Problem
 
@@ -215,7 +225,10 @@ async def send_parts(parts: Parts, send: Send, leaving: Leaving) -> None:
     with beating(Heart(send, leaving)) as heart:
         async for part in parts:
             heart.sent_at = heart.now()
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            goes_on = not isinstance(part, LastPart)
+            await send({"type": "http.response.body", "body": part, "more_body": goes_on})
+            if not goes_on:
+                return
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -38,6 +38,12 @@ PAGE_HEADERS = (
 )
 
 
+class LastPart(bytes):
+    """The part of a streamed answer after which nothing comes: the end goes out along with it."""
+
+    __slots__ = ()
+
+
 class BodyTooSlow(Problem):
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "body_too_slow"

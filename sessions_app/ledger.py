@@ -28,7 +28,7 @@ from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
 from agents.runtime.run import Run, RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
-from salient.database import Answer, in_database
+from salient.database import Answer, in_database, in_database_once
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
 from sessions_app import prompts, tool_calls
@@ -121,7 +121,7 @@ def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps
 
 async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
     """Ask the database for them."""
-    return await in_database(_looked_up, caller, instance)
+    return await in_database_once(_looked_up, caller, instance)
 
 
 def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:

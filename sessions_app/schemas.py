@@ -32,10 +32,12 @@ def _sendable(message: str) -> str:
         raise ValueError("the message is blank")
     if "\x00" in message:
         raise ValueError("the message holds a NUL character")
-    if len(message.encode("utf-8", "surrogatepass")) > MAX_MESSAGE_BYTES:
+    try:
+        size = len(message.encode())
+    except UnicodeEncodeError:
+        raise ValueError("the message holds half a surrogate pair") from None
+    if size > MAX_MESSAGE_BYTES:
         raise ValueError(f"the message is longer than {MAX_MESSAGE_BYTES} bytes")
-    if any("\ud800" <= character <= "\udfff" for character in message):
-        raise ValueError("the message holds half a surrogate pair")
     return message
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import Self
 
@@ -11,6 +11,7 @@ from django.http import StreamingHttpResponse
 
 from accounts.auth import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
+from salient.edge import LastPart
 from salient.problems import Problem
 from sessions_app.idempotency import Replay
 from sessions_app.turns import Turn, leave
@@ -37,8 +38,8 @@ class TurnStream:
         # Not the frames: the response keeps, and closes, what this gives.
         return self
 
-    async def __anext__(self) -> bytes:
-        return await anext(self._frames)
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._frames.__anext__()
 
     async def aclose(self) -> None:
         await self._frames.aclose()
@@ -65,7 +66,7 @@ async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncG
     except Exception as error:
         number += 1
         yield frame(number, "error", _error(as_problem(error, path)))
-    yield frame(number + 1, "done", turn.outcome().model_dump_json())
+    yield LastPart(frame(number + 1, "done", turn.outcome().model_dump_json()))
 
 
 async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:

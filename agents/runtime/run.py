@@ -9,7 +9,7 @@ import msgspec
 
 from agents.runtime.calls import CANCELLED, Call
 from agents.runtime.errors import ProviderProtocol, RunError, ToolRoundsExceeded
-from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall
+from agents.runtime.events import Event, ModelCall, TextDelta, ToolResult
 from agents.runtime.patience import Patience
 from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
@@ -80,26 +80,6 @@ class Run:
     async def events(self) -> AsyncGenerator[Event]:
         """What happens, as it happens; raises RunError. Close it to end the call at its source."""
         self._deadline = asyncio.get_running_loop().time() + self.request.timeouts.total
-        while True:
-            reply: list[ToolCall] = []
-            spoken = len(self._said)
-            async with aclosing(self._reply()) as events:
-                async for event in events:
-                    if isinstance(event, ToolCall):
-                        reply.append(event)
-                    yield event
-            if not reply:
-                return
-            if len(self._rounds) >= self.request.max_tool_rounds:
-                raise ToolRoundsExceeded
-            results = await run_tools(reply, self.request.tools)
-            for result in results:
-                yield result
-            text = "".join(self._said[spoken:]).strip()
-            self._rounds += (ToolRound(text, tuple(reply), tuple(results)),)
-
-    async def _reply(self) -> AsyncGenerator[Event]:
-        """One answer of a model, with retries and fallbacks for as long as it has not begun."""
         attempt = 0
         while True:
             call: Call | None = None
@@ -109,11 +89,25 @@ class Run:
                     async for event in events:
                         yield event
             except RunError as error:
+                # Others answer only for as long as this one has not begun.
                 if call is not None and call.begun:
                     raise
                 attempt = await self._before_next(error, attempt)
-            else:
+                continue
+            if not call.tool_calls:
                 return
+            for result in await self._use_tools(call):
+                yield result
+            attempt = 0
+
+    async def _use_tools(self, call: Call) -> list[ToolResult]:
+        """Run what the model asked for; raises ToolRoundsExceeded."""
+        if len(self._rounds) >= self.request.max_tool_rounds:
+            raise ToolRoundsExceeded
+        results = await run_tools(call.tool_calls, self.request.tools)
+        said = "".join(call.said).strip()
+        self._rounds += (ToolRound(said, tuple(call.tool_calls), tuple(results)),)
+        return results
 
     def _start_call(self) -> Call:
         """The next call to make; raises RunError where the model cannot be called at all."""

@@ -3,7 +3,12 @@
 from salient.database.batches import Answer, apart, together
 from salient.database.channels import ask_together
 from salient.database.config import database_config
-from salient.database.crossing import in_database, release_connection, shut_down
+from salient.database.crossing import (
+    in_database,
+    in_database_once,
+    release_connection,
+    shut_down,
+)
 from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "ensure_started",
     "explain",
     "in_database",
+    "in_database_once",
     "release_connection",
     "shut_down",
     "together",

@@ -4,7 +4,7 @@ import asyncio
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache, partial
@@ -28,6 +28,24 @@ async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: 
         return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
     work = partial(copy_context().run, _with_kept_connection, partial(func, *args, **kwargs))
     return await asyncio.shield(asyncio.get_running_loop().run_in_executor(_executor(), work))
+
+
+async def in_database_once[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do as `in_database`, once for all who ask the same while it is under way.
+
+    For what is read and then believed for a while: when that ends, all who call at that moment
+    would read it again. The arguments say all that the answer depends on; each can be a dict's key.
+    """
+    key = (asyncio.get_running_loop(), func, args, tuple(kwargs.items()))
+    reading = _under_way.get(key)
+    if reading is None:
+        reading = _under_way[key] = asyncio.create_task(in_database(func, *args, **kwargs))
+        reading.add_done_callback(lambda _: _under_way.pop(key, None))
+    result: T = await asyncio.shield(reading)
+    return result
+
+
+_under_way: dict[Hashable, asyncio.Task[Any]] = {}
 
 
 async def release_connection() -> None:

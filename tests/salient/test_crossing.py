@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from django.db import OperationalError, connection, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from salient.database import in_database, release_connection, shut_down
+from salient.database import in_database, in_database_once, release_connection, shut_down
 
 THREADS = 2
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -56,6 +56,41 @@ class KeptConnectionTests(TransactionTestCase):
         self.assertEqual(await in_database(tenant.get), "acme")
         await in_database(tenant.set, "beta")
         self.assertEqual(tenant.get(), "acme")
+
+    async def test_who_asks_the_same_meanwhile_gets_the_same_answer(self) -> None:
+        asked: list[str] = []
+
+        def read(name: str) -> str:
+            asked.append(name)
+            return f"{name} as {slow_backend()} tells it"
+
+        told = await asyncio.gather(
+            *(in_database_once(read, name) for name in ["acme", "beta"] * 50)
+        )
+
+        self.assertEqual(sorted(asked), ["acme", "beta"])
+        self.assertEqual(set(told[::2]), {told[0]})
+        self.assertNotEqual(told[0], told[1])
+        await in_database_once(read, "acme")
+        self.assertEqual(asked.count("acme"), 2)
+
+    async def test_who_leaves_and_who_fails_in_company_keeps_nobody_from_the_next_answer(
+        self,
+    ) -> None:
+        def read(divisor: int) -> int:
+            return slow_backend() // divisor
+
+        first, second = (asyncio.create_task(in_database_once(read, 1)) for _ in range(2))
+        await asyncio.sleep(0.005)
+        first.cancel()
+        self.assertGreater(await second, 0)
+
+        failed = await asyncio.gather(
+            *(in_database_once(read, 0) for _ in range(3)), return_exceptions=True
+        )
+        self.assertEqual({type(each) for each in failed}, {ZeroDivisionError})
+        with self.assertRaises(ZeroDivisionError):
+            await in_database_once(read, 0)
 
     async def test_a_connection_that_the_server_closed_is_replaced_before_the_next_call(
         self,

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
+from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -16,7 +18,7 @@ from accounts.tenancy import platform
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
-from tests.api_client import ApiClient
+from tests.api_client import ApiClient, Call
 from tests.factories import make_account, make_instance, make_key, write_config
 from tests.worlds import World, counts, stored
 
@@ -119,6 +121,20 @@ class StreamTests(World, TestCase):
                 return str(request.config_version.digest)  # type: ignore[attr-defined]
 
         return await sync_to_async(digest)()
+
+    async def test_done_and_the_end_of_the_answer_go_out_together(self) -> None:
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        sent: list[Mapping[str, Any]] = []
+
+        async def receive(message: Mapping[str, Any]) -> None:
+            sent.append(message)
+
+        with mock.patch.object(call, "_receive", receive):
+            await call.run()
+
+        self.assertIn(b"event: done\n", sent[-1]["body"])
+        ends = [message for message in sent[1:] if not message.get("more_body", False)]
+        self.assertEqual(ends, [sent[-1]])
 
     async def test_each_event_has_a_number(self) -> None:
         answer = await self.api.post(self.path("stream"), {"message": "hello"})

@@ -20,6 +20,7 @@ from accounts.limits import set_limits
 from accounts.rates import Rate
 from accounts.tenancy import tenant
 from agents import pricing
+from agents.access import find_instance
 from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
@@ -131,6 +132,21 @@ class StatementTests(World, TransactionTestCase):
         with tenant(self.account.pk), CaptureQueriesContext(connection) as queries:
             current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
+
+    def test_what_is_no_longer_believed_is_asked_once_by_all_who_come_then(self) -> None:
+        async def come(callers: int) -> None:
+            await asyncio.gather(
+                *(find_instance(self.caller, self.instance.instance_slug) for _ in range(callers))
+            )
+
+        asked = []
+        for callers in (1, 30):
+            clear_caches()
+            with CaptureQueriesContext(connection) as queries:
+                async_to_sync(come)(callers)
+            asked.append(len(queries))
+
+        self.assertEqual(asked[1], asked[0])
 
     def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
         with self.assertRaises(ZeroDivisionError), tenant(self.account.pk):

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
@@ -72,14 +73,21 @@ def find_endpoint(name: str) -> Endpoint | None:
 
 def endpoint_problem(endpoint: Endpoint) -> str | None:
     """Why no call can be made, in a sentence for whoever runs the service."""
-    parts = urlsplit(endpoint.url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    url = endpoint.url
+    if not _is_http(url):
         return f"{endpoint.url_variable} is not an http(s) URL."
     # A server of one's own at another address may do without a key.
-    if endpoint.needs_key and not endpoint.key and endpoint.url == endpoint.base_url:
+    if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
     return None
 
 
+@lru_cache(maxsize=256)
+def _is_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+@lru_cache(maxsize=256)
 def _variable(name: str) -> str:
     return name.upper().replace("-", "_")
