@@ -49,6 +49,8 @@ class Asked:
     answer: asyncio.Future[Any]
     # What it may travel with: None for nothing, else whatever waits with an equal one.
     alike: Hashable = None
+    # What comes before, if anything: those who enter by the same door lock the same rows.
+    door: Hashable = None
     # Those that travel together lock rows in this order.
     order: str = ""
     # It has failed in company, perhaps by somebody else's fault.
@@ -58,6 +60,10 @@ class Asked:
         if self.alike is None:
             return self
         return ("alone", self.alike) if self.alone else self.alike
+
+    def rail(self) -> Hashable:
+        """What one batch at a time is under way on; who goes alone may have to wait long."""
+        return self.lane() if self.alone or self.door is None else self.door
 
     def give(self, answer: str | Answer) -> None:
         if not self.answer.done():
@@ -73,6 +79,7 @@ class Batch:
     """What goes over a connection as one transaction."""
 
     lane: Hashable
+    rail: Hashable
     asked: list[Asked]
     many: bool
 

@@ -31,9 +31,9 @@ WARY_SECONDS = 1.0
 class Channels:
     """The connections of one event loop; statements beyond their number wait in lanes.
 
-    A lane holds what may travel together and sends it one batch after the other: so it cannot take
-    all connections, and its transactions do not wait for one another at the rows that they share.
-    Lanes take turns.
+    A lane holds what may travel together. It and its neighbours, the lanes of one rail, send one
+    batch after the other: so they cannot take all connections, and their transactions do not wait
+    for one another at the rows that they share, while more of them gather here. Lanes take turns.
     """
 
     def __init__(self, most: int) -> None:
@@ -67,11 +67,14 @@ class Channels:
                 if len(self._channels) + self._opening < self._most:
                     self._open_one()
                 return
-            self._under_way.add(lane)
-            self._free.pop().send(self._batch(lane))
+            batch = self._batch(lane)
+            self._under_way.add(batch.rail)
+            self._free.pop().send(batch)
 
     def _next_lane(self) -> Hashable | None:
-        return next((lane for lane in self._lanes if lane not in self._under_way), None)
+        waiting = self._lanes.items()
+        free = (lane for lane, asked in waiting if asked[0].rail() not in self._under_way)
+        return next(free, None)
 
     def _batch(self, lane: Hashable) -> Batch:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
@@ -82,7 +85,7 @@ class Channels:
         if waiting:
             self._lanes[lane] = waiting
         taken.sort(key=attrgetter("order"))
-        return Batch(lane, taken, many=taken[0].alike is not None)
+        return Batch(lane, taken[0].rail(), taken, many=taken[0].alike is not None)
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -125,7 +128,7 @@ class Channels:
 
     def has_ended(self, batch: Batch, error: Exception | None) -> None:
         """Let its lane go on; after an error that may be one's alone, each goes alone."""
-        self._under_way.discard(batch.lane)
+        self._under_way.discard(batch.rail)
         if error is None:
             return
         if len(batch.asked) == 1:
@@ -265,11 +268,17 @@ async def ask_together(*statements: Statement, alike: Hashable, order: str = "")
 
     Those that wait for a connection and are equally `alike` go as one transaction, with all their
     values in the array; when that fails, each goes alone. So they may differ in that value only.
+    What comes after the same statements, with the same values, takes turns.
     `order` is what they are sorted by, so that two transactions lock the same rows in one order.
     """
     before = tuple((text, *values) for text, values in statements[:-1])
-    lane = (alike, statements[-1][0], before)
-    asked = Asked(statements, asyncio.get_running_loop().create_future(), lane, order)
+    asked = Asked(
+        statements,
+        asyncio.get_running_loop().create_future(),
+        alike=(alike, statements[-1][0], before),
+        door=before or None,
+        order=order,
+    )
     _ours().ask(asked)
     answer: Answer = await asked.answer
     return answer

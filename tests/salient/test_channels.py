@@ -113,6 +113,28 @@ class TogetherTests(TransactionTestCase):
         self.assertFalse(any(sleeper.done() for sleeper in sleepers))
         await asyncio.gather(*sleepers)
 
+    async def test_those_at_one_door_take_turns_and_keep_no_other_door_waiting(self) -> None:
+        mine, others = ((b"SELECT set_config('app.actor', $1, true)", [name]) for name in "ab")
+        slow = asyncio.create_task(call(SLEEP, 1, "slow", mine))
+        await asyncio.sleep(0.05)
+        quick = [asyncio.create_task(call(ECHO, number, "quick", mine)) for number in range(3)]
+        await call(ECHO, 1, "quick", others)
+        self.assertFalse(slow.done() or any(each.done() for each in quick))
+
+        answers = await asyncio.gather(*quick)
+        self.assertTrue(slow.done())
+        self.assertEqual([answer.place for answer in answers], [0, 1, 2])
+
+    async def test_who_goes_alone_keeps_nobody_at_its_door_waiting(self) -> None:
+        door = (b"SELECT set_config('app.actor', $1, true)", ["a"])
+        # Together they fail; then one of them fails alone and the other one takes its time.
+        pair = [asyncio.create_task(call(SLEEP_UNLESS_FIRST, n, "a", door)) for n in (0, 1)]
+        with self.assertRaises(DataError):
+            await pair[0]
+        await call(ECHO, 1, "b", door)
+        self.assertFalse(pair[1].done())
+        await pair[1]
+
     async def test_what_waits_goes_on_by_another_connection_when_its_own_ends(self) -> None:
         await asyncio.gather(ask(PID), ask(PID))
         first = asyncio.create_task(call(SLEEP_FOR, 30, "a"))
@@ -149,6 +171,11 @@ INVERSE = (
     b" FROM jsonb_array_elements_text($1::jsonb)"
 )
 SLEEP = b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb) FROM pg_sleep(0.3)"
+# It fails where the first value is 0.
+SLEEP_UNLESS_FIRST = (
+    b"SELECT jsonb_build_object('all', 1 / ($1::jsonb ->> 0)::integer, 'each', $1::jsonb)"
+    b" FROM pg_sleep(0.3 * ($1::jsonb ->> 0)::integer)"
+)
 # As many seconds as the first value says.
 SLEEP_FOR = (
     b"SELECT jsonb_build_object('all', 0, 'each', $1::jsonb)"
