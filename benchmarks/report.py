@@ -18,18 +18,25 @@ from benchmarks.cluster import ROOT
 from benchmarks.goals import (
     CHUNKS,
     FLAT,
+    MANY,
     MANY_CHUNKS,
     USUAL,
     Goal,
     Measured,
     goals,
     number,
+    rate,
     spread,
 )
 from benchmarks.measure import Record, Waited
+from benchmarks.subjects import json_at, sse_at
 
 LOADS = ("load", "subject", "turns/s", "CPU ms", "x ceiling", "p50", "p95", "p99")
 MORE = ("1st chunk p50", "1st p99", "DB ms", "statements", "conn.", "MB", "busy", "errors")
+FAR = """
+All subjects share the cores with the client, the model and PostgreSQL. The ceiling, which stores
+one row and does nothing else, says how far from LiteLLM anything can be here.
+"""
 HOW = """\
 ## What is compared
 
@@ -126,6 +133,9 @@ def results(measured: Measured, facts: Facts) -> str:
         *(f"**{note}**" for note in measured.notes),
         "## Goals",
         goals_table(goals(measured)),
+        "## How far from LiteLLM",
+        FAR.strip(),
+        peer_table(measured),
         HOW.format(litellm=litellm_peer.version(), usual=USUAL).strip(),
         "## Loads",
         neighbours(measured.records),
@@ -140,6 +150,20 @@ def results(measured: Measured, facts: Facts) -> str:
         capacity_table(measured),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def peer_table(measured: Measured) -> str:
+    """Turns a second over LiteLLM's: what each way could reach at most, and what it reaches."""
+    loads = [make(at).name for make in (json_at, sse_at) for at in (1, USUAL, MANY)]
+    rows = []
+    for load in loads:
+        found = [
+            measured.ratios(load, "litellm", rate, subject=subject)
+            for subject in ("ceiling", "salient")
+        ]
+        if all(found):
+            rows.append([load, *map(spread, found)])
+    return table(("x LiteLLM's turns a second", "ceiling", "salient"), rows)
 
 
 def neighbours(records: list[Record]) -> str:
