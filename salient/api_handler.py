@@ -222,14 +222,16 @@ def parts_of(response: Any) -> Parts:
 
 async def send_parts(parts: Parts, send: Send, leaving: Leaving) -> None:
     """Send the parts of a stream as they come, and a comment when none has come for a while."""
+    last = b""
     with beating(Heart(send, leaving)) as heart:
         async for part in parts:
+            if isinstance(part, LastPart):
+                # After it not even a comment may come.
+                last = part
+                break
             heart.sent_at = heart.now()
-            goes_on = not isinstance(part, LastPart)
-            await send({"type": "http.response.body", "body": part, "more_body": goes_on})
-            if not goes_on:
-                return
-    await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": last})
 
 
 class Heart:

@@ -121,10 +121,15 @@ def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps
 
 async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
     """Ask the database for them."""
-    return await in_database_once(_looked_up, caller, instance)
+    if caller.draft_id is not None:
+        # What was saved a moment ago is what is tried out.
+        return await in_database(_looked_up, caller, instance)
+    return await in_database_once(_looked_up, caller, instance, instance.updated_at)
 
 
-def _looked_up(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps]:
+def _looked_up(
+    caller: Caller, instance: AgentInstance, _as_of: datetime | None = None
+) -> tuple[CurrentConfig, Caps]:
     with tenant(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)

@@ -61,9 +61,9 @@ class Asked:
             return self
         return ("alone", self.alike) if self.alone else self.alike
 
-    def rail(self) -> Hashable:
-        """What one batch at a time is under way on; who goes alone may have to wait long."""
-        return self.lane() if self.alone or self.door is None else self.door
+    def entry(self) -> Hashable:
+        """The door that it enters by in its turn; who goes alone may have to wait long."""
+        return None if self.alone else self.door
 
     def give(self, answer: str | Answer) -> None:
         if not self.answer.done():
@@ -79,7 +79,7 @@ class Batch:
     """What goes over a connection as one transaction."""
 
     lane: Hashable
-    rail: Hashable
+    door: Hashable
     asked: list[Asked]
     many: bool
 

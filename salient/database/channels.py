@@ -26,14 +26,17 @@ from salient.database.batches import Answer, Asked, Batch, Statement
 # More would keep the first of them waiting for the last, and make locks long.
 MOST_TOGETHER = 16
 WARY_SECONDS = 1.0
+# How long a batch may keep others of its door waiting.
+DOOR_SECONDS = 0.1
 
 
 class Channels:
     """The connections of one event loop; statements beyond their number wait in lanes.
 
-    A lane holds what may travel together. It and its neighbours, the lanes of one rail, send one
-    batch after the other: so they cannot take all connections, and their transactions do not wait
-    for one another at the rows that they share, while more of them gather here. Lanes take turns.
+    A lane holds what may travel together and sends it one batch after the other: so it cannot take
+    all connections. Lanes take turns. Those of one door send one after the other too: their
+    transactions would only wait for one another at the rows that they share, while here more of
+    them gather. But no lane waits for long: another one's batch may be waiting for a lock.
     """
 
     def __init__(self, most: int) -> None:
@@ -46,6 +49,8 @@ class Channels:
         self._free: list[Channel] = []
         self._lanes: dict[Hashable, deque[Asked]] = {}
         self._under_way: set[Hashable] = set()
+        # The batch that has just gone through a door, and when the next one may.
+        self._doors: dict[Hashable, tuple[Batch, asyncio.TimerHandle]] = {}
         # What has failed together a moment ago is not tried together again so soon.
         self._wary: dict[Hashable, float] = {}
 
@@ -68,13 +73,25 @@ class Channels:
                     self._open_one()
                 return
             batch = self._batch(lane)
-            self._under_way.add(batch.rail)
+            self._under_way.add(lane)
+            if batch.door is not None:
+                timer = self._loop.call_later(DOOR_SECONDS, self._is_through, batch)
+                self._doors[batch.door] = batch, timer
             self._free.pop().send(batch)
 
     def _next_lane(self) -> Hashable | None:
-        waiting = self._lanes.items()
-        free = (lane for lane, asked in waiting if asked[0].rail() not in self._under_way)
-        return next(free, None)
+        for lane, waiting in self._lanes.items():
+            if lane not in self._under_way and waiting[0].entry() not in self._doors:
+                return lane
+        return None
+
+    def _is_through(self, batch: Batch) -> None:
+        """Let the next one through the door."""
+        last, timer = self._doors.get(batch.door, (None, None))
+        if last is batch and timer is not None:
+            timer.cancel()
+            del self._doors[batch.door]
+            self._go_on_soon()
 
     def _batch(self, lane: Hashable) -> Batch:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
@@ -85,7 +102,7 @@ class Channels:
         if waiting:
             self._lanes[lane] = waiting
         taken.sort(key=attrgetter("order"))
-        return Batch(lane, taken[0].rail(), taken, many=taken[0].alike is not None)
+        return Batch(lane, taken[0].entry(), taken, many=taken[0].alike is not None)
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -128,7 +145,8 @@ class Channels:
 
     def has_ended(self, batch: Batch, error: Exception | None) -> None:
         """Let its lane go on; after an error that may be one's alone, each goes alone."""
-        self._under_way.discard(batch.rail)
+        self._under_way.discard(batch.lane)
+        self._is_through(batch)
         if error is None:
             return
         if len(batch.asked) == 1:
@@ -268,7 +286,7 @@ async def ask_together(*statements: Statement, alike: Hashable, order: str = "")
 
     Those that wait for a connection and are equally `alike` go as one transaction, with all their
     values in the array; when that fails, each goes alone. So they may differ in that value only.
-    What comes after the same statements, with the same values, takes turns.
+    Those after the same statements, with the same values, go one after the other.
     `order` is what they are sorted by, so that two transactions lock the same rows in one order.
     """
     before = tuple((text, *values) for text, values in statements[:-1])

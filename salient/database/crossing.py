@@ -16,6 +16,9 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from salient.database import channels
 
+# How long a reading takes in company: who asks later than that asks anew.
+COMPANY_SECONDS = 1.0
+
 
 async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a sync unit of work in a thread of the API's own and return what it returns.
@@ -36,16 +39,24 @@ async def in_database_once[**P, T](func: Callable[P, T], /, *args: P.args, **kwa
     For what is read and then believed for a while: when that ends, all who call at that moment
     would read it again. The arguments say all that the answer depends on; each can be a dict's key.
     """
-    key = (asyncio.get_running_loop(), func, args, tuple(kwargs.items()))
-    reading = _under_way.get(key)
-    if reading is None:
-        reading = _under_way[key] = asyncio.create_task(in_database(func, *args, **kwargs))
-        reading.add_done_callback(lambda _: _under_way.pop(key, None))
+    loop = asyncio.get_running_loop()
+    key = (loop, func, args, tuple(kwargs.items()))
+    reading, since = _under_way.get(key, (None, 0.0))
+    # One that takes long may have met a dead connection, and would keep everybody waiting with it.
+    if reading is None or loop.time() - since > COMPANY_SECONDS:
+        reading = asyncio.create_task(in_database(func, *args, **kwargs))
+        _under_way[key] = reading, loop.time()
+        reading.add_done_callback(partial(_has_ended, key))
     result: T = await asyncio.shield(reading)
     return result
 
 
-_under_way: dict[Hashable, asyncio.Task[Any]] = {}
+def _has_ended(key: Hashable, reading: asyncio.Task[Any]) -> None:
+    if _under_way.get(key, (None,))[0] is reading:
+        del _under_way[key]
+
+
+_under_way: dict[Hashable, tuple[asyncio.Task[Any], float]] = {}
 
 
 async def release_connection() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest import mock
 
 from django.db import DataError, OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from salient import database
+from salient.database import channels
 from salient.database.batches import Answer, Statement
 from salient.database.channels import MOST_TOGETHER, ask, ask_together
 
@@ -113,6 +115,7 @@ class TogetherTests(TransactionTestCase):
         self.assertFalse(any(sleeper.done() for sleeper in sleepers))
         await asyncio.gather(*sleepers)
 
+    @mock.patch.object(channels, "DOOR_SECONDS", 10.0)
     async def test_those_at_one_door_take_turns_and_keep_no_other_door_waiting(self) -> None:
         mine, others = ((b"SELECT set_config('app.actor', $1, true)", [name]) for name in "ab")
         slow = asyncio.create_task(call(SLEEP, 1, "slow", mine))
@@ -124,6 +127,14 @@ class TogetherTests(TransactionTestCase):
         answers = await asyncio.gather(*quick)
         self.assertTrue(slow.done())
         self.assertEqual([answer.place for answer in answers], [0, 1, 2])
+
+    async def test_nobody_waits_long_for_another_batch_of_the_door(self) -> None:
+        door = (b"SELECT set_config('app.actor', $1, true)", ["a"])
+        slow = asyncio.create_task(call(SLEEP, 1, "slow", door))
+        await asyncio.sleep(0.02)
+        await call(ECHO, 1, "quick", door)
+        self.assertFalse(slow.done())
+        await slow
 
     async def test_who_goes_alone_keeps_nobody_at_its_door_waiting(self) -> None:
         door = (b"SELECT set_config('app.actor', $1, true)", ["a"])

@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from contextvars import ContextVar
+from unittest import mock
 
 from django.db import OperationalError, connection, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from salient.database import in_database, in_database_once, release_connection, shut_down
+from salient.database import crossing, in_database, in_database_once, release_connection, shut_down
 
 THREADS = 2
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -73,6 +74,23 @@ class KeptConnectionTests(TransactionTestCase):
         self.assertNotEqual(told[0], told[1])
         await in_database_once(read, "acme")
         self.assertEqual(asked.count("acme"), 2)
+
+    @mock.patch.object(crossing, "COMPANY_SECONDS", 0.0)
+    async def test_who_comes_later_does_not_wait_for_a_reading_that_hangs(self) -> None:
+        hangs, calls = threading.Event(), []
+
+        def read() -> int:
+            calls.append(1)
+            if len(calls) == 1:
+                hangs.wait()
+            return len(calls)
+
+        first = asyncio.create_task(in_database_once(read))
+        await asyncio.sleep(0.02)
+        self.assertEqual(await in_database_once(read), 2)
+        self.assertFalse(first.done())
+        hangs.set()
+        await first
 
     async def test_who_leaves_and_who_fails_in_company_keeps_nobody_from_the_next_answer(
         self,

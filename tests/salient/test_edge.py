@@ -223,6 +223,22 @@ class SlowReaderTests(World, TestCase):
         self.assertGreater(request.completion_tokens or 0, 0)
 
     @override_settings(STREAM_HEARTBEAT_SECONDS=0.02)
+    async def test_nothing_comes_after_the_last_part_however_slowly_it_is_taken(self) -> None:
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        sent: list[Mapping[str, Any]] = []
+
+        async def takes_its_time(message: Mapping[str, Any]) -> None:
+            sent.append(message)
+            if b"event: done" in message.get("body", b""):
+                await asyncio.sleep(0.06)
+
+        with mock.patch.object(call, "_receive", takes_its_time):
+            await call.run()
+
+        self.assertFalse(sent[-1].get("more_body", False))
+        self.assertIn(b"event: done", sent[-1]["body"])
+
+    @override_settings(STREAM_HEARTBEAT_SECONDS=0.02)
     async def test_a_reader_that_stalls_at_a_heartbeat_is_cut_too(self) -> None:
         self.configure("model: scripted:echo?first_ms=60000\n")
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
