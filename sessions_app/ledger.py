@@ -130,6 +130,7 @@ async def _in_force(caller: Caller, instance: AgentInstance) -> tuple[CurrentCon
 def _looked_up(
     caller: Caller, instance: AgentInstance, _as_of: datetime | None = None
 ) -> tuple[CurrentConfig, Caps]:
+    """Read them; `_as_of` keeps readings from before a change of the instance apart from later."""
     with tenant(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)

@@ -66,7 +66,7 @@ async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncG
     except Exception as error:
         number += 1
         yield frame(number, "error", _error(as_problem(error, path)))
-    yield LastPart(frame(number + 1, "done", turn.outcome().model_dump_json()))
+    yield frame(number + 1, "done", turn.outcome().model_dump_json())
 
 
 async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:
@@ -97,7 +97,11 @@ def data_of(event: Event) -> tuple[str, str] | None:
 
 
 def frame(number: int, name: str, data: str) -> bytes:
-    """Write one event; each line of data has a field of its own, as the standard asks."""
+    """Write one event; each line of data has a field of its own, as the standard asks.
+
+    Nothing comes after `done`.
+    """
     if "\n" in data or "\r" in data:
         data = "\ndata: ".join(data.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
-    return f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()
+    event = f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()
+    return LastPart(event) if name == "done" else event
