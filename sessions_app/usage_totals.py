@@ -56,12 +56,17 @@ NO_TRIGGERS = [
 _NAMES = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name})" for name in SUMS)
 _BUCKETS = ", ".join(f"sum(latency_buckets[{n + 1}])" for n in range(LATENCY_BUCKETS))
+# Whether a day had any turn is asked of its first row, and only of days that are not kept: a plan
+# that joins would read the whole roll-up where it is small or not yet analysed.
 _MISSING = f"""
-    SELECT day FROM (SELECT %(last)s::date - n AS day
-        FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
-    WHERE day < {_OVER} AND EXISTS (SELECT FROM usage_days WHERE usage_days.day = days.day)
-        AND NOT EXISTS (SELECT FROM usage_totals
+    WITH unkept AS MATERIALIZED (
+        SELECT day FROM (SELECT %(last)s::date - n AS day
+            FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS days
+        WHERE day < {_OVER} AND NOT EXISTS (SELECT FROM usage_totals
             WHERE usage_totals.day = days.day AND account_id IS NULL)
+    )
+    SELECT day FROM unkept
+    WHERE (SELECT true FROM usage_days WHERE usage_days.day = unkept.day LIMIT 1)
     ORDER BY day DESC LIMIT %(most)s
 """
 INSERT = f"""

@@ -12,9 +12,9 @@ from django.db import connection
 # They count what every statement did, those inside functions and of foreign keys too, and also
 # the rows that a filter threw away. They are the transaction's: read them before it ends.
 _COUNTERS = """
-    SELECT relkind = 'i', relname, pg_stat_get_xact_numscans(oid),
-        pg_stat_get_xact_tuples_returned(oid)
-    FROM pg_class
+    SELECT relkind = 'i', relname, coalesce(indrelid::regclass::text, relname),
+        pg_stat_get_xact_numscans(oid), pg_stat_get_xact_tuples_returned(oid)
+    FROM pg_class LEFT JOIN pg_index ON indexrelid = oid
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')
 """
 
@@ -26,6 +26,8 @@ class Reads:
     indexes: Counter[str] = field(default_factory=Counter)
     tables: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
+    # Of each table, in whichever way: from end to end and by its indexes.
+    rows_of: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
@@ -38,13 +40,15 @@ def reads() -> Iterator[Reads]:
     found.indexes = after.indexes - before.indexes
     found.tables = after.tables - before.tables
     found.rows = after.rows - before.rows
+    found.rows_of = after.rows_of - before.rows_of
 
 
 def _counted() -> Reads:
     counted = Reads()
     with connection.cursor() as cursor:
         cursor.execute(_COUNTERS)
-        for is_index, name, scans, rows in cursor.fetchall():
+        for is_index, name, table, scans, rows in cursor.fetchall():
             (counted.indexes if is_index else counted.tables)[name] = scans
             counted.rows[name] = rows
+            counted.rows_of[table] += rows
     return counted

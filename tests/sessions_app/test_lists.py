@@ -276,7 +276,7 @@ class OriginTests(ListCase):
             cursor.execute("ANALYZE llm_requests")
         with platform(), reads() as found:
             self.listed_sessions()
-        self.assertLess(found.rows["llm_requests"], 5)
+        self.assertLess(found.rows_of["llm_requests"], 5)
 
     def listed_sessions(self) -> list[Session]:
         return list(Session.objects.annotate(origin=origin_of(session_id="pk")))

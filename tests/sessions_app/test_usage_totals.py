@@ -71,12 +71,15 @@ class TotalsTests(TestCase):
         over = Days(ago(5), ago(2))
         with platform():
             keep(over)
+            # Whichever way it is planned: that hangs on when the tables were last analysed.
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE usage_days, usage_totals")
+                cursor.execute("SET LOCAL enable_nestloop = off")
             with reads() as found:
                 totals = Totals.of(over)
                 totals.by_day_and_model()
                 totals.by_account(over)
-        # Whether there is anything to sum is asked of each day's first row.
-        self.assertLessEqual(found.rows["usage_days"], 4)
+        self.assertEqual(found.rows_of["usage_days"], 0)
 
     def test_a_day_that_changes_after_all_is_summed_again(self) -> None:
         self.assert_true()
