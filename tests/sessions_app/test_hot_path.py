@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from copy import replace
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from accounts import limits
 from accounts.auth import Caller
 from accounts.limits import set_limits
-from accounts.rates import Rate
 from accounts.tenancy import tenant
 from agents import pricing
 from agents.access import find_instance
 from agents.runtime.run import Run
 from agents.versions import current_config
 from salient import database
-from salient.ids import uuid7
 from salient.problems import Invalid
 from salient.ttl import clear_caches
 from sessions_app import ledger, turns
@@ -239,101 +233,6 @@ class ManyStreamsTests(World, TransactionTestCase):
     async def ask(self, number: int) -> Any:
         answer = await self.api.post(self.path("stream"), {"message": f"I am {number}"})
         return answer.events()[-1][0]
-
-
-@override_settings(DATABASE_API_THREADS=4)
-class TogetherTests(World, TransactionTestCase):
-    """Turns of one key that come at the same time are opened and settled together."""
-
-    def setUp(self) -> None:
-        self.make_world()
-        self.addCleanup(database.shut_down)
-        clear_caches()
-
-    async def test_they_share_transactions_and_nothing_else(self) -> None:
-        # The first one fills the caches.
-        await self.api.post(self.path("chat"), {"message": "hello"})
-        answers = await asyncio.gather(
-            *(self.api.post(self.path("chat"), {"message": f"I am {n}."}) for n in range(40))
-        )
-
-        self.assertEqual([answer.status for answer in answers], [200] * 40)
-        self.assertEqual(len({answer.json()["session_id"] for answer in answers}), 40)
-        for number, answer in enumerate(answers):
-            self.assertIn(f"I am {number}.", answer.json()["response"])
-        # As if they had come one after the other: each header tells what was left after its call.
-        batches = await sync_to_async(batches_of_sessions)()
-        self.assertLess(len(batches), 20)
-        told = {a.json()["session_id"]: remaining(a.headers["ratelimit"]) for a in answers}
-        for batch in batches:
-            left = sorted(told[session_id] for session_id in batch if session_id in told)
-            self.assertEqual(left, list(range(left[0], left[0] + len(left))) if left else [])
-        self.assertEqual(await sync_to_async(running_turns)(), 0)
-
-    async def test_one_that_is_refused_takes_nobody_with_it(self) -> None:
-        await self.api.post(self.path("chat"), {"message": "hello"})
-        bodies = [{"message": f"I am {n}."} for n in range(20)]
-        bodies[7]["session_id"] = str(uuid7())
-        answers = await asyncio.gather(*(self.api.post(self.path("chat"), body) for body in bodies))
-        self.assertEqual([answer.status for answer in answers].index(404), 7)
-        self.assertEqual([answer.status for answer in answers].count(200), 19)
-        self.assertEqual(await sync_to_async(counts)(), (20, 40, 20))
-        self.assertEqual(await sync_to_async(running_turns)(), 0)
-
-
-class FormerServerTests(World, TestCase):
-    """While a new version migrates, servers of the one before open and settle as ever."""
-
-    def setUp(self) -> None:
-        self.make_world()
-
-    def ask(self, function: str, turn: dict[str, Any]) -> dict[str, Any]:
-        with tenant(self.account.pk), connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turn).decode()])
-            answer: dict[str, Any] = msgspec.json.decode(cursor.fetchone()[0])
-            return answer
-
-    def test_what_they_open_they_can_settle(self) -> None:
-        caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
-        with tenant(self.account.pk):
-            current = current_config("acme", self.instance)
-        run, message = current.run_request((), stream=True), ChatIn(message="hello")
-        wanted = ledger._wanted(caller, self.instance, current, run, message)
-        rates = wanted.pop("rates")
-        former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
-        wanted |= {name: [rate[key] for rate in rates] for name, key in former.items()}
-        opened = self.ask("app_open_turn", wanted | {"most_messages": 10})
-        taken = limits.taken(
-            [Rate(**rate) for rate in opened["rates"]], Decimal(opened["reserved"])
-        )
-        session_id, request_id = UUID(opened["session_id"]), wanted["request_id"]
-        turn = turns.Turn(caller, self.instance, current, session_id, request_id, Run(run), taken)
-        turn.end(CompletionStatus.COMPLETE)
-        outcome = ledger._outcome(turn, turn.usage(), turn.price()) | {"note_use": False}
-        self.ask("app_settle_turn", outcome)
-
-        [_], [request] = stored()
-        self.assertEqual(request.completion_status, "complete")
-        self.assertEqual(running_turns(), 0)
-
-
-def remaining(header: str) -> int:
-    return int(header.partition("r=")[2].partition(";")[0])
-
-
-def batches_of_sessions() -> list[list[str]]:
-    """The sessions whose first message each transaction has stored."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT array_agg(session_id::text) FROM messages WHERE role = 'human' GROUP BY xmin"
-        )
-        return [ids for (ids,) in cursor.fetchall()]
-
-
-def running_turns() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT sum(running) FROM account_limits")
-        return int(cursor.fetchone()[0])
 
 
 def connections_in_use() -> int:

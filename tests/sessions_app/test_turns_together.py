@@ -1,0 +1,232 @@
+"""Turns that come at the same time: opened and settled together, as if each had come alone."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from accounts.callers import Caller
+from accounts.tenancy import platform, tenant
+from agents.runtime.events import ModelCall
+from salient import database
+from salient.ids import uuid7
+from salient.ttl import clear_caches
+from sessions_app import rollup
+from sessions_app.models import LLMRequest, Message, Session, UsageDay
+from tests.served import database_url
+from tests.turn_functions import TurnFunctions
+from tests.worlds import World, counts, stored
+
+
+class FunctionCase(World, TurnFunctions, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+        self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
+
+
+class BatchTests(FunctionCase):
+    def test_each_gets_its_own_conversation_and_history(self) -> None:
+        visitor = "v" * 64
+        before = [self.wanted("one"), self.wanted("uno", session_key=visitor)]
+        known = self.opened(*before)
+        self.ask("app_settle_turns", [*map(self.outcome, before, known)])
+        first, of_visitor = (each["session_id"] for each in known)
+
+        wanted = [
+            self.wanted("begin"),
+            self.wanted("two", session=UUID(first)),
+            self.wanted("hello", session_key="w" * 64),
+            self.wanted("due", session_key=visitor),
+            self.wanted("tre", session_key="x" * 64),
+        ]
+        opened = self.opened(*wanted)
+
+        begun = [str(wanted[place]["new_session_id"]) for place in (0, 2, 4)]
+        self.assertEqual(
+            [each["session_id"] for each in opened],
+            [begun[0], first, begun[1], of_visitor, begun[2]],
+        )
+        self.assertEqual(
+            [each["history"] for each in opened],
+            [[], said("one"), [], said("uno"), []],
+        )
+        # What the history may cost is set aside.
+        fresh, longer = Decimal(opened[0]["reserved"]), Decimal(opened[1]["reserved"])
+        self.assertGreaterEqual(longer, fresh)
+        with platform():
+            asked = {
+                str(message.llm_request_id): (str(message.session_id), message.content)
+                for message in Message.objects.filter(role="human")
+            }
+            noted = dict(LLMRequest.objects.values_list("id", "request_body"))
+        for mine, each in zip(wanted, opened, strict=True):
+            row = str(mine["request_id"])
+            self.assertEqual(asked[row], (each["session_id"], mine["message"]))
+            body = noted[mine["request_id"]]
+            assert body is not None
+            self.assertEqual(body["history_messages"], len(each["history"]))
+            size = sum(len(text) for _, text in each["history"])
+            self.assertEqual(body["history_bytes"], size)
+
+    def test_they_are_counted_as_the_ledger_says(self) -> None:
+        slow = ModelCall("openai", "gpt-4o-mini", 100, 20, latency_ms=900)
+        other = ModelCall("openai", "gpt-4o", 5, 7, cached_tokens=3)
+        unknown = ModelCall("openai", "nobody-knows-it", 1, 1)
+        calls = [slow, slow, other, unknown, slow, slow]
+        for _ in range(2):
+            wanted = [self.wanted(f"turn {number}") for number in range(6)]
+            outcomes = [
+                self.outcome(mine, each, [call])
+                for mine, each, call in zip(wanted, self.opened(*wanted), calls, strict=True)
+            ]
+            outcomes[0]["latency_ms"] = 2_000_000_000
+            outcomes[1]["latency_ms"] = None
+            outcomes[4]["completion_status"] = "error"
+            outcomes[4]["answer"] = None
+            outcomes[5]["completion_status"] = "cancelled"
+            self.ask("app_settle_turns", outcomes)
+
+        self.assertFalse(rollup.compare(self.account.pk))
+        with platform():
+            days = {day.model: day for day in UsageDay.objects.all()}
+            sessions = set(Session.objects.values_list("turn_count", "last_status"))
+        mini = days["openai:gpt-4o-mini"]
+        self.assertEqual((mini.requests, mini.failed, mini.cancelled, mini.unpriced), (8, 2, 2, 0))
+        self.assertEqual(sum(mini.latency_buckets), 6)
+        self.assertEqual(mini.latency_buckets[33], 2)
+        self.assertEqual(days["openai:nobody-knows-it"].unpriced, 2)
+        self.assertEqual(sessions, {(1, "complete"), (1, "error"), (1, "cancelled")})
+        self.assertEqual(running_turns(), 0)
+        self.assertEqual(counts(), (12, 22, 12))
+
+    def test_a_batch_with_one_that_is_settled_settles_none(self) -> None:
+        wanted = [self.wanted("one"), self.wanted("two")]
+        one, two = map(self.outcome, wanted, self.opened(*wanted))
+        self.ask("app_settle_turns", [one])
+        with self.assertRaisesMessage(DatabaseError, "settled before"):
+            self.ask("app_settle_turns", [two, one])
+
+        self.assertEqual(running_turns(), 1)
+        self.assertFalse(rollup.compare(self.account.pk))
+
+    def test_waiting_for_locks_is_afterwards_as_it_was(self) -> None:
+        begun = [self.wanted("one"), self.wanted("two")]
+        self.ask("app_settle_turns", [*map(self.outcome, begun, self.opened(*begun))])
+        with platform():
+            known = list(Session.objects.values_list("pk", flat=True))
+        again = [self.wanted("more", session=each) for each in known]
+        opened = self.assert_as_it_was("app_open_turns", again)["each"]
+        self.assert_as_it_was("app_settle_turns", [*map(self.outcome, again, opened)])
+
+    def assert_as_it_was(self, function: str, turns: Any) -> Any:
+        with tenant(self.account.pk), connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            before = cursor.fetchone()
+            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
+            answer = msgspec.json.decode(cursor.fetchone()[0])
+            cursor.execute("SHOW lock_timeout")
+            self.assertEqual(cursor.fetchone(), before)
+        return answer
+
+
+def said(question: str) -> list[list[str]]:
+    """What is known of a conversation of one turn, the newest first."""
+    return [["assistant", "Hi."], ["human", question]]
+
+
+@override_settings(DATABASE_API_THREADS=4)
+class TogetherTests(World, TransactionTestCase):
+    """Turns of one key that come at the same time are opened and settled together."""
+
+    def setUp(self) -> None:
+        self.make_world()
+        self.addCleanup(database.shut_down)
+        clear_caches()
+
+    async def test_they_share_transactions_and_nothing_else(self) -> None:
+        # The first one fills the caches.
+        await self.api.post(self.path("chat"), {"message": "hello"})
+        answers = await asyncio.gather(
+            *(self.api.post(self.path("chat"), {"message": f"I am {n}."}) for n in range(40))
+        )
+
+        self.assertEqual([answer.status for answer in answers], [200] * 40)
+        self.assertEqual(len({answer.json()["session_id"] for answer in answers}), 40)
+        for number, answer in enumerate(answers):
+            self.assertIn(f"I am {number}.", answer.json()["response"])
+        # As if they had come one after the other: each header tells what was left after its call.
+        batches = await sync_to_async(batches_of_sessions)()
+        self.assertLess(len(batches), 20)
+        told = {a.json()["session_id"]: remaining(a.headers["ratelimit"]) for a in answers}
+        for batch in batches:
+            left = sorted(told[session_id] for session_id in batch if session_id in told)
+            self.assertEqual(left, list(range(left[0], left[0] + len(left))) if left else [])
+        self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+    async def test_one_that_is_refused_takes_nobody_with_it(self) -> None:
+        await self.api.post(self.path("chat"), {"message": "hello"})
+        bodies = [{"message": f"I am {n}."} for n in range(20)]
+        bodies[7]["session_id"] = str(uuid7())
+        answers = await asyncio.gather(*(self.api.post(self.path("chat"), body) for body in bodies))
+        self.assertEqual([answer.status for answer in answers].index(404), 7)
+        self.assertEqual([answer.status for answer in answers].count(200), 19)
+        self.assertEqual(await sync_to_async(counts)(), (20, 40, 20))
+        self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+    async def test_one_whose_conversation_is_held_takes_nobody_with_it(self) -> None:
+        held = (await self.say("hello"))["session_id"]
+        async with await psycopg.AsyncConnection.connect(database_url()) as holder:
+            await holder.execute("SELECT FROM sessions WHERE id = %s FOR UPDATE", [held])
+            asked = [asyncio.create_task(self.say(f"I am {n}.")) for n in range(5)]
+            asked.append(asyncio.create_task(self.say("me too", session_id=held)))
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(asked[-1]), 0.3)
+            self.assertTrue(all(task.done() for task in asked[:-1]))
+            await holder.rollback()
+        answers = await asyncio.gather(*asked)
+        self.assertEqual([answer["status"] for answer in answers], ["complete"] * 6)
+        self.assertEqual(await sync_to_async(counts)(), (6, 14, 7))
+        self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+
+class FormerServerTests(FunctionCase):
+    """While a new version migrates, servers of the one before open and settle as ever."""
+
+    def test_what_they_open_they_can_settle(self) -> None:
+        wanted = self.wanted("hello")
+        rates = wanted.pop("rates")
+        former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
+        wanted |= {name: [rate[key] for rate in rates] for name, key in former.items()}
+        opened = self.ask("app_open_turn", wanted)
+        self.ask("app_settle_turn", self.outcome(wanted, opened))
+
+        _, [request] = stored()
+        self.assertEqual(request.completion_status, "complete")
+        self.assertEqual(running_turns(), 0)
+
+
+def remaining(header: str) -> int:
+    return int(header.partition("r=")[2].partition(";")[0])
+
+
+def batches_of_sessions() -> list[list[str]]:
+    """The sessions whose first message each transaction has stored."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(session_id::text) FROM messages WHERE role = 'human' GROUP BY xmin"
+        )
+        return [ids for (ids,) in cursor.fetchall()]
+
+
+def running_turns() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(running) FROM account_limits")
+        return int(cursor.fetchone()[0])

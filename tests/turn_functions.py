@@ -1,0 +1,69 @@
+"""The two functions of a turn, called as the channels call them; mix it into a TestCase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from accounts import limits
+from accounts.callers import Caller
+from accounts.models import Account
+from accounts.tenancy import tenant
+from agents.models import AgentInstance
+from agents.runtime.events import ModelCall
+from agents.runtime.run import Run
+from agents.versions import current_config
+from sessions_app import ledger, turns
+from sessions_app.models import CompletionStatus
+from sessions_app.schemas import ChatIn
+
+
+class TurnFunctions:
+    """Turns of one caller and one agent."""
+
+    account: Account
+    instance: AgentInstance
+    caller: Caller
+
+    def ask(self, function: str, turns: Any) -> Any:
+        with tenant(self.account.pk), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
+            return msgspec.json.decode(cursor.fetchone()[0])
+
+    def wanted(self, message: str, session: UUID | None = None, **caller: Any) -> dict[str, Any]:
+        """Say what is to be opened."""
+        with tenant(self.account.pk):
+            current = current_config(self.account.slug, self.instance)
+        asked = ChatIn(message=message, session_id=session)
+        run, who = current.run_request((), stream=True), replace(self.caller, **caller)
+        return ledger._wanted(who, self.instance, current, run, asked) | {"most_messages": 10}
+
+    def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        each: list[dict[str, Any]] = self.ask("app_open_turns", wanted)["each"]
+        return each
+
+    def outcome(
+        self, wanted: dict[str, Any], opened: dict[str, Any], calls: Sequence[ModelCall] = ()
+    ) -> dict[str, Any]:
+        """Say how it ended: with `Hi.`."""
+        with tenant(self.account.pk):
+            current = current_config(self.account.slug, self.instance)
+        turn = turns.Turn(
+            self.caller,
+            self.instance,
+            current,
+            UUID(opened["session_id"]),
+            wanted["request_id"],
+            Run(current.run_request((), stream=True)),
+            limits.taken([], Decimal(opened["reserved"])),
+        )
+        turn.run.calls.extend(calls)
+        turn.end(CompletionStatus.COMPLETE)
+        ended = ledger._outcome(turn, turn.usage(), turn.price())
+        return ended | {"answer": "Hi.", "note_use": False}
