@@ -10,12 +10,14 @@ BOUNDS = [isqrt(2**i - 1) + 1 for i in range(1, 34)]
 
 # What several turns write to one table is one statement: starting each costs more than its row.
 # But a join with a table of turns is planned by what is known of it, and of a young table nothing
-# is: it would be read whole. So rows that are there already are found one by one, by their key.
+# is: it would be read whole. So rows that are there already are found one by one, by their key; and
+# never by reading all, as was cheapest when the table was empty and the plan was made.
 #
 # Whoever locks several sessions locks them by their ids, and before everything else: then nobody
 # waits in a circle. Where one is held by somebody they fail at once, and come again one by one.
 OPEN = """
-CREATE OR REPLACE FUNCTION app_open_turns(turns jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION app_open_turns(turns jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 -- Turns of one account and agent whose calls count under the same limits: all of them, or none.
 DECLARE
     the_account uuid := turns -> 0 ->> 'account_id';
@@ -244,7 +246,8 @@ $$
 """
 
 SETTLE = """
-CREATE OR REPLACE FUNCTION app_settle_turns(turns jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION app_settle_turns(turns jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 -- Turns of one account and agent: all of them, or none.
 DECLARE
     the_account uuid := turns -> 0 ->> 'account_id';

@@ -21,6 +21,7 @@ from salient.ids import uuid7
 from salient.ttl import clear_caches
 from sessions_app import rollup
 from sessions_app.models import LLMRequest, Message, Session, UsageDay
+from tests.reads import reads
 from tests.served import database_url
 from tests.turn_functions import TurnFunctions
 from tests.worlds import World, counts, stored
@@ -106,6 +107,16 @@ class BatchTests(FunctionCase):
         self.assertEqual(sessions, {(1, "complete"), (1, "error"), (1, "cancelled")})
         self.assertEqual(running_turns(), 0)
         self.assertEqual(counts(), (12, 22, 12))
+
+    def test_a_plan_that_was_made_for_empty_tables_reads_none_of_them_whole(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("DISCARD PLANS")
+        with reads() as found:
+            for _ in range(3):
+                wanted = [self.wanted("hello") for _ in range(4)]
+                self.ask("app_settle_turns", [*map(self.outcome, wanted, self.opened(*wanted))])
+        read_whole = {name for name, times in found.tables.items() if times}
+        self.assertEqual({"sessions", "llm_requests", "messages"} & read_whole, set())
 
     def test_a_batch_with_one_that_is_settled_settles_none(self) -> None:
         wanted = [self.wanted("one"), self.wanted("two")]
