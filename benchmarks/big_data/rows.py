@@ -191,7 +191,7 @@ MESSAGES = """
     ORDER BY n, said
 """
 
-# As app_count_usage counts a turn: 34 buckets, each √2 wider than the one before.
+# As app_count_turns counts turns: 34 buckets, each √2 wider than the one before.
 _BUCKETS = ", ".join(f"count(*) FILTER (WHERE bucket = {n})" for n in range(34))
 USAGE_DAYS = f"""
     INSERT INTO usage_days (account_id, agent_instance_id, day, model, requests, failed, cancelled,
