@@ -10,8 +10,9 @@ BOUNDS = [isqrt(2**i - 1) + 1 for i in range(1, 34)]
 
 # What several turns write to one table is one statement: starting each costs more than its row.
 # But a join with a table of turns is planned by what is known of it, and of a young table nothing
-# is: it would be read whole. So rows that are there already are found one by one, by their key; and
-# never by reading all, as was cheapest when the table was empty and the plan was made.
+# is: it would be read whole. So rows that are there already are found one by one, by their key. And
+# no table is read from end to end, as was cheapest when it was empty and the plan was made; until it
+# is analysed another index of the account may still be taken than the best.
 #
 # Whoever locks several sessions locks them by their ids, and before everything else: then nobody
 # waits in a circle. Where one is held by somebody they fail at once, and come again one by one.
@@ -262,9 +263,18 @@ DECLARE
     released jsonb;
     settled_at_last timestamptz;
 BEGIN
+    -- Of rows only: a table that grows is locked for moments too, and is worth waiting for.
     IF many > 1 THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
+    FOR turn IN
+        SELECT * FROM jsonb_to_recordset(turns) AS asked (session_id uuid) ORDER BY session_id
+    LOOP
+        PERFORM FROM sessions WHERE account_id = the_account AND id = turn.session_id
+            FOR NO KEY UPDATE;
+    END LOOP;
+    PERFORM set_config('lock_timeout', patience, true);
+
     FOR turn IN
         SELECT * FROM jsonb_to_recordset(turns) AS asked (
             session_id uuid, request_id uuid, provider text, model text, completion_status text,
@@ -274,7 +284,6 @@ BEGIN
             cost_source text, charged_cost numeric, latency_ms integer,
             time_to_first_token_ms integer, response_body jsonb, reserved numeric, note_use boolean
         )
-        ORDER BY session_id
     LOOP
         UPDATE sessions SET
                 last_activity_at = moment,
@@ -314,7 +323,6 @@ BEGIN
         charged := charged + turn.charged_cost;
         is_news := is_news OR turn.note_use;
     END LOOP;
-    PERFORM set_config('lock_timeout', patience, true);
 
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
             config_version_id, role, content)
@@ -354,7 +362,8 @@ def again(function: str) -> str:
 class Migration(migrations.Migration):
     """Write what several turns write to a table by one statement, and count them at once.
 
-    The functions keep what they take and give, so servers that still run go on with these.
+    The functions keep what they take and give, so servers that still run go on with these. A call
+    that is under way ends with what it began with: app_lock_sessions and app_count_usage stay.
     """
 
     dependencies = [("sessions_app", "0020_mark_copies")]
@@ -364,11 +373,4 @@ class Migration(migrations.Migration):
         migrations.RunSQL(COUNT, again(BEFORE.COUNT)),
         migrations.RunSQL(OPEN, again(BEFORE.OPEN)),
         migrations.RunSQL(SETTLE, again(BEFORE.SETTLE)),
-        migrations.RunSQL(
-            [
-                "DROP FUNCTION app_lock_sessions(uuid, jsonb)",
-                "DROP FUNCTION app_count_usage(uuid, uuid, date, jsonb)",
-            ],
-            [BEFORE.LOCK, BEFORE.COUNT_USAGE],
-        ),
     ]

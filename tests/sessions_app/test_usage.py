@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -183,7 +184,9 @@ class RebuildTests(TestCase):
         self.assertEqual(kept(other.agent_instance), [])
 
     def test_buckets_are_those_of_settling(self) -> None:
-        """The database's own formula, as `app_count_turn` has it, at every bound and around it."""
+        """`app_count_turns` has the same, which are those of the formula before it."""
+        settling = import_module("sessions_app.migrations.0021_turns_in_sets")
+        self.assertEqual(rollup.BOUNDS, settling.BOUNDS)
         near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
         found = rows(
             "SELECT ms, width_bucket(ms, %s), least(33, floor(2 * log(2, greatest(ms, 1))))::int "
