@@ -1,6 +1,8 @@
 """What happens while an agent answers, in the order in which it happens."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -10,11 +12,16 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """The model asks for a tool; `arguments` is JSON as the model wrote it."""
+    """The model asks for a tool; `arguments` is JSON as the model wrote it.
+
+    `extra` is what else the provider sent with the call, such as a thought signature. It goes
+    back to the same provider unchanged, within the turn, and is shown to nobody.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: Mapping[str, Any] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True):

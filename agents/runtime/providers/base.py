@@ -16,11 +16,17 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 
 class ToolRound(msgspec.Struct, frozen=True):
-    """What the model said and asked for within the turn, and what it got."""
+    """What the model said and asked for within the turn, and what it got.
+
+    `provider_data` is the `Finished.provider_data` of the answer that held the calls. `provider`
+    says whose it is: it goes back unchanged to that provider and to no other.
+    """
 
     text: str
     calls: tuple[ToolCall, ...]
     results: tuple[ToolResult, ...]
+    provider: str = ""
+    provider_data: Any = None
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -59,10 +65,16 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The last event of a call that went well."""
+    """The last event of a call that went well.
+
+    `provider_data` is what the provider wants back with the tool calls of this answer, in the
+    form that its own adapter reads: reasoning texts, thinking blocks with their signatures. It is
+    never shown, stored or counted as text.
+    """
 
     reason: str
     usage: Usage | None = None
+    provider_data: Any = None
 
 
 PROGRESS = Progress()
