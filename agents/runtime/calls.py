@@ -23,17 +23,26 @@ class Call:
     """Sees what the model sends; `outcome` is right at any moment, also when the call is cut."""
 
     __slots__ = (
-        *("_finished", "_first_token", "_refused", "_started", "error", "provider"),
+        *("_finished", "_first_token", "_is_streamed", "_refused", "_started", "error", "provider"),
         *("provider_name", "request", "said", "tool_calls"),
     )
 
-    def __init__(self, provider: Provider, provider_name: str, request: ModelRequest) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        provider_name: str,
+        request: ModelRequest,
+        *,
+        is_streamed: bool = True,
+    ) -> None:
         self.provider = provider
         self.provider_name = provider_name
         self.request = request
         self.said: list[str] = []
         self.tool_calls: list[ToolCall] = []
         self.error = ""
+        # Whether the caller reads the answer as it comes.
+        self._is_streamed = is_streamed
         self._refused = False
         self._finished: Finished | None = None
         self._started = time.perf_counter()
@@ -110,7 +119,7 @@ class Call:
             yield call.arguments
 
     def _time_to_first_token(self) -> int | None:
-        if self._first_token is None or not self.request.stream:
+        if self._first_token is None or not self._is_streamed:
             return None
         return _milliseconds(self._first_token - self._started)
 

@@ -36,6 +36,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     """`models` are written "provider:model": the wanted one, then the ones to fall back to.
 
     `connections` are the account's own servers, for models written "connection/<name>:model".
+    `stream` says that the caller reads the answer as it comes; the provider is asked to stream
+    in any case.
     """
 
     models: tuple[str, ...]
@@ -122,9 +124,8 @@ class Run:
             max_tokens=wanted.max_tokens,
             tools=self._tools if provider.supports_tools else (),
             connect_timeout=wanted.timeouts.connect,
-            stream=wanted.stream,
         )
-        return Call(provider, provider_name, request)
+        return Call(provider, provider_name, request, is_streamed=wanted.stream)
 
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
         """Make the call; whatever becomes of it is in `calls` afterwards."""
@@ -155,10 +156,7 @@ class Run:
     def _patience(self, call: Call) -> Patience:
         limits = self.request.timeouts
         first = max(limits.first_token, call.provider.least_first_token_timeout)
-        # An answer that comes in one piece has no first token before its last.
-        return Patience(
-            first if call.request.stream else limits.total, limits.stall, self._deadline
-        )
+        return Patience(first, limits.stall, self._deadline)
 
     def _say(self, delta: TextDelta, *, first: bool) -> list[TextDelta]:
         """Keep what is said; a later round's words begin a paragraph of their own."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+NO = frozenset({"false", "no", "off", "0"})
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
 
@@ -28,6 +29,15 @@ class Endpoint:
     @property
     def url_variable(self) -> str:
         return f"{_variable(self.name)}_BASE_URL"
+
+    @property
+    def stream_variable(self) -> str:
+        return f"{_variable(self.name)}_STREAM"
+
+    @property
+    def streams(self) -> bool:
+        """Whether the server can stream its answers; it is asked to unless this says no."""
+        return os.environ.get(self.stream_variable, "").strip().lower() not in NO
 
     @property
     def key(self) -> str:

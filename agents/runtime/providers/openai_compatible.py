@@ -1,118 +1,62 @@
 """Every server that speaks OpenAI's chat API, over one kept client and with little work a chunk."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 
 import aiohttp
-import msgspec
+import aiohttp.http_exceptions
 
 from agents.runtime.errors import ProviderProtocol, ProviderUnavailable, RunError
-from agents.runtime.events import TextDelta
 from agents.runtime.providers import openai_wire as wire
-from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
+from agents.runtime.providers.base import ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.openai_reading import Reading
 from agents.runtime.providers.refusals import log_failure, refusal
-from agents.runtime.providers.sse import EventStreamReader
+from agents.runtime.providers.unpacking import Unpacker, unpack
 
 MAX_ERROR_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
+ERROR_SECONDS = 5.0
 DRAIN_SECONDS = 0.05
+# So much is read at once, and so long without a pause for all else that the process does.
+PIECE_BYTES = 8 * 1024
+WORK_SECONDS = 0.002
+# What aiohttp raises when a connection ends badly; the last is no ClientError.
+BROKEN = (aiohttp.ClientError, OSError, aiohttp.http_exceptions.HttpProcessingError)
 COST_HEADER = "x-litellm-response-cost"
-
-
-@dataclass(slots=True)
-class Reading:
-    """What has been read of one answer so far."""
-
-    header_cost: str | None = None
-    tool_calls: wire.ToolCallAssembly = field(default_factory=wire.ToolCallAssembly)
-    usage: msgspec.Raw = field(default_factory=msgspec.Raw)
-    finish_reason: str = ""
-    done: bool = False
-
-    def result(self) -> list[ModelEvent]:
-        """What is known at the end of the answer."""
-        usage = wire.read_usage(self.usage, self.header_cost)
-        reason = wire.plain_reason(self.finish_reason)
-        return [*self.tool_calls.calls(), Finished(reason, usage)]
-
-
-@dataclass(slots=True)
-class StreamReading(Reading):
-    """Reads an answer that comes as events."""
-
-    events: EventStreamReader = field(default_factory=EventStreamReader)
-
-    def take(self, chunk: bytes) -> Iterator[ModelEvent]:
-        return _taken(self, self.events.feed(chunk))
-
-    def end(self) -> Iterator[ModelEvent]:
-        yield from _taken(self, self.events.close())
-        if not self.finish_reason and not self.done:
-            raise ProviderProtocol("the stream ended before the answer did")
-        yield from self.result()
-
-
-@dataclass(slots=True)
-class WholeReading(Reading):
-    """Reads an answer that comes in one piece."""
-
-    body: bytearray = field(default_factory=bytearray)
-
-    def take(self, chunk: bytes) -> Iterator[ModelEvent]:
-        self.body += chunk
-        if len(self.body) > MAX_ANSWER_BYTES:
-            raise ProviderProtocol("the answer has no end")
-        return iter(())
-
-    def end(self) -> Iterator[ModelEvent]:
-        answer = _decode(bytes(self.body))
-        choice = answer.choices[0] if answer.choices else None
-        if choice is None or choice.message is None:
-            raise ProviderProtocol("an answer without a message")
-        self.usage, self.finish_reason = answer.usage, choice.finish_reason or ""
-        for place, part in enumerate(choice.message.tool_calls or ()):
-            part.index = place
-            self.tool_calls.add(part)
-        if text := choice.message.text:
-            yield TextDelta(text)
-        yield from self.result()
 
 
 class OpenAICompatible:
     """`endpoint` says how the server differs, `url` and `key` where it is today."""
 
     supports_tools = True
-    least_first_token_timeout = 0.0
 
     def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
         self.endpoint = endpoint
         self.url = url
         self.key = key
+        # An answer that comes in one piece has no first token before its last.
+        self.least_first_token_timeout = 0.0 if endpoint.streams else math.inf
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        read = StreamReading if request.stream else WholeReading
         try:
             response = await self._post(request)
-            reading = read(response.headers.get(COST_HEADER))
             # Its connection ends with this context, unless the answer is read whole.
-            async with response:
-                async for chunk in response.content.iter_any():
-                    for event in reading.take(chunk):
-                        yield event
-                    if reading.done:
-                        await _drain(response)
-                        break
-                for event in reading.end():
+            async with response, aclosing(_read(response, request)) as events:
+                async for event in events:
                     yield event
-        except (aiohttp.ClientError, OSError) as error:
+        except BROKEN as error:
             broken = ProviderUnavailable(f"the connection broke: {error!r}")
             broken.refused = False
             log_failure(self.endpoint.name, request.model, broken, key=self.key)
             raise broken from error
+        except RecursionError as error:
+            deep = ProviderProtocol("the answer is nested too deep")
+            log_failure(self.endpoint.name, request.model, deep, key=self.key)
+            raise deep from error
         except RunError as error:
             log_failure(self.endpoint.name, request.model, error, key=self.key)
             raise
@@ -150,81 +94,87 @@ class OpenAICompatible:
 
 async def _check(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:  # noqa: PLR2004 - OK
-        body = await response.content.read(MAX_ERROR_BYTES)
+        body = await _error_body(response)
         raise refusal(response.status, body.decode(errors="replace"), response.headers)
-    if response.content_type == "text/html":
-        raise ProviderUnavailable("status 200 with a page instead of an answer")
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """What a refusal says, as far as it arrives in time."""
+    body = bytearray()
+    with suppress(TimeoutError, *BROKEN):
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (chunk := await response.content.readany()):
+                body += chunk
+    return unpack(bytes(body[:MAX_ERROR_BYTES]), _encoding(response), MAX_ERROR_BYTES)
+
+
+async def _read(
+    response: aiohttp.ClientResponse, request: ModelRequest
+) -> AsyncGenerator[ModelEvent]:
+    """Read an answer to its end; what becomes of the connection afterwards does not matter."""
+    names = [tool.name for tool in request.tools]
+    reading = Reading(response.headers.get(COST_HEADER), names)
+    unpacker = Unpacker(_encoding(response))
+    rested = time.perf_counter()
+    fault: Exception | None = None
+    while not reading.done and fault is None:
+        chunk, fault = await _next_chunk(response.content, is_complete=reading.is_complete)
+        for piece in _pieces(unpacker, chunk):
+            for event in reading.take(piece):
+                yield event
+            if reading.done:
+                break
+            # Whatever has arrived already, others have their turn.
+            if time.perf_counter() - rested > WORK_SECONDS:
+                await asyncio.sleep(0)
+                rested = time.perf_counter()
+        if not chunk:
+            break
+    if fault is not None:
+        for event in reading.cut():
+            yield event
+        if not reading.is_complete:
+            raise fault
+    elif reading.done:
+        await _drain(response)
+    for event in reading.end():
+        yield event
+
+
+async def _next_chunk(
+    content: aiohttp.StreamReader, *, is_complete: bool
+) -> tuple[bytes, Exception | None]:
+    """What has arrived, b"" at the end; and the fault that ended the connection, if any."""
+    try:
+        if not is_complete:
+            return await content.readany(), None
+        # The end is near: a server that keeps the connection open has nothing more to say.
+        async with asyncio.timeout(DRAIN_SECONDS):
+            return await content.readany(), None
+    except TimeoutError:
+        return b"", None
+    except BROKEN as error:
+        # aiohttp does not give what arrived before a fault while it knows of the fault.
+        content.set_exception(None)  # type: ignore[arg-type]
+        return content.read_nowait(), error
+
+
+def _pieces(unpacker: Unpacker, chunk: bytes) -> Iterator[bytes]:
+    """The chunk unpacked, and cut so that reading a piece takes little time."""
+    for plain in unpacker.feed(chunk) if chunk else (unpacker.close(),):
+        if len(plain) <= PIECE_BYTES:
+            yield plain
+            continue
+        for at in range(0, len(plain), PIECE_BYTES):
+            yield plain[at : at + PIECE_BYTES]
+
+
+def _encoding(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Encoding", "")
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Read to the end, which is near, so that the connection can serve the next call."""
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(DRAIN_SECONDS):
             await response.content.read(MAX_ERROR_BYTES)
-
-
-def _taken(reading: Reading, events: Iterable[tuple[bytes, bytes]]) -> Iterator[ModelEvent]:
-    """Read what arrived together; words that did go on together, for each event costs its way."""
-    said: list[str] = []
-    try:
-        for name, data in events:
-            event = _take(reading, name, data)
-            if isinstance(event, TextDelta):
-                said.append(event.text)
-            elif event is not None:
-                yield from _joined(said)
-                yield event
-    except RunError:
-        # What was said before the fault was said.
-        yield from _joined(said)
-        raise
-    yield from _joined(said)
-
-
-def _joined(said: list[str]) -> Iterator[TextDelta]:
-    if said:
-        text = "".join(said)
-        said.clear()
-        yield TextDelta(text)
-
-
-def _take(reading: Reading, name: bytes, data: bytes) -> ModelEvent | None:
-    if data == b"[DONE]":
-        reading.done = True
-        return None
-    if name == b"error":
-        raise _error_inside(data)
-    answer = _decode(data)
-    if len(answer.usage) > len(b"null"):
-        reading.usage = answer.usage
-    if not answer.choices:
-        return None
-    choice = answer.choices[0]
-    if choice.finish_reason:
-        reading.finish_reason = choice.finish_reason
-    return _take_said(reading, choice.delta) if choice.delta else None
-
-
-def _take_said(reading: Reading, said: wire.Said) -> ModelEvent | None:
-    if said.tool_calls:
-        for part in said.tool_calls:
-            reading.tool_calls.add(part)
-        return TextDelta(said.text) if said.content else PROGRESS
-    if text := said.text:
-        return TextDelta(text)
-    return PROGRESS if said.reasoning or said.reasoning_content or said.content else None
-
-
-def _decode(data: bytes) -> wire.Answer:
-    try:
-        answer = wire.decode_answer(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProviderProtocol(f"not an answer: {data.decode(errors='replace')}") from error
-    if bytes(answer.error) not in wire.NOTHING:
-        raise _error_inside(bytes(answer.error))
-    return answer
-
-
-def _error_inside(data: bytes) -> RunError:
-    """An error that came inside of an answer with status 200."""
-    return refusal(wire.error_status(msgspec.Raw(data)), data.decode(errors="replace"), {})

@@ -1,44 +1,107 @@
 """Reads a model server's text/event-stream, however it is cut into chunks."""
 
+import re
+
 from agents.runtime.errors import ProviderProtocol
 
-MAX_EVENT_BYTES = 1024 * 1024
+MAX_EVENT_BYTES = 2 * 1024 * 1024
+BOM = b"\xef\xbb\xbf"
+# A field's name and its colon, or a name alone. Whatever else stands in a line is no field.
+_FIELD = re.compile(rb"[\w.-]+ *(?::|$)")
 
 
 class EventStreamReader:
     """Bytes in, whole events out, as (name, data); holds at most one unfinished event.
 
-    Comments, ids and retry times are passed over. Lines end with LF or CRLF; nobody sends
-    the lone CR of the specification. https://html.spec.whatwg.org/multipage/server-sent-events.html
+    Lines, fields and events are those of WHATWG HTML 9.2.6; comments, ids, retry times and
+    unknown fields are passed over. Two things are read beyond it, because servers send them and
+    nothing may be lost: the last event when the empty line after it is missing, and lines that
+    are no fields (JSON without "data:"), which become the data of an event of their own.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._name = b""
         self._data: list[bytes] = []
+        self._bare: list[bytes] = []
+        # Of the unfinished line and event; it is checked once a chunk.
         self._size = 0
+        self._begun = False
+        self._after_cr = False
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, bytes]]:
-        lines = (self._rest + chunk).split(b"\n")
-        self._rest = lines.pop()
+        if not self._begun:
+            chunk = self._without_bom(chunk)
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_line_feeds(chunk)
         events: list[tuple[bytes, bytes]] = []
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines and self._rest:
+            lines[0] = b"".join((*self._rest, lines[0]))
+            self._rest = []
+            self._size = sum(map(len, self._data)) + sum(map(len, self._bare))
         for line in lines:
-            self._take(line.removesuffix(b"\r"), events)
-        if len(self._rest) + self._size > MAX_EVENT_BYTES:
+            self._take(line, events)
+        if rest:
+            self._rest.append(rest)
+            self._size += len(rest)
+        if self._size > MAX_EVENT_BYTES:
             raise ProviderProtocol("an event of the stream has no end")
         return events
 
     def close(self) -> list[tuple[bytes, bytes]]:
         """The last event, where the server left out the empty line that ends it."""
+        self._begun = True
         return self.feed(b"\n\n")
+
+    def _without_bom(self, chunk: bytes) -> bytes:
+        """One byte order mark at the very beginning is no part of the stream."""
+        start = b"".join((*self._rest, chunk))
+        if len(start) < len(BOM) and BOM.startswith(start):
+            self._rest = [start] if start else []
+            return b""
+        self._rest, self._begun = [], True
+        return start.removeprefix(BOM)
+
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        """Lines end with LF, CR LF or CR; a CR LF may be cut in two."""
+        if self._after_cr and chunk:
+            chunk, self._after_cr = chunk.removeprefix(b"\n"), False
+        self._after_cr = self._after_cr or chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _take(self, line: bytes, events: list[tuple[bytes, bytes]]) -> None:
         if line.startswith(b"data:"):
+            self._end_bare(events)
             self._data.append(line[5:].removeprefix(b" "))
             self._size += len(line)
         elif not line:
+            self._end_bare(events)
             if self._data:
                 events.append((self._name, b"\n".join(self._data)))
-            self._name, self._data, self._size = b"", [], 0
+                self._data = []
+            self._name, self._size = b"", 0
+        elif self._bare:
+            self._bare.append(line)
+            self._size += len(line)
         elif line.startswith(b"event:"):
             self._name = line[6:].strip()
+        elif line == b"data":
+            self._data.append(b"")
+        elif not (line.startswith(b":") or line.isspace() or _FIELD.match(line)):
+            self._take_bare(line, events)
+
+    def _take_bare(self, line: bytes, events: list[tuple[bytes, bytes]]) -> None:
+        if line.startswith(b"{") and line.rstrip().endswith(b"}"):
+            # One JSON object a line.
+            events.append((self._name, line))
+        else:
+            self._bare.append(line)
+            self._size += len(line)
+
+    def _end_bare(self, events: list[tuple[bytes, bytes]]) -> None:
+        if self._bare:
+            events.append((self._name, b"\n".join(self._bare)))
+            self._bare = []

@@ -31,6 +31,8 @@ async def spoken(
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "
         yield str(last.content)
+    elif not info.function_tools:
+        yield str(whole(messages, info).text)
     else:
         yield {0: DeltaToolCall(info.function_tools[0].name, "{}", tool_call_id="t1")}
 
@@ -64,7 +66,7 @@ class FunctionModelTests(SimpleTestCase):
         self.assertEqual(subject.text, f"It is {told.content}")
         self.assertEqual(len(subject.calls), 2)
 
-    async def test_an_answer_in_one_piece(self) -> None:
+    async def test_a_caller_of_json_is_answered_from_a_stream(self) -> None:
         subject = run(MODEL, stream=False, temperature=0.0, max_tokens=5)
         await events_of(subject)
         self.assertEqual(subject.text, "You are a test. {'temperature': 0.0, 'max_tokens': 5}")

@@ -1,6 +1,5 @@
 """What servers send, rightly and wrongly, and what becomes of it."""
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,7 +20,7 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.events import ModelCall, ToolCall
-from agents.runtime.providers import openai_wire
+from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
 from agents.runtime.run import Run
 from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
@@ -146,7 +145,7 @@ class WholeAnswerTests(SimpleTestCase):
 
     async def test_an_answer_without_end_is_given_up(self) -> None:
         with (
-            mock.patch("agents.runtime.providers.openai_compatible.MAX_ANSWER_BYTES", 1000),
+            mock.patch("agents.runtime.providers.openai_reading.MAX_ANSWER_BYTES", 1000),
             self.assertRaises(ProviderProtocol),
         ):
             await answered(Reply(body=b" " * 5000), stream=False)
@@ -159,16 +158,10 @@ class WholeAnswerTests(SimpleTestCase):
 class ToolCallTests(SimpleTestCase):
     """The calls that each way of sending them comes to."""
 
-    def assembled(self, *parts: dict[str, object]) -> list[ToolCall]:
-        assembly = openai_wire.ToolCallAssembly()
+    def assembled(self, *parts: object) -> list[ToolCall]:
+        assembly = ToolCallAssembly()
         for part in parts:
-            chunk = {"choices": [{"delta": {"tool_calls": [part]}}]}
-            answer = openai_wire.decode_answer(json.dumps(chunk).encode())
-            assert answer.choices is not None
-            said = answer.choices[0].delta
-            assert said is not None
-            for each in said.tool_calls or ():
-                assembly.add(each)
+            assembly.add(part)
         return assembly.calls()
 
     def test_fragments_by_index(self) -> None:

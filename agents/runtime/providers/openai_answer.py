@@ -1,0 +1,165 @@
+"""What of an answer of OpenAI's chat API is read, and how its JSON becomes that.
+
+Fields that nobody reads are not named here: msgspec passes over them. What servers are known to
+send as null, or in another type than OpenAI does, is allowed for.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from agents.runtime.errors import ProviderProtocol, ProviderUnavailable
+from agents.runtime.providers.characters import clean
+
+# Values in one event: a short text must not become a large structure, which takes long to build.
+MAX_VALUES = 50_000
+_SMALL_BYTES = 64 * 1024
+_DONE = b"[DONE]"
+_DONE_LENGTH = 32
+# What keeps a connection open and says nothing; some servers write it where data belongs.
+_PING = re.compile(
+    r":.*|[\[<(]?(ping|pong|heart[ _-]?beat|keep[ _-]?alive|processing|connected|open|start)"
+    r"[\])>]?",
+    re.IGNORECASE,
+)
+_SPACE = re.compile(r"\s*")
+_PAGE = re.compile(r"<[a-z!?]", re.IGNORECASE)
+
+
+class Said(msgspec.Struct):
+    """A message or a delta."""
+
+    content: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    # The one call of a server that is older than `tool_calls`.
+    function_call: Any = None
+    # What goes back with the calls of tools, under the name by which it came.
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    reasoning_text: Any = None
+    reasoning_opaque: Any = None
+    thinking_blocks: Any = None
+    extra_content: Any = None
+
+
+# PHP writes an empty object as an empty list.
+type OneOrNone = Said | list[Any] | None
+
+
+class Choice(msgspec.Struct):
+    delta: OneOrNone = None
+    message: OneOrNone = None
+    # Of a server that completes texts.
+    text: Any = None
+    finish_reason: Any = None
+
+
+class Answer(msgspec.Struct):
+    """A whole answer or one chunk of it."""
+
+    choices: list[Choice | None] | None = None
+    # Read once, at the end: some servers send it with every chunk.
+    usage: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode = msgspec.json.Decoder(Answer, strict=False).decode
+# NaN and Infinity are no JSON, and nobody reads the fields that hold them.
+_lenient = json.JSONDecoder(parse_constant=lambda _: None)
+
+
+def is_done(data: bytes) -> bool:
+    """Whether an event's data is the mark that ends the stream."""
+    return len(data) <= _DONE_LENGTH and data.strip().strip(b'"').upper() == _DONE
+
+
+def decode(data: bytes) -> list[Answer]:
+    """Read an event's data; raises ProviderProtocol. Nothing comes of what only keeps alive."""
+    if len(data) > _SMALL_BYTES and _values(data) > MAX_VALUES:
+        raise ProviderProtocol("the answer holds too many values")
+    try:
+        return [_decode(data)]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_leniently(data)
+    except RecursionError as error:
+        raise ProviderProtocol("the answer is nested too deep") from error
+
+
+def text_of(content: object) -> str:
+    """The text of a message; of a list of parts, the text of those that are no thinking."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        return "".join(map(_text_of_part, content))
+    if isinstance(content, dict):
+        return _text_of_part(content)
+    raise ProviderProtocol(f"a message of type {type(content).__name__}")
+
+
+def _text_of_part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or str(part.get("type")).startswith(("thinking", "reasoning")):
+        return ""
+    for name in ("text", "refusal"):
+        value = part.get(name)
+        value = value.get("value") if isinstance(value, dict) else value
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def _values(data: bytes) -> int:
+    """How many values there may be at most; what stands in texts counts too."""
+    return data.count(b"{") + data.count(b"[") + data.count(b'":')
+
+
+def _decode_leniently(data: bytes) -> list[Answer]:
+    """Read what msgspec does not: halves of characters, NaN, broken UTF-8, several values."""
+    text = data.decode(errors="replace").strip("\ufeff\x00 \t\r\n")
+    try:
+        return [answer for document in _documents(text) for answer in _answers(document)]
+    except (ValueError, RecursionError) as error:
+        if _PAGE.match(text):
+            raise ProviderUnavailable("a page instead of an answer") from error
+        if _PING.fullmatch(text):
+            return []
+        raise ProviderProtocol(f"not an answer: {text[:2000]}") from error
+
+
+def _documents(text: str) -> Iterator[object]:
+    at = 0
+    while at < len(text):
+        document, at = _lenient.raw_decode(text, at)
+        yield document
+        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
+
+
+def _answers(document: object) -> Iterator[Answer]:
+    if document in (None, ""):
+        return
+    for answer in document if isinstance(document, list) else [document]:
+        if isinstance(answer, dict):
+            for place in (answer, *_choices(answer)):
+                _keep_raw(place)
+        yield msgspec.convert(answer, Answer, strict=False)
+
+
+def _choices(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = answer.get("choices")
+    found = choices if isinstance(choices, list) else []
+    return [choice for choice in found if isinstance(choice, dict)]
+
+
+def _keep_raw(place: dict[str, Any]) -> None:
+    """What is read later stays JSON."""
+    for name in ("usage", "error"):
+        if name in place:
+            place[name] = msgspec.Raw(msgspec.json.encode(clean(place[name])))
