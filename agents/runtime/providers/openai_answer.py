@@ -18,7 +18,7 @@ from agents.runtime.providers.characters import clean
 MAX_VALUES = 50_000
 _SMALL_BYTES = 64 * 1024
 _DONE = b"[DONE]"
-_DONE_LENGTH = 32
+DONE_LENGTH = 32
 # What keeps a connection open and says nothing; some servers write it where data belongs.
 _PING = re.compile(
     r":.*|[\[<(]?(ping|pong|heart[ _-]?beat|keep[ _-]?alive|processing|connected|open|start)"
@@ -27,6 +27,10 @@ _PING = re.compile(
 )
 _SPACE = re.compile(r"\s*")
 _PAGE = re.compile(r"<[a-z!?]", re.IGNORECASE)
+
+
+# What a field holds that did not come.
+NO_JSON = msgspec.Raw(b"")
 
 
 class Said(msgspec.Struct):
@@ -64,8 +68,8 @@ class Answer(msgspec.Struct):
 
     choices: list[Choice | None] | None = None
     # Read once, at the end: some servers send it with every chunk.
-    usage: msgspec.Raw = msgspec.Raw(b"")
-    error: msgspec.Raw = msgspec.Raw(b"")
+    usage: msgspec.Raw = NO_JSON
+    error: msgspec.Raw = NO_JSON
 
 
 _decode = msgspec.json.Decoder(Answer, strict=False).decode
@@ -74,8 +78,8 @@ _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def is_done(data: bytes) -> bool:
-    """Whether an event's data is the mark that ends the stream."""
-    return len(data) <= _DONE_LENGTH and data.strip().strip(b'"').upper() == _DONE
+    """Whether an event's data, of DONE_LENGTH at most, is the mark that ends the stream."""
+    return data.strip().strip(b'"').upper() == _DONE
 
 
 def decode(data: bytes) -> list[Answer]:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 
 import aiohttp
 import aiohttp.http_exceptions
@@ -44,9 +44,20 @@ class OpenAICompatible:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         try:
             response = await self._post(request)
+            names = [tool.name for tool in request.tools]
+            reading = Reading(response.headers.get(COST_HEADER), names)
             # Its connection ends with this context, unless the answer is read whole.
-            async with response, aclosing(_read(response, request)) as events:
-                async for event in events:
+            async with response:
+                source = _Source(response)
+                while (piece := await source.next(reading)) is not None:
+                    if (event := reading.take(piece)) is not None:
+                        yield event
+                if source.fault is not None and (event := reading.cut()) is not None:
+                    yield event
+                source.check(reading)
+                if reading.done:
+                    await _drain(response)
+                for event in reading.end():
                     yield event
         except BROKEN as error:
             broken = ProviderUnavailable(f"the connection broke: {error!r}")
@@ -108,63 +119,67 @@ async def _error_body(response: aiohttp.ClientResponse) -> bytes:
     return unpack(bytes(body[:MAX_ERROR_BYTES]), _encoding(response), MAX_ERROR_BYTES)
 
 
-async def _read(
-    response: aiohttp.ClientResponse, request: ModelRequest
-) -> AsyncGenerator[ModelEvent]:
-    """Read an answer to its end; what becomes of the connection afterwards does not matter."""
-    names = [tool.name for tool in request.tools]
-    reading = Reading(response.headers.get(COST_HEADER), names)
-    unpacker = Unpacker(_encoding(response))
-    rested = time.perf_counter()
-    fault: Exception | None = None
-    while not reading.done and fault is None:
-        chunk, fault = await _next_chunk(response.content, is_complete=reading.is_complete)
-        for piece in _pieces(unpacker, chunk):
-            for event in reading.take(piece):
-                yield event
-            if reading.done:
-                break
-            # Whatever has arrived already, others have their turn.
-            if time.perf_counter() - rested > WORK_SECONDS:
-                await asyncio.sleep(0)
-                rested = time.perf_counter()
-        if not chunk:
-            break
-    if fault is not None:
-        for event in reading.cut():
-            yield event
-        if not reading.is_complete:
-            raise fault
-    elif reading.done:
-        await _drain(response)
-    for event in reading.end():
-        yield event
+class _Source:
+    """The bytes of an answer: unpacked, and in pieces that take little time to read.
+
+    What becomes of the connection after the end of the answer does not matter.
+    """
+
+    __slots__ = ("_content", "_has_ended", "_pieces", "_rested", "_unpacker", "fault")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        self._unpacker = Unpacker(_encoding(response))
+        self._pieces: Iterator[bytes] = iter(())
+        self.fault: Exception | None = None
+        self._has_ended = False
+        self._rested = time.perf_counter()
+
+    async def next(self, reading: Reading) -> bytes | None:
+        """The next piece, None after the last one that matters."""
+        if reading.done or reading.fault is not None:
+            return None
+        # Whatever has arrived already, others have their turn.
+        if time.perf_counter() - self._rested > WORK_SECONDS:
+            await asyncio.sleep(0)
+            self._rested = time.perf_counter()
+        while (piece := next(self._pieces, None)) is None:
+            if self._has_ended:
+                return None
+            if reading.is_complete:
+                chunk = await self._receive_rest()
+            else:
+                try:
+                    chunk = await self._content.readany()
+                except BROKEN as error:
+                    chunk = self._received_before(error)
+            if chunk and len(chunk) <= PIECE_BYTES and self._unpacker.is_plain:
+                return chunk
+            self._has_ended = self._has_ended or not chunk
+            self._pieces = _cut(self._unpacker, chunk)
+        return piece
+
+    def check(self, reading: Reading) -> None:
+        """Raise what broke the connection when the answer is not complete."""
+        if self.fault is not None and reading.fault is None and not reading.is_complete:
+            raise self.fault
+
+    async def _receive_rest(self) -> bytes:
+        """What comes at once: a server that keeps the connection open has nothing more to say."""
+        with suppress(TimeoutError, *BROKEN):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                return await self._content.readany()
+        return b""
+
+    def _received_before(self, fault: Exception) -> bytes:
+        """What arrived before a fault: aiohttp does not give it while it knows of the fault."""
+        self.fault, self._has_ended = fault, True
+        self._content.set_exception(None)  # type: ignore[arg-type]
+        return self._content.read_nowait()
 
 
-async def _next_chunk(
-    content: aiohttp.StreamReader, *, is_complete: bool
-) -> tuple[bytes, Exception | None]:
-    """What has arrived, b"" at the end; and the fault that ended the connection, if any."""
-    try:
-        if not is_complete:
-            return await content.readany(), None
-        # The end is near: a server that keeps the connection open has nothing more to say.
-        async with asyncio.timeout(DRAIN_SECONDS):
-            return await content.readany(), None
-    except TimeoutError:
-        return b"", None
-    except BROKEN as error:
-        # aiohttp does not give what arrived before a fault while it knows of the fault.
-        content.set_exception(None)  # type: ignore[arg-type]
-        return content.read_nowait(), error
-
-
-def _pieces(unpacker: Unpacker, chunk: bytes) -> Iterator[bytes]:
-    """The chunk unpacked, and cut so that reading a piece takes little time."""
+def _cut(unpacker: Unpacker, chunk: bytes) -> Iterator[bytes]:
     for plain in unpacker.feed(chunk) if chunk else (unpacker.close(),):
-        if len(plain) <= PIECE_BYTES:
-            yield plain
-            continue
         for at in range(0, len(plain), PIECE_BYTES):
             yield plain[at : at + PIECE_BYTES]
 

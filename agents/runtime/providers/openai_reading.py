@@ -13,7 +13,16 @@ from agents.runtime.events import TextDelta
 from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent
 from agents.runtime.providers.characters import CharacterJoin
-from agents.runtime.providers.openai_answer import Answer, Choice, Said, decode, is_done, text_of
+from agents.runtime.providers.openai_answer import (
+    DONE_LENGTH,
+    NO_JSON,
+    Answer,
+    Choice,
+    Said,
+    decode,
+    is_done,
+    text_of,
+)
 from agents.runtime.providers.provider_data import ProviderData
 from agents.runtime.providers.refusals import refusal
 from agents.runtime.providers.sse import EventStreamReader
@@ -55,7 +64,9 @@ class Reading:
         "_size",
         "_tool_calls",
         "done",
+        "fault",
         "finish_reason",
+        "is_complete",
         "usage",
     )
 
@@ -64,6 +75,9 @@ class Reading:
         self.finish_reason = ""
         # The mark that ends the stream has come.
         self.done = False
+        # All of the answer has come, whatever becomes of the connection.
+        self.is_complete = False
+        self.fault: RunError | None = None
         self._header_cost = header_cost
         self._tool_calls = ToolCallAssembly(tools)
         self._data = ProviderData()
@@ -73,35 +87,36 @@ class Reading:
         self._has_message = False
         self._has_spoken = False
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of the answer is there, whatever becomes of the connection."""
-        return self.done or bool(self.finish_reason and len(self.usage) > len(b"null"))
+    def take(self, chunk: bytes) -> ModelEvent | None:
+        """Read what arrived: its words together, or that the model is at work.
 
-    def take(self, chunk: bytes) -> Iterator[ModelEvent]:
-        """Read what arrived; faults after the end of the answer do not matter."""
+        `fault` is what went wrong, if anything did; what was said before it was said. Nothing
+        that comes after the end of the answer is a fault.
+        """
         self._size += len(chunk)
+        if self._size > MAX_ANSWER_BYTES:
+            self._fail(ProviderProtocol("the answer has no end"))
+            return None
         try:
-            if self._size > MAX_ANSWER_BYTES:
-                raise ProviderProtocol("the answer has no end")
             events = self._events.feed(chunk)
-            yield from self._taken(events)
-        except RunError:
-            if not self.is_complete:
-                raise
-            self.done = True
+        except ProviderProtocol as error:
+            self._fail(error)
+            return None
+        return self._taken(events) if events else None
 
-    def cut(self) -> Iterator[ModelEvent]:
-        """Read what is left when the connection broke: the last event may be whole or not."""
-        try:
-            yield from self._taken(self._events.close())
-        except ProviderProtocol:
-            return
+    def cut(self) -> ModelEvent | None:
+        """Read what is left when the connection broke: a last event that is not whole is none."""
+        event = self._taken(self._events.close())
+        if isinstance(self.fault, ProviderProtocol):
+            self.fault = None
+        return event
 
     def end(self) -> Iterator[ModelEvent]:
-        """What is known at the end of the answer; raises ProviderProtocol when it is none."""
-        if not self.done:
-            yield from self._closed()
+        """What is known at the end of the answer; raises RunError when it is none."""
+        if not self.done and (event := self._taken(self._events.close())) is not None:
+            yield event
+        if self.fault is not None:
+            raise self.fault
         if rest := self._characters.close():
             self._has_spoken = True
             yield TextDelta(rest)
@@ -114,83 +129,82 @@ class Reading:
         usage = wire.read_usage(self.usage, self._header_cost)
         yield Finished(wire.plain_reason(self.finish_reason), usage, self._data.result())
 
-    def _closed(self) -> Iterator[ModelEvent]:
-        try:
-            yield from self._taken(self._events.close())
-        except RunError:
-            if not self.is_complete:
-                raise
+    def _fail(self, error: RunError) -> None:
+        if self.is_complete:
+            self.done = True
+        else:
+            self.fault = error
 
-    def _taken(self, events: Iterable[tuple[bytes, bytes]]) -> Iterator[ModelEvent]:
-        """Read what arrived together; words that did go on together, for each event costs time."""
+    def _taken(self, events: Iterable[tuple[bytes, bytes]]) -> ModelEvent | None:
         said: list[str] = []
-        fault: RunError | None = None
         try:
-            self._take_events(events, said)
+            for name, data in events:
+                if len(data) <= DONE_LENGTH and is_done(data):
+                    self.done = self.is_complete = True
+                    break
+                if name:
+                    if name in PINGS:
+                        continue
+                    if name == b"error" and data:
+                        raise _error_inside(data)
+                for answer in decode(data):
+                    text = self._take_answer(answer)
+                    if text is not None:
+                        said.append(text)
         except RunError as error:
-            # What was said before the fault was said.
-            fault = error
-        if text := self._characters.feed("".join(said)):
-            yield TextDelta(text)
-        elif said:
-            yield PROGRESS
-        if fault is not None:
-            raise fault
-
-    def _take_events(self, events: Iterable[tuple[bytes, bytes]], said: list[str]) -> None:
-        """Add the words of each event to `said`; "" where the model is at work without words."""
-        for name, data in events:
-            if is_done(data):
-                self.done = True
-                return
-            if not data or data.isspace() or name in PINGS:
-                continue
-            if name == b"error":
-                raise _error_inside(data)
-            for answer in decode(data):
-                if bytes(answer.error) not in wire.NOTHING:
-                    raise _error_inside(bytes(answer.error))
-                text = self._take_answer(answer)
-                if text is not None:
-                    said.append(text)
-                    self._has_spoken = self._has_spoken or bool(text and not text.isspace())
+            self._fail(error)
+        text = said[0] if len(said) == 1 else "".join(said)
+        if text := self._characters.feed(text):
+            return TextDelta(text)
+        return PROGRESS if said else None
 
     def _take_answer(self, answer: Answer) -> str | None:
-        if len(answer.usage) > len(b"null"):
+        if answer.error is not NO_JSON and bytes(answer.error) not in wire.NOTHING:
+            raise _error_inside(bytes(answer.error))
+        if answer.usage is not NO_JSON and len(answer.usage) > len(b"null"):
             self.usage = answer.usage
+            self.is_complete = bool(self.finish_reason)
         choice = answer.choices[0] if answer.choices else None
         if choice is None:
             return None
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
+            self.is_complete = len(self.usage) > len(b"null")
         if isinstance(choice.delta, Said):
             return self._take_delta(choice.delta)
         return self._take_whole(choice)
 
     def _take_delta(self, said: Said) -> str | None:
-        is_thinking = self._data.take(said)
-        content = said.content
-        if said.tool_calls or said.function_call or said.refusal:
-            is_thinking = True
+        is_at_work = self._data.take(said)
+        text = said.content
+        if said.tool_calls or said.function_call:
             self._take_calls(said, is_whole=False)
-            content = text_of(content) + (text_of(said.refusal) if said.refusal else "")
-        if isinstance(content, str):
-            return content if content or is_thinking else None
-        # A list of parts that has no text holds thoughts.
-        return text_of(content) if content or is_thinking else None
+            is_at_work = True
+        if said.refusal or not isinstance(text, str):
+            # A list of parts that has no text holds thoughts.
+            is_at_work = is_at_work or bool(text)
+            text = _words(said)
+        if text:
+            self._has_spoken = self._has_spoken or not text.isspace()
+            return text
+        return "" if is_at_work else None
 
     def _take_whole(self, choice: Choice) -> str | None:
         """A whole message; after deltas it says once more what they have said."""
         said = choice.message
         if not isinstance(said, Said):
-            return text_of(choice.text) or None
+            text = text_of(choice.text)
+            self._has_spoken = self._has_spoken or bool(text.strip())
+            return text or None
         self._has_message = True
         if not self._tool_calls:
             self._take_calls(said, is_whole=True)
         if self._has_spoken:
             return None
         self._data.take(said)
-        return text_of(said.content) + (text_of(said.refusal) if said.refusal else "")
+        text = _words(said)
+        self._has_spoken = bool(text and not text.isspace())
+        return text
 
     def _take_calls(self, said: Said, *, is_whole: bool) -> None:
         calls = said.tool_calls
@@ -202,6 +216,11 @@ class Reading:
             self._tool_calls.add(part, is_whole=is_whole)
         if said.function_call and not calls:
             self._tool_calls.add({"function": said.function_call}, is_whole=is_whole)
+
+
+def _words(said: Said) -> str:
+    """A refusal is said like any other words."""
+    return text_of(said.content) + (text_of(said.refusal) if said.refusal else "")
 
 
 def _error_inside(data: bytes) -> RunError:

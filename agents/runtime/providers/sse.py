@@ -74,11 +74,13 @@ class EventStreamReader:
 
     def _take(self, line: bytes, events: list[tuple[bytes, bytes]]) -> None:
         if line.startswith(b"data:"):
-            self._end_bare(events)
+            if self._bare:
+                self._end_bare(events)
             self._data.append(line[5:].removeprefix(b" "))
             self._size += len(line)
         elif not line:
-            self._end_bare(events)
+            if self._bare:
+                self._end_bare(events)
             if self._data:
                 events.append((self._name, b"\n".join(self._data)))
                 self._data = []
@@ -102,6 +104,5 @@ class EventStreamReader:
             self._size += len(line)
 
     def _end_bare(self, events: list[tuple[bytes, bytes]]) -> None:
-        if self._bare:
-            events.append((self._name, b"\n".join(self._bare)))
-            self._bare = []
+        events.append((self._name, b"\n".join(self._bare)))
+        self._bare = []

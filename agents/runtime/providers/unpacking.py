@@ -28,6 +28,8 @@ class Unpacker:
         self._encoding = encoding.strip().lower().removeprefix("identity")
         self._most = most
         self._held = b""
+        # Whether nothing is packed; known from the second byte on.
+        self.is_plain = False
         self._is_known = False
         self._engine: zlib._Decompress | None = None
         self._window = _AUTOMATIC
@@ -65,6 +67,7 @@ class Unpacker:
                 raise ProviderProtocol(f"the answer is packed as {self._encoding[:40]!r}")
             self._window = _RAW
             self._engine = zlib.decompressobj(self._window)
+        self.is_plain = self._engine is None
         return start
 
     def _unpacked(self, chunk: bytes) -> Iterator[bytes]:
