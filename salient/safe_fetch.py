@@ -12,12 +12,14 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from django.conf import settings
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ _REFUSED = tuple(
         "5f00::/16",  # segment routing
     )
 )
+_END_OF_HEAD = b"\r\n\r\n"
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
@@ -242,7 +245,7 @@ def safe_session(lookup: Lookup = look_up) -> aiohttp.ClientSession:
 def plain_session(**connector: Any) -> aiohttp.ClientSession:
     """A client without cookies, proxies, netrc and unpacking, for hosts that are trusted."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, **connector),
+        connector=_Connector(limit=0, **connector),
         # A cookie that one account's call received must not go out with another's.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -251,6 +254,33 @@ def plain_session(**connector: Any) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections that lose nothing of an answer whose framing breaks off."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_HeadFirst, loop=self._loop)
+
+
+class _HeadFirst(ResponseHandler):
+    """Hands an answer's head on before its body.
+
+    aiohttp drops all that arrived in the same packet as a broken chunk, the head included, and
+    says nothing to whoever reads the body.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        if self._payload is None or self._payload.is_eof():
+            end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            if len(_END_OF_HEAD) <= end < len(data):
+                super().data_received(data[:end])
+                data = data[end:]
+        super().data_received(data)
+        broken, body = self.exception(), self._payload
+        if broken is not None and body is not None and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError(f"broken framing: {broken!r}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
-from agents.runtime.events import ModelCall, ToolCall
-from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
+from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
 from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
@@ -153,42 +152,6 @@ class WholeAnswerTests(SimpleTestCase):
     async def test_a_cut_answer_is_unavailable(self) -> None:
         with self.assertRaises(ProviderUnavailable):
             await answered(Reply(cut_after=0), stream=False)
-
-
-class ToolCallTests(SimpleTestCase):
-    """The calls that each way of sending them comes to."""
-
-    def assembled(self, *parts: object) -> list[ToolCall]:
-        assembly = ToolCallAssembly()
-        for part in parts:
-            assembly.add(part)
-        return assembly.calls()
-
-    def test_fragments_by_index(self) -> None:
-        calls = self.assembled(
-            {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
-            {"index": 1, "id": "b", "function": {"name": "g", "arguments": '{"y":'}},
-            {"index": 0, "function": {"arguments": '{"x": 1}'}},
-            {"index": 1, "id": "", "function": {"arguments": " 2}"}},
-        )
-        self.assertEqual(calls, [ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", '{"y": 2}')])
-
-    def test_every_call_numbered_zero_with_an_id_of_its_own(self) -> None:
-        calls = self.assembled(
-            {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}},
-            {"index": 0, "id": "b", "function": {"name": "f", "arguments": "{}"}},
-        )
-        self.assertEqual([call.id for call in calls], ["a", "b"])
-
-    def test_no_numbers_no_ids_and_an_object_for_arguments(self) -> None:
-        calls = self.assembled(
-            {"function": {"name": "f", "arguments": {"x": 1}}},
-            {"function": {"name": "g", "arguments": None}},
-            {"function": {"arguments": '{"y": 2}'}},
-        )
-        self.assertEqual(
-            calls, [ToolCall("call_0", "f", '{"x":1}'), ToolCall("call_1", "g", '{"y": 2}')]
-        )
 
 
 class UsageTests(SimpleTestCase):

@@ -42,3 +42,59 @@ class EventStreamReaderTests(SimpleTestCase):
         with self.assertRaises(ProviderProtocol):
             for _ in range(MAX_EVENT_BYTES // 65536 + 1):
                 reader.feed(b"data: " + b"x" * 65536 + b"\n")
+
+
+def read(*chunks: bytes) -> list[tuple[bytes, bytes]]:
+    reader = EventStreamReader()
+    events = [event for chunk in chunks for event in reader.feed(chunk)]
+    return events + reader.close()
+
+
+class StandardTests(SimpleTestCase):
+    """Event streams as WHATWG HTML 9.2.6 has them."""
+
+    def test_each_line_of_the_standard(self) -> None:
+        cases: dict[str, tuple[bytes, list[bytes]]] = {
+            "one byte order mark is stripped": (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+            "a second one is none": (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"b"]),
+            "lone CR": (b"data: a\r\rdata: b\r\r", [b"a", b"b"]),
+            "CR LF": (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
+            "all ends of a line": (
+                b"data: a\r\ndata: b\ndata: c\r\n\rdata: d\n\r",
+                [b"a\nb\nc", b"d"],
+            ),
+            "no space after the colon": (b"data:a\n\ndata:  b\n\n", [b"a", b" b"]),
+            "the field alone": (b"data\n\ndata\ndata\n\n", [b"", b"\n"]),
+            "empty data": (b"data:\n\ndata: \n\n", [b"", b""]),
+            "comments": (b": x\n\n:\ndata: a\n: y\ndata: b\n\n", [b"a\nb"]),
+            "no data, no event": (b"event: message\n\nid: 1\nretry: 3\n\n", []),
+            "unknown fields": (b"foo: bar\nping\ndata: a\n\n", [b"a"]),
+            "a blank line of blanks": (b"   \n\ndata: a\n\n", [b"a"]),
+            "no end of the last line": (b"data: a\n\ndata: b", [b"a", b"b"]),
+        }
+        for name, (stream, data) in cases.items():
+            with self.subTest(name):
+                found = [event for event in read(stream) if event[1] != b"\xef\xbb\xbfdata: a"]
+                self.assertEqual([event[1] for event in found], data)
+                in_bytes = read(*(bytes([byte]) for byte in stream))
+                self.assertEqual(in_bytes, read(stream))
+
+    def test_lines_without_a_field_are_not_lost(self) -> None:
+        cases: dict[bytes, list[bytes]] = {
+            b'{"a": 1}': [b'{"a": 1}'],
+            b'{"a": 1}\n{"b": 2}\n': [b'{"a": 1}', b'{"b": 2}'],
+            b'{\n  "a": 1\n}\n\ndata: [DONE]\n\n': [b'{\n  "a": 1\n}', b"[DONE]"],
+            b'{\n"a": 1\n}\ndata: [DONE]\n\n': [b'{\n"a": 1\n}', b"[DONE]"],
+            b'data: a\n\n[{"error": 1}]': [b"a", b'[{"error": 1}]'],
+            b"data: a\n\nInternal Server Error": [b"a", b"Internal Server Error"],
+        }
+        for stream, data in cases.items():
+            with self.subTest(stream=stream):
+                self.assertEqual([event[1] for event in read(stream)], data)
+
+    def test_a_long_line_in_small_pieces_is_joined_once(self) -> None:
+        reader = EventStreamReader()
+        for _ in range(20_000):
+            reader.feed(b"x" * 50)
+        self.assertEqual(len(reader._rest), 20_000)
+        self.assertEqual(reader.close(), [])
