@@ -1,11 +1,13 @@
 """Makes whole characters of the halves that UTF-16 counts as two."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
 
 REPLACEMENT = "\ufffd"
+_LONE = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
 
 
 class CharacterJoin:
@@ -35,7 +37,8 @@ def whole_characters(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        whole = _LONE.sub(REPLACEMENT, text)
+        return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     return text
 
 

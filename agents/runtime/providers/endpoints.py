@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+YES = frozenset({"", "true", "yes", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
@@ -35,9 +36,13 @@ class Endpoint:
         return f"{_variable(self.name)}_STREAM"
 
     @property
+    def stream_setting(self) -> str:
+        return os.environ.get(self.stream_variable, "").strip().lower()
+
+    @property
     def streams(self) -> bool:
         """Whether the server can stream its answers; it is asked to unless this says no."""
-        return os.environ.get(self.stream_variable, "").strip().lower() not in NO
+        return self.stream_setting not in NO
 
     @property
     def key(self) -> str:
@@ -86,6 +91,8 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
     url = endpoint.url
     if not _is_http(url):
         return f"{endpoint.url_variable} is not an http(s) URL."
+    if endpoint.stream_setting not in YES | NO:
+        return f"{endpoint.stream_variable} must be true or false."
     # A server of one's own at another address may do without a key.
     if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."

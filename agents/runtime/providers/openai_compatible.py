@@ -155,7 +155,8 @@ class _Source:
                     chunk = self._received_before(error)
             if chunk and len(chunk) <= PIECE_BYTES and self._unpacker.is_plain:
                 return chunk
-            self._has_ended = self._has_ended or not chunk
+            if not chunk:
+                self._has_ended = True
             self._pieces = _cut(self._unpacker, chunk)
         return piece
 

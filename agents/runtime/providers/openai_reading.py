@@ -26,7 +26,7 @@ from agents.runtime.providers.openai_answer import (
 from agents.runtime.providers.provider_data import ProviderData
 from agents.runtime.providers.refusals import refusal
 from agents.runtime.providers.sse import EventStreamReader
-from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
+from agents.runtime.providers.tool_call_assembly import MAX_CALLS, ToolCallAssembly
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -113,8 +113,10 @@ class Reading:
 
     def end(self) -> Iterator[ModelEvent]:
         """What is known at the end of the answer; raises RunError when it is none."""
-        if not self.done and (event := self._taken(self._events.close())) is not None:
-            yield event
+        if not (self.done or self.fault):
+            event = self._taken(self._events.close())
+            if event is not None:
+                yield event
         if self.fault is not None:
             raise self.fault
         if rest := self._characters.close():
@@ -212,6 +214,8 @@ class Reading:
             calls = [calls] if "function" in calls else list(calls.values())
         if calls and not isinstance(calls, list):
             raise ProviderProtocol("tool calls that are no list")
+        if calls and len(calls) > MAX_CALLS:
+            raise ProviderProtocol(f"the answer asks for more than {MAX_CALLS} tools")
         for part in calls or ():
             self._tool_calls.add(part, is_whole=is_whole)
         if said.function_call and not calls:

@@ -4,8 +4,10 @@ import re
 
 from agents.runtime.errors import ProviderProtocol
 
-MAX_EVENT_BYTES = 2 * 1024 * 1024
+MAX_EVENT_BYTES = 1024 * 1024
 BOM = b"\xef\xbb\xbf"
+# As a number: bytes are searched for a single one ten times as fast.
+CR = ord("\r")
 # A field's name and its colon, or a name alone. Whatever else stands in a line is no field.
 _FIELD = re.compile(rb"[\w.-]+ *(?::|$)")
 
@@ -25,7 +27,7 @@ class EventStreamReader:
         self._name = b""
         self._data: list[bytes] = []
         self._bare: list[bytes] = []
-        # Of the unfinished line and event; it is checked once a chunk.
+        # Of the unfinished line and event, or more.
         self._size = 0
         self._begun = False
         self._after_cr = False
@@ -33,7 +35,7 @@ class EventStreamReader:
     def feed(self, chunk: bytes) -> list[tuple[bytes, bytes]]:
         if not self._begun:
             chunk = self._without_bom(chunk)
-        if self._after_cr or b"\r" in chunk:
+        if self._after_cr or CR in chunk:
             chunk = self._with_line_feeds(chunk)
         events: list[tuple[bytes, bytes]] = []
         lines = chunk.split(b"\n")
@@ -41,14 +43,26 @@ class EventStreamReader:
         if lines and self._rest:
             lines[0] = b"".join((*self._rest, lines[0]))
             self._rest = []
-            self._size = sum(map(len, self._data)) + sum(map(len, self._bare))
+        data = self._data
         for line in lines:
-            self._take(line, events)
+            # The two that nearly all lines are, without a call for each.
+            if not line:
+                if self._bare:
+                    self._end_bare(events)
+                if data:
+                    events.append((self._name, data[0] if len(data) == 1 else b"\n".join(data)))
+                    data.clear()
+                self._name = b""
+            elif line.startswith(b"data:") and not self._bare:
+                data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            else:
+                self._take(line, events)
         if rest:
             self._rest.append(rest)
-            self._size += len(rest)
-        if self._size > MAX_EVENT_BYTES:
-            raise ProviderProtocol("an event of the stream has no end")
+        if rest or data or self._bare:
+            self._check_size(len(chunk))
+        else:
+            self._size = 0
         return events
 
     def close(self) -> list[tuple[bytes, bytes]]:
@@ -72,22 +86,25 @@ class EventStreamReader:
         self._after_cr = self._after_cr or chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
+    def _check_size(self, more: int) -> None:
+        """Refuse an event that has no end; counted again only when it seems to be too large."""
+        self._size += more
+        if self._size > MAX_EVENT_BYTES:
+            self._size = sum(map(len, (*self._rest, *self._data, *self._bare)))
+        if self._size > MAX_EVENT_BYTES:
+            raise ProviderProtocol("an event of the stream has no end")
+
+    def _end_bare(self, events: list[tuple[bytes, bytes]]) -> None:
+        events.append((self._name, b"\n".join(self._bare)))
+        self._bare = []
+
     def _take(self, line: bytes, events: list[tuple[bytes, bytes]]) -> None:
+        """Take a line that is neither blank nor plain data."""
         if line.startswith(b"data:"):
-            if self._bare:
-                self._end_bare(events)
+            self._end_bare(events)
             self._data.append(line[5:].removeprefix(b" "))
-            self._size += len(line)
-        elif not line:
-            if self._bare:
-                self._end_bare(events)
-            if self._data:
-                events.append((self._name, b"\n".join(self._data)))
-                self._data = []
-            self._name, self._size = b"", 0
         elif self._bare:
             self._bare.append(line)
-            self._size += len(line)
         elif line.startswith(b"event:"):
             self._name = line[6:].strip()
         elif line == b"data":
@@ -101,8 +118,3 @@ class EventStreamReader:
             events.append((self._name, line))
         else:
             self._bare.append(line)
-            self._size += len(line)
-
-    def _end_bare(self, events: list[tuple[bytes, bytes]]) -> None:
-        events.append((self._name, b"\n".join(self._bare)))
-        self._bare = []

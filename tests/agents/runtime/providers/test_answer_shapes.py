@@ -25,7 +25,7 @@ from agents.runtime.providers import (
     provider_data,
 )
 from agents.runtime.providers.base import PROGRESS, Finished, ModelRequest, ToolRound
-from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.endpoints import Endpoint, endpoint_problem
 from agents.runtime.providers.openai_reading import WITHHELD
 from agents.runtime.run import Run, Timeouts
 from tests.agents.runtime.runs import events_of, run
@@ -108,7 +108,7 @@ class EndTests(ShapeTestCase):
     async def test_a_connection_that_stays_open_after_the_end_is_left(self) -> None:
         limits = Timeouts(first_token=5, stall=5, total=10)
         whole = head() + chunk(STREAM)
-        self.assert_whole(await raw(whole, LAST_CHUNK, pause=30, timeouts=limits))
+        self.assert_whole(await raw(whole, LAST_CHUNK, pause=1, timeouts=limits))
 
     async def test_before_the_end_what_came_is_partial(self) -> None:
         begun = head() + chunk(EVENTS[0])
@@ -193,6 +193,16 @@ class ReadByWhatCameTests(ShapeTestCase):
         self.assertIs(server.requests[0].body["stream"], False)
         self.assertNotIn("stream_options", server.requests[0].body)
         self.assertEqual(subject.text, "It took a while.")
+
+    def test_a_setting_that_is_neither_yes_nor_no_is_named(self) -> None:
+        endpoint = Endpoint("mock", "http://127.0.0.1:1/v1", needs_key=False)
+        for value, problem in (
+            ("True", None),
+            ("off", None),
+            ("maybe", "MOCK_STREAM must be true or false."),
+        ):
+            with mock.patch.dict(os.environ, {"MOCK_STREAM": value}):
+                self.assertEqual(endpoint_problem(endpoint), problem)
 
     async def test_a_page_is_no_answer_whatever_it_is_called(self) -> None:
         for body in (b"<html>\n\n<h1>Bad gateway</h1>", b"<!DOCTYPE html>", b"  <?xml?>"):
@@ -403,8 +413,8 @@ class PackedTests(ShapeTestCase):
             await answered(Reply(status=400, body=pieces, chunk_delay=0.02))
 
     async def test_what_unpacks_to_very_much_is_refused(self) -> None:
-        for text in (b" " * 50_000_000, b"\n" * 50_000_000, b": x\n" * 12_000_000):
-            bomb = Reply(body=gzip.compress(text, 9), headers={"Content-Encoding": "gzip"})
+        for text in (b" " * 30_000_000, b"\n" * 10_000_000, b": x\n" * 2_500_000):
+            bomb = Reply(body=gzip.compress(text), headers={"Content-Encoding": "gzip"})
             with self.subTest(text=text[:3]), self.assertRaises(ProviderProtocol):
                 await answered(bomb)
         bomb.status = 400
@@ -542,7 +552,7 @@ class BoundTests(SimpleTestCase):
                     await answered(stream(kind))
 
     async def test_a_small_text_does_not_become_a_large_structure(self) -> None:
-        many = b",".join([b"{}"] * 600_000)
+        many = b",".join([b"{}"] * 200_000)
         for place in (
             b'{"choices": [@]}',
             b'{"choices": [{"delta": {"content": [@]}}]}',
