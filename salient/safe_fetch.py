@@ -261,7 +261,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial[ResponseHandler](_HeadFirst, loop=self._loop)
+        self._factory = partial(_HeadFirst, loop=self._loop)  # type: ignore[assignment]
 
 
 class _HeadFirst(ResponseHandler):

@@ -18,6 +18,8 @@ from agents.runtime.providers.characters import clean
 MAX_VALUES = 50_000
 _SMALL_BYTES = 64 * 1024
 _DONE = b"[DONE]"
+# Some gateways write the field's name twice.
+_DATA = b"data:"
 DONE_LENGTH = 32
 # What keeps a connection open and says nothing; some servers write it where data belongs.
 _PING = re.compile(
@@ -79,7 +81,7 @@ _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 
 def is_done(data: bytes) -> bool:
     """Whether an event's data, of DONE_LENGTH at most, is the mark that ends the stream."""
-    return data.strip().strip(b'"').upper() == _DONE
+    return data.strip().removeprefix(_DATA).strip(b' "').upper() == _DONE
 
 
 def decode(data: bytes) -> list[Answer]:
@@ -127,7 +129,8 @@ def _values(data: bytes) -> int:
 
 def _decode_leniently(data: bytes) -> list[Answer]:
     """Read what msgspec does not: halves of characters, NaN, broken UTF-8, several values."""
-    text = data.decode(errors="replace").strip("\ufeff\x00 \t\r\n")
+    text = data.strip().removeprefix(_DATA).decode(errors="replace")
+    text = text.strip("\ufeff\x00 \t\r\n")
     try:
         return [answer for document in _documents(text) for answer in _answers(document)]
     except (ValueError, RecursionError) as error:

@@ -61,6 +61,7 @@ class Reading:
         "_has_message",
         "_has_spoken",
         "_header_cost",
+        "_message",
         "_size",
         "_tool_calls",
         "done",
@@ -85,6 +86,7 @@ class Reading:
         self._characters = CharacterJoin()
         self._size = 0
         self._has_message = False
+        self._message = ""
         self._has_spoken = False
 
     def take(self, chunk: bytes) -> ModelEvent | None:
@@ -172,9 +174,10 @@ class Reading:
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
             self.is_complete = len(self.usage) > len(b"null")
-        if isinstance(choice.delta, Said):
-            return self._take_delta(choice.delta)
-        return self._take_whole(choice)
+        text = self._take_delta(choice.delta) if isinstance(choice.delta, Said) else None
+        if text is None and (choice.message is not None or choice.text is not None):
+            return self._take_whole(choice)
+        return text
 
     def _take_delta(self, said: Said) -> str | None:
         is_at_work = self._data.take(said)
@@ -192,21 +195,25 @@ class Reading:
         return "" if is_at_work else None
 
     def _take_whole(self, choice: Choice) -> str | None:
-        """A whole message; after deltas it says once more what they have said."""
+        """A whole message: after deltas it says once more what they have said.
+
+        A server may send it again and again, each time with more words.
+        """
         said = choice.message
         if not isinstance(said, Said):
             text = text_of(choice.text)
             self._has_spoken = self._has_spoken or bool(text.strip())
             return text or None
-        self._has_message = True
         if not self._tool_calls:
             self._take_calls(said, is_whole=True)
-        if self._has_spoken:
+        if self._has_spoken and not self._message:
             return None
-        self._data.take(said)
-        text = _words(said)
-        self._has_spoken = bool(text and not text.isspace())
-        return text
+        if not self._has_message:
+            self._data.take(said)
+        before, self._message = self._message, _words(said)
+        self._has_message = True
+        self._has_spoken = self._has_spoken or bool(self._message.strip())
+        return self._message.removeprefix(before)
 
     def _take_calls(self, said: Said, *, is_whole: bool) -> None:
         calls = said.tool_calls

@@ -157,6 +157,26 @@ class ReadByWhatCameTests(ShapeTestCase):
                 b"data: " + lines.replace(b"\n", b" ") + b"\n\n",
                 "text/event-stream",
             ),
+            "a message that grows": (
+                b"".join(map(sse, (message("Hel", None), message("Hello there.")))) + DONE,
+                "text/event-stream",
+            ),
+            "messages in place of deltas": (
+                b"".join(map(sse, (message("Hello ", None), message("there.")))) + DONE,
+                "text/event-stream",
+            ),
+            "an empty delta beside a message": (
+                sse({**message(), "choices": [{**message()["choices"][0], "delta": {}}]}),
+                "text/event-stream",
+            ),
+            "the field's name twice": (
+                (STREAM + DONE).replace(b"data: ", b"data: data: "),
+                "text/event-stream",
+            ),
+            "lines with a margin": (
+                (STREAM + DONE).replace(b"data: ", b"  data: "),
+                "text/event-stream",
+            ),
             "deltas, then all of it": (
                 b"".join(EVENTS[:2]) + sse(message()) + DONE,
                 "text/event-stream",
