@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from tests.api_client import Answer, Call
-from tests.mock_openai import MockOpenAI, Reply, error, usage
+from tests.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 from tests.worlds import World, stored
 
 PROMPT = "You are the shop's helper."
@@ -132,6 +132,29 @@ retries: 1
         self.assertEqual(request.completion_status, "partial")
         self.assertTrue(request.tokens_estimated)
         self.assertGreater(request.completion_tokens or 0, 0)
+
+    async def test_beyond_a_limit_the_turn_ends_as_provider_protocol_and_is_settled(self) -> None:
+        self.configure(self.config + "tools: [current_time]\n", PROMPT)
+        calls = {"tool_calls": [{"function": {"name": "current_time"}}] * 15_000}
+        thought = {"choices": [{"delta": {"reasoning_content": "hm " * 20_000}}]}
+        deep = b"data: " + b"[" * 100_000 + b"\n\n"
+        cases: list[tuple[str, list[object]]] = [
+            ("calls", [{"choices": [{"delta": calls}]}]),
+            ("thoughts", [thought] * 80),
+            ("depth", [deep]),
+        ]
+        for name, events in cases:
+            with self.subTest(name):
+                async with MockOpenAI() as server:
+                    server.replies.append(stream(delta("Hi"), *events))
+                    answer = await self.chat("hello")
+                self.assertEqual((answer.status, answer.json()["code"]), (502, "provider_protocol"))
+                said, requests = await sync_to_async(stored)()
+                self.assertEqual(said[-1].content, "Hi")
+                self.assertEqual(
+                    (requests[-1].completion_status, requests[-1].error_code),
+                    ("partial", "provider_protocol"),
+                )
 
     async def test_when_the_client_leaves_the_model_is_stopped_and_the_turn_settled(self) -> None:
         async with MockOpenAI() as server:
