@@ -32,23 +32,6 @@ from agents.runtime.providers.tool_call_assembly import MAX_CALLS, ToolCallAssem
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # Names of events that keep a connection open and say nothing.
 PINGS = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"})
-WITHHELD = "The model provider's content filter withheld this answer."
-FILTERED = frozenset(
-    {
-        "content_filter",
-        "content_filtered",
-        "contentfilter",
-        "refusal",
-        "safety",
-        "prohibited_content",
-        "blocklist",
-        "recitation",
-        "spii",
-        "sensitive",
-        "blocked",
-        "guardrail_intervened",
-    }
-)
 
 
 class Reading:
@@ -122,14 +105,10 @@ class Reading:
         if self.fault is not None:
             raise self.fault
         if rest := self._characters.close():
-            self._has_spoken = True
             yield TextDelta(rest)
         if not (self.finish_reason or self.done or self._has_message):
             raise ProviderProtocol("the stream ended before the answer did")
-        calls = self._tool_calls.calls()
-        if not (calls or self._has_spoken) and self.finish_reason.lower() in FILTERED:
-            yield TextDelta(WITHHELD)
-        yield from calls
+        yield from self._tool_calls.calls()
         usage = wire.read_usage(self.usage, self._header_cost)
         yield Finished(wire.plain_reason(self.finish_reason), usage, self._data.result())
 

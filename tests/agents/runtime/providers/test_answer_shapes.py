@@ -26,7 +26,6 @@ from agents.runtime.providers import (
 )
 from agents.runtime.providers.base import PROGRESS, Finished, ModelRequest, ToolRound
 from agents.runtime.providers.endpoints import Endpoint, endpoint_problem
-from agents.runtime.providers.openai_reading import WITHHELD
 from agents.runtime.run import Run, Timeouts
 from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
@@ -360,16 +359,19 @@ class SaidTests(ShapeTestCase):
                 events = [{"choices": [choice]} for choice in choices]
                 self.assert_whole(await answered(stream(*events, *EVENTS[2:])), "I cannot.")
 
-    async def test_an_answer_that_a_filter_withheld_says_so(self) -> None:
+    def test_why_nothing_was_said_reaches_the_run(self) -> None:
+        """The run says it to the caller, for every provider in the same way."""
         for reason in ("content_filter", "SAFETY", "sensitive"):
-            for reply in (
-                stream({"choices": [{"delta": {}, "finish_reason": reason}]}, COUNTED, DONE),
-                Reply(body=json.dumps(message(None, reason)).encode()),
+            for data in (
+                sse({"choices": [{"delta": {}, "finish_reason": reason}]}) + sse(COUNTED) + DONE,
+                json.dumps(message(None, reason)).encode(),
             ):
-                with self.subTest(reason=reason, reply=reply):
-                    subject = await answered(reply)
-                    self.assertEqual(subject.text, WITHHELD)
-                    self.assertEqual(subject.calls[0].finish_reason, reason)
+                with self.subTest(reason=reason, data=data):
+                    reading = openai_reading.Reading()
+                    reading.take(data)
+                    (finished,) = reading.end()
+                    assert isinstance(finished, Finished)
+                    self.assertEqual(finished.reason, reason)
 
     async def test_what_came_before_a_filter_stays_as_it_came(self) -> None:
         subject = await answered(stream(delta("Half", "content_filter"), COUNTED))
