@@ -187,12 +187,13 @@ class Reading:
             self._take_calls(said, is_whole=True)
         if self._has_spoken and not self._message:
             return None
+        is_at_work = bool(self._tool_calls)
         if not self._has_message:
-            self._data.take(said)
+            is_at_work = self._data.take(said) or is_at_work
         before, self._message = self._message, _words(said)
         self._has_message = True
         self._has_spoken = self._has_spoken or bool(self._message.strip())
-        return self._message.removeprefix(before)
+        return self._message.removeprefix(before) or ("" if is_at_work else None)
 
     def _take_calls(self, said: Said, *, is_whole: bool) -> None:
         calls = said.tool_calls
