@@ -14,6 +14,7 @@ from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.openai_usage import NOTHING, read_usage
 from agents.runtime.providers.refusals import log_failure, refusal
 from agents.runtime.providers.sse import EventStreamReader
 
@@ -35,7 +36,7 @@ class Reading:
 
     def result(self) -> list[ModelEvent]:
         """What is known at the end of the answer."""
-        usage = wire.read_usage(self.usage, self.header_cost)
+        usage = read_usage(self.usage, self.header_cost)
         reason = wire.plain_reason(self.finish_reason)
         return [*self.tool_calls.calls(), Finished(reason, usage)]
 
@@ -220,7 +221,7 @@ def _decode(data: bytes) -> wire.Answer:
         answer = wire.decode_answer(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProviderProtocol(f"not an answer: {data.decode(errors='replace')}") from error
-    if bytes(answer.error) not in wire.NOTHING:
+    if bytes(answer.error) not in NOTHING:
         raise _error_inside(bytes(answer.error))
     return answer
 
