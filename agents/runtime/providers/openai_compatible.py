@@ -14,7 +14,7 @@ from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import Endpoint
-from agents.runtime.providers.openai_usage import NOTHING, read_usage
+from agents.runtime.providers.openai_usage import NOTHING, UsageReading
 from agents.runtime.providers.refusals import log_failure, refusal
 from agents.runtime.providers.sse import EventStreamReader
 
@@ -30,13 +30,13 @@ class Reading:
 
     header_cost: str | None = None
     tool_calls: wire.ToolCallAssembly = field(default_factory=wire.ToolCallAssembly)
-    usage: msgspec.Raw = field(default_factory=msgspec.Raw)
+    usage: UsageReading = field(default_factory=UsageReading)
     finish_reason: str = ""
     done: bool = False
 
     def result(self) -> list[ModelEvent]:
         """What is known at the end of the answer."""
-        usage = read_usage(self.usage, self.header_cost)
+        usage = self.usage.result(self.header_cost)
         reason = wire.plain_reason(self.finish_reason)
         return [*self.tool_calls.calls(), Finished(reason, usage)]
 
@@ -74,7 +74,9 @@ class WholeReading(Reading):
         choice = answer.choices[0] if answer.choices else None
         if choice is None or choice.message is None:
             raise ProviderProtocol("an answer without a message")
-        self.usage, self.finish_reason = answer.usage, choice.finish_reason or ""
+        self.usage.add(answer.usage)
+        self.usage.add(choice.usage)
+        self.finish_reason = choice.finish_reason or ""
         for place, part in enumerate(choice.message.tool_calls or ()):
             part.index = place
             self.tool_calls.add(part)
@@ -196,11 +198,11 @@ def _take(reading: Reading, name: bytes, data: bytes) -> ModelEvent | None:
     if name == b"error":
         raise _error_inside(data)
     answer = _decode(data)
-    if len(answer.usage) > len(b"null"):
-        reading.usage = answer.usage
+    reading.usage.add(answer.usage)
     if not answer.choices:
         return None
     choice = answer.choices[0]
+    reading.usage.add(choice.usage)
     if choice.finish_reason:
         reading.finish_reason = choice.finish_reason
     return _take_said(reading, choice.delta) if choice.delta else None

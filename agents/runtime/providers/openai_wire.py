@@ -48,13 +48,14 @@ class Choice(msgspec.Struct):
     delta: Said | None = None
     message: Said | None = None
     finish_reason: str | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"")  # Moonshot counts in the choice
 
 
 class Answer(msgspec.Struct):
     """A whole answer or one chunk of it."""
 
     choices: list[Choice] | None = None
-    # Read once, at the end: some servers send it with every chunk.
+    # Some servers send it with every chunk.
     usage: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
 

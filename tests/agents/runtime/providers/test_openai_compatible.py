@@ -1,7 +1,6 @@
 """What servers send, rightly and wrongly, and what becomes of it."""
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -20,7 +19,7 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
-from agents.runtime.events import ModelCall, ToolCall
+from agents.runtime.events import ToolCall
 from agents.runtime.providers import openai_wire
 from agents.runtime.run import Run
 from tests.agents.runtime.runs import events_of, run
@@ -196,59 +195,6 @@ class ToolCallTests(SimpleTestCase):
         self.assertEqual(
             calls, [ToolCall("call_0", "f", '{"x":1}'), ToolCall("call_1", "g", '{"y": 2}')]
         )
-
-
-class UsageTests(SimpleTestCase):
-    async def call(self, counted: Mapping[str, Any] | None, **more: Any) -> ModelCall:
-        reply = Reply("one two", usage=counted, headers=more.pop("headers", {}))
-        return (await answered(reply, **more)).calls[0]
-
-    async def test_counts_and_cached_tokens(self) -> None:
-        for details in (
-            {"prompt_tokens_details": {"cached_tokens": 8}},
-            {"prompt_cache_hit_tokens": 8},
-            {"cached_tokens": 8},
-        ):
-            with self.subTest(details=details):
-                call = await self.call(usage(10, 5, **details))
-                self.assertEqual(
-                    (call.input_tokens, call.output_tokens, call.cached_tokens), (10, 5, 8)
-                )
-                self.assertFalse(call.estimated)
-
-    async def test_an_explicit_zero_is_respected(self) -> None:
-        call = await self.call(usage(0, 0, cost=0))
-        self.assertEqual((call.input_tokens, call.output_tokens, call.estimated), (0, 0, False))
-        self.assertEqual(call.reported_cost, Decimal(0))
-
-    async def test_what_is_not_said_is_estimated(self) -> None:
-        for counted in (None, {}, {"prompt_tokens": None}, {"prompt_tokens": "many"}):
-            with self.subTest(counted=counted):
-                call = await self.call(counted)
-                self.assertTrue(call.estimated)
-                self.assertEqual((call.input_tokens, call.output_tokens), (5, 2))
-
-    async def test_thinking_that_only_the_total_holds_is_counted(self) -> None:
-        call = await self.call({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 100})
-        self.assertEqual(call.output_tokens, 90)
-
-    async def test_reported_cost_in_every_spelling(self) -> None:
-        for details, cost in (
-            ({"cost": 0.00012345}, "0.00012345"),
-            ({"cost": {"total_cost": 0.006}}, "0.006"),
-            ({"estimated_cost": 0.5}, "0.5"),
-            ({"cost_in_usd_ticks": 25_000_000}, "0.0025"),
-            ({"cost": -1}, None),
-        ):
-            with self.subTest(details=details):
-                reported = (await self.call(usage(10, 5, **details))).reported_cost
-                self.assertEqual(reported, None if cost is None else Decimal(cost))
-
-    async def test_cost_in_a_header(self) -> None:
-        call = await self.call(
-            usage(10, 5), headers={"x-litellm-response-cost": "0.25"}, stream=False
-        )
-        self.assertEqual(call.reported_cost, Decimal("0.25"))
 
 
 class RefusalTests(SimpleTestCase):
