@@ -15,10 +15,11 @@ from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelR
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import Endpoint
 from agents.runtime.providers.openai_usage import NOTHING, UsageReading
-from agents.runtime.providers.refusals import log_failure, refusal
+from agents.runtime.providers.refusals import error_inside, find_error, log_failure, refusal
 from agents.runtime.providers.sse import EventStreamReader
 
 MAX_ERROR_BYTES = 64 * 1024
+ERROR_SECONDS = 2.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 DRAIN_SECONDS = 0.05
 COST_HEADER = "x-litellm-response-cost"
@@ -153,10 +154,22 @@ class OpenAICompatible:
 
 async def _check(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:  # noqa: PLR2004 - OK
-        body = await response.content.read(MAX_ERROR_BYTES)
+        body = await _read_error(response)
         raise refusal(response.status, body.decode(errors="replace"), response.headers)
     if response.content_type == "text/html":
         raise ProviderUnavailable("status 200 with a page instead of an answer")
+
+
+async def _read_error(response: aiohttp.ClientResponse) -> bytes:
+    """What the server says about its refusal; the status holds also when the rest never comes."""
+    body = b""
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ERROR_SECONDS):
+            while len(body) < MAX_ERROR_BYTES and (
+                piece := await response.content.read(MAX_ERROR_BYTES - len(body))
+            ):
+                body += piece
+    return body
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
@@ -196,7 +209,7 @@ def _take(reading: Reading, name: bytes, data: bytes) -> ModelEvent | None:
         reading.done = True
         return None
     if name == b"error":
-        raise _error_inside(data)
+        raise error_inside(data)
     answer = _decode(data)
     reading.usage.add(answer.usage)
     if not answer.choices:
@@ -219,15 +232,21 @@ def _take_said(reading: Reading, said: wire.Said) -> ModelEvent | None:
 
 
 def _decode(data: bytes) -> wire.Answer:
+    """Read an answer or a chunk of one; raises the error that it is instead, or holds."""
     try:
         answer = wire.decode_answer(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProviderProtocol(f"not an answer: {data.decode(errors='replace')}") from error
-    if bytes(answer.error) not in NOTHING:
-        raise _error_inside(bytes(answer.error))
+        unreadable = ProviderProtocol(f"not an answer: {data.decode(errors='replace')}")
+        raise find_error(data) or unreadable from error
+    if _may_hold_error(answer) and (fault := find_error(data)) is not None:
+        raise fault
     return answer
 
 
-def _error_inside(data: bytes) -> RunError:
-    """An error that came inside of an answer with status 200."""
-    return refusal(wire.error_status(msgspec.Raw(data)), data.decode(errors="replace"), {})
+def _may_hold_error(answer: wire.Answer) -> bool:
+    if bytes(answer.error) not in NOTHING:
+        return True
+    if not answer.choices:
+        return bytes(answer.usage) in NOTHING
+    choice = answer.choices[0]
+    return bytes(choice.error) not in NOTHING or choice.finish_reason == "error"

@@ -49,6 +49,7 @@ class Choice(msgspec.Struct):
     message: Said | None = None
     finish_reason: str | None = None
     usage: msgspec.Raw = msgspec.Raw(b"")  # Moonshot counts in the choice
+    error: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Answer(msgspec.Struct):
@@ -60,14 +61,9 @@ class Answer(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"")
 
 
-class WireError(msgspec.Struct):
-    code: int | str | None = None
-
-
 _REASON = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 decode_answer = msgspec.json.Decoder(Answer, strict=False).decode
-_decode_error = msgspec.json.Decoder(WireError, strict=False).decode
 encode = msgspec.json.encode
 
 
@@ -103,19 +99,6 @@ def request_body(request: ModelRequest, endpoint: Endpoint) -> bytes:
 def plain_reason(text: str) -> str:
     """Why the answer ended, in the server's word; what is no word is not kept."""
     return text if not text or _REASON.fullmatch(text) else "other"
-
-
-def error_status(raw: msgspec.Raw) -> int:
-    """The HTTP status that an error inside of a 200 stands for; 500 when it does not say."""
-    try:
-        code = _decode_error(raw).code
-    except msgspec.MsgspecError:
-        return 500
-    if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004 - HTTP's errors
-        return code
-    named = {"rate_limit_exceeded": 429, "insufficient_quota": 429, "invalid_api_key": 401}
-    named["context_length_exceeded"] = 400
-    return named.get(str(code), 500)
 
 
 def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
