@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+NO_KEY = (
+    "holds a character that no key has, such as a line end or a control character in its middle, "
+    "an invisible one or one that is not ASCII."
+)
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
 
@@ -71,11 +75,18 @@ def find_endpoint(name: str) -> Endpoint | None:
     return other if other.url else None
 
 
+def is_header_value(text: str) -> bool:
+    """Whether a key can be sent: a line end within it would begin a header of its own."""
+    return text.isascii() and text.isprintable()
+
+
 def endpoint_problem(endpoint: Endpoint) -> str | None:
     """Why no call can be made, in a sentence for whoever runs the service."""
     url = endpoint.url
     if not _is_http(url):
         return f"{endpoint.url_variable} is not an http(s) URL."
+    if not is_header_value(endpoint.key):
+        return f"{endpoint.key_variable} {NO_KEY}"
     # A server of one's own at another address may do without a key.
     if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
@@ -84,7 +95,14 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
 
 @lru_cache(maxsize=256)
 def _is_http(url: str) -> bool:
-    parts = urlsplit(url)
+    # urlsplit passes over line ends and tabs, wherever they stand.
+    if not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import aiohttp
 import msgspec
 
-from agents.runtime.errors import ProviderProtocol, ProviderUnavailable, RunError
+from agents.runtime.errors import ProviderAuth, ProviderProtocol, ProviderUnavailable, RunError
 from agents.runtime.events import TextDelta
 from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
-from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.endpoints import NO_KEY, Endpoint, is_header_value
 from agents.runtime.providers.openai_usage import NOTHING, UsageReading
 from agents.runtime.providers.refusals import error_inside, find_error, log_failure, refusal
 from agents.runtime.providers.sse import EventStreamReader
@@ -95,7 +95,7 @@ class OpenAICompatible:
     def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
         self.endpoint = endpoint
         self.url = url
-        self.key = key
+        self.key = key.strip()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         read = StreamReading if request.stream else WholeReading
@@ -137,6 +137,8 @@ class OpenAICompatible:
         return response
 
     async def _connect(self, request: ModelRequest) -> aiohttp.ClientResponse:
+        if not is_header_value(self.key):
+            raise ProviderAuth(f"the key {NO_KEY}")
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"

@@ -59,7 +59,8 @@ async def shared_model(name: str) -> Model:
     if place not in _models:
         try:
             model = infer_model(name)
-        except (failures.UserError, ImportError, ValueError) as error:
+        except Exception as error:
+            # Clients check keys, regions and addresses each in their own way.
             raise UnknownModel(str(error)) from error
         # The run retries; a client that does so too would keep it waiting.
         client: Any = getattr(model, "client", None)

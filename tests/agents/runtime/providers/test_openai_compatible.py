@@ -21,6 +21,9 @@ from agents.runtime.errors import (
 )
 from agents.runtime.events import ToolCall
 from agents.runtime.providers import openai_wire
+from agents.runtime.providers.base import ModelRequest
+from agents.runtime.providers.endpoints import KNOWN
+from agents.runtime.providers.openai_compatible import OpenAICompatible
 from agents.runtime.run import Run
 from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
@@ -252,6 +255,35 @@ class RefusalTests(SimpleTestCase):
                 await events_of(run(server.model))
         self.assertEqual(len(logs.output[0].splitlines()), 1)
         self.assertLess(len(logs.output[0]), 700)
+
+
+class KeyTests(SimpleTestCase):
+    async def test_white_space_around_a_key_is_not_sent(self) -> None:
+        async with MockOpenAI(key=" sk-canary\r\n") as server:
+            await events_of(run(server.model))
+        self.assertEqual(server.requests[0].headers["Authorization"], "Bearer sk-canary")
+
+    async def test_a_key_with_a_line_end_is_an_error_of_ours_and_not_logged(self) -> None:
+        for bad in ("\n", "\r", "\x00", "ü", "\u200b"):
+            # The environment takes no NUL; a key from elsewhere may hold one.
+            provider = OpenAICompatible(KNOWN["openai"], "http://127.0.0.1:9/v1", f"canary{bad}b")
+            request = ModelRequest(model="m", system_prompt="", messages=())
+            with (
+                self.subTest(bad=bad),
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(ProviderAuth),
+            ):
+                await anext(provider.stream(request))
+            self.assertNotIn("canary", "".join(logs.output))
+        async with MockOpenAI(key="canary\nb") as server:
+            with (
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(UnknownModel),
+            ):
+                await events_of(run(server.model))
+        self.assertEqual(server.requests, [])
+        self.assertIn("MOCK_API_KEY", logs.output[0])
+        self.assertNotIn("canary", logs.output[0])
 
 
 class ProviderDifferenceTests(SimpleTestCase):
