@@ -15,6 +15,12 @@ from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelR
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import NO_KEY, Endpoint, is_header_value
 from agents.runtime.providers.openai_usage import NOTHING, UsageReading
+from agents.runtime.providers.optional_fields import (
+    MOST_REPEATS,
+    STATUSES,
+    adaptation_for,
+    remember,
+)
 from agents.runtime.providers.refusals import error_inside, find_error, log_failure, refusal
 from agents.runtime.providers.sse import EventStreamReader
 
@@ -125,18 +131,25 @@ class OpenAICompatible:
         return client()
 
     async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
-        try:
-            response = await self._connect(request)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ProviderUnavailable(f"no connection: {error!r}") from error
-        try:
-            await _check(response)
-        except BaseException:
-            response.release()
-            raise
+        """Send the request, and again without what the server says that it does not know."""
+        known = adaptation = adaptation_for(self.url, request.model)
+        for repeats_left in range(MOST_REPEATS, -1, -1):
+            body = adaptation.apply(wire.request_body(request, self.endpoint))
+            response = await self._connect(request, wire.encode(body))
+            refused = await _refused(response)
+            if refused is None:
+                break
+            repeatable = repeats_left and response.status in STATUSES
+            following = adaptation.after(body, refused) if repeatable else None
+            if following is None:
+                raise refusal(response.status, refused, response.headers)
+            adaptation = following
+        if adaptation != known:
+            name = f"{self.endpoint.name}:{request.model}"
+            remember(self.url, request.model, adaptation, name=name)
         return response
 
-    async def _connect(self, request: ModelRequest) -> aiohttp.ClientResponse:
+    async def _connect(self, request: ModelRequest, body: bytes) -> aiohttp.ClientResponse:
         if not is_header_value(self.key):
             raise ProviderAuth(f"the key {NO_KEY}")
         headers = {"Content-Type": "application/json"}
@@ -144,22 +157,28 @@ class OpenAICompatible:
             headers["Authorization"] = f"Bearer {self.key}"
         if not self.endpoint.keep_alive:
             headers["Connection"] = "close"
-        return await self.client().post(
-            f"{self.url}/chat/completions",
-            data=wire.request_body(request, self.endpoint),
-            headers=headers,
-            # A redirect would carry the key and the conversation to who knows where.
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
-        )
+        try:
+            return await self.client().post(
+                f"{self.url}/chat/completions",
+                data=body,
+                headers=headers,
+                # A redirect would carry the key and the conversation to who knows where.
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ProviderUnavailable(f"no connection: {error!r}") from error
 
 
-async def _check(response: aiohttp.ClientResponse) -> None:
-    if response.status != 200:  # noqa: PLR2004 - OK
-        body = await _read_error(response)
-        raise refusal(response.status, body.decode(errors="replace"), response.headers)
-    if response.content_type == "text/html":
-        raise ProviderUnavailable("status 200 with a page instead of an answer")
+async def _refused(response: aiohttp.ClientResponse) -> str | None:
+    """What the server says where it refuses; None where it answers."""
+    is_ok = response.status == 200  # noqa: PLR2004 - OK
+    if is_ok and response.content_type != "text/html":
+        return None
+    async with response:
+        if is_ok:
+            raise ProviderUnavailable("status 200 with a page instead of an answer")
+        return (await _read_error(response)).decode(errors="replace")
 
 
 async def _read_error(response: aiohttp.ClientResponse) -> bytes:

@@ -67,7 +67,7 @@ decode_answer = msgspec.json.Decoder(Answer, strict=False).decode
 encode = msgspec.json.encode
 
 
-def request_body(request: ModelRequest, endpoint: Endpoint) -> bytes:
+def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request)),
@@ -93,7 +93,7 @@ def request_body(request: ModelRequest, endpoint: Endpoint) -> bytes:
             }
             for tool in request.tools
         ]
-    return encode(body)
+    return body
 
 
 def plain_reason(text: str) -> str:
