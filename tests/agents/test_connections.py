@@ -397,6 +397,21 @@ class TurnTests(World, TestCase):
         self.assertEqual((request.provider, request.model), ("connection/own", "test-model"))
         self.assertNotIn("canary", json.dumps(vars(request), default=str))
 
+    async def test_the_documented_model_answers_at_openai(self) -> None:
+        self.configure("model: connection/own:gpt-5-mini\nmax_tokens: 50\nretries: 0\n")
+        async with MockOpenAI() as server:
+            with self.trusting(server):
+                await self.connect(server)
+                server.replies.append(
+                    error(
+                        400, "Unsupported parameter: 'max_tokens' is not supported with this model."
+                    )
+                )
+                answer = await self.chat()
+
+        self.assertEqual((answer.status, answer.json()["status"]), (200, "complete"))
+        self.assertEqual(server.requests[1].body["max_completion_tokens"], 50)
+
     async def test_a_connection_that_is_not_there_is_a_fault_of_the_agents_owner(self) -> None:
         with self.assertLogs("agents.versions", "ERROR"):
             answer = await self.chat()

@@ -269,7 +269,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def log_failure(provider: str, model: str, error: RunError, *, key: str = "") -> None:
     """Tell whoever runs the service what the provider said, without the key that it may echo."""
-    name = redacted(f"{provider}:{model}", key)
+    name = _one_line(f"{provider}:{model}")
     logger.warning("%s failed with %s: %s", name, error.code, redacted(error.detail, key))
 
 
@@ -278,11 +278,11 @@ def redacted(text: str, key: str = "") -> str:
     # Before anything is cut off: half a key is a secret too.
     for spelling in _spellings(key) if key else ():
         text = text.replace(spelling, "[key]")
-    text = text[: 4 * MAX_DETAIL]
-    text = " ".join(SECRETS.sub("[key]", text).split())
-    if not text.isprintable():
-        text = "".join(map(_printable, text))
-    return text[:MAX_DETAIL]
+    return _one_line(SECRETS.sub("[key]", text[: 4 * MAX_DETAIL]))[:MAX_DETAIL]
+
+
+def _one_line(text: str) -> str:
+    return "".join(map(_printable, " ".join(text.split())))
 
 
 def _printable(char: str) -> str:

@@ -30,7 +30,7 @@ def counts(*chunks: object) -> tuple[int | None, int | None, int]:
 
 class CountTests(SimpleTestCase):
     def test_one_odd_field_loses_no_other(self) -> None:
-        for odd in (
+        odds: tuple[dict[str, Any], ...] = (
             {"prompt_tokens_details": []},
             {"prompt_tokens_details": None},
             {"prompt_tokens_details": {"cached_tokens": "many"}},
@@ -45,7 +45,8 @@ class CountTests(SimpleTestCase):
             {"cost_details": 3, "is_byok": []},
             {"cost_in_usd_ticks": {}},
             {"cached_tokens": -8},
-        ):
+        )
+        for odd in odds:
             with self.subTest(odd=odd):
                 self.assertEqual(counts({**usage(100, 20), **odd}), (100, 20, 0))
 
@@ -69,18 +70,20 @@ class CountTests(SimpleTestCase):
                 self.assertEqual(counts(counted), (100, 20, 0))
 
     def test_the_most_of_each_field_is_counted_wherever_it_came(self) -> None:
-        for chunks in (
+        cases: tuple[tuple[object, ...], ...] = (
             (usage(100, 20), usage(0, 0)),
             (usage(0, 0), usage(0, 0), usage(100, 20)),
             (usage(100, 0), {"prompt_tokens": 0, "completion_tokens": 20, "total_tokens": 20}),
             (usage(100, 1), usage(100, 11), usage(100, 20)),
             (usage(100, 20), None, {}, []),
-        ):
+        )
+        for chunks in cases:
             with self.subTest(chunks=chunks):
                 self.assertEqual(counts(*chunks), (100, 20, 0))
 
     def test_what_is_no_count_is_none(self) -> None:
-        for prompt in (None, "many", -1, 0, 1e12, True, [], {}):
+        prompts: tuple[object, ...] = (None, "many", -1, 0, 1e12, True, [], {})
+        for prompt in prompts:
             with self.subTest(prompt=prompt):
                 found = read({"prompt_tokens": prompt, "completion_tokens": 20, "total_tokens": 20})
                 self.assertEqual((found.input_tokens, found.output_tokens), (None, 20))

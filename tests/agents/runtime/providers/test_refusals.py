@@ -439,7 +439,8 @@ class InStreamTests(SimpleTestCase):
                     self.assertIs(type(found), kind)
 
     async def test_an_empty_error_beside_a_good_answer_is_none(self) -> None:
-        for nothing in ({}, None, "", False, [], {"code": None, "message": ""}):
+        nothings: tuple[object, ...] = ({}, None, "", False, [], {"code": None, "message": ""})
+        for nothing in nothings:
             async with MockOpenAI() as server:
                 server.replies.append(stream({**delta("Hi", "stop"), "error": nothing}))
                 subject = run(server.model, retries=0)
