@@ -34,7 +34,8 @@ _UNKNOWN = re.compile(
     r"|extra[ _](?:inputs?|fields?|forbidden)|not (?:permitted|allowed|accepted|available)"
     r"|(?:not|n't) accept|deprecated|no longer|additional propert|incompatible|not compatible"
     r"|(?:cannot find|no such|forbidden) (?:field|parameter|argument|key|propert)|is forbidden"
-    r"|only (?:the )?(?:default|\d(?:\.\d)?\b)|must be (?:exactly )?1\b(?!\.)|only be set to"
+    r"|only (?:the )?(?:default|['\"`]?temperature|\d(?:\.\d)?\b)|only be set to|is fixed"
+    r"|must (?:be|equal|be set to) (?:exactly )?1(?:\.0)?\b(?!\.\d| or| to| and)"
     r"|cannot be (?:used|set|specified)|use ['\"`]?max_",
     re.IGNORECASE,
 )
@@ -55,11 +56,15 @@ _NO_SYSTEM = re.compile(
 )
 _USE_DEVELOPER = re.compile(r"(?:use|with|to).{0,20}\bdeveloper\b", re.IGNORECASE)
 _LEFT_OVER = re.compile(r"\(\d{1,9} > (\d{1,9}) - (\d{1,9})\)")
+# Looked for at every place, for one number may stand within the words before another.
 _MOST = re.compile(
-    r"(?:at most|up to|<=|≤|<|>|less than(?: or equal to)?|max(?:imum)?(?: value)?(?: of| is|:)?"
-    r"|limit(?: of| is|:)?|\[\d{1,3},|between \d{1,3} and|exceeds?) ?([\d,]{1,12})\b",
+    r"(?=(?:at most|up to|<=|≤|<|>|less than(?: or equal to)?|limit(?: of| is|:)?"
+    r"|max(?:imum)?(?: (?:value|output|allowed|completion|number|of|tokens|length|is|for)){0,6}:?"
+    r"|[\[(]\d{1,3},|between \d{1,3} and|exceeds?) ?['\"`]?(\d[\d,]{1,11})\b)",
     re.IGNORECASE,
 )
+# No model writes less: a smaller number is something else.
+_LEAST_LIMIT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,10 @@ class Adaptation:
             wanted = "developer" if first == "system" and _USE_DEVELOPER.search(text) else "user"
             return replace(self, system=wanted)
         named = _named(refused, error, text)
-        for limit in named.intersection(MAX_TOKENS):
-            if (smaller := self._smaller(limit, refused[limit], text)) is not None:
-                return smaller
         if not _is_unknown(error, text):
+            for limit in named.intersection(MAX_TOKENS):
+                if (smaller := self._smaller(limit, refused[limit], text)) is not None:
+                    return smaller
             named -= CONFIGURED
         return self._without(named) if named else None
 
@@ -112,8 +117,8 @@ class Adaptation:
         """With the most tokens that the text allows, where it says that these are too many."""
         if (left := _LEFT_OVER.search(text)) and 0 < (most := int(left[1]) - int(left[2])) < asked:
             return replace(self, most_tokens=most, passing=True)
-        named = (int(number.replace(",", "") or 0) for number in _MOST.findall(text))
-        fitting = [number for number in named if 0 < number < asked]
+        numbers = (int(number.replace(",", "")) for number in _MOST.findall(text))
+        fitting = [number for number in numbers if _LEAST_LIMIT <= number < asked]
         if fitting:
             return replace(self, most_tokens=max(fitting))
         too_much = _TOO_MUCH.search(text) is not None

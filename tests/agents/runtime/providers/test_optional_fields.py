@@ -87,6 +87,11 @@ class OptionalFieldTests(SimpleTestCase):
             ("max_tokens: 5000 > 4096, which is the maximum allowed number of output tokens", 4096),
             ("Invalid max_tokens value, the valid range of max_tokens is [1, 4,096]", 4096),
             ("max_tokens must be less than or equal to 4096, the maximum", 4096),
+            ("`max_tokens` must be less than or equal to `4096`, the `context_window`", 4096),
+            ("max_tokens (5000) exceeds the maximum of 4096", 4096),
+            ("Invalid 'max_tokens': expected a value <= 4096, but got 5000 instead.", 4096),
+            ("max_tokens should be in the range (0, 4096]", 4096),
+            ("The maximum output tokens is 4,096, max_tokens is larger", 4096),
             (
                 "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum "
                 "context length is 4096 tokens and your request has 96 input tokens "
@@ -115,6 +120,15 @@ class OptionalFieldTests(SimpleTestCase):
                 self.assertEqual(first.pop("stream_options"), {"include_usage": True})
                 self.assertEqual(second, first)
 
+    async def test_too_many_tokens_without_a_number_are_not_sent(self) -> None:
+        _, second = await self.bodies(said("max_tokens is too large"), max_tokens=5000)
+        self.assertNotIn("max_tokens", second)
+
+    async def test_a_limit_that_depends_on_the_conversation_is_not_remembered(self) -> None:
+        text = "'max_tokens' is too large: 5000 (5000 > 4096 - 96)"
+        bodies = await self.bodies(said(text), max_tokens=5000, turns=2)
+        self.assertEqual([body["max_tokens"] for body in bodies], [5000, 4000, 5000])
+
     async def test_openrouters_usage_is_left_out(self) -> None:
         reply = refused({"detail": [{"loc": ["body", "usage"], "msg": "Extra inputs"}]}, 422)
         first, second = await self.bodies(reply, provider="openrouter")
@@ -126,6 +140,9 @@ class OptionalFieldTests(SimpleTestCase):
             NO_TEMPERATURE,
             "`temperature` is deprecated for this model.",
             "invalid temperature: only 1 is allowed for this model",
+            "temperature must be 1 for this model",
+            "Only temperature=1 is supported.",
+            "temperature is fixed for this model",
             "Unsupported parameter: 'temperature' is not supported with this model.",
         ):
             with self.subTest(message=message), self.assertLogs("agents.runtime") as logs:
@@ -206,6 +223,7 @@ class OptionalFieldTests(SimpleTestCase):
     async def test_values_out_of_range_and_fields_that_matter_are_errors(self) -> None:
         for message, param in (
             ("temperature must be between 0 and 0.1", None),
+            ("temperature must be 1 or less", None),
             ("Invalid 'temperature': decimal above maximum value. Expected <= 0.1 instead.", None),
             ("Invalid 'max_tokens': integer below minimum value. Expected >= 16.", "max_tokens"),
             ("Unsupported parameter: 'tools' is not supported with this model.", "tools"),
