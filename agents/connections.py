@@ -18,6 +18,7 @@ from django.db import IntegrityError, models
 from accounts.tenancy import platform, tenant
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
+from agents.runtime.providers.endpoints import is_header_value
 from salient.problems import Invalid, NotFound, Problem
 from salient.safe_fetch import SafeURL, UnsafeURL, check_url
 from salient.secrets import SecretUnreadable, is_current, reseal, seal, unseal
@@ -129,7 +130,8 @@ def clear_key(connection: ProviderConnection) -> None:
 
 
 def set_key(connection: ProviderConnection, key: str) -> None:
-    """Seal a new key into the row; an empty one clears it."""
+    """Seal a new key into the row; an empty one clears it. White space around it is no part."""
+    key = key.strip()
     if not key:
         clear_key(connection)
         return
@@ -141,7 +143,7 @@ def set_key(connection: ProviderConnection, key: str) -> None:
 
 def key_fault(key: str) -> str:
     """Say why a text cannot be a key, or nothing; a line break in it would be another header."""
-    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+    if len(key) > LONGEST_KEY or not is_header_value(key) or " " in key:
         return f"A key is made of up to {LONGEST_KEY} printable ASCII characters without spaces."
     return ""
 

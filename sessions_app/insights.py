@@ -33,7 +33,7 @@ class UsageSums(TenantModel):
 
     day = models.DateField()
     # "provider:model"
-    model = models.CharField(max_length=151)
+    model = models.CharField(max_length=306)
     requests = models.IntegerField(db_default=0)
     # Those that ended as `error` or `partial`; and those whose client left.
     failed = models.IntegerField(db_default=0)

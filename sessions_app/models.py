@@ -185,7 +185,7 @@ class LLMRequest(TenantModel):
     )
     config_version = version_key()
     provider = models.CharField(max_length=50)
-    model = models.CharField(max_length=100)
+    model = models.CharField(max_length=255)
     request_body = models.JSONField(null=True, blank=True)
     response_body = models.JSONField(null=True, blank=True)
     completion_status = models.CharField(

@@ -1,5 +1,7 @@
 """What an agent's configuration may say, and what holds when nothing is said."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
@@ -27,7 +29,9 @@ AGENT_TYPES = ("simple_chat",)
 # The type of an error whose message needs no "…, not <value>" behind it.
 COMPLETE = "complete"
 # As long as the columns of a request are.
-LONGEST_PROVIDER, LONGEST_MODEL = 50, 100
+LONGEST_PROVIDER, LONGEST_MODEL = 50, 255
+# Letters, signs and marks that show nothing, though Unicode calls them printable.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0]")
 
 
 def _storable(text: str) -> str:
@@ -62,10 +66,25 @@ def _model(name: str) -> str:
         raise PydanticCustomError(
             COMPLETE, f"must have at most {LONGEST_MODEL} characters after the provider's name"
         )
+    if (hidden := _invisible(name)) is not None:
+        raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
     if not (colon and model.strip() and _exists(provider, model)):
         why = model_problem(name) or f'There is no provider "{provider}".'
         raise PydanticCustomError(COMPLETE, "{why}", {"why": legible(why, limit=300)})
     return name
+
+
+def _invisible(name: str) -> str | None:
+    """Say which character of a model's name nobody sees, and where it stands."""
+    for place, char in enumerate(name):
+        if not char.isprintable() or _BLANK.match(char):
+            called = unicodedata.name(char, "a control character").lower()
+            where = f'after "{legible(name[:place])}"' if place else "at its beginning"
+            return f"holds the invisible character U+{ord(char):04X} ({called}) {where}"
+    provider, _, model = name.partition(":")
+    if model.strip() and (provider != provider.strip() or model != model.strip()):
+        return "must have no space at its ends or beside the colon"
+    return None
 
 
 def _exists(provider: str, model: str) -> bool:
@@ -93,7 +112,7 @@ def _unknown(kind: str, name: str, known: Sequence[str]) -> PydanticCustomError:
 
 type Text = Annotated[str, AfterValidator(_storable)]
 type Spoken = Annotated[Text, AfterValidator(_spoken)]
-type ModelName = Annotated[Text, Field(max_length=200), AfterValidator(_model)]
+type ModelName = Annotated[Text, AfterValidator(_model)]
 type ToolName = Annotated[Text, AfterValidator(_tool)]
 type Seconds = Annotated[float, Field(gt=0, le=600)]
 

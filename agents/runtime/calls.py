@@ -77,15 +77,17 @@ class Call:
     def outcome(self) -> ModelCall:
         usage = self._finished.usage if self._finished else None
         usage = usage or Usage()
-        guessed = None in {usage.input_tokens, usage.output_tokens} and not self._refused
+        read = self._counted(usage.input_tokens, self._sent)
+        said = self._counted(usage.output_tokens, self._received)
+        guessed = read != (usage.input_tokens or 0) or said != usage.output_tokens
         return ModelCall(
             provider=self.provider_name,
             model=self.request.model,
-            input_tokens=self._counted(usage.input_tokens, self._sent),
-            output_tokens=self._counted(usage.output_tokens, self._received),
-            cached_tokens=usage.cached_tokens,
+            input_tokens=read,
+            output_tokens=said,
+            cached_tokens=min(usage.cached_tokens, read),
             reported_cost=usage.reported_cost,
-            estimated=guessed,
+            estimated=guessed and not self._refused,
             latency_ms=_milliseconds(time.perf_counter() - self._started),
             time_to_first_token_ms=self._time_to_first_token(),
             finish_reason=self._finished.reason if self._finished else "",
@@ -93,8 +95,8 @@ class Call:
         )
 
     def _counted(self, reported: int | None, text: Iterator[str]) -> int:
-        """The provider's count, an explicit zero too; else an estimate; a refusal costs nothing."""
-        if reported is not None:
+        """The provider's count; a zero beside text is none. Else an estimate; a refusal is free."""
+        if reported:
             return reported
         return 0 if self._refused else estimate_tokens("".join(text))
 

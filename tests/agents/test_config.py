@@ -303,6 +303,48 @@ class RefusalTests(ConfigFiles):
                 self.assertTrue(problem.startswith("acme/bot/config.yaml:2: model: "))
                 self.assertIn("provider:model", problem)
 
+    def test_a_model_name_may_be_an_arn_or_a_path_of_255_characters(self) -> None:
+        arn = (
+            "bedrock:arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/"
+            "us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0"
+        )
+        for model in (arn, f"vllm:/models/{'x' * 247}", "ollama:My Model:7b", f"vllm:{'ü' * 255}"):
+            with self.subTest(model):
+                self.write("acme/bot/config.yaml", f'model: "{model}"')
+                self.assertEqual(self.read().config.model, model)
+        self.write("acme/bot/config.yaml", f"model: vllm:{'x' * 256}")
+        [problem] = self.problems()
+        self.assertIn("must have at most 255 characters after the provider's name", problem)
+
+    def test_a_model_name_with_a_character_that_nobody_sees_is_refused(self) -> None:
+        for place, char, name in (
+            ("openai:gpt-5{}", "\u00a0", "no-break space"),
+            ("openai:gpt-5{}", "\u200b", "zero width space"),
+            ("openai:gpt-5{}", "\ufeff", "zero width no-break space"),
+            ("openai:gpt{}5", "\u00ad", "soft hyphen"),
+            ("openai:{}gpt-5", "\u202e", "right-to-left override"),
+            ("{}openai:gpt-5", "\u2060", "word joiner"),
+            ("openai{}:gpt-5", "\u3000", "ideographic space"),
+            ("openai:gpt-5{}", "\u3164", "hangul filler"),
+            ("openai:gpt-5{}", "\ufe0f", "variation selector-16"),
+            ("openai:gpt-5{}", "\t", "a control character"),
+            ("openai:gpt-5{}", "\u2028", "line separator"),
+        ):
+            for key in ("model: {}", "model: scripted:echo\nfallback_models: [{}]"):
+                with self.subTest(char=ascii(char), key=key):
+                    escaped = f"\\u{ord(char):04x}"
+                    self.write("acme/bot/config.yaml", key.format(f'"{place.format(escaped)}"'))
+                    [problem] = self.problems()
+                    self.assertIn(f"invisible character U+{ord(char):04X} ({name})", problem)
+                    self.assertTrue(problem.isprintable())
+
+    def test_a_model_name_with_a_space_at_its_ends_is_refused(self) -> None:
+        for model in ("openai:gpt-5 ", " openai:gpt-5", "openai: gpt-5", "openai :gpt-5"):
+            with self.subTest(model):
+                self.write("acme/bot/config.yaml", f'model: "{model}"')
+                [problem] = self.problems()
+                self.assertIn("must have no space at its ends or beside the colon", problem)
+
     def test_an_unknown_provider(self) -> None:
         self.write("acme/bot/config.yaml", "model: opnai:gpt-5")
         [problem] = self.problems()

@@ -66,6 +66,13 @@ class CheckTests(ConfigFiles):
         self.assertIn('acme/bot/config.yaml:2: model: "openai:gpt-5" cannot be called here: ', out)
         self.assertIn("OPENAI_API_KEY", out)
 
+    def test_a_key_with_a_line_end_inside_is_named_and_not_shown(self) -> None:
+        self.write("acme/bot/config.yaml", "retries: 1\nmodel: openai:gpt-5")
+        with patch.dict("os.environ", OPENAI_API_KEY="sk-canary\nb"):
+            out = self.run_check("acme/bot")
+        self.assertIn('model: "openai:gpt-5" cannot be called here: OPENAI_API_KEY holds', out)
+        self.assertNotIn("canary", out)
+
     def test_names_that_are_never_read_are_warnings(self) -> None:
         self.write("acme/bot/config.yml", "")
         self.write("acme/acount.yaml", "")

@@ -20,6 +20,7 @@ from agents import connections
 from agents.models import ProviderConnection
 from agents.runtime.providers import clients, known_provider, model_problem, openai_wire
 from agents.runtime.providers.connections import Connection
+from agents.runtime.providers.openai_usage import UsageReading
 from agents.runtime.providers.refusals import redacted
 from agents.runtime.run import RunRequest
 from salient.problems import Invalid, NotFound
@@ -153,6 +154,15 @@ class KeyTests(TestCase):
     def test_short_keys_have_no_hint(self) -> None:
         self.assertEqual(self.make(key="short-key").secret_hint, "")
 
+    def test_white_space_around_a_key_is_no_part_of_it(self) -> None:
+        for key in (f"{KEY}\n", f"{KEY}\r\n", f" \t{KEY} ", f"\n{KEY}"):
+            with self.subTest(key):
+                self.make(name="own", key=key)
+                self.assertEqual(self.key(), KEY)
+                with tenant(self.account.pk):
+                    ProviderConnection.objects.all().delete()
+        self.assertEqual(self.make(key=" \n").secret, "")
+
     def test_a_key_that_would_break_a_header_is_refused(self) -> None:
         for key in ("a\r\nX-Evil: 1", "a b", "\x00", "schlüssel", "a" * 5000, "\x7f"):
             with self.subTest(key), self.assertRaises(Invalid) as caught:
@@ -262,16 +272,14 @@ class NameTests(SimpleTestCase):
                 self.assertNotIn("ary", redacted(f"wrong: {echoed}", key))
 
     def test_what_a_server_counts_cannot_break_the_books(self) -> None:
-        raw = msgspec.Raw(
-            b'{"prompt_tokens": 100000000000000000, "completion_tokens": -4, "cost": 1e30,'
-            b' "prompt_tokens_details": {"cached_tokens": 999999999999}}'
+        usage = UsageReading()
+        usage.add(
+            msgspec.Raw(
+                b'{"prompt_tokens": 100000000000000000, "completion_tokens": -4, "cost": 1e30,'
+                b' "prompt_tokens_details": {"cached_tokens": 999999999999}}'
+            )
         )
-        usage = openai_wire.read_usage(raw, "1e30")
-        assert usage is not None
-        self.assertEqual(
-            (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reported_cost),
-            (None, None, 0, None),
-        )
+        self.assertIsNone(usage.result("1e30"))
         self.assertEqual(openai_wire.plain_reason("\x00" * 9), "other")
 
 
@@ -309,7 +317,7 @@ class ApiTests(World, TestCase):
             await self.make(),
             await self.make(name="Bad Name"),
             await self.make(name="b", base_url="https://x/"),
-            await self.make(name="b", key=KEY + "\r\n"),
+            await self.make(name="b", key=KEY + "\r\nX: y"),
             await self.make(name="b", key=[KEY]),
             await self.make(name="b", other=KEY),
             await self.api.get(self.PATH),
@@ -388,6 +396,21 @@ class TurnTests(World, TestCase):
         _, [request] = await sync_to_async(stored)()
         self.assertEqual((request.provider, request.model), ("connection/own", "test-model"))
         self.assertNotIn("canary", json.dumps(vars(request), default=str))
+
+    async def test_the_documented_model_answers_at_openai(self) -> None:
+        self.configure("model: connection/own:gpt-5-mini\nmax_tokens: 50\nretries: 0\n")
+        async with MockOpenAI() as server:
+            with self.trusting(server):
+                await self.connect(server)
+                server.replies.append(
+                    error(
+                        400, "Unsupported parameter: 'max_tokens' is not supported with this model."
+                    )
+                )
+                answer = await self.chat()
+
+        self.assertEqual((answer.status, answer.json()["status"]), (200, "complete"))
+        self.assertEqual(server.requests[1].body["max_completion_tokens"], 50)
 
     async def test_a_connection_that_is_not_there_is_a_fault_of_the_agents_owner(self) -> None:
         with self.assertLogs("agents.versions", "ERROR"):

@@ -10,11 +10,18 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
+from accounts.tenancy import platform
+from sessions_app.insights import UsageDay
 from tests.api_client import Answer, Call
 from tests.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 from tests.worlds import World, stored
 
 PROMPT = "You are the shop's helper."
+
+
+def counted_models() -> list[str]:
+    with platform():
+        return list(UsageDay.objects.values_list("model", flat=True))
 
 
 class ProviderTurnTests(World, TestCase):
@@ -62,6 +69,30 @@ retries: 1
         self.assertEqual((done["usage"]["input_tokens"], done["usage"]["output_tokens"]), (31, 7))
         self.assertFalse(done["usage"]["estimated"])
         self.assertIsNotNone(done["time_to_first_token_ms"])
+
+    async def test_a_model_name_of_255_characters_is_stored_and_counted(self) -> None:
+        model = f"mock:/models/{'x' * 247}"
+        self.configure(f"model: {model}\n", PROMPT)
+        async with MockOpenAI() as server:
+            answer = await self.chat("hello")
+
+        self.assertEqual((answer.status, answer.json()["model"]), (200, model))
+        self.assertEqual(f"mock:{server.requests[0].body['model']}", model)
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(f"mock:{request.model}", model)
+        self.assertEqual(await sync_to_async(counted_models)(), [model])
+
+    async def test_a_key_that_no_header_may_hold_is_an_error_with_a_code(self) -> None:
+        for key in ("sk-canary\nb", "sk-canary\u200b", "sk-\u00e4"):
+            async with MockOpenAI(key=key) as server:
+                with self.assertLogs("agents.runtime", "WARNING") as logs:
+                    answer = await self.chat("hello")
+                    streamed = await self.api.post(self.path("stream"), {"message": "hello"})
+            self.assertEqual(answer.json()["code"], "unknown_model")
+            self.assertNotEqual(answer.status, 500)
+            self.assertIn(b"unknown_model", streamed.body)
+            self.assertEqual(server.requests, [])
+            self.assertNotIn("canary", "".join(logs.output))
 
     async def test_a_tool_turn_costs_the_sum_of_its_calls(self) -> None:
         self.configure(self.config + "tools: [current_time]\n", PROMPT)

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 YES = frozenset({"", "true", "yes", "on", "1"})
 NO = frozenset({"false", "no", "off", "0"})
+NO_KEY = (
+    "holds a character that no key has, such as a line end or a control character in its middle, "
+    "an invisible one or one that is not ASCII."
+)
 PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
 
@@ -86,6 +90,11 @@ def find_endpoint(name: str) -> Endpoint | None:
     return other if other.url else None
 
 
+def is_header_value(text: str) -> bool:
+    """Whether a key can be sent: a line end within it would begin a header of its own."""
+    return text.isascii() and text.isprintable()
+
+
 def endpoint_problem(endpoint: Endpoint) -> str | None:
     """Why no call can be made, in a sentence for whoever runs the service."""
     url = endpoint.url
@@ -93,6 +102,8 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
         return f"{endpoint.url_variable} is not an http(s) URL."
     if endpoint.stream_setting not in YES | NO:
         return f"{endpoint.stream_variable} must be true or false."
+    if not is_header_value(endpoint.key):
+        return f"{endpoint.key_variable} {NO_KEY}"
     # A server of one's own at another address may do without a key.
     if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
@@ -101,7 +112,14 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
 
 @lru_cache(maxsize=256)
 def _is_http(url: str) -> bool:
-    parts = urlsplit(url)
+    # urlsplit passes over line ends and tabs, wherever they stand.
+    if not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 

@@ -12,25 +12,52 @@ from typing import Any
 
 from agents.runtime.errors import RunError
 from agents.runtime.providers.base import ModelEvent, ModelRequest
+from agents.runtime.providers.endpoints import NO_KEY, is_header_value
 from agents.runtime.providers.refusals import log_failure
 
 
 @dataclass(frozen=True, slots=True)
 class NativeProvider:
-    """`keys`: one of these variables is needed; `package` is what the `extra` installs."""
+    """`keys`: one of these variables is needed; `package` is what the `extra` installs.
+
+    `more` are other variables that its client reads and that end up in headers or addresses.
+    """
 
     keys: tuple[str, ...]
     package: str
     extra: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.keys + self.more
 
 
 KNOWN = {
-    "anthropic": NativeProvider(("ANTHROPIC_API_KEY",), "anthropic", "anthropic"),
+    "anthropic": NativeProvider(
+        ("ANTHROPIC_API_KEY",),
+        "anthropic",
+        "anthropic",
+        ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"),
+    ),
     "google": NativeProvider(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "google.genai", "google"),
     # Credentials may also come from the cloud's own machinery.
-    "google-cloud": NativeProvider((), "google.genai", "google"),
-    "bedrock": NativeProvider((), "boto3", "bedrock"),
-    "cohere": NativeProvider(("CO_API_KEY",), "cohere", "cohere"),
+    "google-cloud": NativeProvider(
+        (),
+        "google.genai",
+        "google",
+        ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
+    ),
+    "bedrock": NativeProvider(
+        (),
+        "boto3",
+        "bedrock",
+        (
+            *("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            *("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_REGION"),
+        ),
+    ),
+    "cohere": NativeProvider(("CO_API_KEY",), "cohere", "cohere", ("CO_BASE_URL",)),
     "huggingface": NativeProvider(("HF_TOKEN",), "huggingface_hub", "huggingface"),
 }
 
@@ -45,6 +72,7 @@ class Native:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         # Two to three seconds of importing would hold up every other stream.
+        _strip(KNOWN[self.name])
         adapter: Any = await asyncio.to_thread(import_module, f"{__package__}.pydantic_ai")
         stream: Callable[..., AsyncGenerator[ModelEvent]] = adapter.stream
         try:
@@ -61,8 +89,11 @@ def problem(name: str) -> str | None:
     provider = KNOWN[name]
     if not _installed(provider.package):
         return f"The provider {name} needs the package pydantic-ai-slim[{provider.extra}]."
-    if provider.keys and not _key(provider):
+    if provider.keys and not any(map(_variable, provider.keys)):
         return f"{' or '.join(provider.keys)} is not set, which the provider {name} needs."
+    for variable in provider.variables:
+        if not is_header_value(_variable(variable)):
+            return f"{variable} {NO_KEY}"
     return None
 
 
@@ -73,7 +104,18 @@ async def close() -> None:
 
 
 def _key(provider: NativeProvider) -> str:
-    return next((key for name in provider.keys if (key := os.environ.get(name, ""))), "")
+    return next((key for name in provider.variables if (key := _variable(name))), "")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _strip(provider: NativeProvider) -> None:
+    """Take what stands around a key away: the provider's own client reads it from here."""
+    for name in provider.variables:
+        if os.environ.get(name, "") != _variable(name):
+            os.environ[name] = _variable(name)
 
 
 def _installed(package: str) -> bool:

@@ -63,13 +63,16 @@ class Choice(msgspec.Struct):
     # Of a server that completes texts.
     text: Any = None
     finish_reason: Any = None
+    # Moonshot counts in the choice.
+    usage: msgspec.Raw = NO_JSON
+    error: msgspec.Raw = NO_JSON
 
 
 class Answer(msgspec.Struct):
     """A whole answer or one chunk of it."""
 
     choices: list[Choice | None] | None = None
-    # Read once, at the end: some servers send it with every chunk.
+    # Some servers send it with every chunk.
     usage: msgspec.Raw = NO_JSON
     error: msgspec.Raw = NO_JSON
 

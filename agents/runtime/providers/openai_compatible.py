@@ -9,17 +9,23 @@ from contextlib import suppress
 import aiohttp
 import aiohttp.http_exceptions
 
-from agents.runtime.errors import ProviderProtocol, ProviderUnavailable, RunError
+from agents.runtime.errors import ProviderAuth, ProviderProtocol, ProviderUnavailable, RunError
 from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
-from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.endpoints import NO_KEY, Endpoint, is_header_value
 from agents.runtime.providers.openai_reading import Reading
+from agents.runtime.providers.optional_fields import (
+    MOST_REPEATS,
+    STATUSES,
+    adaptation_for,
+    remember,
+)
 from agents.runtime.providers.refusals import log_failure, refusal
 from agents.runtime.providers.unpacking import Unpacker, unpack
 
 MAX_ERROR_BYTES = 64 * 1024
-ERROR_SECONDS = 5.0
+ERROR_SECONDS = 2.0
 DRAIN_SECONDS = 0.05
 # So much is read at once, and so long without a pause for all else that the process does.
 PIECE_BYTES = 8 * 1024
@@ -37,7 +43,7 @@ class OpenAICompatible:
     def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
         self.endpoint = endpoint
         self.url = url
-        self.key = key
+        self.key = key.strip()
         # An answer that comes in one piece has no first token before its last.
         self.least_first_token_timeout = 0.0 if endpoint.streams else math.inf
 
@@ -76,41 +82,55 @@ class OpenAICompatible:
         return client()
 
     async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
-        try:
-            response = await self._connect(request)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ProviderUnavailable(f"no connection: {error!r}") from error
-        try:
-            await _check(response)
-        except BaseException:
-            response.release()
-            raise
+        """Send the request, and again without what the server says that it does not know."""
+        known = adaptation = adaptation_for(self.url, request.model)
+        for repeats_left in range(MOST_REPEATS, -1, -1):
+            body = adaptation.apply(wire.request_body(request, self.endpoint))
+            response = await self._connect(request, wire.encode(body))
+            refused = await _refused(response)
+            if refused is None:
+                break
+            repeatable = repeats_left and response.status in STATUSES
+            following = adaptation.after(body, refused) if repeatable else None
+            if following is None:
+                raise refusal(response.status, refused, response.headers)
+            adaptation = following
+        if adaptation != known:
+            name = f"{self.endpoint.name}:{request.model}"
+            remember(self.url, request.model, adaptation, name=name)
         return response
 
-    async def _connect(self, request: ModelRequest) -> aiohttp.ClientResponse:
+    async def _connect(self, request: ModelRequest, body: bytes) -> aiohttp.ClientResponse:
+        if not is_header_value(self.key):
+            raise ProviderAuth(f"the key {NO_KEY}")
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         if not self.endpoint.keep_alive:
             headers["Connection"] = "close"
-        return await self.client().post(
-            f"{self.url}/chat/completions",
-            data=wire.request_body(request, self.endpoint),
-            headers=headers,
-            # A redirect would carry the key and the conversation to who knows where.
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
-        )
+        try:
+            return await self.client().post(
+                f"{self.url}/chat/completions",
+                data=body,
+                headers=headers,
+                # A redirect would carry the key and the conversation to who knows where.
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ProviderUnavailable(f"no connection: {error!r}") from error
 
 
-async def _check(response: aiohttp.ClientResponse) -> None:
-    if response.status != 200:  # noqa: PLR2004 - OK
-        body = await _error_body(response)
-        raise refusal(response.status, body.decode(errors="replace"), response.headers)
+async def _refused(response: aiohttp.ClientResponse) -> str | None:
+    """What the server says where it refuses; None where it answers."""
+    if response.status == 200:  # noqa: PLR2004 - OK
+        return None
+    async with response:
+        return (await _error_body(response)).decode(errors="replace")
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    """What a refusal says, as far as it arrives in time."""
+    """What a refusal says, as far as it arrives in time: the status holds in any case."""
     body = bytearray()
     with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(ERROR_SECONDS):

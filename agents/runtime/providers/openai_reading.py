@@ -6,8 +6,6 @@ read in the same way. What is read is bounded in bytes, calls and thoughts.
 
 from collections.abc import Collection, Iterable, Iterator
 
-import msgspec
-
 from agents.runtime.errors import ProviderProtocol, RunError
 from agents.runtime.events import TextDelta
 from agents.runtime.providers import openai_wire as wire
@@ -23,8 +21,9 @@ from agents.runtime.providers.openai_answer import (
     is_done,
     text_of,
 )
+from agents.runtime.providers.openai_usage import NOTHING, UsageReading
 from agents.runtime.providers.provider_data import ProviderData
-from agents.runtime.providers.refusals import refusal
+from agents.runtime.providers.refusals import error_inside, find_error
 from agents.runtime.providers.sse import EventStreamReader
 from agents.runtime.providers.tool_call_assembly import MAX_CALLS, ToolCallAssembly
 
@@ -47,15 +46,14 @@ class Reading:
         "_message",
         "_size",
         "_tool_calls",
+        "_usage",
         "done",
         "fault",
         "finish_reason",
         "is_complete",
-        "usage",
     )
 
     def __init__(self, header_cost: str | None = None, tools: Collection[str] = ()) -> None:
-        self.usage = msgspec.Raw()
         self.finish_reason = ""
         # The mark that ends the stream has come.
         self.done = False
@@ -63,6 +61,7 @@ class Reading:
         self.is_complete = False
         self.fault: RunError | None = None
         self._header_cost = header_cost
+        self._usage = UsageReading()
         self._tool_calls = ToolCallAssembly(tools)
         self._data = ProviderData()
         self._events = EventStreamReader()
@@ -109,7 +108,7 @@ class Reading:
         if not (self.finish_reason or self.done or self._has_message):
             raise ProviderProtocol("the stream ended before the answer did")
         yield from self._tool_calls.calls()
-        usage = wire.read_usage(self.usage, self._header_cost)
+        usage = self._usage.result(self._header_cost)
         yield Finished(wire.plain_reason(self.finish_reason), usage, self._data.result())
 
     def _fail(self, error: RunError) -> None:
@@ -129,8 +128,8 @@ class Reading:
                     if name in PINGS:
                         continue
                     if name == b"error" and data:
-                        raise _error_inside(data)
-                for answer in decode(data):
+                        raise error_inside(data)
+                for answer in _decode(data):
                     text = self._take_answer(answer)
                     if text is not None:
                         said.append(text)
@@ -142,17 +141,18 @@ class Reading:
         return PROGRESS if said else None
 
     def _take_answer(self, answer: Answer) -> str | None:
-        if answer.error is not NO_JSON and bytes(answer.error) not in wire.NOTHING:
-            raise _error_inside(bytes(answer.error))
-        if answer.usage is not NO_JSON and len(answer.usage) > len(b"null"):
-            self.usage = answer.usage
-            self.is_complete = bool(self.finish_reason)
+        if answer.usage is not NO_JSON:
+            self._usage.add(answer.usage)
         choice = answer.choices[0] if answer.choices else None
         if choice is None:
+            self.is_complete = bool(self.finish_reason) and not self._usage.is_empty
             return None
+        if choice.usage is not NO_JSON:
+            self._usage.add(choice.usage)
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
-            self.is_complete = len(self.usage) > len(b"null")
+        if self.finish_reason:
+            self.is_complete = not self._usage.is_empty
         text = self._take_delta(choice.delta) if isinstance(choice.delta, Said) else None
         if text is None and (choice.message is not None or choice.text is not None):
             return self._take_whole(choice)
@@ -214,6 +214,22 @@ def _words(said: Said) -> str:
     return text_of(said.content) + (text_of(said.refusal) if said.refusal else "")
 
 
-def _error_inside(data: bytes) -> RunError:
-    """An error that came inside of an answer with status 200."""
-    return refusal(wire.error_status(msgspec.Raw(data)), data.decode(errors="replace"), {})
+def _decode(data: bytes) -> list[Answer]:
+    """Read an event's data; raises the error that it is instead of an answer, or holds."""
+    try:
+        answers = decode(data)
+    except ProviderProtocol as error:
+        raise find_error(data) or error from error
+    if any(map(_may_hold_error, answers)) and (fault := find_error(data)) is not None:
+        raise fault
+    return answers
+
+
+def _may_hold_error(answer: Answer) -> bool:
+    if answer.error is not NO_JSON and bytes(answer.error) not in NOTHING:
+        return True
+    choice = answer.choices[0] if answer.choices else None
+    if choice is None:
+        return answer.usage is NO_JSON or bytes(answer.usage) in NOTHING
+    has_error = choice.error is not NO_JSON and bytes(choice.error) not in NOTHING
+    return has_error or choice.finish_reason == "error"

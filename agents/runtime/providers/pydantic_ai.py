@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
+import msgspec
 from pydantic_ai import exceptions as failures
 from pydantic_ai import messages as parts
 from pydantic_ai.direct import model_request, model_request_stream
@@ -58,7 +59,8 @@ async def shared_model(name: str) -> Model:
     if place not in _models:
         try:
             model = infer_model(name)
-        except (failures.UserError, ImportError, ValueError) as error:
+        except Exception as error:
+            # Clients check keys, regions and addresses each in their own way.
             raise UnknownModel(str(error)) from error
         # The run retries; a client that does so too would keep it waiting.
         client: Any = getattr(model, "client", None)
@@ -188,6 +190,9 @@ def _meaning(error: Exception) -> RunError:
     else:
         # What the clients underneath raise while a stream breaks.
         meant = ProviderUnavailable(repr(error))
-    if isinstance(error, failures.ModelHTTPError) and type(meant) is ProviderRejected:
-        return refusal(error.status_code, str(error.body), error.headers or {})
+    if isinstance(error, failures.ModelHTTPError) and not isinstance(meant, ContextTooLong):
+        body = msgspec.json.encode(error.body, enc_hook=str).decode()
+        known = refusal(error.status_code, body, error.headers or {})
+        known.retry_after = meant.retry_after or known.retry_after
+        return known
     return meant

@@ -3,10 +3,13 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from agents.runtime.errors import (
     ContextTooLong,
@@ -19,25 +22,133 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
+from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
+from agents.runtime.providers.overflow import says_too_long
 
 logger = logging.getLogger("agents.runtime")
 
-MAX_DETAIL = 500
+MAX_DETAIL, MAX_TEXT = 500, 4000
 SERVER_ERRORS = range(500, 600)
 REDIRECTS = range(300, 400)
+OK = 200
 BY_STATUS: Mapping[int, type[RunError]] = {
     401: ProviderAuth,
     403: ProviderAuth,
     404: UnknownModel,
+    408: ProviderTimeout,
     409: ProviderUnavailable,
     413: ContextTooLong,
+    425: ProviderUnavailable,
+    429: ProviderRateLimited,
 }
-# Every provider words it differently; these are what OpenAI, vLLM, llama.cpp, Mistral,
-# Anthropic, Google and Ollama write.
-TOO_LONG = re.compile(
-    r"context.{0,3}(length|window|size)|maximum context|prompt is too long|too many tokens"
-    r"|too large for model|input token count|reduce the length",
-    re.IGNORECASE,
+# These say little: a more special status within the body says more.
+GENERAL_STATUSES = {200, 400, 422, 424, 500, 502}
+SPECIAL_STATUSES = {401, 402, 403, 404, 408, 413, 429}
+
+
+class _Spent(ProviderRateLimited):
+    """Stands for no money left, or a request above the limit of a minute: no waiting helps."""
+
+
+type Meaning = tuple[re.Pattern[str], type[RunError], frozenset[int]]
+
+# A status that says little, and says it of the request; 200 where none is known.
+LITTLE = frozenset((OK, 400, 422, 424))
+ANY_STATUS = frozenset((OK, *range(300, 600)))
+_MARKS = str.maketrans("", "", "_-. :/")
+
+
+def _meanings(*rows: tuple[str, type[RunError], Iterable[int]]) -> tuple[Meaning, ...]:
+    """The first that fits holds, for the statuses that it may explain."""
+    return tuple(
+        (re.compile(words, re.IGNORECASE), kind, frozenset(statuses))
+        for words, kind, statuses in rows
+    )
+
+
+# What a code means, without its marks: "contextlengthexceeded", "RESOURCEEXHAUSTED". Numbers are
+# those of Zhipu, MiniMax and Mistral.
+SPECIAL_CODES = _meanings(
+    (
+        r"(?:context|prompt|input)(?:length|window|size|tokens?)*(?:limit)?(?:exceed|toolong"
+        r"|overflow|toolarge)|exceedcontext|(?:exceed|max)\w*prompttokens|tokenlimitexceed"
+        r"|maxinputtokens|tokenslimitreached|toomany(?:input|prompt)tokens"
+        r"|(?:request|entity|payload)toolarge|^(?:1261|3051)$",
+        ContextTooLong,
+        ANY_STATUS,
+    ),
+    (r"contentfilter|contentpolicy|moderation|safety", ProviderRejected, ANY_STATUS),
+    (
+        r"throttl|ratelimit|toomanyrequests|perminute|^(?:1039|130[235])$",
+        ProviderRateLimited,
+        ANY_STATUS,
+    ),
+    (
+        r"quota|billing|insufficient(?:balance|credit|fund)|spendlimit|creditbalance"
+        r"|paymentrequired|usagelimit|arrearage|^(?:1008|1113)$",
+        _Spent,
+        ANY_STATUS,
+    ),
+    (r"resourceexhausted", ProviderRateLimited, ANY_STATUS),
+    (
+        r"apikey|authentication|unauthenticated|unauthori[sz]ed|permission|accessdenied"
+        r"|forbidden|expiredtoken|invalidtoken|unrecognizedclient|invalidsignature|^1004$",
+        ProviderAuth,
+        ANY_STATUS,
+    ),
+    (
+        r"(?:model|deployment)\w*(?:notfound|notexist|notavailable)|nosuchmodel"
+        r"|unknownmodel|invalidmodel|resourcenotfound|^notfound(?:error|exception)?$",
+        UnknownModel,
+        ANY_STATUS,
+    ),
+)
+OTHER_CODES = _meanings(
+    (r"timeout|timedout|deadlineexceeded", ProviderTimeout, LITTLE),
+    (r"overloaded|unavailable|capacity|notready", ProviderUnavailable, LITTLE),
+    (r"^(?:internal|server|api)", ProviderUnavailable, {OK}),
+    (
+        r"invalid|badrequest|validation|unprocessable|unsupported|precondition",
+        ProviderRejected,
+        {OK},
+    ),
+)
+# What a text means that comes without a code.
+TEXTS = _meanings(
+    (
+        r"insufficient[ _](?:quota|balance|credit|fund)|credit balance|out of credits"
+        r"|no credits left|in arrears",
+        _Spent,
+        {OK, 403, 429},
+    ),
+    (r"request too large .{0,160}per min", _Spent, {OK, 413, 429}),
+    (r"exceeded (?:your|the) .{0,20}quota|payment required", _Spent, {OK, 403}),
+    (r"requires moderation|was flagged", ProviderRejected, {403}),
+    (
+        r"rate[ _-]?limit|too many requests|throttl|slow down|(?:tokens|requests) per min",
+        ProviderRateLimited,
+        {OK, 400, 500},
+    ),
+    (
+        r"(?:invalid|incorrect|missing|expired|wrong|no) (?:x-)?api[ _-]?key"
+        r"|api[ _-]?key (?:is )?(?:not valid|invalid|expired|not found|missing|required)"
+        r"|unauthori[sz]ed|authentication (?:failed|required|error)|permission denied",
+        ProviderAuth,
+        {OK, 400, 422},
+    ),
+    (
+        r"(?:unknown|invalid|no such) model\b|\bmodel\b.{0,80}"
+        r"(?:not found|(?:does not|doesn't|not) exist)",
+        UnknownModel,
+        {OK, 400, 422},
+    ),
+    (r"timed? ?out|deadline exceeded", ProviderTimeout, {OK}),
+)
+# Where an error says what it is, when it stands alone.
+BARE_KEYS = (
+    *("message", "msg", "detail", "errors", "fault", "exception", "base_resp"),
+    *("error_type", "error_code", "error_message", "error_msg", "errorType", "errorCode"),
+    *("errorMessage", "errorMsg", "Message", "status_msg"),
 )
 SECRETS = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]+|\b(?:sk|pk|gsk|xai|key|csk|fw|pplx|r8|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{10,}"
@@ -46,22 +157,101 @@ SECRETS = re.compile(
 
 def refusal(status: int, body: str, headers: Mapping[str, str]) -> RunError:
     """The error for an answer that is none; `body` goes to its detail only."""
-    detail = f"status {status}: {body}"
-    if status == 429:  # noqa: PLR2004 - Too Many Requests
-        return _rate_limited(detail, body, headers)
-    if status == 408:  # noqa: PLR2004 - Request Timeout
-        error: RunError = ProviderTimeout(detail)
-        error.retryable = error.refused = True
-        return error
-    if status in SERVER_ERRORS:
-        return ProviderUnavailable(detail, retry_after=retry_after(headers))
+    return _made(_meaning(status, read_error(body)), f"status {status}: {body}", headers)
+
+
+def error_inside(data: bytes) -> RunError:
+    """The error that came within an answer with status 200: it means what its status would."""
+    return _made(_meaning(200, read_error(data)), data.decode(errors="replace"), {})
+
+
+def find_error(data: bytes) -> RunError | None:
+    """The error that an answer or an event of a stream holds, wherever it stands; None for none."""
+    try:
+        found = _error_in(decode_leniently(data))
+    except (ValueError, RecursionError):
+        return None
+    return None if found is None else error_inside(msgspec.json.encode(found))
+
+
+def _error_in(answer: object) -> object:
+    if isinstance(answer, list):
+        return next((found for part in answer if (found := _error_in(part)) is not None), None)
+    if not isinstance(answer, dict):
+        return None
+    if _says_something(answer.get("error")):
+        return answer
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and _says_something(choice.get("error")):
+            return {"error": choice["error"]}
+        if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+            return {"message": "the answer ended with an error"}
+    return None if choices or answer.get("usage") else _bare_error(answer)
+
+
+def _bare_error(answer: Mapping[str, Any]) -> object:
+    """What has neither choices nor usage may be an error without a place of its own."""
+    marks = [answer.get(key) for key in ("object", "type", "status")]
+    if "error" in marks or "failed" in marks or answer.get("success") is False:
+        return answer
+    if any(_says_something(answer.get(key)) for key in BARE_KEYS):
+        return answer
+    numbers = {key: answer[key] for key in ("code", "status", "statusCode") if key in answer}
+    return answer if read_error(msgspec.json.encode(numbers)).statuses else None
+
+
+def _says_something(error: object) -> bool:
+    return error is True or not read_error(msgspec.json.encode(error)).is_empty
+
+
+def _meaning(status: int, error: ErrorBody) -> type[RunError]:
+    """Codes come first, then words, then the status; the same wherever the error came from."""
     if status in REDIRECTS:
-        redirected = ProviderProtocol(detail)
-        redirected.refused = True
-        return redirected
-    if status in BY_STATUS:
-        return BY_STATUS[status](detail)
-    return ContextTooLong(detail) if TOO_LONG.search(body) else ProviderRejected(detail)
+        return ProviderProtocol
+    codes = [code.translate(_MARKS) for code in error.codes]
+    text = error.text
+    kind = _first(SPECIAL_CODES, codes, status)
+    if kind is None and says_too_long(text):
+        return ContextTooLong
+    status = _special_status(status, error.statuses)
+    said = _first(TEXTS, [text[:MAX_TEXT]], status)
+    if kind is not None:
+        return _Spent if said is _Spent and kind is ProviderRateLimited else kind
+    return said or _first(OTHER_CODES, codes, status) or _by_status(status)
+
+
+def _by_status(status: int) -> type[RunError]:
+    if status == OK or status in SERVER_ERRORS:
+        return ProviderUnavailable
+    return BY_STATUS.get(status, ProviderRejected)
+
+
+def _special_status(status: int, within: Iterable[int]) -> int:
+    """The status that says most: that of the answer, or of the error within it."""
+    for other in within:
+        if status == OK or (status in GENERAL_STATUSES and other in SPECIAL_STATUSES):
+            status = other
+    return status
+
+
+def _first(meanings: Iterable[Meaning], texts: Sequence[str], status: int) -> type[RunError] | None:
+    for words, kind, statuses in meanings:
+        if status in statuses and any(words.search(text) for text in texts):
+            return kind
+    return None
+
+
+def _made(kind: type[RunError], detail: str, headers: Mapping[str, str]) -> RunError:
+    if kind is _Spent:
+        error: RunError = ProviderRateLimited(detail, retry_after=retry_after(headers))
+        error.retryable = False
+        return error
+    error = kind(detail, retry_after=retry_after(headers))
+    # The provider itself says that it did no work.
+    error.refused = True
+    error.retryable = error.retryable or kind is ProviderTimeout
+    return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -79,29 +269,27 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def log_failure(provider: str, model: str, error: RunError, *, key: str = "") -> None:
     """Tell whoever runs the service what the provider said, without the key that it may echo."""
-    logger.warning(
-        "%s:%s failed with %s: %s", provider, model, error.code, redacted(error.detail, key)
-    )
+    name = _one_line(f"{provider}:{model}")
+    logger.warning("%s failed with %s: %s", name, error.code, redacted(error.detail, key))
 
 
 def redacted(text: str, key: str = "") -> str:
-    """One line, short, without keys."""
+    """One line, short, without keys and without characters that a terminal would obey."""
     # Before anything is cut off: half a key is a secret too.
     for spelling in _spellings(key) if key else ():
         text = text.replace(spelling, "[key]")
-    text = text[: 4 * MAX_DETAIL]
-    text = SECRETS.sub("[key]", text)
-    return " ".join(text.split())[:MAX_DETAIL]
+    return _one_line(SECRETS.sub("[key]", text[: 4 * MAX_DETAIL]))[:MAX_DETAIL]
+
+
+def _one_line(text: str) -> str:
+    return "".join(map(_printable, " ".join(text.split())))
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
 def _spellings(key: str) -> set[str]:
     """The key as it is, as JSON writes it (some escape the slash) and as a URL does."""
     as_json = json.dumps(key)[1:-1]
     return {key, as_json, as_json.replace("/", "\\/"), quote(key), quote(key, safe="")}
-
-
-def _rate_limited(detail: str, body: str, headers: Mapping[str, str]) -> RunError:
-    error = ProviderRateLimited(detail, retry_after=retry_after(headers))
-    # OpenAI's word for an account without money: no waiting helps.
-    error.retryable = "insufficient_quota" not in body
-    return error

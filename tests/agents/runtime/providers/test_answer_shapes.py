@@ -474,7 +474,7 @@ class EchoTests(SimpleTestCase):
         result = ToolResult(call.id, call.name, "noon")
         tool_round = ToolRound("", (call,), (result,), "mock", provider_data)
         request = ModelRequest("m", "", (), rounds=(tool_round,))
-        body = json.loads(openai_wire.request_body(request, Endpoint("mock", "")))
+        body = openai_wire.request_body(request, Endpoint("mock", ""))
         message: dict[str, Any] = body["messages"][0]
         return message
 

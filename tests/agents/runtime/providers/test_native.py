@@ -14,7 +14,14 @@ from pydantic_ai import messages as parts
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from agents.pricing import total
-from agents.runtime.errors import ProviderAuth, ProviderRateLimited, ProviderUnavailable, RunError
+from agents.runtime.errors import (
+    ContextTooLong,
+    ProviderAuth,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    RunError,
+    UnknownModel,
+)
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers import close_clients, pydantic_ai
 from tests.agents.runtime.runs import events_of, run
@@ -114,6 +121,7 @@ class AnthropicTests(SimpleTestCase):
 
         async def answer(request: web.Request) -> web.StreamResponse:
             bodies.append(await request.json())
+            self.keys.append(request.headers["Authorization"])
             kind = "text/event-stream" if status == 200 else "application/json"
             response = web.StreamResponse(status=status, headers={"Content-Type": kind, **headers})
             await response.prepare(request)
@@ -123,6 +131,7 @@ class AnthropicTests(SimpleTestCase):
 
         application = web.Application()
         application.router.add_post("/v1/messages", answer)
+        self.keys: list[str] = []
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -146,6 +155,33 @@ class AnthropicTests(SimpleTestCase):
         (body,) = bodies
         self.assertEqual((body["temperature"], body["max_tokens"]), (0.0, 50))
         self.assertIn("You are a test.", json.dumps(body["system"]))
+
+    async def test_a_line_end_behind_a_key_is_not_sent(self) -> None:
+        async with self.anthropic(*anthropic_stream("Hi")):
+            with mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": f"{KEY}\r\n"}):
+                await events_of(run(MODEL))
+        self.assertEqual(self.keys, [f"Bearer {KEY}"])
+
+    async def test_a_key_with_a_line_end_inside_is_named_and_not_sent(self) -> None:
+        async with self.anthropic(*anthropic_stream("Hi")) as bodies:
+            with (
+                mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": f"{KEY}\nb"}),
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(UnknownModel),
+            ):
+                await events_of(run(MODEL))
+        self.assertEqual(bodies, [])
+        self.assertIn("ANTHROPIC_API_KEY holds", logs.output[0])
+        self.assertNotIn(KEY, "".join(logs.output))
+
+    async def test_a_long_conversation_is_known_by_its_words(self) -> None:
+        for status in (400, 500):
+            text = "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000"
+            body = json.dumps({"type": "error", "error": {"type": "x", "message": text}}).encode()
+            async with self.anthropic(body, status=status) as bodies:
+                with self.assertRaises(ContextTooLong):
+                    await events_of(run(MODEL, retries=1))
+            self.assertEqual(len(bodies), 1)
 
     async def test_refusals_are_mapped_and_leak_nothing(self) -> None:
         cases: list[tuple[int, type[RunError]]] = [

@@ -1,6 +1,5 @@
 """What servers send, rightly and wrongly, and what becomes of it."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -19,7 +18,9 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
-from agents.runtime.events import ModelCall
+from agents.runtime.providers.base import ModelRequest
+from agents.runtime.providers.endpoints import KNOWN
+from agents.runtime.providers.openai_compatible import OpenAICompatible
 from agents.runtime.run import Run
 from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
@@ -154,59 +155,6 @@ class WholeAnswerTests(SimpleTestCase):
             await answered(Reply(cut_after=0), stream=False)
 
 
-class UsageTests(SimpleTestCase):
-    async def call(self, counted: Mapping[str, Any] | None, **more: Any) -> ModelCall:
-        reply = Reply("one two", usage=counted, headers=more.pop("headers", {}))
-        return (await answered(reply, **more)).calls[0]
-
-    async def test_counts_and_cached_tokens(self) -> None:
-        for details in (
-            {"prompt_tokens_details": {"cached_tokens": 8}},
-            {"prompt_cache_hit_tokens": 8},
-            {"cached_tokens": 8},
-        ):
-            with self.subTest(details=details):
-                call = await self.call(usage(10, 5, **details))
-                self.assertEqual(
-                    (call.input_tokens, call.output_tokens, call.cached_tokens), (10, 5, 8)
-                )
-                self.assertFalse(call.estimated)
-
-    async def test_an_explicit_zero_is_respected(self) -> None:
-        call = await self.call(usage(0, 0, cost=0))
-        self.assertEqual((call.input_tokens, call.output_tokens, call.estimated), (0, 0, False))
-        self.assertEqual(call.reported_cost, Decimal(0))
-
-    async def test_what_is_not_said_is_estimated(self) -> None:
-        for counted in (None, {}, {"prompt_tokens": None}, {"prompt_tokens": "many"}):
-            with self.subTest(counted=counted):
-                call = await self.call(counted)
-                self.assertTrue(call.estimated)
-                self.assertEqual((call.input_tokens, call.output_tokens), (5, 2))
-
-    async def test_thinking_that_only_the_total_holds_is_counted(self) -> None:
-        call = await self.call({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 100})
-        self.assertEqual(call.output_tokens, 90)
-
-    async def test_reported_cost_in_every_spelling(self) -> None:
-        for details, cost in (
-            ({"cost": 0.00012345}, "0.00012345"),
-            ({"cost": {"total_cost": 0.006}}, "0.006"),
-            ({"estimated_cost": 0.5}, "0.5"),
-            ({"cost_in_usd_ticks": 25_000_000}, "0.0025"),
-            ({"cost": -1}, None),
-        ):
-            with self.subTest(details=details):
-                reported = (await self.call(usage(10, 5, **details))).reported_cost
-                self.assertEqual(reported, None if cost is None else Decimal(cost))
-
-    async def test_cost_in_a_header(self) -> None:
-        call = await self.call(
-            usage(10, 5), headers={"x-litellm-response-cost": "0.25"}, stream=False
-        )
-        self.assertEqual(call.reported_cost, Decimal("0.25"))
-
-
 class RefusalTests(SimpleTestCase):
     async def test_each_status_has_its_meaning(self) -> None:
         cases: list[tuple[Reply, type[RunError]]] = [
@@ -262,6 +210,35 @@ class RefusalTests(SimpleTestCase):
                 await events_of(run(server.model))
         self.assertEqual(len(logs.output[0].splitlines()), 1)
         self.assertLess(len(logs.output[0]), 700)
+
+
+class KeyTests(SimpleTestCase):
+    async def test_white_space_around_a_key_is_not_sent(self) -> None:
+        async with MockOpenAI(key=" sk-canary\r\n") as server:
+            await events_of(run(server.model))
+        self.assertEqual(server.requests[0].headers["Authorization"], "Bearer sk-canary")
+
+    async def test_a_key_with_a_line_end_is_an_error_of_ours_and_not_logged(self) -> None:
+        for bad in ("\n", "\r", "\x00", "ü", "\u200b"):
+            # The environment takes no NUL; a key from elsewhere may hold one.
+            provider = OpenAICompatible(KNOWN["openai"], "http://127.0.0.1:9/v1", f"canary{bad}b")
+            request = ModelRequest(model="m", system_prompt="", messages=())
+            with (
+                self.subTest(bad=bad),
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(ProviderAuth),
+            ):
+                await anext(provider.stream(request))
+            self.assertNotIn("canary", "".join(logs.output))
+        async with MockOpenAI(key="canary\nb") as server:
+            with (
+                self.assertLogs("agents.runtime", "WARNING") as logs,
+                self.assertRaises(UnknownModel),
+            ):
+                await events_of(run(server.model))
+        self.assertEqual(server.requests, [])
+        self.assertIn("MOCK_API_KEY", logs.output[0])
+        self.assertNotIn("canary", logs.output[0])
 
 
 class ProviderDifferenceTests(SimpleTestCase):

@@ -56,9 +56,37 @@ class ModelProblemTests(SimpleTestCase):
                 self.assertIn(hint, model_problem(model) or "")
 
     def test_a_base_url_must_be_one(self) -> None:
-        for url in ("file:///etc/passwd", "models.example/v1", "https://"):
+        for url in (
+            *("file:///etc/passwd", "models.example/v1", "https://", "http://x\ny/v1"),
+            *("http://[::1/v1", "http://x:port/v1", "http://x y/v1"),
+        ):
             with self.subTest(url=url), mock.patch.dict(os.environ, {"OPENAI_BASE_URL": url}):
                 self.assertIn("OPENAI_BASE_URL", model_problem("openai:gpt-5") or "")
+
+    def test_white_space_around_a_key_is_no_part_of_it(self) -> None:
+        for name, model in (("OPENAI", "openai:gpt-5"), ("ANTHROPIC", "anthropic:claude")):
+            for key in ("k\n", "k\r\n", " k ", "\tk"):
+                with self.subTest(key=key), mock.patch.dict(os.environ, {f"{name}_API_KEY": key}):
+                    self.assertIsNone(model_problem(model))
+            with mock.patch.dict(os.environ, {f"{name}_API_KEY": " \n"}):
+                self.assertIn("is not set", model_problem(model) or "")
+
+    def test_a_key_that_no_header_may_hold_is_named_and_not_shown(self) -> None:
+        os.environ["CORNER_SHOP_BASE_URL"] = "https://models.example/v1"
+        for variable, model in (
+            ("OPENAI_API_KEY", "openai:gpt-5"),
+            ("CORNER_SHOP_API_KEY", "corner-shop:x"),
+            ("ANTHROPIC_API_KEY", "anthropic:claude"),
+            ("GEMINI_API_KEY", "google:gemini-3-pro"),
+        ):
+            for bad in ("\n", "\r", "\x1b", "\x7f", "\x85", "ü", "\u200b", "\u2028", "🙂"):
+                with (
+                    self.subTest(variable=variable, bad=bad),
+                    mock.patch.dict(os.environ, {variable: f"canary{bad}b"}),
+                ):
+                    problem = model_problem(model) or ""
+                    self.assertTrue(problem.startswith(f"{variable} holds a character"), problem)
+                    self.assertNotIn("canary", problem)
 
     def test_known_providers(self) -> None:
         for name in ("openai", "local", "scripted", "anthropic", "bedrock", "llamacpp"):
