@@ -24,6 +24,8 @@ async def run_tools(calls: Iterable[ToolCall], allowed: Iterable[str]) -> list[T
 
 
 async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
+    if call.problem:
+        return ToolResult(call.id, call.name, call.problem, is_error=True)
     # A model may make up a name, or ask for a tool that this agent was not given.
     if call.name not in allowed or call.name not in TOOLS:
         known = ", ".join(sorted(allowed)) or "none"

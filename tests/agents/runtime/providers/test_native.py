@@ -26,24 +26,22 @@ KEY = "sk-ant-canary-0123456789"
 async def spoken(
     messages: list[parts.ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Asks for the time, then says what it was told."""
+    """Asks for the time, then says what it was told; without tools, says what it was asked."""
     last = messages[-1].parts[-1]
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "
         yield str(last.content)
+    elif not info.function_tools:
+        system = messages[0].parts[0]
+        assert isinstance(system, parts.SystemPromptPart)
+        yield f"{system.content} {info.model_settings}"
     else:
         yield {0: DeltaToolCall(info.function_tools[0].name, "{}", tool_call_id="t1")}
 
 
-def whole(messages: list[parts.ModelMessage], info: AgentInfo) -> parts.ModelResponse:
-    system = messages[0].parts[0]
-    assert isinstance(system, parts.SystemPromptPart)
-    return parts.ModelResponse([parts.TextPart(f"{system.content} {info.model_settings}")])
-
-
 class FunctionModelTests(SimpleTestCase):
     def setUp(self) -> None:
-        model = FunctionModel(whole, stream_function=spoken)
+        model = FunctionModel(stream_function=spoken)
 
         async def shared_model(name: str) -> FunctionModel:
             return model
@@ -60,7 +58,7 @@ class FunctionModelTests(SimpleTestCase):
         events = await events_of(subject)
         (asked,) = [event for event in events if isinstance(event, ToolCall)]
         (told,) = [event for event in events if isinstance(event, ToolResult)]
-        self.assertEqual((asked.id, asked.name), ("t1", "current_time"))
+        self.assertEqual((asked.id, asked.name), ("call00001", "current_time"))
         self.assertEqual(subject.text, f"It is {told.content}")
         self.assertEqual(len(subject.calls), 2)
 
