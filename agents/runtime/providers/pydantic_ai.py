@@ -210,7 +210,12 @@ def _messages(request: ModelRequest) -> Iterator[parts.ModelMessage]:
         yield _asked(tool_round)
         yield parts.ModelRequest(
             [
-                parts.ToolReturnPart(result.name, result.content, tool_call_id=result.id)
+                parts.ToolReturnPart(
+                    result.name,
+                    result.content,
+                    tool_call_id=result.id,
+                    outcome="failed" if result.is_error else "success",
+                )
                 for result in tool_round.results
             ]
         )

@@ -1,5 +1,6 @@
 """Pydantic AI in the loop: its function model, and Anthropic's own API on the wire."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,7 +15,15 @@ from pydantic_ai import messages as parts
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from agents.pricing import total
-from agents.runtime.errors import ProviderAuth, ProviderRateLimited, ProviderUnavailable, RunError
+from agents.runtime.errors import (
+    AnswerRefused,
+    EmptyAnswer,
+    ProviderAuth,
+    ProviderProtocol,
+    ProviderRateLimited,
+    ProviderUnavailable,
+    RunError,
+)
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers import close_clients, pydantic_ai
 from tests.agents.runtime.runs import events_of, run
@@ -72,7 +81,7 @@ def anthropic_event(kind: str, **data: object) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
-def anthropic_stream(*words: str, end: bool = True) -> list[bytes]:
+def anthropic_stream(*words: str, end: bool = True, reason: str = "end_turn") -> list[bytes]:
     counted = {"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 4}
     message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "claude"}
     begin = anthropic_event(
@@ -92,19 +101,17 @@ def anthropic_stream(*words: str, end: bool = True) -> list[bytes]:
         block,
         *deltas,
         anthropic_event("content_block_stop", index=0),
-        anthropic_event(
-            "message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}
-        ),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 2}),
         anthropic_event("message_stop"),
     ]
 
 
-class AnthropicTests(SimpleTestCase):
+class AnthropicServer(SimpleTestCase):
     """The real client of the provider, against a loopback server."""
 
     @asynccontextmanager
     async def anthropic(
-        self, *pieces: bytes, status: int = 200, **headers: str
+        self, *answers: list[bytes], status: int = 200, **headers: str
     ) -> AsyncGenerator[list[dict[str, Any]]]:
         bodies: list[dict[str, Any]] = []
 
@@ -113,7 +120,8 @@ class AnthropicTests(SimpleTestCase):
             kind = "text/event-stream" if status == 200 else "application/json"
             response = web.StreamResponse(status=status, headers={"Content-Type": kind, **headers})
             await response.prepare(request)
-            for piece in pieces:
+            # The last answer is given again.
+            for piece in answers[min(len(bodies), len(answers)) - 1]:
                 await response.write(piece)
             return response
 
@@ -131,8 +139,10 @@ class AnthropicTests(SimpleTestCase):
             await close_clients()
             await runner.cleanup()
 
+
+class AnthropicTests(AnthropicServer):
     async def test_an_answer_on_the_wire(self) -> None:
-        async with self.anthropic(*anthropic_stream("Good ", "day")) as bodies:
+        async with self.anthropic(anthropic_stream("Good ", "day")) as bodies:
             subject = run(MODEL, temperature=0.0, max_tokens=50)
             await events_of(subject)
         self.assertEqual(subject.text, "Good day")
@@ -152,7 +162,7 @@ class AnthropicTests(SimpleTestCase):
         for status, kind in cases:
             body = json.dumps({"type": "error", "error": {"type": "x", "message": KEY}}).encode()
             with self.subTest(status=status):
-                async with self.anthropic(body, status=status) as bodies:
+                async with self.anthropic([body], status=status) as bodies:
                     with (
                         self.assertLogs("agents.runtime", "WARNING") as logs,
                         self.assertRaises(kind) as raised,
@@ -163,9 +173,142 @@ class AnthropicTests(SimpleTestCase):
 
     async def test_an_error_in_the_stream(self) -> None:
         failure = anthropic_event("error", error={"type": "overloaded_error", "message": "x"})
-        async with self.anthropic(*anthropic_stream("Half", end=False), failure):
+        async with self.anthropic([*anthropic_stream("Half", end=False), failure]):
             subject = run(MODEL)
             with self.assertRaises(ProviderUnavailable):
                 await events_of(subject)
         self.assertEqual(subject.text, "Half")
         self.assertTrue(subject.calls[0].estimated)
+
+
+SIGNED = "c2lnbmVk"
+
+
+def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[bytes]:
+    return [
+        anthropic_event("content_block_start", index=index, content_block=start),
+        *(anthropic_event("content_block_delta", index=index, delta=delta) for delta in deltas),
+        anthropic_event("content_block_stop", index=index),
+    ]
+
+
+def asks_for_a_tool(*pieces: str, reason: str = "tool_use", index: int = 0) -> list[bytes]:
+    """The end of an answer that asks for the time, its arguments in these pieces."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "current_time", "input": {}}
+    arguments = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return [
+        *block(index, call, *arguments),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 9}),
+        anthropic_event("message_stop"),
+    ]
+
+
+class AnthropicConversationTests(AnthropicServer):
+    """What goes back to Anthropic, and what its answers mean."""
+
+    async def test_thoughts_go_back_with_their_signature_in_their_place(self) -> None:
+        thought = block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "The clock."},
+            {"type": "signature_delta", "signature": SIGNED},
+        )
+        text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"})
+        begin = anthropic_stream()[0]
+        asked = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
+        async with self.anthropic(asked, anthropic_stream("Noon.")) as bodies:
+            subject = run(MODEL, tools=("current_time",))
+            events = await events_of(subject)
+        self.assertEqual(subject.text, "Noon.")
+        self.assertNotIn("The clock.", str(events))
+        given, told = bodies[1]["messages"][1:]
+        self.assertEqual(
+            given["content"],
+            [
+                {"type": "thinking", "thinking": "The clock.", "signature": SIGNED},
+                {
+                    "type": "tool_use",
+                    "id": "call00001",
+                    "name": "current_time",
+                    "input": {"timezone": "UTC"},
+                },
+            ],
+        )
+        self.assertEqual(told["content"][0]["tool_use_id"], "call00001")
+        self.assertFalse(told["content"][0]["is_error"])
+
+    async def test_arguments_that_were_cut_are_told_to_the_model_and_not_run(self) -> None:
+        begin = anthropic_stream()[0]
+        for pieces in (['{"timezone": "Eur'], [], [""]):
+            asked = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
+            async with self.anthropic(asked, anthropic_stream("Done.")) as bodies:
+                subject = run(MODEL, tools=("current_time",))
+                await events_of(subject)
+            self.assertEqual(subject.text, "Done.")
+            given, told = bodies[1]["messages"][1:]
+            self.assertEqual(given["content"][0]["input"], {})
+            self.assertTrue(told["content"][0]["is_error"])
+            self.assertIn("cut off", str(told["content"][0]["content"]))
+
+    async def test_a_refusal_is_said_and_a_limit_reaches_the_caller(self) -> None:
+        begin, *_ = anthropic_stream()
+        refused = [
+            begin,
+            anthropic_event("message_delta", delta={"stop_reason": "refusal"}, usage={}),
+            anthropic_event("message_stop"),
+        ]
+        for stream in (True, False):
+            async with self.anthropic(refused):
+                with self.assertRaises(AnswerRefused):
+                    await events_of(run(MODEL, stream=stream))
+            async with self.anthropic(anthropic_stream("Half an", reason="max_tokens")):
+                subject = run(MODEL, stream=stream)
+                await events_of(subject)
+            self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
+
+    async def test_a_blank_answer_is_an_empty_one(self) -> None:
+        for stream in (True, False):
+            async with self.anthropic(anthropic_stream("\n", " ")):
+                with self.assertRaises(EmptyAnswer):
+                    await events_of(run(MODEL, stream=stream))
+
+    async def test_a_native_answer_is_bounded_in_bytes_events_and_characters(self) -> None:
+        begin, *_ = anthropic_stream()
+        arguments = asks_for_a_tool(*['{"a": 1'] * 40)
+        thought = block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            *[{"type": "thinking_delta", "thinking": "Hm. Hm."}] * 40,
+        )
+        silence = [b": still here\n\n"] * 40
+        for cap, value, pieces in (
+            ("MOST_CHARACTERS", 200, arguments),
+            ("MOST_CHARACTERS", 200, thought),
+            ("MOST_EVENTS", 30, thought),
+            ("MOST_BYTES", 500, silence),
+        ):
+            for stream in (True, False):
+                with self.subTest(cap=cap), mock.patch.object(pydantic_ai, cap, value):
+                    async with self.anthropic([begin, *pieces]) as bodies:
+                        subject = run(MODEL, tools=("current_time",), stream=stream)
+                        with self.assertRaises(ProviderProtocol):
+                            await events_of(subject)
+                    self.assertEqual(len(bodies), 1)
+
+    async def test_others_are_served_while_a_native_answer_is_read(self) -> None:
+        # One large write, so that all of it is there at once.
+        all_of_it = b"".join(anthropic_stream(*["word "] * 400))
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with self.anthropic([all_of_it]):
+            await events_of(run(MODEL))
+            before, other = turns, asyncio.create_task(others())
+            await events_of(run(MODEL))
+            other.cancel()
+        self.assertGreaterEqual(turns - before, 100)
