@@ -21,7 +21,7 @@ from agents.runtime.providers.base import (
 CANCELLED = "cancelled"
 MOST_TOOL_CALLS = 64
 # Of all calls of one answer, their names included.
-LONGEST_ARGUMENTS = 1_000_000
+LONGEST_ARGUMENTS = 256_000
 
 
 class Call:

@@ -28,16 +28,16 @@ def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     A user's message comes first, the roles alternate, and no message is blank. What one side said
     in a row is one message with blank lines between its parts.
     """
-    rows = [
-        (role, [message.content for message in row])
-        for role, row in groupby(_readable(messages), key=lambda message: message.role)
-    ]
-    if rows and rows[0][0] != "user":
+    rows = _rows(messages)
+    if rows and rows[0][0].role != "user":
         del rows[0]
-    if rows and rows[-1][0] != "user":
+    if rows and rows[-1][0].role != "user":
         del rows[-1]
     return tuple(
-        ChatMessage(role, BETWEEN_MESSAGES.join(_once_each(role, texts))) for role, texts in rows
+        row[0]
+        if len(row) == 1
+        else ChatMessage(row[0].role, BETWEEN_MESSAGES.join(message.content for message in row))
+        for row in rows
     )
 
 
@@ -47,18 +47,19 @@ def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
 
 
 def without_refused(
-    messages: Sequence[ChatMessage], refused: Collection[str]
+    messages: Iterable[ChatMessage], refused: Collection[str]
 ) -> tuple[ChatMessage, ...]:
-    """Leave out the unanswered messages with these texts; the current message stays."""
-    said = _readable(messages)
-    return (
-        *(
-            one
-            for one, other in pairwise(said)
-            if not (one.role == other.role == "user" and one.content in refused)
-        ),
-        *said[-1:],
+    """Leave out the unanswered messages with these texts, and those from long before an answer."""
+    return tuple(
+        message
+        for row in _rows(messages)
+        for message in (*(one for one in row[:-1] if one.content not in refused), row[-1])
     )
+
+
+def answered_only(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Leave out all messages of the user that nobody answered; the last one stays."""
+    return tuple(row[-1] for row in _rows(messages))
 
 
 def newest_half(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
@@ -81,7 +82,10 @@ def _readable(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
     ]
 
 
-def _once_each(role: str, texts: list[str]) -> list[str]:
-    """Return the parts of one message; who sends a message again does not say it twice."""
-    different = [text for text, _ in groupby(texts)]
-    return different[-MOST_UNANSWERED - 1 :] if role == "user" else different
+def _rows(messages: Iterable[ChatMessage]) -> list[list[ChatMessage]]:
+    """Return what one side said in a row; a message that is sent again is not said twice."""
+    rows = []
+    for role, row in groupby(_readable(messages), key=lambda message: message.role):
+        different = [message for message, _ in groupby(row)]
+        rows.append(different[-MOST_UNANSWERED - 1 :] if role == "user" else different)
+    return rows

@@ -9,10 +9,12 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.runtime.calls import CANCELLED, Call
-from agents.runtime.conversation import is_blank, newest_half, normalised
+from agents.runtime.conversation import answered_only, is_blank, newest_half, normalised
 from agents.runtime.errors import (
     ContextTooLong,
     ProviderProtocol,
+    ProviderRejected,
+    ProviderUnavailable,
     RunError,
     ToolRoundsExceeded,
 )
@@ -220,7 +222,7 @@ class Run:
     async def _before_next(self, error: RunError, attempt: int) -> int:
         """Wait for the same model or turn to the next one; raises the error when none is left."""
         left = self._deadline - asyncio.get_running_loop().time()
-        if isinstance(error, ContextTooLong) and left > 0 and self._shorten():
+        if left > 0 and isinstance(error, ContextTooLong) and self._shorten():
             return attempt
         wait = _wait_seconds(error, attempt)
         if (
@@ -230,6 +232,12 @@ class Run:
         ):
             await asyncio.sleep(wait)
             return attempt + 1
+        if (
+            left > 0
+            and _may_be_of_the_messages(error)
+            and self._send(answered_only(self._messages))
+        ):
+            return attempt
         # Two models do not speak in one answer.
         if error.fallback and not self._said and len(self._models) > 1 and left > 0:
             del self._models[0]
@@ -243,13 +251,28 @@ class Run:
 
         False when that changes nothing: what was refused is not sent again as it is.
         """
-        before = normalised(self._messages)
-        halves = [] if self._shortened else [newest_half(self._messages)]
-        for fewer in (*halves, self._messages[-1:]):
-            if normalised(fewer) != before:
-                self._messages, self._shortened = fewer, True
-                return True
-        return False
+        half_first = not self._shortened
+        self._shortened = True
+        return (half_first and self._send(newest_half(self._messages))) or self._send(
+            self._messages[-1:]
+        )
+
+    def _send(self, messages: tuple[ChatMessage, ...]) -> bool:
+        """Send these from now on; False when that changes nothing."""
+        before, self._messages = normalised(self._messages), messages
+        return normalised(messages) != before
+
+
+def _may_be_of_the_messages(error: RunError) -> bool:
+    """Whether an earlier message, whose turn failed too, may be the reason; known to cost nothing.
+
+    Some servers answer with status 500 to what they cannot read.
+    """
+    return (
+        isinstance(error, ProviderRejected | ProviderUnavailable)
+        and error.refused
+        and error.retry_after is None
+    )
 
 
 def _for_provider(tool_round: ToolRound, provider_name: str) -> ToolRound:

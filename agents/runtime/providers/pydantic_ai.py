@@ -42,7 +42,7 @@ from agents.runtime.providers.refusals import refusal
 # What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
 MOST_BYTES = 16 * 1024 * 1024
 MOST_EVENTS = 200_000
-MOST_CHARACTERS = 2_000_000
+MOST_CHARACTERS = 1_000_000
 # Reading an event or a piece takes up to a millisecond, in which nobody else is served.
 EVENTS_WITHOUT_PAUSE = 4
 PIECE_BYTES = 4096
@@ -132,12 +132,12 @@ class _Bounds:
 
 def _size(event: parts.ModelResponseStreamEvent) -> int:
     """How many characters the event adds to the answer."""
+    found: Any
+    fields: tuple[str, ...]
     if isinstance(event, parts.PartStartEvent):
-        found: Any = event.part
-        fields = ("content", "args")
+        found, fields = event.part, ("content", "args", "signature")
     elif isinstance(event, parts.PartDeltaEvent):
-        found = event.delta
-        fields = ("content_delta", "args_delta", "signature_delta")
+        found, fields = event.delta, ("content_delta", "args_delta", "signature_delta")
     else:
         return 0
     return sum(len(str(getattr(found, field, None) or "")) for field in fields)
@@ -235,16 +235,15 @@ def _asked(tool_round: ToolRound) -> parts.ModelResponse:
 def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.ModelResponse:
     """The provider's own answer in its own order: thoughts keep their signatures."""
     calls = iter(tool_round.calls)
-    given: list[parts.ModelResponsePart] = []
+    given: list[Any] = []
+    part: Any
     for part in answer.parts:
         if isinstance(part, parts.ToolCallPart):
             call = next(calls)
-            part = replace(  # noqa: PLW2901 - with the id, the name and the arguments that are ours
-                part, tool_name=call.name, args=call.arguments, tool_call_id=call.id
-            )
-        elif isinstance(part, parts.TextPart) and is_blank(part.content):
-            continue
-        given.append(part)
+            ours = {"tool_name": call.name, "args": call.arguments, "tool_call_id": call.id}
+            given.append(replace(part, **ours))
+        elif not (isinstance(part, parts.TextPart) and is_blank(part.content)):
+            given.append(part)
     return replace(answer, parts=given)
 
 

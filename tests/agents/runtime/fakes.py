@@ -24,7 +24,8 @@ class FakeProvider:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         self.requests.append(request)
-        steps = self.calls.pop(0) if self.calls else [TextDelta("Done."), Finished("stop")]
+        done: Steps = [TextDelta("Done."), Finished("stop")]
+        steps = self.calls.pop(0) if self.calls else done
         for step in steps:
             if isinstance(step, RunError):
                 raise step

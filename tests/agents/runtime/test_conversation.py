@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.runtime.conversation import (
+    answered_only,
     has_unanswered,
     is_blank,
     newest_half,
     normalised,
     without_refused,
 )
-from agents.runtime.errors import ContextTooLong, ProviderUnavailable
+from agents.runtime.errors import ContextTooLong, ProviderRejected, ProviderUnavailable
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import Run, RunRequest
-from tests.agents.runtime.fakes import FakeProvider, providers
+from tests.agents.runtime.fakes import FakeProvider, Steps, providers
 from tests.agents.runtime.runs import events_of
 
 BLANKS = ("", " ", "\n", "\x00", "\u200b", "\u2060\ufeff", "\t\x00 \u00ad", "\u3164", "\x07")
@@ -91,6 +92,15 @@ class RefusedTests(SimpleTestCase):
         history = said("LONG", ">Fine.", "LONG", "LONG")
         self.assertEqual(without_refused(history, {"LONG"}), said("LONG", ">Fine.", "LONG"))
 
+    def test_one_failure_does_not_outlive_those_that_it_caused(self) -> None:
+        history = said("Bad", "2", "3", "4")
+        self.assertEqual(without_refused(history, {"2", "3"}), said("4"))
+
+    def test_only_what_was_answered_stays(self) -> None:
+        self.assertEqual(
+            answered_only(said("1", "2", ">two", "3", ">\n", "4")), said("2", ">two", "4")
+        )
+
     def test_a_blank_answer_is_none(self) -> None:
         self.assertTrue(has_unanswered(said("Hi", ">\n", "Again")))
         self.assertFalse(has_unanswered(said("Hi", ">Hi.", "Again")))
@@ -121,7 +131,8 @@ class TooLongTests(SimpleTestCase):
         self.assertEqual(subject.calls[0].input_tokens, 0)
 
     async def test_then_all_but_the_current_message_and_then_no_more(self) -> None:
-        fake = FakeProvider(*([ContextTooLong()] for _ in range(9)))
+        refusals: list[Steps] = [[ContextTooLong()] for _ in range(9)]
+        fake = FakeProvider(*refusals)
         subject = self.run_of("one" * 9, ">two" * 9, "three", ">four", "five")
         with providers({"a": fake}), self.assertRaises(ContextTooLong):
             await events_of(subject)
@@ -144,8 +155,21 @@ class TooLongTests(SimpleTestCase):
             await events_of(subject)
         self.assertEqual(second.requests[0].messages, said("one", ">two", "three"))
 
-    async def test_another_failure_drops_nothing(self) -> None:
+    async def test_another_failure_drops_nothing_that_was_answered(self) -> None:
         fake = FakeProvider([ProviderUnavailable()])
         with providers({"a": fake}), self.assertRaises(ProviderUnavailable):
             await events_of(self.run_of("one", ">two", "three"))
         self.assertEqual(len(fake.requests), 1)
+
+    async def test_an_earlier_message_that_may_be_the_reason_is_left_out_once(self) -> None:
+        for kind in (ProviderUnavailable, ProviderRejected):
+            fake = FakeProvider([kind()])
+            subject = self.run_of("bad", "one", ">two", "worse", "three")
+            with providers({"a": fake}):
+                await events_of(subject)
+            self.assertEqual(fake.requests[0].messages[0].content, "bad\n\none")
+            self.assertEqual(fake.requests[1].messages, said("one", ">two", "three"))
+            fake = FakeProvider([kind()], [kind()], [kind()])
+            with providers({"a": fake}), self.assertRaises(kind):
+                await events_of(self.run_of("bad", "three"))
+            self.assertEqual(len(fake.requests), 2)

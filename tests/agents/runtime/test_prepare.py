@@ -140,8 +140,7 @@ class TurnTests(SimpleTestCase):
             events = await events_of(run("a:m", "b:m", tools=("current_time",)))
         sent = [call.id for each in second.requests[0].rounds for call in each.calls]
         self.assertEqual(len(set(sent)), 4)
-        for each in sent:
-            self.assertTrue(re.fullmatch(r"[a-zA-Z0-9]{9}", each), each)
+        self.assertTrue(all(re.fullmatch(r"[a-zA-Z0-9]{9}", call_id) for call_id in sent), sent)
         self.assertEqual(
             sent, [call.id for each in first.requests[2].rounds for call in each.calls]
         )
