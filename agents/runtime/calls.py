@@ -19,7 +19,7 @@ from agents.runtime.providers.base import (
 )
 
 CANCELLED = "cancelled"
-MOST_TOOL_CALLS = 64
+MOST_TOOL_CALLS = 128
 # Of all calls of one answer, their names included.
 LONGEST_ARGUMENTS = 256_000
 

@@ -174,7 +174,7 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
 class BoundTests(FailedTurnWorld, TestCase):
     async def test_a_turn_beyond_a_cap_ends_as_provider_protocol_and_is_settled(self) -> None:
         self.configure(f"{self.config}tools: [current_time]\n")
-        many: list[Any] = [("current_time", "{}")] * 65
+        many: list[Any] = [("current_time", "{}")] * 129
         large: list[Any] = [("current_time", json.dumps({"x": "y" * 400_000}))] * 3
         for calls in (many, large):
             self.session = None

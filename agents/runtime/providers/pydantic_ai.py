@@ -37,6 +37,7 @@ from agents.runtime.providers.base import (
     ToolRound,
     Usage,
 )
+from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import refusal
 
 # What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
@@ -96,9 +97,9 @@ async def close() -> None:
 
 async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
     """Answer as a stream, whatever was asked for: only what comes in pieces can be bounded."""
-    asked = list(_messages(request))
+    asked = list(messages_of(request))
     settings, parameters = _settings(request), _parameters(request)
-    bounds = _Bounds()
+    bounds, joined = _Bounds(), CharacterJoin()
     try:
         async with model_request_stream(
             model, asked, model_settings=settings, model_request_parameters=parameters
@@ -106,13 +107,22 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
             async for event in events:
                 await bounds.take(event)
                 if (said := _said(event)) is not None:
-                    yield said
+                    yield _whole(said, joined)
         answer = events.get()
     except Exception as error:
         raise _meaning(error) from error
+    if rest := joined.close():
+        yield TextDelta(rest)
     for call in _tool_calls(answer):
         yield ToolCall(call.tool_call_id, call.tool_name, _arguments(call))
     yield Finished(_reason(answer), _usage(answer.usage), provider_data=answer)
+
+
+def _whole(said: ModelEvent, joined: CharacterJoin) -> ModelEvent:
+    if not isinstance(said, TextDelta):
+        return said
+    text = joined.feed(said.text)
+    return TextDelta(text) if text else PROGRESS
 
 
 class _Bounds:
@@ -198,7 +208,7 @@ def _parameters(request: ModelRequest) -> ModelRequestParameters:
     )
 
 
-def _messages(request: ModelRequest) -> Iterator[parts.ModelMessage]:
+def messages_of(request: ModelRequest) -> Iterator[parts.ModelMessage]:
     if request.system_prompt:
         yield parts.ModelRequest([parts.SystemPromptPart(request.system_prompt)])
     for message in request.messages:
@@ -242,8 +252,10 @@ def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.Mod
             call = next(calls)
             ours = {"tool_name": call.name, "args": call.arguments, "tool_call_id": call.id}
             given.append(replace(part, **ours))
-        elif not (isinstance(part, parts.TextPart) and is_blank(part.content)):
+        elif not isinstance(part, parts.TextPart | parts.ThinkingPart):
             given.append(part)
+        elif isinstance(part, parts.ThinkingPart) or not is_blank(part.content):
+            given.append(replace(part, content=whole_characters(part.content)))
     return replace(answer, parts=given)
 
 

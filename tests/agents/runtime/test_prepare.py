@@ -165,7 +165,7 @@ class TurnTests(SimpleTestCase):
         self.assertNotIn("The clock.", str([e for e in events if isinstance(e, TextDelta)]))
 
     async def test_calls_beyond_the_caps_end_the_turn(self) -> None:
-        many = [ToolCall("", "current_time", "{}") for _ in range(65)]
+        many = [ToolCall("", "current_time", "{}") for _ in range(129)]
         large = [ToolCall("", "current_time", json.dumps({"x": "y" * 300_000})) for _ in range(4)]
         for calls in (many, large):
             subject = run("a:m", tools=("current_time",))

@@ -11,6 +11,7 @@ from unittest import mock
 
 from aiohttp import web
 from django.test import SimpleTestCase
+from msgspec.structs import replace
 from pydantic_ai import messages as parts
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
@@ -26,6 +27,7 @@ from agents.runtime.errors import (
 )
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers import close_clients, pydantic_ai
+from agents.runtime.providers.base import ModelRequest, ToolRound
 from tests.agents.runtime.runs import events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"
@@ -75,6 +77,33 @@ class FunctionModelTests(SimpleTestCase):
         subject = run(MODEL, stream=False, temperature=0.0, max_tokens=5)
         await events_of(subject)
         self.assertEqual(subject.text, "You are a test. {'temperature': 0.0, 'max_tokens': 5}")
+
+
+class GivenBackTests(SimpleTestCase):
+    def test_a_signed_call_keeps_its_signature_under_our_id(self) -> None:
+        signed = parts.ToolCallPart(
+            "current_time",
+            {},
+            tool_call_id="function-call-7719",
+            provider_name="google",
+            provider_details={"thought_signature": "c2ln"},
+        )
+        answer = parts.ModelResponse([parts.TextPart(" "), signed])
+        call = ToolCall("call00001", "current_time", "{}")
+        result = ToolResult("call00001", "current_time", "Noon.")
+        given = ToolRound("", (call,), (result,), "google", answer)
+        for tool_round, details in (
+            (given, signed.provider_details),
+            (replace(given, provider_data=None), None),
+        ):
+            request = ModelRequest("m", "", (), rounds=(tool_round,))
+            asked, told = pydantic_ai.messages_of(request)
+            (part,) = asked.parts
+            assert isinstance(part, parts.ToolCallPart)
+            self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
+            (told_part,) = told.parts
+            assert isinstance(told_part, parts.ToolReturnPart)
+            self.assertEqual(told_part.tool_call_id, "call00001")
 
 
 def anthropic_event(kind: str, **data: object) -> bytes:
@@ -265,6 +294,18 @@ class AnthropicConversationTests(AnthropicServer):
                 subject = run(MODEL, stream=stream)
                 await events_of(subject)
             self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
+
+    async def test_half_characters_become_whole_ones(self) -> None:
+        for words, text in (
+            (("Hi \ud83d", "\ude00!"), "Hi 😀!"),
+            (("\ud83d", "x"), "\ufffdx"),
+            (("x\ud83d",), "x\ufffd"),
+            (("\ude00x", "\ud83d"), "\ufffdx\ufffd"),
+        ):
+            async with self.anthropic(anthropic_stream(*words)):
+                subject = run(MODEL)
+                await events_of(subject)
+            self.assertEqual(subject.text, text)
 
     async def test_a_blank_answer_is_an_empty_one(self) -> None:
         for stream in (True, False):
