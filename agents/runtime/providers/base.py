@@ -89,7 +89,9 @@ FINISH_REASONS = {
     **dict.fromkeys(("model_context_window_exceeded", "context_length"), "length"),
     **dict.fromkeys(("content_filter", "content_filtered", "refusal", "safety"), "content_filter"),
     **dict.fromkeys(("prohibited_content", "blocklist", "recitation", "spii"), "content_filter"),
-    **dict.fromkeys(("guardrail_intervened", "image_safety", "moderation"), "content_filter"),
+    **dict.fromkeys(
+        ("guardrail_intervened", "image_safety", "moderation", "sensitive"), "content_filter"
+    ),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 
