@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.test import TestCase
 
+from agents.runtime import calls
+from agents.runtime.providers.base import Finished
 from sessions_app import ledger
+from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.api_client import Answer
 from tests.mock_openai import MockOpenAI, Reply, delta, error, stream
 from tests.worlds import World, stored
@@ -163,9 +165,9 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
         self.assertIsNone(json.loads(answer.events()[-1][1])["finish_reason"])
 
     async def test_a_filter_that_left_nothing_is_said(self) -> None:
-        async with MockOpenAI() as server:
-            server.replies.append(stream(delta("", "content_filter"), LAST))
-            answer = await self.chat("one", "stream")
+        async with MockOpenAI():
+            with providers({"mock": FakeProvider([Finished("content_filter")])}):
+                answer = await self.chat("one", "stream")
         (_, error_data), (_, done) = answer.events()
         self.assertEqual(json.loads(error_data)["code"], "answer_refused")
         self.assertEqual(json.loads(done)["finish_reason"], "content_filter")
@@ -174,13 +176,16 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
 class BoundTests(FailedTurnWorld, TestCase):
     async def test_a_turn_beyond_a_cap_ends_as_provider_protocol_and_is_settled(self) -> None:
         self.configure(f"{self.config}tools: [current_time]\n")
-        many: list[Any] = [("current_time", "{}")] * 129
-        large: list[Any] = [("current_time", json.dumps({"x": "y" * 400_000}))] * 3
-        for calls in (many, large):
+        for cap, value, asked in (
+            ("MOST_TOOL_CALLS", 2, [("current_time", "{}")] * 3),
+            ("LONGEST_ARGUMENTS", 40, [("current_time", json.dumps({"x": "y" * 40}))]),
+        ):
             self.session = None
             async with MockOpenAI() as server:
-                server.replies += [Reply("", tool_calls=calls), Reply("Good.")]
-                failed, answered = await self.chat("One"), await self.chat("Two")
+                server.replies += [Reply("", tool_calls=asked), Reply("Good.")]
+                with mock.patch.object(calls, cap, value):
+                    failed = await self.chat("One")
+                answered = await self.chat("Two")
             self.assertEqual((failed.status, failed.json()["code"]), (502, "provider_protocol"))
             self.assertEqual(answered.status, 200)
         _, requests = await sync_to_async(stored)()

@@ -250,7 +250,11 @@ def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.Mod
     for part in answer.parts:
         if isinstance(part, parts.ToolCallPart):
             call = next(calls)
-            ours = {"tool_name": call.name, "args": call.arguments, "tool_call_id": call.id}
+            ours: dict[str, Any] = {
+                "tool_name": call.name,
+                "args": call.arguments,
+                "tool_call_id": call.id,
+            }
             given.append(replace(part, **ours))
         elif not isinstance(part, parts.TextPart | parts.ThinkingPart):
             given.append(part)
