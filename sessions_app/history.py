@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import BooleanField, ExpressionWrapper, Q
+
 from accounts.auth import Caller, CallerKind
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
+from agents.runtime.errors import (
+    AnswerRefused,
+    ContextTooLong,
+    EmptyAnswer,
+    ProviderProtocol,
+    ProviderRejected,
+)
 from salient.problems import Invalid, NotFound
 from sessions_app.models import Message, Role, Session, SessionQuerySet
 from sessions_app.schemas import HistoryIn, HistoryOut, MessageOut
+
+# A message whose turn failed in these ways is not sent again: it would fail again, and with it each
+# message that comes after it.
+REFUSED_CODES = {
+    error.code
+    for error in (ContextTooLong, ProviderRejected, AnswerRefused, EmptyAnswer, ProviderProtocol)
+}
 
 
 def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
@@ -61,6 +77,20 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
         messages=[MessageOut.of(message) for message in shown],
         before=shown[0].pk if more else None,
     )
+
+
+def refused_texts(account_id: UUID, session_id: UUID, most: int) -> set[str]:
+    """Read which of the newest messages must not be sent to a model again."""
+    used_tools = Q(llm_request__response_body__has_key="tools")
+    with tenant(account_id):
+        said = Message.objects.filter(session_id=session_id, role=Role.HUMAN).newest_first()
+        rows = said.values_list(
+            "content",
+            "llm_request__error_code",
+            ExpressionWrapper(used_tools, output_field=BooleanField()),
+        )[:most]
+        # Where tools were used, the model had accepted the message itself.
+        return {text for text, code, used in rows if code in REFUSED_CODES and not used}
 
 
 def _page(

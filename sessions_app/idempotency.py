@@ -104,12 +104,18 @@ def _answer(request: LLMRequest) -> ChatOut:
         message_id=said.pk if said else None,
         llm_request_id=request.pk,
         model=f"{request.provider}:{request.model}",
+        finish_reason=_finish_reason(request),
         usage=_usage(request),
         cost=CostOut.of(_price(request)),
         config_version=version.digest[:12] if version else "",
         latency_ms=request.latency_ms or 0,
         time_to_first_token_ms=request.time_to_first_token_ms,
     )
+
+
+def _finish_reason(request: LLMRequest) -> str | None:
+    calls = (request.response_body or {}).get("calls") or [{}]
+    return calls[-1].get("finish_reason") or None
 
 
 def _usage(request: LLMRequest) -> UsageOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import UUID
 
 import msgspec
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, Error, IntegrityError
 from django.utils import timezone
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from agents import pricing
 from agents.ceiling import ceiling, charge
 from agents.models import AgentInstance
 from agents.pricing import Price
+from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
@@ -32,6 +34,7 @@ from salient.database import Answer, in_database, in_database_once
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
 from sessions_app import prompts, tool_calls
+from sessions_app.history import refused_texts
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import Role
 from sessions_app.playground import draft_override
@@ -41,6 +44,7 @@ from sessions_app.schemas import ChatIn, UsageOut
 if TYPE_CHECKING:
     from sessions_app.turns import Turn
 
+logger = logging.getLogger(__name__)
 # Once a minute is enough.
 LAST_USED_STEP = timedelta(minutes=1)
 # What a key in test mode talks to where the agent's model would cost something.
@@ -104,6 +108,8 @@ async def open_turn(
     answer = await _opened(caller, wanted, key)
     found = _read_found(answer.own)
     said = (*_history(found.history), ChatMessage("user", message.message))
+    if has_unanswered(said):
+        said = without_refused(said, await _refused_texts(caller, found.session_id, len(said)))
     taken = limits.taken(_read_rates(answer.common), found.reserved, before=answer.place)
     return Opened(
         current, found.session_id, wanted["request_id"], replace(run, messages=said), taken
@@ -214,6 +220,16 @@ def _history(rows: list[tuple[str, str]]) -> Iterator[ChatMessage]:
     """Give the newest messages of this session and this instance, oldest first."""
     for role, content in reversed(rows):
         yield ChatMessage(_SPEAKERS[role], content)
+
+
+async def _refused_texts(caller: Caller, session_id: UUID, most: int) -> set[str]:
+    """Return what must not be sent again of the newest messages; asked for after failures only."""
+    try:
+        return await in_database(refused_texts, caller.account_id, session_id, most)
+    except Error:
+        # The turn is open already, and can be answered without knowing it.
+        logger.warning("Which messages were refused could not be read", exc_info=True)
+        return set()
 
 
 def _wanted(

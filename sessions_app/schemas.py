@@ -137,6 +137,8 @@ class DoneOut(Out):
     message_id: UUID | None
     llm_request_id: UUID
     model: str
+    # Why the model stopped: stop, length, content_filter, tool_calls or the provider's own word.
+    finish_reason: str | None
     usage: UsageOut
     cost: CostOut
     config_version: str

@@ -88,7 +88,7 @@ def data_of(event: Event) -> tuple[str, str] | None:
     match event:
         case TextDelta(text):
             return "message", text
-        case ToolCall(call_id, name, _):
+        case ToolCall(call_id, name):
             return "tool", json.dumps({"id": call_id, "name": name, "status": "running"})
         case ToolResult(call_id, name, _, is_error):
             status = "failed" if is_error else "done"

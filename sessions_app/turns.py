@@ -75,6 +75,12 @@ class Turn:
         return f"{last.provider}:{last.model}" if last else self.run.request.models[0]
 
     @property
+    def finish_reason(self) -> str | None:
+        """Why the last call of the model ended; None when nobody said."""
+        last = self.run.calls[-1] if self.run.calls else None
+        return (last.finish_reason or None) if last else None
+
+    @property
     def time_to_first_token_ms(self) -> int | None:
         """From the start of the turn, with the calls before the one that spoke."""
         before = 0
@@ -122,6 +128,7 @@ class Turn:
             "message_id": self.answer_id if self.run.text and self.stored else None,
             "llm_request_id": self.request_id,
             "model": self.model,
+            "finish_reason": self.finish_reason,
             "usage": self.usage(),
             "cost": CostOut.of(self.price()),
             "config_version": self.current.effective.digest[:12],

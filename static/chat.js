@@ -216,11 +216,13 @@ export class Agent {
 
 const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(8).replace(/0+$/, "").replace(/\.$/, ".00")}` : "free");
 const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
+// Answers that are complete for us and yet not whole.
+const LIMITS = { length: "cut at the length limit", content_filter: "cut by a content filter" };
 
-function facts({ model, usage, cost, latency_ms: latency, status }) {
+function facts({ model, usage, cost, latency_ms: latency, status, finish_reason: reason }) {
   const about = usage.estimated ? "about " : "";
   return [
-    ENDINGS[status],
+    ENDINGS[status] ?? LIMITS[reason],
     model,
     `${about}${usage.input_tokens} tokens in, ${usage.output_tokens} out`,
     cost.total === null ? "cost unknown" : dollars(cost.total),

@@ -107,6 +107,7 @@ class Lane {
     const cached = usage.cached_tokens ? ` (${usage.cached_tokens} cached)` : "";
     const facts = {
       Status: badge(STATES[done.status] ?? "info", done.status),
+      "Finish reason": done.finish_reason ?? "—",
       Model: done.model,
       Version: link(`${versions}?q=${done.config_version}`, done.config_version),
       "First token": done.time_to_first_token_ms === null ? "—" : `${done.time_to_first_token_ms} ms`,

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from agents.runtime.errors import EmptyAnswer, RunError
+from agents.runtime.errors import AnswerRefused, EmptyAnswer, ProviderProtocol, RunError
 from agents.runtime.events import ModelCall, TextDelta, ToolCall
 from agents.runtime.providers.base import (
     Finished,
@@ -14,9 +15,13 @@ from agents.runtime.providers.base import (
     Provider,
     Usage,
     estimate_tokens,
+    finish_reason,
 )
 
 CANCELLED = "cancelled"
+MOST_TOOL_CALLS = 128
+# Of all calls of one answer, their names included.
+LONGEST_ARGUMENTS = 256_000
 
 
 class Call:
@@ -24,7 +29,7 @@ class Call:
 
     __slots__ = (
         *("_finished", "_first_token", "_is_streamed", "_refused", "_started", "error", "provider"),
-        *("provider_name", "request", "said", "tool_calls"),
+        *("_asked", "provider_name", "request", "said", "spoken", "tool_calls"),
     )
 
     def __init__(
@@ -39,10 +44,13 @@ class Call:
         self.provider_name = provider_name
         self.request = request
         self.said: list[str] = []
+        # Whether there is anything to read in what was said.
+        self.spoken = False
         self.tool_calls: list[ToolCall] = []
         self.error = ""
         # Whether the caller reads the answer as it comes.
         self._is_streamed = is_streamed
+        self._asked = 0
         self._refused = False
         self._finished: Finished | None = None
         self._started = time.perf_counter()
@@ -57,17 +65,37 @@ class Call:
         if isinstance(event, TextDelta):
             self.said.append(event.text)
         elif isinstance(event, ToolCall):
-            self.tool_calls.append(event)
+            self._take_call(event)
         elif isinstance(event, Finished):
             self._finished = event
             return
         if self._first_token is None:
             self._first_token = time.perf_counter()
 
+    def _take_call(self, call: ToolCall) -> None:
+        self._asked += len(call.name) + len(call.arguments)
+        if len(self.tool_calls) >= MOST_TOOL_CALLS:
+            raise ProviderProtocol(f"more than {MOST_TOOL_CALLS} tool calls in one answer")
+        if self._asked > LONGEST_ARGUMENTS:
+            raise ProviderProtocol(f"tool calls of more than {LONGEST_ARGUMENTS} characters")
+        self.tool_calls.append(call)
+
+    @property
+    def finish_reason(self) -> str:
+        return finish_reason(self._finished.reason) if self._finished else ""
+
+    @property
+    def provider_data(self) -> Any:
+        """What goes back to the provider with the tool calls of this answer."""
+        return self._finished.provider_data if self._finished else None
+
     def check(self, *, spoken: bool) -> None:
         """Raise where the call went well and yet brought nothing."""
-        if not spoken and not self.tool_calls:
-            raise EmptyAnswer(self._finished.reason if self._finished else "")
+        if spoken or self.tool_calls:
+            return
+        if self.finish_reason == "content_filter":
+            raise AnswerRefused(self.finish_reason)
+        raise EmptyAnswer(self.finish_reason)
 
     def fail(self, error: RunError) -> None:
         self.error = error.code
@@ -90,7 +118,7 @@ class Call:
             estimated=guessed and not self._refused,
             latency_ms=_milliseconds(time.perf_counter() - self._started),
             time_to_first_token_ms=self._time_to_first_token(),
-            finish_reason=self._finished.reason if self._finished else "",
+            finish_reason=self.finish_reason,
             error=self.error,
         )
 

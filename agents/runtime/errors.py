@@ -66,6 +66,12 @@ class EmptyAnswer(RunError):
     refused = False
 
 
+class AnswerRefused(RunError):
+    code = "answer_refused"
+    safe = "The model or a content filter refused to answer."
+    refused = False
+
+
 class ToolRoundsExceeded(RunError):
     code = "tool_rounds_exceeded"
     safe = "The agent used its tools too often without coming to an answer."

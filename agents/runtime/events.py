@@ -12,8 +12,10 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """The model asks for a tool; `arguments` is JSON as the model wrote it.
+    """The model asks for a tool.
 
+    From a provider, `id`, `name` and `arguments` are as they came. What the run makes of it has an
+    id of our own, the arguments are a JSON object, and `problem` says why the tool must not run.
     `extra` is what else the provider sent with the call, such as a thought signature. It goes
     back to the same provider unchanged, within the turn, and is shown to nobody.
     """
@@ -22,6 +24,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     name: str
     arguments: str
     extra: Mapping[str, Any] = {}
+    problem: str = ""
 
 
 class ToolResult(msgspec.Struct, frozen=True):

@@ -6,21 +6,35 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
+from msgspec.structs import replace
 
 from agents.runtime.calls import CANCELLED, Call
-from agents.runtime.errors import ProviderProtocol, RunError, ToolRoundsExceeded
+from agents.runtime.conversation import answered_only, is_blank, newest_half, normalised
+from agents.runtime.errors import (
+    ContextTooLong,
+    ProviderProtocol,
+    ProviderRejected,
+    ProviderUnavailable,
+    RunError,
+    ToolRoundsExceeded,
+)
 from agents.runtime.events import Event, ModelCall, TextDelta, ToolResult
 from agents.runtime.patience import Patience
 from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
 from agents.runtime.tools import TOOLS, run_tools
+from agents.runtime.tools.prepare import prepared
 
 __all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
 
 BACKOFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
 LONGEST_ANSWER = 1_000_000
+# Characters of all that a turn says, asks of tools and is told by them.
+LARGEST_TURN = 4_000_000
 BETWEEN_ROUNDS = "\n\n"
+# So many events of a model are read before others get their turn in the event loop.
+EVENTS_WITHOUT_PAUSE = 64
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -57,17 +71,22 @@ class Run:
     """Answers a request; `calls` and `text` hold true at any moment, also after a failure."""
 
     __slots__ = (
-        *("_deadline", "_length", "_models", "_rounds", "_said", "_tools", "calls", "request"),
+        *("_deadline", "_length", "_messages", "_models", "_rounds", "_said", "_shortened"),
+        *("_size", "_tools", "calls", "request"),
     )
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
         self.calls: list[ModelCall] = []
         self._models = list(request.models)
+        # What is left of the conversation when a model has called it too long.
+        self._messages = request.messages
+        self._shortened = False
         self._tools = tuple(TOOLS[name].spec for name in request.tools)
         self._rounds: tuple[ToolRound, ...] = ()
         self._said: list[str] = []
         self._length = 0
+        self._size = 0
         self._deadline = 0.0
 
     @property
@@ -107,8 +126,20 @@ class Run:
         if len(self._rounds) >= self.request.max_tool_rounds:
             raise ToolRoundsExceeded
         results = await run_tools(call.tool_calls, self.request.tools)
-        said = "".join(call.said).strip()
-        self._rounds += (ToolRound(said, tuple(call.tool_calls), tuple(results)),)
+        said = "".join(call.said).replace("\x00", "").strip() if call.spoken else ""
+        self._rounds += (
+            ToolRound(
+                text=said,
+                calls=tuple(call.tool_calls),
+                results=tuple(results),
+                provider=call.provider_name,
+                provider_data=call.provider_data,
+            ),
+        )
+        self._size += sum(len(asked.name) + len(asked.arguments) for asked in call.tool_calls)
+        self._size += sum(len(result.content) for result in results)
+        if self._size + self._length > LARGEST_TURN:
+            raise ProviderProtocol("the turn has no end")
         return results
 
     def _start_call(self) -> Call:
@@ -118,8 +149,8 @@ class Run:
         request = ModelRequest(
             model=model,
             system_prompt=wanted.system_prompt,
-            messages=wanted.messages,
-            rounds=self._rounds,
+            messages=normalised(self._messages),
+            rounds=tuple(_for_provider(each, provider_name) for each in self._rounds),
             temperature=wanted.temperature,
             max_tokens=wanted.max_tokens,
             tools=self._tools if provider.supports_tools else (),
@@ -130,6 +161,7 @@ class Run:
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
         """Make the call; whatever becomes of it is in `calls` afterwards."""
         patience = self._patience(call)
+        taken = 0
         try:
             async with aclosing(call.provider.stream(call.request)) as stream:
                 while (event := await patience.next(stream)) is not None:
@@ -137,8 +169,12 @@ class Run:
                         patience.begun()
                     call.take(event)
                     if isinstance(event, TextDelta):
-                        for delta in self._say(event, first=len(call.said) == 1):
+                        for delta in self._say(event, call):
                             yield delta
+                    taken += 1
+                    if taken % EVENTS_WITHOUT_PAUSE == 0:
+                        # What has come already is read without waiting for anything.
+                        await asyncio.sleep(0)
             call.check(spoken=bool(self._said))
         except RunError as error:
             call.fail(error)
@@ -149,6 +185,11 @@ class Run:
         finally:
             patience.end()
             self.calls.append(call.outcome())
+        call.tool_calls = prepared(
+            call.tool_calls,
+            before=sum(len(each.calls) for each in self._rounds),
+            finish_reason=call.finish_reason,
+        )
         for tool_call in call.tool_calls:
             yield tool_call
         yield self.calls[-1]
@@ -158,19 +199,29 @@ class Run:
         first = max(limits.first_token, call.provider.least_first_token_timeout)
         return Patience(first, limits.stall, self._deadline)
 
-    def _say(self, delta: TextDelta, *, first: bool) -> list[TextDelta]:
-        """Keep what is said; a later round's words begin a paragraph of their own."""
-        deltas = [TextDelta(BETWEEN_ROUNDS), delta] if first and self._said else [delta]
-        for each in deltas:
-            self._said.append(each.text)
-            self._length += len(each.text)
+    def _say(self, delta: TextDelta, call: Call) -> list[TextDelta]:
+        """Keep what is said; a later round's words begin a paragraph of their own.
+
+        White space waits for the first word: an answer without any is empty.
+        """
+        self._length += len(delta.text)
+        texts = [delta.text]
+        if not call.spoken:
+            call.spoken = not is_blank(delta.text)
+            texts = ["".join(call.said)] if call.spoken else []
+            if texts and self._said:
+                texts.insert(0, BETWEEN_ROUNDS)
+        said = [kept for text in texts if (kept := text.replace("\x00", ""))]
+        self._said += said
         if self._length > LONGEST_ANSWER:
             raise ProviderProtocol("the answer has no end")
-        return deltas
+        return [TextDelta(text) for text in said]
 
     async def _before_next(self, error: RunError, attempt: int) -> int:
         """Wait for the same model or turn to the next one; raises the error when none is left."""
         left = self._deadline - asyncio.get_running_loop().time()
+        if left > 0 and isinstance(error, ContextTooLong) and self._shorten():
+            return attempt
         wait = _wait_seconds(error, attempt)
         if (
             error.retryable
@@ -179,11 +230,55 @@ class Run:
         ):
             await asyncio.sleep(wait)
             return attempt + 1
+        if (
+            left > 0
+            and _may_be_of_the_messages(error)
+            and self._send(answered_only(self._messages))
+        ):
+            return attempt
         # Two models do not speak in one answer.
         if error.fallback and not self._said and len(self._models) > 1 and left > 0:
             del self._models[0]
+            # Another model may be able to read all of it.
+            self._messages, self._shortened = self.request.messages, False
             return 0
         raise error
+
+    def _shorten(self) -> bool:
+        """Drop the oldest half of the conversation, then all but the current message.
+
+        False when that changes nothing: what was refused is not sent again as it is.
+        """
+        half_first = not self._shortened
+        self._shortened = True
+        return (half_first and self._send(newest_half(self._messages))) or self._send(
+            self._messages[-1:]
+        )
+
+    def _send(self, messages: tuple[ChatMessage, ...]) -> bool:
+        """Send these from now on; False when that changes nothing."""
+        before, self._messages = normalised(self._messages), messages
+        return normalised(messages) != before
+
+
+def _may_be_of_the_messages(error: RunError) -> bool:
+    """Whether an earlier message, whose turn failed too, may be the reason; known to cost nothing.
+
+    Some servers answer with status 500 to what they cannot read.
+    """
+    return (
+        isinstance(error, ProviderRejected | ProviderUnavailable)
+        and error.refused
+        and error.retry_after is None
+    )
+
+
+def _for_provider(tool_round: ToolRound, provider_name: str) -> ToolRound:
+    """The round as this provider may see it: what another one added is not for it."""
+    if tool_round.provider == provider_name:
+        return tool_round
+    calls = tuple(replace(call, extra={}) for call in tool_round.calls)
+    return replace(tool_round, calls=calls, provider_data=None)
 
 
 def _wait_seconds(error: RunError, attempt: int) -> float:

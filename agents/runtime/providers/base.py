@@ -78,6 +78,22 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 PROGRESS = Progress()
+# The words of the providers for why an answer ended; other words stay as they are.
+FINISH_REASONS = {
+    **dict.fromkeys(
+        ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"), "stop"
+    ),
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "model_length", "token_limit"), "length"
+    ),
+    **dict.fromkeys(("model_context_window_exceeded", "context_length"), "length"),
+    **dict.fromkeys(("content_filter", "content_filtered", "refusal", "safety"), "content_filter"),
+    **dict.fromkeys(("prohibited_content", "blocklist", "recitation", "spii"), "content_filter"),
+    **dict.fromkeys(
+        ("guardrail_intervened", "image_safety", "moderation", "sensitive"), "content_filter"
+    ),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
+}
 
 type ModelEvent = TextDelta | ToolCall | Progress | Finished
 
@@ -90,6 +106,11 @@ class Provider(Protocol):
     least_first_token_timeout: float
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]: ...
+
+
+def finish_reason(word: str) -> str:
+    """Why the answer ended: one word for what providers write in several ways, "" when unknown."""
+    return FINISH_REASONS.get(word.lower().replace("-", "_"), word)
 
 
 def estimate_tokens(text: str) -> int:

@@ -1,19 +1,24 @@
 """The adapter to Pydantic AI's direct requests; slow to import, hence by the first call only."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
+import httpx2
 import msgspec
 from pydantic_ai import exceptions as failures
 from pydantic_ai import messages as parts
-from pydantic_ai.direct import model_request, model_request_stream
+from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from agents.runtime.conversation import is_blank
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderAuth,
     ProviderProtocol,
@@ -33,7 +38,16 @@ from agents.runtime.providers.base import (
     ToolRound,
     Usage,
 )
+from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import refusal
+
+# What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
+MOST_BYTES = 16 * 1024 * 1024
+MOST_EVENTS = 200_000
+MOST_CHARACTERS = 1_000_000
+# Reading an event or a piece takes up to a millisecond, in which nobody else is served.
+EVENTS_WITHOUT_PAUSE = 4
+PIECE_BYTES = 4096
 
 # The special ones before the general.
 MEANINGS: tuple[tuple[type[Exception], type[RunError]], ...] = (
@@ -47,6 +61,7 @@ MEANINGS: tuple[tuple[type[Exception], type[RunError]], ...] = (
     (failures.ModelRequestRejectedError, ProviderRejected),
     (failures.ModelAPIError, ProviderUnavailable),
     (failures.UserError, UnknownModel),
+    (failures.ContentFilterError, AnswerRefused),
     (failures.UnexpectedModelBehavior, ProviderProtocol),
 )
 
@@ -67,6 +82,7 @@ async def shared_model(name: str) -> Model:
         if hasattr(client, "max_retries"):
             client.max_retries = 0
         entered = await model.__aenter__()
+        _bound_answers(entered)
         if place in _models:
             # Another first call was quicker: one client is enough.
             await model.__aexit__(None, None, None)
@@ -82,34 +98,94 @@ async def close() -> None:
 
 
 async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-    settings = _settings(request)
+    """Answer as a stream, whatever was asked for: only what comes in pieces can be bounded."""
+    asked = list(messages_of(request))
+    settings, parameters = _settings(request), _parameters(request)
+    bounds, joined = _Bounds(), CharacterJoin()
     try:
-        if not request.stream:
-            answer = await model_request(
-                model,
-                list(_messages(request)),
-                model_settings=settings,
-                model_request_parameters=_parameters(request),
-            )
-            if text := _text(answer):
-                yield TextDelta(text)
-        else:
-            async with model_request_stream(
-                model,
-                list(_messages(request)),
-                model_settings=settings,
-                model_request_parameters=_parameters(request),
-            ) as events:
-                async for event in events:
-                    if (said := _said(event)) is not None:
-                        yield said
-            answer = events.get()
+        async with model_request_stream(
+            model, asked, model_settings=settings, model_request_parameters=parameters
+        ) as events:
+            async for event in events:
+                await bounds.take(event)
+                if (said := _said(event)) is not None:
+                    yield _whole(said, joined)
+        answer = events.get()
     except Exception as error:
         raise _meaning(error) from error
-    for part in answer.parts:
-        if isinstance(part, parts.ToolCallPart):
-            yield ToolCall(part.tool_call_id, part.tool_name, part.args_as_json_str())
-    yield Finished(answer.finish_reason or "", _usage(answer.usage))
+    if rest := joined.close():
+        yield TextDelta(rest)
+    for call in _tool_calls(answer):
+        yield ToolCall(call.tool_call_id, call.tool_name, _arguments(call))
+    yield Finished(_reason(answer), _usage(answer.usage), provider_data=answer)
+
+
+def _whole(said: ModelEvent, joined: CharacterJoin) -> ModelEvent:
+    if not isinstance(said, TextDelta):
+        return said
+    text = joined.feed(said.text)
+    return TextDelta(text) if text else PROGRESS
+
+
+class _Bounds:
+    """Counts what one answer holds, and lets others have their turn in the event loop."""
+
+    def __init__(self) -> None:
+        self._events = self._characters = 0
+
+    async def take(self, event: parts.ModelResponseStreamEvent) -> None:
+        self._events += 1
+        self._characters += _size(event)
+        if self._events > MOST_EVENTS or self._characters > MOST_CHARACTERS:
+            raise ProviderProtocol("the answer has no end")
+        if self._events % EVENTS_WITHOUT_PAUSE == 0:
+            await asyncio.sleep(0)
+
+
+def _size(event: parts.ModelResponseStreamEvent) -> int:
+    """How many characters the event adds to the answer."""
+    found: Any
+    fields: tuple[str, ...]
+    if isinstance(event, parts.PartStartEvent):
+        found, fields = event.part, ("content", "args", "signature")
+    elif isinstance(event, parts.PartDeltaEvent):
+        found, fields = event.delta, ("content_delta", "args_delta", "signature_delta")
+    else:
+        return 0
+    return sum(len(str(getattr(found, field, None) or "")) for field in fields)
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    """The body of an answer in small pieces, with an end."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = 0
+        async for chunk in self._stream:
+            read += len(chunk)
+            if read > MOST_BYTES:
+                raise ProviderProtocol("the answer has no end")
+            for start in range(0, len(chunk), PIECE_BYTES):
+                yield chunk[start : start + PIECE_BYTES]
+                await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound_body(response: httpx2.Response) -> None:
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _BoundedStream(response.stream)
+
+
+def _bound_answers(model: Model) -> None:
+    """Read through _BoundedStream where the provider's client is one of httpx2's."""
+    client = getattr(getattr(model, "_provider", None), "_own_http_client", None)
+    if isinstance(client, httpx2.AsyncClient):
+        hooks = client.event_hooks
+        client.event_hooks = hooks | {"response": [*hooks["response"], _bound_body]}
 
 
 def _settings(request: ModelRequest) -> ModelSettings:
@@ -134,7 +210,7 @@ def _parameters(request: ModelRequest) -> ModelRequestParameters:
     )
 
 
-def _messages(request: ModelRequest) -> Iterator[parts.ModelMessage]:
+def messages_of(request: ModelRequest) -> Iterator[parts.ModelMessage]:
     if request.system_prompt:
         yield parts.ModelRequest([parts.SystemPromptPart(request.system_prompt)])
     for message in request.messages:
@@ -146,19 +222,64 @@ def _messages(request: ModelRequest) -> Iterator[parts.ModelMessage]:
         yield _asked(tool_round)
         yield parts.ModelRequest(
             [
-                parts.ToolReturnPart(result.name, result.content, tool_call_id=result.id)
+                parts.ToolReturnPart(
+                    result.name,
+                    result.content,
+                    tool_call_id=result.id,
+                    outcome="failed" if result.is_error else "success",
+                )
                 for result in tool_round.results
             ]
         )
 
 
 def _asked(tool_round: ToolRound) -> parts.ModelResponse:
+    if isinstance(tool_round.provider_data, parts.ModelResponse):
+        return _given_back(tool_round.provider_data, tool_round)
     calls = [
         parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
         for call in tool_round.calls
     ]
     text = [parts.TextPart(tool_round.text)] if tool_round.text else []
     return parts.ModelResponse([*text, *calls])
+
+
+def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.ModelResponse:
+    """The provider's own answer in its own order: thoughts keep their signatures."""
+    calls = iter(tool_round.calls)
+    given: list[Any] = []
+    part: Any
+    for part in answer.parts:
+        if isinstance(part, parts.ToolCallPart):
+            call = next(calls)
+            ours: dict[str, Any] = {
+                "tool_name": call.name,
+                "args": call.arguments,
+                "tool_call_id": call.id,
+            }
+            given.append(replace(part, **ours))
+        elif not isinstance(part, parts.TextPart | parts.ThinkingPart):
+            given.append(part)
+        elif isinstance(part, parts.ThinkingPart) or not is_blank(part.content):
+            given.append(replace(part, content=whole_characters(part.content)))
+    return replace(answer, parts=given)
+
+
+def _tool_calls(answer: parts.ModelResponse) -> list[parts.ToolCallPart]:
+    return [part for part in answer.parts if isinstance(part, parts.ToolCallPart)]
+
+
+def _arguments(call: parts.ToolCallPart) -> str:
+    """The arguments as they came, also where they are no JSON."""
+    if call.args is None or isinstance(call.args, str):
+        return call.args or ""
+    return json.dumps(call.args)
+
+
+def _reason(answer: parts.ModelResponse) -> str:
+    """Why the answer ended; in the provider's word where Pydantic AI has none of its own."""
+    word = answer.finish_reason or (answer.provider_details or {}).get("finish_reason")
+    return word if isinstance(word, str) else ""
 
 
 def _said(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
@@ -171,10 +292,6 @@ def _said(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
     return TextDelta(text) if text else PROGRESS
 
 
-def _text(answer: parts.ModelResponse) -> str:
-    return "".join(part.content for part in answer.parts if isinstance(part, parts.TextPart))
-
-
 def _usage(usage: RequestUsage) -> Usage | None:
     """Pydantic AI says zero where the provider said nothing."""
     if not usage.input_tokens and not usage.output_tokens:
@@ -183,6 +300,8 @@ def _usage(usage: RequestUsage) -> Usage | None:
 
 
 def _meaning(error: Exception) -> RunError:
+    if isinstance(error, RunError):
+        return error
     for kind, ours in MEANINGS:
         if isinstance(error, kind):
             meant = ours(str(error), retry_after=getattr(error, "retry_after", None))

@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.tools.base import Arguments, Tool, ToolError
 from agents.runtime.tools.current_time import TOOL as CURRENT_TIME
 
 __all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "run_tools", "tool_names"]
+
+# Characters of one result that a model is told.
+LONGEST_RESULT = 64_000
 
 TOOLS: Mapping[str, Tool[Any]] = {tool.name: tool for tool in (CURRENT_TIME,)}
 
@@ -24,9 +29,19 @@ async def run_tools(calls: Iterable[ToolCall], allowed: Iterable[str]) -> list[T
 
 
 async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
+    if call.problem:
+        return ToolResult(call.id, call.name, call.problem, is_error=True)
     # A model may make up a name, or ask for a tool that this agent was not given.
     if call.name not in allowed or call.name not in TOOLS:
         known = ", ".join(sorted(allowed)) or "none"
         reason = f"There is no such tool; there are: {known}."
         return ToolResult(call.id, call.name, reason, is_error=True)
-    return await TOOLS[call.name].run(call)
+    return _sendable(await TOOLS[call.name].run(call))
+
+
+def _sendable(result: ToolResult) -> ToolResult:
+    """The result without what cannot be sent or stored, and not longer than a model reads."""
+    text = result.content.replace("\x00", "").encode(errors="replace").decode()
+    if len(text) > LONGEST_RESULT:
+        text = f"{text[:LONGEST_RESULT]} … (the rest is left out)"
+    return result if text == result.content else replace(result, content=text)

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolSpec
 
+# So many faults of one call's arguments are told to the model.
+MOST_PROBLEMS = 10
+
 logger = logging.getLogger("agents.runtime")
 
 
@@ -65,7 +68,8 @@ def _failed(call: ToolCall, reason: str) -> ToolResult:
 
 
 def _explain(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        for problem in problems[:MOST_PROBLEMS]
     )

@@ -108,7 +108,7 @@ class ToolTests(RunTestCase):
             calls,
         )
         self.assertEqual(
-            [result["tool_call_id"] for result in results], ["call_0", "call_1", "call_2"]
+            [result["tool_call_id"] for result in results], ["call00001", "call00002", "call00003"]
         )
         self.assertIn("+00:00", results[0]["content"])
         self.assertIn("no time zone", results[1]["content"])

@@ -1,5 +1,6 @@
 """Pydantic AI in the loop: its function model, and Anthropic's own API on the wire."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,13 +11,17 @@ from unittest import mock
 
 from aiohttp import web
 from django.test import SimpleTestCase
+from msgspec.structs import replace
 from pydantic_ai import messages as parts
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from agents.pricing import total
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
+    EmptyAnswer,
     ProviderAuth,
+    ProviderProtocol,
     ProviderRateLimited,
     ProviderUnavailable,
     RunError,
@@ -24,6 +29,7 @@ from agents.runtime.errors import (
 )
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers import close_clients, pydantic_ai
+from agents.runtime.providers.base import ModelRequest, ToolRound
 from tests.agents.runtime.runs import events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"
@@ -33,26 +39,22 @@ KEY = "sk-ant-canary-0123456789"
 async def spoken(
     messages: list[parts.ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Asks for the time, then says what it was told."""
+    """Asks for the time, then says what it was told; without tools, says what it was asked."""
     last = messages[-1].parts[-1]
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "
         yield str(last.content)
     elif not info.function_tools:
-        yield str(whole(messages, info).text)
+        system = messages[0].parts[0]
+        assert isinstance(system, parts.SystemPromptPart)
+        yield f"{system.content} {info.model_settings}"
     else:
         yield {0: DeltaToolCall(info.function_tools[0].name, "{}", tool_call_id="t1")}
 
 
-def whole(messages: list[parts.ModelMessage], info: AgentInfo) -> parts.ModelResponse:
-    system = messages[0].parts[0]
-    assert isinstance(system, parts.SystemPromptPart)
-    return parts.ModelResponse([parts.TextPart(f"{system.content} {info.model_settings}")])
-
-
 class FunctionModelTests(SimpleTestCase):
     def setUp(self) -> None:
-        model = FunctionModel(whole, stream_function=spoken)
+        model = FunctionModel(stream_function=spoken)
 
         async def shared_model(name: str) -> FunctionModel:
             return model
@@ -69,7 +71,7 @@ class FunctionModelTests(SimpleTestCase):
         events = await events_of(subject)
         (asked,) = [event for event in events if isinstance(event, ToolCall)]
         (told,) = [event for event in events if isinstance(event, ToolResult)]
-        self.assertEqual((asked.id, asked.name), ("t1", "current_time"))
+        self.assertEqual((asked.id, asked.name), ("call00001", "current_time"))
         self.assertEqual(subject.text, f"It is {told.content}")
         self.assertEqual(len(subject.calls), 2)
 
@@ -79,11 +81,38 @@ class FunctionModelTests(SimpleTestCase):
         self.assertEqual(subject.text, "You are a test. {'temperature': 0.0, 'max_tokens': 5}")
 
 
+class GivenBackTests(SimpleTestCase):
+    def test_a_signed_call_keeps_its_signature_under_our_id(self) -> None:
+        signed = parts.ToolCallPart(
+            "current_time",
+            {},
+            tool_call_id="function-call-7719",
+            provider_name="google",
+            provider_details={"thought_signature": "c2ln"},
+        )
+        answer = parts.ModelResponse([parts.TextPart(" "), signed])
+        call = ToolCall("call00001", "current_time", "{}")
+        result = ToolResult("call00001", "current_time", "Noon.")
+        given = ToolRound("", (call,), (result,), "google", answer)
+        for tool_round, details in (
+            (given, signed.provider_details),
+            (replace(given, provider_data=None), None),
+        ):
+            request = ModelRequest("m", "", (), rounds=(tool_round,))
+            asked, told = pydantic_ai.messages_of(request)
+            (part,) = asked.parts
+            assert isinstance(part, parts.ToolCallPart)
+            self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
+            (told_part,) = told.parts
+            assert isinstance(told_part, parts.ToolReturnPart)
+            self.assertEqual(told_part.tool_call_id, "call00001")
+
+
 def anthropic_event(kind: str, **data: object) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
-def anthropic_stream(*words: str, end: bool = True) -> list[bytes]:
+def anthropic_stream(*words: str, end: bool = True, reason: str = "end_turn") -> list[bytes]:
     counted = {"input_tokens": 9, "output_tokens": 1, "cache_read_input_tokens": 4}
     message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "claude"}
     begin = anthropic_event(
@@ -103,19 +132,17 @@ def anthropic_stream(*words: str, end: bool = True) -> list[bytes]:
         block,
         *deltas,
         anthropic_event("content_block_stop", index=0),
-        anthropic_event(
-            "message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}
-        ),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 2}),
         anthropic_event("message_stop"),
     ]
 
 
-class AnthropicTests(SimpleTestCase):
+class AnthropicServer(SimpleTestCase):
     """The real client of the provider, against a loopback server."""
 
     @asynccontextmanager
     async def anthropic(
-        self, *pieces: bytes, status: int = 200, **headers: str
+        self, *answers: list[bytes], status: int = 200, **headers: str
     ) -> AsyncGenerator[list[dict[str, Any]]]:
         bodies: list[dict[str, Any]] = []
 
@@ -125,7 +152,8 @@ class AnthropicTests(SimpleTestCase):
             kind = "text/event-stream" if status == 200 else "application/json"
             response = web.StreamResponse(status=status, headers={"Content-Type": kind, **headers})
             await response.prepare(request)
-            for piece in pieces:
+            # The last answer is given again.
+            for piece in answers[min(len(bodies), len(answers)) - 1]:
                 await response.write(piece)
             return response
 
@@ -144,8 +172,10 @@ class AnthropicTests(SimpleTestCase):
             await close_clients()
             await runner.cleanup()
 
+
+class AnthropicTests(AnthropicServer):
     async def test_an_answer_on_the_wire(self) -> None:
-        async with self.anthropic(*anthropic_stream("Good ", "day")) as bodies:
+        async with self.anthropic(anthropic_stream("Good ", "day")) as bodies:
             subject = run(MODEL, temperature=0.0, max_tokens=50)
             await events_of(subject)
         self.assertEqual(subject.text, "Good day")
@@ -157,13 +187,13 @@ class AnthropicTests(SimpleTestCase):
         self.assertIn("You are a test.", json.dumps(body["system"]))
 
     async def test_a_line_end_behind_a_key_is_not_sent(self) -> None:
-        async with self.anthropic(*anthropic_stream("Hi")):
+        async with self.anthropic(anthropic_stream("Hi")):
             with mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": f"{KEY}\r\n"}):
                 await events_of(run(MODEL))
         self.assertEqual(self.keys, [f"Bearer {KEY}"])
 
     async def test_a_key_with_a_line_end_inside_is_named_and_not_sent(self) -> None:
-        async with self.anthropic(*anthropic_stream("Hi")) as bodies:
+        async with self.anthropic(anthropic_stream("Hi")) as bodies:
             with (
                 mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": f"{KEY}\nb"}),
                 self.assertLogs("agents.runtime", "WARNING") as logs,
@@ -178,7 +208,7 @@ class AnthropicTests(SimpleTestCase):
         for status in (400, 500):
             text = "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000"
             body = json.dumps({"type": "error", "error": {"type": "x", "message": text}}).encode()
-            async with self.anthropic(body, status=status) as bodies:
+            async with self.anthropic([body], status=status) as bodies:
                 with self.assertRaises(ContextTooLong):
                     await events_of(run(MODEL, retries=1))
             self.assertEqual(len(bodies), 1)
@@ -192,7 +222,7 @@ class AnthropicTests(SimpleTestCase):
         for status, kind in cases:
             body = json.dumps({"type": "error", "error": {"type": "x", "message": KEY}}).encode()
             with self.subTest(status=status):
-                async with self.anthropic(body, status=status) as bodies:
+                async with self.anthropic([body], status=status) as bodies:
                     with (
                         self.assertLogs("agents.runtime", "WARNING") as logs,
                         self.assertRaises(kind) as raised,
@@ -203,9 +233,154 @@ class AnthropicTests(SimpleTestCase):
 
     async def test_an_error_in_the_stream(self) -> None:
         failure = anthropic_event("error", error={"type": "overloaded_error", "message": "x"})
-        async with self.anthropic(*anthropic_stream("Half", end=False), failure):
+        async with self.anthropic([*anthropic_stream("Half", end=False), failure]):
             subject = run(MODEL)
             with self.assertRaises(ProviderUnavailable):
                 await events_of(subject)
         self.assertEqual(subject.text, "Half")
         self.assertTrue(subject.calls[0].estimated)
+
+
+SIGNED = "c2lnbmVk"
+
+
+def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[bytes]:
+    return [
+        anthropic_event("content_block_start", index=index, content_block=start),
+        *(anthropic_event("content_block_delta", index=index, delta=delta) for delta in deltas),
+        anthropic_event("content_block_stop", index=index),
+    ]
+
+
+def asks_for_a_tool(*pieces: str, reason: str = "tool_use", index: int = 0) -> list[bytes]:
+    """The end of an answer that asks for the time, its arguments in these pieces."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "current_time", "input": {}}
+    arguments = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    return [
+        *block(index, call, *arguments),
+        anthropic_event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 9}),
+        anthropic_event("message_stop"),
+    ]
+
+
+class AnthropicConversationTests(AnthropicServer):
+    """What goes back to Anthropic, and what its answers mean."""
+
+    async def test_thoughts_go_back_with_their_signature_in_their_place(self) -> None:
+        thought = block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "The clock."},
+            {"type": "signature_delta", "signature": SIGNED},
+        )
+        text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"})
+        begin = anthropic_stream()[0]
+        asked = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
+        async with self.anthropic(asked, anthropic_stream("Noon.")) as bodies:
+            subject = run(MODEL, tools=("current_time",))
+            events = await events_of(subject)
+        self.assertEqual(subject.text, "Noon.")
+        self.assertNotIn("The clock.", str(events))
+        given, told = bodies[1]["messages"][1:]
+        self.assertEqual(
+            given["content"],
+            [
+                {"type": "thinking", "thinking": "The clock.", "signature": SIGNED},
+                {
+                    "type": "tool_use",
+                    "id": "call00001",
+                    "name": "current_time",
+                    "input": {"timezone": "UTC"},
+                },
+            ],
+        )
+        self.assertEqual(told["content"][0]["tool_use_id"], "call00001")
+        self.assertFalse(told["content"][0]["is_error"])
+
+    async def test_arguments_that_were_cut_are_told_to_the_model_and_not_run(self) -> None:
+        begin = anthropic_stream()[0]
+        for pieces in (['{"timezone": "Eur'], [], [""]):
+            asked = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
+            async with self.anthropic(asked, anthropic_stream("Done.")) as bodies:
+                subject = run(MODEL, tools=("current_time",))
+                await events_of(subject)
+            self.assertEqual(subject.text, "Done.")
+            given, told = bodies[1]["messages"][1:]
+            self.assertEqual(given["content"][0]["input"], {})
+            self.assertTrue(told["content"][0]["is_error"])
+            self.assertIn("cut off", str(told["content"][0]["content"]))
+
+    async def test_a_refusal_is_said_and_a_limit_reaches_the_caller(self) -> None:
+        begin, *_ = anthropic_stream()
+        refused = [
+            begin,
+            anthropic_event("message_delta", delta={"stop_reason": "refusal"}, usage={}),
+            anthropic_event("message_stop"),
+        ]
+        for stream in (True, False):
+            async with self.anthropic(refused):
+                with self.assertRaises(AnswerRefused):
+                    await events_of(run(MODEL, stream=stream))
+            async with self.anthropic(anthropic_stream("Half an", reason="max_tokens")):
+                subject = run(MODEL, stream=stream)
+                await events_of(subject)
+            self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
+
+    async def test_half_characters_become_whole_ones(self) -> None:
+        for words, text in (
+            (("Hi \ud83d", "\ude00!"), "Hi 😀!"),
+            (("\ud83d", "x"), "\ufffdx"),
+            (("x\ud83d",), "x\ufffd"),
+            (("\ude00x", "\ud83d"), "\ufffdx\ufffd"),
+        ):
+            async with self.anthropic(anthropic_stream(*words)):
+                subject = run(MODEL)
+                await events_of(subject)
+            self.assertEqual(subject.text, text)
+
+    async def test_a_blank_answer_is_an_empty_one(self) -> None:
+        for stream in (True, False):
+            async with self.anthropic(anthropic_stream("\n", " ")):
+                with self.assertRaises(EmptyAnswer):
+                    await events_of(run(MODEL, stream=stream))
+
+    async def test_a_native_answer_is_bounded_in_bytes_events_and_characters(self) -> None:
+        begin, *_ = anthropic_stream()
+        arguments = asks_for_a_tool(*['{"a": 1'] * 40)
+        thought = block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            *[{"type": "thinking_delta", "thinking": "Hm. Hm."}] * 40,
+        )
+        silence = [b": still here\n\n"] * 40
+        for cap, value, pieces in (
+            ("MOST_CHARACTERS", 200, arguments),
+            ("MOST_CHARACTERS", 200, thought),
+            ("MOST_EVENTS", 30, thought),
+            ("MOST_BYTES", 500, silence),
+        ):
+            for stream in (True, False):
+                with self.subTest(cap=cap), mock.patch.object(pydantic_ai, cap, value):
+                    async with self.anthropic([begin, *pieces]) as bodies:
+                        subject = run(MODEL, tools=("current_time",), stream=stream)
+                        with self.assertRaises(ProviderProtocol):
+                            await events_of(subject)
+                    self.assertEqual(len(bodies), 1)
+
+    async def test_others_are_served_while_a_native_answer_is_read(self) -> None:
+        # One large write, so that all of it is there at once.
+        all_of_it = b"".join(anthropic_stream(*["word "] * 400))
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with self.anthropic([all_of_it]):
+            await events_of(run(MODEL))
+            before, other = turns, asyncio.create_task(others())
+            await events_of(run(MODEL))
+            other.cancel()
+        self.assertGreaterEqual(turns - before, 100)

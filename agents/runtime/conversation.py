@@ -1,0 +1,91 @@
+"""The messages of a conversation, in a form that every provider accepts."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby, pairwise
+
+from agents.runtime.providers.base import ChatMessage
+
+BETWEEN_MESSAGES = "\n\n"
+# Messages before the current one that nobody answered and that are sent again with it. Bounded,
+# because one of them may be the reason why the turns fail.
+MOST_UNANSWERED = 2
+# White space, control characters, and characters that are drawn as nothing.
+_VISIBLE = re.compile(
+    r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a reader would see nothing of it."""
+    return _VISIBLE.search(text) is None
+
+
+def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Return the messages as every provider takes them; the last of the user's stays the last.
+
+    A user's message comes first, the roles alternate, and no message is blank. What one side said
+    in a row is one message with blank lines between its parts.
+    """
+    rows = _rows(messages)
+    if rows and rows[0][0].role != "user":
+        del rows[0]
+    if rows and rows[-1][0].role != "user":
+        del rows[-1]
+    return tuple(
+        row[0]
+        if len(row) == 1
+        else ChatMessage(row[0].role, BETWEEN_MESSAGES.join(message.content for message in row))
+        for row in rows
+    )
+
+
+def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
+    """Whether the user said something more before there was an answer."""
+    return any(one.role == other.role == "user" for one, other in pairwise(_readable(messages)))
+
+
+def without_refused(
+    messages: Iterable[ChatMessage], refused: Collection[str]
+) -> tuple[ChatMessage, ...]:
+    """Leave out the unanswered messages with these texts, and those from long before an answer."""
+    return tuple(
+        message
+        for row in _rows(messages)
+        for message in (*(one for one in row[:-1] if one.content not in refused), row[-1])
+    )
+
+
+def answered_only(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Leave out all messages of the user that nobody answered; the last one stays."""
+    return tuple(row[-1] for row in _rows(messages))
+
+
+def newest_half(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Return the newest messages, as many as make up half of the text; at least the last one."""
+    sizes = [len(message.content.encode(errors="replace")) for message in messages]
+    left, first = sum(sizes) / 2, len(messages)
+    while first > 0 and (left := left - sizes[first - 1]) >= 0:
+        first -= 1
+    return tuple(messages[min(first, len(messages) - 1) :])
+
+
+def _readable(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """Return those that are not blank, without NUL, which no provider takes."""
+    return [
+        ChatMessage(message.role, message.content.replace("\x00", ""))
+        if "\x00" in message.content
+        else message
+        for message in messages
+        if not is_blank(message.content)
+    ]
+
+
+def _rows(messages: Iterable[ChatMessage]) -> list[list[ChatMessage]]:
+    """Return what one side said in a row; a message that is sent again is not said twice."""
+    rows = []
+    for role, row in groupby(_readable(messages), key=lambda message: message.role):
+        different = [message for message, _ in groupby(row)]
+        rows.append(different[-MOST_UNANSWERED - 1 :] if role == "user" else different)
+    return rows

@@ -1,0 +1,152 @@
+"""The calls that a model asks for, made safe to run and valid to send back."""
+
+import json
+import re
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.runtime.events import ToolCall
+
+EMPTY = "{}"
+# JSON text inside of JSON text, and fences around it, are read this often.
+MOST_WRAPPINGS = 3
+DEEPEST = 64
+LONGEST_NAME = 64
+# After these reasons to end, the last thing that the model wrote may be incomplete.
+CUT = frozenset({"length", "content_filter"})
+_FENCE = "```"
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class UnreadableArguments(ValueError):
+    """The arguments are no JSON object; the text is for the model."""
+
+
+def prepared(calls: Iterable[ToolCall], *, before: int, finish_reason: str) -> list[ToolCall]:
+    """Give each call our own id, a valid name and arguments that are a JSON object.
+
+    `before` is the number of calls that the turn has made so far. A call that must not run has a
+    `problem`, which the model is told, and the arguments `{}`.
+    """
+    numbers = count(before + 1)
+    return [_prepared(call, next(numbers), was_cut=finish_reason in CUT) for call in calls]
+
+
+def _prepared(call: ToolCall, number: int, *, was_cut: bool) -> ToolCall:
+    name, problem = _name(call.name)
+    try:
+        arguments = read_arguments(call.arguments)
+    except UnreadableArguments as error:
+        arguments, problem = EMPTY, problem or f"These arguments are not valid. {error}"
+    if was_cut and arguments == EMPTY:
+        # Nobody knows what the model was going to ask for.
+        problem = "The call was cut off before its arguments were complete. It was not run."
+    # Nine letters and digits: Mistral takes no other ids, and everybody takes these.
+    return replace(call, id=f"call{number:05}", name=name, arguments=arguments, problem=problem)
+
+
+def read_arguments(text: str) -> str:
+    """Return the JSON object that the text certainly means; raises UnreadableArguments.
+
+    Nothing at all, `null` and an empty list mean an object without members. An object is returned
+    as it was written.
+    """
+    for _ in range(MOST_WRAPPINGS):
+        text = _unfenced(text)
+        if not text:
+            return EMPTY
+        value = _parse(text)
+        if value is None or value == []:
+            return EMPTY
+        if isinstance(value, dict):
+            _check_depth(value)
+            return text if value else EMPTY
+        if not isinstance(value, str):
+            kind = "a list" if isinstance(value, list) else "a single value"
+            raise UnreadableArguments(f"Write one JSON object, not {kind}.")
+        text = value
+    raise UnreadableArguments("Write one JSON object, not a text that holds one.")
+
+
+def _unfenced(text: str) -> str:
+    text = text.strip().strip(_BYTE_ORDER_MARK).strip()
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    inner = text.removeprefix(_FENCE).removesuffix(_FENCE)
+    return (inner[len("json") :] if inner[: len("json")].lower() == "json" else inner).strip()
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_members,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+        # The written form too may hold half of a surrogate pair, which cannot be sent.
+        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
+    except UnreadableArguments:
+        raise
+    except json.JSONDecodeError as error:
+        raise UnreadableArguments(_syntax(error)) from None
+    except UnicodeEncodeError:
+        raise UnreadableArguments("They hold half of a surrogate pair.") from None
+    except RecursionError:
+        raise UnreadableArguments("They are nested too deep.") from None
+    except ValueError:
+        # Python reads no number of more than 4,300 digits.
+        raise UnreadableArguments("They hold a number that is too large.") from None
+    return value
+
+
+def _syntax(error: json.JSONDecodeError) -> str:
+    if error.msg.startswith("Extra data"):
+        return f"After the JSON there is more, from character {error.pos + 1} on: write one object."
+    return f"They are no JSON, or are cut off: {error.msg} at character {error.pos + 1}."
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise UnreadableArguments("A name stands in one object twice.")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise UnreadableArguments(f"{name} is no JSON.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise UnreadableArguments("They hold a number that is too large.")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise UnreadableArguments("They are nested too deep.")
+
+
+def _name(name: str) -> tuple[str, str]:
+    """Return a name that providers take back, and what is wrong with the one that was sent."""
+    sent = name.strip()
+    if not sent:
+        return "unnamed", "The call does not say which tool it is for."
+    valid = _NO_NAME.sub("_", sent)[:LONGEST_NAME]
+    return valid, "" if valid == sent else "There is no tool with this name."
