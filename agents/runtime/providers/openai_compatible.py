@@ -14,7 +14,7 @@ from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
 from agents.runtime.providers.endpoints import NO_KEY, Endpoint, is_header_value
-from agents.runtime.providers.openai_usage import NOTHING, UsageReading
+from agents.runtime.providers.openai_usage import SHORTEST, UsageReading
 from agents.runtime.providers.optional_fields import (
     MOST_REPEATS,
     STATUSES,
@@ -265,9 +265,7 @@ def _decode(data: bytes) -> wire.Answer:
 
 
 def _may_hold_error(answer: wire.Answer) -> bool:
-    if bytes(answer.error) not in NOTHING:
-        return True
     if not answer.choices:
-        return bytes(answer.usage) in NOTHING
+        return len(answer.usage) <= SHORTEST or len(answer.error) > 0
     choice = answer.choices[0]
-    return bytes(choice.error) not in NOTHING or choice.finish_reason == "error"
+    return len(answer.error) + len(choice.error) > 0 or choice.finish_reason == "error"
