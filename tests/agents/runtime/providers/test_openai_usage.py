@@ -83,7 +83,8 @@ class CountTests(SimpleTestCase):
 
     def test_a_count_with_every_chunk_is_read_at_its_end(self) -> None:
         growing = [usage(100, number, cost=number) for number in range(200)]
-        for last in ([], [usage(0, 0)], [None], [{}]):
+        endings: tuple[list[object], ...] = ([], [usage(0, 0)], [None], [{}])
+        for last in endings:
             with self.subTest(last=last):
                 found = read(*growing, *last)
                 self.assertEqual((found.input_tokens, found.output_tokens), (100, 199))
