@@ -13,7 +13,6 @@ from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent
 from agents.runtime.providers.characters import CharacterJoin
 from agents.runtime.providers.openai_answer import (
     DONE_LENGTH,
-    NO_JSON,
     Answer,
     Choice,
     Said,
@@ -21,7 +20,7 @@ from agents.runtime.providers.openai_answer import (
     is_done,
     text_of,
 )
-from agents.runtime.providers.openai_usage import NOTHING, UsageReading
+from agents.runtime.providers.openai_usage import SHORTEST, UsageReading
 from agents.runtime.providers.provider_data import ProviderData
 from agents.runtime.providers.refusals import error_inside, find_error
 from agents.runtime.providers.sse import EventStreamReader
@@ -141,14 +140,12 @@ class Reading:
         return PROGRESS if said else None
 
     def _take_answer(self, answer: Answer) -> str | None:
-        if answer.usage is not NO_JSON:
-            self._usage.add(answer.usage)
+        self._usage.add(answer.usage)
         choice = answer.choices[0] if answer.choices else None
         if choice is None:
             self.is_complete = bool(self.finish_reason) and not self._usage.is_empty
             return None
-        if choice.usage is not NO_JSON:
-            self._usage.add(choice.usage)
+        self._usage.add(choice.usage)
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
         if self.finish_reason:
@@ -226,10 +223,7 @@ def _decode(data: bytes) -> list[Answer]:
 
 
 def _may_hold_error(answer: Answer) -> bool:
-    if answer.error is not NO_JSON and bytes(answer.error) not in NOTHING:
-        return True
     choice = answer.choices[0] if answer.choices else None
     if choice is None:
-        return answer.usage is NO_JSON or bytes(answer.usage) in NOTHING
-    has_error = choice.error is not NO_JSON and bytes(choice.error) not in NOTHING
-    return has_error or choice.finish_reason == "error"
+        return len(answer.usage) <= SHORTEST or len(answer.error) > 0
+    return len(answer.error) + len(choice.error) > 0 or choice.finish_reason == "error"

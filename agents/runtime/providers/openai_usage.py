@@ -12,7 +12,10 @@ from agents.runtime.providers.base import Usage
 # More than this in one call is no count and no price, but an attempt to break the books.
 MOST_TOKENS, MOST_DOLLARS = 40_000_000, 400
 TICKS_PER_DOLLAR = 10_000_000_000
-NOTHING = {b"", b"null"}
+# As long as null, which says nothing.
+SHORTEST = 4
+# A server that says it in pieces says it in a few.
+FIRST_READ = 8
 
 # What a field counts. Servers write OpenAI's names, Anthropic's, Google's or Bedrock's.
 INPUT, OUTPUT, TOTAL, THINKING = "input", "output", "total", "thinking"
@@ -63,22 +66,38 @@ class UsageReading:
     servers end with zeros.
     """
 
-    __slots__ = ("_beside", "_cost", "_counts")
+    __slots__ = ("_beside", "_cost", "_counts", "_latest", "_read")
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._cost: Decimal | None = None
         self._beside = False
+        self._read = 0
+        self._latest = msgspec.Raw(b"")
 
     @property
     def is_empty(self) -> bool:
-        """Whether the server has counted nothing so far."""
-        return not self._counts and self._cost is None
+        """Whether the server has counted nothing so far: zeros are no count."""
+        self._fold(self._latest)
+        return not any(self._counts.values()) and not self._cost
 
     def add(self, raw: msgspec.Raw) -> None:
-        """Take what is readable; what is not loses nothing else."""
-        if bytes(raw) in NOTHING:
+        """Take what one chunk says.
+
+        Who says it with every chunk counts up: then only the latest is read, unless the counts
+        become shorter.
+        """
+        if len(raw) <= SHORTEST:
             return
+        if self._read < FIRST_READ or len(raw) < len(self._latest):
+            self._fold(self._latest)
+        self._latest = raw
+
+    def _fold(self, raw: msgspec.Raw) -> None:
+        """Read what is readable; what is not loses nothing else."""
+        if not len(raw):
+            return
+        self._read += 1
         try:
             usage = _decode(raw)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
@@ -96,6 +115,8 @@ class UsageReading:
 
         `header_cost` came before the answer: its zero is a price that was not known yet.
         """
+        self._fold(self._latest)
+        self._latest = msgspec.Raw(b"")
         cost = self._cost if self._cost is not None else _dollars(header_cost) or None
         if not any(self._counts.values()):
             # A server that counted nothing knows no price either, unless it names one.

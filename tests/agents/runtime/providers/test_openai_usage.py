@@ -81,6 +81,16 @@ class CountTests(SimpleTestCase):
             with self.subTest(chunks=chunks):
                 self.assertEqual(counts(*chunks), (100, 20, 0))
 
+    def test_a_count_with_every_chunk_is_read_at_its_end(self) -> None:
+        growing = [usage(100, number, cost=number) for number in range(200)]
+        endings: tuple[list[object], ...] = ([], [usage(0, 0)], [None], [{}])
+        for last in endings:
+            with self.subTest(last=last):
+                found = read(*growing, *last)
+                self.assertEqual((found.input_tokens, found.output_tokens), (100, 199))
+                self.assertEqual(found.reported_cost, 199)
+        self.assertEqual(counts(usage(0, 0), *[usage(5, 0)] * 99, usage(100, 20)), (100, 20, 0))
+
     def test_what_is_no_count_is_none(self) -> None:
         prompts: tuple[object, ...] = (None, "many", -1, 0, 1e12, True, [], {})
         for prompt in prompts:

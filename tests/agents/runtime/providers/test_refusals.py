@@ -422,6 +422,7 @@ class InStreamTests(SimpleTestCase):
             (b"event: error\ndata: out of memory\n\n", ProviderUnavailable),
             (b"event: error\ndata: {}\n\n", ProviderUnavailable),
             (sse({"detail": "Rate limit exceeded"}), ProviderRateLimited),
+            (sse({"choices": [], "usage": None, "code": 429, "message": "x"}), ProviderRateLimited),
             (sse([{"error": {"code": 401}}]), ProviderAuth),
             (sse({"choices": [{"error": {"code": 502}, "delta": {}}]}), ProviderUnavailable),
         )
