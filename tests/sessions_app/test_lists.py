@@ -414,7 +414,7 @@ class ExportTests(ListCase):
         self.assertIn("no-store", page.headers["cache-control"])
         stream = page.streaming_content  # type: ignore[attr-defined]
         text = b"".join([part async for part in stream])
-        return list(csv.reader(io.StringIO(text.decode(), newline="")))
+        return list(csv.reader(io.StringIO(text.decode("utf-8-sig"), newline="")))
 
     async def test_each_list_is_exported_by_its_filters(self) -> None:
         await self.make(self.talk, 0, end_user="=cmd|' /C calc'!A0", last_status="error")
