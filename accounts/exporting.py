@@ -23,6 +23,7 @@ from accounts import support
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
 from accounts.tenancy import platform
 from salient.database import in_database
+from salient.texts import UNSEEN
 
 ROWS_PER_PAGE = 2000
 # A spreadsheet that knows no other encoding of the file reads it by this mark.
@@ -32,13 +33,9 @@ _SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"  # noqa: RUF001
 # What ends a cell besides the comma, which quotes keep inside: a semicolon, a tab, a new line.
 # A program that splits at these takes the quotes of this file for text.
 _ENDS = r";\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-# What may stand before the sign: white space, quotes, control and format characters.
-_UNSEEN = (
-    r"\s\0-\x1f\"'`´‘’‚‛“”„‟«»‹›\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5"  # noqa: RUF001
-    r"\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f"
-    r"\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
-)
-_BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_UNSEEN}]*")
+# What may stand before the sign: what nobody sees, and quotes.
+_BEFORE = rf"{UNSEEN}\"'`´‘’‚‛“”„‟«»‹›"  # noqa: RUF001
+_BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_BEFORE}]*")
 _END = re.compile(rf"[{_ENDS}](?![{_ENDS}])")
 _SIGN, _HIDING = re.compile(rf"[{_SIGNS}]"), ("\t", "\r", "\n", "\0")
 _WORDS = {None: "", True: "yes", False: "no"}

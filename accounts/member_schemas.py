@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from accounts.models import Invitation, MemberRole, Membership, User
-from salient.shapes import Out
+from salient.shapes import In, Out
 
 
 def _address(text: str) -> str:
@@ -22,18 +22,14 @@ def _address(text: str) -> str:
     return User.objects.normalize_email(text)
 
 
-class InviteIn(BaseModel):
+class InviteIn(In):
     """Whom to invite, and as what."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: Annotated[str, Field(max_length=254), AfterValidator(_address)]
     role: MemberRole
 
 
-class RoleIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RoleIn(In):
     role: MemberRole
 
 
