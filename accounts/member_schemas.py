@@ -6,26 +6,17 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from accounts.models import Invitation, MemberRole, Membership, User
+from accounts.email_addresses import normal_email
+from accounts.models import Invitation, MemberRole, Membership
 from salient.shapes import In, Out
-
-
-def _address(text: str) -> str:
-    try:
-        validate_email(text)
-    except ValidationError as error:
-        raise ValueError("this is no e-mail address") from error
-    return User.objects.normalize_email(text)
 
 
 class InviteIn(In):
     """Whom to invite, and as what."""
 
-    email: Annotated[str, Field(max_length=254), AfterValidator(_address)]
+    email: Annotated[str, AfterValidator(normal_email)]
     role: MemberRole
 
 

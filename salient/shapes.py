@@ -23,16 +23,16 @@ _HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
 def _day(value: Any) -> Any:
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise ValueError("write a day as YYYY-MM-DD")
-    return value
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, str) and not _WHOLE.fullmatch(value):
         raise ValueError("write a whole number in digits")
-    return value
+    return int(value) if isinstance(value, str) else value
 
 
-# For what stands in an address as text. Pydantic would take a timestamp, or “ 1_0.0”.
+# For what stands in an address as text: Pydantic would take a timestamp, or “ 1_0.0”.
 Day = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
