@@ -62,7 +62,7 @@ class Command(ReportingCommand):
 
 
 def checked_address(text: str) -> str:
-    """Return the address in its one form; raises Misused."""
+    """Return the address in its one form; raises Refused."""
     try:
         return normal_email(text)
     except ValueError as error:
