@@ -78,8 +78,9 @@ def with_address[M: models.Model](rows: QuerySet[M], path: str, text: str | None
     address = look_up_form(text)
     if address is None:
         return rows.none()
-    folded = rows.alias(_folded=Lower(path), _plain=Lower(Collate(path, "C")))
-    return folded.filter(_folded=address, _plain=address)
+    folded: Any = rows.alias(_folded=Lower(path), _plain=Lower(Collate(path, "C")))
+    found: QuerySet[M] = folded.filter(_folded=address, _plain=address)
+    return found
 
 
 def _checked(value: str) -> str:
@@ -99,7 +100,7 @@ class AddressFormField(forms.EmailField):
         return _checked(found) if found else found
 
 
-class AddressField(models.EmailField[Any, Any]):
+class AddressField(models.EmailField[str, str]):
     """A column whose values are in the one form; for migrations it is Django's own."""
 
     default_validators = []

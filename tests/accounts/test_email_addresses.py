@@ -118,11 +118,12 @@ class PeopleTests(TestCase):
                 user.delete()
         kim = User.objects.create_user("kim@example.com", PASSWORD)
         self.assertEqual(User.objects.get_by_natural_key("KIM@example.com"), kim)
-        for typed in (*NONE, None):
+        nobody: tuple[str | None, ...] = (*NONE, None)
+        for text in nobody:
             with self.assertRaises(User.DoesNotExist):
-                User.objects.get_by_natural_key(typed)
+                User.objects.get_by_natural_key(text)
             with self.assertRaises(User.DoesNotExist):
-                async_to_sync(User.objects.aget_by_natural_key)(typed)
+                async_to_sync(User.objects.aget_by_natural_key)(text)
 
     def test_whatever_is_stored_is_in_its_form(self) -> None:
         for make in (

@@ -66,7 +66,7 @@ def checked_address(text: str) -> str:
     try:
         return normal_email(text)
     except ValueError as error:
-        raise Misused(f"{text!a}: {error}.") from error
+        raise Refused(f"{text!a}: {error}.") from error
 
 
 def checked_role(text: str) -> MemberRole:
