@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from http import HTTPStatus
 from typing import Any
 
@@ -138,6 +140,26 @@ class LookupTests(AdminTestCase):
                 for choice in spec.choices(answer.context["cl"]):
                     found = self.look(list_of(model) + choice["query_string"])
                     self.assertEqual(found.status_code, HTTPStatus.OK, choice["query_string"])
+
+    def test_the_pages_links_lead_to_lists_that_know_them(self) -> None:
+        instance = make_instance(make_account("acme"))
+        session = make_session(instance)
+        opened(self.root, instance.account)
+        found = set()
+        for row in (instance.account, instance, session):
+            meta = row._meta
+            name = f"admin:{meta.app_label}_{meta.model_name}_change"
+            page = self.look(reverse(name, args=[row.pk]))
+            self.assertEqual(page.status_code, HTTPStatus.OK, name)
+            found |= set(re.findall(r'href="(/admin/[^"?]*\?[^"#]+)', page.content.decode()))
+        found |= set(re.findall(r'href="(/admin/[^"?]*\?[^"#]+)', self.index()))
+        self.assertGreater(len(found), 5)
+        for link in found:
+            answer = self.look(unescape(link))
+            self.assertNotEqual(answer.status_code, HTTPStatus.BAD_REQUEST, link)
+
+    def index(self) -> str:
+        return str(self.look(reverse("admin:index")).content.decode())
 
     def test_rows_are_referred_to_by_their_ids_alone(self) -> None:
         for model, page in self.pages():
