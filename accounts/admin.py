@@ -40,7 +40,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(GivesRights, DjangoGroupAdmin):
+class GroupAdmin(GivesRights, PlatformModelAdmin[Group], DjangoGroupAdmin):
     """Who loses the right to read texts with a group has no access any more."""
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:

@@ -10,26 +10,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.audit import OBJECT_TYPES
 from accounts.audit_reading import STATES, changes_of, model_of, name_of
 from accounts.keyset import KeysetAdmin
 from accounts.keyset_filters import FilterForm
 from accounts.models import AuditEntry
 
-# What the database's triggers record, and what is noted of readings and exports.
-OBJECTS = (
-    *("accounts", "users", "api_keys", "memberships", "invitations", "account_limits", "budgets"),
-    *("support_accesses", "agent_instances", "provider_connections", "config_publications"),
-    *(
-        "saved_chats",
-        "sessions",
-        "messages",
-        "message_feedback",
-        "profiles",
-        "auth_group",
-        "auth_group_permissions",
-    ),
-    *("users_groups", "users_user_permissions"),
-)
 NAMED_COLUMNS = 4
 
 
@@ -41,7 +27,7 @@ class AuditFilter(FilterForm):
     object_type = forms.ChoiceField(
         label="object",
         required=False,
-        choices=lambda: [("", "any"), *((table, name_of(table)) for table in OBJECTS)],
+        choices=lambda: [("", "any"), *((table, name_of(table)) for table in OBJECT_TYPES)],
     )
 
     def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from django.core.management import get_commands
 from django.db.models import QuerySet
-from django.http import QueryDict
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
+from accounts.audit import OBJECT_TYPES
 from accounts.models import ActorKind, AuditAction, AuditEntry
-from salient.shapes import Out
+from salient.shapes import In, Out, Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +38,43 @@ class AuditMark:
             raise ValueError("give back the `before` of the page above") from None
 
 
-type Word = Annotated[str, Field(min_length=1, max_length=100)]
+def _object_type(text: str) -> str:
+    if text not in OBJECT_TYPES:
+        raise ValueError(f"no entry is about such a table; there are {', '.join(OBJECT_TYPES)}")
+    return text
 
 
-class AuditIn(BaseModel):
+def _actor_id(text: str) -> str:
+    if not _ACTOR.fullmatch(text) and text not in get_commands():
+        raise ValueError("this names no actor: give back an entry's `actor.id`")
+    return text
+
+
+def _object_id(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("use printable characters")
+    return text
+
+
+# A person or a key, a visitor, or an end user; commands are known by their names.
+_ACTOR = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:visitor|end-user):[0-9a-f]{32}"
+)
+type Word = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_object_id)]
+
+
+class AuditIn(In):
     """Which part of the log: the newest `limit` entries, or those before `before`."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
     before: Annotated[AuditMark, PlainValidator(AuditMark.read)] | None = None
     action: AuditAction | None = None
     actor_kind: ActorKind | None = None
-    actor_id: Word | None = None
-    object_type: Word | None = None
+    actor_id: Annotated[str, AfterValidator(_actor_id)] | None = None
+    object_type: Annotated[str, AfterValidator(_object_type)] | None = None
     object_id: Word | None = None
-
-    @classmethod
-    def of(cls, query: QueryDict) -> Self:
-        """Read a query string strictly: a name given twice or unknown is an error."""
-        values = {name: found[0] if len(found) == 1 else found for name, found in query.lists()}
-        return cls.model_validate(values)
 
     def filtered(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         wanted = self.model_dump(exclude={"limit", "before"}, exclude_none=True)

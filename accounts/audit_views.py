@@ -11,9 +11,9 @@ from accounts.models import Scope
 from salient.database import in_database
 
 
-@api_view("GET", scope=Scope.AUDIT_READ)
+@api_view("GET", scope=Scope.AUDIT_READ, query=AuditIn)
 async def audit(request: ApiRequest) -> HttpResponse:
     """Give a page of the account's audit log."""
-    page = AuditIn.of(request.GET)
+    page = AuditIn.of_query(request)
     found = await in_database(audit_reading.entries_of, request.caller.account_id, page)
     return found.as_response()

@@ -35,6 +35,7 @@ from salient.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
+from salient.shapes import In, query_of, refuse_query
 from salient.ttl import TTLCache
 
 __all__ = [
@@ -53,6 +54,10 @@ logger = logging.getLogger(__name__)
 
 # The scope of a route that everyone may call who gets in, except with a publishable key.
 ANY: Final = "any"
+MISPLACED = (
+    "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
+    "as “Authorization: Bearer sal_sk_…”."
+)
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
@@ -75,12 +80,18 @@ class ApiRoute(Protocol):
 
     scope: str
     methods: tuple[str, ...]
+    query: type[In] | None
 
     def __call__(self, request: HttpRequest, /, **kwargs: str) -> Answer: ...
 
 
-def api_view(*methods: str, scope: RouteScope) -> Callable[[View[...]], ApiRoute]:
-    """Make a view that is entered with a known caller, and whose failures are problem documents."""
+def api_view(
+    *methods: str, scope: RouteScope, query: type[In] | None = None
+) -> Callable[[View[...]], ApiRoute]:
+    """Make a view that is entered with a known caller, and whose failures are problem documents.
+
+    `query` is what its GET reads in the address. Where nothing is read, nothing may stand.
+    """
 
     def decorate(view: View[...]) -> ApiRoute:
         @wraps(view)
@@ -88,13 +99,15 @@ def api_view(*methods: str, scope: RouteScope) -> Callable[[View[...]], ApiRoute
             request = cast(ApiRequest, http_request)
             try:
                 await _admit(request, methods, scope, kwargs)
+                if query is None or request.method not in {"GET", "HEAD"}:
+                    refuse_query(request)
                 response = await view(request, **kwargs)
             except Exception as error:
                 response = as_problem(error, request.path).as_response()
             return _private(response)
 
         route = cast(Any, wrapper)
-        route.scope, route.methods = str(scope), methods
+        route.scope, route.methods, route.query = str(scope), methods, query
         return cast(ApiRoute, route)
 
     return decorate
@@ -190,13 +203,10 @@ def network_of(request: HttpRequest) -> str:
 
 def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:
     """Say where a key belongs; in an address it stands in logs and histories for ever."""
-    if "sal_" in request.META["QUERY_STRING"] and any(
-        is_credential(value) for _, values in request.GET.lists() for value in values
-    ):
-        raise Invalid(
-            "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
-            "as “Authorization: Bearer sal_sk_…”."
-        )
+    if "sal_" in request.META["QUERY_STRING"]:
+        for name, value in query_of(request):
+            if is_credential(value) or is_credential(name):
+                raise Invalid.field("query" if is_credential(name) else name, MISPLACED)
     if header is None and "X-Api-Key" in request.headers:
         raise Unauthenticated(
             "Send the API key as “Authorization: Bearer sal_sk_…”, not X-Api-Key."

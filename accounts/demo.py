@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from accounts import keys
+from accounts.email_addresses import with_address
 from accounts.models import Account, ApiKey, User
 from accounts.services import issue_api_key
 from accounts.tenancy import platform
@@ -18,7 +19,7 @@ EMAIL = "admin@example.com"
 
 def ensure_login(*, reset_password: bool = False) -> str | None:
     """Make the staff login; return its password when it is new, for it is kept nowhere."""
-    user = User.objects.filter(email__iexact=EMAIL).first()
+    user = with_address(User.objects.all(), "email", EMAIL).first()
     if user is not None and not reset_password:
         return None
     password = secrets.token_urlsafe(12)
@@ -31,7 +32,7 @@ def ensure_login(*, reset_password: bool = False) -> str | None:
 
 
 def login_exists() -> bool:
-    return User.objects.filter(email__iexact=EMAIL).exists()
+    return with_address(User.objects.all(), "email", EMAIL).exists()
 
 
 def ensure_key(account: Account, file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,10 +23,21 @@ from accounts import support
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
 from accounts.tenancy import platform
 from salient.database import in_database
+from salient.texts import UNSEEN
 
 ROWS_PER_PAGE = 2000
-# What a spreadsheet takes for a formula, or hides one behind.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+# A spreadsheet that knows no other encoding of the file reads it by this mark.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What begins a formula: also full-width, small, raised, lowered and as a mathematical minus.
+_SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"  # noqa: RUF001
+# What ends a cell besides the comma, which quotes keep inside: a semicolon, a tab, a new line.
+# A program that splits at these takes the quotes of this file for text.
+_ENDS = r";\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+# What may stand before the sign: what nobody sees, and quotes.
+_BEFORE = rf"{UNSEEN}\"'`´‘’‚‛“”„‟«»‹›"  # noqa: RUF001
+_BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_BEFORE}]*")
+_END = re.compile(rf"[{_ENDS}](?![{_ENDS}])")
+_SIGN, _HIDING = re.compile(rf"[{_SIGNS}]"), ("\t", "\r", "\n", "\0")
 _WORDS = {None: "", True: "yes", False: "no"}
 
 
@@ -84,7 +96,7 @@ async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[
     The right to it is asked for each page: where it is gone, the last line says so.
     """
     started = timezone.now()
-    yield as_csv([list(export.columns)])
+    yield BYTE_ORDER_MARK + as_csv([list(export.columns)])
     last: Sequence[Any] | None = None
     while True:
         text, last, goes_on = await in_database(_read, export, rows, right, started, last)
@@ -115,7 +127,9 @@ def _read(
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(
+        [cell(value) for value in row] for row in rows
+    )
     return text.getvalue().encode()
 
 
@@ -125,14 +139,32 @@ def cell(value: Any) -> str:
         case None | True | False:
             return _WORDS[value]
         case str():
-            return f"'{value}" if value.startswith(_FORMULA) else value
+            return harmless(value)
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         case Decimal():
             return f"{value:f}"
         case dict() | list():
-            return json.dumps(value, ensure_ascii=False, default=str)
+            return harmless(json.dumps(value, ensure_ascii=False, default=str))
     return str(value)
+
+
+def harmless(text: str) -> str:
+    """Put a quote mark before what is a formula, at the start or after what may end a cell.
+
+    Numbers are no texts: they never come here, so a negative one stays a number.
+    """
+    start = "'" if text.startswith(_HIDING) or _starts_formula(text) else ""
+
+    def marked(found: re.Match[str]) -> str:
+        return _END.sub(r"\g<0>'", found[0]) if _SIGN.match(text, found.end()) else found[0]
+
+    return start + _BEFORE_A_SIGN.sub(marked, text)
+
+
+def _starts_formula(text: str) -> bool:
+    found = _BEFORE_A_SIGN.match(text)
+    return found is not None and _SIGN.match(text, found.end()) is not None
 
 
 # In one statement, whatever the number of accounts.

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import keys
+from accounts.email_addresses import is_same
 from accounts.first_look import find_account
 from accounts.invitations import token_hash
 from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
@@ -107,13 +108,12 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
             waiting.filter(
                 pk=offered.pk,
                 offer_hash=offered.offer_hash,
-                taker__iexact=user.email,
                 account__status=AccountStatus.ACTIVE,
             )
             .select_related("account")
             .first()
         )
-        if key is None or not _may_hold(key.account, user):
+        if key is None or not is_same(key.taker, user.email) or not _may_hold(key.account, user):
             raise NotOffered
         _retire_the_old(key, overlap)
         text = key.give_secret()

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.callers import Caller
+from accounts.email_addresses import with_address
 from accounts.first_look import find_account
 from accounts.members import acting_role, require_rank, take_turns
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
@@ -81,7 +82,8 @@ def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
 
 def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "") -> Invited:
     """Inside a door and the account's turn: make or renew the invitation of this address."""
-    if Membership.objects.filter(account_id=account.pk, user__email__iexact=email).exists():
+    members = Membership.objects.filter(account_id=account.pk)
+    if with_address(members, "user__email", email).exists():
         raise AlreadyMember
     invitation = _open(account.pk, email)
     if invitation is None:
@@ -126,7 +128,7 @@ def find(account_slug: str, hashed: str) -> Invitation:
 
 def invited_user(invitation: Invitation) -> User | None:
     """Return the person who has the address already."""
-    return User.objects.filter(email__iexact=invitation.email).first()
+    return with_address(User.objects.all(), "email", invitation.email).first()
 
 
 def accept(invitation: Invitation, user: User) -> Membership:
@@ -208,7 +210,6 @@ def _address(caller: Caller) -> str:
 
 def _open(account_id: UUID, email: str) -> Invitation | None:
     """Return the invitation of this address that was neither accepted nor withdrawn."""
-    found: Invitation | None = Invitation.objects.filter(
-        account_id=account_id, email__iexact=email, accepted_at=None, revoked_at=None
-    ).first()
+    rows = Invitation.objects.filter(account_id=account_id, accepted_at=None, revoked_at=None)
+    found: Invitation | None = with_address(rows, "email", email).first()
     return found

@@ -10,6 +10,7 @@ from django import forms
 from django.utils import timezone
 
 from accounts import handover
+from accounts.email_addresses import is_same
 from accounts.key_models import LASTING
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
 from accounts.schemas import LONGEST_OVERLAP
@@ -78,10 +79,9 @@ class HandingForm(forms.Form):
                 self.add_error("way", "This key reads texts: that needs a support access.")
 
     def _check_taker(self, taker: str) -> None:
-        mine = self.viewer.email if self.viewer else ""
         if not taker and "person" not in self.errors:
             self.add_error("person", "Say who is to take it.")
-        elif taker.lower() == mine.lower():
+        elif self.viewer and is_same(taker, self.viewer.email):
             self.add_error("person", "To you it is shown, under a support access.")
 
     @property

@@ -11,6 +11,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import handover
+from accounts.email_addresses import is_same
 from accounts.handover import NotOffered
 from accounts.invitations import token_hash
 from accounts.key_forms import OverlapForm
@@ -44,7 +45,7 @@ def take(request: HttpRequest, account: str) -> HttpResponse:
     try:
         key = handover.find(account, request.session.get(OPENED, ""))
         user = request.user
-        if not isinstance(user, User) or user.email.lower() != key.taker.lower():
+        if not isinstance(user, User) or not is_same(user.email, key.taker):
             return page(request, key, status=403 if request.method == "POST" else 200)
         role = handover.role_of(user, key)
         if role not in handover.TAKERS:

@@ -159,6 +159,9 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     def filters(self, query: QueryDict) -> FilterForm:
         return self.filter_form(query, model=self.model, moment=self.moment)
 
+    def lookup_names(self, request: HttpRequest) -> set[str]:
+        return self.filter_form.names() | {BEFORE, AFTER}
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))
         ours = [path("export/", view, name=self._export_name())] if self.export_columns else []
@@ -192,6 +195,9 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         """Send all rows that the filters let through, as CSV, oldest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        unknown = self.refuse_lookups(request)
+        if unknown is not None:
+            return unknown
         form = self.filters(request.GET)
         if not form.is_valid():
             # The list tells what is wrong with them.

@@ -8,14 +8,14 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.amounts import exact_money, money
 from accounts.budgets import check_percents, put_budget
-from accounts.limits import forget_caps, limit_of, lock_account
+from accounts.limits import HIGHEST, forget_caps, limit_of, lock_account
 from accounts.models import AccountLimits, Budget, BudgetPeriod
 from accounts.periods import start_of
 from accounts.platform_admin import PlatformModelAdmin
@@ -129,7 +129,10 @@ class LimitsForm(forms.ModelForm[AccountLimits]):
         super().__init__(*args, **kwargs)
         for name in BOUNDS:
             if name in self.fields:
-                self.fields[name].validators.append(MinValueValidator(1))
+                self.fields[name].validators += [
+                    MinValueValidator(1),
+                    MaxValueValidator(HIGHEST[name]),
+                ]
                 self.fields[name].help_text = _told(name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from accounts.callers import Caller, CallerKind
 from accounts.dollars import dollars
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
 from accounts.periods import next_start
-from accounts.rates import MICROSECONDS, Rate, headers
+from accounts.rates import MICROSECONDS, WINDOW_SECONDS, Rate, headers
 from accounts.tenancy import platform, tenant
 from salient.problems import Problem
 from salient.ttl import TTLCache
@@ -35,6 +35,18 @@ QUOTAS = {
     "key": "requests_per_minute_per_key",
     "visitor": "requests_per_minute_per_visitor",
     "network": "requests_per_minute_per_network",
+}
+# The longest message that the API takes of anybody.
+MAX_MESSAGE_BYTES = 32 * 1024
+_MOST_REQUESTS = WINDOW_SECONDS * MICROSECONDS
+# No account's own limit is above these, for something else holds there: the API's longest message,
+# the longest history and answer of a configuration, one call each microsecond, the column's size.
+HIGHEST = {
+    **dict.fromkeys(QUOTAS.values(), _MOST_REQUESTS),
+    "concurrent_turns": 2**31 - 1,
+    "message_bytes": MAX_MESSAGE_BYTES,
+    "history_messages": 200,
+    "output_tokens": 1_000_000,
 }
 NOTHING = Decimal(0)
 TOLD_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
@@ -131,9 +143,9 @@ def caps_of(account_id: UUID) -> Caps:
 
 
 def limit_of(row: AccountLimits | None, name: str) -> int:
-    """Return the account's own limit, else the installation's."""
+    """Return the account's own limit, else the installation's; never more than can hold."""
     own = getattr(row, name, None)
-    return int(settings.DEFAULT_LIMITS[name] if own is None else own)
+    return min(int(settings.DEFAULT_LIMITS[name] if own is None else own), HIGHEST[name])
 
 
 def subjects_of(caller: Caller) -> dict[str, str]:
@@ -256,10 +268,9 @@ def released(account_id: UUID, answer: dict[str, Any]) -> Released:
 def set_limits(account: Account, **limits: int | None) -> AccountLimits:
     """Set the account's own limits; None is the installation's default again.
 
-    Raises ValidationError for a number below 1.
+    Raises ValidationError for a number below 1 or above HIGHEST.
     """
-    if any(limit is not None and limit < 1 for limit in limits.values()):
-        raise ValidationError("A limit is a whole number above 0.")
+    check_limits(limits)
     with tenant(account.pk):
         row = lock_account(account.pk)
         for name, limit in limits.items():
@@ -268,6 +279,15 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
         row.save(update_fields=list(limits))
     forget_caps()
     return row
+
+
+def check_limits(limits: Mapping[str, int | None]) -> None:
+    """Raise ValidationError for what is below 1, or so high that something else holds."""
+    for name, limit in limits.items():
+        if limit is not None and not 1 <= limit <= HIGHEST[name]:
+            raise ValidationError(
+                f"{name}: a limit is a whole number from 1 to {HIGHEST[name]}, not {limit}."
+            )
 
 
 def forget_caps() -> None:

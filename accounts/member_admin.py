@@ -29,7 +29,7 @@ from accounts.invitations import Invited
 from accounts.key_admin import chosen_account
 from accounts.mailing import send_or_tell, site_of
 from accounts.members import discharge, set_role, take_turns
-from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess, User
+from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess
 from accounts.platform_admin import PlatformModelAdmin
 from salient.problems import Problem
 
@@ -137,9 +137,6 @@ class InviteForm(forms.ModelForm[Invitation]):
     # Of whoever fills the form in, and the access that they have.
     by = ""
     access: SupportAccess | None = None
-
-    def clean_email(self) -> str:
-        return User.objects.normalize_email(self.cleaned_data["email"])
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}

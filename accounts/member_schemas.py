@@ -6,34 +6,21 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator
 
-from accounts.models import Invitation, MemberRole, Membership, User
-from salient.shapes import Out
-
-
-def _address(text: str) -> str:
-    try:
-        validate_email(text)
-    except ValidationError as error:
-        raise ValueError("this is no e-mail address") from error
-    return User.objects.normalize_email(text)
+from accounts.email_addresses import normal_email
+from accounts.models import Invitation, MemberRole, Membership
+from salient.shapes import In, Out
 
 
-class InviteIn(BaseModel):
+class InviteIn(In):
     """Whom to invite, and as what."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    email: Annotated[str, Field(max_length=254), AfterValidator(_address)]
+    email: Annotated[str, AfterValidator(normal_email)]
     role: MemberRole
 
 
-class RoleIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RoleIn(In):
     role: MemberRole
 
 

@@ -37,7 +37,7 @@ async def member_list(request: ApiRequest) -> HttpResponse:
 @api_view("POST", scope=Scope.MEMBERS_WRITE)
 async def member_invite(request: ApiRequest) -> HttpResponse:
     """Invite a person by e-mail; once more renews the invitation and its link."""
-    wanted = InviteIn.model_validate_json(request.body)
+    wanted = InviteIn.of_body(request)
     site = site_address(request)
     invited = await in_database(
         invitations.invite, request.caller, email=wanted.email, role=wanted.role
@@ -57,7 +57,7 @@ async def member_invite(request: ApiRequest) -> HttpResponse:
 @api_view("PATCH", scope=Scope.MEMBERS_WRITE)
 async def member_change(request: ApiRequest, member_id: str) -> HttpResponse:
     """Give a member another role."""
-    wanted = RoleIn.model_validate_json(request.body)
+    wanted = RoleIn.of_body(request)
     changed = await in_database(members.change_role, request.caller, _id(member_id), wanted.role)
     return MemberOut.of(changed).as_response()
 
@@ -87,7 +87,7 @@ def site_address(request: HttpRequest) -> str:
     try:
         return request.build_absolute_uri("/").rstrip("/")
     except DisallowedHost as error:
-        raise Invalid("The Host header does not name this installation.") from error
+        raise Invalid.field("Host", "it does not name this installation") from error
 
 
 def _id(text: str) -> UUID:

@@ -21,6 +21,7 @@ def by_method(*routes: ApiRoute) -> ApiRoute:
     joined = cast(Any, dispatch)
     joined.methods = tuple(table)
     joined.scopes = {method: route.scope for method, route in table.items()}
+    joined.query = table["GET"].query if "GET" in table else None
     joined.scope = routes[0].scope
     return cast(ApiRoute, joined)
 

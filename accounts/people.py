@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
+from accounts.email_addresses import AddressField, normal_email, with_address
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from salient.constraints import CompositeForeignKey
 from salient.ids import uuid7
@@ -31,10 +32,15 @@ class UserManager(DjangoUserManager["User"]):
     use_in_migrations = False
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
+        return with_address(self.all(), "email", username).get()
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return the one form of an address; raises ValueError."""
+        return normal_email(email or "")
 
     async def aget_by_natural_key(self, username: str | None) -> User:
-        return await self.aget(email__iexact=username)
+        return await with_address(self.all(), "email", username).aget()
 
     def _create_user_object(
         self, username: str, email: str | None, password: str | None, **fields: Any
@@ -67,7 +73,7 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = None  # type: ignore[assignment]
-    email = models.EmailField("e-mail address")
+    email = AddressField("e-mail address")
     is_auditor = models.BooleanField(
         "auditor", default=False, help_text="Sees everything in the admin and changes nothing."
     )
@@ -95,6 +101,9 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def clean(self) -> None:
+        """The address is in its one form by its field; Django's own would make it another."""
 
     def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
         return self._audits(perm) if self.is_auditor else super().has_perm(perm, obj)
@@ -182,7 +191,7 @@ class Invitation(TenantModel):
         db_constraint=False,
         db_index=False,
     )
-    email = models.EmailField()
+    email = AddressField()
     role = models.CharField(max_length=6, choices=MemberRole)
     # The inviter's address; "" when a key or a command invited.
     invited_by = models.EmailField(blank=True, default="")

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
+from django.contrib.admin.utils import get_fields_from_path, unquote
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +18,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.audit_reading import MOST_IN_HISTORY, STATES, changes_of, history_of
+
+# What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
+LIST_PARAMETERS = {
+    *(ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR),
+    *(IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR, "_changelist_filters"),
+}
+# More of what a list does not know is no help to whoever reads it.
+MOST_NAMED = 5
 
 
 class HistoryAdmin[M: Model](admin.ModelAdmin[M]):
@@ -59,7 +69,50 @@ def _told(entry: Any) -> dict[str, Any]:
     }
 
 
-class PlatformModelAdmin[M: Model](HistoryAdmin[M]):
+class NamedLookups[M: Model](admin.ModelAdmin[M]):
+    """Lets an address look rows up by what the list itself offers, and by nothing else.
+
+    Django's own rule lets everybody who sees a list filter it by every column of its table. So a
+    hidden column could be guessed letter by letter.
+    """
+
+    def lookup_names(self, request: HttpRequest) -> set[str]:
+        """Return the parameters of the address that narrow the list."""
+        names = {SEARCH_VAR} if self.get_search_fields(request) else set()
+        return names | {self._parameter(each) for each in self.get_list_filter(request)}
+
+    def _parameter(self, list_filter: Any) -> str:
+        if not isinstance(list_filter, str):
+            return str(list_filter.parameter_name)
+        field: Any = get_fields_from_path(self.model, list_filter)[-1]
+        target = f"__{field.target_field.name}" if field.is_relation else ""
+        return f"{list_filter}{target}__exact"
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup in self.lookup_names(request)
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """Rows are referred to by their ids: by another column they could be guessed."""
+        return to_field == self.opts.pk.name
+
+    def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
+        """Return a page that names what the list does not look up; None: there is no such thing."""
+        unknown = set(request.GET) - self.lookup_names(request) - LIST_PARAMETERS
+        to_field = request.GET.get(TO_FIELD_VAR)
+        if to_field and not self.to_field_allowed(request, to_field):
+            unknown.add(TO_FIELD_VAR)
+        if not unknown:
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "This list has no such filter",
+            "opts": self.opts,
+            "names": sorted(unknown)[:MOST_NAMED],
+        }
+        return TemplateResponse(request, "admin/no_such_filter.html", context, status=400)
+
+
+class PlatformModelAdmin[M: Model](NamedLookups[M], HistoryAdmin[M]):
     """What all our pages share: plain lists that do not count a large table."""
 
     show_full_result_count = False
@@ -70,6 +123,10 @@ class PlatformModelAdmin[M: Model](HistoryAdmin[M]):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Name the page by what it shows, and not by what to do with it."""
+        if self.has_view_or_change_permission(request):
+            refused = self.refuse_lookups(request)
+            if refused is not None:
+                return refused
         title = str(self.opts.verbose_name_plural)
         context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
         return super().changelist_view(request, context)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from salient.shapes import Out
+from salient.shapes import In, Out
 
 LONGEST_OVERLAP = 7 * 24 * 3600
 
@@ -28,10 +28,8 @@ class MeOut(Out):
     limits: dict[str, Any] | None
 
 
-class RotateIn(BaseModel):
+class RotateIn(In):
     """For how many seconds the old key works on; long enough to bring the new one everywhere."""
-
-    model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP)] = 24 * 3600
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 
@@ -77,6 +77,10 @@ class SalientAdminSite(admin.AdminSite):
         may_see = request.user.has_perm("accounts.view_account")
         shown = type(self).overview(request) if may_see else {}
         return super().index(request, shown | (extra_context or {}))
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """No form here looks rows up while one types, so nothing is searched beside the lists."""
+        raise Http404("Nothing is looked up here.")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Put the door around all of it: also who may enter is read from the database."""

@@ -44,12 +44,17 @@ class UserPages(PlatformModelAdmin[User]):
     ordering = ["email"]
     list_display = ["email", "name", "rights", MEMBER_OF, "last_login"]
     list_filter = [KindFilter]
-    search_fields = ["email", "first_name", "last_name", "memberships__account__slug"]
+    search_fields = ["email", "first_name", "last_name"]
     search_help_text = "An e-mail address, a name, or the slug of an account."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         places = Membership.objects.select_related("account").order_by("account__slug")
         return super().get_queryset(request).prefetch_related(Prefetch("memberships", places))
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Search by account, too, for who may see whose account a person is in."""
+        more = ["memberships__account__slug"] if _may_see(request) else []
+        return [*self.search_fields, *more]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [name for name in self.list_display if name != MEMBER_OF or _may_see(request)]

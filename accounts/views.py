@@ -23,7 +23,7 @@ async def who_am_i(request: ApiRequest) -> HttpResponse:
 @api_view("POST", scope=ANY)
 async def rotate_key(request: ApiRequest) -> HttpResponse:
     """Give a secret key its successor; any secret key may renew itself, and none another."""
-    wanted = RotateIn.model_validate_json(request.body or b"{}")
+    wanted = RotateIn.of_body(request, may_be_empty=True)
     caller = request.caller
     if caller.kind != CallerKind.SECRET_KEY or caller.api_key_id is None:
         raise Forbidden("Only a secret key rotates itself.")

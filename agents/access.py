@@ -18,6 +18,7 @@ from agents.models import AgentInstance
 from agents.origins import may_call_from
 from salient.database import in_database_once
 from salient.problems import NotFound
+from salient.shapes import In
 from salient.ttl import TTLCache
 
 type InstanceView[**P] = Callable[
@@ -27,11 +28,13 @@ type InstanceView[**P] = Callable[
 _instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache(seconds=BELIEVED_SECONDS)
 
 
-def instance_view(*methods: str, scope: Scope) -> Callable[[InstanceView[...]], ApiRoute]:
+def instance_view(
+    *methods: str, scope: Scope, query: type[In] | None = None
+) -> Callable[[InstanceView[...]], ApiRoute]:
     """Make a view of one active instance; any other slug is the same 404."""
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
-        @api_view(*methods, scope=scope)
+        @api_view(*methods, scope=scope, query=query)
         @wraps(view)
         async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
             return await view(request, await find_instance(request.caller, instance), **kwargs)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from django.http import HttpResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from accounts.auth import ApiRequest, api_view
 from accounts.methods import by_method
@@ -14,26 +14,22 @@ from accounts.models import Scope
 from agents import connections
 from agents.models import ProviderConnection
 from salient.database import in_database
-from salient.shapes import Out
+from salient.shapes import In, Out
 
 type Key = Annotated[SecretStr, Field(max_length=connections.LONGEST_KEY)]
 type Address = Annotated[str, Field(max_length=500)]
 
 
-class ConnectionIn(BaseModel):
+class ConnectionIn(In):
     """A new connection; a server without a key needs none."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=39)]
     base_url: Address
     key: Key = SecretStr("")
 
 
-class ConnectionChangeIn(BaseModel):
+class ConnectionChangeIn(In):
     """What is to change; an empty key removes the key, and so does another host without one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     base_url: Address | None = None
     key: Key | None = None
@@ -72,7 +68,7 @@ async def _list(request: ApiRequest) -> HttpResponse:
 
 @api_view("POST", scope=Scope.CONNECTIONS_WRITE)
 async def _create(request: ApiRequest) -> HttpResponse:
-    wanted = ConnectionIn.model_validate_json(request.body)
+    wanted = ConnectionIn.of_body(request)
     made = await in_database(
         connections.create_connection,
         request.caller.account_id,
@@ -87,7 +83,7 @@ async def _create(request: ApiRequest) -> HttpResponse:
 
 @api_view("PATCH", scope=Scope.CONNECTIONS_WRITE)
 async def _change(request: ApiRequest, name: str) -> HttpResponse:
-    wanted = ConnectionChangeIn.model_validate_json(request.body)
+    wanted = ConnectionChangeIn.of_body(request)
     changed = await in_database(
         connections.change_connection,
         request.caller.account_id,

@@ -59,7 +59,9 @@ def create_connection(
     try:
         with tenant(account_id):
             if ProviderConnection.objects.count() >= MOST_CONNECTIONS:
-                raise Invalid(f"An account has at most {MOST_CONNECTIONS} connections.")
+                raise Invalid.field(
+                    "name", f"an account has at most {MOST_CONNECTIONS} connections"
+                )
             connection.save(force_insert=True)
     except IntegrityError as error:
         raise ConnectionExists(f"There is a connection “{name}” already.") from error
@@ -106,7 +108,8 @@ def _check(connection: ProviderConnection) -> None:
     try:
         connection.clean_fields(exclude=["account"])
     except ValidationError as error:
-        raise Invalid(" ".join(error.messages)) from error
+        wrong = {name: " ".join(found) for name, found in error.message_dict.items()}
+        raise Invalid.fields(list(wrong.items())) from error
 
 
 def move(connection: ProviderConnection, base_url: str) -> None:
@@ -122,7 +125,7 @@ def read_address(base_url: str) -> SafeURL:
     try:
         return check_url(base_url.rstrip("/"), with_query=False)
     except UnsafeURL as error:
-        raise Invalid(f"base_url: {error}") from error
+        raise Invalid.field("base_url", str(error)) from error
 
 
 def clear_key(connection: ProviderConnection) -> None:
@@ -136,7 +139,7 @@ def set_key(connection: ProviderConnection, key: str) -> None:
         clear_key(connection)
         return
     if fault := key_fault(key):
-        raise Invalid(f"key: {fault}")
+        raise Invalid.field("key", fault)
     connection.secret = seal(key, bound_to=_owner(connection))
     connection.secret_hint = key[-HINT_LENGTH:] if len(key) >= SHORTEST_HINTED else ""
 

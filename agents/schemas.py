@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from django.conf import settings
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
 from salient.origins import is_origin
-from salient.shapes import Out
+from salient.problems import FieldError
+from salient.shapes import In, Out
 
 LONGEST_END_USER_SECONDS = 24 * 3600
 
@@ -68,10 +69,8 @@ def _an_origin(text: str) -> str:
     return text
 
 
-class VisitorIn(BaseModel):
+class VisitorIn(In):
     """Whom a token shall stand for: nobody known, or (`sub`) the account's own end user."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     sub: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_a_name)] | None = None
     expires_in: Annotated[int, Field(ge=1)] | None = None
@@ -82,7 +81,7 @@ class VisitorIn(BaseModel):
     def _not_too_long(self) -> Self:
         longest = settings.VISITOR_TOKEN_SECONDS if self.sub is None else LONGEST_END_USER_SECONDS
         if self.expires_in is not None and self.expires_in > longest:
-            raise ValueError(f"expires_in: at most {longest} seconds")
+            raise FieldError("expires_in", f"at most {longest} seconds")
         return self
 
 

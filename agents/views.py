@@ -41,7 +41,7 @@ async def agent_detail(request: ApiRequest, instance: AgentInstance) -> HttpResp
 @instance_view("POST", scope=Scope.VISITORS_WRITE)
 async def visitor_start(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Start a visitor of an embed, or name the account's end user: a token and its end."""
-    wanted = VisitorIn.model_validate_json(request.body or b"{}")
+    wanted = VisitorIn.of_body(request, may_be_empty=True)
     token = start_visitor(request.caller, instance.pk, wanted)
     return VisitorOut(token=visitors.write_token(token), expires_at=token.expires_at).as_response()
 

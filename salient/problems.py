@@ -90,6 +90,10 @@ class UnsupportedMediaType(Problem):
         super().__init__("Send the body as application/json.")
 
 
+# A caller makes up names and their number.
+LONGEST_NAME, MOST_ERRORS = 100, 20
+
+
 class Invalid(Problem):
     code = "invalid_request"
 
@@ -97,17 +101,36 @@ class Invalid(Problem):
     def of(cls, error: ValidationError) -> Self:
         """Name each field that is wrong; never echo the value that was sent."""
         errors = [
-            {"field": ".".join(str(part) for part in row["loc"]), "message": _message(row)}
+            (_field(row), _message(row))
             for row in error.errors(include_input=False, include_url=False)
         ]
-        detail = "; ".join(
-            f"{e['field']}: {e['message']}" if e["field"] else e["message"] for e in errors
-        )
-        return cls(detail, errors=errors)
+        return cls.fields(errors)
+
+    @classmethod
+    def fields(cls, errors: list[tuple[str, str]]) -> Self:
+        """Say what is wrong by field and message."""
+        errors = [(name[:LONGEST_NAME], message) for name, message in errors[:MOST_ERRORS]]
+        detail = "; ".join(f"{name}: {message}" for name, message in errors)
+        return cls(detail, errors=[{"field": name, "message": text} for name, text in errors])
 
     @classmethod
     def field(cls, name: str, message: str) -> Self:
-        return cls(f"{name}: {message}", errors=[{"field": name, "message": message}])
+        return cls.fields([(name, message)])
+
+
+class FieldError(ValueError):
+    """What a check of several fields finds wrong, and at which of them."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def _field(row: ErrorDetails) -> str:
+    """Name the field; what is wrong with no field of its own is wrong with the body."""
+    own = row.get("ctx", {}).get("error")
+    path = ".".join(str(part) for part in row["loc"])
+    return path or (own.field if isinstance(own, FieldError) else "body")
 
 
 def _message(row: ErrorDetails) -> str:

@@ -1,7 +1,95 @@
-"""What every answer of the API is built from: an allow-list of fields."""
+"""What the API's callers send and get, field by field: nothing unknown comes in or goes out."""
 
-from django.http import HttpResponse
-from pydantic import BaseModel
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl
+
+from django.http import HttpRequest, HttpResponse
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from salient.problems import Invalid
+
+# No route has as many parameters.
+MOST_PARAMETERS = 100
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write a day as YYYY-MM-DD")
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise ValueError("write a whole number in digits")
+    return int(value) if isinstance(value, str) else value
+
+
+# For what stands in an address as text: Pydantic would take a timestamp, or “ 1_0.0”.
+Day = Annotated[date, BeforeValidator(_day)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class In(BaseModel):
+    """Something that callers send: a value of another type is refused, not made to fit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @classmethod
+    def of_body(cls, request: HttpRequest, *, may_be_empty: bool = False) -> Self:
+        """Read the JSON of the body; raises ValidationError or Invalid, which name each field."""
+        body = request.body or (b"{}" if may_be_empty else b"")
+        found = cls.model_validate_json(body)
+        # Only now: it is known to be one object of texts and numbers.
+        json.loads(body, object_pairs_hook=_each_once)
+        return found
+
+    @classmethod
+    def of_query(cls, request: HttpRequest) -> Self:
+        """Read the query string, whose values are texts; raises as `of_body` does."""
+        return cls.model_validate_strings(_each_once(query_of(request)))
+
+
+def query_of(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return the parameters of the address in their order; raises Invalid for what is no UTF-8."""
+    text = request.META["QUERY_STRING"]
+    try:
+        found = parse_qsl(
+            text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError as error:
+        raise Invalid.field("query", f"send at most {MOST_PARAMETERS} parameters") from error
+    for name, value in found:
+        if _HALF_A_PAIR.search(name):
+            raise Invalid.field("query", "the name of a parameter is not UTF-8")
+        if _HALF_A_PAIR.search(value):
+            raise Invalid.field(name, "the value is not UTF-8")
+    return found
+
+
+def refuse_query(request: HttpRequest) -> None:
+    """Raise Invalid for an address with parameters, where a route has none."""
+    if not request.META["QUERY_STRING"]:
+        return
+    names = dict(query_of(request)) or {"query": ""}
+    where = "no parameter in the address is read here"
+    raise Invalid.fields([(name, where) for name in names])
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = [name for name in found if names.count(name) > 1]
+        raise Invalid.fields([(name, "it is given more than once") for name in twice])
+    return found
 
 
 class Out(BaseModel):

@@ -27,7 +27,7 @@ async def run(request: ApiRequest, instance: AgentInstance, chat_id: str) -> Str
     """Run a test chat with the configuration that the playground's token names."""
     if request.caller.kind != CallerKind.STAFF:
         raise Forbidden("Test chats are run in the admin, by the platform's staff.")
-    TestRunIn.model_validate_json(request.body)
+    TestRunIn.of_body(request)
     chat = await in_database(saved_chats.find, request.caller, instance, chat_id)
     return StreamingHttpResponse(
         frames(request.caller, instance, chat, request.path),

@@ -26,6 +26,6 @@ async def message_feedback(
         wanted = UUID(message_id)
     except ValueError:
         raise NotFound from None
-    given = FeedbackIn.model_validate_json(request.body)
+    given = FeedbackIn.of_body(request)
     kept, headers = await in_database(feedback.give, request.caller, instance, wanted, given)
     return with_headers(kept.as_response(), headers)

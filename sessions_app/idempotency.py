@@ -68,7 +68,9 @@ def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Ke
     if text is None:
         return None
     if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):
-        raise Invalid(f"Idempotency-Key: send 1 to {LONGEST_KEY} printable ASCII characters")
+        raise Invalid.field(
+            "Idempotency-Key", f"send 1 to {LONGEST_KEY} printable ASCII characters"
+        )
     sent = f"{instance.pk} {message.model_dump_json()}"
     return Key(text, hashlib.sha256(sent.encode()).hexdigest())
 

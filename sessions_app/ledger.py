@@ -207,7 +207,7 @@ def _broken_rule(error: IntegrityError) -> str | None:
 
 def check_size(message: ChatIn, caps: Caps) -> None:
     if len(message.message.encode()) > caps.message_bytes:
-        raise Invalid(f"message: the message is longer than {caps.message_bytes} bytes")
+        raise Invalid.field("message", f"the message is longer than {caps.message_bytes} bytes")
 
 
 def scripted(run: RunRequest) -> RunRequest:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import visitors
 from accounts.auth import VISITOR_SCOPES, Caller
+from accounts.limits import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy import tenant
 from agents.config import EffectiveConfig
@@ -24,7 +25,7 @@ from agents.runtime.providers import describe_model, model_problem
 from agents.services import active_instance
 from agents.versions import AgentMisconfigured, current_config
 from sessions_app import history
-from sessions_app.schemas import MAX_MESSAGE_BYTES, HistoryIn, HistoryOut
+from sessions_app.schemas import HistoryIn, HistoryOut
 
 NO_HISTORY = HistoryOut(session_id=None, messages=[], before=None)
 

@@ -15,13 +15,13 @@ from django.shortcuts import render
 from django.urls import path
 
 from accounts.auditors import reading_auditors
+from accounts.limits import MAX_MESSAGE_BYTES
 from accounts.models import Account, ApiKey, Membership
 from accounts.refusals import first_refusal
 from accounts.site import SalientAdminSite
 from accounts.tenancy import platform
 from agents.models import AgentInstance
 from sessions_app.refusals import Call, examine
-from sessions_app.schemas import MAX_MESSAGE_BYTES
 
 USUAL_BYTES = 100
 RIGHTS = ("accounts.view_account", "accounts.view_apikey", "agents.view_agentinstance")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -18,17 +18,19 @@ from pydantic import (
     model_validator,
 )
 
+from accounts.limits import MAX_MESSAGE_BYTES
 from agents.pricing import Price
-from salient.shapes import Out
+from salient.problems import FieldError
+from salient.shapes import In, Out, Whole
+from salient.texts import is_blank
 from sessions_app.models import Message, Role, Session
 
-MAX_MESSAGE_BYTES = 32 * 1024
 type Rating = Literal["good", "bad"]
 _RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
 
 
 def _sendable(message: str) -> str:
-    if not message.strip():
+    if is_blank(message):
         raise ValueError("the message is blank")
     if "\x00" in message:
         raise ValueError("the message holds a NUL character")
@@ -44,38 +46,30 @@ def _sendable(message: str) -> str:
 def _comment(text: str) -> str:
     if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("the comment holds a character that can not be stored")
-    return text.strip()
+    return "" if is_blank(text) else text.strip()
 
 
-class ChatIn(BaseModel):
+class ChatIn(In):
     """One message; `session_id` continues a conversation, without it a new one starts."""
-
-    model_config = ConfigDict(extra="forbid")
 
     message: Annotated[str, AfterValidator(_sendable)]
     session_id: UUID | None = None
 
 
-class HistoryIn(BaseModel):
+class HistoryIn(In):
     """Which part of a conversation: the newest `limit` messages, or those before `before`."""
 
-    model_config = ConfigDict(extra="forbid")
-
     session_id: UUID | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
     before: UUID | None = None
 
 
-class TestRunIn(BaseModel):
+class TestRunIn(In):
     """Nothing: the path names the test chat, and the caller's token its configuration."""
 
-    model_config = ConfigDict(extra="forbid")
 
-
-class FeedbackIn(BaseModel):
+class FeedbackIn(In):
     """A thumb, and perhaps why; a rating of null takes back what the caller gave."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rating: Rating | None
     comment: Annotated[str, Field(max_length=2_000), AfterValidator(_comment)] = ""
@@ -83,7 +77,7 @@ class FeedbackIn(BaseModel):
     @model_validator(mode="after")
     def _why_of_what(self) -> Self:
         if self.rating is None and self.comment:
-            raise ValueError("a comment needs a rating")
+            raise FieldError("comment", "a comment needs a rating")
         return self
 
 
@@ -198,12 +192,12 @@ class Mark:
             raise ValueError("give back the `before` of the page above") from None
 
 
-class SessionsIn(BaseModel):
+class SessionsIn(In):
     """Which part of a list of conversations: the latest `limit`, or those before `before`."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
     before: Annotated[Mark, PlainValidator(Mark.read)] | None = None
 
 
@@ -230,9 +224,3 @@ class SessionsOut(Out):
 
     sessions: list[SessionOut]
     before: str | None
-
-
-def query(model: type[BaseModel], parameters: Any) -> Any:
-    """Read a query string strictly: a name given twice or unknown is an error that names it."""
-    values = {name: found[0] if len(found) == 1 else found for name, found in parameters.lists()}
-    return model.model_validate(values)

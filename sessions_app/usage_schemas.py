@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accounts.dollars import dollars
-from salient.shapes import Out
+from salient.problems import FieldError
+from salient.shapes import Day, In, Out
 from sessions_app.usage import Days, Figures
 
 MOST_DAYS, USUAL_DAYS = 366, 30
@@ -21,13 +22,11 @@ class By(StrEnum):
     INSTANCE = "instance"
 
 
-class UsageIn(BaseModel):
+class UsageIn(In):
     """Which days (UTC, both included; the last 30 unless given), and what a row stands for."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    first: Annotated[date | None, Field(alias="from")] = None
-    last: Annotated[date | None, Field(alias="to")] = None
+    first: Annotated[Day | None, Field(alias="from")] = None
+    last: Annotated[Day | None, Field(alias="to")] = None
     by: By = By.DAY
 
     @model_validator(mode="after")
@@ -35,11 +34,11 @@ class UsageIn(BaseModel):
         try:
             days = self.days()
         except OverflowError:
-            raise ValueError("no calendar has these days") from None
+            raise FieldError("from", "no calendar has these days") from None
         if days.last < days.first:
-            raise ValueError("“to” is before “from”")
+            raise FieldError("to", "this day is before “from”")
         if len(days) > MOST_DAYS:
-            raise ValueError(f"ask for at most {MOST_DAYS} days")
+            raise FieldError("from", f"ask for at most {MOST_DAYS} days")
         return self
 
     def days(self) -> Days:

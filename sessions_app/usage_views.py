@@ -7,14 +7,13 @@ from django.http import HttpResponse
 from accounts.auth import ApiRequest, api_view
 from accounts.models import Scope
 from salient.database import in_database
-from sessions_app.schemas import query
 from sessions_app.usage_report import usage_of
 from sessions_app.usage_schemas import UsageIn
 
 
-@api_view("GET", scope=Scope.USAGE_READ)
+@api_view("GET", scope=Scope.USAGE_READ, query=UsageIn)
 async def usage(request: ApiRequest) -> HttpResponse:
     """Sum what the caller's agents used, by day, model or agent."""
-    wanted = query(UsageIn, request.GET)
+    wanted = UsageIn.of_query(request)
     found = await in_database(usage_of, request.caller, wanted)
     return HttpResponse(found.model_dump_json(by_alias=True), content_type="application/json")

@@ -14,13 +14,13 @@ from salient.database import in_database
 from salient.problems import NotFound
 from sessions_app import conversations, history, sse, turns
 from sessions_app.idempotency import Replay, key_of, with_headers
-from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn, query
+from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn
 
 
 @instance_view("POST", scope=Scope.CHAT)
 async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Answer one message."""
-    message = ChatIn.model_validate_json(request.body)
+    message = ChatIn.of_body(request)
     key = key_of(request, instance, message)
     turn = await turns.begin(request.caller, instance, message, stream=False, key=key)
     if isinstance(turn, Replay):
@@ -29,13 +29,11 @@ async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     return with_headers(turn.answer_out().as_response(), turn.taken.headers)
 
 
-@instance_view("POST", "GET", scope=Scope.CHAT)
+@instance_view("POST", "GET", scope=Scope.CHAT, query=ChatIn)
 async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpResponse:
     """Answer one message as server-sent events; GET is for EventSource clients."""
-    if request.method == "GET":
-        message = query(ChatIn, request.GET)
-    else:
-        message = ChatIn.model_validate_json(request.body)
+    read = ChatIn.of_query if request.method == "GET" else ChatIn.of_body
+    message = read(request)
     key = key_of(request, instance, message)
     turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
     if isinstance(turn, Replay):
@@ -43,18 +41,18 @@ async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpR
     return sse.stream(turn, turns.answer(turn), request.path)
 
 
-@instance_view("GET", scope=Scope.HISTORY_READ)
+@instance_view("GET", scope=Scope.HISTORY_READ, query=HistoryIn)
 async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Give a page of the conversation, oldest first."""
-    page = query(HistoryIn, request.GET)
+    page = HistoryIn.of_query(request)
     found = await in_database(history.read, request.caller, instance, page)
     return found.as_response()
 
 
-@instance_view("GET", scope=Scope.HISTORY_READ)
+@instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn)
 async def sessions(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """List the caller's conversations, the latest first."""
-    page = query(SessionsIn, request.GET)
+    page = SessionsIn.of_query(request)
     found = await in_database(conversations.conversations, request.caller, instance, page)
     return found.as_response()
 

@@ -46,6 +46,10 @@ class RequestFilters(IdSearchForm):
         super().__init__(*args, **kwargs)
         self.fields["model"] = self.fields.pop("model_name")
 
+    @classmethod
+    def names(cls) -> set[str]:
+        return super().names() - {"model_name"} | {"model"}
+
     def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         rows = super().narrow(rows)
         text = self.cleaned_data.get("model", "").strip()

@@ -56,9 +56,11 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
     ) -> tuple[QuerySet[Profile], bool]:
-        """Whether an address is known tells of a person, too."""
+        """Whether an address is known tells of a person, too: so also a search in vain is noted."""
         if search_term:
-            queryset = queryset.filter(account_id__in=open_accounts(request))
+            readable = open_accounts(request)
+            queryset = queryset.filter(account_id__in=readable)
+            note_list(request, self.opts, readable)
         return super().get_search_results(request, queryset, search_term)
 
     def change_view(

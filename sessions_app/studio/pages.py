@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 
+from accounts.limits import MAX_MESSAGE_BYTES
 from accounts.models import AccountStatus, User
 from accounts.staff_tokens import may_play, new_token, write_token
 from accounts.support import inline_form, require_texts
@@ -25,7 +26,6 @@ from sessions_app import saved_chats
 from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, Session
 from sessions_app.prompts import read_sections
-from sessions_app.schemas import MAX_MESSAGE_BYTES
 from sessions_app.studio.comparison import Comparison, compare
 from sessions_app.studio.forms import TAKEN, FromSessionForm, is_taken
 

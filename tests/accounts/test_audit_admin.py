@@ -9,7 +9,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.audit_admin import OBJECTS
+from accounts.audit import OBJECT_TYPES
 from accounts.audit_reading import in_words
 from accounts.models import Account, ApiKey, AuditEntry, MemberRole, User
 from accounts.tenancy import platform, tenant
@@ -127,7 +127,7 @@ class LogPageTests(TestCase):
 
     def test_every_recorded_table_can_be_filtered_by(self) -> None:
         found = rows("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'recorded'")
-        self.assertEqual({table for (table,) in found} - set(OBJECTS), set())
+        self.assertEqual({table for (table,) in found} - set(OBJECT_TYPES), set())
 
     def test_a_rows_history_is_what_the_log_knows_of_it(self) -> None:
         self.change_account()

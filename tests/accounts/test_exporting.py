@@ -1,5 +1,6 @@
 """CSV of any length: no row is lost or told twice, and no spreadsheet runs a cell."""
 
+# ruff: noqa: RUF001 - signs that look like others are what is tested
 from __future__ import annotations
 
 import csv
@@ -25,13 +26,54 @@ ENTRIES = Export("entries", {"id": "id", "account": "account__slug", "object": "
 
 
 def parsed(text: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text.decode(), newline="")))
+    return list(csv.reader(io.StringIO(text.decode("utf-8-sig"), newline="")))
 
 
 class CellTests(SimpleTestCase):
     def test_what_a_spreadsheet_would_run_gets_a_quote_mark(self) -> None:
-        for text in ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1"):
+        for text in ("=1+1", "+1", "-1", "@SUM(A1)", "\0=1", "＝1+3", "＋1", "－1", "＠SUM(1)"):
             self.assertEqual(cell(text), f"'{text}")
+        for text in (
+            "﹦1",
+            "−1",
+            " =1",
+            "\u200b=1",
+            "\ufeff＝1",
+            '"=1',
+            "'=1+4",
+            "\xa0\u202e\xad+1",
+        ):
+            self.assertEqual(cell(text), f"'{text}")
+
+    def test_what_a_spreadsheet_would_run_after_a_semicolon_or_a_line_gets_one_too(self) -> None:
+        for text, shown in (
+            ("kunde;=1+1", "kunde;'=1+1"),
+            ("12; ＝1", "12;' ＝1"),
+            ('x";"=1+6', 'x";\'"=1+6'),
+            ("a\t@SUM(1)", "a\t'@SUM(1)"),
+            ("a\r\n\r\n-1", "a\r\n\r\n'-1"),
+            ("a;\u200b\u2028+1", "a;'\u200b\u2028'+1"),
+            ("\t=1", "'\t'=1"),
+            (["1;=2"], '["1;\'=2"]'),
+        ):
+            self.assertEqual(cell(text), shown)
+
+    def test_no_cell_is_a_formula_whichever_separator_the_reader_takes(self) -> None:
+        inner = ("", "x", "1;2", 'say "hi"', ";", '"', "\n", ", ", "\t;\n")
+        starts = ("=1+1", "＝1", "－1", "@A1", '"=1', " \u200b+1")
+        texts = [a + between + b for a in inner for between in inner for b in starts]
+        text = as_csv([["id", text, "end"] for text in texts]).decode()
+        for separator in ",;\t":
+            read = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            cells = [found for row in read for found in row]
+            unseen = "\"' \t\r\n\u200b" if separator == "," else '" \t\r\n\u200b'
+            formulas = [found for found in cells if found.lstrip(unseen)[:1] in set("=+-@＝＋－＠")]
+            self.assertEqual([found for found in formulas if not found.startswith("'")], [])
+
+    def test_a_long_text_costs_linear_work(self) -> None:
+        """Each character is looked at a fixed number of times, or this takes hours."""
+        for text in ("\n" * 1_000_000, ";\n " * 300_000, '"' * 1_000_000, "; " * 500_000 + "x"):
+            self.assertEqual(cell(text).lstrip("'"), text)
 
     def test_other_texts_and_numbers_stay_as_they_are(self) -> None:
         for text in ("", "1 = 1", "a-b", "ünï", "'quoted'"):
@@ -54,6 +96,9 @@ class CellTests(SimpleTestCase):
     def test_quotes_commas_and_lines_come_back_as_they_went(self) -> None:
         row = ['say "hi", twice', "two\nlines", "a;b"]
         self.assertEqual(parsed(as_csv([row])), [row])
+
+    def test_every_cell_is_quoted_and_numbers_stay_numbers(self) -> None:
+        self.assertEqual(as_csv([[-1, Decimal("-0.5"), None]]), b'"-1","-0.5",""\r\n')
 
 
 class PageTests(TestCase):
@@ -82,6 +127,11 @@ class PageTests(TestCase):
         self.assertEqual([name[-1] < "3" for name in objects[:3]], [True] * 3)
         self.assertEqual(len(pages), 1 + 4)
         self.assertTrue(all(row[1] == "acme" for row in rows[1:]))
+
+    async def test_a_spreadsheet_reads_it_as_utf8(self) -> None:
+        pages = await self.pages()
+        self.assertEqual([page.count(b"\xef\xbb\xbf") for page in pages], [1, 0, 0, 0, 0])
+        self.assertTrue(pages[0].startswith(b'\xef\xbb\xbf"id"'))
 
     async def test_rows_from_after_the_start_are_left_out(self) -> None:
         later = timezone.now() + timedelta(hours=1)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.limit_admin import BOUNDS, UNITS
+from accounts.limits import HIGHEST
 from tests.accounts.test_support_admin import make_root
 from tests.factories import make_account, make_budget, make_instance, make_limits, make_user
 
@@ -34,6 +35,14 @@ class LimitPages(TestCase):
         for name, usual in settings.DEFAULT_LIMITS.items():
             self.assertContains(page, f"{UNITS[name]}; empty: the installation")
             self.assertContains(page, f"{usual:,}")
+
+    def test_a_bound_above_which_something_else_holds_is_refused_and_that_is_named(self) -> None:
+        row = make_limits(self.account)
+        meta = row._meta
+        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+        for name, most in HIGHEST.items():
+            page = self.client.post(address, {name: most + 1}, secure=True)
+            self.assertContains(page, f"less than or equal to {most}")
 
     def test_a_budget_tells_what_is_left_of_the_period_that_runs(self) -> None:
         now = timezone.now()

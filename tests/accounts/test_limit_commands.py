@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.test import TestCase
 
+from accounts.limits import HIGHEST, set_limits
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy import platform
+from agents.config.schema import AgentConfig
 from tests.commands import refusal, run, run_json
 from tests.factories import make_account, make_instance
 
@@ -53,6 +56,32 @@ class SetLimitsCommandTests(TestCase):
                 status, message = refusal("set_limits", *arguments)
                 self.assertEqual(status, code)
                 self.assertIn(words, message)
+
+    def test_a_limit_above_which_something_else_holds_is_refused_and_that_is_named(self) -> None:
+        for name, most in HIGHEST.items():
+            option = f"--{name.replace('_', '-')}"
+            for value in (most + 1, 99_999_999_999):
+                for more in ((), ("--dry-run",)):
+                    status, message = refusal("set_limits", "acme", option, str(value), *more)
+                    self.assertEqual(status, 2)
+                    self.assertIn(option, message)
+                    self.assertIn(f"at most {most}", message)
+            with platform():
+                self.assertFalse(AccountLimits.objects.exists())
+        for name, most in HIGHEST.items():
+            told = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
+            self.assertEqual(told["limits"][name], most)
+
+    def test_a_number_is_written_in_plain_digits(self) -> None:
+        for text in ("\u0665", "1e3", "+5", "5.0", "-1", "", "0x10", "9" * 5000):
+            self.assertEqual(refusal("set_limits", "acme", f"--message-bytes={text}")[0], 2)
+
+    def test_what_the_other_bounds_are_is_what_holds_there(self) -> None:
+        history = AgentConfig.model_json_schema()["properties"]["history_limit"]
+        self.assertEqual(HIGHEST["history_messages"], history["maximum"])
+        for name in ("message_bytes", "output_tokens"):
+            with self.assertRaisesMessage(ValidationError, str(HIGHEST[name])):
+                set_limits(self.account, **{name: HIGHEST[name] + 1})
 
 
 class SetBudgetCommandTests(TestCase):

@@ -74,7 +74,7 @@ class AddTests(TestCase):
         for arguments, error, message in (
             (("acmee", "ann@a.example", "owner"), Refused, "Did you mean “acme”?"),
             (("acme", "ann@a.example", "ownr"), Misused, "Did you mean “owner”?"),
-            (("acme", "ann", "owner"), Refused, "valid email"),
+            (("acme", "ann", "owner"), Refused, "no e-mail address"),
         ):
             with self.assertRaisesMessage(error, message):
                 report("add_member", *arguments)

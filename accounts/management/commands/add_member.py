@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.core.validators import validate_email
 from django.db import transaction
 
 from accounts import invitations, members
+from accounts.email_addresses import normal_email, with_address
 from accounts.management.look_up import find_account
 from accounts.models import Account, MemberRole, Membership, User
 from accounts.tenancy import tenant
@@ -29,10 +29,9 @@ class Command(ReportingCommand):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         role = checked_role(options["role"])
-        validate_email(options["email"])
+        email = checked_address(options["email"])
         account = find_account(options["account"])
-        email = User.objects.normalize_email(options["email"])
-        user = User.objects.filter(email__iexact=email).first()
+        user = with_address(User.objects.all(), "email", email).first()
         facts = {
             "account": account.slug,
             "email": email,
@@ -60,6 +59,14 @@ class Command(ReportingCommand):
         if "link" in report:
             yield "Give this link to the person; it works once, for 7 days:"
             yield report["link"]
+
+
+def checked_address(text: str) -> str:
+    """Return the address in its one form; raises Refused."""
+    try:
+        return normal_email(text)
+    except ValueError as error:
+        raise Refused(f"{text!a}: {error}.") from error
 
 
 def checked_role(text: str) -> MemberRole:

@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from accounts import members
+from accounts.email_addresses import with_address
 from accounts.management.look_up import find_account
 from accounts.models import Account, Membership
 from accounts.tenancy import tenant
@@ -53,7 +54,7 @@ class Command(ReportingCommand):
 def find_member(account: Account, email: str) -> Membership:
     """Return the member with this address; raises Refused."""
     rows = Membership.objects.with_people()
-    found: Membership | None = rows.filter(user__email__iexact=email).first()
+    found: Membership | None = with_address(rows, "user__email", email).first()
     if found is None:
         known = rows.values_list("user__email", flat=True)
         raise Refused(f"{account.slug} has no member “{email}”.{did_you_mean(email, known)}")

@@ -1,18 +1,20 @@
 """`manage.py set_limits ACCOUNT`: what an account may take at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from accounts.limits import set_limits
+from accounts.limits import HIGHEST, set_limits
 from accounts.management.look_up import find_account
 from accounts.models import AccountLimits
 from accounts.tenancy import tenant
 from salient.commands import Misused, ReportingCommand
 
 DEFAULT = "default"
+WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")
 EXPLAINED = {
     "requests_per_minute": "calls a minute of the whole account",
     "requests_per_minute_per_key": "calls a minute of one secret key",
@@ -36,12 +38,13 @@ class Command(ReportingCommand):
             parser.add_argument(
                 f"--{name.replace('_', '-')}",
                 metavar="N",
-                help=f"{explained}; “{DEFAULT}” for the installation's",
+                help=f"{explained}, at most {HIGHEST[name]}; “{DEFAULT}” for the installation's",
             )
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         wanted = {name: number(options[name]) for name in EXPLAINED if options[name] is not None}
+        refuse_too_high(wanted)
         account = find_account(options["account"])
         if wanted and not options["dry_run"]:
             set_limits(account, **wanted)
@@ -69,6 +72,14 @@ class Command(ReportingCommand):
 def number(text: str) -> int | None:
     if text == DEFAULT:
         return None
-    if not text.isdecimal() or not int(text):
+    if not WHOLE.fullmatch(text):
         raise Misused(f"A limit is a whole number above 0 or “{DEFAULT}”, not “{text}”.")
     return int(text)
+
+
+def refuse_too_high(limits: Mapping[str, int | None]) -> None:
+    """Raise Misused for a number above which something else holds, and say how much that is."""
+    for name, limit in limits.items():
+        if limit is not None and limit > HIGHEST[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise Misused(f"{option}: at most {HIGHEST[name]} holds, so {limit} is not set.")

@@ -1,0 +1,18 @@
+"""What of a text people see: characters that stand in it and are not shown."""
+
+from __future__ import annotations
+
+import re
+
+# White space, control and format characters, fillers and variation selectors: a class for patterns.
+UNSEEN = (
+    r"\s\0-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_BLANK = re.compile(rf"[{UNSEEN}]*")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody would see anything of it."""
+    return _BLANK.fullmatch(text) is not None
