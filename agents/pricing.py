@@ -25,6 +25,7 @@ class CostSource(StrEnum):
     REPORTED = "reported"
     GENAI_PRICES = "genai-prices"
     FREE = "free"
+    CONFIGURED = "configured"
     MIXED = "mixed"
     UNKNOWN = "unknown"
 

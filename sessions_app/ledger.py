@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -28,19 +29,20 @@ from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
 from agents.runtime.run import Run, RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
-from salient.database import Answer, in_database, in_database_once
+from salient.database import Answer, in_database, in_database_once, is_unavailable, storable
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
 from sessions_app import prompts, tool_calls
 from sessions_app.idempotency import Key, KeyUsed
-from sessions_app.models import Role
+from sessions_app.models import CompletionStatus, LLMRequest, Role
 from sessions_app.playground import draft_override
-from sessions_app.problems import TurnInProgress
+from sessions_app.problems import AnswerNotStored, TurnInProgress
 from sessions_app.schemas import ChatIn, UsageOut
 
 if TYPE_CHECKING:
     from sessions_app.turns import Turn
 
+logger = logging.getLogger(__name__)
 # Once a minute is enough.
 LAST_USED_STEP = timedelta(minutes=1)
 # What a key in test mode talks to where the agent's model would cost something.
@@ -183,7 +185,8 @@ async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> An
 
 
 def _encode(turn: dict[str, Any]) -> str:
-    return msgspec.json.encode(turn).decode()
+    """Write what crosses to the database; this is where it is made fit for its columns."""
+    return msgspec.json.encode(storable(turn)).decode()
 
 
 def _condition(error: DatabaseError) -> str | None:
@@ -272,24 +275,67 @@ def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:
     return body if caller.test_chat is None else body | {"test_chat": str(caller.test_chat)}
 
 
-async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
-    """Store the answer and what it took, and give the limits back; None when that was done."""
+class Settled(msgspec.Struct, frozen=True):
+    """What came of settling: the limits given back, None when that was done before."""
+
+    released: Released | None
+    has_answer: bool = True
+
+
+async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Settled:
+    """Store the answer and what it took, and give the limits back.
+
+    What the database refuses is left out, so that every turn ends with its full cost.
+    """
     now = timezone.now()
     note_use = _is_news(turn.instance, now)
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
-        answer = await ask_as_tenant(
-            turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
-        )
+        answer, has_answer = await _settled(turn, outcome)
     except DatabaseError as error:
         if _condition(error) == _SETTLED_BEFORE:
-            return None
+            return Settled(None)
         raise
     if note_use:
         turn.instance.last_used_at = now
     released = limits.released(turn.caller.account_id, msgspec.json.decode(answer.common))
     # What several set off together is told once.
-    return released if answer.place == 0 else replace(released, alerts=[])
+    told = released if answer.place == 0 else replace(released, alerts=[])
+    return Settled(told, has_answer)
+
+
+async def _settled(turn: Turn, outcome: dict[str, Any]) -> tuple[Answer, bool]:
+    """Settle in full, else without the calls' details, else without the answer's text."""
+    *forms, last = _forms(outcome)
+    for form in forms:
+        try:
+            return await _settle(turn, form), True
+        except DatabaseError as error:
+            if is_unavailable(error) or _condition(error) == _SETTLED_BEFORE:
+                raise
+            # Not the error's own text, which may quote the answer.
+            logger.error(  # noqa: TRY400
+                "Turn %s is settled with less: the database refuses its data (%s, %s)",
+                turn.request_id,
+                type(error).__name__,
+                _condition(error),
+            )
+    return await _settle(turn, last), last["answer"] == outcome["answer"]
+
+
+def _forms(outcome: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield outcome
+    yield (outcome := outcome | {"response_body": None})
+    if outcome["answer"] is not None:
+        # A turn without its answer has failed, whatever the model did.
+        failed = {"completion_status": CompletionStatus.ERROR, "error_code": AnswerNotStored.code}
+        yield outcome | failed | {"answer": None}
+
+
+async def _settle(turn: Turn, outcome: dict[str, Any]) -> Answer:
+    return await ask_as_tenant(
+        turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
+    )
 
 
 def _is_news(instance: AgentInstance, now: datetime) -> bool:
@@ -306,12 +352,11 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "request_id": turn.request_id,
         "config_version_id": turn.current.version_id,
         "answer_id": turn.answer_id,
-        # PostgreSQL's text has no NUL; a model that writes one loses only that character.
-        "answer": turn.run.text.replace("\x00", "") or None,
+        "answer": storable(turn.run.text) or None,
         "reserved": turn.taken.reserved,
         "charged_cost": charge(turn.run.calls),
-        "provider": provider,
-        "model": model,
+        "provider": _cut_to_column(provider, "provider"),
+        "model": _cut_to_column(model, "model"),
         "completion_status": turn.status,
         "error_code": turn.error_code,
         "requests": usage.requests,
@@ -328,6 +373,11 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "time_to_first_token_ms": turn.time_to_first_token_ms,
         "response_body": _response_body(turn.run),
     }
+
+
+def _cut_to_column(text: str, name: str) -> str:
+    longest: int | None = LLMRequest._meta.get_field(name).max_length
+    return text[:longest]
 
 
 def _response_body(run: Run) -> dict[str, Any]:

@@ -32,6 +32,40 @@ class IdempotencyKeyReused(Problem):
         super().__init__("This Idempotency-Key came with another message before; use a new one.")
 
 
+class AnswerNotStored(Problem):
+    """The database answers and refuses to store this answer; what the call cost is settled."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "answer_not_stored"
+
+    def __init__(self, session_id: UUID, request_id: UUID) -> None:
+        super().__init__(
+            "The model has answered, but the answer could not be stored. The call counts. "
+            "The session goes on without the answer.",
+            session_id=str(session_id),
+            llm_request_id=str(request_id),
+        )
+
+
+class SettlementDelayed(Problem):
+    """The model was called, and then the database did not answer.
+
+    Without Retry-After: whoever sends the message again may pay for it twice.
+    """
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "settlement_delayed"
+
+    def __init__(self, session_id: UUID, request_id: UUID) -> None:
+        super().__init__(
+            "The model was called, but the database does not answer: nothing is stored yet, and "
+            "the call may already count. Do not send the message again without an "
+            "Idempotency-Key; look at the session's history first.",
+            session_id=str(session_id),
+            llm_request_id=str(request_id),
+        )
+
+
 class ProviderFailed(Problem):
     """The model did not answer. The user's message is kept, and what came of the answer."""
 

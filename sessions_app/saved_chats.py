@@ -22,7 +22,7 @@ from agents.config import ConfigError, read
 from agents.models import AgentInstance
 from agents.publishing import GateFailure
 from agents.runtime.events import ToolCall
-from salient.database import in_database
+from salient.database import in_database, storable
 from salient.problems import NotFound, Problem
 from sessions_app import turns
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
@@ -228,16 +228,11 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
             saved_chat_id=chat.pk,
             config_version_id=version_id,
             passed=not any(answer.failures for answer in progress.answers),
-            answers=[_storable(answer) for answer in progress.answers],
+            answers=storable([asdict(answer) for answer in progress.answers]),
             cost=None if None in costs else sum(map(Decimal, filter(None, costs)), Decimal(0)),
             latency_ms=sum(answer.latency_ms for answer in progress.answers),
         )
     return made
-
-
-def _storable(answer: Answer) -> dict[str, Any]:
-    # PostgreSQL's JSON has no NUL.
-    return asdict(answer) | {"answer": answer.answer.replace("\x00", "")}
 
 
 def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:

@@ -31,6 +31,5 @@ def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
 
 
 def cut(text: str) -> str:
-    """Return what is kept of a text; PostgreSQL's JSON has no NUL and no half of a surrogate."""
-    text = text.replace("\x00", "").encode(errors="replace").decode()
+    """Return what is kept of a text."""
     return text if len(text) <= LONGEST_KEPT else text[:LONGEST_KEPT] + " …"

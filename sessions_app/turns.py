@@ -6,12 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-from django.db import InterfaceError, OperationalError
 
 from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
@@ -24,13 +22,13 @@ from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from agents.versions import CurrentConfig
-from salient.database import in_database
+from salient.database import in_database, is_unavailable
 from salient.ids import uuid7
 from salient.lifespan import in_background
 from sessions_app import ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
-from sessions_app.problems import provider_problem
+from sessions_app.problems import AnswerNotStored, SettlementDelayed, provider_problem
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
@@ -236,27 +234,37 @@ async def finish(turn: Turn) -> None:
 async def settle_turn(turn: Turn) -> None:
     """Store the answer, what it used and what it cost; one transaction, one hop.
 
-    While the database is away it is tried again behind the caller's back, who is told the truth.
+    While the database does not answer, it is tried again in the background: SettlementDelayed.
+    Raises AnswerNotStored where the database refuses the answer.
     """
     try:
         await _settle(turn)
-    except (OperationalError, InterfaceError):
+    except Exception as error:
         turn.stored = False
+        if not is_unavailable(error):
+            raise
         in_background(_settle_later(turn))
-        raise
+        raise SettlementDelayed(turn.session_id, turn.request_id) from error
 
 
 async def _settle(turn: Turn) -> None:
-    usage, price = turn.usage(), turn.price()
-    released = await ledger.settle_turn(turn, usage, price)
-    if released is not None:
-        tell_soon(released.alerts)
+    settled = await ledger.settle_turn(turn, turn.usage(), turn.price())
+    if settled.released is not None:
+        tell_soon(settled.released.alerts)
+    if not settled.has_answer:
+        raise AnswerNotStored(turn.session_id, turn.request_id)
 
 
 async def _settle_later(turn: Turn) -> None:
     for pause in SETTLE_AGAIN_AFTER:
         await asyncio.sleep(pause)
-        with suppress(OperationalError, InterfaceError):
+        try:
             await _settle(turn)
+        except AnswerNotStored:
+            return
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+        else:
             return
     logger.error("Turn %s could not be settled; settle_abandoned will.", turn.request_id)
