@@ -10,6 +10,7 @@ import msgspec
 from genai_prices import Usage, calc_price
 
 from agents.runtime.events import ModelCall
+from salient.database.storable import MOST_DECIMAL
 from salient.lifespan import on_start
 
 SMALLEST = Decimal("0.00000001")
@@ -127,4 +128,4 @@ def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def _dollars(amount: Decimal) -> Decimal:
-    return amount.quantize(SMALLEST)
+    return min(amount, MOST_DECIMAL).quantize(SMALLEST)

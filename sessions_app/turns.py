@@ -22,7 +22,7 @@ from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from agents.versions import CurrentConfig
-from salient.database import in_database, is_unavailable
+from salient.database import in_database, is_unavailable, storable
 from salient.ids import uuid7
 from salient.lifespan import in_background
 from sessions_app import ledger
@@ -110,7 +110,7 @@ class Turn:
         return DoneOut(**self._facts())
 
     def answer_out(self) -> ChatOut:
-        return ChatOut(response=self.run.text, **self._facts())
+        return ChatOut(response=storable(self.run.text), **self._facts())
 
     def _facts(self) -> dict[str, Any]:
         status = self.status if self.stored else CompletionStatus.ERROR
@@ -119,7 +119,7 @@ class Turn:
             "session_id": self.session_id,
             "message_id": self.answer_id if self.run.text and self.stored else None,
             "llm_request_id": self.request_id,
-            "model": self.model,
+            "model": storable(self.model),
             "usage": self.usage(),
             "cost": CostOut.of(self.price()),
             "config_version": self.current.effective.digest[:12],

@@ -235,6 +235,51 @@ class AdoptionTests(OldDatabaseCase):
         return done.stdout
 
 
+class LongMessageTests(OldDatabaseCase):
+    """A text of any length is adopted, indexed by its beginning, and carried back."""
+
+    @classmethod
+    def prepare(cls) -> None:
+        super().prepare()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE messages SET content = (SELECT string_agg('w' || n, ' ') "
+                "FROM generate_series(1, 400000) AS n) "
+                "WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)"
+            )
+        cls.before = cls.old_rows()
+
+    def test_a_long_message_is_adopted_and_carried_back(self) -> None:
+        migrate(fake_initial=True)
+        self.assertEqual(self.old_rows(migrated=True), self.before)
+        migrate("sessions_app", "0023")
+        self.assertIn("left(content, 50000)", self.index("ix_messages_text"))
+        migrate()
+        self.assertIn("left(content, 50000)", self.index("ix_messages_text_start"))
+
+    def index(self, name: str) -> str:
+        query = f"SELECT lower(indexdef) FROM pg_indexes WHERE indexname = '{name}'"  # noqa: S608
+        [[definition]] = catalog.rows(query)
+        return str(definition).replace('"', "")
+
+
+class OldTextIndexTests(ScratchCase):
+    """A database whose index took whole texts, as 0010 made it at first."""
+
+    def test_its_index_is_replaced_by_one_of_beginnings(self) -> None:
+        migrate("sessions_app", "0023")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DROP INDEX ix_messages_text; CREATE INDEX ix_messages_text ON messages "
+                "USING gin (to_tsvector('simple', coalesce(content, '')))"
+            )
+        migrate()
+        indexes = catalog.rows(
+            "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%to_tsvector%'"
+        )
+        self.assertEqual(indexes, [("ix_messages_text_start",)])
+
+
 class WayBackTests(OldDatabaseCase):
     def test_up_back_and_up_again_loses_nothing(self) -> None:
         migrate(fake_initial=True)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 from django.db.models import Q
 
 BEFORE = import_module("sessions_app.migrations.0021_turns_in_sets")
-# ruff: noqa: S608 - this text is made of constants
+
 SOURCES = ["reported", "genai-prices", "free", "configured", "mixed", "unknown"]
 AMOUNT = {"decimal_places": 8, "max_digits": 20}
 KNOWN_OR_NOT = AMOUNT | {"blank": True, "null": True}
