@@ -17,17 +17,16 @@ from msgspec.structs import replace
 
 from accounts import limits
 from accounts.callers import Caller, CallerKind
-from accounts.limits import Caps, Released, Taken
+from accounts.limits import BudgetExceeded, Caps, Released, Taken
 from accounts.rates import Rate
 from accounts.tenancy import ask_as_tenant, tenant
-from agents import pricing
 from agents.ceiling import ceiling, charge
+from agents.config.prices import own_prices
 from agents.models import AgentInstance
 from agents.pricing import Price
-from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
-from agents.runtime.run import Run, RunRequest
+from agents.runtime.run import RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import Answer, in_database, in_database_once, is_unavailable, storable
 from salient.ids import uuid7
@@ -36,7 +35,7 @@ from sessions_app import prompts, tool_calls
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import CompletionStatus, LLMRequest, Role
 from sessions_app.playground import draft_override
-from sessions_app.problems import AnswerNotStored, TurnInProgress
+from sessions_app.problems import AnswerNotStored, TurnInProgress, with_unknown_price
 from sessions_app.schemas import ChatIn, UsageOut
 
 if TYPE_CHECKING:
@@ -103,7 +102,10 @@ async def open_turn(
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
-    answer = await _opened(caller, wanted, key)
+    try:
+        answer = await _opened(caller, wanted, key)
+    except BudgetExceeded as problem:
+        raise with_unknown_price(problem, caller, run) from problem
     found = _read_found(answer.own)
     said = (*_history(found.history), ChatMessage("user", message.message))
     taken = limits.taken(_read_rates(answer.common), found.reserved, before=answer.place)
@@ -228,7 +230,7 @@ def _wanted(
 ) -> dict[str, Any]:
     """Say to the database which turn is to be opened."""
     provider, _, model = run.models[0].partition(":")
-    most = ceiling(run)
+    most = ceiling(run, own_prices(caller.account_slug))
     asked = limits.request_of(caller)
     return {
         "account_id": caller.account_id,
@@ -354,7 +356,7 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "answer_id": turn.answer_id,
         "answer": storable(turn.run.text) or None,
         "reserved": turn.taken.reserved,
-        "charged_cost": charge(turn.run.calls),
+        "charged_cost": charge(turn.run.calls, turn.own_prices),
         "provider": _cut_to_column(provider, "provider"),
         "model": _cut_to_column(model, "model"),
         "completion_status": turn.status,
@@ -371,23 +373,10 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "cost_source": price.source,
         "latency_ms": turn.latency_ms,
         "time_to_first_token_ms": turn.time_to_first_token_ms,
-        "response_body": _response_body(turn.run),
+        "response_body": tool_calls.response_body(turn.run, turn.own_prices),
     }
 
 
 def _cut_to_column(text: str, name: str) -> str:
     longest: int | None = LLMRequest._meta.get_field(name).max_length
     return text[:longest]
-
-
-def _response_body(run: Run) -> dict[str, Any]:
-    body: dict[str, Any] = {"calls": [kept_call(call) for call in run.calls]}
-    return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
-
-
-def kept_call(call: ModelCall) -> dict[str, Any]:
-    """Return a model's call as `response_body["calls"]` keeps it."""
-    price = pricing.price(call)
-    cost = None if price.total_cost is None else str(price.total_cost)
-    kept: dict[str, Any] = msgspec.to_builtins(call)
-    return kept | {"total_cost": cost, "cost_source": price.source.value}

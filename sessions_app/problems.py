@@ -1,4 +1,4 @@
-"""How a model's failure is told to the caller."""
+"""How it is told to the caller that a turn was refused, failed or could not be stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from http import HTTPStatus
 from math import ceil
 from uuid import UUID
 
+from django.conf import settings
+
+from accounts.callers import Caller
+from accounts.dollars import dollars
+from accounts.limits import TOLD_AMOUNTS, BudgetExceeded
+from agents.ceiling import unpriced
+from agents.config.files import PRICES_FILE
+from agents.config.prices import own_prices
 from agents.runtime.errors import RunError
+from agents.runtime.run import RunRequest
 from salient.problems import Problem
 
 
@@ -64,6 +73,22 @@ class SettlementDelayed(Problem):
             session_id=str(session_id),
             llm_request_id=str(request_id),
         )
+
+
+def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest) -> BudgetExceeded:
+    """Add to a refusal that a price is unknown, for callers who may know and can set one."""
+    models = unpriced(run, own_prices(caller.account_slug))
+    if not models or caller.kind not in TOLD_AMOUNTS:
+        return problem
+    assumed = dollars(settings.UNKNOWN_PRICE_PER_MTOK)
+    return BudgetExceeded(
+        f"{problem.detail} The price of {', '.join(models)} is unknown: ${assumed} for a million "
+        f"tokens is assumed. Set the price in {caller.account_slug}/{PRICES_FILE}, or raise the "
+        "budget.",
+        headers=problem.headers,
+        **problem.members,
+        unpriced_models=models,
+    )
 
 
 class ProviderFailed(Problem):

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from accounts.callers import Caller
 from accounts.dollars import dollars
 from accounts.tenancy import tenant
-from agents import pricing
 from agents.config import ConfigError, read
 from agents.models import AgentInstance
 from agents.publishing import GateFailure
@@ -192,7 +191,7 @@ async def _answered(turn: turns.Turn, answer: Answer) -> Answer:
                     answer.tools.append(event.name)
     except Problem as problem:
         answer.error = problem.code
-    total = pricing.total(turn.run.calls).total_cost
+    total = turn.price().total_cost
     answer.answer, answer.status = turn.run.text, turn.status.value
     answer.cost = None if total is None else dollars(total)
     answer.latency_ms, answer.llm_request_id = turn.latency_ms, str(turn.request_id)

@@ -16,6 +16,7 @@ from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
 from agents import pricing
+from agents.config.prices import OwnPrices, own_prices
 from agents.models import AgentInstance
 from agents.pricing import Price
 from agents.runtime.errors import RunError
@@ -53,10 +54,15 @@ class Turn:
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
     latency_ms: int = 0
+    # What its calls cost, where the account or the installation says so itself.
+    own_prices: OwnPrices = field(init=False)
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
+
+    def __post_init__(self) -> None:
+        self.own_prices = own_prices(self.caller.account_slug)
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -85,7 +91,7 @@ class Turn:
     def price(self) -> Price:
         """What the calls cost together; reckoned once, when the last of them has ended."""
         if self._price is None or self._price[0] != len(self.run.calls):
-            self._price = len(self.run.calls), pricing.total(self.run.calls)
+            self._price = len(self.run.calls), pricing.total(self.run.calls, self.own_prices)
         return self._price[1]
 
     def usage(self) -> UsageOut:
