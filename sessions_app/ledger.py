@@ -277,41 +277,34 @@ def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:
     return body if caller.test_chat is None else body | {"test_chat": str(caller.test_chat)}
 
 
-class Settled(msgspec.Struct, frozen=True):
-    """What came of settling: the limits given back, None when that was done before."""
+async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
+    """Store the answer and what it took, and give the limits back; None when that was done.
 
-    released: Released | None
-    has_answer: bool = True
-
-
-async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Settled:
-    """Store the answer and what it took, and give the limits back.
-
-    What the database refuses is left out, so that every turn ends with its full cost.
+    What the database refuses is left out, so that every turn ends with its full cost; of an answer
+    that is left out `turn.is_answer_refused` tells.
     """
     now = timezone.now()
     note_use = _is_news(turn.instance, now)
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
-        answer, has_answer = await _settled(turn, outcome)
+        answer = await _settled(turn, outcome)
     except DatabaseError as error:
         if _condition(error) == _SETTLED_BEFORE:
-            return Settled(None)
+            return None
         raise
     if note_use:
         turn.instance.last_used_at = now
     released = limits.released(turn.caller.account_id, msgspec.json.decode(answer.common))
     # What several set off together is told once.
-    told = released if answer.place == 0 else replace(released, alerts=[])
-    return Settled(told, has_answer)
+    return released if answer.place == 0 else replace(released, alerts=[])
 
 
-async def _settled(turn: Turn, outcome: dict[str, Any]) -> tuple[Answer, bool]:
+async def _settled(turn: Turn, outcome: dict[str, Any]) -> Answer:
     """Settle in full, else without the calls' details, else without the answer's text."""
     *forms, last = _forms(outcome)
     for form in forms:
         try:
-            return await _settle(turn, form), True
+            return await _settle(turn, form)
         except DatabaseError as error:
             if is_unavailable(error) or _condition(error) == _SETTLED_BEFORE:
                 raise
@@ -322,7 +315,9 @@ async def _settled(turn: Turn, outcome: dict[str, Any]) -> tuple[Answer, bool]:
                 type(error).__name__,
                 _condition(error),
             )
-    return await _settle(turn, last), last["answer"] == outcome["answer"]
+    answer = await _settle(turn, last)
+    turn.is_answer_refused = last["answer"] != outcome["answer"]
+    return answer
 
 
 def _forms(outcome: dict[str, Any]) -> Iterator[dict[str, Any]]:

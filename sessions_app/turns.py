@@ -58,6 +58,8 @@ class Turn:
     own_prices: OwnPrices = field(init=False)
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
+    # Whether the database has refused the answer's text; the turn is settled without it.
+    is_answer_refused: bool = False
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
 
@@ -254,10 +256,10 @@ async def settle_turn(turn: Turn) -> None:
 
 
 async def _settle(turn: Turn) -> None:
-    settled = await ledger.settle_turn(turn, turn.usage(), turn.price())
-    if settled.released is not None:
-        tell_soon(settled.released.alerts)
-    if not settled.has_answer:
+    released = await ledger.settle_turn(turn, turn.usage(), turn.price())
+    if released is not None:
+        tell_soon(released.alerts)
+    if turn.is_answer_refused:
         raise AnswerNotStored(turn.session_id, turn.request_id)
 
 

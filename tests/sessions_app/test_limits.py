@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.core import mail
 from django.db.models import Sum
 from django.http import HttpResponse
@@ -17,10 +18,12 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts import budgets, limits, visitors
+from accounts.bearer import VISITOR_SCOPES
 from accounts.callers import Caller
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy import platform
 from agents import pricing
+from agents.config.prices import forget_prices
 from agents.pricing import SMALLEST
 from agents.runtime.run import Run
 from salient import database
@@ -523,7 +526,8 @@ class OwnPriceTests(LimitedWorld, TestCase):
 
     async def test_the_refusal_says_that_the_price_is_unknown_and_where_to_set_it(self) -> None:
         await sync_to_async(self.budget)(Decimal("0.01"))
-        problem = (await self.chat()).json()
+        async with MockOpenAI():
+            problem = (await self.chat()).json()
 
         self.assertEqual(problem["code"], "budget_exceeded")
         self.assertEqual(problem["unpriced_models"], ["mock:new"])
@@ -533,8 +537,9 @@ class OwnPriceTests(LimitedWorld, TestCase):
     async def test_a_visitor_is_not_told_of_prices(self) -> None:
         await sync_to_async(self.budget)(Decimal("0.01"))
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
-        with self.assertRaises(limits.BudgetExceeded) as caught:
-            await ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+        async with MockOpenAI():
+            with self.assertRaises(limits.BudgetExceeded) as caught:
+                await ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
 
         self.assertNotIn("unpriced_models", caught.exception.members)
         self.assertNotIn("mock:new", caught.exception.detail)
@@ -548,9 +553,8 @@ class OwnPriceTests(LimitedWorld, TestCase):
 
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.json()["cost"]["source"], "configured")
-        request = await self.closed()
-        self.assertEqual(
-            (request.total_cost, request.cost_source), (Decimal("0.00015"), "configured")
-        )
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.total_cost, Decimal("0.00015"))
+        self.assertEqual(request.cost_source, "configured")
         self.assertEqual(request.response_body["calls"][0]["cost_source"], "configured")
         self.assertEqual(request.charged_cost, Decimal("0.00015"))
