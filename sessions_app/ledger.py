@@ -373,5 +373,4 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
 
 
 def _cut_to_column(text: str, name: str) -> str:
-    longest: int | None = LLMRequest._meta.get_field(name).max_length
-    return text[:longest]
+    return text[: cast(Any, LLMRequest._meta.get_field(name)).max_length]

@@ -13,7 +13,6 @@ from unittest import mock
 
 from django.core.management import CommandError, call_command
 
-from agents import pricing
 from agents.ceiling import ceiling, charge, unpriced
 from agents.config import ConfigError
 from agents.config.loader import RECHECK_SECONDS
@@ -132,7 +131,7 @@ class PriceTests(OwnPricesCase):
         call = ModelCall("mock", "m", 1_000_000, 0)
         midnight = 1_782_864_000
         for moment, cost in ((midnight - 1, 1), (midnight, 2)):
-            with mock.patch.object(pricing.time, "time", return_value=moment):
+            with mock.patch("agents.pricing.time.time", return_value=moment):
                 self.assertEqual(price(call, own_prices("acme")).total_cost, cost)
 
 

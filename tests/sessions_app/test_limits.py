@@ -556,5 +556,6 @@ class OwnPriceTests(LimitedWorld, TestCase):
         _, [request] = await sync_to_async(stored)()
         self.assertEqual(request.total_cost, Decimal("0.00015"))
         self.assertEqual(request.cost_source, "configured")
-        self.assertEqual(request.response_body["calls"][0]["cost_source"], "configured")
+        [call] = (request.response_body or {})["calls"]
+        self.assertEqual(call["cost_source"], "configured")
         self.assertEqual(request.charged_cost, Decimal("0.00015"))

@@ -174,7 +174,7 @@ class LargeAmountTests(SettlingWorld, TestCase):
     def counted(self) -> tuple[Decimal, Decimal, Decimal]:
         with platform():
             budget = Budget.objects.get()
-            costs = sum(UsageDay.objects.values_list("cost", flat=True))
+            costs = sum(UsageDay.objects.values_list("cost", flat=True), Decimal(0))
         return budget.spent, costs, budget.reserved
 
 
