@@ -63,8 +63,10 @@ def price(call: ModelCall, own: OwnPrices = NO_PRICES) -> Price:
 @lru_cache(maxsize=1024)
 def _price(call: ModelCall, own: OwnPrices, moment: int) -> Price:
     """Kept, for what settles a turn asks several times."""
-    if call.reported_cost is not None and call.reported_cost.is_finite():
-        return Price(None, None, _dollars(call.reported_cost), CostSource.REPORTED)
+    reported = call.reported_cost
+    # What is no amount is not reported: a cost below nothing would give a budget something back.
+    if reported is not None and reported.is_finite() and reported >= 0:
+        return Price(None, None, _dollars(reported), CostSource.REPORTED)
     if _was_refused(call):
         return FREE
     day = datetime.fromtimestamp(moment * MOMENT_SECONDS, UTC).date()
