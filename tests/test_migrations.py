@@ -263,11 +263,16 @@ class LongMessageTests(OldDatabaseCase):
         return str(definition).replace('"', "")
 
 
-class OldTextIndexTests(ScratchCase):
-    """A database whose index took whole texts, as 0010 made it at first."""
+class EarlierDatabaseTests(ScratchCase):
+    """A database from before amounts were wider, whose index took whole texts."""
 
-    def test_its_index_is_replaced_by_one_of_beginnings(self) -> None:
+    def test_it_is_carried_along_without_writing_a_row_anew(self) -> None:
+        migrate("sessions_app", "0021")
+        migrate("accounts", "0012")
+        before = self.files()
         migrate("sessions_app", "0023")
+        # A wider amount is a note in the catalogue: no row was written anew.
+        self.assertEqual(self.files(), before)
         with connection.cursor() as cursor:
             cursor.execute(
                 "DROP INDEX ix_messages_text; CREATE INDEX ix_messages_text ON messages "
@@ -278,6 +283,13 @@ class OldTextIndexTests(ScratchCase):
             "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%to_tsvector%'"
         )
         self.assertEqual(indexes, [("ix_messages_text_start",)])
+
+    def files(self) -> list[Any]:
+        """Name the file in which each table with amounts lies."""
+        return catalog.rows(
+            "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('llm_requests', "
+            "'sessions', 'usage_days', 'usage_totals', 'saved_chat_runs', 'budgets') ORDER BY 1"
+        )
 
 
 class WayBackTests(OldDatabaseCase):
