@@ -212,6 +212,25 @@ class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
         again = await self.say("and now?", session_id=str(session.pk))
         self.assertEqual(again["status"], "complete")
 
+    async def test_what_an_index_cannot_hold_is_no_absent_database(self) -> None:
+        await sync_to_async(self.index_whole_texts)()
+        with (
+            self.ended_with([self.call]),
+            mock.patch.object(Run, "text", distinct_words(1_500_000)),
+        ):
+            answer = await self.api.post(self.path("stream"), {"message": "hello"})
+
+        [error] = [json.loads(data) for name, data in answer.events() if name == "error"]
+        self.assertEqual(error["code"], "answer_not_stored")
+        messages, request, _ = await self.state()
+        self.assertEqual([each.role for each in messages], ["human"])
+        self.assertEqual((request.completion_status, request.total_cost), ("error", Decimal("1.5")))
+
+    def index_whole_texts(self) -> None:
+        """Make an index that refuses long texts, as there was one."""
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE INDEX ON messages USING gin (to_tsvector('simple', content))")
+
     async def test_the_same_key_hears_the_same_problem_again(self) -> None:
         self.api.headers["Idempotency-Key"] = "once"
         with self.ended_with([self.call]), self.refusing("response_body", "answer"):
