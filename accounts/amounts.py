@@ -20,6 +20,13 @@ def money(amount: Decimal | float | None) -> str:
     return f"${value:.{1 - value.adjusted()}f}"
 
 
+def spend(known: Decimal, unpriced: int) -> str:
+    """Write a sum of which some parts may be of unknown cost: these are never shown as nothing."""
+    if not unpriced:
+        return money(known)
+    return f"{money(known)} + {count(unpriced)} unpriced" if known else UNKNOWN
+
+
 def exact_money(amount: Decimal) -> str:
     """Write US dollars as they were typed: cents, and more digits only where they say something."""
     cents = amount.quantize(CENT)

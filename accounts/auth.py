@@ -9,7 +9,6 @@ from typing import Any, Concatenate, Final, Literal, Protocol, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from msgspec.structs import replace
@@ -23,7 +22,7 @@ from accounts.members import member_caller
 from accounts.models import Account, AccountStatus, Scope, User
 from accounts.tenancy import platform
 from salient.actors import Actor, now_acting
-from salient.database import in_database_once
+from salient.database import in_database_once, is_unavailable
 from salient.problems import (
     Forbidden,
     InternalError,
@@ -155,7 +154,7 @@ def as_problem(error: Exception, path: str) -> Problem:
             return error
         case ValidationError():
             return Invalid.of(error)
-        case OperationalError() | InterfaceError():
+        case _ if is_unavailable(error):
             logger.error("The database did not answer at %s: %s", path, error)
             return Unavailable("The database does not answer; try again.")
         case _:

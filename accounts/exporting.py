@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import F, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -41,12 +42,16 @@ _SIGN, _HIDING = re.compile(rf"[{_SIGNS}]"), ("\t", "\r", "\n", "\0")
 _WORDS = {None: "", True: "yes", False: "no"}
 
 
+# A look-up path or an expression by the heading of its column.
+type Columns = Mapping[str, str | Combinable]
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported: `columns` maps a heading to a look-up path, `key` orders without a tie."""
+    """What is exported; `key` orders without a tie."""
 
     name: str
-    columns: Mapping[str, str]
+    columns: Columns
     moment: str = "created_at"
     key: Sequence[str] = ("id",)
     # Rows of later than the export's start are left out, so that it ends.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
@@ -22,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 from psycopg.errors import QueryCanceled
 
-from accounts.exporting import Export, Right, csv_response, note_export
+from accounts.exporting import Columns, Export, Right, csv_response, note_export
 from accounts.keyset_filters import FilterForm
 from accounts.platform_admin import RecordAdmin
 
@@ -140,7 +139,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     """A list that costs the same on its first page and a million rows further down.
 
     `moment` is the time that it is ordered by, with the id: an index has to begin with both, or
-    with the account and both. `export_columns` maps a CSV column's heading to a look-up path.
+    with the account and both. `export_columns` maps a CSV column's heading to what it holds.
     """
 
     moment = "created_at"
@@ -148,7 +147,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     list_defer: tuple[str, ...] = ()
     list_select_related: ClassVar[tuple[str, ...] | list[str]] = ()
     filter_form: type[FilterForm] = FilterForm
-    export_columns: ClassVar[Mapping[str, str]] = {}
+    export_columns: ClassVar[Columns] = {}
     change_list_template = "admin/keyset_list.html"
     sortable_by = ()
     list_filter = ()

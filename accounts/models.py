@@ -176,8 +176,8 @@ class Budget(TenantModel):
     period = models.CharField(max_length=5, choices=BudgetPeriod)
     limit = models.DecimalField("limit (USD)", max_digits=14, decimal_places=8)
     period_start = models.DateTimeField(editable=False)
-    spent = models.DecimalField(max_digits=14, decimal_places=8, db_default=0, editable=False)
-    reserved = models.DecimalField(max_digits=14, decimal_places=8, db_default=0, editable=False)
+    spent = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
+    reserved = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
     alert_percents = ArrayField(models.IntegerField(), default=default_alert_percents, blank=True)
     # The highest percentage that was told in this period.
     alerted_percent = models.IntegerField(db_default=0, editable=False)

@@ -1,7 +1,8 @@
-"""What calls cost in US dollars: what the provider reported, else by the public price lists."""
+"""What calls cost in US dollars: as reported, else by own prices, else by public lists."""
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -9,7 +10,9 @@ from functools import lru_cache
 import msgspec
 from genai_prices import Usage, calc_price
 
+from agents.config.prices import NO_PRICES, ModelPrice, OwnPrices
 from agents.runtime.events import ModelCall
+from salient.database.storable import MOST_DECIMAL
 from salient.lifespan import on_start
 
 SMALLEST = Decimal("0.00000001")
@@ -25,6 +28,7 @@ class CostSource(StrEnum):
     REPORTED = "reported"
     GENAI_PRICES = "genai-prices"
     FREE = "free"
+    CONFIGURED = "configured"
     MIXED = "mixed"
     UNKNOWN = "unknown"
 
@@ -42,22 +46,33 @@ UNKNOWN = Price(None, None, None, CostSource.UNKNOWN)
 FREE = Price(ZERO, ZERO, ZERO, CostSource.FREE)
 
 
+# Seconds for which a price is kept: some depend on the time of day. A day has a whole number.
+MOMENT_SECONDS = 300
+
+
 def moment() -> int:
-    """Return what prices are kept by: some depend on the time of day."""
-    return int(time.time() // 300)
+    """Return what prices are kept by."""
+    return int(time.time() // MOMENT_SECONDS)
 
 
-def price(call: ModelCall) -> Price:
-    """What one call costs; a reported cost has no parts."""
-    return _price(call, moment())
+def price(call: ModelCall, own: OwnPrices = NO_PRICES) -> Price:
+    """What one call costs, with the account's own prices; a reported cost has no parts."""
+    return _price(call, own, moment())
 
 
 @lru_cache(maxsize=1024)
-def _price(call: ModelCall, _moment: int) -> Price:
+def _price(call: ModelCall, own: OwnPrices, moment: int) -> Price:
     """Kept, for what settles a turn asks several times."""
-    if call.reported_cost is not None:
-        return Price(None, None, _dollars(call.reported_cost), CostSource.REPORTED)
-    if call.provider in FREE_PROVIDERS or _was_refused(call):
+    reported = call.reported_cost
+    # What is no amount is not reported: a cost below nothing would give a budget something back.
+    if reported is not None and reported.is_finite() and reported >= 0:
+        return Price(None, None, _dollars(reported), CostSource.REPORTED)
+    if _was_refused(call):
+        return FREE
+    day = datetime.fromtimestamp(moment * MOMENT_SECONDS, UTC).date()
+    if (configured := own.of(f"{call.provider}:{call.model}", day)) is not None:
+        return _configured(call, configured)
+    if call.provider in FREE_PROVIDERS:
         return FREE
     if call.provider in OWN_SERVERS:
         return UNKNOWN
@@ -70,9 +85,9 @@ def load_lists() -> None:
     price(ModelCall("openai", "gpt-4o-mini", 1, 1))
 
 
-def total(calls: Iterable[ModelCall]) -> Price:
+def total(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Price:
     """What the calls of one turn cost together; unknown as soon as one part of it is."""
-    prices = [price(call) for call in calls]
+    prices = [price(call, own) for call in calls]
     if len(prices) == 1:
         return prices[0]
     source = _source({each.source for each in prices})
@@ -82,6 +97,13 @@ def total(calls: Iterable[ModelCall]) -> Price:
         _sum(each.total_cost for each in prices),
         source,
     )
+
+
+def _configured(call: ModelCall, own: ModelPrice) -> Price:
+    cached = min(call.cached_tokens, call.input_tokens)
+    prompt = _dollars(own.prompt_cost(call.input_tokens, cached))
+    completion = _dollars(own.completion_cost(call.output_tokens))
+    return Price(prompt, completion, prompt + completion, CostSource.CONFIGURED)
 
 
 def _listed(call: ModelCall) -> Price:
@@ -126,4 +148,4 @@ def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def _dollars(amount: Decimal) -> Decimal:
-    return amount.quantize(SMALLEST)
+    return min(amount, MOST_DECIMAL).quantize(SMALLEST)

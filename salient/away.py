@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+
+from salient.database import is_unavailable
 
 
 class DatabaseAwayMiddleware:
@@ -18,7 +19,7 @@ class DatabaseAwayMiddleware:
         return self.get_response(request)
 
     def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (OperationalError, InterfaceError)):
+        if not is_unavailable(error):
             return None
         # Without the request: what it knows of its user stands in the database.
         page = render_to_string("503.html")

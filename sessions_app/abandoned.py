@@ -16,6 +16,8 @@ from accounts import limits
 from accounts.alerts import tell
 from accounts.tenancy import platform
 from agents import pricing
+from agents.ceiling import charge
+from agents.config.prices import own_prices
 from agents.pricing import CostSource, Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
@@ -110,9 +112,7 @@ def _settle(request_id: UUID) -> bool:
             return False
         found = _found(request)
         outcome = _outcome(found, request)
-        # What came out nobody knows: all that was set aside counts.
-        is_free = outcome["cost_source"] == CostSource.FREE
-        counted = Decimal(0) if is_free else request.reserved_cost
+        counted = _counted(request, found, outcome)
         LLMRequest.objects.filter(pk=request.pk).update(
             **outcome,
             completion_status=CompletionStatus.ERROR,
@@ -149,11 +149,27 @@ def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:
     }
 
 
+def _counted(request: LLMRequest, found: Abandoned, outcome: dict[str, Any]) -> Decimal:
+    """Return what counts against budgets: never less than what is known to have been spent.
+
+    What came out nobody knows, so all that was set aside counts.
+    """
+    if outcome["cost_source"] == CostSource.FREE:
+        return Decimal(0)
+    known = [request.reserved_cost, request.charged_cost, request.total_cost]
+    own = own_prices(request.account_slug)
+    known.append(charge([_call(request, found.input_tokens)], own))
+    return max(cost for cost in known if cost is not None)
+
+
 def _price(request: LLMRequest, input_tokens: int) -> Price:
-    call = ModelCall(
+    return pricing.price(_call(request, input_tokens), own_prices(request.account_slug))
+
+
+def _call(request: LLMRequest, input_tokens: int) -> ModelCall:
+    return ModelCall(
         request.provider, request.model, input_tokens, 0, estimated=True, error=ERROR_CODE
     )
-    return pricing.price(call)
 
 
 def _sent(request: LLMRequest) -> Iterator[str]:

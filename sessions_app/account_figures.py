@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from accounts.account_admin import AccountAdmin
-from accounts.amounts import count, money
+from accounts.amounts import count, spend
 from accounts.models import Account, User
 from sessions_app.charts import sparkline
 from sessions_app.overview import RIGHTS, chosen, latest_failures, now_and_before, ranges, tiles
@@ -76,7 +76,7 @@ def agent_figures(account_id: UUID) -> dict[UUID, dict[str, str]]:
 
 
 def told(figures: Figures) -> dict[str, str]:
-    return {"requests": count(figures.requests), "spend": money(figures.known_cost)}
+    return {"requests": count(figures.requests), "spend": spend(figures.cost, figures.unpriced)}
 
 
 def trend(found: Mapping[Any, Figures], days: Days) -> dict[str, str]:

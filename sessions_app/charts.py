@@ -30,6 +30,12 @@ class Series:
     style: str
     # What narrows a day's rows to this series' own, as in an address: "&model=…".
     filters: str = ""
+    # What its values are written as, where that is not how the chart writes them.
+    texts: Sequence[str] = ()
+
+    def says(self, n: int) -> bool:
+        """Whether there is something on a day: a value, or words for what is not known."""
+        return bool(self.values[n] or (self.values[n] is None and self.texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        return not any(value for series in self.series for value in series.values)
+        return not any(each.says(n) for each in self.series for n in range(len(each.values)))
 
     def ticks(self) -> list[Tick]:
         top = self._top()
@@ -119,12 +125,17 @@ class Chart:
         return [(day, self.links[n], self._texts(n)) for n, day in enumerate(self.days)]
 
     def _texts(self, n: int) -> list[str]:
-        values = [series.values[n] for series in self.series]
-        return [NONE if value is None else self.write(value) for value in values]
+        return [self._text_of(series, n) for series in self.series]
+
+    def _text_of(self, series: Series, n: int) -> str:
+        if series.texts:
+            return series.texts[n]
+        value = series.values[n]
+        return NONE if value is None else self.write(value)
 
     def _say(self, n: int) -> str:
         told = zip(self.series, self._texts(n), strict=True)
-        words = [f"{each.name} {text}" for each, text in told if self.lines or each.values[n]]
+        words = [f"{each.name} {text}" for each, text in told if self.lines or each.says(n)]
         return f"{short(self.days[n])}: {', '.join(words) or 'nothing'}"
 
     def _stack(self, n: int) -> Iterator[Rect]:
@@ -140,7 +151,7 @@ class Chart:
                     height=_text(max(lower - upper, 0.5)),
                     style=series.style,
                     href=self.links[n] + series.filters,
-                    text=f"{short(self.days[n])}: {series.name} {self.write(value)}",
+                    text=f"{short(self.days[n])}: {series.name} {self._text_of(series, n)}",
                 )
             below += value
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from accounts.exporting import Export
+from django.db.models import Case, F, When
 
-SESSION_COLUMNS = {
+from accounts.exporting import Columns, Export
+
+
+def known_cost(cost: str, *, unpriced: str) -> Case:
+    """Give a sum of costs, empty where nothing of it is known."""
+    return Case(When(**{f"{unpriced}__gt": 0, cost: 0}, then=None), default=F(cost))
+
+
+SESSION_COLUMNS: Columns = {
     "id": "id",
     "account": "account_slug",
     "agent": "agent_instance_slug",
@@ -13,7 +21,7 @@ SESSION_COLUMNS = {
     "created_at": "created_at",
     "last_activity_at": "last_activity_at",
     "turns": "turn_count",
-    "cost_usd": "total_cost",
+    "cost_usd": known_cost("total_cost", unpriced="unpriced_turns"),
     "turns_of_unknown_cost": "unpriced_turns",
     "last_status": "last_status",
     "feedback": "feedback",
@@ -76,7 +84,7 @@ USAGE = Export(
         "input_tokens": "input_tokens",
         "cached_tokens": "cached_tokens",
         "output_tokens": "output_tokens",
-        "cost_usd": "cost",
+        "cost_usd": known_cost("cost", unpriced="unpriced"),
         "requests_of_unknown_cost": "unpriced",
         "latency_ms_sum": "latency_ms",
     },

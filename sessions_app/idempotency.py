@@ -18,7 +18,12 @@ from agents.runtime import errors
 from agents.runtime.errors import RunError
 from salient.problems import InternalError, Invalid, Problem
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
-from sessions_app.problems import IdempotencyKeyReused, TurnInProgress, provider_problem
+from sessions_app.problems import (
+    AnswerNotStored,
+    IdempotencyKeyReused,
+    TurnInProgress,
+    provider_problem,
+)
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, UsageOut
 
 LONGEST_KEY = 255
@@ -144,6 +149,8 @@ def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
     """Say again how it failed; a client that left itself had no failure to be told."""
     if request.completion_status in ANSWERED:
         return None
+    if request.error_code == AnswerNotStored.code:
+        return AnswerNotStored(request.session_id, request.pk)
     kind = _FAILURES.get(request.error_code)
     if kind is None:
         return InternalError()

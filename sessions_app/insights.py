@@ -42,7 +42,7 @@ class UsageSums(TenantModel):
     input_tokens = models.BigIntegerField(db_default=0)
     cached_tokens = models.BigIntegerField(db_default=0)
     output_tokens = models.BigIntegerField(db_default=0)
-    cost = models.DecimalField(max_digits=18, decimal_places=8, db_default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=8, db_default=0)
     latency_ms = models.BigIntegerField(db_default=0)
     latency_buckets = ArrayField(models.IntegerField(), size=LATENCY_BUCKETS)
 
@@ -277,7 +277,7 @@ class SavedChatRun(TenantModel):
     config_version = version_key()
     passed = models.BooleanField()
     answers = models.JSONField()
-    cost = models.DecimalField(max_digits=12, decimal_places=8, null=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=8, null=True)
     latency_ms = models.IntegerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

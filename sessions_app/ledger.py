@@ -17,28 +17,27 @@ from msgspec.structs import replace
 
 from accounts import limits
 from accounts.callers import Caller, CallerKind
-from accounts.limits import Caps, Released, Taken
+from accounts.limits import BudgetExceeded, Caps, Released, Taken
 from accounts.rates import Rate
 from accounts.tenancy import ask_as_tenant, tenant
-from agents import pricing
 from agents.ceiling import ceiling, charge
+from agents.config.prices import own_prices
 from agents.models import AgentInstance
 from agents.pricing import Price
 from agents.runtime.conversation import has_unanswered, without_refused
-from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
-from agents.runtime.run import Run, RunRequest
+from agents.runtime.run import RunRequest
 from agents.versions import CurrentConfig, current_config, known_config
-from salient.database import Answer, in_database, in_database_once
+from salient.database import Answer, in_database, in_database_once, is_unavailable, storable
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
 from sessions_app import prompts, tool_calls
 from sessions_app.history import refused_texts
 from sessions_app.idempotency import Key, KeyUsed
-from sessions_app.models import Role
+from sessions_app.models import CompletionStatus, LLMRequest, Role
 from sessions_app.playground import draft_override
-from sessions_app.problems import TurnInProgress
+from sessions_app.problems import AnswerNotStored, TurnInProgress, with_unknown_price
 from sessions_app.schemas import ChatIn, UsageOut
 
 if TYPE_CHECKING:
@@ -105,7 +104,10 @@ async def open_turn(
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
         wanted |= {"idempotency_key": key.text, "idempotency_hash": key.digest}
-    answer = await _opened(caller, wanted, key)
+    try:
+        answer = await _opened(caller, wanted, key)
+    except BudgetExceeded as problem:
+        raise with_unknown_price(problem, caller, run) from problem
     found = _read_found(answer.own)
     said = (*_history(found.history), ChatMessage("user", message.message))
     if has_unanswered(said):
@@ -189,7 +191,8 @@ async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> An
 
 
 def _encode(turn: dict[str, Any]) -> str:
-    return msgspec.json.encode(turn).decode()
+    """Write what crosses to the database; this is where it is made fit for its columns."""
+    return msgspec.json.encode(storable(turn)).decode()
 
 
 def _condition(error: DatabaseError) -> str | None:
@@ -241,7 +244,7 @@ def _wanted(
 ) -> dict[str, Any]:
     """Say to the database which turn is to be opened."""
     provider, _, model = run.models[0].partition(":")
-    most = ceiling(run)
+    most = ceiling(run, own_prices(caller.account_slug))
     asked = limits.request_of(caller)
     return {
         "account_id": caller.account_id,
@@ -289,14 +292,16 @@ def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:
 
 
 async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
-    """Store the answer and what it took, and give the limits back; None when that was done."""
+    """Store the answer and what it took, and give the limits back; None when that was done.
+
+    What the database refuses is left out, so that every turn ends with its full cost; of an answer
+    that is left out `turn.is_answer_refused` tells.
+    """
     now = timezone.now()
     note_use = _is_news(turn.instance, now)
     outcome = _outcome(turn, usage, price) | {"note_use": note_use}
     try:
-        answer = await ask_as_tenant(
-            turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
-        )
+        answer = await _settled(turn, outcome)
     except DatabaseError as error:
         if _condition(error) == _SETTLED_BEFORE:
             return None
@@ -306,6 +311,42 @@ async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | N
     released = limits.released(turn.caller.account_id, msgspec.json.decode(answer.common))
     # What several set off together is told once.
     return released if answer.place == 0 else replace(released, alerts=[])
+
+
+async def _settled(turn: Turn, outcome: dict[str, Any]) -> Answer:
+    """Settle in full, else without the calls' details, else without the answer's text."""
+    *forms, last = _forms(outcome)
+    for form in forms:
+        try:
+            return await _settle(turn, form)
+        except DatabaseError as error:
+            if is_unavailable(error) or _condition(error) == _SETTLED_BEFORE:
+                raise
+            # Not the error's own text, which may quote the answer.
+            logger.error(  # noqa: TRY400
+                "Turn %s is settled with less: the database refuses its data (%s, %s)",
+                turn.request_id,
+                type(error).__name__,
+                _condition(error),
+            )
+    answer = await _settle(turn, last)
+    turn.is_answer_refused = last["answer"] != outcome["answer"]
+    return answer
+
+
+def _forms(outcome: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield outcome
+    yield (outcome := outcome | {"response_body": None})
+    if outcome["answer"] is not None:
+        # A turn without its answer has failed, whatever the model did.
+        failed = {"completion_status": CompletionStatus.ERROR, "error_code": AnswerNotStored.code}
+        yield outcome | failed | {"answer": None}
+
+
+async def _settle(turn: Turn, outcome: dict[str, Any]) -> Answer:
+    return await ask_as_tenant(
+        turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
+    )
 
 
 def _is_news(instance: AgentInstance, now: datetime) -> bool:
@@ -322,12 +363,11 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "request_id": turn.request_id,
         "config_version_id": turn.current.version_id,
         "answer_id": turn.answer_id,
-        # PostgreSQL's text has no NUL; a model that writes one loses only that character.
-        "answer": turn.run.text.replace("\x00", "") or None,
+        "answer": storable(turn.run.text) or None,
         "reserved": turn.taken.reserved,
-        "charged_cost": charge(turn.run.calls),
-        "provider": provider,
-        "model": model,
+        "charged_cost": charge(turn.run.calls, turn.own_prices),
+        "provider": _cut_to_column(provider, "provider"),
+        "model": _cut_to_column(model, "model"),
         "completion_status": turn.status,
         "error_code": turn.error_code,
         "requests": usage.requests,
@@ -342,18 +382,9 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "cost_source": price.source,
         "latency_ms": turn.latency_ms,
         "time_to_first_token_ms": turn.time_to_first_token_ms,
-        "response_body": _response_body(turn.run),
+        "response_body": tool_calls.response_body(turn.run, turn.own_prices),
     }
 
 
-def _response_body(run: Run) -> dict[str, Any]:
-    body: dict[str, Any] = {"calls": [kept_call(call) for call in run.calls]}
-    return body | ({"tools": tool_calls.kept(run.rounds)} if run.rounds else {})
-
-
-def kept_call(call: ModelCall) -> dict[str, Any]:
-    """Return a model's call as `response_body["calls"]` keeps it."""
-    price = pricing.price(call)
-    cost = None if price.total_cost is None else str(price.total_cost)
-    kept: dict[str, Any] = msgspec.to_builtins(call)
-    return kept | {"total_cost": cost, "cost_source": price.source.value}
+def _cut_to_column(text: str, name: str) -> str:
+    return text[: cast(Any, LLMRequest._meta.get_field(name)).max_length]

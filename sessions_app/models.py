@@ -9,7 +9,7 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
-from django.db.models.functions import Now
+from django.db.models.functions import Left, Now
 
 from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
 from agents.models import AgentInstance
@@ -104,7 +104,7 @@ class Session(TenantModel):
     turn_count = models.IntegerField("turns", db_default=0, editable=False)
     # US dollars of the turns whose cost is known; of how many it is not.
     total_cost = models.DecimalField(
-        "cost (USD)", max_digits=16, decimal_places=8, db_default=0, editable=False
+        "cost (USD)", max_digits=20, decimal_places=8, db_default=0, editable=False
     )
     unpriced_turns = models.IntegerField(db_default=0, editable=False)
     # The last turn's CompletionStatus; "" while there was none.
@@ -198,9 +198,9 @@ class LLMRequest(TenantModel):
     completion_tokens = models.IntegerField(null=True, blank=True)
     total_tokens = models.IntegerField(null=True, blank=True)
     tokens_estimated = models.BooleanField(db_default=False)
-    prompt_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
-    completion_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
-    total_cost = models.DecimalField(max_digits=12, decimal_places=8, null=True, blank=True)
+    prompt_cost = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
+    completion_cost = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
+    total_cost = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     cost_source = models.CharField(
         max_length=12,
         choices=[(source.value, source.value) for source in CostSource],
@@ -214,11 +214,11 @@ class LLMRequest(TenantModel):
     idempotency_hash = models.CharField(max_length=64, editable=False, db_default="")
     is_test = models.BooleanField(db_default=False, editable=False)
     reserved_cost = models.DecimalField(
-        max_digits=12, decimal_places=8, null=True, blank=True, editable=False
+        max_digits=20, decimal_places=8, null=True, blank=True, editable=False
     )
     # What counted against budgets: the cost, or what was assumed where nobody knows it.
     charged_cost = models.DecimalField(
-        max_digits=12, decimal_places=8, null=True, blank=True, editable=False
+        max_digits=20, decimal_places=8, null=True, blank=True, editable=False
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     settled_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -300,6 +300,13 @@ class MessageQuerySet(TenantQuerySet["Message"]):
         return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
 
 
+# PostgreSQL's search vector holds at most a megabyte. In the worst case it takes 15 bytes for a
+# character: of a longer text the beginning is found.
+SEARCHED_CHARACTERS = 50_000
+SEARCHED_TEXT = Left("content", SEARCHED_CHARACTERS)
+SEARCHED = SearchVector(SEARCHED_TEXT, config="simple")
+
+
 class Message(TenantModel):
     """What one side said in a session."""
 
@@ -356,7 +363,7 @@ class Message(TenantModel):
                 name="ix_messages_llm_request",
                 condition=Q(llm_request__isnull=False),
             ),
-            GinIndex(SearchVector("content", config="simple"), name="ix_messages_text"),
+            GinIndex(SEARCHED, name="ix_messages_text_start"),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.timesince import timesince
 
-from accounts.amounts import compact, count, duration, money, share
+from accounts.amounts import compact, count, duration, share, spend
 from accounts.budget_bars import Bar, account_bars
 from accounts.models import Account, User
 from accounts.site import SalientAdminSite
@@ -61,7 +61,7 @@ class TopAccount:
 
     @property
     def spend(self) -> str:
-        return money(self.figures.known_cost)
+        return spend(self.figures.cost, self.figures.unpriced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
             change(now.requests, before.requests), everything,
         ),
         Tile(
-            "Spend", money(now.known_cost), unpriced, change(now.cost, before.cost), everything
+            "Spend", spend(now.cost, now.unpriced), unpriced, spend_change(now, before), everything
         ),
         Tile(
             "Error rate", share(now.error_rate), f"{count(now.failed)} failed",
@@ -166,6 +166,12 @@ def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
     if not before or now is None:
         return "no days before"
     return f"{float(now) / float(before) - 1:+.0%} vs the days before"
+
+
+def spend_change(now: Figures, before: Figures) -> str:
+    if now.unpriced or before.unpriced:
+        return "not comparable: some costs are unknown"
+    return change(now.cost, before.cost)
 
 
 def moved(now: float | None, before: float | None) -> str:

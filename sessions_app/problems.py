@@ -1,4 +1,4 @@
-"""How a model's failure is told to the caller."""
+"""How it is told to the caller that a turn was refused, failed or could not be stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from http import HTTPStatus
 from math import ceil
 from uuid import UUID
 
+from django.conf import settings
+
+from accounts.callers import Caller
+from accounts.dollars import dollars
+from accounts.limits import TOLD_AMOUNTS, BudgetExceeded
+from agents.ceiling import unpriced
+from agents.config.files import PRICES_FILE
+from agents.config.prices import own_prices
 from agents.runtime.errors import RunError
+from agents.runtime.run import RunRequest
 from salient.problems import Problem
 
 
@@ -30,6 +39,56 @@ class IdempotencyKeyReused(Problem):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key came with another message before; use a new one.")
+
+
+class AnswerNotStored(Problem):
+    """The database answers and refuses to store this answer; what the call cost is settled."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "answer_not_stored"
+
+    def __init__(self, session_id: UUID, request_id: UUID) -> None:
+        super().__init__(
+            "The model has answered, but the answer could not be stored. The call counts. "
+            "The session goes on without the answer.",
+            session_id=str(session_id),
+            llm_request_id=str(request_id),
+        )
+
+
+class SettlementDelayed(Problem):
+    """The model was called, and then the database did not answer.
+
+    Without Retry-After: whoever sends the message again may pay for it twice.
+    """
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "settlement_delayed"
+
+    def __init__(self, session_id: UUID, request_id: UUID) -> None:
+        super().__init__(
+            "The model was called, but the database does not answer: nothing is stored yet, and "
+            "the call may already count. Do not send the message again without an "
+            "Idempotency-Key; look at the session's history first.",
+            session_id=str(session_id),
+            llm_request_id=str(request_id),
+        )
+
+
+def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest) -> BudgetExceeded:
+    """Add to a refusal that a price is unknown, for callers who may know and can set one."""
+    models = unpriced(run, own_prices(caller.account_slug))
+    if not models or caller.kind not in TOLD_AMOUNTS:
+        return problem
+    assumed = dollars(settings.UNKNOWN_PRICE_PER_MTOK)
+    return BudgetExceeded(
+        f"{problem.detail} The price of {', '.join(models)} is unknown: ${assumed} for a million "
+        f"tokens is assumed. Set the price in {caller.account_slug}/{PRICES_FILE}, or raise the "
+        "budget.",
+        headers=problem.headers,
+        **problem.members,
+        unpriced_models=models,
+    )
 
 
 class ProviderFailed(Problem):

@@ -25,11 +25,13 @@ from accounts.refusals import Check, asked, first_refusal, key_checks, scope_che
 from accounts.standing import Standing, standing_inside
 from accounts.tenancy import tenant
 from agents.ceiling import ceiling
+from agents.config.prices import own_prices
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from agents.versions import CurrentConfig, current_config
 from salient.problems import NotFound, Problem, Unauthenticated
 from sessions_app.ledger import check_size, scripted
+from sessions_app.problems import with_unknown_price
 from sessions_app.schemas import ChatIn
 
 AGENT = "The agent exists, is active, and the caller may use it"
@@ -133,11 +135,13 @@ def _limit_checks(
     tokens = caps.output(current.effective.config.max_tokens)
     run = current.run_request((), stream=True, max_tokens=tokens)
     run = scripted(run) if caller.is_test else run
-    cost = ceiling(run).of([ChatMessage("user", call.message)])
+    cost = ceiling(run, own_prices(caller.account_slug)).of([ChatMessage("user", call.message)])
     now = standing_inside(caller, timezone.now())
     refused: Problem | None = None
     try:
         limits.take(caller, call.instance.pk, cost)
+    except limits.BudgetExceeded as problem:
+        refused = with_unknown_price(problem, caller, run)
     except Problem as problem:
         refused = problem
     facts = _facts(now, cost)

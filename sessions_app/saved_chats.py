@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from accounts.callers import Caller
 from accounts.dollars import dollars
 from accounts.tenancy import tenant
-from agents import pricing
 from agents.config import ConfigError, read
 from agents.models import AgentInstance
 from agents.publishing import GateFailure
 from agents.runtime.events import ToolCall
-from salient.database import in_database
+from salient.database import in_database, storable
 from salient.problems import NotFound, Problem
 from sessions_app import turns
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
@@ -192,7 +191,7 @@ async def _answered(turn: turns.Turn, answer: Answer) -> Answer:
                     answer.tools.append(event.name)
     except Problem as problem:
         answer.error = problem.code
-    total = pricing.total(turn.run.calls).total_cost
+    total = turn.price().total_cost
     answer.answer, answer.status = turn.run.text, turn.status.value
     answer.cost = None if total is None else dollars(total)
     answer.latency_ms, answer.llm_request_id = turn.latency_ms, str(turn.request_id)
@@ -228,16 +227,11 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
             saved_chat_id=chat.pk,
             config_version_id=version_id,
             passed=not any(answer.failures for answer in progress.answers),
-            answers=[_storable(answer) for answer in progress.answers],
+            answers=storable([asdict(answer) for answer in progress.answers]),
             cost=None if None in costs else sum(map(Decimal, filter(None, costs)), Decimal(0)),
             latency_ms=sum(answer.latency_ms for answer in progress.answers),
         )
     return made
-
-
-def _storable(answer: Answer) -> dict[str, Any]:
-    # PostgreSQL's JSON has no NUL.
-    return asdict(answer) | {"answer": answer.answer.replace("\x00", "")}
 
 
 def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:

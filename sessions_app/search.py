@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchVector
+from django.contrib.postgres.search import SearchHeadline, SearchQuery
 from django.db.models import Model, QuerySet
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from agents.models import AgentInstance
-from sessions_app.models import Message, Session
+from sessions_app.models import SEARCHED, SEARCHED_TEXT, Message, Session
 
 # So many of the newest messages with the words are looked at: a word that all say finds no more.
 MOST_HITS = 1000
@@ -25,10 +25,9 @@ def words_of(text: str) -> SearchQuery:
 
 
 def messages_with(account_id: UUID, text: str) -> QuerySet[Message]:
-    """Return the account's messages with the words; ix_messages_text has this very expression."""
-    said = SearchVector("content", config="simple")
+    """Return the account's messages with the words in what the index holds of their text."""
     rows: QuerySet[Message] = Message.objects.filter(account_id=account_id)
-    return rows.alias(said=said).filter(said=words_of(text))
+    return rows.alias(said=SEARCHED).filter(said=words_of(text))
 
 
 def sessions_with(account_id: UUID, text: str) -> set[UUID]:
@@ -40,7 +39,7 @@ def sessions_with(account_id: UUID, text: str) -> set[UUID]:
 def snippets(account_id: UUID, text: str, sessions: Collection[UUID]) -> dict[UUID, SafeString]:
     """Give for each session what was said around the words last, with the words marked."""
     headline = SearchHeadline(
-        "content",
+        SEARCHED_TEXT,
         words_of(text),
         config="simple",
         start_sel=_START,

@@ -1,15 +1,34 @@
-"""What the tools of a turn were asked and said, as a request's row keeps it for staff to read."""
+"""What models and tools did in a turn, as a request's row keeps it for staff to read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
+from agents import pricing
+from agents.config.prices import NO_PRICES, OwnPrices
+from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ToolRound
+from agents.runtime.run import Run
 
 # A tool may answer with pages; the row keeps their beginnings.
 LONGEST_KEPT = 4_000
 MOST_KEPT = 50
+
+
+def response_body(run: Run, own: OwnPrices) -> dict[str, Any]:
+    body: dict[str, Any] = {"calls": [kept_call(call, own) for call in run.calls]}
+    return body | ({"tools": kept(run.rounds)} if run.rounds else {})
+
+
+def kept_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
+    """Return a model's call as `response_body["calls"]` keeps it."""
+    price = pricing.price(call, own)
+    cost = None if price.total_cost is None else str(price.total_cost)
+    found: dict[str, Any] = msgspec.to_builtins(call)
+    return found | {"total_cost": cost, "cost_source": price.source.value}
 
 
 def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
@@ -31,6 +50,5 @@ def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
 
 
 def cut(text: str) -> str:
-    """Return what is kept of a text; PostgreSQL's JSON has no NUL and no half of a surrogate."""
-    text = text.replace("\x00", "").encode(errors="replace").decode()
+    """Return what is kept of a text."""
     return text if len(text) <= LONGEST_KEPT else text[:LONGEST_KEPT] + " …"

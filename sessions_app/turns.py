@@ -6,31 +6,30 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-from django.db import InterfaceError, OperationalError
 
 from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
 from agents import pricing
+from agents.config.prices import OwnPrices, own_prices
 from agents.models import AgentInstance
 from agents.pricing import Price
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from agents.versions import CurrentConfig
-from salient.database import in_database
+from salient.database import in_database, is_unavailable, storable
 from salient.ids import uuid7
 from salient.lifespan import in_background
 from sessions_app import ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
-from sessions_app.problems import provider_problem
+from sessions_app.problems import AnswerNotStored, SettlementDelayed, provider_problem
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
@@ -55,10 +54,17 @@ class Turn:
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
     latency_ms: int = 0
+    # What its calls cost, where the account or the installation says so itself.
+    own_prices: OwnPrices = field(init=False)
     # False when the rows could not be written: then nothing may be promised of them.
     stored: bool = True
+    # Whether the database has refused the answer's text; the turn is settled without it.
+    is_answer_refused: bool = False
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
+
+    def __post_init__(self) -> None:
+        self.own_prices = own_prices(self.caller.account_slug)
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -93,7 +99,7 @@ class Turn:
     def price(self) -> Price:
         """What the calls cost together; reckoned once, when the last of them has ended."""
         if self._price is None or self._price[0] != len(self.run.calls):
-            self._price = len(self.run.calls), pricing.total(self.run.calls)
+            self._price = len(self.run.calls), pricing.total(self.run.calls, self.own_prices)
         return self._price[1]
 
     def usage(self) -> UsageOut:
@@ -118,7 +124,7 @@ class Turn:
         return DoneOut(**self._facts())
 
     def answer_out(self) -> ChatOut:
-        return ChatOut(response=self.run.text, **self._facts())
+        return ChatOut(response=storable(self.run.text), **self._facts())
 
     def _facts(self) -> dict[str, Any]:
         status = self.status if self.stored else CompletionStatus.ERROR
@@ -127,7 +133,7 @@ class Turn:
             "session_id": self.session_id,
             "message_id": self.answer_id if self.run.text and self.stored else None,
             "llm_request_id": self.request_id,
-            "model": self.model,
+            "model": storable(self.model),
             "finish_reason": self.finish_reason,
             "usage": self.usage(),
             "cost": CostOut.of(self.price()),
@@ -243,27 +249,37 @@ async def finish(turn: Turn) -> None:
 async def settle_turn(turn: Turn) -> None:
     """Store the answer, what it used and what it cost; one transaction, one hop.
 
-    While the database is away it is tried again behind the caller's back, who is told the truth.
+    While the database does not answer, it is tried again in the background: SettlementDelayed.
+    Raises AnswerNotStored where the database refuses the answer.
     """
     try:
         await _settle(turn)
-    except (OperationalError, InterfaceError):
+    except Exception as error:
         turn.stored = False
+        if not is_unavailable(error):
+            raise
         in_background(_settle_later(turn))
-        raise
+        raise SettlementDelayed(turn.session_id, turn.request_id) from error
 
 
 async def _settle(turn: Turn) -> None:
-    usage, price = turn.usage(), turn.price()
-    released = await ledger.settle_turn(turn, usage, price)
+    released = await ledger.settle_turn(turn, turn.usage(), turn.price())
     if released is not None:
         tell_soon(released.alerts)
+    if turn.is_answer_refused:
+        raise AnswerNotStored(turn.session_id, turn.request_id)
 
 
 async def _settle_later(turn: Turn) -> None:
     for pause in SETTLE_AGAIN_AFTER:
         await asyncio.sleep(pause)
-        with suppress(OperationalError, InterfaceError):
+        try:
             await _settle(turn)
+        except AnswerNotStored:
+            return
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+        else:
             return
     logger.error("Turn %s could not be settled; settle_abandoned will.", turn.request_id)

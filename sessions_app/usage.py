@@ -79,8 +79,8 @@ class Figures:
 
     @property
     def known_cost(self) -> Decimal | None:
-        """The cost as far as it is known; None when nothing of it is."""
-        return None if self.requests and self.unpriced == self.requests else self.cost
+        """The cost as far as it is known; None when nothing that cost something is."""
+        return None if self.unpriced and not self.cost else self.cost
 
     def percentile(self, share: float) -> int | None:
         """Return about how many milliseconds that share of the answers took at most."""

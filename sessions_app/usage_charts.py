@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from accounts.amounts import compact, count, duration, money
+from accounts.amounts import compact, count, duration, money, spend
 from sessions_app.charts import STYLES, Chart, Series
-from sessions_app.usage import NOTHING, Days, Figures, by_day_and, largest
+from sessions_app.usage import NOTHING, Days, Figures, by_day, by_day_and, largest
 
 FAILED = "&completion_status__exact=error"
 MODELS, OTHERS = len(STYLES) - 1, "other models"
@@ -43,8 +43,9 @@ def spend_chart(
     series = [
         Series(
             name,
-            _values(figures, days, lambda each: float(each.cost)),
+            _values(figures, days, _spent),
             style,
+            texts=[spend(each.cost, each.unpriced) for _, each in by_day(figures, days)],
             filters="" if name == OTHERS else "&" + urlencode({"model": name}),
         )
         for (name, figures), style in zip(models.items(), STYLES, strict=False)
@@ -55,6 +56,10 @@ def spend_chart(
         "spend", "Spend per day by model", list(days), series, money, links(days, account_id),
         note=note, all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
+
+
+def _spent(figures: Figures) -> float | None:
+    return None if figures.known_cost is None else float(figures.known_cost)
 
 
 def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:

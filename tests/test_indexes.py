@@ -199,3 +199,28 @@ class IndexTests(TestCase):
             )
         """)
         self.assertEqual(without, [])
+
+
+class IndexedTextTests(TestCase):
+    """A row of a B-tree index holds at most 2,704 bytes; a text beyond it could not be stored."""
+
+    def test_no_index_is_too_small_for_the_longest_texts_of_its_columns(self) -> None:
+        # Four bytes for a character; a column without a limit has none here either.
+        rows = catalog.rows("""
+            SELECT indexrelid::regclass::text, coalesce(sum(CASE
+                    WHEN typname IN ('varchar', 'bpchar') AND atttypmod > 0 THEN atttypmod * 4
+                    WHEN typlen > 0 THEN typlen
+                    -- An expression: lower(), of e-mail addresses only.
+                    WHEN indkey[attnum - 1] = 0 THEN 255 * 4
+                    ELSE 1000000
+                END), 0)
+            FROM pg_index
+                JOIN pg_class AS indexed ON indexed.oid = indexrelid
+                JOIN pg_am ON pg_am.oid = indexed.relam AND amname = 'btree'
+                JOIN pg_attribute ON attrelid = indexrelid
+                JOIN pg_type ON pg_type.oid = atttypid
+            WHERE indexed.relnamespace = current_schema()::regnamespace
+            GROUP BY 1
+        """)
+        self.assertGreater(len(rows), 50)
+        self.assertEqual([name for name, size in rows if size > 2_600], [])

@@ -235,6 +235,63 @@ class AdoptionTests(OldDatabaseCase):
         return done.stdout
 
 
+class LongMessageTests(OldDatabaseCase):
+    """A text of any length is adopted, indexed by its beginning, and carried back."""
+
+    @classmethod
+    def prepare(cls) -> None:
+        super().prepare()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE messages SET content = (SELECT string_agg('w' || n, ' ') "
+                "FROM generate_series(1, 400000) AS n) "
+                "WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)"
+            )
+        cls.before = cls.old_rows()
+
+    def test_a_long_message_is_adopted_and_carried_back(self) -> None:
+        migrate(fake_initial=True)
+        self.assertEqual(self.old_rows(migrated=True), self.before)
+        migrate("sessions_app", "0023")
+        self.assertIn("left(content, 50000)", self.index("ix_messages_text"))
+        migrate()
+        self.assertIn("left(content, 50000)", self.index("ix_messages_text_start"))
+
+    def index(self, name: str) -> str:
+        query = f"SELECT lower(indexdef) FROM pg_indexes WHERE indexname = '{name}'"  # noqa: S608
+        [[definition]] = catalog.rows(query)
+        return str(definition).replace('"', "")
+
+
+class EarlierDatabaseTests(ScratchCase):
+    """A database from before amounts were wider, whose index took whole texts."""
+
+    def test_it_is_carried_along_without_writing_a_row_anew(self) -> None:
+        migrate("sessions_app", "0021")
+        migrate("accounts", "0012")
+        before = self.files()
+        migrate("sessions_app", "0023")
+        # A wider amount is a note in the catalogue: no row was written anew.
+        self.assertEqual(self.files(), before)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DROP INDEX ix_messages_text; CREATE INDEX ix_messages_text ON messages "
+                "USING gin (to_tsvector('simple', coalesce(content, '')))"
+            )
+        migrate()
+        indexes = catalog.rows(
+            "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%to_tsvector%'"
+        )
+        self.assertEqual(indexes, [("ix_messages_text_start",)])
+
+    def files(self) -> list[Any]:
+        """Name the file in which each table with amounts lies."""
+        return catalog.rows(
+            "SELECT relname, relfilenode FROM pg_class WHERE relname IN ('llm_requests', "
+            "'sessions', 'usage_days', 'usage_totals', 'saved_chat_runs', 'budgets') ORDER BY 1"
+        )
+
+
 class WayBackTests(OldDatabaseCase):
     def test_up_back_and_up_again_loses_nothing(self) -> None:
         migrate(fake_initial=True)

@@ -11,6 +11,7 @@ from agents.config.files import (
     ACCOUNT_FILE,
     CONFIG_FILE,
     DEFAULTS_FILE,
+    PRICES_FILE,
     PROMPT_FILE,
     InstanceFiles,
     found_accounts,
@@ -18,6 +19,7 @@ from agents.config.files import (
     read_layer,
 )
 from agents.config.layers import Layer
+from agents.config.prices import read_prices
 from agents.runtime.providers import model_problem
 
 
@@ -74,9 +76,11 @@ def _account(folder: str) -> str:
 
 def _shared(base: Path) -> Iterator[Finding]:
     """Judge the files that several instances stand on, and what lies about beside them."""
-    yield _file(base, DEFAULTS_FILE, _strays(base, "", {DEFAULTS_FILE}))
+    yield _file(base, DEFAULTS_FILE, _strays(base, "", {DEFAULTS_FILE, PRICES_FILE}))
+    yield from _prices(base, PRICES_FILE)
     for account in found_accounts(base):
-        strays = _strays(base, account, {ACCOUNT_FILE})
+        yield from _prices(base, f"{account}/{PRICES_FILE}")
+        strays = _strays(base, account, {ACCOUNT_FILE, PRICES_FILE})
         path = f"{account}/{ACCOUNT_FILE}"
         if strays or (base / path).exists() or not found_instances(base, account):
             yield _file(base, path, strays)
@@ -88,6 +92,14 @@ def _file(base: Path, path: str, warnings: list[ConfigProblem]) -> Finding:
     except ConfigError as error:
         return Finding(path, errors=list(error.problems), warnings=warnings)
     return Finding(path, warnings=warnings)
+
+
+def _prices(base: Path, path: str) -> Iterator[Finding]:
+    try:
+        if read_prices(base, path).prices:
+            yield Finding(path)
+    except ConfigError as error:
+        yield Finding(path, errors=list(error.problems))
 
 
 def _instance(base: Path, account: str, instance: str) -> Finding:

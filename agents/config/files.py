@@ -17,6 +17,7 @@ DEFAULTS_FILE = "defaults.yaml"
 ACCOUNT_FILE = "account.yaml"
 CONFIG_FILE = "config.yaml"
 PROMPT_FILE = "system_prompt.md"
+PRICES_FILE = "prices.yaml"
 
 # Of each file inode, size and time of writing (ns), or the error number of one that is not there.
 type Signature = tuple[tuple[int, ...], ...]
@@ -52,7 +53,7 @@ class InstanceFiles:
 
     def signature(self) -> Signature:
         """Return what differs when a file does: one stat for each, no reading."""
-        return (_stamp(self.base)[:1], *(_stamp(self.base / path) for path in self.paths))
+        return signature(self.base, *self.paths)
 
     def layers(self) -> list[Layer]:
         """Read and judge every file there is; raise ConfigError with all that is wrong."""
@@ -76,21 +77,32 @@ class InstanceFiles:
         return EffectiveConfig.from_layers([*layers, *published], folder=self.folder)
 
 
+def signature(base: Path, *paths: str) -> Signature:
+    """Return what differs when one of these files below base does."""
+    return (_stamp(base)[:1], *(_stamp(base / path) for path in paths))
+
+
 def read_layer(base: Path, path: str) -> list[Layer]:
     """Read one file below base: no layer when there is no such file."""
-    try:
-        source = _read(base, path)
-    except _Unusable as error:
-        raise ConfigError([ConfigProblem(path, str(error))]) from None
+    source = read_source(base, path)
     if source is None:
         return []
     origin = path.rpartition("/")[2]
     if origin == PROMPT_FILE:
         return [prompt_layer(source, origin, file=path)]
-    # A file of no bytes is one that is just being written.
-    if not source.strip():
-        raise ConfigError([ConfigProblem(path, "is empty: write {} or remove it")])
     return [parse_layer(source, origin, file=path)]
+
+
+def read_source(base: Path, path: str) -> bytes | None:
+    """Read what one file below base says; None when there is no such file. Raises ConfigError."""
+    try:
+        source = _read(base, path)
+    except _Unusable as error:
+        raise ConfigError([ConfigProblem(path, str(error))]) from None
+    # A file of no bytes is one that is just being written.
+    if source is not None and not source.strip() and not path.endswith(PROMPT_FILE):
+        raise ConfigError([ConfigProblem(path, "is empty: write {} or remove it")])
+    return source
 
 
 def found_accounts(base: Path) -> list[str]:

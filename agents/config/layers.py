@@ -23,7 +23,9 @@ _OTHER_NAMES = {
     "type": "agent_type",
     "welcome_message": "opening_message",
 }
-_SECTIONS: dict[KeyPath, type[BaseModel]] = {(): AgentConfig, ("timeouts",): Timeouts}
+# The schema of a file, and those of the mappings in it; items of a list have the list's.
+type Sections = Mapping[KeyPath, type[BaseModel]]
+_SECTIONS: Sections = {(): AgentConfig, ("timeouts",): Timeouts}
 _EXPECTED = {
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
@@ -58,10 +60,13 @@ class Layer:
         return None
 
 
-def parse_layer(source: str | bytes, origin: str, *, file: str | None = None) -> Layer:
+def parse_layer(
+    source: str | bytes, origin: str, *, file: str | None = None, sections: Sections = _SECTIONS
+) -> Layer:
     """Read and judge one layer of YAML; raise ConfigError with everything that is wrong in it.
 
-    A layer may leave out any key, required ones too: only all layers together must be whole.
+    A layer of a configuration may leave out any key, required ones too: only all layers together
+    must be whole. A file with other sections stands alone.
     """
     document = yaml_source.parse(source)
     layer = Layer(origin, file or origin, document.content, document.lines)
@@ -71,7 +76,7 @@ def parse_layer(source: str | bytes, origin: str, *, file: str | None = None) ->
         for fault in document.faults
     ]
     if () not in broken:
-        problems += [found for path, found in _judge(layer) if path not in broken]
+        problems += [found for path, found in _judge(layer, sections) if path not in broken]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
     return layer
@@ -131,20 +136,23 @@ def _lay_over(
             origins[key] = origin
 
 
-def _judge(layer: Layer) -> Iterator[tuple[KeyPath, ConfigProblem]]:
+def _judge(layer: Layer, sections: Sections = _SECTIONS) -> Iterator[tuple[KeyPath, ConfigProblem]]:
     try:
-        AgentConfig.model_validate(layer.content)
+        sections[()].model_validate(layer.content)
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            if details["type"] != "missing":
+            if details["type"] != "missing" or sections is not _SECTIONS:
                 path = details["loc"]
-                yield path, layer.problem(_message(details), path, _suggestion(details))
+                suggestion = _suggestion(details, sections)
+                yield path, layer.problem(_message(details), path, suggestion)
 
 
 def _message(details: ErrorDetails) -> str:
     kind, limits = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         return "unknown key"
+    if kind == "missing":
+        return "must be given"
     if kind in {"too_long", "string_too_long"}:
         unit = "characters" if isinstance(details["input"], str) else "items"
         return f"must have at most {limits['max_length']} {unit}"
@@ -164,14 +172,15 @@ def _shown(value: object) -> str:
     return legible(json.dumps(value, default=repr))
 
 
-def _suggestion(details: ErrorDetails) -> str | None:
+def _suggestion(details: ErrorDetails, sections: Sections) -> str | None:
     if details["type"] != "extra_forbidden":
         given: str | None = details.get("ctx", {}).get("suggestion")
         return given
     *above, key = details["loc"]
-    here = _SECTIONS[tuple(above)]
-    guess = closest(str(key), here.model_fields)
-    return _other_place(str(key)) or (dotted((*above, guess)) if guess else None)
+    here = sections[tuple(part for part in above if isinstance(part, str))]
+    guess = closest(str(key), (field.alias or name for name, field in here.model_fields.items()))
+    other = _other_place(str(key)) if sections is _SECTIONS else None
+    return other or (dotted((*above, guess)) if guess else None)
 
 
 def _other_place(key: str) -> str | None:

@@ -86,17 +86,56 @@ class Loader:
         self._kept.clear()
 
 
+class Watched[T]:
+    """What files say: read again when they have changed and are at rest."""
+
+    def __init__(
+        self,
+        signature: Callable[[], Signature],
+        read: Callable[[], T],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._signature, self._read, self._wall_clock = signature, read, wall_clock
+        self.look_at = float("-inf")
+        self._seen: Signature | None = None
+        self._used: Signature | None = None
+        # What was read last, or why it cannot be used; None before that.
+        self.found: T | ConfigError | None = None
+
+    def look(self, now: float, *, hurry: bool) -> bool:
+        """Read them if they have changed; in a hurry also what is just being written.
+
+        Returns whether they were read.
+        """
+        signature = self._signature()
+        settled = signature == self._seen or hurry or self._at_rest(signature)
+        self.look_at = now + (RECHECK_SECONDS if settled else SETTLE_SECONDS)
+        self._seen = signature
+        if not settled or signature == self._used:
+            return False
+        self._used = signature
+        try:
+            self.found = self._read()
+        except ConfigError as error:
+            self.found = error
+        return True
+
+    def _at_rest(self, signature: Signature) -> bool:
+        """Whether nothing was written just now; a file that is gone may be on its way back."""
+        before = written_at(self._used or ())
+        now = written_at(signature)
+        if len(now) < len(before):
+            return False
+        return max(now, default=0) <= self._wall_clock() - SETTLE_SECONDS
+
+
 class _Kept:
     """One instance's layers, and what was made of them."""
 
     def __init__(self, files: InstanceFiles, wall_clock: Callable[[], float]) -> None:
         self.files = files
-        self.wall_clock = wall_clock
+        self.watched = Watched(files.signature, files.layers, wall_clock)
         self.lock = Lock()
-        self.look_at = float("-inf")
-        self.seen: Signature | None = None
-        self.used: Signature | None = None
-        self.layers: list[Layer] | ConfigError = []
         self.good: list[Layer] | None = None
         self.made: dict[str, EffectiveConfig] = {}
         self.named: dict[int, tuple[Override, str]] = {}
@@ -104,11 +143,11 @@ class _Kept:
 
     def get(self, override: Override, now: float) -> EffectiveConfig:
         name = self._name(override)
-        if now < self.look_at and (made := self.made.get(name)):
+        if now < self.watched.look_at and (made := self.made.get(name)):
             return made
         with self.lock:
-            if now >= self.look_at:
-                self._look(now)
+            if now >= self.watched.look_at and self.watched.look(now, hurry=self.good is None):
+                self.made.clear()
             if name not in self.made:
                 made = self._make(override)
                 if len(self.made) >= MAX_OVERRIDES:
@@ -130,28 +169,6 @@ class _Kept:
             known = self.named[id(override)] = (override, repr(override))
         return known[1]
 
-    def _look(self, now: float) -> None:
-        signature = self.files.signature()
-        settled = signature == self.seen or self.good is None or self._at_rest(signature)
-        self.look_at = now + (RECHECK_SECONDS if settled else SETTLE_SECONDS)
-        self.seen = signature
-        if settled and signature != self.used:
-            self.used = signature
-            self._read()
-
-    def _at_rest(self, signature: Signature) -> bool:
-        """Whether nothing was written just now; a file that is gone may be on its way back."""
-        before = written_at(self.used or ())
-        now = written_at(signature)
-        return len(now) >= len(before) and max(now, default=0) <= self.wall_clock() - SETTLE_SECONDS
-
-    def _read(self) -> None:
-        try:
-            self.layers = self.files.layers()
-        except ConfigError as error:
-            self.layers = error
-        self.made.clear()
-
     def _make(self, override: Override) -> EffectiveConfig:
         try:
             made = self._from_files(override)
@@ -163,11 +180,12 @@ class _Kept:
         return made
 
     def _from_files(self, override: Override) -> EffectiveConfig:
-        if isinstance(self.layers, ConfigError):
+        found = self.watched.found or []
+        if isinstance(found, ConfigError):
             # A new one each time: an exception that is raised again grows by its traceback.
-            raise ConfigError(self.layers.problems)
-        made = self.files.effective(self.layers, override)
-        self.good = self.layers
+            raise ConfigError(found.problems)
+        made = self.files.effective(found, override)
+        self.good = found
         return made
 
     def _log(self, error: str | None) -> None:

@@ -9,7 +9,14 @@ from salient.database.crossing import (
     release_connection,
     shut_down,
 )
-from salient.database.diagnosis import DatabaseProblem, check_server, ensure_started, explain
+from salient.database.diagnosis import (
+    DatabaseProblem,
+    check_server,
+    ensure_started,
+    explain,
+    is_unavailable,
+)
+from salient.database.storable import storable
 
 __all__ = [
     "Answer",
@@ -22,7 +29,9 @@ __all__ = [
     "explain",
     "in_database",
     "in_database_once",
+    "is_unavailable",
     "release_connection",
     "shut_down",
+    "storable",
     "together",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg_pool import PoolTimeout
 
 from salient.database import embedded
@@ -14,6 +14,8 @@ from salient.shared_process import SharedProcessError
 OLDEST = 15
 INSUFFICIENT_PRIVILEGE = "42501"
 DISK_FULL = "53100"
+# What psycopg calls an OperationalError although the server answers: a value beyond its limits.
+PROGRAM_LIMIT_EXCEEDED = "54"
 # libpq has no codes for what happens before a connection stands, only these words.
 CONNECTING = {
     "Connection refused": "nothing answers: does it run, and are host and port right?",
@@ -34,6 +36,14 @@ CONNECTING = {
 
 class DatabaseProblem(Exception):
     """The database can not be used as it is; the message is one line that says why."""
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Tell whether the database does not answer, or cannot; not whether it refuses some data."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    condition = getattr(error.__cause__, "sqlstate", None) or ""
+    return not condition.startswith(PROGRAM_LIMIT_EXCEEDED)
 
 
 def ensure_started() -> None:

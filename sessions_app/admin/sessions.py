@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.amounts import money
+from accounts.amounts import spend
 from accounts.keyset import KeysetAdmin, KeysetChangeList
 from accounts.keyset_filters import FilterForm
 from sessions_app import exports, search
@@ -106,12 +106,7 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
 
     @admin.display(description="cost")
     def cost(self, session: Session) -> str:
-        known = money(session.total_cost)
-        if not session.unpriced_turns:
-            return known
-        if session.unpriced_turns >= session.turn_count:
-            return "unknown"
-        return f"{known} + {session.unpriced_turns} unknown"
+        return spend(session.total_cost, session.unpriced_turns)
 
     @admin.display(description="last turn")
     def status(self, session: Session) -> SafeString | str:

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 
 from accounts import support
-from accounts.amounts import money
+from accounts.amounts import spend
 from accounts.keyset import Mark
 from accounts.platform_admin import RecordAdmin
 from sessions_app import transcript
@@ -42,7 +42,7 @@ class SessionPage(RecordAdmin[Session]):
             "opts": self.opts,
             "session": session,
             "whose": whose(session),
-            "cost": money(session.total_cost),
+            "cost": spend(session.total_cost, session.unpriced_turns),
             "state": transcript.STATES.get(session.last_status, ""),  # type: ignore[call-overload]
             "page": transcript.read(session, mark_of(request)),
             **self._texts(request, session),

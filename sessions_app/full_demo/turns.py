@@ -29,7 +29,6 @@ from sessions_app.full_demo.plan import (
 )
 from sessions_app.full_demo.tenants import Agent, Tenant
 from sessions_app.full_demo.words import Said, conversation, email_of, talk
-from sessions_app.ledger import kept_call
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -40,6 +39,7 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.prompts import sections_of
+from sessions_app.tool_calls import kept_call
 
 # How busy the days of a week are, from Monday on, and the hours of a day (UTC).
 WEEK = (1.15, 1.1, 1.05, 1.0, 0.9, 0.45, 0.35)

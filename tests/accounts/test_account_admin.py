@@ -72,9 +72,19 @@ class ListTests(AccountCase):
 
         row = self.row("acme")
 
-        self.assertEqual((row.figures["requests"], row.figures["spend"]), ("4", "$0.75"))
+        self.assertEqual(
+            (row.figures["requests"], row.figures["spend"]), ("4", "$0.75 + 1 unpriced")
+        )
         self.assertIn("4 requests in 30 days", row.figures["words"])
         self.assertEqual(row.row.instances, 1)
+
+    def test_a_month_of_unknown_cost_is_unknown_and_no_zero(self) -> None:
+        instance = busy_account("acme", turns=0)
+        settled(instance, total_cost=None)
+        settled(instance, total_cost=0, completion_status="error")
+        rollup.rebuild(instance.account_id)
+
+        self.assertEqual(self.row("acme").figures["spend"], "unknown")
 
     def test_shows_how_full_the_budget_is(self) -> None:
         instance = busy_account("acme")

@@ -7,6 +7,7 @@ from django.test import SimpleTestCase
 
 from agents.pricing import CostSource, Price, price, total
 from agents.runtime.events import ModelCall
+from salient.database.storable import MOST_DECIMAL
 
 LISTED = ModelCall("openai", "gpt-4o-mini", input_tokens=1000, output_tokens=100)
 REPORTED = replace(LISTED, reported_cost=Decimal("0.123456789"))
@@ -42,6 +43,19 @@ class PriceTests(SimpleTestCase):
     def test_a_reported_zero_is_a_price(self) -> None:
         free = price(replace(UNKNOWN, reported_cost=Decimal(0)))
         self.assertEqual((free.total_cost, free.source), (Decimal(0), CostSource.REPORTED))
+
+    def test_a_report_that_is_no_amount_is_none(self) -> None:
+        for amount in ("NaN", "Infinity", "-1"):
+            with self.subTest(amount):
+                odd = replace(LISTED, reported_cost=Decimal(amount))
+                self.assertEqual(price(odd), price(LISTED))
+
+    def test_a_report_of_any_size_is_a_price(self) -> None:
+        for amount, cost in (("1e40", MOST_DECIMAL), ("1e-40", Decimal(0))):
+            with self.subTest(amount):
+                self.assertEqual(
+                    price(replace(LISTED, reported_cost=Decimal(amount))).total_cost, cost
+                )
 
     def test_local_and_scripted_are_free(self) -> None:
         for provider in ("local", "scripted"):

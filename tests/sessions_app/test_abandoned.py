@@ -109,6 +109,25 @@ class SettleAbandonedTests(TestCase):
             (self.fresh(free).total_cost, self.fresh(free).cost_source), (Decimal(0), "free")
         )
 
+    def test_it_never_counts_less_than_what_is_known_to_be_spent(self) -> None:
+        for fields, counted in (
+            ({"reserved_cost": "0.5"}, "0.5"),
+            ({"reserved_cost": "0.5", "total_cost": 16_800}, 16_800),
+            ({"reserved_cost": None, "charged_cost": 3}, 3),
+        ):
+            with self.subTest(counted=counted):
+                request = self.request(provider="mock", model="dear", **fields)
+                run("settle_abandoned")
+                self.assertEqual(self.fresh(request).charged_cost, Decimal(counted))
+
+    def test_what_was_read_counts_where_less_was_set_aside(self) -> None:
+        version = make_config_version(self.instance, content={"system_prompt": "p" * 4_000_000})
+        request = self.request(
+            provider="mock", model="dear", config_version=version, reserved_cost="0.5"
+        )
+        run("settle_abandoned")
+        self.assertEqual(self.fresh(request).charged_cost, 10)
+
     def test_a_dry_run_finds_and_settles_nothing(self) -> None:
         request = self.request()
         report = run_json("settle_abandoned", "--dry-run")

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.core import mail
 from django.db.models import Sum
 from django.http import HttpResponse
@@ -17,10 +18,12 @@ from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
 from accounts import budgets, limits, visitors
+from accounts.bearer import VISITOR_SCOPES
 from accounts.callers import Caller
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy import platform
 from agents import pricing
+from agents.config.prices import forget_prices
 from agents.pricing import SMALLEST
 from agents.runtime.run import Run
 from salient import database
@@ -498,3 +501,61 @@ class AlertTests(LimitedWorld, TestCase):
 
         self.assertEqual(first.status, 200)
         self.assertEqual([sent.subject[:10] for sent in mail.outbox], ["acme: 80 %", "acme: 100 "])
+
+
+class OwnPriceTests(LimitedWorld, TestCase):
+    """A model whose price nobody lists: what is set aside, what is said, and what helps."""
+
+    config = "model: mock:new\ntools: [current_time]\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+        forget_prices()
+        self.addCleanup(forget_prices)
+
+    def own_price(self, dollars: float) -> None:
+        text = f"prices:\n  - model: mock:*\n    input: {dollars}\n    output: {dollars}\n"
+        (settings.AGENT_CONFIG_DIR / "acme" / "prices.yaml").write_text(text)
+
+    async def test_a_small_budget_lets_a_small_call_of_unknown_price_through(self) -> None:
+        await sync_to_async(self.budget)(Decimal("0.10"))
+        async with MockOpenAI():
+            answer = await self.chat()
+
+        self.assertEqual(answer.status, 200)
+
+    async def test_the_refusal_says_that_the_price_is_unknown_and_where_to_set_it(self) -> None:
+        await sync_to_async(self.budget)(Decimal("0.01"))
+        async with MockOpenAI():
+            problem = (await self.chat()).json()
+
+        self.assertEqual(problem["code"], "budget_exceeded")
+        self.assertEqual(problem["unpriced_models"], ["mock:new"])
+        self.assertIn("mock:new is unknown: $10 for a million tokens", problem["detail"])
+        self.assertIn("acme/prices.yaml", problem["detail"])
+
+    async def test_a_visitor_is_not_told_of_prices(self) -> None:
+        await sync_to_async(self.budget)(Decimal("0.01"))
+        caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
+        async with MockOpenAI():
+            with self.assertRaises(limits.BudgetExceeded) as caught:
+                await ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+
+        self.assertNotIn("unpriced_models", caught.exception.members)
+        self.assertNotIn("mock:new", caught.exception.detail)
+
+    async def test_with_an_own_price_the_call_is_reserved_and_settled_by_it(self) -> None:
+        await sync_to_async(self.budget)(Decimal("0.05"))
+        self.own_price(0.1)
+        async with MockOpenAI() as server:
+            server.replies.append(Reply(usage=usage(1_000, 500)))
+            answer = await self.chat()
+
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.json()["cost"]["source"], "configured")
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.total_cost, Decimal("0.00015"))
+        self.assertEqual(request.cost_source, "configured")
+        [call] = (request.response_body or {})["calls"]
+        self.assertEqual(call["cost_source"], "configured")
+        self.assertEqual(request.charged_cost, Decimal("0.00015"))

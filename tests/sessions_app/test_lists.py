@@ -453,6 +453,17 @@ class ExportTests(ListCase):
         self.assertEqual((told["account"], told["agent"]), ("acme", "bot"))
         self.assertEqual((told["requests"], told["cost_usd"]), ("3", "0.50000000"))
 
+    async def test_a_cost_that_nobody_knows_is_exported_empty_and_not_as_nothing(self) -> None:
+        today = timezone.now().date()
+        await self.make(make_usage_day, self.instance, day=today, requests=3, unpriced=3)
+        await self.make(make_session, self.instance, turn_count=2, unpriced_turns=2)
+        [head, line] = await self.export("llmrequest/usage", **{"from": str(today)})
+        told = dict(zip(head, line, strict=True))
+        self.assertEqual((told["cost_usd"], told["requests_of_unknown_cost"]), ("", "3"))
+        [head, *lines] = await self.export("session/export", **self.of_account())
+        costs = {(row[head.index("cost_usd")], row[head.index("turns")]) for row in lines}
+        self.assertIn(("", "2"), costs)
+
     async def test_an_export_is_noted_in_the_audit_log_of_the_account(self) -> None:
         await self.export("llmrequest/export", **self.of_account())
         noted = await self.make(self.noted)

@@ -44,7 +44,7 @@ class FiguresTests(OverviewCase):
         rollup.rebuild(instance.account_id)
 
         self.assertEqual(self.tile("Requests").value, "3")
-        self.assertEqual((self.tile("Spend").value, self.tile("Spend").note)[0], "$0.50")
+        self.assertEqual(self.tile("Spend").value, "$0.50 + 1 unpriced")
         self.assertEqual(self.tile("Spend").note, "1 of unknown cost")
         self.assertEqual(self.tile("Error rate").value, "33.3%")
         self.assertEqual(self.tile("Tokens").value, "360")
@@ -67,7 +67,27 @@ class FiguresTests(OverviewCase):
         settled(instance, total_cost=None)
         rollup.rebuild(instance.account_id)
 
+        page = self.page().context
         self.assertEqual(self.tile("Spend").value, "unknown")
+        self.assertEqual([top.spend for top in page["top_accounts"]], ["unknown"])
+        [spend, *_] = page["charts"]
+        self.assertFalse(spend.is_empty)
+        self.assertEqual(spend.rows()[-1][2], ["unknown"])
+        self.assertIn("unknown", spend.columns()[-1].text)
+
+    def test_a_sum_that_is_partly_unknown_says_of_how_many(self) -> None:
+        instance = busy_account("acme", turns=3)
+        settled(instance, total_cost=None)
+        settled(instance, timezone.now() - 8 * DAY)
+        rollup.rebuild(instance.account_id)
+
+        page = self.page("?days=7").context
+        tile = next(tile for tile in page["tiles"] if tile.name == "Spend")
+        self.assertEqual(tile.value, "$0.75 + 1 unpriced")
+        self.assertEqual(tile.change, "not comparable: some costs are unknown")
+        self.assertEqual([top.spend for top in page["top_accounts"]], ["$0.75 + 1 unpriced"])
+        [spend, *_] = page["charts"]
+        self.assertEqual(spend.rows()[-1][2], ["$0.75 + 1 unpriced"])
 
     def test_days_that_are_over_are_summed_once_and_told_as_the_ledger_has_them(self) -> None:
         rich, poor = busy_account("rich"), busy_account("poor", turns=1)

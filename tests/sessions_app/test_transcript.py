@@ -19,6 +19,7 @@ from accounts.support import open_access
 from accounts.tenancy import platform
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
+from salient.database import storable
 from sessions_app import tool_calls, transcript
 from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
 from tests.factories import (
@@ -384,8 +385,8 @@ class KeptToolCallTests(SimpleTestCase):
         lost = ToolCall("2", "look_up", "{}")
         result = ToolResult("1", "look_up", "x" * 10_000)
 
-        [kept, other] = tool_calls.kept([ToolRound("", (call, lost), (result,))])
+        [kept, other] = storable(tool_calls.kept([ToolRound("", (call, lost), (result,))]))
 
-        self.assertEqual(kept["arguments"], "ab?")
+        self.assertEqual(kept["arguments"], "ab\ufffd")
         self.assertLess(len(kept["content"]), 4_010)
         self.assertTrue(other["is_error"])

@@ -84,6 +84,8 @@ class FiguresTests(SimpleTestCase):
     def test_an_unknown_cost_is_no_zero(self) -> None:
         self.assertIsNone(Figures(requests=2, unpriced=2).known_cost)
         self.assertEqual(Figures(requests=2, unpriced=1, cost=Decimal(3)).known_cost, 3)
+        # A refused call cost nothing for certain: that says nothing of the other.
+        self.assertIsNone(Figures(requests=2, unpriced=1).known_cost)
         self.assertEqual(Figures().known_cost, 0)
 
     def test_days_and_those_before_them(self) -> None:

@@ -115,4 +115,4 @@ def finish_reason(word: str) -> str:
 
 def estimate_tokens(text: str) -> int:
     """How many tokens a text may have: four bytes each, for want of the model's own count."""
-    return math.ceil(len(text.encode()) / 4)
+    return math.ceil(len(text.encode(errors="surrogatepass")) / 4)

@@ -1,0 +1,209 @@
+"""An installation's and an account's own prices of models: prices.yaml beside the configuration.
+
+prices:
+  - model: openrouter:deepseek/*    # or a whole name
+    from: 2026-01-01
+    input: 0.27                     # US dollars for a million tokens
+    cached_input: 0.07
+    output: 1.10
+    request: 0.001                  # US dollars for each call
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from accounts.slugs import is_slug
+from agents.config.errors import ConfigError, legible
+from agents.config.files import PRICES_FILE, read_source, signature
+from agents.config.layers import Sections, parse_layer
+from agents.config.loader import Watched
+from agents.config.schema import COMPLETE
+
+logger = logging.getLogger("agents.config")
+
+MOST_DOLLARS = 100_000
+A_MILLION = 1_000_000
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _pattern(model: str) -> str:
+    provider, colon, name = model.partition(":")
+    if not (provider.strip() and colon and name.strip()) or "*" in model[:-1]:
+        raise PydanticCustomError(
+            COMPLETE,
+            'must be written "provider:model"; a * at its end stands for any rest',
+        )
+    return model
+
+
+def _day(value: Any) -> date:
+    try:
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError(COMPLETE, "must be a day, written 2026-01-31")
+
+
+def _dollars(value: Any) -> Decimal:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # As it was typed: 0.1 is a tenth. What is no number at all compares as False.
+    if not is_number or not 0 <= value <= MOST_DOLLARS:
+        raise PydanticCustomError(
+            COMPLETE, f"must be a number of US dollars from 0 to {MOST_DOLLARS:,}"
+        )
+    return Decimal(str(value))
+
+
+type Model = Annotated[str, Field(max_length=400), AfterValidator(_pattern)]
+type Day = Annotated[date, BeforeValidator(_day)]
+type Dollars = Annotated[Decimal, BeforeValidator(_dollars)]
+
+
+class ModelPrice(BaseModel):
+    """What a model costs from a day (UTC) on; tokens in dollars a million, a call in dollars."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Model
+    since: Day = Field(default=date.min, alias="from")
+    input: Dollars
+    cached_input: Dollars | None = None
+    output: Dollars
+    request: Dollars = Decimal(0)
+
+    def matches(self, model: str) -> bool:
+        if self.model.endswith("*"):
+            return model.startswith(self.model[:-1])
+        return model == self.model
+
+    @property
+    def rank(self) -> tuple[bool, int, date]:
+        """The whole name before patterns, a longer pattern before a shorter, then the newest."""
+        return (not self.model.endswith("*"), len(self.model), self.since)
+
+    def prompt_cost(self, tokens: int, cached: int) -> Decimal:
+        """What a call costs besides its output."""
+        again = self.input if self.cached_input is None else self.cached_input
+        return ((tokens - cached) * self.input + cached * again) / A_MILLION + self.request
+
+    def completion_cost(self, tokens: int) -> Decimal:
+        return tokens * self.output / A_MILLION
+
+
+def _distinct(prices: list[ModelPrice]) -> list[ModelPrice]:
+    seen: set[tuple[str, date]] = set()
+    for price in prices:
+        if (price.model, price.since) in seen:
+            raise PydanticCustomError(
+                COMPLETE, "prices {model} twice from the same day", {"model": legible(price.model)}
+            )
+        seen.add((price.model, price.since))
+    return prices
+
+
+class PriceFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prices: Annotated[list[ModelPrice], AfterValidator(_distinct)] = []
+
+
+_SECTIONS: Sections = {(): PriceFile, ("prices",): ModelPrice}
+
+
+@dataclass(frozen=True, eq=False)
+class PriceTable:
+    """What one file says, known by its identity: a file that was read again is another table."""
+
+    prices: tuple[ModelPrice, ...] = ()
+
+    def of(self, model: str, day: date) -> ModelPrice | None:
+        """Return what holds for `provider:model` on a day."""
+        holding = (each for each in self.prices if each.since <= day and each.matches(model))
+        return max(holding, key=lambda each: each.rank, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPrices:
+    """An account's table and, for what that does not say, the installation's."""
+
+    tables: tuple[PriceTable, ...] = ()
+
+    def of(self, model: str, day: date) -> ModelPrice | None:
+        found = (table.of(model, day) for table in self.tables)
+        return next((price for price in found if price is not None), None)
+
+
+NO_PRICES, _EMPTY = OwnPrices(), PriceTable()
+
+
+def own_prices(account: str) -> OwnPrices:
+    """Return what the account's and the installation's files say; cheap enough for every turn."""
+    base, now = str(settings.AGENT_CONFIG_DIR), time.monotonic()
+    own = _kept(base, f"{account}/{PRICES_FILE}").get(now) if is_slug(account) else _EMPTY
+    return _together(own, _kept(base, PRICES_FILE).get(now))
+
+
+def read_prices(base: Path, path: str) -> PriceTable:
+    """Read one file as it is now; an empty table when there is no such file. Raises ConfigError."""
+    source = read_source(base, path)
+    if source is None:
+        return _EMPTY
+    layer = parse_layer(source, PRICES_FILE, file=path, sections=_SECTIONS)
+    return PriceTable(tuple(PriceFile.model_validate(layer.content).prices))
+
+
+class _KeptFile:
+    """One file's prices; while it is broken, the last good ones."""
+
+    def __init__(self, base: Path, path: str) -> None:
+        self._path = path
+        self._watched = Watched(partial(signature, base, path), partial(read_prices, base, path))
+        self._lock = Lock()
+        self._good: PriceTable | None = None
+
+    def get(self, now: float) -> PriceTable:
+        if now >= self._watched.look_at:
+            with self._lock:
+                self._look(now)
+        return self._good or _EMPTY
+
+    def _look(self, now: float) -> None:
+        # Another thread may have looked while this one waited.
+        if now < self._watched.look_at or not self._watched.look(now, hurry=self._good is None):
+            return
+        found = self._watched.found
+        if isinstance(found, ConfigError):
+            logger.error("%s keeps its last good prices: %s", self._path, found)
+        else:
+            self._good = found
+
+
+@lru_cache(maxsize=10_000)
+def _kept(base: str, path: str) -> _KeptFile:
+    return _KeptFile(Path(base), path)
+
+
+@lru_cache(maxsize=10_000)
+def _together(*tables: PriceTable) -> OwnPrices:
+    return OwnPrices(tuple(table for table in tables if table.prices))
+
+
+def forget_prices() -> None:
+    """Drop everything that is kept, the last good prices too."""
+    _kept.cache_clear()
+    _together.cache_clear()

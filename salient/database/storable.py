@@ -1,0 +1,80 @@
+"""Makes any value fit for a row: what PostgreSQL would refuse is replaced, by its type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+# An `integer` column's range, and what fits a thousand times into a `numeric(20, 8)`.
+MOST_INTEGER = 2**31 - 1
+MOST_DECIMAL = Decimal(999_999_999)
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(value: Any) -> Any:
+    """Return the value as it can be stored, at any depth of mappings and lists.
+
+    Texts lose their NULs, and half a surrogate pair becomes U+FFFD. Numbers stay within their
+    columns; a decimal that is no number is None. All else is returned as it is.
+    """
+    return _BY_TYPE[type(value)](value)
+
+
+def _text(text: str) -> str:
+    # Most texts are ASCII without a NUL, which both tests see at once.
+    if (text.isascii() and "\x00" not in text) or not _NOT_STORED.search(text):
+        return text
+    # Two halves that belong together, such as from two pieces of JSON, become their character.
+    whole = text.replace("\x00", "").encode("utf-16-le", "surrogatepass")
+    return whole.decode("utf-16-le", "replace")
+
+
+def _integer(number: int) -> int:
+    if -MOST_INTEGER <= number <= MOST_INTEGER:
+        return number
+    return MOST_INTEGER if number > 0 else -MOST_INTEGER
+
+
+def _decimal(amount: Decimal) -> Decimal | None:
+    if not amount.is_finite():
+        return None
+    return max(-MOST_DECIMAL, min(amount, MOST_DECIMAL))
+
+
+def _mapping(values: Mapping[str, Any]) -> dict[str, Any]:
+    by_type = _BY_TYPE
+    return {
+        key if key.isidentifier() else storable(key): by_type[type(value)](value)
+        for key, value in values.items()
+    }
+
+
+def _list(values: Iterable[Any]) -> list[Any]:
+    return [storable(value) for value in values]
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+class _ByType(dict[type, Callable[[Any], Any]]):
+    """What is done to values of a type: a subclass is looked up once, by its nearest base."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        self[kind] = next((self[base] for base in kind.__mro__ if base in self), _unchanged)
+        return self[kind]
+
+
+_BY_TYPE = _ByType(
+    {
+        str: _text,
+        bool: _unchanged,
+        int: _integer,
+        Decimal: _decimal,
+        dict: _mapping,
+        list: _list,
+        tuple: _list,
+    }
+)
