@@ -13,13 +13,14 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
+from accounts.admission import Revoked, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
 from agents import pricing
 from agents.models import AgentInstance
 from agents.pricing import Price
+from agents.revocation import AgentUse
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
@@ -73,6 +74,11 @@ class Turn:
         """The model that answered: a fallback's name when one took over."""
         last = self.run.calls[-1] if self.run.calls else None
         return f"{last.provider}:{last.model}" if last else self.run.request.models[0]
+
+    def uses(self) -> AgentUse:
+        """What the turn depends on besides its caller."""
+        connections = tuple(self.run.request.connections.values())
+        return AgentUse(self.caller.account_id, self.instance.pk, connections)
 
     @property
     def time_to_first_token_ms(self) -> int | None:
@@ -193,7 +199,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     """
     try:
         async with aclosing(turn.run.events()) as events:
-            with Watch(turn.caller) as watch:
+            with Watch(turn.caller, turn.uses()) as watch:
                 while (event := await watch.next(events)) is not None:
                     yield event
         turn.end(CompletionStatus.COMPLETE)
@@ -202,7 +208,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         problem = provider_problem(error, turn.session_id, turn.request_id)
         problem.headers |= turn.taken.headers
         raise problem from error
-    except AccessEnded as problem:
+    except Revoked as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
         raise
     except (TimeOver, ServerStopping) as problem:
