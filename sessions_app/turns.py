@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,16 +29,20 @@ from agents.versions import CurrentConfig
 from salient.database import in_database
 from salient.ids import uuid7
 from salient.lifespan import in_background
-from sessions_app import ledger
+from sessions_app import abandoned, heartbeat, ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
-from sessions_app.problems import provider_problem
+from sessions_app.problems import TurnInProgress, provider_problem
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
 # Seconds; a database that is away for longer leaves its turns to settle_abandoned.
-SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, 30)
+SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, *[30] * 20)
+# Seconds; a statement whose connection has broken ends within its timeout.
+UNDO_AFTER = (0, 1, 2, 4, 8, 15, 30)
+# What the server answered is certain: it has a condition, unless the server itself was ending.
+SERVER_ENDS = ("57P", "08")
 
 
 @dataclass(slots=True)
@@ -171,7 +176,14 @@ async def open_turn(
 async def _open(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn:
-    opened = await ledger.open_turn(caller, instance, message, stream=stream, key=key)
+    request_id = uuid7()
+    ask = partial(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    try:
+        opened = await _asked(ask, request_id, caller, instance, message, key)
+    except (OperationalError, InterfaceError) as error:
+        if _may_be_stored(error):
+            in_background(_undo(request_id))
+        raise
     return Turn(
         caller=caller,
         instance=instance,
@@ -181,6 +193,49 @@ async def _open(
         run=Run(opened.run),
         taken=opened.taken,
     )
+
+
+async def _asked(
+    ask: partial[Coroutine[Any, Any, ledger.Opened]],
+    request_id: UUID,
+    caller: Caller,
+    instance: AgentInstance,
+    message: ChatIn,
+    key: Key | None,
+) -> ledger.Opened:
+    """Ask for a turn; where a dead process left one in its place, settle that and ask again."""
+    try:
+        return await ask(request_id=request_id)
+    except (KeyUsed, TurnInProgress):
+        has_settled = await in_database(
+            abandoned.settle_left,
+            caller,
+            instance,
+            message.session_id,
+            None if key is None else key.text,
+            may_trust_age=heartbeat.is_steady(),
+        )
+        if not has_settled:
+            raise
+        return await ask(request_id=request_id)
+
+
+def _may_be_stored(error: Exception) -> bool:
+    """Whether the connection broke before the server said what became of the turn."""
+    condition = getattr(error.__cause__, "sqlstate", None)
+    return condition is None or condition.startswith(SERVER_ENDS)
+
+
+async def _undo(request_id: UUID) -> None:
+    """Settle a turn that was stored although its caller was told that it was not.
+
+    Its transaction may end after the connection did, so it is looked for more than once.
+    """
+    for pause in UNDO_AFTER:
+        await asyncio.sleep(pause)
+        with suppress(OperationalError, InterfaceError):
+            if await in_database(abandoned.settle_unstarted, request_id):
+                return
 
 
 async def _end_unseen(opening: asyncio.Task[Turn]) -> None:
