@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,7 +40,8 @@ CLIENT_LEFT = "client_left"
 # Seconds; a database that is away for longer leaves its turns to settle_abandoned.
 SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, *[30] * 20)
 # Seconds; a statement whose connection has broken ends within its timeout.
-UNDO_AFTER = (0, 1, 2, 4, 8, 15, 30)
+UNDO_AFTER = (0, 1, 2, 4, 8)
+UNDO_WITHIN = 600
 # What the server answered is certain: it has a condition, unless the server itself was ending.
 SERVER_ENDS = ("57P", "08")
 
@@ -233,9 +234,20 @@ async def _undo(request_id: UUID) -> None:
     """
     for pause in UNDO_AFTER:
         await asyncio.sleep(pause)
-        with suppress(OperationalError, InterfaceError):
-            if await in_database(abandoned.settle_unstarted, request_id):
-                return
+        if await _when_it_answers(partial(in_database, abandoned.settle_unstarted, request_id)):
+            return
+
+
+async def _when_it_answers(ask: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+    """Ask the database, which may be away for a while; after that the turn's age tells."""
+    deadline = time.monotonic() + UNDO_WITHIN
+    while True:
+        try:
+            return await ask()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                return False
+        await asyncio.sleep(2)
 
 
 async def _end_unseen(opening: asyncio.Task[Turn]) -> None:

@@ -2,6 +2,7 @@
 
 from salient.database.batches import Answer, apart, together
 from salient.database.channels import ask_together
+from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
 from salient.database.crossing import (
     in_database,
@@ -17,11 +18,13 @@ __all__ = [
     "apart",
     "ask_together",
     "check_server",
+    "circuit",
     "database_config",
     "ensure_started",
     "explain",
     "in_database",
     "in_database_once",
+    "limit_replies",
     "release_connection",
     "shut_down",
     "together",

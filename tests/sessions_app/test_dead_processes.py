@@ -244,7 +244,7 @@ class KilledWorkerTests(World, TransactionTestCase):
         stream = Stream(LONG)
         bearer = {"Authorization": f"Bearer {self.secret}"}
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(240),
             HeldModel() as model,
             served(cut_after=1) as server,
             aiohttp.ClientSession(server.url, headers=bearer) as client,
@@ -345,7 +345,7 @@ async def ask_in(
 
 
 async def eventually_async(happened: Any) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await happened():  # noqa: ASYNC110 - no event of this process tells of it
             await asyncio.sleep(0.05)
 
