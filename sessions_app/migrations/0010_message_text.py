@@ -1,7 +1,8 @@
 import django.contrib.postgres.indexes
 import django.contrib.postgres.search
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations
+
+from salient.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):
