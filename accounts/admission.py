@@ -81,10 +81,8 @@ class ServerStopping(Interrupted):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server stops; what came until now is stored.", headers={"Retry-After": "1"}
-        )
+    def __init__(self, detail: str = "The server stops; what came until now is stored.") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
 
 
 class Watch:

@@ -28,7 +28,7 @@ from agents.runtime.run import Run
 from agents.versions import CurrentConfig
 from salient.database import in_database
 from salient.ids import uuid7
-from salient.lifespan import in_background
+from salient.lifespan import in_background, takes_no_turns
 from sessions_app import abandoned, heartbeat, ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
@@ -146,6 +146,8 @@ async def begin(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn | Replay:
     """Open a turn, or find the answer that the caller's key has had before."""
+    if takes_no_turns():
+        raise ServerStopping("The server stops and takes no new message; send it again.")
     try:
         return await open_turn(caller, instance, message, stream=stream, key=key)
     except KeyUsed:

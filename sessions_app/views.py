@@ -30,9 +30,17 @@ async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
 
 
 @instance_view("POST", "GET", scope=Scope.CHAT)
-async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpResponse:
-    """Answer one message as server-sent events; GET is for EventSource clients."""
+async def stream(
+    request: ApiRequest, instance: AgentInstance
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer one message as server-sent events; GET is for EventSource clients.
+
+    Such a client connects again by itself when a stream ends, and names the last event that it had.
+    Its message has been posted then: 204 is how the standard has it stop.
+    """
     if request.method == "GET":
+        if request.headers.get("Last-Event-ID"):
+            return HttpResponse(status=204)
         message = query(ChatIn, request.GET)
     else:
         message = ChatIn.model_validate_json(request.body)
@@ -40,7 +48,8 @@ async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpR
     turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
     if isinstance(turn, Replay):
         return sse.replay(turn)
-    return sse.stream(turn, turns.answer(turn), request.path)
+    named = request.method == "GET"
+    return sse.stream(turn, turns.answer(turn), request.path, named=named)
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ)
