@@ -87,12 +87,13 @@ def settle_left(
     if key is not None:
         which |= Q(caller=caller.subject, idempotency_key=key)
     with tenant(caller.account_id):
-        running = LLMRequest.objects.running().filter(which, server_process_id__isnull=False)
+        running = LLMRequest.objects.running().filter(which)
         found = dict(running.values_list("pk", "server_process_id"))
-    if not found:
+    holders = {process for process in found.values() if process is not None}
+    if not holders:
         return False
     with platform():
-        dead = dead_among(set(found.values()), may_trust_age=may_trust_age)
+        dead = dead_among(holders, may_trust_age=may_trust_age)
     left = [pk for pk, process in found.items() if process in dead]
     for pk in left:
         _settle(pk)
@@ -111,9 +112,9 @@ def _surely_dead() -> set[UUID]:
 def _dead_now(*, may_trust_age: bool, but: UUID | None = None) -> set[UUID]:
     """Return the dead ones of all processes that turns are running under."""
     with platform():
-        running = LLMRequest.objects.running().filter(server_process_id__isnull=False)
-        holders = set(running.order_by().values_list("server_process_id", flat=True).distinct())
-        holders.discard(but)
+        running = LLMRequest.objects.running().order_by()
+        found = set(running.values_list("server_process_id", flat=True).distinct())
+        holders = {process for process in found if process is not None and process != but}
         return dead_among(holders, may_trust_age=may_trust_age) if holders else set()
 
 

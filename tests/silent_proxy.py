@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -28,19 +29,25 @@ class SilentProxy:
         self._passing.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._forgotten: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        # Closing alone would wake nobody who waits for it.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._passing.set()
+        self._threads[0].join()
         for pair in self._pairs:
             for end in pair:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                end.close()
+        for thread in self._threads:
+            thread.join()
+        for end in (self._listener, *(end for pair in self._pairs for end in pair)):
+            end.close()
 
     @property
     def url(self) -> str:
@@ -79,8 +86,10 @@ class SilentProxy:
             if source not in self._forgotten:
                 sink.shutdown(socket.SHUT_WR)
 
-    def _start(self, target: object, *args: object) -> None:
-        threading.Thread(target=target, args=args, daemon=True).start()  # type: ignore[arg-type]
+    def _start(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
 
 def _connect() -> socket.socket:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import psycopg
 from django.core.management import call_command
+from django.core.management.commands import migrate as django_migrate
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
@@ -186,7 +187,7 @@ class TwiceTests(ScratchCase):
             waiting.start()
             eventually(told.getvalue)
             # Django's own takes no lock: it stands for the first one's work.
-            call_command(migrating.migrate.Command(), "accounts", "0001", verbosity=0)
+            call_command(django_migrate.Command(), "accounts", "0001", verbosity=0)
             self.assertTrue(waiting.is_alive())
         waiting.join()
 

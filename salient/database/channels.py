@@ -88,20 +88,26 @@ class Channels:
                 timer = self._loop.call_later(DOOR_SECONDS, self._is_through, batch)
                 self._doors[batch.door] = batch, timer
             self._free.pop().send(batch)
-            if self._timer is None:
-                self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
-        """End what has been under way for too long; as long as something is, look again."""
-        self._timer, now = None, self._loop.time()
+        """End what has been under way for too long; as long as something is, look again.
+
+        Time is counted in looks: while the event loop itself stands still, nobody waits.
+        """
+        self._timer = None
         for channel in list(self._channels):
-            waited = channel.waited(now)
+            waited = channel.looked_at() * LOOK_SECONDS
             if is_over(waited):
                 channel.end(ReplyTimeout())
             elif waited >= SUSPECT_SECONDS:
                 circuit.suspect()
-        if self._under_way and self._timer is None and not self._is_closed:
-            self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        if self._under_way and not self._is_closed:
+            self._look_soon()
 
     def circuit_has_changed(self) -> None:
         """Refuse those who wait, or replace the connections from before the silence."""
@@ -221,7 +227,7 @@ class Channel:
         self._pgconn.enter_pipeline_mode()
         self._socket = self._pgconn.socket
         self._batch: Batch | None = None
-        self._since = 0.0
+        self._looks = 0
         self._value = ""
         self._error: Exception | None = None
         self._loop = asyncio.get_running_loop()
@@ -229,7 +235,7 @@ class Channel:
 
     def send(self, batch: Batch) -> None:
         self._batch, self._value, self._error = batch, "", None
-        self._since = self._loop.time()
+        self._looks = 0
         try:
             for text, values in batch.statements():
                 self._pgconn.send_query_params(text, [value.encode() for value in values])
@@ -238,9 +244,10 @@ class Channel:
         except Exception as error:
             self.end(error)
 
-    def waited(self, now: float) -> float:
-        """How long the batch under way has been so, in the event loop's time."""
-        return 0.0 if self._batch is None else now - self._since
+    def looked_at(self) -> int:
+        """Count how often the batch under way was looked at; 0 while there is none."""
+        self._looks = 0 if self._batch is None else self._looks + 1
+        return self._looks
 
     def _flush(self) -> None:
         """Hand all of it to the kernel; what does not fit is sent when it has room again."""

@@ -21,7 +21,7 @@ from accounts.callers import Caller
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
 from accounts.tenancy import platform
 from agents import connections, revocation
-from agents.models import AgentInstance, InstanceStatus
+from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from agents.runtime.providers import Connection
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
@@ -196,7 +196,7 @@ def delete_connection(account: Account) -> None:
     connections.delete_connection(account.pk, "own")
 
 
-def change_connection(**fields: str) -> Callable[[Account], None]:
+def change_connection(**fields: Any) -> Callable[[Account], None]:
     def change(account: Account) -> None:
         connections.change_connection(account.pk, "own", **fields)
 
@@ -245,7 +245,7 @@ class RunningAgentTests(Cutting, TestCase):
 
     def fresh_rows(self) -> None:
         with platform():
-            connections.ProviderConnection.objects.all().delete()
+            ProviderConnection.objects.all().delete()
             LLMRequest.objects.all().delete()
         self.connect()
         clear_caches()

@@ -25,11 +25,12 @@ from psycopg.errors import AdminShutdown, LockNotAvailable, QueryCanceled
 from accounts.budgets import set_budget
 from accounts.callers import Caller
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy import platform
+from accounts.tenancy import ask_as_tenant, platform
 from salient.ids import uuid7
 from sessions_app import abandoned, heartbeat, ledger, server_processes, turns
 from sessions_app.heartbeat import Heartbeat
 from sessions_app.models import LLMRequest
+from sessions_app.problems import TurnInProgress
 from sessions_app.schemas import ChatIn
 from sessions_app.server_processes import ServerProcess, dead_among, this_host, this_process
 from tests.commands import run_json
@@ -111,7 +112,7 @@ class HeartbeatTests(TestCase):
 
     def test_ages_are_trusted_only_after_beats_without_a_gap(self) -> None:
         beating, now = Heartbeat(), mock.Mock(return_value=100.0)
-        with mock.patch.object(heartbeat.time, "monotonic", now):
+        with mock.patch("time.monotonic", now):
             for moment, steady in ((100, False), (102, False), (110.5, False), (112, False)):
                 now.return_value = moment
                 beating.beat()
@@ -153,7 +154,7 @@ class CommandTests(TestCase):
             with platform():
                 ServerProcess.objects.update(seen_at=timezone.now())
 
-        with mock.patch.object(abandoned.time, "sleep", beat):
+        with mock.patch("time.sleep", beat):
             self.assertEqual(run_json("settle_abandoned")["found"], 0)
 
 
@@ -192,12 +193,12 @@ class NextMessageTests(World, TransactionTestCase):
             mine.save(force_insert=True)
         for process in (mine.pk, None):
             left = self.left_by(process)
-            with self.assertRaises(turns.TurnInProgress):
+            with self.assertRaises(TurnInProgress):
                 async_to_sync(self.open)(session_id=left.session_id)
         self.assertEqual({each.completion_status for each in requests()}, {"running"})
 
     async def test_a_turn_that_was_stored_although_the_connection_broke_is_undone(self) -> None:
-        really_ask = ledger.ask_as_tenant
+        really_ask = ask_as_tenant
 
         async def breaks(*args: Any, **options: Any) -> Any:
             await really_ask(*args, **options)
