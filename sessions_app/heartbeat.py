@@ -17,11 +17,13 @@ from django.db.models.functions import Now
 from accounts.tenancy import platform
 from salient.lifespan import on_start, on_stop
 from sessions_app import abandoned
-from sessions_app.server_processes import BEAT_SECONDS, DEAD_AFTER, ServerProcess, this_process
+from sessions_app.server_processes import BEAT_SECONDS, ServerProcess, this_process
 
 logger = logging.getLogger(__name__)
 # Beats between two searches for what dead processes left.
 SEARCH_EVERY = 2
+# After a silence of the database every process that lives has beaten again within this time.
+STEADY_SECONDS = 3 * BEAT_SECONDS
 # How long a server that stops waits for a beat under way.
 STOP_SECONDS = 3.0
 
@@ -45,11 +47,11 @@ class Heartbeat(threading.Thread):
 
     @property
     def is_steady(self) -> bool:
-        """Whether the database has answered this process for as long as makes another one dead."""
+        """Whether each of the last few beats came in time: then those of all that live did."""
         now, since = time.monotonic(), self._steady_since
         if since is None or now - self._last > 2 * BEAT_SECONDS:
             return False
-        return now - since > DEAD_AFTER.total_seconds()
+        return now - since > STEADY_SECONDS
 
     def run(self) -> None:
         beats = 0

@@ -73,8 +73,8 @@ def started_of(pid: int) -> int | None:
 def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
     """Return those of the processes that have died; call it inside the platform's context.
 
-    `may_trust_age`: the caller has itself reached the database for at least DEAD_AFTER. Otherwise
-    an old row may only mean that the database stood still, for everybody.
+    `may_trust_age`: the caller has itself reached the database for a while. Otherwise an old row
+    may only mean that the database stood still, for everybody.
     """
     late = ExpressionWrapper(Q(seen_at__lt=Now() - DEAD_AFTER), models.BooleanField())
     rows = ServerProcess.objects.filter(pk__in=ids).annotate(is_late=late)

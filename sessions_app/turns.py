@@ -26,7 +26,7 @@ from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from agents.versions import CurrentConfig
-from salient.database import in_database
+from salient.database import MaybeDone, in_database
 from salient.ids import uuid7
 from salient.lifespan import in_background, takes_no_turns
 from sessions_app import abandoned, heartbeat, ledger
@@ -42,8 +42,6 @@ SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, *[30] * 20)
 # Seconds; a statement whose connection has broken ends within its timeout.
 UNDO_AFTER = (0, 1, 2, 4, 8)
 UNDO_WITHIN = 600
-# What the server answered is certain: it has a condition, unless the server itself was ending.
-SERVER_ENDS = ("57P", "08")
 
 
 @dataclass(slots=True)
@@ -183,8 +181,8 @@ async def _open(
     ask = partial(ledger.open_turn, caller, instance, message, stream=stream, key=key)
     try:
         opened = await _asked(ask, request_id, caller, instance, message, key)
-    except (OperationalError, InterfaceError) as error:
-        if _may_be_stored(error):
+    except OperationalError as error:
+        if isinstance(error.__cause__, MaybeDone):
             in_background(_undo(request_id))
         raise
     return Turn(
@@ -221,12 +219,6 @@ async def _asked(
         if not has_settled:
             raise
         return await ask(request_id=request_id)
-
-
-def _may_be_stored(error: Exception) -> bool:
-    """Whether the connection broke before the server said what became of the turn."""
-    condition = getattr(error.__cause__, "sqlstate", None)
-    return condition is None or condition.startswith(SERVER_ENDS)
 
 
 async def _undo(request_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
-from salient.database.batches import Answer, apart, together
+from salient.database.batches import Answer, MaybeDone, apart, together
 from salient.database.channels import ask_together
 from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
@@ -15,6 +15,7 @@ from salient.database.diagnosis import DatabaseProblem, check_server, ensure_sta
 __all__ = [
     "Answer",
     "DatabaseProblem",
+    "MaybeDone",
     "apart",
     "ask_together",
     "check_server",

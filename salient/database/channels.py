@@ -21,7 +21,7 @@ from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
 from salient.database import crossing
-from salient.database.batches import Answer, Asked, Batch, Statement
+from salient.database.batches import Answer, Asked, Batch, MaybeDone, Statement
 from salient.database.circuit_breaker import (
     SUSPECT_SECONDS,
     ReplyTimeout,
@@ -301,7 +301,9 @@ class Channel:
             self._channels.has_ended(batch, None)
         self.close()
         if batch is not None and not self._loop.is_closed():
-            batch.fail(error)
+            lost = MaybeDone(*error.args)
+            lost.__cause__ = error
+            batch.fail(lost)
 
     def close(self) -> None:
         """Give the connection back; what it was in the middle of ends with it."""
