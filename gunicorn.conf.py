@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -52,4 +54,18 @@ def post_worker_init(worker: Worker) -> None:
     from salient.database import ensure_started  # noqa: PLC0415
 
     ensure_started()
+    threading.Thread(target=leave_with_arbiter, args=[worker], daemon=True).start()
     worker.cfg.set("graceful_timeout", CUT_STREAMS_AFTER)
+
+
+def leave_with_arbiter(worker: Worker) -> None:
+    """Take no new turns once the arbiter was killed: nobody would replace or stop this worker.
+
+    gunicorn itself stops listening then, but goes on with the connections that are open.
+    """
+    from salient.lifespan import take_no_turns  # noqa: PLC0415 - as above
+
+    while os.getppid() == worker.ppid:
+        time.sleep(0.5)
+    take_no_turns()
+    worker.alive = False

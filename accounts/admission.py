@@ -1,16 +1,17 @@
 """Ends what a caller has running once the caller may no longer call, or when its time is over.
 
 Each event loop has one task that asks about all its running turns together, once for each key,
-member and account: a thousand streams of one account are one question.
+member and account: a thousand streams of one account are one question. What else a turn depends on
+is asked by checks that the upper apps register, once for all turns together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -39,12 +40,33 @@ class Interrupted(Problem):
     """A turn that was ended from outside; what came of it is kept and settled."""
 
 
-class AccessEnded(Interrupted):
+class Revoked(Interrupted):
+    """Somebody took away what the turn depends on."""
+
     status = HTTPStatus.FORBIDDEN
+
+
+class AccessEnded(Revoked):
     code = "access_ended"
 
     def __init__(self) -> None:
         super().__init__("The access of this caller has ended.")
+
+
+# Of all requirements of one type, those that no longer hold, each with the error that ends its
+# turns.
+type Check = Callable[[Collection[Any]], Mapping[Any, type[Revoked]]]
+_checks: dict[type, Check] = {}
+
+
+def recheck[C: Check](requirement: type) -> Callable[[C], C]:
+    """Register a check for requirements of this type; it opens its own tenant contexts."""
+
+    def register(check: C) -> C:
+        _checks[requirement] = check
+        return check
+
+    return register
 
 
 class TimeOver(Interrupted):
@@ -59,22 +81,22 @@ class ServerStopping(Interrupted):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server stops; what came until now is stored.", headers={"Retry-After": "1"}
-        )
+    def __init__(self, detail: str = "The server stops; what came until now is stored.") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
 
 
 class Watch:
     """One running turn; `end` interrupts it, also while it waits for its model.
 
-    Inside of it `next` raises AccessEnded, TimeOver or ServerStopping as soon as it is due.
+    Inside of it `next` raises a Revoked, TimeOver or ServerStopping as soon as it is due.
+    `requirements` are what it depends on besides its caller: values with a registered check.
     """
 
-    __slots__ = ("_ended", "_waiting", "caller", "deadline")
+    __slots__ = ("_ended", "_waiting", "caller", "deadline", "requirements")
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, *requirements: Hashable) -> None:
         self.caller = caller
+        self.requirements = requirements
         self.deadline = asyncio.get_running_loop().time() + settings.STREAM_MAX_SECONDS
         self._ended: type[Interrupted] | None = None
         self._waiting: asyncio.Task[object] | None = None
@@ -142,9 +164,13 @@ class _List:
         callers = {watch.standing: watch.caller for watch in self.watches}
         gone = await in_database(_gone, callers.items())
         for watch in list(self.watches):
-            token_over = _is_over(watch.caller)
-            if token_over or watch.standing in gone:
+            if _is_over(watch.caller) or watch.standing in gone:
                 watch.end(AccessEnded)
+        needed = {each for watch in self.watches for each in watch.requirements}
+        unmet = await in_database(_unmet, needed)
+        for watch in list(self.watches):
+            for why in [unmet[each] for each in watch.requirements if each in unmet]:
+                watch.end(why)
 
 
 _lists: dict[asyncio.AbstractEventLoop, _List] = {}
@@ -182,6 +208,14 @@ def _is_over(caller: Caller) -> bool:
         and caller.expires_at is not None
         and caller.expires_at <= timezone.now()
     )
+
+
+def _unmet(needed: Collection[Hashable]) -> dict[Hashable, type[Revoked]]:
+    """Ask each check about all of its requirements at once."""
+    unmet: dict[Hashable, type[Revoked]] = {}
+    for kind in {type(each) for each in needed}:
+        unmet |= _checks[kind]([each for each in needed if type(each) is kind])
+    return unmet
 
 
 def _gone(callers: Iterable[tuple[Standing, Caller]]) -> set[Standing]:

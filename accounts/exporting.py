@@ -16,7 +16,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan
+from django.db.models.fields.tuple_lookups import (
+    Tuple,
+    TupleGreaterThan,
+    TupleLessThanOrEqual,
+)
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
@@ -54,7 +58,7 @@ class Export:
     columns: Columns
     moment: str = "created_at"
     key: Sequence[str] = ("id",)
-    # Rows of later than the export's start are left out, so that it ends.
+    # What comes after the last row that is there at the start is left out, so that it ends.
     is_cut: bool = True
 
 
@@ -100,27 +104,41 @@ async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[
 
     The right to it is asked for each page: where it is gone, the last line says so.
     """
-    started = timezone.now()
     yield BYTE_ORDER_MARK + as_csv([list(export.columns)])
+    end = await in_database(_end, export, rows) if export.is_cut else None
     last: Sequence[Any] | None = None
     while True:
-        text, last, goes_on = await in_database(_read, export, rows, right, started, last)
+        text, last, goes_on = await in_database(_read, export, rows, right, end, last)
         if text:
             yield text
         if not goes_on:
             return
 
 
+def _end(export: Export, rows: Rows) -> Sequence[Any]:
+    """Find the place of the last row, which may be dated in the future."""
+    place = (export.moment, *export.key)
+    with platform():
+        newest = rows().order_by(*(f"-{part}" for part in place))
+        return newest.values_list(*place).first() or ()
+
+
 def _read(
-    export: Export, rows: Rows, right: Right, started: datetime, last: Sequence[Any] | None
+    export: Export,
+    rows: Rows,
+    right: Right,
+    end: Sequence[Any] | None,
+    last: Sequence[Any] | None,
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
     place = (export.moment, *export.key)
     with platform():
         if why := right.refusal():
             return as_csv([[f"INCOMPLETE: the export was ended here, because {why}."]]), last, False
+        if end == ():
+            return b"", last, False
         wanted = rows().order_by(*place)
-        if export.is_cut:
-            wanted = wanted.filter(**{f"{export.moment}__lte": started})
+        if end is not None:
+            wanted = wanted.filter(TupleLessThanOrEqual(Tuple(*map(F, place)), tuple(end)))
         if last is not None:
             wanted = wanted.filter(TupleGreaterThan(Tuple(*map(F, place)), tuple(last)))
         found = list(wanted.values_list(*place, *export.columns.values())[:ROWS_PER_PAGE])

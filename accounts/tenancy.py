@@ -14,7 +14,7 @@ from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
 from salient.actors import actor_text
-from salient.database import Answer, apart, ask_together, in_database, together
+from salient.database import Answer, apart, ask_together, circuit, in_database, together
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -133,6 +133,7 @@ def _entered(block: transaction.Atomic) -> Iterator[None]:
 
 def _begin(values: list[str]) -> Any:
     """Begin, take on the role and set the account; all of it ends with the transaction."""
+    circuit.refuse()
     block = transaction.atomic(durable=True)
     block.__enter__()
     try:

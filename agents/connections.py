@@ -13,7 +13,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import IntegrityError, models
+from django.db import IntegrityError, models, transaction
 
 from accounts.tenancy import platform, tenant
 from agents.models import ProviderConnection
@@ -49,9 +49,12 @@ def connections_of(account_id: UUID) -> list[ProviderConnection]:
 
 
 def create_connection(
-    account_id: UUID, *, name: str, base_url: str, key: str = ""
+    account_id: UUID, *, name: str, base_url: str, key: str = "", write: bool = True
 ) -> ProviderConnection:
-    """Make a connection; raises Invalid for a bad name, address or key."""
+    """Make a connection; raises Invalid for a bad name, address or key.
+
+    Here and below: without `write` everything is checked and nothing is kept.
+    """
     connection = ProviderConnection(account_id=account_id, name=name)
     move(connection, base_url)
     set_key(connection, key)
@@ -63,13 +66,19 @@ def create_connection(
                     "name", f"an account has at most {MOST_CONNECTIONS} connections"
                 )
             connection.save(force_insert=True)
+            transaction.set_rollback(not write)
     except IntegrityError as error:
         raise ConnectionExists(f"There is a connection “{name}” already.") from error
     return connection
 
 
 def change_connection(
-    account_id: UUID, name: str, *, base_url: str | None = None, key: str | None = None
+    account_id: UUID,
+    name: str,
+    *,
+    base_url: str | None = None,
+    key: str | None = None,
+    write: bool = True,
 ) -> ProviderConnection:
     """Change what is given; another origin without a new key leaves the connection without one."""
     with tenant(account_id):
@@ -80,13 +89,15 @@ def change_connection(
             set_key(connection, key)
         _check(connection)
         connection.save()
+        transaction.set_rollback(not write)
     forget(account_id, name)
     return connection
 
 
-def delete_connection(account_id: UUID, name: str) -> None:
+def delete_connection(account_id: UUID, name: str, *, write: bool = True) -> None:
     with tenant(account_id):
         ProviderConnection.objects.filter(pk=_locked(name).pk).delete()
+        transaction.set_rollback(not write)
     forget(account_id, name)
 
 
@@ -166,16 +177,25 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
     wanted = {name for name in named if name is not None}
     found = {name: known for name in wanted if (known := _believed.get((account_id, name)))}
     if missing := wanted - set(found):
-        for connection in _opened(ProviderConnection.objects.filter(name__in=missing)):
+        for _, connection in _opened(ProviderConnection.objects.filter(name__in=missing)):
             _believed.put((account_id, connection.name), connection)
             found[connection.name] = connection
     return found
 
 
-def _opened(rows: models.QuerySet[ProviderConnection]) -> Iterator[Connection]:
+def current_connections(
+    wanted: Iterable[tuple[UUID, str]],
+) -> dict[tuple[UUID, str], Connection]:
+    """Read these connections (account, name) past every cache, inside the platform's context."""
+    accounts, names = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
+    rows = ProviderConnection.objects.filter(account_id__in=accounts, name__in=names)
+    return {(account_id, each.name): each for account_id, each in _opened(rows)}
+
+
+def _opened(rows: models.QuerySet[ProviderConnection]) -> Iterator[tuple[UUID, Connection]]:
     for row in rows:
         try:
-            yield ready(row)
+            yield row.account_id, ready(row)
         except (SecretUnreadable, ImproperlyConfigured, Invalid) as error:
             logger.error("Connection %s of account %s: %s", row.name, row.account_id, error)  # noqa: TRY400 - the reason is the whole story
 

@@ -38,15 +38,15 @@ CHANGES = {
             InstanceStatus.INACTIVE,
             "Deactivate",
             "deactivated",
-            "Every call of it answers 404 within 5 seconds, and its chat page is gone. "
-            "Nothing is deleted; it can be activated again.",
+            "Every call of it answers 404 within 5 seconds, answers under way end, and its chat "
+            "page is gone. Nothing is deleted; it can be activated again.",
         ),
         StatusChange(
             InstanceStatus.ARCHIVED,
             "Archive",
             "archived",
-            "It is put away: every call of it answers 404 within 5 seconds. "
-            "Its conversations, costs and publications stay, and its name stays taken.",
+            "It is put away: every call of it answers 404 within 5 seconds, and answers under way "
+            "end. Its conversations, costs and publications stay, and its name stays taken.",
         ),
     )
 }

@@ -154,6 +154,8 @@ class Yard:
         cluster.make_database(name)
         (BENCH / "agents").mkdir(parents=True, exist_ok=True)
         self.run(name, "manage.py", "migrate", "--verbosity", "0")
+        # No server of production starts without them.
+        self.run(name, "manage.py", "collectstatic", "--noinput", "--verbosity", "0")
         made = self.run(name, "-m", "benchmarks.furnish", str(BENCH / "agent.yaml"))
         return dict(json.loads(made))
 

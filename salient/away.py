@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
-from salient.database import is_unavailable
+from salient.database import circuit, is_unavailable
 
 
 class DatabaseAwayMiddleware:
@@ -16,11 +16,15 @@ class DatabaseAwayMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        return unavailable() if circuit.is_open else self.get_response(request)
 
     def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not is_unavailable(error):
             return None
-        # Without the request: what it knows of its user stands in the database.
-        page = render_to_string("503.html")
-        return HttpResponse(page, status=503, headers={"Retry-After": "5"})
+        circuit.suspect()
+        return unavailable()
+
+
+def unavailable() -> HttpResponse:
+    """Return the page, without the request: what it knows of its user stands in the database."""
+    return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "5"})

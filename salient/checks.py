@@ -6,19 +6,23 @@ server, which runs no system checks.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, Tags, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 logger = logging.getLogger(__name__)
 
 SHORTEST_SECRET, LEAST_DIFFERENT = 32, 8
 NOT_SECRET = ("insecure", "changeme", "change-me", "secret-key", "example")
+MANIFEST = "staticfiles.json"
 LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
@@ -37,7 +41,8 @@ def faults() -> list[str]:
     The latter are found by system checks, which no server runs by itself.
     """
     found = run_checks(tags=[Tags.urls])
-    return [*refusals(), *(error.msg for error in found if error.is_serious())]
+    static = [line for _, line in static_files_are_there()]
+    return [*refusals(), *static, *(error.msg for error in found if error.is_serious())]
 
 
 @register(Tags.security)
@@ -111,6 +116,22 @@ def debug_stays_at_home() -> Problems:
         )
 
 
+def static_files_are_there() -> Problems:
+    """Find what pages would fail on; for servers only, since a command makes the files."""
+    if not settings.STORAGES["staticfiles"]["BACKEND"].endswith("ManifestStaticFilesStorage"):
+        return
+    run = "run manage.py collectstatic --noinput"
+    try:
+        known = json.loads((Path(settings.STATIC_ROOT) / MANIFEST).read_text())["paths"]
+    except (OSError, ValueError, KeyError):
+        yield "E012", f"The static files are not in {settings.STATIC_ROOT}: {run}."
+        return
+    for folder in map(Path, settings.STATICFILES_DIRS):
+        names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        if missing := next((name for name in sorted(names) if name not in known), None):
+            yield "E012", f"The static files are from another release ({missing} is new): {run}."
+
+
 PRODUCTION: tuple[Callable[[], Problems], ...] = (
     secrets_are_secret,
     secrets_are_apart,
@@ -124,7 +145,10 @@ DEVELOPMENT: tuple[Callable[[], Problems], ...] = (debug_stays_at_home,)
 def main() -> int:
     """Tell on the terminal what keeps the server from starting; gunicorn.conf.py calls it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
-    lines = refusals()
+    try:
+        lines = [*refusals(), *(line for _, line in static_files_are_there())]
+    except ImproperlyConfigured as error:
+        lines = [str(error)]
     for line in lines:
         sys.stderr.write(f"salient: {line}\n")
     return 1 if lines else 0

@@ -1,5 +1,7 @@
 """Tells load balancers whether the process lives and whether it may get work."""
 
+import asyncio
+
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -7,6 +9,8 @@ from django.http import HttpRequest, JsonResponse
 from salient.database import in_database
 from salient.ttl import TTLCache
 
+# Load balancers wait for no more than a few seconds.
+READY_SECONDS = 1.5
 _ready: TTLCache[str, bool] = TTLCache(seconds=5)
 
 
@@ -18,8 +22,9 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 async def readyz(request: HttpRequest) -> JsonResponse:
     """200 when the database answers and every migration is applied, else 503 with the reason."""
     try:
-        problem = await in_database(not_ready)
-    except (DatabaseError, InterfaceError):
+        async with asyncio.timeout(READY_SECONDS):
+            problem = await in_database(not_ready)
+    except (DatabaseError, InterfaceError, TimeoutError):
         problem = "The database does not answer."
     if problem:
         return JsonResponse(

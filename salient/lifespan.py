@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from importlib import import_module
 from typing import Any
@@ -18,6 +19,7 @@ _openers: list[Opener] = []
 _enders: list[Ender] = []
 _closers: list[Closer] = []
 _aside: set[asyncio.Task[None]] = set()
+_is_leaving = threading.Event()
 # How long a server that stops waits for what is done on the side.
 PATIENCE_SECONDS = 5
 # How long it waits for the requests that it ended to tell their clients so.
@@ -64,6 +66,15 @@ def warm_up() -> None:
         opener()
     gc.collect()
     gc.freeze()
+
+
+def take_no_turns() -> None:
+    """Refuse new turns from now on, also of connections that stay open; any thread may call it."""
+    _is_leaving.set()
+
+
+def takes_no_turns() -> bool:
+    return _is_leaving.is_set()
 
 
 def when_stopping(ender: Ender) -> Ender:

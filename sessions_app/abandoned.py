@@ -1,8 +1,12 @@
-"""Settles the turns that a killed process left running: found by their age, ended as errors."""
+"""Settles the turns that a killed process left running, as errors.
+
+They are found by their process, or, where a turn has none, by their age.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,18 +14,22 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import limits
 from accounts.alerts import tell
-from accounts.tenancy import platform
+from accounts.callers import Caller
+from accounts.tenancy import platform, tenant
 from agents import pricing
 from agents.ceiling import charge
 from agents.config.prices import own_prices
+from agents.models import AgentInstance
 from agents.pricing import CostSource, Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
+from sessions_app.server_processes import BEAT_SECONDS, dead_among, forget_dead
 
 ERROR_CODE = "abandoned"
 COUNT = "SELECT app_count_turn(%s, %s)"
@@ -30,6 +38,9 @@ GRACE_SECONDS = 120
 # The longest limit that a configuration may set, for a request whose version is not known.
 LONGEST_TURN_SECONDS = 600
 BATCH = 100
+# How long a command waits for the heartbeats of processes that look dead: a database that stood
+# still makes all of them look so.
+WAIT_SECONDS = 2 * BEAT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +56,94 @@ class Abandoned:
 
 
 def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> list[Abandoned]:
-    """End every turn that is older than it can be, or than the seconds given.
+    """End every turn whose process is dead, or that is older than it can be or than the seconds.
 
     A process that still works on one of them loses nothing: whoever settles first has settled it.
     """
+    dead = _surely_dead()
+    settled = _settle_where(lambda each, now: _is_late(each, now, older_than, dead), write=write)
+    if write:
+        with platform():
+            forget_dead()
+    return settled
+
+
+def settle_of_dead_processes(*, may_trust_age: bool, but: UUID | None = None) -> list[Abandoned]:
+    """End what processes that are known to be dead left running; it costs a query otherwise."""
+    dead = _dead_now(may_trust_age=may_trust_age, but=but)
+    return _settle_where(lambda each, _now: each.server_process_id in dead) if dead else []
+
+
+def settle_left(
+    caller: Caller,
+    instance: AgentInstance,
+    session_id: UUID | None,
+    key: str | None,
+    *,
+    may_trust_age: bool,
+) -> bool:
+    """End what a dead process left in the caller's session or under its key, and say whether."""
+    which = Q(session_id=session_id) if session_id else Q(pk=None)
+    if caller.session_key is not None:
+        which |= Q(session__session_key=caller.session_key, agent_instance_id=instance.pk)
+    if key is not None:
+        which |= Q(caller=caller.subject, idempotency_key=key)
+    with tenant(caller.account_id):
+        running = LLMRequest.objects.running().filter(which)
+        found = dict(running.values_list("pk", "server_process_id"))
+    holders = {process for process in found.values() if process is not None}
+    if not holders:
+        return False
+    with platform():
+        dead = dead_among(holders, may_trust_age=may_trust_age)
+    left = [pk for pk, process in found.items() if process in dead]
+    for pk in left:
+        _settle(pk)
+    return bool(left)
+
+
+def _surely_dead() -> set[UUID]:
+    """Ask twice, for this process cannot tell how long the database has been answering."""
+    first = _dead_now(may_trust_age=True)
+    if not first - _dead_now(may_trust_age=False):
+        return first
+    time.sleep(WAIT_SECONDS)
+    return first & _dead_now(may_trust_age=True)
+
+
+def _dead_now(*, may_trust_age: bool, but: UUID | None = None) -> set[UUID]:
+    """Return the dead ones of all processes that turns are running under."""
+    with platform():
+        running = LLMRequest.objects.running().order_by()
+        found = set(running.values_list("server_process_id", flat=True).distinct())
+        holders = {process for process in found if process is not None and process != but}
+        return dead_among(holders, may_trust_age=may_trust_age) if holders else set()
+
+
+type Choice = Callable[[LLMRequest, datetime], bool]
+
+
+def _settle_where(chosen: Choice, *, write: bool = True) -> list[Abandoned]:
+    """Go through all running turns, oldest first, and end those that are chosen."""
     now, settled = timezone.now(), list[Abandoned]()
     after: tuple[datetime, UUID] | None = None
     while True:
         with platform():
-            requests = _running(now, after)
-            late = [each for each in requests if _age(each, now) > _limit(each, older_than)]
-            found = [_found(each) for each in late]
+            requests = _running(after)
+            found = [_found(each) for each in requests if chosen(each, now)]
         settled += [each for each in found if not write or _settle(each.id)]
         if len(requests) < BATCH:
             return settled
         after = (requests[-1].created_at, requests[-1].pk)
 
 
-def _running(now: datetime, after: tuple[datetime, UUID] | None) -> list[LLMRequest]:
+def _is_late(request: LLMRequest, now: datetime, older_than: float | None, dead: set[UUID]) -> bool:
+    return request.server_process_id in dead or _age(request, now) > _limit(request, older_than)
+
+
+def _running(after: tuple[datetime, UUID] | None) -> list[LLMRequest]:
     """Return the next ones, oldest first."""
-    rows = LLMRequest.objects.running().filter(created_at__lt=now).select_related("config_version")
+    rows = LLMRequest.objects.running().select_related("config_version")
     if after is not None:
         moment, key = after
         rows = rows.filter(
@@ -96,14 +175,37 @@ def _found(request: LLMRequest) -> Abandoned:
     )
 
 
-def _settle(request_id: UUID) -> bool:
+def settle_unstarted(request_id: UUID) -> bool:
+    """End a turn that was stored although its caller was refused: no model was asked.
+
+    It costs nothing, and its idempotency key is free for the caller's next try.
+    """
+    return _settle(
+        request_id,
+        lambda _found, _request: {
+            "requests": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "total_tokens": 0,
+            "prompt_cost": Decimal(0),
+            "completion_cost": Decimal(0),
+            "total_cost": Decimal(0),
+            "cost_source": CostSource.FREE,
+            "idempotency_key": None,
+        },
+    )
+
+
+def _settle(
+    request_id: UUID, outcome_of: Callable[[Abandoned, LLMRequest], dict[str, Any]] | None = None
+) -> bool:
     """End one turn and give its limits back, in a transaction of its own: no two accounts' locks.
 
     One that is just being settled by somebody else is passed over.
     """
     with platform():
         running = LLMRequest.objects.running().filter(pk=request_id)
-        # The session first, as every turn locks it: the next one may be waiting at its door.
+        # The session first, as every turn locks it: the next one may be waiting for it.
         free = Session.objects.select_for_update(skip_locked=True, no_key=True)
         if free.filter(pk__in=running.values("session_id")).first() is None:
             return False
@@ -111,7 +213,7 @@ def _settle(request_id: UUID) -> bool:
         if request is None:
             return False
         found = _found(request)
-        outcome = _outcome(found, request)
+        outcome = (outcome_of or _outcome)(found, request)
         counted = _counted(request, found, outcome)
         LLMRequest.objects.filter(pk=request.pk).update(
             **outcome,

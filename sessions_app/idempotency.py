@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts import limits
+from accounts.admission import ServerStopping, TimeOver
 from accounts.callers import Caller
 from accounts.tenancy import tenant
 from agents.models import AgentInstance
@@ -21,6 +22,7 @@ from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
 from sessions_app.problems import (
     AnswerNotStored,
     IdempotencyKeyReused,
+    TurnAbandoned,
     TurnInProgress,
     provider_problem,
 )
@@ -32,6 +34,10 @@ _FAILURES: dict[str, type[RunError]] = {
     kind.code: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, RunError)
+}
+# How a turn is ended besides by its model: each is replayed by its own code.
+_ENDINGS: dict[str, Callable[[], Problem]] = {
+    kind.code: kind for kind in (ServerStopping, TimeOver, TurnAbandoned)
 }
 
 
@@ -150,10 +156,13 @@ def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
     if request.completion_status in ANSWERED:
         return None
     if request.error_code == AnswerNotStored.code:
-        return AnswerNotStored(request.session_id, request.pk)
-    kind = _FAILURES.get(request.error_code)
-    if kind is None:
-        return InternalError()
-    problem = provider_problem(kind(), request.session_id, request.pk)
-    problem.headers |= headers
+        problem: Problem = AnswerNotStored(request.session_id, request.pk)
+    elif (kind := _FAILURES.get(request.error_code)) is not None:
+        problem = provider_problem(kind(), request.session_id, request.pk)
+    else:
+        problem = _ENDINGS.get(request.error_code, InternalError)()
+        ids = {"session_id": request.session_id, "llm_request_id": request.pk}
+        problem.members |= {name: str(value) for name, value in ids.items()}
+    # Without a Retry-After: the same key gives this answer again.
+    problem.headers = dict(headers)
     return problem

@@ -32,7 +32,7 @@ from agents.versions import CurrentConfig, current_config, known_config
 from salient.database import Answer, in_database, in_database_once, is_unavailable, storable
 from salient.ids import uuid7
 from salient.problems import Invalid, NotFound
-from sessions_app import prompts, tool_calls
+from sessions_app import heartbeat, prompts, tool_calls
 from sessions_app.history import refused_texts
 from sessions_app.idempotency import Key, KeyUsed
 from sessions_app.models import CompletionStatus, LLMRequest, Role
@@ -87,6 +87,7 @@ async def open_turn(
     *,
     stream: bool = True,
     key: Key | None = None,
+    request_id: UUID | None = None,
 ) -> Opened:
     """Find or make the session, store the message and a running request, take the limits.
 
@@ -100,6 +101,8 @@ async def open_turn(
     if caller.is_test:
         run = scripted(run)
     wanted = _wanted(caller, instance, current, run, message)
+    if request_id is not None:
+        wanted["request_id"] = request_id
     wanted["request_body"]["sections"] = await _sections(caller, current, run, message)
     wanted["most_messages"] = min(current.effective.config.history_limit, caps.history_messages)
     if key is not None:
@@ -267,6 +270,7 @@ def _wanted(
         "request_body": _request_body(caller, run),
         "caller": caller.subject,
         "is_test": caller.is_test,
+        "server_process_id": heartbeat.process_id(),
         "cost": most.of([ChatMessage("user", message.message)]),
         "cost_per_byte": most.per_byte,
         "cost_per_message": most.per_message,

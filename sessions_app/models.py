@@ -34,6 +34,7 @@ from sessions_app.model_keys import (
     version_constraint,
     version_key,
 )
+from sessions_app.server_processes import ServerProcess
 
 __all__ = [
     "CompletionStatus",
@@ -45,6 +46,7 @@ __all__ = [
     "Role",
     "SavedChat",
     "SavedChatRun",
+    "ServerProcess",
     "Session",
     "UsageDay",
     "UsageTotal",
@@ -213,6 +215,8 @@ class LLMRequest(TenantModel):
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)
     idempotency_hash = models.CharField(max_length=64, editable=False, db_default="")
     is_test = models.BooleanField(db_default=False, editable=False)
+    # The process that works on it; without a constraint, for processes come and go.
+    server_process_id = models.UUIDField(null=True, blank=True, editable=False)
     reserved_cost = models.DecimalField(
         max_digits=20, decimal_places=8, null=True, blank=True, editable=False
     )

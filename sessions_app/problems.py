@@ -91,6 +91,19 @@ def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest)
     )
 
 
+class TurnAbandoned(Problem):
+    """A replayed turn whose server died; its message is stored, and what was set aside counts."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "abandoned"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server that answered this turn ended before the answer was complete. The message "
+            "is stored, and the turn may have been paid for; a new message goes on."
+        )
+
+
 class ProviderFailed(Problem):
     """The model did not answer. The user's message is kept, and what came of the answer."""
 

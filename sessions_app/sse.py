@@ -20,9 +20,16 @@ CONTENT_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"X-Accel-Buffering": "no"}
 
 
-def stream(turn: Turn, events: AsyncGenerator[Event], path: str) -> StreamingHttpResponse:
+# Sent first, so that a client that loses the connection before any event has one to name.
+BEGIN = b"id: 0\n\n"
+
+
+def stream(
+    turn: Turn, events: AsyncGenerator[Event], path: str, *, named: bool
+) -> StreamingHttpResponse:
+    """Stream the turn; `named` is for clients that connect again by themselves."""
     return StreamingHttpResponse(
-        TurnStream(turn, encode(turn, events, path)),
+        TurnStream(turn, encode(turn, events, path, BEGIN if named else b"")),
         content_type=CONTENT_TYPE,
         headers=HEADERS | turn.taken.headers,
     )
@@ -54,9 +61,13 @@ def replay(earlier: Replay) -> StreamingHttpResponse:
     )
 
 
-async def encode(turn: Turn, events: AsyncGenerator[Event], path: str) -> AsyncGenerator[bytes]:
+async def encode(
+    turn: Turn, events: AsyncGenerator[Event], path: str, begin: bytes = b""
+) -> AsyncGenerator[bytes]:
     """Write each event as a frame; whatever happens to the model, the last one is `done`."""
     number = 0
+    if begin:
+        yield begin
     try:
         async with aclosing(events):
             async for event in events:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from accounts.admission import AccessEnded, ServerStopping, TimeOver, Watch
+from django.db import InterfaceError, OperationalError
+
+from accounts.admission import Revoked, ServerStopping, TimeOver, Watch
 from accounts.alerts import tell_soon
 from accounts.callers import Caller
 from accounts.limits import Taken
@@ -19,23 +22,32 @@ from agents import pricing
 from agents.config.prices import OwnPrices, own_prices
 from agents.models import AgentInstance
 from agents.pricing import Price
+from agents.revocation import AgentUse
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from agents.versions import CurrentConfig
-from salient.database import in_database, is_unavailable, storable
+from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
-from salient.lifespan import in_background
-from sessions_app import ledger
+from salient.lifespan import in_background, takes_no_turns
+from sessions_app import abandoned, heartbeat, ledger
 from sessions_app.idempotency import Key, KeyUsed, Replay, replay
 from sessions_app.models import CompletionStatus
-from sessions_app.problems import AnswerNotStored, SettlementDelayed, provider_problem
+from sessions_app.problems import (
+    AnswerNotStored,
+    SettlementDelayed,
+    TurnInProgress,
+    provider_problem,
+)
 from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
 # Seconds; a database that is away for longer leaves its turns to settle_abandoned.
-SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, 30)
+SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, *[30] * 20)
+# Seconds; a statement whose connection has broken ends within its timeout.
+UNDO_AFTER = (0, 1, 2, 4, 8)
+UNDO_WITHIN = 600
 
 
 @dataclass(slots=True)
@@ -79,6 +91,11 @@ class Turn:
         """The model that answered: a fallback's name when one took over."""
         last = self.run.calls[-1] if self.run.calls else None
         return f"{last.provider}:{last.model}" if last else self.run.request.models[0]
+
+    def uses(self) -> AgentUse:
+        """What the turn depends on besides its caller."""
+        connections = tuple(self.run.request.connections.values())
+        return AgentUse(self.caller.account_id, self.instance.pk, connections)
 
     @property
     def finish_reason(self) -> str | None:
@@ -147,6 +164,8 @@ async def begin(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn | Replay:
     """Open a turn, or find the answer that the caller's key has had before."""
+    if takes_no_turns():
+        raise ServerStopping("The server stops and takes no new message; send it again.")
     try:
         return await open_turn(caller, instance, message, stream=stream, key=key)
     except KeyUsed:
@@ -178,7 +197,14 @@ async def open_turn(
 async def _open(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn:
-    opened = await ledger.open_turn(caller, instance, message, stream=stream, key=key)
+    request_id = uuid7()
+    ask = partial(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    try:
+        opened = await _asked(ask, request_id, caller, instance, message, key)
+    except OperationalError as error:
+        if isinstance(error.__cause__, MaybeDone):
+            in_background(_undo(request_id))
+        raise
     return Turn(
         caller=caller,
         instance=instance,
@@ -188,6 +214,54 @@ async def _open(
         run=Run(opened.run),
         taken=opened.taken,
     )
+
+
+async def _asked(
+    ask: partial[Coroutine[Any, Any, ledger.Opened]],
+    request_id: UUID,
+    caller: Caller,
+    instance: AgentInstance,
+    message: ChatIn,
+    key: Key | None,
+) -> ledger.Opened:
+    """Ask for a turn; where a dead process left one in its place, settle that and ask again."""
+    try:
+        return await ask(request_id=request_id)
+    except (KeyUsed, TurnInProgress):
+        has_settled = await in_database(
+            abandoned.settle_left,
+            caller,
+            instance,
+            message.session_id,
+            None if key is None else key.text,
+            may_trust_age=heartbeat.is_steady(),
+        )
+        if not has_settled:
+            raise
+        return await ask(request_id=request_id)
+
+
+async def _undo(request_id: UUID) -> None:
+    """Settle a turn that was stored although its caller was told that it was not.
+
+    Its transaction may end after the connection did, so it is looked for more than once.
+    """
+    for pause in UNDO_AFTER:
+        await asyncio.sleep(pause)
+        if await _when_it_answers(partial(in_database, abandoned.settle_unstarted, request_id)):
+            return
+
+
+async def _when_it_answers(ask: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+    """Ask the database, which may be away for a while; after that the turn's age tells."""
+    deadline = time.monotonic() + UNDO_WITHIN
+    while True:
+        try:
+            return await ask()
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                return False
+        await asyncio.sleep(2)
 
 
 async def _end_unseen(opening: asyncio.Task[Turn]) -> None:
@@ -206,7 +280,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     """
     try:
         async with aclosing(turn.run.events()) as events:
-            with Watch(turn.caller) as watch:
+            with Watch(turn.caller, turn.uses()) as watch:
                 while (event := await watch.next(events)) is not None:
                     yield event
         turn.end(CompletionStatus.COMPLETE)
@@ -215,7 +289,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         problem = provider_problem(error, turn.session_id, turn.request_id)
         problem.headers |= turn.taken.headers
         raise problem from error
-    except AccessEnded as problem:
+    except Revoked as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
         raise
     except (TimeOver, ServerStopping) as problem:

@@ -30,15 +30,24 @@ async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
 
 
 @instance_view("POST", "GET", scope=Scope.CHAT, query=ChatIn)
-async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpResponse:
-    """Answer one message as server-sent events; GET is for EventSource clients."""
+async def stream(
+    request: ApiRequest, instance: AgentInstance
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer one message as server-sent events; GET is for EventSource clients.
+
+    Such a client connects again by itself when a stream ends, and names the last event that it had.
+    Its message has been posted then: 204 is how the standard has it stop.
+    """
+    if request.method == "GET" and request.headers.get("Last-Event-ID"):
+        return HttpResponse(status=204)
     read = ChatIn.of_query if request.method == "GET" else ChatIn.of_body
     message = read(request)
     key = key_of(request, instance, message)
     turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
     if isinstance(turn, Replay):
         return sse.replay(turn)
-    return sse.stream(turn, turns.answer(turn), request.path)
+    named = request.method == "GET"
+    return sse.stream(turn, turns.answer(turn), request.path, named=named)
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ, query=HistoryIn)

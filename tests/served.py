@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(settings.BASE_DIR)
-READY_WITHIN, GONE_WITHIN = 30, 30
+READY_WITHIN, GONE_WITHIN = 120, 60
 # The real configuration, but for how long a worker that stops lets its streams run.
 CONFIG = """
 from pathlib import Path
@@ -113,10 +113,13 @@ async def eventually(happened: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def served(*, cut_after: float) -> AsyncIterator[Served]:
-    """Start a server and wait until it answers; leaving the block ends it whatever happened."""
+async def served(*, cut_after: float, **more: str) -> AsyncIterator[Served]:
+    """Start a server and wait until it answers; leaving the block ends it whatever happened.
+
+    `more` are settings besides the usual ones, as they stand in the environment.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        server = _start(Path(folder), cut_after)
+        server = _start(Path(folder), cut_after, more)
         try:
             await server.until(answering=True)
             yield server
@@ -124,14 +127,14 @@ async def served(*, cut_after: float) -> AsyncIterator[Served]:
             server.end()
 
 
-def _start(folder: Path, cut_after: float) -> Served:
+def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
     port, log, config = _free_port(), folder / "log", folder / "gunicorn.conf.py"
     config.write_text(CONFIG.format(real=str(ROOT / "gunicorn.conf.py"), cut_after=cut_after))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--config", str(config)],
             cwd=ROOT,
-            env=environment(port),
+            env=environment(port) | more,
             stdout=output,
             stderr=output,
         )

@@ -1,7 +1,8 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
-from salient.database.batches import Answer, apart, together
+from salient.database.batches import Answer, MaybeDone, apart, together
 from salient.database.channels import ask_together
+from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
 from salient.database.crossing import (
     in_database,
@@ -21,15 +22,18 @@ from salient.database.storable import storable
 __all__ = [
     "Answer",
     "DatabaseProblem",
+    "MaybeDone",
     "apart",
     "ask_together",
     "check_server",
+    "circuit",
     "database_config",
     "ensure_started",
     "explain",
     "in_database",
     "in_database_once",
     "is_unavailable",
+    "limit_replies",
     "release_connection",
     "shut_down",
     "storable",

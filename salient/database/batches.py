@@ -11,6 +11,11 @@ import msgspec
 import psycopg
 from django import db
 
+
+class MaybeDone(psycopg.OperationalError):
+    """The connection ended before the server said what became of a statement that was sent."""
+
+
 type Statement = tuple[bytes, Sequence[str]]
 # As Django's own wrapper does it, most special first.
 _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (

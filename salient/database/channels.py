@@ -21,13 +21,22 @@ from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
 from salient.database import crossing
-from salient.database.batches import Answer, Asked, Batch, Statement
+from salient.database.batches import Answer, Asked, Batch, MaybeDone, Statement
+from salient.database.circuit_breaker import (
+    SUSPECT_SECONDS,
+    ReplyTimeout,
+    Unanswered,
+    circuit,
+    is_over,
+)
 
 # More would keep the first of them waiting for the last, and make locks long.
 MOST_TOGETHER = 16
 WARY_SECONDS = 1.0
 # How long a batch may keep others of its door waiting.
 DOOR_SECONDS = 0.1
+# How often it is looked at how long batches have been under way.
+LOOK_SECONDS = 0.5
 
 
 class Channels:
@@ -53,6 +62,7 @@ class Channels:
         self._doors: dict[Hashable, tuple[Batch, asyncio.TimerHandle]] = {}
         # What has failed together a moment ago is not tried together again so soon.
         self._wary: dict[Hashable, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, asked: Asked) -> None:
         """Send it now or when its turn comes; it is done even if nobody waits for it any more."""
@@ -78,6 +88,35 @@ class Channels:
                 timer = self._loop.call_later(DOOR_SECONDS, self._is_through, batch)
                 self._doors[batch.door] = batch, timer
             self._free.pop().send(batch)
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """End what has been under way for too long; as long as something is, look again.
+
+        Time is counted in looks: while the event loop itself stands still, nobody waits.
+        """
+        self._timer = None
+        for channel in list(self._channels):
+            waited = channel.looked_at() * LOOK_SECONDS
+            if is_over(waited):
+                channel.end(ReplyTimeout())
+            elif waited >= SUSPECT_SECONDS:
+                circuit.suspect()
+        if self._under_way and not self._is_closed:
+            self._look_soon()
+
+    def circuit_has_changed(self) -> None:
+        """Refuse those who wait, or replace the connections from before the silence."""
+        if circuit.is_open:
+            self._fail_line(Unanswered())
+            self._look()
+            return
+        for channel in list(self._free):
+            channel.end(psycopg.OperationalError("the server did not answer for a while"))
 
     def _next_lane(self) -> Hashable | None:
         for lane, waiting in self._lanes.items():
@@ -168,6 +207,8 @@ class Channels:
 
     def close(self) -> None:
         self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         gone = psycopg.OperationalError("the connections are closed")
         if not self._loop.is_closed():
             self._fail_line(gone)
@@ -186,6 +227,7 @@ class Channel:
         self._pgconn.enter_pipeline_mode()
         self._socket = self._pgconn.socket
         self._batch: Batch | None = None
+        self._looks = 0
         self._value = ""
         self._error: Exception | None = None
         self._loop = asyncio.get_running_loop()
@@ -193,6 +235,7 @@ class Channel:
 
     def send(self, batch: Batch) -> None:
         self._batch, self._value, self._error = batch, "", None
+        self._looks = 0
         try:
             for text, values in batch.statements():
                 self._pgconn.send_query_params(text, [value.encode() for value in values])
@@ -200,6 +243,11 @@ class Channel:
             self._flush()
         except Exception as error:
             self.end(error)
+
+    def looked_at(self) -> int:
+        """Count how often the batch under way was looked at; 0 while there is none."""
+        self._looks = 0 if self._batch is None else self._looks + 1
+        return self._looks
 
     def _flush(self) -> None:
         """Hand all of it to the kernel; what does not fit is sent when it has room again."""
@@ -253,7 +301,9 @@ class Channel:
             self._channels.has_ended(batch, None)
         self.close()
         if batch is not None and not self._loop.is_closed():
-            batch.fail(error)
+            lost = MaybeDone(*error.args)
+            lost.__cause__ = error
+            batch.fail(lost)
 
     def close(self) -> None:
         """Give the connection back; what it was in the middle of ends with it."""
@@ -275,6 +325,7 @@ async def ask(*statements: Statement) -> str:
     statement `$1` stands for its first value; values are no part of the text, which the server logs
     when something fails. Raises Django's database errors.
     """
+    circuit.refuse()
     asked = Asked(statements, asyncio.get_running_loop().create_future())
     _ours().ask(asked)
     answer: str = await asked.answer
@@ -289,6 +340,7 @@ async def ask_together(*statements: Statement, alike: Hashable, order: str = "")
     Those after the same statements, with the same values, go one after the other.
     `order` is what they are sorted by, so that two transactions lock the same rows in one order.
     """
+    circuit.refuse()
     before = tuple((text, *values) for text, values in statements[:-1])
     asked = Asked(
         statements,
@@ -311,6 +363,14 @@ def _ours() -> Channels:
             _channels.pop(ended).close()
         channels = _channels[loop] = Channels(settings.DATABASE_API_CHANNELS)
     return channels
+
+
+@circuit.listen
+def _circuit_has_changed() -> None:
+    for loop, channels in list(_channels.items()):
+        # A loop that has ended meanwhile has nobody who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(channels.circuit_has_changed)
 
 
 def close_channels() -> None:

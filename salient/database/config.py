@@ -9,9 +9,21 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from salient.database import embedded
+from salient.database.circuit_breaker import LimitedConnection, ReplyTimeout, circuit
 
 # What a server that is being restarted answers, or nobody in its place.
 RESTARTING = ("Connection refused", "No such file", "starting up", "shutting down")
+# How long a connection of the pool has to show that it works; the pool waits for 3 s.
+CHECK_SECONDS = 1.5
+# What tells the kernel that the server's machine is gone, in seconds (the last in milliseconds);
+# DATABASE_URL may say otherwise. A local socket has no need of them.
+KEEP_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 SHAPE = "postgres://user:password@host:5432/name"
 
 
@@ -43,7 +55,12 @@ def database_config(
         **server,
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": max(2, round(timeout)), **options, "pool": pool},
+        "OPTIONS": {
+            "connect_timeout": max(2, round(timeout)),
+            **KEEP_ALIVE,
+            **options,
+            "pool": pool,
+        },
     }
 
 
@@ -85,11 +102,14 @@ def parsed(url: str) -> dict[str, Any]:
     return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts}
 
 
-class PatientConnection(psycopg.Connection[Any]):
+class PatientConnection(LimitedConnection):
     """A connection that waits for a server that is just being restarted.
 
     The pool itself would try after 1 s and 3 s: too late for callers who wait for 3 s.
     """
+
+    # Which time between two silences of the server it is from; see Circuit.
+    generation = 0
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -97,23 +117,34 @@ class PatientConnection(psycopg.Connection[Any]):
         deadline = time.monotonic() + float(kwargs.get("connect_timeout", 3))
         while True:
             try:
-                return super().connect(conninfo, **kwargs)
+                made = super().connect(conninfo, **kwargs)
             except psycopg.OperationalError as error:
                 restarting = any(words in str(error) for words in RESTARTING)
                 if not restarting or time.monotonic() >= deadline:
                     raise
+            else:
+                made.generation = circuit.generation
+                return made
             time.sleep(0.1)
 
 
-def check_connection(connection: psycopg.Connection[Any]) -> None:
+def check_connection(connection: LimitedConnection) -> None:
     """Refuse a broken connection, and throw out the others that broke with it.
 
     The pool alone finds them one by one, with a growing pause after each: after a restart of the
     server a request would time out although the server is back.
     """
+    limit = connection.reply_seconds
+    connection.reply_seconds = CHECK_SECONDS
     try:
         ConnectionPool.check_connection(connection)
+    except ReplyTimeout:
+        # Asking the others too would take as long for each of them.
+        circuit.suspect()
+        raise
     except psycopg.Error:
         if pool := getattr(connection, "_pool", None):
             pool.check()
         raise
+    finally:
+        connection.reply_seconds = limit

@@ -12,9 +12,10 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 
 from salient.database import channels
+from salient.database.circuit_breaker import circuit
 
 # How long a reading takes in company: who asks later than that asks anew.
 COMPANY_SECONDS = 1.0
@@ -27,6 +28,7 @@ async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: 
     handed over is done even when the caller is cancelled. With `DATABASE_API_THREADS = 0` (tests)
     it shares the thread and the connection of Django's other async code.
     """
+    circuit.refuse()
     if not settings.DATABASE_API_THREADS:
         return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
     work = partial(copy_context().run, _with_kept_connection, partial(func, *args, **kwargs))
@@ -95,10 +97,20 @@ os.register_at_fork(after_in_child=_executor.cache_clear)
 
 def _with_kept_connection[T](work: Callable[[], T]) -> T:
     """Do the work on this thread's connection, which stays open for the next one."""
-    if connection.connection is not None and _has_news():
-        _close_if_broken()
+    # It may have been known only while this waited for the thread.
+    circuit.refuse()
+    if connection.connection is not None:
+        if getattr(connection.connection, "generation", None) != circuit.generation:
+            connection.close()
+        elif _has_news():
+            _close_if_broken()
     try:
         return work()
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) is None:
+            # Nobody answered, or the pool had no connection to give.
+            circuit.suspect()
+        raise
     finally:
         if connection.errors_occurred:
             _close_if_broken()

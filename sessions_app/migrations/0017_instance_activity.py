@@ -1,10 +1,11 @@
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
+
+from salient.indexes import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 # An agent is of one account: without knowing that, the planner expects next to no rows of both.
 STATISTICS = """
-CREATE STATISTICS st_sessions_agent_of_account (dependencies)
+CREATE STATISTICS IF NOT EXISTS st_sessions_agent_of_account (dependencies)
     ON account_id, agent_instance_id FROM sessions
 """
 
@@ -24,6 +25,6 @@ class Migration(migrations.Migration):
             ),
         ),
         RemoveIndexConcurrently("session", "ix_sessions_agent_instance"),
-        migrations.RunSQL(STATISTICS, "DROP STATISTICS st_sessions_agent_of_account"),
+        migrations.RunSQL(STATISTICS, "DROP STATISTICS IF EXISTS st_sessions_agent_of_account"),
         migrations.RunSQL("ANALYZE sessions", migrations.RunSQL.noop),
     ]

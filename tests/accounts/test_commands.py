@@ -9,7 +9,8 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts import keys
-from accounts.models import Account, ApiKey
+from accounts.audit import AuditEntry
+from accounts.models import Account, AccountStatus, ApiKey
 from accounts.tenancy import platform
 from tests.commands import refusal, run, run_json
 from tests.factories import make_account
@@ -97,3 +98,40 @@ class CreateKeyTests(TestCase):
             with self.subTest(days=days):
                 self.assertEqual(refusal("create_key", "acme", "--expires-days", days)[0], 2)
         self.assertEqual(self.stored(), [])
+
+
+class SetAccountStatusTests(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+
+    def status(self) -> str:
+        self.account.refresh_from_db()
+        return str(self.account.status)
+
+    def test_suspends_reactivates_and_archives_and_the_audit_log_names_the_command(self) -> None:
+        for change, status, name in (
+            ("suspend", AccountStatus.SUSPENDED, "suspended"),
+            ("reactivate", AccountStatus.ACTIVE, "active"),
+            ("archive", AccountStatus.DELETED, "archived"),
+        ):
+            told = run_json("set_account_status", "acme", change)
+            self.assertEqual((told["status"], told["changed"]), (name, True))
+            self.assertEqual(self.status(), status)
+        with platform():
+            entries = AuditEntry.objects.filter(object_type="accounts", action="changed")
+            self.assertEqual(
+                set(entries.values_list("actor_kind", "actor")),
+                {("command", "set_account_status")},
+            )
+
+    def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:
+        self.assertFalse(run_json("set_account_status", "acme", "suspend", "--dry-run")["changed"])
+        self.assertFalse(run_json("set_account_status", "acme", "reactivate")["changed"])
+        self.assertEqual(self.status(), AccountStatus.ACTIVE)
+        self.assertIn("could be made", run("set_account_status", "acme", "suspend", "--dry-run"))
+        self.assertIn("already", run("set_account_status", "acme", "reactivate"))
+
+    def test_an_unknown_account_is_named(self) -> None:
+        code, message = refusal("set_account_status", "acmee", "suspend")
+        self.assertEqual(code, 1)
+        self.assertIn("Did you mean “acme”?", message)

@@ -134,11 +134,26 @@ class PageTests(TestCase):
         self.assertTrue(pages[0].startswith(b'\xef\xbb\xbf"id"'))
 
     async def test_rows_from_after_the_start_are_left_out(self) -> None:
-        later = timezone.now() + timedelta(hours=1)
-        make = sync_to_async(make_audit_entry)
-        await make(self.account, object="later", created_at=later)
-        rows = parsed(b"".join(await self.pages()))
+        rows = await self.cut_after_one(lambda: make_audit_entry(self.account, object="later"))
+        self.assertEqual(len(rows), 7)
         self.assertNotIn("later", [row[2] for row in rows])
+
+    async def test_rows_dated_in_the_future_are_there_and_it_ends_all_the_same(self) -> None:
+        make = sync_to_async(make_audit_entry)
+        future = timezone.now() + timedelta(days=400)
+        await make(self.account, object="future", created_at=future)
+        rows = await self.cut_after_one(
+            lambda: make_audit_entry(
+                self.account, object="later", created_at=future + timedelta(seconds=1)
+            )
+        )
+        self.assertEqual([row[2] for row in rows][-1], "future")
+        self.assertEqual(len(rows), 8)
+
+    async def test_an_export_without_rows_is_its_headings(self) -> None:
+        export = Export("none", ENTRIES.columns)
+        pages = [page async for page in csv_pages(export, lambda: self.rows().none(), self.right)]
+        self.assertEqual(len(parsed(b"".join(pages))), 1)
 
     async def test_nobody_listening_nothing_read(self) -> None:
         with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import tempfile
+from io import StringIO
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from django.test import TestCase, override_settings
 
 from accounts.tenancy import platform
+from agents import connections
 from agents.config import read
-from agents.models import AgentInstance
+from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from tests.commands import refusal, run, run_json
 from tests.factories import make_account, make_instance
 
@@ -161,3 +164,92 @@ class CreateInstanceTests(TestCase):
 
         self.assertEqual(code, 2)
         self.assertIn("Did you mean “simple_chat”?", message)
+
+
+class SetAgentStatusTests(TestCase):
+    def setUp(self) -> None:
+        self.instance = make_instance(make_account("acme"), "bot")
+
+    def status(self) -> str:
+        with platform():
+            return str(AgentInstance.objects.get(pk=self.instance.pk).status)
+
+    def test_deactivates_activates_and_archives(self) -> None:
+        for change, status in (
+            ("deactivate", InstanceStatus.INACTIVE),
+            ("activate", InstanceStatus.ACTIVE),
+            ("archive", InstanceStatus.ARCHIVED),
+        ):
+            told = run_json("set_agent_status", "acme", "bot", change)
+            self.assertEqual((told["status"], told["changed"]), (status, True))
+            self.assertEqual(self.status(), status)
+
+    def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:
+        told = run_json("set_agent_status", "acme", "bot", "archive", "--dry-run")
+        self.assertFalse(told["changed"])
+        self.assertIn("already", run("set_agent_status", "acme", "bot", "activate"))
+        self.assertEqual(self.status(), InstanceStatus.ACTIVE)
+
+    def test_an_unknown_agent_is_named(self) -> None:
+        code, message = refusal("set_agent_status", "acme", "bott", "archive")
+        self.assertEqual(code, 1)
+        self.assertIn("Did you mean “bot”?", message)
+
+
+class SetConnectionTests(TestCase):
+    url = "https://models.example.com/v1"
+
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.key_file = folder / "key"
+        self.key_file.write_text("sk-canary-0123456789abcdef\n")
+
+    def rows(self) -> list[ProviderConnection]:
+        return connections.connections_of(self.account.pk)
+
+    def make(self, *options: str) -> Any:
+        return run_json("set_connection", "acme", "own", "--base-url", self.url, *options)
+
+    def test_makes_changes_shows_and_deletes_and_never_shows_the_key(self) -> None:
+        made = self.make("--key-file", str(self.key_file))
+        self.assertEqual((made["done"], made["has_key"], made["key_hint"]), ("made", True, "cdef"))
+        shown = run("set_connection", "acme", "own")
+        self.assertIn("with a key (ends with cdef)", shown)
+        self.assertNotIn("canary", f"{made} {shown}")
+        changed = run_json("set_connection", "acme", "own", "--base-url", "https://b.example.com")
+        self.assertEqual((changed["done"], changed["has_key"]), ("changed", False))
+        self.assertEqual(run_json("set_connection", "acme", "own", "--delete")["done"], "deleted")
+        self.assertEqual(self.rows(), [])
+
+    def test_a_key_is_read_from_standard_input_and_can_be_removed(self) -> None:
+        with mock.patch("sys.stdin", StringIO("sk-from-a-pipe-0123456789\n")):
+            self.assertTrue(self.make("--key-file", "-")["has_key"])
+        self.assertFalse(run_json("set_connection", "acme", "own", "--no-key")["has_key"])
+
+    def test_a_dry_run_checks_everything_and_changes_nothing(self) -> None:
+        self.assertFalse(self.make("--dry-run")["changed"])
+        self.assertEqual(self.rows(), [])
+        self.make("--key-file", str(self.key_file))
+        before = [(each.base_url, each.secret) for each in self.rows()]
+        for options in (["--no-key"], ["--base-url", "https://b.example.com"], ["--delete"]):
+            run_json("set_connection", "acme", "own", *options, "--dry-run")
+            self.assertEqual([(each.base_url, each.secret) for each in self.rows()], before)
+        code, message = refusal(
+            "set_connection", "acme", "own", "--base-url", "ftp://b.example.com", "--dry-run"
+        )
+        self.assertEqual(code, 1)
+        self.assertIn("base_url", message)
+
+    def test_what_is_wrong_is_said(self) -> None:
+        self.make()
+        self.key_file.write_text(" \n")
+        for words, arguments in (
+            ("give its --base-url", ("new", "--no-key")),
+            ("Did you mean “own”?", ("owm",)),
+            ("no such file", ("own", "--key-file", "nowhere")),
+            ("no key in it", ("own", "--key-file", str(self.key_file))),
+        ):
+            code, message = refusal("set_connection", "acme", *arguments)
+            self.assertEqual(code, 1)
+            self.assertIn(words, message)

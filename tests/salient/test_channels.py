@@ -11,7 +11,7 @@ from django.test import TransactionTestCase, override_settings
 
 from salient import database
 from salient.database import channels
-from salient.database.batches import Answer, Statement
+from salient.database.batches import Answer, MaybeDone, Statement
 from salient.database.channels import MOST_TOGETHER, ask, ask_together
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
@@ -52,8 +52,10 @@ class ChannelTests(TransactionTestCase):
             b"datname = current_database() AND query LIKE 'SELECT pg_sleep%'"
         )
         self.assertEqual(await ask((end, [])), "1")
-        with self.assertRaises(OperationalError):
+        with self.assertRaises(OperationalError) as caught:
             await sleeping
+        # It was sent, so it may have been done.
+        self.assertIsInstance(caught.exception.__cause__, MaybeDone)
         self.assertEqual(len(set(await asyncio.gather(*(ask(PID) for _ in range(8)))) & {""}), 0)
 
     async def test_an_idle_connection_that_is_ended_fails_nobody(self) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -15,8 +18,9 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.test import SimpleTestCase, override_settings
 
+from salient import lifespan
 from salient.asgi import application
-from salient.checks import check_settings, refusals
+from salient.checks import check_settings, faults, refusals
 
 GOOD: dict[str, Any] = {
     "DEBUG": False,
@@ -100,6 +104,35 @@ class RefusalTests(SimpleTestCase):
         self.assertEqual(found, [error])
 
 
+class StaticFileTests(SimpleTestCase):
+    """Without its static files every page would be a 500."""
+
+    def setUp(self) -> None:
+        self.root = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        backend = "servestatic.storage.CompressedManifestStaticFilesStorage"
+        storages = settings.STORAGES | {"staticfiles": {"BACKEND": backend}}
+        self.enterContext(
+            override_settings(**GOOD, STORAGES=storages, STATIC_ROOT=self.root, TESTING=False)
+        )
+
+    def test_missing_static_files_are_one_line_that_names_the_command(self) -> None:
+        [line] = faults()
+        self.assertIn(str(self.root), line)
+        self.assertIn("manage.py collectstatic", line)
+
+    def test_those_of_another_release_are_too(self) -> None:
+        (self.root / "staticfiles.json").write_text('{"paths": {"old.js": "old.1.js"}}')
+        [line] = faults()
+        self.assertIn("another release", line)
+
+    def test_those_that_were_collected_are_fine(self) -> None:
+        folders = map(Path, settings.STATICFILES_DIRS)
+        names = [str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*")]
+        manifest = {"paths": dict.fromkeys(names, "hashed")}
+        (self.root / "staticfiles.json").write_text(json.dumps(manifest))
+        self.assertEqual(faults(), [])
+
+
 class StartTests(SimpleTestCase):
     async def test_the_server_does_not_start_and_says_why(self) -> None:
         sent = await self.started(DEMO=True)
@@ -120,7 +153,8 @@ class StartTests(SimpleTestCase):
         async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
-        with override_settings(**(GOOD | bad)):
+        # What a server keeps running (a heartbeat) is not started here.
+        with override_settings(**(GOOD | bad)), mock.patch.object(lifespan, "_openers", []):
             running = asyncio.ensure_future(application({"type": "lifespan"}, waiting.get, send))
             while not sent:  # noqa: ASYNC110 - the message is the event
                 await asyncio.sleep(0)
@@ -157,9 +191,19 @@ class EnvironmentTests(SimpleTestCase):
         asked = self.run_with("-m", "salient.checks", SECRET_KEY="short", DEMO="true")
 
         self.assertEqual(asked.returncode, 1)
-        lines = asked.stderr.splitlines()
+        lines = [line for line in asked.stderr.splitlines() if "collectstatic" not in line]
         self.assertEqual(len(lines), 2)
         self.assertTrue(all(line.startswith("salient: ") for line in lines))
+
+    def test_a_missing_secret_key_is_one_line_and_no_traceback(self) -> None:
+        # The checkout's own .env may have one.
+        code = "import environ, salient.checks as c; environ.Env.read_env = lambda *a, **k: None; "
+        code += "import os, sys; del os.environ['SECRET_KEY']; sys.exit(c.main())"
+        asked = self.run_with("-c", code)
+
+        self.assertEqual(asked.returncode, 1)
+        [line] = asked.stderr.splitlines()
+        self.assertIn("SECRET_KEY", line)
 
     def test_check_deploy_is_clean_with_good_settings(self) -> None:
         checked = self.run_with("manage.py", "check", "--deploy", "--fail-level", "WARNING")

@@ -10,8 +10,9 @@ from typing import Any
 from unittest import mock
 
 from asgiref.sync import sync_to_async
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import TestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import admission
@@ -19,6 +20,11 @@ from accounts.admission import still_admitted
 from accounts.callers import Caller
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
 from accounts.tenancy import platform
+from agents import connections, revocation
+from agents.models import AgentInstance, InstanceStatus, ProviderConnection
+from agents.runtime.providers import Connection
+from salient.ttl import clear_caches
+from sessions_app.models import LLMRequest
 from tests.api_client import Answer, ApiClient, Call
 from tests.factories import make_key, make_user
 from tests.worlds import World, counts, stored
@@ -36,8 +42,9 @@ def change_keys(**fields: Any) -> Callable[[Account], None]:
     return change
 
 
-@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
-class RunningTurnTests(World, TestCase):
+class Cutting(World):
+    """Starts turns of a model that says nothing, and ends them; mix it into a TestCase."""
+
     config = "model: scripted:echo?first_ms=60000\n"
 
     def setUp(self) -> None:
@@ -54,6 +61,9 @@ class RunningTurnTests(World, TestCase):
             await running
         return call.answer()
 
+
+@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+class RunningTurnTests(Cutting, TestCase):
     async def test_a_suspended_accounts_stream_ends_with_error_and_done(self) -> None:
         answer = await self.cut_by(suspend)
 
@@ -172,6 +182,104 @@ class RunningTurnTests(World, TestCase):
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
 
         self.assertEqual(json.loads(answer.events()[-1][1])["status"], "partial")
+
+
+def set_agent(status: str) -> Callable[[Account], None]:
+    def change(account: Account) -> None:
+        with platform():
+            AgentInstance.objects.filter(account=account).update(status=status)
+
+    return change
+
+
+def delete_connection(account: Account) -> None:
+    connections.delete_connection(account.pk, "own")
+
+
+def change_connection(**fields: Any) -> Callable[[Account], None]:
+    def change(account: Account) -> None:
+        connections.change_connection(account.pk, "own", **fields)
+
+    return change
+
+
+@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+class RunningAgentTests(Cutting, TestCase):
+    """What runs ends when its agent or its model connection is taken away."""
+
+    config = "model: scripted:echo?first_ms=60000\nfallback_models: [connection/own:m]\n"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connect()
+
+    def connect(self) -> None:
+        url = "https://models.example.com/v1"
+        connections.create_connection(self.account.pk, name="own", base_url=url, key="sk-own")
+
+    async def assert_ends(self, change: Callable[[Account], None], code: str) -> None:
+        answer = await self.cut_by(change)
+
+        (name, error), (last, done) = answer.events()
+        self.assertEqual((name, json.loads(error)["code"]), ("error", code))
+        self.assertEqual((last, json.loads(done)["status"]), ("done", "cancelled"))
+        request = (await sync_to_async(stored)())[1][-1]
+        self.assertEqual((request.completion_status, request.error_code), ("cancelled", code))
+        self.assertIsNotNone(request.settled_at)
+
+    async def test_deactivating_or_archiving_the_agent_ends_its_turns(self) -> None:
+        await self.assert_ends(set_agent(InstanceStatus.INACTIVE), "agent_deactivated")
+        await sync_to_async(set_agent(InstanceStatus.ACTIVE))(self.account)
+        await sync_to_async(self.fresh_rows)()
+        await self.assert_ends(set_agent(InstanceStatus.ARCHIVED), "agent_deactivated")
+
+    async def test_deleting_or_changing_its_connection_ends_its_turns(self) -> None:
+        for change in (
+            change_connection(base_url="https://models.example.com/v2"),
+            change_connection(key="sk-another"),
+            change_connection(key=""),
+            delete_connection,
+        ):
+            await self.assert_ends(change, "connection_changed")
+            await sync_to_async(self.fresh_rows)()
+
+    def fresh_rows(self) -> None:
+        with platform():
+            ProviderConnection.objects.all().delete()
+            LLMRequest.objects.all().delete()
+        self.connect()
+        clear_caches()
+
+    async def test_an_agent_and_a_connection_that_are_touched_and_stay_the_same_end_nothing(
+        self,
+    ) -> None:
+        self.configure("model: scripted:echo?first_ms=400\nfallback_models: [connection/own:m]\n")
+        call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
+        running = asyncio.create_task(call.run())
+        async with asyncio.timeout(10):
+            while not (await sync_to_async(counts)())[2]:  # noqa: ASYNC110 - the row is the event
+                await asyncio.sleep(0.01)
+        # Sealed anew, as rotate_secrets does it: the key itself is the same.
+        await sync_to_async(change_connection(key="sk-own"))(self.account)
+        await running
+
+        self.assertEqual(json.loads(call.answer().events()[-1][1])["status"], "complete")
+
+    async def test_any_number_of_turns_is_two_queries(self) -> None:
+        uses = [
+            revocation.AgentUse(
+                self.account.pk, self.instance.pk, (Connection("own", f"https://{number}.example"),)
+            )
+            for number in range(30)
+        ]
+
+        def counted() -> tuple[int, set[Any]]:
+            with CaptureQueriesContext(connection) as queries:
+                found = revocation.ended(uses)
+            asked = [each for each in queries if each["sql"].startswith('SELECT "')]
+            return len(asked), set(found.values())
+
+        self.assertEqual(await sync_to_async(counted)(), (2, {revocation.ConnectionChanged}))
 
 
 class StandingTests(World, TestCase):

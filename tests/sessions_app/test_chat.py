@@ -154,6 +154,26 @@ class StreamTests(World, TestCase):
 
         self.assertEqual(answer.events()[-1][0], "done")
 
+    async def test_an_eventsource_that_connects_again_posts_nothing_and_is_stopped(self) -> None:
+        """As it does by itself when our `error` and `done` have come and nobody closed it."""
+        self.configure("model: scripted:cut\nretries: 0\n")
+        first = await self.api.get(self.path("stream"), message="hello")
+        self.assertEqual([name for name, _ in first.events()][-2:], ["error", "done"])
+        ids = [line[4:] for line in first.body.decode().splitlines() if line.startswith("id: ")]
+        # One is there before any event: the connection may be lost at once.
+        self.assertEqual((ids[0], len(set(ids))), ("0", len(ids)))
+        before = await sync_to_async(counts)()
+
+        for last in (ids[0], ids[-1]):
+            again = await self.api.call(
+                "GET",
+                self.path("stream"),
+                query={"message": "hello"},
+                headers={"Last-Event-ID": last},
+            )
+            self.assertEqual((again.status, again.body), (204, b""))
+        self.assertEqual(await sync_to_async(counts)(), before)
+
     async def test_a_tool_is_announced_and_its_calls_are_summed(self) -> None:
         self.configure("model: scripted:tool\ntools: [current_time]\n")
         answer = await self.api.post(self.path("stream"), {"message": "what time is it?"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -94,6 +95,14 @@ class Stream:
 async def ask(client: aiohttp.ClientSession, path: str, message: str) -> tuple[int, Any]:
     async with client.post(path, json={"message": message}) as answer:
         return answer.status, await answer.json(content_type=None)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[str]:
@@ -206,6 +215,37 @@ class StoppingTests(World, TransactionTestCase):
             (request.completion_status, request.error_code), ("error", "server_stopping")
         )
         self.assertIsNotNone(request.settled_at)
+        self.assert_nothing_is_held()
+
+    def test_after_kill_9_of_the_arbiter_its_worker_takes_no_new_turn_and_ends(self) -> None:
+        stream = Stream(SHORT)
+
+        async def play() -> tuple[int, Any]:
+            async with self.serving(cut_after=20) as (server, model, client):
+                [worker] = server.workers()
+                kept = aiohttp.TCPConnector(limit=1)
+                async with aiohttp.ClientSession(
+                    server.url, headers=client.headers, connector=kept
+                ) as open_one:
+                    async with open_one.get("/healthz") as answer:
+                        await answer.read()
+                    following = asyncio.create_task(stream.follow(client, self.path("stream")))
+                    await stream.spoke.wait()
+                    server.process.kill()
+                    server.process.wait()
+                    await server.until(answering=False)
+                    # gunicorn would go on serving what is connected already.
+                    refused = await ask(open_one, self.path("chat"), SHORT)
+                model.released.set()
+                await following
+                await eventually(lambda: not is_running(worker))
+                return refused
+
+        status, answer = asyncio.run(play())
+
+        self.assertEqual((status, answer["code"]), (503, "server_stopping"))
+        self.assertEqual((stream.text, stream.end["status"]), (WHOLE, "complete"))
+        self.assertEqual(self.rows()[0], {("complete", ""): 1})
         self.assert_nothing_is_held()
 
     def test_a_new_worker_takes_over_while_the_old_one_finishes_its_streams(self) -> None:

@@ -1,0 +1,130 @@
+"""Tells the database that this server process lives, and settles what dead ones left running.
+
+It has a thread of its own: an event loop or a pool that is busy for seconds is no death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
+
+from accounts.tenancy import platform
+from salient.lifespan import on_start, on_stop
+from sessions_app import abandoned
+from sessions_app.server_processes import BEAT_SECONDS, ServerProcess, this_process
+
+logger = logging.getLogger(__name__)
+# Beats between two searches for what dead processes left.
+SEARCH_EVERY = 2
+# After a silence of the database every process that lives has beaten again within this time.
+STEADY_SECONDS = 3 * BEAT_SECONDS
+# How long a server that stops waits for a beat under way.
+STOP_SECONDS = 3.0
+
+
+class Heartbeat(threading.Thread):
+    """Writes the process' row every few seconds, from its first beat until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._row = this_process()
+        self._stopped = threading.Event()
+        # Since when, by the process' own clock, each beat came in time; None: the last one failed.
+        self._steady_since: float | None = None
+        self._last = 0.0
+        self.has_row = self._is_missing = False
+
+    @property
+    def id(self) -> UUID | None:
+        """What turns are opened with; None before the row is there: their age alone tells then."""
+        return self._row.pk if self.has_row else None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether each of the last few beats came in time: then those of all that live did."""
+        now, since = time.monotonic(), self._steady_since
+        if since is None or now - self._last > 2 * BEAT_SECONDS:
+            return False
+        return now - since > STEADY_SECONDS
+
+    def run(self) -> None:
+        beats = 0
+        while not self._stopped.is_set():
+            try:
+                self.beat()
+                if beats % SEARCH_EVERY == 0:
+                    abandoned.settle_of_dead_processes(may_trust_age=self.is_steady, but=self.id)
+                beats += 1
+            except (DatabaseError, InterfaceError) as error:
+                # A server that is newer than the database has no table yet.
+                self._miss(error)
+            except Exception:
+                logger.exception("Unexpected error while looking for what dead processes left")
+            finally:
+                # Its next beat may be given another one by the pool.
+                connection.close()
+            self._stopped.wait(BEAT_SECONDS)
+
+    def beat(self) -> None:
+        with platform():
+            rows = ServerProcess.objects.filter(pk=self._row.pk)
+            if not rows.update(seen_at=Now()):
+                self._row.save(force_insert=True)
+        now = time.monotonic()
+        if self._steady_since is None or now - self._last > 2 * BEAT_SECONDS:
+            self._steady_since = now
+        self._last, self.has_row, self._is_missing = now, True, False
+
+    def _miss(self, error: Exception) -> None:
+        if not self._is_missing:
+            logger.warning("The database did not take this process' heartbeat: %s", error)
+        self._steady_since, self._is_missing = None, True
+
+    def stop(self) -> None:
+        """End the thread and remove the row; what still runs under it is anybody's to settle."""
+        self._stopped.set()
+        self.join(STOP_SECONDS)
+        if not self.has_row:
+            return
+        self.has_row = False
+        try:
+            with platform():
+                ServerProcess.objects.filter(pk=self._row.pk).delete()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The database did not take that this process ends: %s", error)
+        finally:
+            connection.close()
+
+
+_heartbeat: Heartbeat | None = None
+
+
+@on_start
+def start() -> None:
+    """Begin to beat; nobody waits for the first one, for the database may be away."""
+    global _heartbeat  # noqa: PLW0603 - a process has one
+    _heartbeat = Heartbeat()
+    _heartbeat.start()
+
+
+@on_stop
+async def stop() -> None:
+    global _heartbeat
+    ended, _heartbeat = _heartbeat, None
+    if ended is not None:
+        await asyncio.to_thread(ended.stop)
+
+
+def process_id() -> UUID | None:
+    """Return what the turns of this process are opened with; None where none beats."""
+    return None if _heartbeat is None else _heartbeat.id
+
+
+def is_steady() -> bool:
+    return _heartbeat is not None and _heartbeat.is_steady

@@ -1,0 +1,95 @@
+"""The server processes that hold turns: who they are, and which of them have died.
+
+A process writes its row every BEAT_SECONDS (sessions_app/heartbeat.py), by the database's clock. On
+the same machine the kernel itself says whether a process still runs; on another one its row tells.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.db import models
+from django.db.models import ExpressionWrapper, Q
+from django.db.models.functions import Now
+
+from salient.ids import uuid7
+
+BEAT_SECONDS = 2.0
+# A process of another machine that has not written its row for so long is dead.
+DEAD_AFTER = timedelta(seconds=10)
+# A dead process' row is of no use once its turns are settled.
+FORGET_AFTER = timedelta(days=1)
+ZOMBIE = "Z"
+
+
+class ServerProcess(models.Model):
+    """One process that serves; its row belongs to no account."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Which machine and which process namespace the number is of; "" where the system cannot tell.
+    host = models.CharField(max_length=255, blank=True, db_default="")
+    pid = models.IntegerField()
+    # By the kernel's clock: a number that is used again belongs to another process.
+    pid_started = models.BigIntegerField(db_default=0)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    seen_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "server_processes"
+
+    def __str__(self) -> str:
+        return f"process {self.pid}"
+
+
+def this_process() -> ServerProcess:
+    """Describe the running process; nothing is stored."""
+    pid = os.getpid()
+    return ServerProcess(host=this_host(), pid=pid, pid_started=started_of(pid) or 0)
+
+
+def this_host() -> str:
+    """Name the machine's boot, the container and the process namespace; "" without /proc."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"[:255]
+    except OSError:
+        return ""
+
+
+def started_of(pid: int) -> int | None:
+    """When a process of this machine began, in the kernel's ticks; None for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == ZOMBIE else int(fields[19])
+
+
+def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
+    """Return those of the processes that have died; call it inside the platform's context.
+
+    `may_trust_age`: the caller has itself reached the database for a while. Otherwise an old row
+    may only mean that the database stood still, for everybody.
+    """
+    late = ExpressionWrapper(Q(seen_at__lt=Now() - DEAD_AFTER), models.BooleanField())
+    rows = ServerProcess.objects.filter(pk__in=ids).annotate(is_late=late)
+    alive, here = set[UUID](), this_host()
+    for row in rows:
+        if row.host and row.host == here:
+            runs = started_of(row.pid) == row.pid_started
+        else:
+            runs = not (may_trust_age and row.is_late)
+        if runs:
+            alive.add(row.pk)
+    # A process removes its row when it stops in order, with no turn left.
+    return set(ids) - alive
+
+
+def forget_dead() -> int:
+    """Delete the rows of processes that died long ago, inside the platform's context."""
+    return ServerProcess.objects.filter(seen_at__lt=Now() - FORGET_AFTER).delete()[0]

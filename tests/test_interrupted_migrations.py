@@ -1,0 +1,197 @@
+"""A `migrate` that is killed in the middle, or started twice, blocks no later one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import ClassVar
+
+import psycopg
+from django.core.management import call_command
+from django.core.management.commands import migrate as django_migrate
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.migration import Migration
+
+from salient.indexes import (
+    AddIndexConcurrently,
+    RemoveIndexConcurrently,
+    check_indexes,
+    invalid_indexes,
+)
+from salient.management.commands import migrate as migrating
+from tests import catalog
+from tests.served import ROOT, database_url, environment
+from tests.test_migrations import OWN_APPS, ScratchCase, migrate, own_tables
+
+FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
+SPOIL = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass"
+END_BUILDERS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONCURRENTLY%'
+"""
+
+
+def building() -> list[Migration]:
+    """Every migration of ours that is no single transaction, in their order."""
+    loader = MigrationLoader(connection)
+    plan = [loader.graph.forwards_plan(leaf) for leaf in loader.graph.leaf_nodes()]
+    ours = [key for part in plan for key in part if key[0] in OWN_APPS]
+    return [
+        migration
+        for key in dict.fromkeys(ours)
+        if not (migration := loader.disk_migrations[key]).atomic
+    ]
+
+
+def added(migration: Migration) -> list[AddIndexConcurrently]:
+    return [each for each in migration.operations if isinstance(each, AddIndexConcurrently)]
+
+
+def execute(statement: str, *values: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+
+
+def eventually(happened: Callable[[], object]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+class InterruptedTests(ScratchCase):
+    """Each case begins where the one before it has ended: before the next such migration."""
+
+    whole: ClassVar[list[tuple[str, str]]]
+
+    @classmethod
+    def prepare(cls) -> None:
+        migrate()
+        cls.whole = catalog.schema(own_tables())
+
+    def before(self, migration: Migration) -> None:
+        """Go back to before it, whatever the last case has left."""
+        migrate()
+        [(app, name)] = [each for each in migration.dependencies if each[0] == migration.app_label]
+        migrate(app, name)
+
+    def assert_goes_on(self, what: str) -> None:
+        migrate()
+        self.assertEqual(list(invalid_indexes("default")), [], what)
+        self.assertEqual(catalog.schema(own_tables()), self.whole, what)
+
+    def test_there_are_such_migrations_and_they_use_our_operations(self) -> None:
+        self.assertGreaterEqual(len(building()), 4)
+        ours = (AddIndexConcurrently, RemoveIndexConcurrently)
+        for migration in building():
+            for operation in migration.operations:
+                if type(operation).__name__.endswith("Concurrently"):
+                    self.assertIsInstance(operation, ours, str(migration))
+
+    def test_an_index_that_is_valid_but_not_recorded_is_made_anew(self) -> None:
+        for migration in building():
+            self.before(migration)
+            migrate(migration.app_label, migration.name)
+            execute(FORGET, migration.app_label, migration.name)
+            self.assert_goes_on(str(migration))
+
+    def test_an_invalid_index_is_made_anew_and_named_by_check(self) -> None:
+        for migration in building():
+            names = [operation.index.name for operation in added(migration)]
+            self.before(migration)
+            migrate(migration.app_label, migration.name)
+            execute(FORGET, migration.app_label, migration.name)
+            for name in names:
+                execute(SPOIL, name)
+            found = [str(warning.msg) for warning in check_indexes(databases=["default"])]
+            self.assertEqual(
+                [name for name in names if not any(f" {name} " in line for line in found)], []
+            )
+            self.assert_goes_on(str(migration))
+
+    def test_after_kill_9_in_the_middle_of_each_the_next_migrate_ends(self) -> None:
+        for migration in building():
+            self.before(migration)
+            last = added(migration)[-1]
+            table = migration_table(migration, last)
+            with writing_to(table):
+                process = start_migrate(migration)
+                eventually(is_building)
+                process.kill()
+                process.wait()
+                execute(END_BUILDERS)
+            self.assert_goes_on(str(migration))
+
+    def test_the_way_back_is_open_as_well(self) -> None:
+        for migration in reversed(building()):
+            removed = [
+                each for each in migration.operations if isinstance(each, RemoveIndexConcurrently)
+            ]
+            if not removed:
+                continue
+            migrate()
+            # What a way back that was killed has left.
+            execute("CREATE INDEX ix_sessions_agent_instance ON sessions (agent_instance_id)")
+            self.before(migration)
+            self.assert_goes_on(str(migration))
+
+
+def migration_table(migration: Migration, operation: AddIndexConcurrently) -> str:
+    loader = MigrationLoader(connection)
+    state = loader.project_state((migration.app_label, migration.name))
+    model = state.models[migration.app_label, operation.model_name.lower()]
+    return str(model.options["db_table"])
+
+
+def is_building() -> bool:
+    return bool(catalog.rows("SELECT FROM pg_index WHERE NOT indisvalid"))
+
+
+@contextmanager
+def writing_to(table: str) -> Iterator[None]:
+    """Have an open transaction that has written to the table: an index waits for it."""
+    with psycopg.connect(database_url()) as writer:
+        writer.execute(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
+        yield
+        writer.rollback()
+
+
+def start_migrate(migration: Migration) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "migrate", migration.app_label, migration.name],
+        cwd=ROOT,
+        env=environment(0),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+class TwiceTests(ScratchCase):
+    def test_the_second_migrate_waits_says_so_in_one_line_and_finds_everything_done(self) -> None:
+        told, shown = StringIO(), StringIO()
+
+        def second() -> None:
+            try:
+                call_command("migrate", stdout=shown, stderr=told, no_color=True)
+            finally:
+                connection.close()
+
+        waiting = threading.Thread(target=second)
+        with migrating.Command().alone("default"):
+            waiting.start()
+            eventually(told.getvalue)
+            # Django's own takes no lock: it stands for the first one's work.
+            call_command(django_migrate.Command(), "accounts", "0001", verbosity=0)
+            self.assertTrue(waiting.is_alive())
+        waiting.join()
+
+        self.assertEqual(told.getvalue().count("\n"), 1)
+        self.assertIn("Another migrate runs on this database", told.getvalue())
+        self.assertIn("Applying accounts.0002", shown.getvalue())
+        self.assertNotIn("Applying accounts.0001", shown.getvalue())
