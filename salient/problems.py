@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.http import JsonResponse
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 class Problem(Exception):
     """An expected failure; raise it anywhere below an API view."""
 
-    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
     code: str = "bad_request"
 
     def __init__(

@@ -42,6 +42,8 @@ AGENT_CONFIG_DIR = Path(env.str("AGENT_CONFIG_DIR", default=str(BASE_DIR / "conf
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=256 * 1024)
 # Admin forms, without files.
 MAX_PAGE_BODY_BYTES = env.int("MAX_PAGE_BODY_BYTES", default=1024 * 1024)
+# A request's line and headers must have arrived within this time, all of them together.
+HEADER_TIMEOUT_SECONDS = env.float("HEADER_TIMEOUT_SECONDS", default=10.0)
 # A body must have arrived, and a client must have taken what is sent, within these times.
 BODY_TIMEOUT_SECONDS = env.float("BODY_TIMEOUT_SECONDS", default=20.0)
 SEND_TIMEOUT_SECONDS = env.float("SEND_TIMEOUT_SECONDS", default=15.0)
