@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Final, Literal, Protocol, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -25,6 +26,7 @@ from accounts.tenancy import platform
 from salient.actors import Actor, now_acting
 from salient.database import in_database_once
 from salient.problems import (
+    PRIVATE,
     Forbidden,
     InternalError,
     Invalid,
@@ -142,6 +144,9 @@ def as_problem(error: Exception, path: str) -> Problem:
             return error
         case ValidationError():
             return Invalid.of(error)
+        case SuspiciousOperation():
+            # Django's words for a request that it does not read, as one with too many fields.
+            return Invalid("The request cannot be read: it has too many fields, or a broken one.")
         case OperationalError() | InterfaceError():
             logger.error("The database did not answer at %s: %s", path, error)
             return Unavailable("The database does not answer; try again.")
@@ -152,8 +157,8 @@ def as_problem(error: Exception, path: str) -> Problem:
 
 def _private(response: HttpResponseBase) -> HttpResponseBase:
     """Keep what belongs to an account out of every cache."""
-    response.headers["Cache-Control"] = "no-store, private"
-    response.headers["Vary"] = "Authorization, Cookie, Origin"
+    for name, value in PRIVATE.items():
+        response.headers[name] = value
     return response
 
 

@@ -69,6 +69,8 @@ DEFAULT_LIMITS = {
     "message_bytes": env.int("LIMIT_MESSAGE_BYTES", default=32 * 1024),
     "history_messages": env.int("LIMIT_HISTORY_MESSAGES", default=200),
 }
+# How many attempts to log in one network may make (accounts/attempts.py).
+LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.int("LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30)
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
 DEFAULT_OUTPUT_TOKENS = env.int("DEFAULT_OUTPUT_TOKENS", default=4096)
 # What a million tokens are taken to cost (USD) where no price is known.
@@ -100,7 +102,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "salient.routing.AppendSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -164,8 +166,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.hashing.Argon2Hasher",
+    "accounts.hashing.PBKDF2Hasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -20,37 +20,8 @@ from gunicorn.workers.gasgi import ASGIWorker
 IDLE_SHARE = 0.75
 # How long a refused client may go on sending: closed at once, it could lose the refusal.
 LINGER_SECONDS = 1
-LONGEST_REASON = 100
 VERSIONS = "HTTP/"
 type Headers = tuple[tuple[str, str], ...]
-REFUSALS = {
-    HTTPStatus.BAD_REQUEST: ("malformed_request", "The request is not valid HTTP/1.1"),
-    HTTPStatus.REQUEST_TIMEOUT: (
-        "headers_too_slow",
-        "The request's line and headers did not arrive in time",
-    ),
-    HTTPStatus.URI_TOO_LONG: ("uri_too_long", "The address is too long; send data in the body"),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        "headers_too_large",
-        "The request has too many headers, or one that is too long",
-    ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (
-        "internal_error",
-        "Something went wrong on our side; it has been logged",
-    ),
-    HTTPStatus.NOT_IMPLEMENTED: (
-        "unsupported_transfer_coding",
-        "The body's transfer coding is not known; send it plain or chunked",
-    ),
-    HTTPStatus.SERVICE_UNAVAILABLE: (
-        "too_many_connections",
-        "The server has as many connections as it takes; try again",
-    ),
-    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: (
-        "unsupported_http_version",
-        "The server speaks HTTP/1.1 and HTTP/1.0",
-    ),
-}
 
 
 class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
@@ -131,16 +102,13 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
             # Who does not read would keep the connection open for ever.
             self.worker.loop.call_later(self.worker.send_seconds, self.transport.abort)
 
-    def _send_error_response(
-        self, status: int, message: str, extra_headers: Headers = ()
-    ) -> None:
+    def _send_error_response(self, status: int, message: str, extra_headers: Headers = ()) -> None:
         """Write a problem document, and close when the client has had time to read it."""
         if self._closed:
             return
         if isinstance(sys.exception(), InvalidHTTPVersion) and message.startswith(VERSIONS):
             status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-        answer = refusal(HTTPStatus(status), message, extra_headers)
-        self._safe_write(answer)
+        self._safe_write(refusal(status, message, extra_headers))
         self._stop_head_timer()
         self._closed = True
         if self.transport.can_write_eof():
@@ -186,18 +154,13 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             oldest.drop()
 
 
-def refusal(status: HTTPStatus, reason: str, headers: Headers) -> bytes:
-    """Write a whole answer; of a malformed request it says what is malformed."""
+def refusal(status: int, reason: str, headers: Headers) -> bytes:
+    """Write a whole answer, as nobody behind the server does it."""
     from salient.edge import api_headers  # noqa: PLC0415 - in the worker alone
-    from salient.problems import Problem  # noqa: PLC0415
+    from salient.server_refusals import refusal_of  # noqa: PLC0415
 
-    code, detail = REFUSALS.get(status, ("bad_request", status.phrase))
-    if status == HTTPStatus.BAD_REQUEST and reason:
-        detail = f"{detail}: {reason[:LONGEST_REASON]}"
-    problem = Problem(f"{detail}.")
-    problem.status, problem.code = status, code
-    response = problem.as_response()
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    response = refusal_of(status, reason).as_response()
+    lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
     lines += [f"{name}: {value}" for name, value in (*response.items(), *headers)]
     lines += [f"{name.decode()}: {value.decode()}" for name, value in api_headers()]
     lines += [f"Content-Length: {len(response.content)}", "Connection: close", "", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -41,6 +42,10 @@ async def stream(request: ApiRequest, instance: AgentInstance) -> StreamingHttpR
     if isinstance(turn, Replay):
         return sse.replay(turn)
     return sse.stream(turn, turns.answer(turn), request.path)
+
+
+# A GET that costs a turn has no HEAD.
+cast(Any, stream).get_is_safe = False
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ)

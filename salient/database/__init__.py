@@ -4,6 +4,7 @@ from salient.database.batches import Answer, apart, together
 from salient.database.channels import ask_together
 from salient.database.config import database_config
 from salient.database.crossing import (
+    give_back,
     in_database,
     in_database_once,
     release_connection,
@@ -20,6 +21,7 @@ __all__ = [
     "database_config",
     "ensure_started",
     "explain",
+    "give_back",
     "in_database",
     "in_database_once",
     "release_connection",

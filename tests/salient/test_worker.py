@@ -19,6 +19,7 @@ from salient.worker import Protocol, Worker
 from tests.served import served
 
 NEVER, SOON = 60.0, 0.05
+SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -187,7 +188,7 @@ class RefusalTests(SimpleTestCase):
         b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000): (414, "uri_too_long"),
         b"GET / HTTP/1.1\r\nHost: a\r\nBig: %s\r\n\r\n" % (b"x" * 9000): (431, "headers_too_large"),
         b"GET / HTTP/1.1\r\nHost: a\r\n%s\r\n" % (b"A: b\r\n" * 200): (431, "headers_too_large"),
-        b"GET / HTTP/2.0\r\n\r\n": (505, "unsupported_http_version"),
+        b"GET / HTTP/2.0\r\n\r\n": (505, "unknown_http_version"),
         b"GET / FTP/1.1\r\n\r\n": (400, "malformed_request"),
         b"nonsense\r\n\r\n": (400, "malformed_request"),
         b"get / HTTP/1.1\r\nHost: a\r\n\r\n": (400, "malformed_request"),
@@ -204,7 +205,7 @@ class RefusalTests(SimpleTestCase):
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n": (400, "malformed_request"),
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: nonsense, chunked\r\n\r\n": (
             501,
-            "unsupported_transfer_coding",
+            "unknown_transfer_coding",
         ),
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n": (
             400,
@@ -252,13 +253,8 @@ class RefusalTests(SimpleTestCase):
 class ListeningTests(TransactionTestCase):
     async def test_the_backlog_that_is_set_takes_effect(self) -> None:
         async with served(cut_after=1) as server:
-            port = f":{server.port:04X}"
-            found = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-            inodes = [row[9] for row in found if row[1].endswith(port) and row[3] == "0A"]
-            self.assertEqual(len(inodes), 1)
             backlog = await listen_backlog(server.port)
-        most = int(Path("/proc/sys/net/core/somaxconn").read_text())
-        self.assertEqual(backlog, min(4096, most))
+        self.assertEqual(backlog, min(4096, SOMAXCONN))
 
 
 async def listen_backlog(port: int) -> int:
