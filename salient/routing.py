@@ -36,6 +36,9 @@ def is_api(path: str) -> bool:
 @lru_cache(maxsize=4096)
 def route_of(path: str) -> ResolverMatch | None:
     """Kept, for the same few paths come again and again; paths with ids push one another out."""
+    # No name has one, and the database takes none.
+    if "\x00" in path:
+        return None
     try:
         return resolve(path)
     except Resolver404:

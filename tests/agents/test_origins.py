@@ -114,11 +114,10 @@ class OriginTests(World, TestCase):
                         self.path("chat", instance="nobody"),
                         self.path("chat", account="nobody"),
                         self.path("chat", instance="%00"),
-                        self.path("chat", account="x\x00y"),
                     )
                 ]
                 with self.subTest(f"{method} from {origin}"):
-                    self.assertEqual(answers[1:], answers[:1] * 5)
+                    self.assertEqual(answers[1:], answers[:1] * 4)
 
     async def test_no_404_tells_which_agents_there_are(self) -> None:
         other = await sync_to_async(make_instance)(self.account, "other")
