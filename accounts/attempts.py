@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
@@ -76,7 +77,7 @@ class Allowance:
 
     def take(self, of: str) -> None:
         """Count one attempt; raises TooManyAttempts, and then does not count it."""
-        values = {
+        values: dict[str, Any] = {
             "subject": f"{self.name}:{of}",
             "step": self.step,
             "ahead": self.step * (self.quota - 1),

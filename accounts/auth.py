@@ -111,8 +111,18 @@ async def _admit(
     if request.method != "GET":
         now_acting(actor_of(request.caller))
     require_scope(request.caller, scope)
+    _refuse_nul(request)
     if request.method in WITH_BODY and request.content_type != "application/json":
         raise UnsupportedMediaType
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """The database takes no NUL in any text; bodies are looked at as they are read."""
+    if "%00" not in request.META["QUERY_STRING"]:
+        return
+    for name, values in request.GET.lists():
+        if any("\x00" in value for value in values):
+            raise Invalid.field(name, "A NUL character is not allowed.")
 
 
 def actor_of(caller: Caller) -> Actor:

@@ -25,13 +25,12 @@ class LogInForm(AuthenticationForm):
     """Takes an attempt before it looks anybody up."""
 
     def clean(self) -> dict[str, Any]:
-        email = self.cleaned_data.get("username")
-        counts = email and self.cleaned_data.get("password") and self.request is not None
-        if counts:
-            attempts.try_login(self.request, email)
-        cleaned: dict[str, Any] = super().clean()
-        if counts:
-            attempts.logged_in(self.request, email)
+        email, password = (self.cleaned_data.get(name) for name in ("username", "password"))
+        if not (email and password and self.request):
+            return super().clean()
+        attempts.try_login(self.request, email)
+        cleaned = super().clean()
+        attempts.logged_in(self.request, email)
         return cleaned
 
 

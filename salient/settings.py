@@ -224,12 +224,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"without_tokens": {"()": "salient.logs.WithoutTokens"}},
+    "filters": {
+        "without_tokens": {"()": "salient.logs.WithoutTokens"},
+        "one_line_refusals": {"()": "salient.logs.OneLineRefusals"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_tokens"],
+            "filters": ["without_tokens", "one_line_refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -159,6 +159,7 @@ FORM_VALUES = (
     *("\x00", "9" * 40, "1e999999", "-1e-999999", "NaN", "-Infinity", "0000-00-00", "\ufdd0"),
     *("10000-01-01", "x" * 3000, "\u0130@\u212a.example", "[" * 5000),
 )
+LIST_DEPTH = 3
 METHODS = ("TRACE", "PROPFIND", "get", "CONNECT", "X" * 40)
 
 
@@ -168,6 +169,8 @@ def no_server_error(test: Any) -> Iterator[list[str]]:
     wrong: list[str] = []
     heard = logging.Handler(logging.ERROR)
     heard.emit = lambda record: wrong.append(record.getMessage())  # type: ignore[method-assign]
+    # What Django refuses as suspicious is a 400 and one line.
+    heard.addFilter(lambda record: not record.name.startswith("django.security"))
     loggers = [logging.getLogger(), logging.getLogger("django")]
     for logger in loggers:
         logger.addHandler(heard)
@@ -199,7 +202,7 @@ class ApiTests(MatrixTestCase):
         )
         query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in usual.items()))
         call.scope["query_string"] = query.encode()
-        with taken_back():
+        with nullcontext() if method == "GET" else taken_back():
             async_to_sync(call.run)()
         return call.answer()
 
@@ -217,9 +220,9 @@ class ApiTests(MatrixTestCase):
 
     def test_in_each_part_of_each_path(self) -> None:
         with no_server_error(self) as wrong:
-            for route, method in self.each():
-                for name in route.parameters:
-                    for text in TEXTS:
+            for turn, (route, method) in enumerate(self.each()):
+                for number, name in enumerate(route.parameters, turn):
+                    for text in part_of(TEXTS, number, 3):
                         path = route.path(self.of_key | {name: text})
                         status = self.send(route, method, path=path)
                         if status >= 500:
@@ -234,7 +237,7 @@ class ApiTests(MatrixTestCase):
                 queries = [
                     f"{field}={text}"
                     for number, field in enumerate(fields)
-                    for text in TEXTS[number % 2 :: 2]
+                    for text in part_of(TEXTS, number, 3)
                 ]
                 for query in (*queries, *QUERIES_WHOLE):
                     status = self.send(route, "GET", query=query)
@@ -250,7 +253,7 @@ class ApiTests(MatrixTestCase):
                 bodies = [
                     json.dumps(usual | {field: value}).encode()
                     for number, field in enumerate(self.taken(route, method))
-                    for value in VALUES[number % 2 :: 2]
+                    for value in part_of(VALUES, number, 3)
                 ]
                 for raw in (*bodies, *BODIES_WHOLE):
                     status = self.send(route, method, raw=raw)
@@ -262,7 +265,7 @@ class ApiTests(MatrixTestCase):
         return [field for field in FIELDS if not self.is_unknown(route, method, field)]
 
     def is_unknown(self, route: Route, method: str, field: str) -> bool:
-        given: dict[str, Any] = {"query": f"{field}=x"}
+        given: dict[str, Any] = {"query": f"{field}="}
         if method != "GET":
             given = {"raw": json.dumps({field: None}).encode()}
         answer = self.answer(route, method, **given)
@@ -272,8 +275,7 @@ class ApiTests(MatrixTestCase):
     def test_in_each_header_and_as_a_method(self) -> None:
         with no_server_error(self) as wrong:
             for number, (route, method) in enumerate(self.each()):
-                # Not each header at each route, but each at many.
-                for name, value in HEADERS[number % 4 :: 4]:
+                for name, value in part_of(HEADERS, number, 4):
                     status = self.send(route, method, headers={name: value})
                     if status >= 500:
                         wrong.append(f"{method} {route.short} {name}: {value!r}: {status}")
@@ -294,30 +296,34 @@ class PageTests(PagesTestCase):
         self.asked = [page for page in pages() if "autocomplete" not in page.pattern]
 
     def get(self, wrong: list[str], address: str, **headers: Any) -> HttpResponseBase:
-        with taken_back():
-            answer = self.browser.get(address, secure=True, **headers)
+        answer = self.browser.get(address, secure=True, **headers)
         if answer.status_code >= 500:
             wrong.append(f"{address[:150]}: {answer.status_code}")
         return answer
 
     def test_in_each_part_of_each_path(self) -> None:
+        places = (
+            (page, name)
+            for page in self.asked
+            for name in sorted({*page.parameters} - {"app_label", "url"})
+        )
         with no_server_error(self) as wrong:
-            for page in self.asked:
-                values = self.values(page)
-                for name in {*page.parameters} - {"app_label", "url"}:
-                    for text in PAGE_TEXTS:
-                        self.get(wrong, page.path(values | {name: text}))
+            for number, (page, name) in enumerate(places):
+                for text in part_of(PAGE_TEXTS, number, 4):
+                    self.get(wrong, page.path(self.values(page) | {name: text}))
 
     def test_in_each_field_of_each_query(self) -> None:
+        places = [(page.path(self.values(page)), page) for page in self.asked]
         with no_server_error(self) as wrong:
-            for page in self.asked:
-                address = page.path(self.values(page))
-                names = [*PLACES, *self.filters_of(address)]
-                for number, name in enumerate(names):
-                    # Not each value in each place, but each in many.
-                    for text in PAGE_TEXTS[number % 3 :: 3]:
-                        self.get(wrong, f"{address}?{name}={text}")
-                for query in QUERIES_WHOLE:
+            for turn, (address, page) in enumerate(places):
+                is_list = page.model is not None and page.pattern.count("/") == LIST_DEPTH
+                names = [*PLACES, *self.filters_of(address)] if is_list else []
+                queries = [
+                    f"{name}={text}"
+                    for number, name in enumerate(names, turn)
+                    for text in part_of(PAGE_TEXTS, number, 12)
+                ]
+                for query in (*queries, *part_of(QUERIES_WHOLE, turn, 3)):
                     self.get(wrong, f"{address}?{query}")
 
     def filters_of(self, address: str) -> list[str]:
@@ -330,11 +336,11 @@ class PageTests(PagesTestCase):
 
     def test_in_each_field_of_each_form(self) -> None:
         with no_server_error(self) as wrong:
-            for page in self.asked:
+            for turn, page in enumerate(self.asked):
                 address = page.path(self.values(page))
                 for form in self.forms_of(address):
                     for number, name in enumerate(form):
-                        for value in FORM_VALUES[number % 2 :: 2]:
+                        for value in part_of(FORM_VALUES, number + turn, 8):
                             with taken_back():
                                 answer = self.browser.post(
                                     address, form | {name: value}, secure=True
@@ -385,6 +391,11 @@ class EdgeTests(MatrixTestCase):
                         async_to_sync(call.run)()
                     if call.answer().status >= 500:
                         wrong.append(f"{method} {where!r} {headers}: {call.answer().status}")
+
+
+def part_of[T](values: Sequence[T], number: int, parts: int) -> Sequence[T]:
+    """Return every so manieth value: each place has a few, and each value comes in many places."""
+    return values[number % parts :: parts]
 
 
 def as_server_decodes(path: str) -> str:

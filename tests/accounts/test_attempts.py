@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
 from django.core import mail
 from django.db import connection
 from django.test import Client, SimpleTestCase, TestCase, TransactionTestCase, override_settings
@@ -42,7 +42,7 @@ class AllowanceTests(TestCase):
     def move_back(self, *, seconds: int) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE attempt_rates SET arrival = arrival - %s", [timedelta(seconds=seconds)]
+                "UPDATE attempt_rates SET arrival = arrival - %s * interval '1 s'", [seconds]
             )
 
     def test_what_is_past_is_deleted(self) -> None:
@@ -152,7 +152,7 @@ class HashingTests(SimpleTestCase):
 
     def test_two_at_once_and_the_others_wait(self) -> None:
         running, most, lock = 0, 0, threading.Lock()
-        original = hashing.Argon2PasswordHasher.encode
+        original = Argon2PasswordHasher.encode
 
         def encode(*arguments: Any) -> str:
             nonlocal running, most
@@ -165,7 +165,7 @@ class HashingTests(SimpleTestCase):
             return str(made)
 
         with (
-            mock.patch.object(hashing.Argon2PasswordHasher, "encode", encode),
+            mock.patch.object(Argon2PasswordHasher, "encode", encode),
             ThreadPoolExecutor(16) as threads,
         ):
             made = list(threads.map(make_password, [PASSWORD] * 16))

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, TestCase, override_settings
 
-from accounts import hashing
 from accounts.site import SalientAdminSite, behind_platform_door
 from accounts.tenancy import current_door
+from salient import database
 from tests.catalog import rows
 from tests.factories import make_user
 
@@ -38,14 +38,14 @@ class AdminTests(TestCase):
 
     def test_a_password_is_hashed_before_any_door_is_opened(self) -> None:
         doors: list[Any] = []
-        original = hashing.give_back
+        original = database.give_back
 
         def give_back() -> None:
             doors.append(current_door())
             original()
 
         form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
-        with mock.patch.object(hashing, "give_back", give_back):
+        with mock.patch("accounts.hashing.give_back", give_back):
             self.assertEqual(self.log_in("wrong").status_code, 200)
             self.assertEqual(self.log_in().status_code, 302)
             form["old_password"] = PASSWORD
