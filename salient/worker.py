@@ -27,6 +27,8 @@ type Headers = tuple[tuple[str, str], ...]
 class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection: it has a time for each request's head, and waits for the next one idle."""
 
+    _closed: bool
+
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
         self._head_timer: asyncio.TimerHandle | None = None
