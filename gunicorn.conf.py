@@ -12,9 +12,10 @@ from gunicorn.workers.base import Worker
 wsgi_app = "salient.asgi:application"
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-worker_class = "asgi"  # takes uvloop where it is installed
+worker_class = "salient.worker.Worker"  # takes uvloop where it is installed
 worker_connections = 4_000
-# As many may knock at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
+# As many may connect at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
+# The kernel's net.core.somaxconn is the upper limit.
 backlog = 4_096
 # A worker whose event loop stood still for this long is replaced.
 timeout = 60

@@ -101,9 +101,14 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
 
 
 def page_of(site: admin.AdminSite, entry: AuditEntry) -> str | None:
-    """Return the page of the row that the entry is about, if it has one and may still be there."""
+    """Return the page of the row that the entry is about, if it has one and may still be there.
+
+    An export or a search is about many rows: their list.
+    """
     model = model_of(entry.object_type)
     if model is None or not site.is_registered(model) or entry.action == "deleted":
         return None
-    meta = model._meta
-    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[entry.object_id])
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    if not entry.object_id:
+        return reverse(f"{name}_changelist")
+    return reverse(f"{name}_change", args=[entry.object_id])

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Final, Literal, Protocol, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from accounts.tenancy import platform
 from salient.actors import Actor, now_acting
 from salient.database import in_database_once, is_unavailable
 from salient.problems import (
+    PRIVATE,
     Forbidden,
     InternalError,
     Invalid,
@@ -121,8 +123,18 @@ async def _admit(
     if request.method != "GET":
         now_acting(actor_of(request.caller))
     require_scope(request.caller, scope)
+    _refuse_nul(request)
     if request.method in WITH_BODY and request.content_type != "application/json":
         raise UnsupportedMediaType
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """The database takes no NUL in any text; bodies are looked at as they are read."""
+    if "%00" not in request.META["QUERY_STRING"]:
+        return
+    for name, values in request.GET.lists():
+        if any("\x00" in value for value in values):
+            raise Invalid.field(name, "A NUL character is not allowed.")
 
 
 def actor_of(caller: Caller) -> Actor:
@@ -154,6 +166,9 @@ def as_problem(error: Exception, path: str) -> Problem:
             return error
         case ValidationError():
             return Invalid.of(error)
+        case SuspiciousOperation():
+            # Django's words for a request that it does not read, as one with too many fields.
+            return Invalid("The request cannot be read: it has too many fields, or a broken one.")
         case _ if is_unavailable(error):
             logger.error("The database did not answer at %s: %s", path, error)
             return Unavailable("The database does not answer; try again.")
@@ -164,8 +179,8 @@ def as_problem(error: Exception, path: str) -> Problem:
 
 def _private(response: HttpResponseBase) -> HttpResponseBase:
     """Keep what belongs to an account out of every cache."""
-    response.headers["Cache-Control"] = "no-store, private"
-    response.headers["Vary"] = "Authorization, Cookie, Origin"
+    for name, value in PRIVATE.items():
+        response.headers[name] = value
     return response
 
 

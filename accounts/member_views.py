@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-from accounts import invitations, members
+from accounts import attempts, invitations, members
 from accounts.auth import ApiRequest, api_view
 from accounts.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
 from accounts.methods import by_method
@@ -39,6 +39,7 @@ async def member_invite(request: ApiRequest) -> HttpResponse:
     """Invite a person by e-mail; once more renews the invitation and its link."""
     wanted = InviteIn.of_body(request)
     site = site_address(request)
+    await in_database(attempts.send_mail_to, wanted.email)
     invited = await in_database(
         invitations.invite, request.caller, email=wanted.email, role=wanted.role
     )

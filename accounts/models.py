@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.amounts import exact_money
+from accounts.attempts import AttemptRate
 from accounts.audit import ActorKind, AuditAction, AuditEntry, SupportAccess
 from accounts.key_models import ApiKey, KeyKind, KeyMode, Scope
 from accounts.people import Invitation, MemberRole, Membership, User
@@ -22,6 +23,7 @@ __all__ = [
     "AccountStatus",
     "ActorKind",
     "ApiKey",
+    "AttemptRate",
     "AuditAction",
     "AuditEntry",
     "Budget",

@@ -1,22 +1,59 @@
-"""Links by which a person sets a password of their own; they go to the person's address alone."""
+"""How people log in and set their passwords; a hash is made outside of every transaction."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
 from django.contrib.auth.tokens import default_token_generator
 from django.contrib.auth.views import PasswordResetConfirmView
 from django.core.mail import send_mail
-from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse, reverse_lazy
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from accounts import attempts
 from accounts.models import User
 from accounts.tenancy import platform
 from salient.actors import Actor, acting
+
+
+class LogInForm(AuthenticationForm):
+    """Takes an attempt before it looks anybody up."""
+
+    def clean(self) -> dict[str, Any]:
+        email, password = (self.cleaned_data.get(name) for name in ("username", "password"))
+        if not (email and password and self.request):
+            return super().clean()
+        attempts.try_login(self.request, email)
+        cleaned = super().clean()
+        attempts.logged_in(self.request, email)
+        return cleaned
+
+
+class AdminLogInForm(LogInForm, AdminAuthenticationForm):
+    pass
+
+
+class OwnPasswordForm(SetPasswordForm[User]):
+    """Hashes first; then the platform saves."""
+
+    actor_kind = "member"
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002
+        person = super().save(commit=False)
+        if commit:
+            # Named here, for behind a link nobody is logged in.
+            with acting(Actor(self.actor_kind, str(person.pk), person.email)), platform():
+                person.save()
+        return person
+
+
+class AdminOwnPasswordForm(OwnPasswordForm, AdminPasswordChangeForm):
+    actor_kind = "staff"
 
 
 def send_link(person: User, site: str) -> None:
@@ -32,11 +69,6 @@ def send_link(person: User, site: str) -> None:
 class SetPasswordView(PasswordResetConfirmView):
     """Django's page: the link's token goes into the session, and works until it was used."""
 
+    form_class = OwnPasswordForm
     template_name = "set_password.html"
     success_url = reverse_lazy("login")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        """Name the person in the audit log: nobody is logged in here."""
-        person = form.user
-        with acting(Actor("member", str(person.pk), person.email)), platform():
-            return super().form_valid(form)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.decorators import method_decorator
 
+from accounts import attempts
 from accounts.auditors import reading_auditors
 from accounts.models import User
+from accounts.passwords import AdminLogInForm, AdminOwnPasswordForm
 from accounts.tenancy import platform
 from salient.actors import Actor, tell_open_door
 
@@ -42,6 +42,9 @@ class SalientAdminSite(admin.AdminSite):
     site_header = site_title = "Salient"
     index_title = "Overview"
     index_template = "admin/overview.html"
+    # The log-in page stays outside of the door as well: Django does not wrap it by admin_view.
+    login_form = AdminLogInForm
+    password_change_form = AdminOwnPasswordForm
     # The rooms above this one know what to show; they put it here (sessions_app/overview.py).
     overview: ClassVar[Callable[[HttpRequest], Page]] = staticmethod(lambda _request: {})
 
@@ -84,12 +87,16 @@ class SalientAdminSite(admin.AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Put the door around all of it: also who may enter is read from the database."""
+        if view == self.password_change:
+            # It hashes, which takes long, and opens the door only to save.
+            return super().admin_view(view, cacheable)
         return behind_platform_door(super().admin_view(reading_auditors(named(view)), cacheable))
 
-    # The one page that Django does not wrap by admin_view.
-    @method_decorator(login_not_required)
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return behind_platform_door(super().login)(request, extra_context)
+    def password_change(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
+        """Count an attempt: whoever took over a session learns the password nowhere."""
+        if request.method == "POST" and isinstance(request.user, User):
+            attempts.try_login(request, request.user.email)
+        return super().password_change(request, extra_context)
 
 
 def environment() -> Page:

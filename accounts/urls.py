@@ -11,7 +11,7 @@ urlpatterns = [
     path("members", member_views.all_members, name="members"),
     path("members/<str:member_id>", member_views.one_member, name="member"),
     path("invitations/<str:invitation_id>", member_views.one_invitation, name="withdraw"),
-    # With a slash at the end: salient/asgi.py knows pages by it.
+    # With a slash at the end: salient/routing.py knows pages by it.
     path("invitations/<str:token>/", pages.invitation, name="invitation"),
     path("invitation/", pages.join, name="join"),
     path("keys/<str:token>/", key_pages.offer, name="key-offer"),

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 
-from accounts import passwords, support
+from accounts import attempts, passwords, support
 from accounts.mailing import send_or_tell, site_of
 from accounts.models import Membership, User
 from accounts.user_pages import UserPages
@@ -153,11 +153,19 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if person.is_active:
-            _send_link(request, person)
-            messages.success(request, f"A link to set a new password goes to {person.email}.")
+            self._send_one_more(request, person)
         else:
             messages.warning(request, "Who is inactive cannot log in: make them active first.")
         return redirect("admin:accounts_user_change", person.pk)
+
+    def _send_one_more(self, request: HttpRequest, person: User) -> None:
+        try:
+            attempts.send_mail_to(person.email)
+        except attempts.TooManyAttempts as problem:
+            messages.warning(request, problem.detail)
+        else:
+            _send_link(request, person)
+            messages.success(request, f"A link to set a new password goes to {person.email}.")
 
     @admin.display(description="login")
     def login(self, person: User) -> str:

@@ -8,16 +8,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from functools import lru_cache
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Protocol, Self
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
-from django.http.request import split_domain_port, validate_host
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
+from django.urls import ResolverMatch, set_script_prefix
 
 from salient.cors import Crossing
 from salient.edge import (
@@ -30,21 +30,14 @@ from salient.edge import (
     Sender,
     api_headers,
     read_body,
+    require_known_host,
 )
 from salient.lifespan import in_flight
-from salient.problems import InternalError, NotFound, Problem
+from salient.problems import PRIVATE, InternalError, Problem, UnknownRoute
+from salient.routing import nearest_route, route_of
 
 logger = logging.getLogger(__name__)
 HEARTBEAT = b": still here\n\n"
-# Load balancers ask for them by whatever name they know.
-ANY_HOST = {"/healthz", "/readyz"}
-
-
-class UnknownHost(Problem):
-    code = "unknown_host"
-
-    def __init__(self) -> None:
-        super().__init__("This service is not known by that host name.")
 
 
 class ApiHandler:
@@ -53,8 +46,9 @@ class ApiHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("root_path") or settings.FORCE_SCRIPT_NAME:
             set_script_prefix(get_script_prefix(scope))
-        send = Sender(send, api_headers())
+        send = Sender(send, api_headers(), scope)
         try:
+            require_known_host(scope)
             body = await read_body(BodyReader(scope, receive, settings.MAX_BODY_BYTES))
         except RequestAborted:
             return
@@ -70,11 +64,10 @@ class ApiHandler:
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
         """Answer without having read the body; the page that sent it may read why."""
         request = ASGIRequest(scope, BytesIO())
-        match = route_of(request)
+        match = route_of(request.path_info)
         response: HttpResponseBase = problem.as_response()
         if match is not None and (crossing := crossing_of(request, match)) is not None:
-            await crossing.judge()
-            crossing.dress(response)
+            await crossing.dress(response, caller_is_known=False)
         with suppress(RequestAborted):
             await send_whole(response, send)
 
@@ -127,43 +120,42 @@ class Leaving:
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:
-    if not host_is_known(request):
-        return UnknownHost().as_response()
-    match = route_of(request)
+    match = route_of(request.path_info)
     if match is None:
-        return NotFound().as_response()
+        return UnknownRoute(nearest_route(request.path_info)).as_response()
     crossing = crossing_of(request, match)
     if crossing is None:
         return await view_response(request, match)
-    await crossing.judge()
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return crossing.preflight()
     response = await view_response(request, match)
-    crossing.dress(response)
+    await crossing.dress(response, caller_is_known=hasattr(request, "caller"))
     return response
 
 
 async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpResponseBase:
     request.resolver_match = match
+    allowed = allowed_methods(match.func)
+    if request.method == "OPTIONS" and allowed:
+        return HttpResponse(status=204, headers={"Allow": ", ".join(allowed), **PRIVATE})
+    if request.method == "HEAD" and "HEAD" in allowed:
+        # The body is left out when it is sent.
+        request.method = "GET"
     try:
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
     except Exception:
         logger.exception("Unexpected error at %s", request.path)
         return InternalError().as_response()
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(allowed)
     return response
 
 
-def route_of(request: ASGIRequest) -> ResolverMatch | None:
-    return _route_of(request.path_info)
-
-
-@lru_cache(maxsize=4096)
-def _route_of(path: str) -> ResolverMatch | None:
-    """Kept, for the same few paths come again and again; paths with ids push one another out."""
-    try:
-        return resolve(path)
-    except Resolver404:
-        return None
+def allowed_methods(view: Any) -> tuple[str, ...]:
+    """Return what a view takes, also as HEAD and OPTIONS; nothing where it does not say."""
+    methods: tuple[str, ...] = getattr(view, "methods", ())
+    head = ("HEAD",) if "GET" in methods and getattr(view, "get_is_safe", True) else ()
+    return (*methods, *head, "OPTIONS") if methods else ()
 
 
 def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
@@ -172,19 +164,6 @@ def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
     origin = request.META.get("HTTP_ORIGIN")
     crossing = Crossing(origin, match) if origin else None
     return crossing if crossing is not None and crossing.is_open else None
-
-
-def host_is_known(request: ASGIRequest) -> bool:
-    """Whether the Host header is one of ALLOWED_HOSTS, as pages ask too."""
-    if request.path_info in ANY_HOST:
-        return True
-    return _is_allowed(request.META.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
-
-
-@lru_cache(maxsize=256)
-def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
-    domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, allowed)
 
 
 def start_message(response: HttpResponseBase) -> Message:

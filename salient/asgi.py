@@ -10,22 +10,17 @@ django_pages = get_asgi_application()
 from salient import lifespan  # noqa: E402 - after Django is set up
 from salient.api_handler import ApiHandler  # noqa: E402
 from salient.edge import Receive, Scope, Send, edged  # noqa: E402
+from salient.routing import is_api  # noqa: E402
 
 api = ApiHandler()
 pages = edged(django_pages)
 
 
-def is_api(path: str) -> bool:
-    """Pages under /accounts/ end with a slash; API routes never do."""
-    return path in {"/healthz", "/readyz"} or (
-        path.startswith("/accounts/") and not path.endswith("/")
-    )
-
-
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan.run(receive, send)
-    elif scope["type"] == "http":
-        await (api if is_api(scope["path"]) else pages)(scope, receive, send)
+    elif scope["type"] == "websocket":
+        # Closed before it is accepted: the server answers 403.
+        await send({"type": "websocket.close"})
     else:
-        raise ValueError(f"Salient serves HTTP, not {scope['type']}.")
+        await (api if is_api(scope["path"]) else pages)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What pages say while the database is away; the API's door says it for the API."""
+"""What pages say when they cannot be shown; the API's door says it for the API."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,11 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
 from salient.database import circuit, is_unavailable
+from salient.problems import Problem
 
 
 class DatabaseAwayMiddleware:
-    """Answers 503 with Retry-After instead of 500."""
+    """Answers 503 with Retry-After instead of 500, and a refusal with its own status."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -18,7 +19,12 @@ class DatabaseAwayMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return unavailable() if circuit.is_open else self.get_response(request)
 
-    def process_exception(self, _request: HttpRequest, error: Exception) -> HttpResponse | None:
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, Problem):
+            if request.accepts("text/html"):
+                page = render_to_string("refused.html", {"detail": error.detail})
+                return HttpResponse(page, status=error.status, headers=error.headers)
+            return error.as_response()
         if not is_unavailable(error):
             return None
         circuit.suspect()

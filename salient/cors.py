@@ -7,6 +7,7 @@ route opens to all, none to `null`, and none to cookies.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.http import HttpResponse
@@ -24,37 +25,47 @@ PREFLIGHT_SECONDS = 600
 
 
 class Crossing:
-    """One request from a page, and whether its origin may call this route."""
+    """One request from a page elsewhere, at a route that such pages may call.
+
+    Only answers to callers who are known depend on what the agent lists. All others, and each 404,
+    may be read by every page: so they tell nobody which agents there are, and whose they are.
+    """
 
     def __init__(self, origin: str, match: ResolverMatch) -> None:
         self.origin = origin
         self.methods: tuple[str, ...] = getattr(match.func, "methods", ())
         self._ask = cast("MayCallFrom | None", getattr(match.func, "may_call_from", None))
         self._path: dict[str, Any] = match.kwargs
-        self.allowed = False
 
     @property
     def is_open(self) -> bool:
         """Whether the route is one that other sites may call at all."""
         return self._ask is not None
 
-    async def judge(self) -> None:
-        if self._ask is not None and is_origin(self.origin):
-            self.allowed = await self._ask(self.origin, **self._path)
-
     def preflight(self) -> HttpResponse:
-        """Answer the browser's question; it looks the same wherever the origin is not listed."""
-        response = HttpResponse(status=204)
-        self.dress(response)
-        if self.allowed:
+        """Answer the browser's question in the same way for every agent and every origin.
+
+        It lets the page send its call. Without an agent that lists it the page reads nothing of
+        value, and cookies never come along.
+        """
+        response = HttpResponse(status=HTTPStatus.NO_CONTENT)
+        patch_vary_headers(response, ["Origin"])
+        if is_origin(self.origin):
+            self._open(response)
             response.headers["Access-Control-Allow-Methods"] = ", ".join(self.methods)
             response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
             response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response
 
-    def dress(self, response: HttpResponseBase) -> None:
+    async def dress(self, response: HttpResponseBase, *, caller_is_known: bool) -> None:
         """Let the page read the answer, an error too."""
         patch_vary_headers(response, ["Origin"])
-        if self.allowed:
-            response.headers["Access-Control-Allow-Origin"] = self.origin
-            response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS
+        if not is_origin(self.origin):
+            return
+        tells_something = caller_is_known and response.status_code != HTTPStatus.NOT_FOUND
+        if not tells_something or (self._ask and await self._ask(self.origin, **self._path)):
+            self._open(response)
+
+    def _open(self, response: HttpResponseBase) -> None:
+        response.headers["Access-Control-Allow-Origin"] = self.origin
+        response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from types import coroutine
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
+from django.http.request import split_domain_port, validate_host
 
-from salient.problems import BodyTooLarge, Problem
+from salient.problems import (
+    BodyTooLarge,
+    Forbidden,
+    InternalError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unavailable,
+    UnknownRoute,
+)
+from salient.routing import HEALTH, nearest_route, route_of
+
+logger = logging.getLogger(__name__)
 
 type Scope = dict[str, Any]
 type Message = Mapping[str, Any]
@@ -38,6 +53,9 @@ PAGE_HEADERS = (
 )
 
 
+LONGEST_HOST = 100
+
+
 class LastPart(bytes):
     """The part of a streamed answer after which nothing comes: the end goes out along with it."""
 
@@ -52,6 +70,13 @@ class BodyTooSlow(Problem):
         super().__init__(
             "The request body did not arrive in time.", headers={"Connection": "close"}
         )
+
+
+class UnknownHost(Problem):
+    code = "unknown_host"
+
+    def __init__(self) -> None:
+        super().__init__("This service is not known by that host name.")
 
 
 class SlowReader(RequestAborted):
@@ -89,13 +114,16 @@ class BodyReader:
 class Sender:
     """`send` with the headers that every answer has, to a client that reads."""
 
-    def __init__(self, send: Send, headers: Headers) -> None:
+    def __init__(self, send: Send, headers: Headers, scope: Scope) -> None:
         self._send, self._headers = send, tuple(headers)
+        self._omits_body = scope["method"] == "HEAD"
 
     async def __call__(self, message: Message) -> None:
         """Send; raises SlowReader when the client has not taken it in time."""
         if message["type"] == "http.response.start":
             message = {**message, "headers": with_defaults(message["headers"], self._headers)}
+        elif self._omits_body:
+            message = {**message, "body": b""}
         sending = self._send(message)
         # Mostly it is done at once; only a client that has to be waited for is given a time.
         try:
@@ -148,6 +176,27 @@ def api_headers() -> Headers:
     return (*API_HEADERS, (b"strict-transport-security", hsts.encode()))
 
 
+def require_known_host(scope: Scope) -> None:
+    """Raise UnknownHost, and log one line, unless the Host header is one of ALLOWED_HOSTS."""
+    named = header(scope, b"host")
+    if scope["path"] in HEALTH or _is_allowed(named, tuple(settings.ALLOWED_HOSTS)):
+        return
+    logger.warning("A request for the unknown host %r was refused.", named[:LONGEST_HOST])
+    raise UnknownHost
+
+
+@lru_cache(maxsize=256)
+def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """Return a header's value; one that comes several times is joined, as Django does it."""
+    values = (value for key, value in scope.get("headers", ()) if key == name)
+    return b",".join(values).decode("latin-1")
+
+
 async def read_body(receive: Receive) -> bytes:
     """Read the whole body, which a BodyReader keeps small; raises RequestAborted."""
     parts: list[bytes] = []
@@ -165,16 +214,65 @@ def edged(application: Application) -> Application:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         reader = BodyReader(scope, receive, settings.MAX_PAGE_BODY_BYTES)
-        sender = Sender(send, PAGE_HEADERS)
+        sender = Sender(send, PAGE_HEADERS, scope)
         with suppress(RequestAborted):
             try:
+                require_known_host(scope)
                 body = await read_body(reader)
             except Problem as problem:
                 await send_problem(problem, sender)
             else:
-                await application(scope, again(body, reader), sender)
+                answer = ErrorsAsProblems(scope, sender) if wants_json(scope) else sender
+                await application(scope, again(body, reader), answer)
 
     return serve
+
+
+# What the API says with the statuses of pages that tell of an error.
+PAGE_PROBLEMS = {
+    int(problem.status): problem
+    for problem in (
+        Invalid("The request cannot be read."),
+        Forbidden("This page is not for this caller."),
+        NotFound(),
+        InternalError(),
+        Unavailable("The service does not answer now; try again."),
+    )
+}
+
+
+def wants_json(scope: Scope) -> bool:
+    """Whether a program asks, which sends or takes JSON, and not a browser."""
+    accepted = header(scope, b"accept")
+    takes = "json" in accepted or "json" in header(scope, b"content-type")
+    return takes and "text/html" not in accepted
+
+
+class ErrorsAsProblems:
+    """`send` that puts a problem document in the place of a page that tells of an error."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._is_replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = {name.lower(): value for name, value in message["headers"]}
+            problem = self._problem(message["status"], headers)
+            if problem is not None and headers.get(b"content-type", b"").startswith(b"text/html"):
+                self._is_replaced = True
+                await send_problem(problem, self._send, headers)
+        if not self._is_replaced:
+            await self._send(message)
+
+    def _problem(self, status: int, headers: Mapping[bytes, bytes]) -> Problem | None:
+        path = self._scope["path"]
+        if status == HTTPStatus.NOT_FOUND and route_of(path) is None:
+            return UnknownRoute(nearest_route(path))
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = headers.get(b"allow", b"").decode("latin-1").split(", ")
+            return MethodNotAllowed(self._scope["method"], allowed)
+        return PAGE_PROBLEMS.get(status)
 
 
 def again(body: bytes, receive: Receive) -> Receive:
@@ -187,8 +285,13 @@ def again(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def send_problem(problem: Problem, send: Send) -> None:
+async def send_problem(
+    problem: Problem, send: Send, more: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Send a problem, with further headers of the page that it replaces."""
     response = problem.as_response()
-    headers = [(k.encode("ascii"), v.encode("latin1")) for k, v in response.items()]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    headers = {k.lower().encode("ascii"): v.encode("latin1") for k, v in response.items()}
+    headers = {**(more or {}), **headers, b"content-length": b"%d" % len(response.content)}
+    start = {"type": "http.response.start", "status": response.status_code}
+    await send({**start, "headers": list(headers.items())})
     await send({"type": "http.response.body", "body": response.content})

@@ -9,6 +9,18 @@ from copy import copy
 _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
+class OneLineRefusals(logging.Filter):
+    """Django writes a traceback for each request that it refuses as suspicious."""
+
+    def filter(self, record: logging.LogRecord) -> logging.LogRecord:
+        if not record.name.startswith("django.security"):
+            return record
+        line = copy(record)
+        line.exc_info = line.exc_text = None
+        line.levelno, line.levelname = logging.WARNING, "WARNING"
+        return line
+
+
 class WithoutTokens(logging.Filter):
     """Django logs the address of whatever was refused or failed."""
 

@@ -1,12 +1,15 @@
 """Errors the API tells its callers about, as RFC 9457 problem details."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Self
 
 from django.http import JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+# What keeps an account's answers out of every cache.
+PRIVATE = {"Cache-Control": "no-store, private", "Vary": "Authorization, Cookie, Origin"}
 
 
 class Problem(Exception):
@@ -65,11 +68,21 @@ class NotFound(Problem):
         super().__init__(detail)
 
 
+class UnknownRoute(Problem):
+    """No view serves the path; it names the route that is most like it."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "unknown_route"
+
+    def __init__(self, nearest: str) -> None:
+        super().__init__(f"There is no such route; the nearest is {nearest}.", nearest=nearest)
+
+
 class MethodNotAllowed(Problem):
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
 
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
         names = ", ".join(allowed)
         super().__init__(f"{method} is not allowed here; use {names}.", headers={"Allow": names})
 

@@ -42,6 +42,8 @@ AGENT_CONFIG_DIR = Path(env.str("AGENT_CONFIG_DIR", default=str(BASE_DIR / "conf
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=256 * 1024)
 # Admin forms, without files.
 MAX_PAGE_BODY_BYTES = env.int("MAX_PAGE_BODY_BYTES", default=1024 * 1024)
+# A request's line and headers must have arrived within this time, all of them together.
+HEADER_TIMEOUT_SECONDS = env.float("HEADER_TIMEOUT_SECONDS", default=10.0)
 # A body must have arrived, and a client must have taken what is sent, within these times.
 BODY_TIMEOUT_SECONDS = env.float("BODY_TIMEOUT_SECONDS", default=20.0)
 SEND_TIMEOUT_SECONDS = env.float("SEND_TIMEOUT_SECONDS", default=15.0)
@@ -67,6 +69,8 @@ DEFAULT_LIMITS = {
     "message_bytes": env.int("LIMIT_MESSAGE_BYTES", default=32 * 1024),
     "history_messages": env.int("LIMIT_HISTORY_MESSAGES", default=200),
 }
+# How many attempts to log in one network may make (accounts/attempts.py).
+LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.int("LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30)
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
 DEFAULT_OUTPUT_TOKENS = env.int("DEFAULT_OUTPUT_TOKENS", default=4096)
 # What a million tokens are taken to cost (USD) where no price is known.
@@ -98,7 +102,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "salient.routing.AppendSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -162,8 +166,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.hashing.Argon2Hasher",
+    "accounts.hashing.PBKDF2Hasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -220,12 +224,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"without_tokens": {"()": "salient.logs.WithoutTokens"}},
+    "filters": {
+        "without_tokens": {"()": "salient.logs.WithoutTokens"},
+        "one_line_refusals": {"()": "salient.logs.OneLineRefusals"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_tokens"],
+            "filters": ["without_tokens", "one_line_refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},

@@ -6,7 +6,7 @@ app_name = "sessions"
 
 urlpatterns = [
     path("usage", usage_views.usage, name="usage"),
-    # With a slash at the end: salient/asgi.py knows pages by it.
+    # With a slash at the end: salient/routing.py knows pages by it.
     path("agents/<str:instance>/", pages.chat_page, name="page"),
     path("agents/<str:instance>/chat", views.chat, name="chat"),
     path("agents/<str:instance>/stream", views.stream, name="stream"),

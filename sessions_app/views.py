@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -48,6 +49,10 @@ async def stream(
         return sse.replay(turn)
     named = request.method == "GET"
     return sse.stream(turn, turns.answer(turn), request.path, named=named)
+
+
+# A GET that costs a turn has no HEAD.
+cast(Any, stream).get_is_safe = False
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ, query=HistoryIn)

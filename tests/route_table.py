@@ -1,8 +1,9 @@
 """What every route answers to everybody: the one table of the route matrix.
 
 A row is a route's method with one status for each column; one status alone is everyone's. The
-method `*` stands for all methods that the route has no row for. `own`, `others` and so on in IDS
-say whose id is sent.
+method `*` stands for all methods that the route has no row for. Without a row of its own HEAD is as
+GET, and each route of an account tells its methods to whoever asks with OPTIONS. `own`, `others`
+and so on in IDS say whose id is sent.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ accounts/<str:account>/agents/<str:instance>/chat
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/stream
+    HEAD    405
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from salient.asgi import is_api
+from salient.routing import is_api
 from tests.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"

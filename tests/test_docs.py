@@ -17,8 +17,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents.runtime.errors import RunError
 from agents.runtime.providers import endpoints, native, registry
-from salient.api_handler import UnknownHost
+from salient.edge import UnknownHost
 from salient.problems import Problem
+from salient.server_refusals import REFUSALS
 from sessions_app.problems import ProviderFailed, provider_problem
 
 ROOT = Path(settings.BASE_DIR)
@@ -199,6 +200,7 @@ class ErrorTests(SimpleTestCase):
         # Whatever can be answered is loaded with the routes and their handler.
         self.assertTrue(list(routes()))
         self.assertTrue(issubclass(UnknownHost, Problem))
+        self.assertTrue(REFUSALS)
         # A model's failures have the codes of the runtime, below.
         problems = {each for each in subclasses(Problem) if not issubclass(each, ProviderFailed)}
         # A class without a code of its own is only there for others to derive from.

@@ -47,7 +47,9 @@ def cells() -> Iterator[tuple[Route, str, str, int]]:
                 yield route, method, who, status
 
 
-class PageMatrixTests(BorderTestCase):
+class PagesTestCase(BorderTestCase):
+    """A row of everything that pages show, and everybody's browser."""
+
     def setUp(self) -> None:
         super().setUp()
         # As production is: the chat pages are for the staff.
@@ -114,6 +116,8 @@ class PageMatrixTests(BorderTestCase):
             "change": "suspend",
         }
 
+
+class PageMatrixTests(PagesTestCase):
     def test_everybody_sees_what_the_table_says(self) -> None:
         hidden = {CANARY, SECRET} | ids_of(self.beta.account)
         wrong = []

@@ -50,7 +50,11 @@ class Heard:
 def cells() -> Iterator[Cell]:
     for route in filter(Route.is_api, routes()):
         for method in METHODS:
-            statuses = TABLE.get((route.name, method)) or TABLE[route.name, "*"]
+            if method == "OPTIONS" and route.pattern.startswith(ACCOUNT):
+                statuses = dict.fromkeys(CALLERS, 204)
+            else:
+                wanted = [method, "GET", "*"] if method == "HEAD" else [method, "*"]
+                statuses = next(TABLE[route.name, m] for m in wanted if (route.name, m) in TABLE)
             for who, status in statuses.items():
                 yield Cell(route, method, who, status)
 
@@ -98,10 +102,12 @@ class RouteMatrixTests(MatrixTestCase):
         """Whatever is hidden looks in every byte like an account that does not exist."""
         nowhere = replace(self.principals["key"], account=f"no-{uuid4().hex}")
         agents = next(route for route in routes() if route.short == "agents")
-        unknown = self.call(nowhere, agents, "GET")
-        self.assertEqual(unknown.status, HTTPStatus.NOT_FOUND)
+        unknown = {method: self.call(nowhere, agents, method) for method in ("GET", "HEAD")}
+        self.assertEqual(unknown["GET"].status, HTTPStatus.NOT_FOUND)
+        self.assertEqual(unknown["HEAD"], replace(unknown["GET"], body=b""))
         for each in heard:
-            self.assertEqual(each.answer, unknown, each.cell)
+            expected = unknown["HEAD" if each.cell.method == "HEAD" else "GET"]
+            self.assertEqual(each.answer, expected, each.cell)
 
     def assert_private(self, heard: list[Heard]) -> None:
         for each in heard:
@@ -128,5 +134,5 @@ class TableTests(SimpleTestCase):
             if route.is_api() and route.pattern.startswith(ACCOUNT):
                 with self.subTest(route.name):
                     mine = {method for name, method in TABLE if name == route.name}
-                    self.assertEqual(mine, {*route.methods, "*"})
+                    self.assertEqual(mine - {"HEAD"}, {*route.methods, "*"})
                     self.assertEqual(set(TABLE[route.name, "*"].values()), {REFUSED})

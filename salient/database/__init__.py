@@ -5,6 +5,7 @@ from salient.database.channels import ask_together
 from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
 from salient.database.crossing import (
+    give_back,
     in_database,
     in_database_once,
     release_connection,
@@ -30,6 +31,7 @@ __all__ = [
     "database_config",
     "ensure_started",
     "explain",
+    "give_back",
     "in_database",
     "in_database_once",
     "is_unavailable",

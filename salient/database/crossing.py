@@ -66,7 +66,7 @@ async def release_connection() -> None:
 
     A streaming response calls it before it waits for a model. Inside a transaction nothing happens.
     """
-    await sync_to_async(_give_back, thread_sensitive=True)()
+    await sync_to_async(give_back, thread_sensitive=True)()
 
 
 def shut_down() -> None:
@@ -133,7 +133,8 @@ def _close_if_broken() -> None:
         connection.close()
 
 
-def _give_back() -> None:
+def give_back() -> None:
+    """Give the connections of this thread back to the pool, except inside a transaction."""
     for opened in connections.all(initialized_only=True):
         if not opened.in_atomic_block:
             opened.close()

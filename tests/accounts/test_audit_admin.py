@@ -90,6 +90,14 @@ class LogPageTests(TestCase):
         account = reverse("admin:accounts_account_change", args=[self.account.pk])
         self.assertContains(page, f'href="{account}"')
 
+    def test_an_export_of_all_accounts_has_a_page(self) -> None:
+        self.get(reverse("admin:accounts_auditentry_export"))
+        noted = entries(action="noted", object_type="audit_log")
+        self.assertIn(None, {entry.account_id for entry in noted})
+        for entry in noted:
+            page = self.get(reverse("admin:accounts_auditentry_change", args=[entry.pk]))
+            self.assertContains(page, reverse("admin:accounts_auditentry_changelist"))
+
     def test_the_list_is_filtered_by_what_staff_ask(self) -> None:
         other = make_account("beta")
         self.change_account()

@@ -13,7 +13,8 @@ from django.template.response import TemplateResponse
 from django.test import RequestFactory, TestCase, override_settings
 
 from accounts.site import SalientAdminSite, behind_platform_door
-from accounts.tenancy import PLATFORM, current_door
+from accounts.tenancy import current_door
+from salient import database
 from tests.catalog import rows
 from tests.factories import make_user
 
@@ -35,18 +36,22 @@ class AdminTests(TestCase):
         form = {"username": "root@example.com", "password": password, "next": "/admin/"}
         return self.client.post("/admin/login/", form)
 
-    def test_who_may_log_in_is_read_behind_the_door(self) -> None:
-        seen: list[Any] = []
-        original = type(self.root).check_password
+    def test_a_password_is_hashed_before_any_door_is_opened(self) -> None:
+        doors: list[Any] = []
+        original = database.give_back
 
-        def check(user: Any, *arguments: Any) -> bool:
-            seen.append((role(), current_door()))
-            return bool(original(user, *arguments))
+        def give_back() -> None:
+            doors.append(current_door())
+            original()
 
-        with mock.patch.object(type(self.root), "check_password", check):
+        form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
+        with mock.patch("accounts.hashing.give_back", give_back):
             self.assertEqual(self.log_in("wrong").status_code, 200)
             self.assertEqual(self.log_in().status_code, 302)
-        self.assertEqual(set(seen), {("salient_platform", PLATFORM)})
+            form["old_password"] = PASSWORD
+            self.assertEqual(self.client.post("/admin/password_change/", form).status_code, 302)
+        # A wrong one, a good one, then the old one and the new one.
+        self.assertEqual(doors, [None] * 4)
 
     def test_what_staff_do_is_logged_and_their_rights_are_read(self) -> None:
         self.log_in()

@@ -19,7 +19,7 @@ from agents import origins
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.api_client import Answer, ApiClient
-from tests.factories import make_instance
+from tests.factories import make_instance, make_key
 from tests.worlds import World, counts
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
@@ -64,7 +64,7 @@ class OriginTests(World, TestCase):
             answer = await self.preflight(self.path(route))
             self.assertEqual(answer.headers["access-control-allow-methods"], methods)
 
-    async def test_no_other_origin_is_let_in(self) -> None:
+    async def test_no_other_origin_reads_what_a_known_caller_is_answered(self) -> None:
         for origin in (
             EVIL,
             "null",
@@ -79,45 +79,65 @@ class OriginTests(World, TestCase):
             "https://evil.example, https://shop.example",
         ):
             with self.subTest(origin):
-                answers = [
-                    await self.preflight(self.path("chat"), origin),
-                    await self.api.post(
-                        self.path("chat"), {"message": "x"}, headers={"origin": origin}
-                    ),
-                ]
-                for answer in answers:
+                for body in ({"message": "x"}, {"message": ""}):
+                    answer = await self.ask(origin, body=body)
+                    self.assertIn(answer.status, {200, 400})
                     self.assertEqual(cors_headers(answer), {})
                     self.assertIn("Origin", answer.headers["vary"])
+
+    async def ask(self, origin: str, *, body: Any = None, instance: str = "bot") -> Answer:
+        path = self.path("chat", instance=instance)
+        return await self.api.post(path, body or {"message": "x"}, headers={"origin": origin})
 
     async def test_null_and_star_in_the_list_open_nothing(self) -> None:
         await sync_to_async(self.list)("null", "*")
         for origin in ("null", "*", EVIL):
+            self.assertEqual(cors_headers(await self.ask(origin)), {})
+        for origin in ("null", "*"):
             self.assertEqual(cors_headers(await self.preflight(self.path("chat"), origin)), {})
 
-    async def test_what_does_not_exist_answers_as_what_lists_nothing(self) -> None:
+    async def test_no_answer_to_a_stranger_tells_which_agents_there_are(self) -> None:
+        """What is said of an agent that lists the origin is said of one that does not exist."""
         await sync_to_async(make_instance)(self.account, "closed")
-        closed = await self.preflight(self.path("chat", instance="closed"))
-        for path in (
-            self.path("chat", instance="nobody"),
-            self.path("chat", account="nobody"),
-            self.path("chat", instance="%00"),
-            self.path("chat", account="x\x00y"),
-        ):
-            with self.subTest(path):
-                answer = await self.preflight(path)
-                self.assertEqual(
-                    (answer.status, answer.headers, answer.body),
-                    (closed.status, closed.headers, closed.body),
-                )
+        wrong = ApiClient("sal_sk_wrong")
+        for origin in (SHOP, EVIL, "null", "*", "nonsense"):
+            for method in ("OPTIONS", "POST", "PUT", "GET"):
+                answers = [
+                    [
+                        await self.preflight(path, origin),
+                        await wrong.call(method, path, headers={"origin": origin}),
+                        await ApiClient().call(method, path, headers={"origin": origin}),
+                    ]
+                    for path in (
+                        self.path("chat"),
+                        self.path("chat", instance="closed"),
+                        self.path("chat", instance="nobody"),
+                        self.path("chat", account="nobody"),
+                        self.path("chat", instance="%00"),
+                    )
+                ]
+                with self.subTest(f"{method} from {origin}"):
+                    self.assertEqual(answers[1:], answers[:1] * 4)
 
-    async def test_an_inactive_agent_and_a_suspended_account_list_nothing(self) -> None:
-        await sync_to_async(self.list)(SHOP, status=InstanceStatus.INACTIVE)
-        self.assertEqual(cors_headers(await self.preflight(self.path("chat"))), {})
-        await sync_to_async(self.list)(SHOP, status=InstanceStatus.ACTIVE)
-        self.assertNotEqual(cors_headers(await self.preflight(self.path("chat"))), {})
-        await Account.objects.filter(pk=self.account.pk).aupdate(status=AccountStatus.SUSPENDED)
-        clear_caches()
-        self.assertEqual(cors_headers(await self.preflight(self.path("chat"))), {})
+    async def test_no_404_tells_which_agents_there_are(self) -> None:
+        other = await sync_to_async(make_instance)(self.account, "other")
+        _, secret = await sync_to_async(make_key)(self.account, instance_ids=[other.pk])
+        held = ApiClient(secret)
+        for origin in (SHOP, EVIL):
+            hidden, nowhere = [
+                await held.post(self.path("chat", instance=name), {}, headers={"origin": origin})
+                for name in ("bot", "nobody")
+            ]
+            self.assertEqual(hidden.status, 404)
+            self.assertEqual(hidden, nowhere)
+
+    async def test_a_stranger_has_nothing_looked_up(self) -> None:
+        with mock.patch.object(origins, "origins_of") as looked:
+            await self.preflight(self.path("chat"))
+            await ApiClient("sal_sk_wrong").post(
+                self.path("chat"), {"message": "hello"}, headers={"origin": SHOP}
+            )
+        looked.assert_not_called()
 
     async def test_an_answer_may_be_read_with_its_limits(self) -> None:
         answer = await self.api.post(
@@ -194,8 +214,16 @@ class OriginTests(World, TestCase):
             mock.patch.object(origins, "origins_of", side_effect=OperationalError("away")),
             self.assertLogs("agents.origins", "ERROR"),
         ):
-            answer = await self.preflight(self.path("chat"))
-        self.assertEqual((answer.status, cors_headers(answer)), (204, {}))
+            answer = await self.ask(SHOP)
+        self.assertEqual((answer.status, cors_headers(answer)), (200, {}))
+
+    def test_an_inactive_agent_and_a_suspended_account_list_nothing(self) -> None:
+        self.list(SHOP, status=InstanceStatus.INACTIVE)
+        self.assertEqual(origins.origins_of("acme", "bot"), set())
+        self.list(SHOP, status=InstanceStatus.ACTIVE)
+        self.assertEqual(origins.origins_of("acme", "bot"), {SHOP})
+        Account.objects.filter(pk=self.account.pk).update(status=AccountStatus.SUSPENDED)
+        self.assertEqual(origins.origins_of("acme", "bot"), set())
 
     def test_what_a_web_key_lists_counts_while_it_works(self) -> None:
         with platform():

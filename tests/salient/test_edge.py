@@ -189,10 +189,75 @@ class HeaderTests(TestCase):
 
     async def test_another_host_name_is_refused_except_where_balancers_ask(self) -> None:
         for host in ("evil.example", "", "localhost.evil.example", "localhost, evil.example"):
-            with self.subTest(host):
-                answer = await self.answer_to(API, host=host)
+            for path in (API, PAGE):
+                with self.subTest(f"{path} at {host}"), self.assertLogs(level="WARNING") as logs:
+                    answer = await self.answer_to(path, host=host)
                 self.assertEqual((answer.status, answer.json()["code"]), (400, "unknown_host"))
+                self.assertEqual([record.exc_info for record in logs.records], [None])
         self.assertEqual((await self.answer_to("/healthz", host="10.0.0.1")).status, 200)
+
+
+class MistypedTests(TestCase):
+    """A path that no view serves is a problem that names the nearest route."""
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        client = Client(method, path, **headers)
+        client.part(b"", more=False)
+        return await client.run()
+
+    async def test_it_names_the_nearest_route_for_whoever_asks(self) -> None:
+        chat = "/accounts/x/agents/y/chat"
+        for path, nearest in (
+            (f"{chat}/", chat),
+            ("/accounts/x/agent/y/chat", chat),
+            ("/accounts/x/agents/y/chats", chat),
+            ("/accounts/x/me/", "/accounts/x/me"),
+            ("/accounts/x/usages", "/accounts/x/usage"),
+            ("/v1/models", "/accounts/{account}/agents/{agent}/chat"),
+            ("/v1/chat/completions", "/accounts/{account}/agents/{agent}/chat"),
+            ("/accounts/<b>/agent/y/chat", "/accounts/{account}/agents/y/chat"),
+        ):
+            for method in ("GET", "POST", "PUT"):
+                with self.subTest(f"{method} {path}"):
+                    answer = await self.ask(path, method)
+                    problem = answer.json()
+                    self.assertEqual((answer.status, problem["code"]), (404, "unknown_route"))
+                    self.assertEqual(problem["nearest"], nearest)
+                    self.assertEqual(answer.headers["content-type"], "application/problem+json")
+
+    async def test_a_program_gets_a_problem_anywhere(self) -> None:
+        for headers in ({"accept": "application/json"}, {"content-type": "application/json"}):
+            for path, code in (
+                ("/agents/y/chat", "unknown_route"),
+                ("/nothing", "unknown_route"),
+                ("/accounts/acme/invitations/nothing/", "not_found"),
+            ):
+                with self.subTest(f"{path} with {headers}"):
+                    answer = await self.ask(path, **headers)
+                    self.assertEqual((answer.status, answer.json()["code"]), (404, code))
+                    self.assertEqual(answer.headers["content-type"], "application/problem+json")
+
+    async def test_a_browser_gets_a_page(self) -> None:
+        accept = {"accept": "text/html,application/json;q=0.1", "content-type": ""}
+        for path in ("/nothing", "/accounts/acme/invitations/nothing/"):
+            answer = await self.ask(path, **accept)
+            self.assertEqual(answer.status, 404)
+            self.assertTrue(answer.headers["content-type"].startswith("text/html"))
+
+    async def test_only_what_is_read_is_led_to_its_slash(self) -> None:
+        self.assertEqual((await self.ask("/login")).headers["location"], "/login/")
+        with override_settings(DEBUG=True):
+            self.assertEqual((await self.ask("/login", "POST")).status, 404)
+
+    async def test_a_page_is_read_by_head_without_its_body(self) -> None:
+        shown, head = await self.ask(PAGE), await self.ask(PAGE, "HEAD")
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertEqual(head.headers["content-type"], shown.headers["content-type"])
+
+    async def test_a_websocket_is_closed(self) -> None:
+        client = Client("GET", API)
+        await application({**client.scope, "type": "websocket"}, client.receive, client.send)
+        self.assertEqual(client.sent, [{"type": "websocket.close"}])
 
 
 @override_settings(SEND_TIMEOUT_SECONDS=0.1)

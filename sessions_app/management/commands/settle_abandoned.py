@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from accounts.attempts import forget_past_attempts
 from accounts.limits import forget_past_rates
 from salient.commands import Misused, ReportingCommand
 from sessions_app.abandoned import GRACE_SECONDS, settle_abandoned
@@ -33,6 +34,7 @@ class Command(ReportingCommand):
         found = settle_abandoned(older_than=age, write=write)
         if write:
             forget_past_rates(timezone.now())
+            forget_past_attempts(timezone.now())
         return {
             "found": len(found),
             "settled": len(found) if write else 0,

@@ -1,0 +1,149 @@
+"""How often one may try to log in, or have an e-mail sent, before any account is known.
+
+A log-in counts for the network that it comes from and for the person in that network, tightly; and
+for the person from everywhere, loosely. Networks from which the person has logged in are not held
+to the last one, so that nobody is locked out by what others try in their name. People are counted
+by a keyed hash of the address that was typed, whether or not it exists.
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, models
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
+from accounts import networks
+from salient.problems import Problem
+
+logger = logging.getLogger(__name__)
+
+KNOWN_FOR = timedelta(days=90)
+# GCRA, as accounts/rates.py: `arrival` is when all that was tried so far would be through.
+TAKE = """
+    INSERT INTO attempt_rates AS known (subject, arrival) VALUES (%(subject)s, now() + %(step)s)
+    ON CONFLICT (subject) DO UPDATE SET arrival = greatest(known.arrival, now()) + %(step)s
+        WHERE known.arrival <= now() + %(ahead)s
+    RETURNING arrival
+"""
+WAIT = """
+    SELECT extract(epoch FROM arrival - now() - %(ahead)s) FROM attempt_rates
+    WHERE subject = %(subject)s
+"""
+
+
+class AttemptRate(models.Model):
+    """How far the attempts of one subject have run ahead of the clock; of no account."""
+
+    subject = models.CharField(primary_key=True, max_length=100)
+    arrival = models.DateTimeField()
+
+    class Meta:
+        app_label = "accounts"
+        db_table = "attempt_rates"
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class TooManyAttempts(Problem):
+    """It was tried too often; Retry-After says when it may be tried again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_attempts"
+
+    def __init__(self, what: str, seconds: int) -> None:
+        super().__init__(
+            f"{what} Try again in {seconds} seconds.", headers={"Retry-After": str(seconds)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """So many attempts at once, then one each `step`."""
+
+    name: str
+    quota: int
+    step: timedelta
+    refusal: str = "There were too many attempts to log in."
+
+    def take(self, of: str) -> None:
+        """Count one attempt; raises TooManyAttempts, and then does not count it."""
+        values: dict[str, Any] = {
+            "subject": f"{self.name}:{of}",
+            "step": self.step,
+            "ahead": self.step * (self.quota - 1),
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, values)
+            if cursor.fetchone() is None:
+                cursor.execute(WAIT, values)
+                [seconds] = cursor.fetchone() or [0]
+                raise TooManyAttempts(self.refusal, max(1, ceil(seconds)))
+
+    def forget(self, of: str) -> None:
+        AttemptRate.objects.filter(subject=f"{self.name}:{of}").delete()
+
+
+PERSON_THERE = Allowance("person-in-network", 10, timedelta(minutes=1))
+PERSON = Allowance("person", 60, timedelta(seconds=10))
+MAIL = Allowance(
+    "mail", 5, timedelta(minutes=10), "Several e-mails went to this address a moment ago."
+)
+
+
+def from_network() -> Allowance:
+    most = settings.LIMIT_LOGINS_PER_MINUTE_PER_NETWORK
+    return Allowance("network", most, timedelta(minutes=1) / most)
+
+
+def try_login(request: HttpRequest, email: str) -> None:
+    """Count an attempt to log in; raises TooManyAttempts."""
+    network, person, there = _subjects(request, email)
+    try:
+        from_network().take(network)
+        PERSON_THERE.take(there)
+        if not AttemptRate.objects.filter(
+            subject=f"known:{there}", arrival__gt=models.functions.Now()
+        ).exists():
+            PERSON.take(person)
+    except TooManyAttempts:
+        logger.warning("An attempt to log in from %s was refused: too many.", network)
+        raise
+
+
+def logged_in(request: HttpRequest, email: str) -> None:
+    """Forget the failures of this person in this network, which is known from now on."""
+    _, _, there = _subjects(request, email)
+    PERSON_THERE.forget(there)
+    AttemptRate.objects.update_or_create(
+        subject=f"known:{there}", defaults={"arrival": models.functions.Now() + KNOWN_FOR}
+    )
+
+
+def send_mail_to(email: str) -> None:
+    """Count an e-mail that anybody has sent to this address; raises TooManyAttempts."""
+    MAIL.take(_hash(email))
+
+
+def forget_past_attempts(at: datetime) -> int:
+    """Delete what says nothing any more; for the periodic command."""
+    return AttemptRate.objects.filter(arrival__lt=at).delete()[0]
+
+
+def _subjects(request: HttpRequest, email: str) -> tuple[str, str, str]:
+    network = networks.network_of(networks.client_address(request)) or "unknown"
+    return network, _hash(email), _hash(f"{network} {email}")
+
+
+def _hash(text: str) -> str:
+    normal = unicodedata.normalize("NFKC", text).casefold().strip()
+    return salted_hmac("accounts.attempts", normal, algorithm="sha256").hexdigest()[:32]

@@ -1,0 +1,75 @@
+"""What the server refuses before there is a request that a view could answer."""
+
+from http import HTTPStatus
+
+from salient.problems import InternalError, Problem
+
+LONGEST_REASON = 100
+
+
+class ServerRefusal(Problem):
+    """A refusal that needs nothing of the request."""
+
+    text: str
+
+    def __init__(self, reason: str = "") -> None:
+        more = f" ({reason[:LONGEST_REASON]})" if reason else ""
+        super().__init__(f"{self.text}{more}.")
+
+
+class MalformedRequest(ServerRefusal):
+    code = "malformed_request"
+    text = "This is not valid HTTP/1.1"
+
+
+class HeadersTooSlow(ServerRefusal):
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "headers_too_slow"
+    text = "The request line and the headers did not arrive in time"
+
+
+class UriTooLong(ServerRefusal):
+    status = HTTPStatus.URI_TOO_LONG
+    code = "uri_too_long"
+    text = "The address is too long; send data in the body"
+
+
+class HeadersTooLarge(ServerRefusal):
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "headers_too_large"
+    text = "There are too many headers, or one of them is too long"
+
+
+class UnknownTransferCoding(ServerRefusal):
+    status = HTTPStatus.NOT_IMPLEMENTED
+    code = "unknown_transfer_coding"
+    text = "This transfer coding is not known; send the body plain or chunked"
+
+
+class TooManyConnections(ServerRefusal):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "too_many_connections"
+    text = "The server has as many connections as it takes; try again"
+
+
+class UnknownHttpVersion(ServerRefusal):
+    status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+    code = "unknown_http_version"
+    text = "The server speaks HTTP/1.1 and HTTP/1.0"
+
+
+REFUSALS = {
+    int(kind.status): kind
+    for kind in (
+        *(MalformedRequest, HeadersTooSlow, UriTooLong, HeadersTooLarge, UnknownTransferCoding),
+        *(TooManyConnections, UnknownHttpVersion),
+    )
+}
+
+
+def refusal_of(status: int, reason: str) -> Problem:
+    """Return the problem of a status; of a malformed request it says what is malformed."""
+    kind = REFUSALS.get(status)
+    if kind is None:
+        return InternalError()
+    return kind(reason) if kind is MalformedRequest else kind()

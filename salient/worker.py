@@ -1,0 +1,169 @@
+"""gunicorn's ASGI worker with limits on idle connections, and its own refusals as problems.
+
+The arbiter imports this module, and a reload does not renew what the arbiter has imported. So it
+imports the rest of Salient only where a worker needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.asgi.parser import InvalidHTTPVersion
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers.gasgi import ASGIWorker
+
+# What share of its connections a worker gives to clients that are not waiting for an answer.
+IDLE_SHARE = 0.75
+# How long a refused client may go on sending: closed at once, it could lose the refusal.
+LINGER_SECONDS = 1
+VERSIONS = "HTTP/"
+type Headers = tuple[tuple[str, str], ...]
+
+
+class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """One connection: it has a time for each request's head, and waits for the next one idle."""
+
+    _closed: bool
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_begun = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._time_head()
+        super().connection_made(transport)
+        self.worker.has_become_idle(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closed:
+            return
+        self._head_begun = True
+        super().data_received(data)
+        # Most heads arrive in one piece and need no timer.
+        if self._current_request is None and self._head_timer is None and not self._closed:
+            self._cancel_keepalive_timer()
+            self._time_head()
+
+    def _time_head(self) -> None:
+        """Start the time that a request's line and headers have, all of them together."""
+        seconds = self.worker.header_seconds
+        self._head_timer = self.worker.loop.call_later(seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._head_begun:
+            self._send_error_response(HTTPStatus.REQUEST_TIMEOUT, "")
+        self.drop()
+
+    def _on_headers_complete(self) -> Any:
+        self._stop_head_timer()
+        self.worker.idle.pop(self, None)
+        return super()._on_headers_complete()
+
+    def _arm_keepalive_timer(self) -> None:
+        """gunicorn calls it when it begins to wait for the next request."""
+        super()._arm_keepalive_timer()
+        self._head_begun = False
+        self.worker.has_become_idle(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self.worker.idle.pop(self, None)
+        super().connection_lost(exc)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def drop(self) -> None:
+        """Close a connection that has no request."""
+        self.worker.idle.pop(self, None)
+        self._close_transport()
+        # gunicorn's task waits for a request; it sees that the connection is closed.
+        self._request_ready.set()
+
+    def refuse(self) -> None:
+        """Close a connection that is one too many."""
+        self._send_error_response(HTTPStatus.SERVICE_UNAVAILABLE, "", (("Retry-After", "5"),))
+        self.drop()
+
+    def _is_websocket_upgrade(self, request: Any) -> bool:
+        """Ignore what asks for another protocol, as RFC 9110, 7.8 allows: it gets its answer."""
+        del request
+        return False
+
+    def _close_transport(self) -> None:
+        was_closed = self._closed
+        super()._close_transport()
+        if not was_closed and self.transport.get_write_buffer_size():
+            # Who does not read would keep the connection open for ever.
+            self.worker.loop.call_later(self.worker.send_seconds, self.transport.abort)
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Headers = ()) -> None:
+        """Write a problem document, and close when the client has had time to read it."""
+        if self._closed:
+            return
+        if isinstance(sys.exception(), InvalidHTTPVersion) and message.startswith(VERSIONS):
+            status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        self._safe_write(refusal(status, message, extra_headers))
+        self._stop_head_timer()
+        self._closed = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.worker.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        if self._request_ready is not None:
+            self._request_ready.set()
+
+
+class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A worker that listens as gunicorn.conf.py says, and knows which connections are idle."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The one that has been idle for longest comes first.
+        self.idle: dict[Protocol, None] = {}
+        self.most_idle = int(self.worker_connections * IDLE_SHARE)
+        self.header_seconds = self.send_seconds = 0.0
+
+    def _setup_event_loop(self) -> None:
+        super()._setup_event_loop()
+        # gunicorn leaves out the backlog, and asyncio would listen with one of 100.
+        self.loop.create_server = partial(self._create_server, self.loop.create_server)
+
+    async def _create_server(self, create_server: Any, _factory: Any, **options: Any) -> Any:
+        from django.conf import settings  # noqa: PLC0415 - in the worker alone
+
+        self.header_seconds = settings.HEADER_TIMEOUT_SECONDS
+        self.send_seconds = settings.SEND_TIMEOUT_SECONDS
+        return await create_server(lambda: Protocol(self), backlog=self.cfg.backlog, **options)
+
+    def has_become_idle(self, protocol: Protocol) -> None:
+        """Count a connection as idle; when there are too many, close the oldest idle one."""
+        self.idle.pop(protocol, None)
+        self.idle[protocol] = None
+        is_full = self.nr_conns > self.worker_connections
+        if not is_full and len(self.idle) <= self.most_idle:
+            return
+        oldest = next(iter(self.idle))
+        if oldest is protocol:
+            oldest.refuse()
+        else:
+            oldest.drop()
+
+
+def refusal(status: int, reason: str, headers: Headers) -> bytes:
+    """Write a whole answer, as nobody behind the server does it."""
+    from salient.edge import api_headers  # noqa: PLC0415 - in the worker alone
+    from salient.server_refusals import refusal_of  # noqa: PLC0415
+
+    response = refusal_of(status, reason).as_response()
+    lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
+    lines += [f"{name}: {value}" for name, value in (*response.items(), *headers)]
+    lines += [f"{name.decode()}: {value.decode()}" for name, value in api_headers()]
+    lines += [f"Content-Length: {len(response.content)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + response.content

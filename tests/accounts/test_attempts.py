@@ -1,0 +1,210 @@
+"""Logging in: how often one may try, and how many passwords are checked at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.core import mail
+from django.db import connection
+from django.test import Client, SimpleTestCase, TestCase, TransactionTestCase, override_settings
+from django.utils import timezone
+
+from accounts import attempts, hashing
+from accounts.attempts import Allowance, AttemptRate, TooManyAttempts
+from accounts.hashing import HashingBusy
+from salient.database import give_back
+from tests.factories import make_user
+
+PASSWORD = "correct-horse-battery"
+PAGES = ("/login/", "/admin/login/")
+
+
+class AllowanceTests(TestCase):
+    def test_so_many_at_once_and_then_one_each_step(self) -> None:
+        few = Allowance("few", 3, timedelta(seconds=10))
+        for _ in range(3):
+            few.take("ann")
+        with self.assertRaises(TooManyAttempts) as refused:
+            few.take("ann")
+        self.assertEqual(refused.exception.headers["Retry-After"], "10")
+        few.take("bob")
+        # What was refused did not count.
+        self.move_back(seconds=10)
+        few.take("ann")
+        with self.assertRaises(TooManyAttempts):
+            few.take("ann")
+
+    def move_back(self, *, seconds: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE attempt_rates SET arrival = arrival - %s * interval '1 s'", [seconds]
+            )
+
+    def test_what_is_past_is_deleted(self) -> None:
+        Allowance("few", 3, timedelta(seconds=10)).take("ann")
+        self.assertEqual(attempts.forget_past_attempts(timezone.now()), 0)
+        later = timezone.now() + timedelta(seconds=20)
+        self.assertEqual(attempts.forget_past_attempts(later), 1)
+
+
+@override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
+class LogInTests(TestCase):
+    def setUp(self) -> None:
+        # What a hash costs is not what these tests are about.
+        hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+        self.enterContext(override_settings(PASSWORD_HASHERS=hashers))
+        make_user("ann@example.com", password=PASSWORD, is_staff=True)
+
+    def log_in(
+        self, password: str = PASSWORD, *, email: str = "ann@example.com", **more: Any
+    ) -> Any:
+        page, address = more.get("page", "/login/"), more.get("address", "192.0.2.1")
+        form = {"username": email, "password": password}
+        return Client(REMOTE_ADDR=address).post(page, form, headers=more.get("headers"))
+
+    def test_a_person_in_a_network_fails_ten_times(self) -> None:
+        for email in ("ann@example.com", "nobody@example.com"):
+            for page in PAGES:
+                AttemptRate.objects.all().delete()
+                with self.subTest(f"{email} at {page}"):
+                    tried = [self.log_in("wrong", email=email, page=page) for _ in range(12)]
+                    self.assertEqual([t.status_code for t in tried], [200] * 10 + [429] * 2)
+                    self.assertEqual(tried[-1].headers["Retry-After"], "60")
+                    self.assertContains(tried[-1], "Try again in 60 seconds", status_code=429)
+
+    def test_who_is_known_is_answered_as_who_is_not(self) -> None:
+        def bodies(email: str) -> list[bytes]:
+            return [self.log_in("wrong", email=email).content for _ in range(12)]
+
+        known, unknown = bodies("ann@example.com"), bodies("not@example.com")
+        self.assertEqual(known[-2:], unknown[-2:])
+
+    def test_another_spelling_of_an_address_is_the_same_person(self) -> None:
+        for n in range(10):
+            spelling = "Ann@Example.com " if n % 2 else "ANN@example.com"
+            self.assertEqual(self.log_in("wrong", email=spelling).status_code, 200)
+        self.assertEqual(self.log_in("wrong").status_code, 429)
+
+    def test_a_good_log_in_makes_good_for_what_failed(self) -> None:
+        for _ in range(3):
+            for _ in range(9):
+                self.assertEqual(self.log_in("wrong").status_code, 200)
+            self.assertEqual(self.log_in().status_code, 302)
+
+    @override_settings(LIMIT_LOGINS_PER_MINUTE_PER_NETWORK=5)
+    def test_a_network_has_its_rate_whoever_it_tries(self) -> None:
+        tried = [
+            self.log_in("wrong", email=f"p{n}@example.com", address=f"192.0.2.{n}")
+            for n in range(7)
+        ]
+        self.assertEqual([t.status_code for t in tried], [200] * 5 + [429] * 2)
+        self.assertEqual(self.log_in(address="198.51.100.1").status_code, 302)
+
+    def test_what_others_try_locks_nobody_out_where_they_have_logged_in(self) -> None:
+        self.assertEqual(self.log_in(address="198.51.100.1").status_code, 302)
+        statuses = {
+            self.log_in("wrong", address=f"10.{n}.0.1").status_code
+            for n in range(attempts.PERSON.quota - 1)
+        }
+        self.assertEqual(statuses, {200})
+        self.assertEqual(self.log_in("wrong", address="10.200.0.1").status_code, 429)
+        self.assertEqual(self.log_in(address="198.51.100.1").status_code, 302)
+
+    def test_a_client_of_programs_gets_a_problem(self) -> None:
+        for _ in range(10):
+            self.log_in("wrong")
+        answer = self.log_in("wrong", headers={"accept": "application/json"})
+        self.assertEqual((answer.status_code, answer.json()["code"]), (429, "too_many_attempts"))
+
+    def test_whoever_took_over_a_session_guesses_the_password_ten_times(self) -> None:
+        browser = Client()
+        browser.post("/admin/login/", {"username": "ann@example.com", "password": PASSWORD})
+        form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
+        form["old_password"] = "wrong"
+        tried = [browser.post("/admin/password_change/", form).status_code for _ in range(11)]
+        self.assertEqual(tried, [200] * 10 + [429])
+
+    def test_no_row_holds_an_address(self) -> None:
+        self.log_in("wrong")
+        self.log_in()
+        subjects = " ".join(AttemptRate.objects.values_list("subject", flat=True))
+        self.assertIn("known:", subjects)
+        self.assertNotIn("example", subjects)
+
+    def test_a_mailbox_is_not_flooded_by_links(self) -> None:
+        boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
+        self.client.force_login(boss)
+        ann = type(boss).objects.get(email="ann@example.com")
+        with self.captureOnCommitCallbacks(execute=True):
+            for _ in range(7):
+                self.client.post(f"/admin/accounts/user/{ann.pk}/password-link/")
+        self.assertEqual(len(mail.outbox), 5)
+
+
+class HashingTests(SimpleTestCase):
+    def test_as_owasp_has_it(self) -> None:
+        self.assertIn("$argon2id$v=19$m=19456,t=2,p=1$", make_password(PASSWORD))
+
+    def test_two_at_once_and_the_others_wait(self) -> None:
+        running, most, lock = 0, 0, threading.Lock()
+        original = Argon2PasswordHasher.encode
+
+        def encode(*arguments: Any) -> str:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            made = original(*arguments)
+            with lock:
+                running -= 1
+            return str(made)
+
+        with (
+            mock.patch.object(Argon2PasswordHasher, "encode", encode),
+            ThreadPoolExecutor(16) as threads,
+        ):
+            made = list(threads.map(make_password, [PASSWORD] * 16))
+        self.assertEqual(len(set(made)), 16)
+        self.assertLessEqual(most, hashing.AT_ONCE)
+
+    def test_who_would_wait_long_is_told_so(self) -> None:
+        with mock.patch.object(hashing, "WAIT_SECONDS", 0.01):
+            hold = [hashing.one_of_few() for _ in range(hashing.AT_ONCE)]
+            for each in hold:
+                each.__enter__()
+            try:
+                with self.assertRaises(HashingBusy) as refused:
+                    make_password(PASSWORD)
+            finally:
+                for each in hold:
+                    each.__exit__(None, None, None)
+        self.assertEqual(refused.exception.headers["Retry-After"], "5")
+        self.assertTrue(check_password(PASSWORD, make_password(PASSWORD)))
+
+    def test_other_hashes_are_read_and_take_one_turn(self) -> None:
+        other = make_password(PASSWORD, hasher="pbkdf2_sha256")
+        with hashing.one_of_few():
+            self.assertTrue(check_password(PASSWORD, other))
+
+
+@override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
+class ConnectionTests(TransactionTestCase):
+    def test_no_connection_is_held_while_a_password_is_hashed(self) -> None:
+        make_user("ann@example.com", password=PASSWORD, is_staff=True)
+        held: list[bool] = []
+
+        def look() -> None:
+            give_back()
+            held.append(connection.connection is not None)
+
+        for page in PAGES:
+            with mock.patch.object(hashing, "give_back", look):
+                form = {"username": "ann@example.com", "password": PASSWORD}
+                answer = Client().post(page, form)
+            self.assertEqual(answer.status_code, 302)
+        self.assertEqual(held, [False, False])

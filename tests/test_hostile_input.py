@@ -1,0 +1,412 @@
+"""Whatever stands in an address, a header, a body or a form: no server error comes of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.forms import BaseForm
+from django.http.response import HttpResponseBase
+from django.test import Client
+
+from tests.api_client import Answer, ApiClient, Call
+from tests.border import MatrixTestCase, taken_back
+from tests.factories import write_config
+from tests.route_table import BODIES, QUERIES
+from tests.routes import Route, routes
+from tests.salient.test_edge import connections_stay_open
+from tests.test_route_ids import SCHEMAS, shapes
+from tests.test_route_pages import PagesTestCase, pages
+
+# As they stand in an address, quoted.
+TEXTS = (
+    "%00",
+    "a%00b",
+    "%ff",
+    "%c0%af",
+    "%ed%a0%80",
+    "%F0%9F%92%A5",
+    "%0d%0aSet-Cookie:%20x=1",
+    "..%2f..%2fetc%2fpasswd",
+    "9" * 40,
+    "-1",
+    "1e999999",
+    "NaN",
+    "infinity",
+    "0000-00-00",
+    "10000-01-01",
+    "0001-01-01T00:00:00%2B23:59",
+    "9999-12-31T23:59:59-23:59",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "%7B00000000000000000000000000000000%7D",
+    "2026-01-01T00:00:00Z~00000000-0000-7000-8000-000000000000",
+    "9999-12-31T23:59:59-23:59~00000000-0000-7000-8000-000000000000",
+    "'%22%3E%3Cscript%3E",
+    "x" * 300,
+    "",
+)
+QUERIES_WHOLE = (
+    "&" * 1001,
+    "sal_" + "&" * 1001,
+    "&".join(f"f{n}=1" for n in range(1001)),
+    "a[]=1&a[]=2",
+    "=",
+    "%",
+    "%%%",
+    "%u0000=1",
+    "%00=%00",
+    "session_id=1&session_id=2",
+    "page=99999999999999999999",
+    "format=exe",
+    "x=" + "y" * 7000,
+)
+# Python's own JSON: with the values that standard JSON has not.
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    10**400,
+    1.5e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "\x00",
+    "\ud800",
+    "1e999999",
+    "Infinity",
+    "9" * 5000,
+    "0000-00-00",
+    "K\u0131\u0130@\u212aexample.com",
+    "a@" + "b" * 300 + ".com",
+    [],
+    [None],
+    {},
+    {"a": {"b": "\x00"}},
+    [[[[[[]]]]]],
+)
+BODIES_WHOLE = (
+    b"",
+    b"null",
+    b"[]",
+    b"1e999999",
+    b'"\\ud800"',
+    b'{"message": "\\ud800"}',
+    b'{"message": "\xff"}',
+    b"\xef\xbb\xbf{}",
+    b"\xff\xfe{\x00}\x00",
+    b"[" * 60_000,
+    b'{"a":' * 20_000,
+    b"{" + b'"a":1,' * 20_000 + b'"b":2}',
+    b'{"message": "x", "message": "y"}',
+    b"{",
+    b"\x00" * 100,
+)
+HEADERS = (
+    ("cookie", "\xff\xfe=\x01; sessionid=\xe9; csrftoken"),
+    ("cookie", "sessionid=" + "a" * 5000),
+    ("cookie", "messages=W1siX19qc29uX21lc3NhZ2UiLDAsMjUsIngiXV0:1:x; sessionid=\x7f"),
+    ("cookie", ";" * 3000),
+    ("authorization", "Bearer"),
+    ("authorization", "Bearer \xff\xfe"),
+    ("authorization", "Bearer sal_sk_\xe9\x01"),
+    ("authorization", "Bearer sal_vt_" + "." * 500),
+    ("authorization", "Bearer sal_pt_" + "A" * 4000),
+    ("authorization", "Basic \xff"),
+    ("content-type", "application/json; charset=nonsense"),
+    ("content-type", "application/json; charset=\xff"),
+    ("content-type", "text/html; charset=idna"),
+    ("content-type", "multipart/form-data; boundary=\xff"),
+    ("content-type", "multipart/form-data"),
+    ("content-type", "application/x-www-form-urlencoded; charset=utf-7"),
+    ("content-length", "9" * 30),
+    ("content-encoding", "gzip"),
+    ("accept", "application/json"),
+    ("accept", "\xff/\xfe;q=NaN"),
+    ("accept-language", "xx-\xff,*;q=9e999,de-" + "a" * 600),
+    ("accept-encoding", "gzip;q=\xff"),
+    ("origin", "http://[::1"),
+    ("origin", "\xff"),
+    ("referer", "http://[" + "x" * 500),
+    ("range", "bytes=9-1,-99999999999999999999"),
+    ("if-none-match", '"\xff'),
+    ("if-modified-since", "Thu, 99 Foo 99999 99:99:99 GMT"),
+    ("upgrade", "websocket"),
+    ("idempotency-key", "\xff\x00"),
+    ("last-event-id", "9" * 400),
+    ("x-forwarded-for", "::ffff:999.1.1.1, \xff,,,"),
+    ("x-forwarded-proto", "\xff"),
+    ("sec-fetch-site", "\xff"),
+)
+# A page costs more: fewer values, of the same kinds.
+PAGE_TEXTS = (
+    *("%00", "%ff", "%ed%a0%80", "9" * 40, "-1", "1e999999", "NaN", "infinity", "0000-00-00"),
+    *("10000-01-01", "9999-12-31T23:59:59-23:59~ffffffff-ffff-ffff-ffff-ffffffffffff", "..%2f.."),
+)
+# What Django's own lists read, and what looks like it.
+PLACES = (
+    *("q", "o", "p", "e", "all", "_popup", "_to_field", "_changelist_filters", "before", "after"),
+    *("next", "page", "format", "days", "a[]", "id__in", "pk__exact", "id__isnull"),
+)
+FORM_VALUES = (
+    *("\x00", "9" * 40, "1e999999", "-1e-999999", "NaN", "-Infinity", "0000-00-00", "\ufdd0"),
+    *("10000-01-01", "x" * 3000, "\u0130@\u212a.example", "[" * 5000),
+)
+LIST_DEPTH = 3
+METHODS = ("TRACE", "PROPFIND", "get", "CONNECT", "X" * 40)
+
+
+@contextmanager
+def no_server_error(test: Any) -> Iterator[list[str]]:
+    """Collect what was answered wrongly, and fail with that and with every error in the log."""
+    wrong: list[str] = []
+    heard = logging.Handler(logging.ERROR)
+    heard.emit = lambda record: wrong.append(record.getMessage())  # type: ignore[method-assign]
+    # What Django refuses as suspicious is a 400 and one line.
+    heard.addFilter(lambda record: not record.name.startswith("django.security"))
+    loggers = [logging.getLogger(), logging.getLogger("django")]
+    for logger in loggers:
+        logger.addHandler(heard)
+    try:
+        yield wrong
+    finally:
+        for logger in loggers:
+            logger.removeHandler(heard)
+    test.assertEqual(wrong[:40], [])
+
+
+class ApiTests(MatrixTestCase):
+    """Each place of each API route."""
+
+    def send(self, route: Route, method: str, **more: Any) -> int:
+        return self.answer(route, method, **more).status
+
+    def answer(self, route: Route, method: str, **more: Any) -> Answer:
+        """Send what would be a good call but for `path`, `query`, `raw` and `headers`."""
+        place = (route.short, method)
+        usual = {k: v.format(**self.of_key) for k, v in QUERIES.get(place, {}).items()}
+        body = json.dumps(BODIES.get(place, {})).encode()
+        call = Call(
+            self.principals["key"].client,
+            method,
+            as_server_decodes(more.get("path") or route.path(self.of_key)),
+            raw=more.get("raw", body if method in {"POST", "PATCH"} else b""),
+            headers=more.get("headers"),
+        )
+        query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in usual.items()))
+        call.scope["query_string"] = query.encode()
+        with nullcontext() if method == "GET" else taken_back():
+            async_to_sync(call.run)()
+        return call.answer()
+
+    def setUp(self) -> None:
+        super().setUp()
+        model = "model: scripted:echo?delay_ms=0&first_ms=0\n"
+        write_config(settings.AGENT_CONFIG_DIR, "acme", "bot", model)
+        self.of_key = self.values(self.principals["key"])
+        self.routes = [route for route in routes() if route.is_api()]
+
+    def each(self) -> Iterator[tuple[Route, str]]:
+        for route in self.routes:
+            for method in route.methods or ("GET",):
+                yield route, method
+
+    def test_in_each_part_of_each_path(self) -> None:
+        with no_server_error(self) as wrong:
+            for turn, (route, method) in enumerate(self.each()):
+                for number, name in enumerate(route.parameters, turn):
+                    for text in part_of(TEXTS, number, 3):
+                        path = route.path(self.of_key | {name: text})
+                        status = self.send(route, method, path=path)
+                        if status >= 500:
+                            wrong.append(f"{method} {path}: {status}")
+
+    def test_in_each_field_of_each_query(self) -> None:
+        with no_server_error(self) as wrong:
+            for route in self.routes:
+                if "GET" not in (route.methods or ("GET",)):
+                    continue
+                fields = self.taken(route, "GET")
+                queries = [
+                    f"{field}={text}"
+                    for number, field in enumerate(fields)
+                    for text in part_of(TEXTS, number, 3)
+                ]
+                for query in (*queries, *QUERIES_WHOLE):
+                    status = self.send(route, "GET", query=query)
+                    if status >= 500:
+                        wrong.append(f"{route.short}?{query[:60]}: {status}")
+
+    def test_in_each_field_of_each_body(self) -> None:
+        with no_server_error(self) as wrong:
+            for route, method in self.each():
+                if method not in {"POST", "PATCH"}:
+                    continue
+                usual = BODIES.get((route.short, method), {})
+                bodies = [
+                    json.dumps(usual | {field: value}).encode()
+                    for number, field in enumerate(self.taken(route, method))
+                    for value in part_of(VALUES, number, 3)
+                ]
+                for raw in (*bodies, *BODIES_WHOLE):
+                    status = self.send(route, method, raw=raw)
+                    if status >= 500:
+                        wrong.append(f"{method} {route.short} {raw[:60]!r}: {status}")
+
+    def taken(self, route: Route, method: str) -> list[str]:
+        """Ask with all fields of all our schemas: the route names those that it does not take."""
+        given: dict[str, Any] = {"query": "&".join(f"{field}=" for field in FIELDS)}
+        if method != "GET":
+            given = {"raw": json.dumps(dict.fromkeys(FIELDS)).encode()}
+        answer = self.answer(route, method, **given)
+        if answer.status != HTTPStatus.BAD_REQUEST:
+            return []
+        errors = answer.json()["errors"]
+        unknown = {e["field"] for e in errors if e["message"].startswith("Extra")}
+        return [field for field in FIELDS if field not in unknown]
+
+    def test_in_each_header_and_as_a_method(self) -> None:
+        with no_server_error(self) as wrong:
+            for number, (route, method) in enumerate(self.each()):
+                for name, value in part_of(HEADERS, number, 4):
+                    status = self.send(route, method, headers={name: value})
+                    if status >= 500:
+                        wrong.append(f"{method} {route.short} {name}: {value!r}: {status}")
+                for unknown in METHODS:
+                    status = self.send(route, unknown)
+                    if status >= 500:
+                        wrong.append(f"{unknown} {route.short}: {status}")
+
+
+class PageTests(PagesTestCase):
+    """Each place of each page, as a superuser, who gets furthest."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        boss = self.principals["root"]
+        self.browser = Client(headers=dict(boss.client.headers), raise_request_exception=False)
+        # What stands in a row already is no input.
+        self.asked = [page for page in pages() if "autocomplete" not in page.pattern]
+
+    def get(self, wrong: list[str], address: str, **headers: Any) -> HttpResponseBase:
+        answer = self.browser.get(address, secure=True, **headers)
+        if answer.status_code >= 500:
+            wrong.append(f"{address[:150]}: {answer.status_code}")
+        return answer
+
+    def test_in_each_part_of_each_path(self) -> None:
+        places = (
+            (page, name)
+            for page in self.asked
+            for name in sorted({*page.parameters} - {"app_label", "url"})
+        )
+        with no_server_error(self) as wrong:
+            for number, (page, name) in enumerate(places):
+                for text in part_of(PAGE_TEXTS, number, 4):
+                    self.get(wrong, page.path(self.values(page) | {name: text}))
+
+    def test_in_each_field_of_each_query(self) -> None:
+        places = [(page.path(self.values(page)), page) for page in self.asked]
+        with no_server_error(self) as wrong:
+            for turn, (address, page) in enumerate(places):
+                is_list = page.model is not None and page.pattern.count("/") == LIST_DEPTH
+                names = [*PLACES, *self.filters_of(address)] if is_list else []
+                queries = [
+                    f"{name}={text}"
+                    for number, name in enumerate(names, turn)
+                    for text in part_of(PAGE_TEXTS, number, 12)
+                ]
+                for query in (*queries, *part_of(QUERIES_WHOLE, turn, 3)):
+                    self.get(wrong, f"{address}?{query}")
+
+    def filters_of(self, address: str) -> list[str]:
+        """Read the names of a list's filters off its page."""
+        if not address.startswith("/admin/"):
+            return []
+        page = getattr(self.browser.get(address, secure=True), "content", b"").decode()
+        fields = set(re.findall(r'<(?:input|select)[^>]* name="([\w-]+)"', page))
+        return sorted((fields | set(re.findall(r"[?&;]([\w]+)=", page))) - {"csrfmiddlewaretoken"})
+
+    def test_in_each_field_of_each_form(self) -> None:
+        with no_server_error(self) as wrong:
+            for turn, page in enumerate(self.asked):
+                address = page.path(self.values(page))
+                for form in self.forms_of(address):
+                    for number, name in enumerate(form):
+                        for value in part_of(FORM_VALUES, number + turn, 12):
+                            with taken_back():
+                                answer = self.browser.post(
+                                    address, form | {name: value}, secure=True
+                                )
+                            if answer.status_code >= 500:
+                                wrong.append(f"{address} {name}={value!r}: {answer.status_code}")
+
+    def forms_of(self, address: str) -> list[dict[str, Any]]:
+        """Read a page's forms, as a browser would send them."""
+        answer: Any = self.browser.get(address, secure=True)
+        if answer.status_code != HTTPStatus.OK or answer.context is None:
+            return []
+        found = [answer.context.get("form"), getattr(answer.context.get("adminform"), "form", None)]
+        return [
+            {name: text_of(form[name].value()) for name in form.fields}
+            for form in found
+            if isinstance(form, BaseForm)
+        ]
+
+    def test_in_each_header(self) -> None:
+        with no_server_error(self) as wrong:
+            for address in ("/admin/", "/login/", "/accounts/acme/agents/bot/", "/admin/login/"):
+                for name, value in HEADERS:
+                    if name not in {"content-length", "cookie"}:
+                        self.get(wrong, address, headers={name: value})
+
+
+class EdgeTests(MatrixTestCase):
+    """The whole application, with what a server hands to it."""
+
+    def test_pages_are_read_whatever_their_address_and_headers_are(self) -> None:
+        with no_server_error(self) as wrong:
+            for path in (
+                "/admin/login/",
+                "/login/",
+                "/static/x.css",
+                "/",
+                "/nothing",
+                "/v1/models",
+            ):
+                calls = [(path, {name: value}, "GET") for name, value in HEADERS]
+                calls += [(path, {}, method) for method in METHODS]
+                calls += [(f"{path}{as_server_decodes(text)}", {}, "GET") for text in TEXTS]
+                for where, headers, method in calls:
+                    call = Call(ApiClient(), method, where, headers=headers)
+                    call.scope["scheme"] = "https"
+                    with connections_stay_open():
+                        async_to_sync(call.run)()
+                    if call.answer().status >= 500:
+                        wrong.append(f"{method} {where!r} {headers}: {call.answer().status}")
+
+
+def part_of[T](values: Sequence[T], number: int, parts: int) -> Sequence[T]:
+    """Return every so manieth value: each place has a few, and each value comes in many places."""
+    return values[number % parts :: parts]
+
+
+def as_server_decodes(path: str) -> str:
+    """Decode a path as gunicorn does."""
+    return unquote_to_bytes(path).decode("utf-8", "replace")
+
+
+def text_of(value: Any) -> Any:
+    if value is None or value is False:
+        return ""
+    return value if isinstance(value, list) else str(value)
+
+
+FIELDS = sorted({name for module in SCHEMAS for s in shapes(module) for name in s.model_fields})
