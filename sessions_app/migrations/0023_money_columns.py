@@ -5,6 +5,7 @@ from django.db import migrations, models
 from django.db.models import Q
 
 BEFORE = import_module("sessions_app.migrations.0021_turns_in_sets")
+OPEN = import_module("sessions_app.migrations.0022_server_processes").OPEN
 
 SOURCES = ["reported", "genai-prices", "free", "configured", "mixed", "unknown"]
 AMOUNT = {"decimal_places": 8, "max_digits": 20}
@@ -33,7 +34,7 @@ def again(function: str) -> str:
 
 
 def wider(function: str) -> str:
-    """Let a function of 0021 take amounts as large as the columns are now."""
+    """Let a function take amounts as large as the columns are now."""
     found = function.replace("numeric(12, 8)", "numeric(20, 8)")
     found = found.replace("least(9999, ", "least(999999999, ")
     return again(found)
@@ -45,7 +46,10 @@ class Migration(migrations.Migration):
     A wider numeric of the same scale rewrites no row. Servers that still run write what fits.
     """
 
-    dependencies = [("accounts", "0030_budget_amounts"), ("sessions_app", "0021_turns_in_sets")]
+    dependencies = [
+        ("accounts", "0015_budget_amounts"),
+        ("sessions_app", "0022_server_processes"),
+    ]
 
     operations = [
         *(
@@ -71,6 +75,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(migrations.RunSQL.noop, NO_OWN_PRICES),
         *(
             migrations.RunSQL(wider(function), again(function))
-            for function in (BEFORE.COUNT_TURNS, BEFORE.OPEN, BEFORE.SETTLE)
+            for function in (BEFORE.COUNT_TURNS, OPEN, BEFORE.SETTLE)
         ),
     ]

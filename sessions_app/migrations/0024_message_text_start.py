@@ -1,8 +1,9 @@
 import django.contrib.postgres.indexes
 import django.contrib.postgres.search
 import django.db.models.functions
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations
+
+from salient.indexes import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -17,7 +17,7 @@ def widen(table: str, model: str, *, before: int, after: int) -> migrations.RunS
 class Migration(migrations.Migration):
     """Names of models have up to 255 characters: ARNs and paths are longer than 100."""
 
-    dependencies = [("sessions_app", "0021_turns_in_sets")]
+    dependencies = [("sessions_app", "0025_validate_cost_source")]
 
     operations = [
         widen("llm_requests", "llmrequest", before=100, after=255),

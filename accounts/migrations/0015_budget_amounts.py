@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Let a budget count more than a million dollars; a wider numeric rewrites no row."""
 
-    dependencies = [("accounts", "0012_key_offers")]
+    dependencies = [("accounts", "0014_attempt_rates")]
 
     operations = [
         migrations.AlterField(

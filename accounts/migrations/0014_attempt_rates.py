@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """How often somebody tried to log in, before any account is known."""
 
-    dependencies = [("accounts", "0012_key_offers")]
+    dependencies = [("accounts", "0013_email_forms")]
 
     operations = [
         migrations.CreateModel(
