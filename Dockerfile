@@ -15,4 +15,4 @@ USER salient
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD \
   python -c "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=2)"
-CMD ["python", "-m", "gunicorn"]
+CMD ["python", "-m", "salient"]

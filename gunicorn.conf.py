@@ -7,9 +7,12 @@ import sys
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from salient import setting_values
+from salient.environment import Environment
+
 wsgi_app = "salient.asgi:application"
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+# What is wrong with them is said on starting, beside all other settings.
+bind, workers = setting_values.serving(Environment())
 worker_class = "asgi"  # takes uvloop where it is installed
 worker_connections = 4_000
 # As many may knock at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
@@ -39,10 +42,15 @@ control_socket_disable = True
 def on_starting(server: Arbiter) -> None:
     """Say in a line when settings are insecure or the database can not be used, and stop."""
     del server
-    # In processes of their own, so that the arbiter imports nothing of Salient.
+    # In processes of their own, so that the arbiter imports no settings, and in a session of
+    # their own, so that Ctrl-C reaches only the arbiter.
     for module in ("salient.checks", "salient.database"):
         command = [sys.executable, "-m", module]
-        if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own modules
+        try:
+            done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - ours
+        except KeyboardInterrupt:
+            sys.exit(130)
+        if done.returncode:
             sys.exit(1)
 
 

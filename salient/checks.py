@@ -14,13 +14,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, Tags, register, run_checks
+from django.core.checks import Warning as Advice
+
+from salient.environment import SettingsError
+from salient.setting_values import MAKE_ONE
 
 logger = logging.getLogger(__name__)
 
 SHORTEST_SECRET, LEAST_DIFFERENT = 32, 8
 NOT_SECRET = ("insecure", "changeme", "change-me", "secret-key", "example")
 LOOPBACK = ("127.", "localhost", "::1", "[::1]")
-MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 type Problems = Iterator[tuple[str, str]]
 
@@ -47,6 +50,13 @@ def check_settings(app_configs: object, **_options: Any) -> Iterable[Error]:
         return []
     rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
     return [Error(line, id=f"salient.{code}") for rule in rules for code, line in rule()]
+
+
+@register()
+def check_names(app_configs: object, **_options: Any) -> Iterable[Advice]:
+    """Names in .env that are no settings: what was meant has its default."""
+    del app_configs
+    return [Advice(line, id="salient.W001") for line in settings.ENVIRONMENT_WARNINGS]
 
 
 def secrets_are_secret() -> Problems:
@@ -124,8 +134,12 @@ DEVELOPMENT: tuple[Callable[[], Problems], ...] = (debug_stays_at_home,)
 def main() -> int:
     """Tell on the terminal what keeps the server from starting; gunicorn.conf.py calls it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
-    lines = refusals()
-    for line in lines:
+    try:
+        lines = refusals()
+        warnings = [f"warning: {line}" for line in settings.ENVIRONMENT_WARNINGS]
+    except SettingsError as error:
+        lines, warnings = error.lines, []
+    for line in (*warnings, *lines):
         sys.stderr.write(f"salient: {line}\n")
     return 1 if lines else 0
 

@@ -1,0 +1,32 @@
+"""`python -m salient`: gunicorn, once its own settings can be read.
+
+gunicorn reads WEB_CONCURRENCY while it is imported, before its configuration file, and ends in a
+traceback where that is no number.
+"""
+
+import sys
+
+from salient import checks, setting_values
+from salient.environment import Environment
+
+
+def main() -> int:
+    """Serve; the arguments are gunicorn's."""
+    env = Environment()
+    setting_values.serving(env)
+    if env.problems:
+        # Among all that is wrong.
+        return checks.main()
+    from gunicorn import __main__ as gunicorn  # noqa: PLC0415 - see above
+
+    # What gunicorn starts anew when it replaces itself (SIGUSR2).
+    sys.argv[0] = str(gunicorn.__file__)
+    gunicorn.run(prog="gunicorn")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
