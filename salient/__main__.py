@@ -6,12 +6,13 @@ traceback where that is no number.
 
 import sys
 
-from salient import checks, setting_values
-from salient.environment import Environment
-
 
 def main() -> int:
     """Serve; the arguments are gunicorn's."""
+    # Imported here, so that Ctrl-C ends this too without a traceback.
+    from salient import checks, setting_values  # noqa: PLC0415
+    from salient.environment import Environment  # noqa: PLC0415
+
     env = Environment()
     setting_values.serving(env)
     if env.problems:

@@ -58,12 +58,12 @@ class Environment:
         self.names: set[str] = set()
         self.in_file: set[str] = set()
 
-    def read_file(self, path: Path) -> None:
+    def read_file(self, path: Path, *, must_exist: bool = False) -> None:
         """Add what the file sets and the environment lacks."""
+        if not (must_exist or path.exists()):
+            return
         try:
             text = path.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            return
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             self.problems.append(f"{path.name} cannot be read: {reason}")

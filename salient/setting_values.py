@@ -23,6 +23,10 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 WIDEST: Final = {4: 8, 6: 7}
 MAKE_ONE: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 MAIL_SHAPE: Final = "smtp+tls://user:password@host:587"
+READABLE_MAIL: Final = {
+    "consolemail": "salient.mail.ConsoleBackend",
+    "filemail": "salient.mail.FileBackend",
+}
 MAIL_WITHOUT_HOST: Final = ("consolemail", "filemail", "memorymail", "dummymail")
 
 
@@ -116,7 +120,7 @@ def mail_config(text: str) -> dict[str, Any]:
         options: dict[str, Any] = {"file_path": parts.path}
     else:
         options = _smtp(found) if parts.scheme.startswith("smtp") else {}
-    backend = found["EMAIL_BACKEND"]
+    backend = READABLE_MAIL.get(parts.scheme, found["EMAIL_BACKEND"])
     return {"default": {"BACKEND": backend, "OPTIONS": options}}
 
 

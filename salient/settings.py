@@ -1,5 +1,6 @@
 """Every setting, typed and read once from the environment (and from .env)."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ TESTING = "pytest" in sys.modules
 env = Environment()
 if not TESTING:
     # Tests know nothing of this checkout's keys and switches.
-    env.read_file(BASE_DIR / ".env")
+    ENV_FILE = os.environ.get("ENV_FILE", "")
+    env.read_file(Path(ENV_FILE or BASE_DIR / ".env"), must_exist=bool(ENV_FILE))
 
 DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.text(

@@ -1,12 +1,34 @@
 """What every test starts with."""
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests import sql_guard
+from tests import shipped, sql_guard
+
+_shipped = tempfile.TemporaryDirectory()
+_as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
+
+
+def pytest_configure() -> None:
+    """Tests know this checkout as it is shipped: not its models, its keys and its .env."""
+    shipped.copy_agent_configs(Path(_shipped.name))
+    _as_shipped.enable()
+    for name in shipped.provider_variables(os.environ):
+        del os.environ[name]
+    # Also what tests start as a process of its own.
+    os.environ["ENV_FILE"] = os.devnull
+
+
+def pytest_unconfigure() -> None:
+    _as_shipped.disable()
+    _shipped.cleanup()
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -276,7 +277,8 @@ class StartTests(SimpleTestCase):
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=settings.BASE_DIR,
-            env={"PATH": os.environ["PATH"], "SECRET_KEY": "x" * 40} | environment,
+            env={"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "SECRET_KEY": "x" * 40}
+            | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -303,12 +305,16 @@ class StartTests(SimpleTestCase):
         self.assertIn("salient: MAX_BODY_BYTES=-1", said)
 
     def test_ctrl_c_during_the_start_is_no_traceback(self) -> None:
-        for command in (["manage.py", "check"], ["-m", "salient"]):
+        # A shell's background job hands on that Ctrl-C is ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        commands = (["manage.py", "check"], ["-m", "salient"])
+        for delay, command in product((0.2, 0.5, 1.0), commands):
             process = self.start(*command, ALLOW_HTTP="true")
-            time.sleep(0.7)
+            time.sleep(delay)
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate()
-            with self.subTest(command):
+            with self.subTest(command, delay=delay):
                 self.assertNotIn("Traceback", said)
 
     def test_a_folder_that_cannot_be_written_is_a_line(self) -> None:
