@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
@@ -165,6 +165,22 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
         "--    or, where the tables are there already, in this database:",
     ]
     return [*made, *_finished(*_rights(Database(connection), login))]
+
+
+def apply(connection: BaseDatabaseWrapper, login: str, password: str) -> list[str]:
+    """Run these statements, all or none, and set the login's password where one is given."""
+    lines = [line for line in statements(connection, login) if not line.startswith("--")]
+    database = Database(connection)
+    with transaction.atomic(using=connection.alias):
+        for line in lines:
+            database.run(line)
+        if password:
+            # The server's log and its statistics see only the hash.
+            name = login.encode()
+            hashed = connection.connection.pgconn.encrypt_password(password.encode(), name)
+            change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            database.run(change.format(sql.Identifier(login), sql.Literal(hashed.decode())))
+    return lines
 
 
 def _owner(connection: BaseDatabaseWrapper) -> sql.Identifier:

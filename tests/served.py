@@ -113,10 +113,10 @@ async def eventually(happened: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def served(*, cut_after: float) -> AsyncIterator[Served]:
+async def served(*, cut_after: float, **more: str) -> AsyncIterator[Served]:
     """Start a server and wait until it answers; leaving the block ends it whatever happened."""
     with tempfile.TemporaryDirectory() as folder:
-        server = _start(Path(folder), cut_after)
+        server = _start(Path(folder), cut_after, more)
         try:
             await server.until(answering=True)
             yield server
@@ -124,21 +124,21 @@ async def served(*, cut_after: float) -> AsyncIterator[Served]:
             server.end()
 
 
-def _start(folder: Path, cut_after: float) -> Served:
-    port, log, config = _free_port(), folder / "log", folder / "gunicorn.conf.py"
+def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
+    port, log, config = free_port(), folder / "log", folder / "gunicorn.conf.py"
     config.write_text(CONFIG.format(real=str(ROOT / "gunicorn.conf.py"), cut_after=cut_after))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--config", str(config)],
             cwd=ROOT,
-            env=environment(port),
+            env=environment(port) | more,
             stdout=output,
             stderr=output,
         )
     return Served(process, port, log)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

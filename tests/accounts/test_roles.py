@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from io import StringIO
 from typing import Any
@@ -11,6 +12,7 @@ from unittest import mock
 from django.core.management import call_command
 from django.db import connection
 from django.test import SimpleTestCase, TestCase
+from django.test.utils import CaptureQueriesContext
 
 from accounts import role_report, roles
 from accounts.roles import ALL, ROLES, TENANT_RIGHTS, Database, grant_rights, make_roles, parsed
@@ -225,6 +227,21 @@ class OtherInstallationTests(TestCase):
         report, code = judged()
         self.assertEqual((report["problems"], code), ([], 0))
         self.assertIn("they may not connect to it", str(report["advice"]))
+
+    def test_applying_it_is_the_same_with_a_password_that_no_log_sees(self) -> None:
+        out = StringIO()
+        with (
+            mock.patch.dict(os.environ, {"LOGIN_PASSWORD": "of-the-tests"}),
+            CaptureQueriesContext(connection) as ran,
+        ):
+            call_command("database_roles", "--apply", "--login", "salient_serving", stdout=out)
+
+        self.assertIn("the serving login has its rights", out.getvalue())
+        self.assertFalse(self.may_connect())
+        self.assertNotIn("of-the-tests", str(ran.captured_queries))
+        [(stored,)] = rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'salient_serving'")
+        self.assertTrue(stored.startswith("SCRAM-SHA-256$"))
+        self.assertEqual(judged()[1], 0)
 
     def test_a_login_of_ours_gets_its_rights_with_migrate(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])
