@@ -356,7 +356,14 @@ def _line(look: Look, table: str, where: str, number: int, what: str, rule: sql.
     ids = ", ".join(str(row_id) for (row_id,) in found)
     more = f" and {number - len(found)} more" if number > len(found) else ""
     rows = "1 row" if number == 1 else f"{number} rows"
-    return f"{where}: {rows} {what}: {ids}{more}"
+    values = f" ({_roles(look, rule)})" if where == "messages.role" else ""
+    return f"{where}: {rows} {what}{values}: {ids}{more}"
+
+
+def _roles(look: Look, rule: sql.Composable) -> str:
+    """The roles that were found, as they must be written to mend them."""
+    query = sql.SQL("SELECT DISTINCT role::text FROM messages WHERE {} ORDER BY 1 LIMIT {}")
+    return ", ".join(repr(role) for (role,) in look.rows(query.format(rule, sql.Literal(NAMED))))
 
 
 def _repeated(look: Look, table: str, there: Mapping[str, Any]) -> Iterator[str]:

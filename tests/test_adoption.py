@@ -84,7 +84,10 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown roles": (
         f"INSERT INTO messages SELECT gen_random_uuid(), '{SESSION}', 'user', 'x', NULL, now() "
         "FROM generate_series(1, 12); UPDATE messages SET role = 'Human' WHERE content = 'Hi'",
-        ("messages.role: 13 rows with a role besides human, assistant, system, tool, developer: ",),
+        (
+            "messages.role: 13 rows with a role besides human, assistant, system, tool, developer "
+            "('Human', 'user'): ",
+        ),
     ),
     "an enumeration": (
         "CREATE TYPE message_role AS ENUM ('human', 'AI');"
@@ -92,8 +95,8 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
         "UPDATE messages SET role = 'AI'",
         (
             "messages.role is of the type message_role, not varchar(20)",
-            "messages.role: 1 row with a role besides human, assistant, system, tool, developer: "
-            f"{MESSAGE}",
+            "messages.role: 1 row with a role besides human, assistant, system, tool, developer "
+            f"('AI'): {MESSAGE}",
         ),
     ),
     "rows that point to nothing": (
