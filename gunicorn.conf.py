@@ -42,8 +42,23 @@ control_socket_disable = True
 def on_starting(server: Arbiter) -> None:
     """Say in a line when settings are insecure or the database can not be used, and stop."""
     del server
-    # In processes of their own, so that the arbiter imports no settings, and in a session of
-    # their own, so that Ctrl-C reaches only the arbiter.
+    if not _can_start():
+        sys.exit(1)
+
+
+def on_reload(server: Arbiter) -> None:
+    """Keep the workers that run when new ones could not start: their failure ends the server."""
+    if not _can_start():
+        server.log.error("Nothing was reloaded: the workers go on as they are")
+        # So many are started now; how many there must be was settled before.
+        server.cfg.set("workers", 0)
+
+
+def _can_start() -> bool:
+    """Ask in processes of their own, so that the arbiter imports no settings.
+
+    In a session of their own too, so that Ctrl-C reaches only the arbiter.
+    """
     for module in ("salient.checks", "salient.database"):
         command = [sys.executable, "-m", module]
         try:
@@ -51,7 +66,8 @@ def on_starting(server: Arbiter) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         if done.returncode:
-            sys.exit(1)
+            return False
+    return True
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -5,6 +5,7 @@ traceback where that is no number.
 """
 
 import sys
+from importlib import import_module
 
 
 def main() -> int:
@@ -18,8 +19,8 @@ def main() -> int:
     if env.problems:
         # Among all that is wrong.
         return checks.main()
-    from gunicorn import __main__ as gunicorn  # noqa: PLC0415 - see above
-
+    # Only now: see above.
+    gunicorn = import_module("gunicorn.__main__")
     # What gunicorn starts anew when it replaces itself (SIGUSR2).
     sys.argv[0] = str(gunicorn.__file__)
     gunicorn.run(prog="gunicorn")

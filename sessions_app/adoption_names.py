@@ -124,7 +124,10 @@ def _of_index(look: Reader, name: str) -> Iterator[sql.Composed]:
     # What has the name without being it gives the name up.
     if look.rows("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", [name]):
         yield _with("ALTER INDEX {} RENAME TO {}", name, f"{name}_before")
-        found = [(f"{each}_before" if each == name else each, *rest) for each, *rest in found]
+        found = [
+            (f"{each}_before" if each == name else each, is_unique, owned)
+            for each, is_unique, owned in found
+        ]
     fit = [(each, owned) for each, is_unique, owned in found if is_unique == unique]
     if fit and not fit[0][1]:
         yield _with("ALTER INDEX {} RENAME TO {}", fit[0][0], name)
