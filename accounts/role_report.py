@@ -101,7 +101,14 @@ def _function_problems(database: Database) -> Iterator[str]:
 def _access_problems(database: Database) -> Iterator[str]:
     """Who gets in from other databases of the server, and what could hide our tables."""
     public = database.public_rights()
-    strangers = ", ".join(database.strangers())
+    members = database.strangers()
+    [(login,)] = database.rows("SELECT session_user::text")
+    if login in members:
+        yield (
+            f"{login} was not let into this database by name, so migrate gives it no rights: "
+            f"{SEE_SQL}"
+        )
+    strangers = ", ".join(each for each in members if each != login)
     if "CONNECT" in public:
         who = f", among them {strangers}, who may read every row" if strangers else ""
         yield f"every login of this server may connect to this database{who}: {SEE_SQL}"

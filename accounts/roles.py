@@ -175,8 +175,8 @@ class Database:
         """Logins that may take on one of the roles and are not this database's own."""
         query = """
             SELECT DISTINCT rolname FROM pg_roles AS login, unnest(%s::text[]) AS role
-            WHERE rolcanlogin AND NOT rolsuper AND rolname <> session_user
-                AND rolname <> ALL (%s) AND pg_has_role(login.oid, role, 'MEMBER')
+            WHERE rolcanlogin AND NOT rolsuper AND rolname <> ALL (%s)
+                AND pg_has_role(login.oid, role, 'MEMBER')
                 AND oid NOT IN (SELECT relowner FROM pg_class WHERE oid = to_regclass('accounts'))
                 AND oid NOT IN (SELECT datdba FROM pg_database WHERE datname = current_database())
             ORDER BY 1

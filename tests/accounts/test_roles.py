@@ -228,6 +228,14 @@ class OtherInstallationTests(TestCase):
         self.assertEqual((report["problems"], code), ([], 0))
         self.assertIn("they may not connect to it", str(report["advice"]))
 
+    def test_a_serving_login_that_was_not_let_in_by_name_is_told(self) -> None:
+        run_sql("SET SESSION AUTHORIZATION salient_of_another")
+        report, code = judged()
+        run_sql("RESET SESSION AUTHORIZATION")
+
+        self.assertEqual(code, 1)
+        self.assertIn("salient_of_another was not let into this database by name", str(report))
+
     def test_applying_it_is_the_same_with_a_password_that_no_log_sees(self) -> None:
         out = StringIO()
         with (
