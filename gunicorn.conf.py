@@ -50,7 +50,8 @@ def on_reload(server: Arbiter) -> None:
     """Keep the workers that run when new ones could not start: their failure ends the server."""
     if not _can_start():
         server.log.error("Nothing was reloaded: the workers go on as they are")
-        # So many are started now; how many there must be was settled before.
+        # So many are started now; how many there must be was settled before. The arbiter waits for
+        # the old ones to go until graceful_timeout is over, and takes the next signal then.
         server.cfg.set("workers", 0)
 
 

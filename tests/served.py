@@ -105,9 +105,9 @@ class Served:
                 await asyncio.sleep(0.05)
 
 
-async def eventually(happened: Callable[[], bool]) -> None:
+async def eventually(happened: Callable[[], bool], *, within: float = READY_WITHIN) -> None:
     """Wait for something that another process does."""
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(within):
         while not happened():  # noqa: ASYNC110 - no event of this process tells of it
             await asyncio.sleep(0.05)
 

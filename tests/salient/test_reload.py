@@ -28,7 +28,10 @@ class ReloadTests(TransactionTestCase):
 
                 file.write_text("MAX_BODY_BYTES=2048\n")
                 server.reload()
-                await eventually(lambda: bool(server.workers()) and not server.workers() & before)
+                # gunicorn waits for the workers of before until graceful_timeout is over.
+                await eventually(
+                    lambda: bool(server.workers()) and not server.workers() & before, within=80
+                )
                 await server.until(answering=True)
 
         asyncio.run(play())
