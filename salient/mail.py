@@ -29,4 +29,5 @@ class FileBackend(filebased.EmailBackend):
     """Writes each message into a file of a folder."""
 
     def write_message(self, message: Any) -> None:
-        self.stream.write(written(message).encode())
+        file: Any = self.stream  # of bytes, other than its base's
+        file.write(written(message).encode())
