@@ -1,9 +1,12 @@
 # Salient without the embedded PostgreSQL and the local model: set DATABASE_URL.
-FROM python:3.13-slim AS packages
+# To pin it to its content: --build-arg PYTHON_IMAGE=python@sha256:…, as
+# `docker buildx imagetools inspect python:3.13-slim` prints it.
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS packages
 COPY requirements/base.txt /tmp/base.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --prefix /packages -r /tmp/base.txt
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000
 COPY --from=packages /packages /usr/local
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin salient
@@ -15,4 +18,4 @@ USER salient
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD \
   python -c "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=2)"
-CMD ["python", "-m", "gunicorn"]
+CMD ["python", "-m", "salient"]

@@ -32,13 +32,13 @@ run: python3 ## set up, migrate, load the demo and serve it (PORT= HOST= LOCAL_M
 	$(BOOTSTRAP) environment
 	@.venv/bin/python manage.py migrate --verbosity 0
 	@.venv/bin/python manage.py demo --host "$(HOST)" --port "$(PORT)"
-	@exec .venv/bin/python -m gunicorn --reload --log-level warning salient.asgi:application
+	@exec .venv/bin/python -m salient --reload --log-level warning salient.asgi:application
 
 serve: python3 ## serve as production does: settings from the environment, nothing is migrated or loaded
 	$(BOOTSTRAP) port
 	$(BOOTSTRAP) install run
 	@.venv/bin/python manage.py collectstatic --noinput --verbosity 0
-	@exec .venv/bin/python -m gunicorn salient.asgi:application
+	@exec .venv/bin/python -m salient salient.asgi:application
 
 test: python3 ## run the tests (ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev

@@ -9,9 +9,12 @@ import time
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from salient import setting_values
+from salient.environment import Environment
+
 wsgi_app = "salient.asgi:application"
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+# What is wrong with them is said on starting, beside all other settings.
+bind, workers = setting_values.serving(Environment())
 worker_class = "salient.worker.Worker"  # takes uvloop where it is installed
 worker_connections = 4_000
 # As many may connect at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
@@ -42,11 +45,33 @@ control_socket_disable = True
 def on_starting(server: Arbiter) -> None:
     """Say in a line when settings are insecure or the database can not be used, and stop."""
     del server
-    # In processes of their own, so that the arbiter imports nothing of Salient.
+    if not _can_start():
+        sys.exit(1)
+
+
+def on_reload(server: Arbiter) -> None:
+    """Keep the workers that run when new ones could not start: their failure ends the server."""
+    if not _can_start():
+        server.log.error("Nothing was reloaded: the workers go on as they are")
+        # So many are started now; how many there must be was settled before. The arbiter waits for
+        # the old ones to go until graceful_timeout is over, and takes the next signal then.
+        server.cfg.set("workers", 0)
+
+
+def _can_start() -> bool:
+    """Ask in processes of their own, so that the arbiter imports no settings.
+
+    In a session of their own too, so that Ctrl-C reaches only the arbiter.
+    """
     for module in ("salient.checks", "salient.database"):
         command = [sys.executable, "-m", module]
-        if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own modules
-            sys.exit(1)
+        try:
+            done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - ours
+        except KeyboardInterrupt:
+            sys.exit(130)
+        if done.returncode:
+            return False
+    return True
 
 
 def post_worker_init(worker: Worker) -> None:

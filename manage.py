@@ -4,21 +4,34 @@
 import os
 import sys
 
-from django.core.management import execute_from_command_line
-
-from salient.database import explain
-
 
 def main() -> None:
-    """Run the command; a database that cannot be used is one line, not a traceback."""
+    """Run the command; settings or a database that cannot be used are lines, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     try:
+        # Imported here, so that Ctrl-C ends these second-long imports without a traceback too.
+        from django.core.management import execute_from_command_line  # noqa: PLC0415
+
         execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
-        line = explain(error)
-        if line is None or "--traceback" in sys.argv:
+        lines = [] if "--traceback" in sys.argv else explained(error)
+        if not lines:
             raise
-        sys.exit(f"manage.py: {line}")
+        sys.exit("\n".join(f"manage.py: {line}" for line in lines))
+
+
+def explained(error: Exception) -> list[str]:
+    from salient.environment import SettingsError  # noqa: PLC0415 - only where something failed
+
+    if isinstance(error, SettingsError):
+        return error.lines
+    # It asks for the settings, so it comes after them.
+    from salient.database import explain  # noqa: PLC0415
+
+    line = explain(error)
+    return [line] if line else []
 
 
 if __name__ == "__main__":

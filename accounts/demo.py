@@ -1,4 +1,4 @@
-"""The demo's login and test key: made once, and again when they no longer work."""
+"""The demo's login and API key: made once, and again when they no longer work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def login_exists() -> bool:
 
 
 def ensure_key(account: Account, file: Path) -> str:
-    """Return the test key of this checkout; it is kept in a file that only its owner reads."""
+    """Return the API key of this checkout; it is kept in a file that only its owner reads."""
     text = kept_key(account, file)
     if text is None:
         _, text = issue_api_key(account, name="demo")

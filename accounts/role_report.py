@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
@@ -15,6 +15,7 @@ from accounts.roles import (
     FUNCTIONS,
     ROLES,
     Database,
+    fixed_paths,
     function_grants,
     grants,
     lacking_rights,
@@ -23,6 +24,7 @@ from accounts.roles import (
 )
 
 LOGIN = "salient_app"
+SEE_SQL = "see `database_roles --sql`"
 CREATE_LOGIN = """DO $$ BEGIN
     CREATE ROLE {} LOGIN NOINHERIT;
 EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
@@ -41,6 +43,7 @@ def judge(connection: BaseDatabaseWrapper) -> dict[str, Any]:
         *policy_problems(database),
         *_right_problems(database),
         *_function_problems(database),
+        *_access_problems(database),
     ]
     advice = list(_advice(database))
     return {"ok": not problems, "login": login, "problems": problems, "advice": advice}
@@ -95,6 +98,32 @@ def _function_problems(database: Database) -> Iterator[str]:
             yield f"the login may not call {name}(), or there is no such function"
 
 
+def _access_problems(database: Database) -> Iterator[str]:
+    """Who gets in from other databases of the server, and what could hide our tables."""
+    public = database.public_rights()
+    members = database.strangers()
+    [(login,)] = database.rows("SELECT session_user::text")
+    if login in members:
+        yield (
+            f"{login} was not let into this database by name, so migrate gives it no rights: "
+            f"{SEE_SQL}"
+        )
+    strangers = ", ".join(each for each in members if each != login)
+    if "CONNECT" in public:
+        who = f", among them {strangers}, who may read every row" if strangers else ""
+        yield f"every login of this server may connect to this database{who}: {SEE_SQL}"
+    if "TEMPORARY" in public:
+        yield f"every login may make temporary tables in this database: {SEE_SQL}"
+    logins = database.logins()
+    for name, right in database.creators(logins):
+        if right == "CREATE":
+            yield f"{name} may make tables in the schema of ours: {SEE_SQL}"
+        elif "TEMPORARY" not in public:
+            yield f"{name} may make temporary tables in this database: {SEE_SQL}"
+    for function in database.unfixed_functions():
+        yield f"{function} has no search_path of its own (migrate gives it one)"
+
+
 def _advice(database: Database) -> Iterator[str]:
     """Doors bind every login. What these have outside the doors is theirs alone to misuse."""
     [(is_super, owns, inherits)] = database.rows(
@@ -107,6 +136,11 @@ def _advice(database: Database) -> Iterator[str]:
         [list(ROLES)],
     )
     rest = "outside the doors row-level security does not bind it; see `database_roles --sql`"
+    if (strangers := database.strangers()) and "CONNECT" not in database.public_rights():
+        yield (
+            f"members of the roles that are no logins of this database: {', '.join(strangers)}; "
+            "they may not connect to it"
+        )
     if is_super:
         yield f"the login is a superuser: {rest}"
     elif owns:
@@ -124,13 +158,56 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
         "-- the login that Salient serves with; give it a password (psql: \\password)",
         *_finished(
             sql.SQL(CREATE_LOGIN).format(name),
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name),
             *(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name) for role in ROLES),
         ),
-        "-- 2. As the owner of the tables: manage.py migrate (it gives the rights below),",
+        "-- 2. As the owner of the database, or a superuser: close it to the server's other logins",
+        *_strangers(connection),
+        *_finished(
+            sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(database),
+            sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM {}").format(database, name),
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name),
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, _owner(connection)),
+        ),
+        "-- 3. As the owner of the tables: manage.py migrate (it gives the rights below),",
         "--    or, where the tables are there already, in this database:",
     ]
     return [*made, *_finished(*_rights(Database(connection), login))]
+
+
+def apply(connection: BaseDatabaseWrapper, login: str, password: str) -> list[str]:
+    """Run these statements, all or none, and set the login's password where one is given."""
+    lines = [line for line in statements(connection, login) if not line.startswith("--")]
+    database = Database(connection)
+    with transaction.atomic(using=connection.alias):
+        for line in lines:
+            database.run(line)
+        if password:
+            # The server's log and its statistics see only the hash.
+            name = login.encode()
+            hashed = connection.connection.pgconn.encrypt_password(password.encode(), name)
+            change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            database.run(change.format(sql.Identifier(login), sql.Literal(hashed.decode())))
+    return lines
+
+
+def _owner(connection: BaseDatabaseWrapper) -> sql.Identifier:
+    """The login that migrates: the tables' owner, or, before there are any, the one that asks."""
+    query = "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('accounts')"
+    try:
+        found = Database(connection).rows(query)
+    except DatabaseError:
+        found = []
+    return sql.Identifier(found[0][0] if found else connection.settings_dict["USER"])
+
+
+def _strangers(connection: BaseDatabaseWrapper) -> list[str]:
+    """Name who loses the way in, as comments."""
+    try:
+        database = Database(connection)
+        found = [] if database.missing_roles() else database.strangers()
+    except DatabaseError:
+        return []
+    return [f"-- no more for the member of the roles {each!r}" for each in found]
 
 
 def _finished(*parts: sql.Composed) -> Iterator[str]:
@@ -147,3 +224,15 @@ def _rights(database: Database, login: str) -> Iterator[sql.Composed]:
     yield from usage(database, ())
     yield from grants(wanted_rights(database, [login]))
     yield from function_grants((login, name) for name in FUNCTIONS)
+    [(schema,)] = database.rows("SELECT current_schema()::text")
+    yield sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(schema))
+    yield from _taken_back(database, login)
+    yield from fixed_paths(database)
+
+
+def _taken_back(database: Database, login: str) -> Iterator[sql.Composed]:
+    """What `migrate` once gave to members of the roles that are another database's logins."""
+    for stranger in database.strangers():
+        if stranger != login and (tables := sorted(database.rights_of(stranger))):
+            listed = sql.SQL(", ").join(map(sql.Identifier, tables))
+            yield sql.SQL("REVOKE ALL ON {} FROM {}").format(listed, sql.Identifier(stranger))

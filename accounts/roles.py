@@ -152,12 +152,17 @@ class Database:
         return found
 
     def logins(self) -> list[str]:
-        """Who may take on both roles, besides whoever owns everything anyway."""
+        """Who may take on both roles and was let into this database by name.
+
+        Roles belong to the whole server: what everybody may, another database's login may too.
+        """
         query = """
             SELECT rolname FROM pg_roles AS login
             WHERE rolcanlogin AND NOT rolsuper
                 AND oid NOT IN (SELECT relowner FROM pg_class WHERE oid = to_regclass('accounts'))
-                AND has_database_privilege(login.oid, current_database(), 'CONNECT')
+                AND login.oid IN (SELECT grantee FROM pg_database,
+                    aclexplode(datacl) AS acl
+                    WHERE datname = current_database() AND acl.privilege_type = 'CONNECT')
                 AND 2 = (
                     SELECT count(DISTINCT role.oid) FROM pg_auth_members
                     JOIN pg_roles AS role ON role.oid = roleid
@@ -165,6 +170,51 @@ class Database:
                 )
         """
         return [name for (name,) in self.rows(query, [list(ROLES)])]
+
+    def strangers(self) -> list[str]:
+        """Logins that may take on one of the roles and are not this database's own."""
+        query = """
+            SELECT DISTINCT rolname FROM pg_roles AS login, unnest(%s::text[]) AS role
+            WHERE rolcanlogin AND NOT rolsuper AND rolname <> ALL (%s)
+                AND pg_has_role(login.oid, role, 'MEMBER')
+                AND oid NOT IN (SELECT relowner FROM pg_class WHERE oid = to_regclass('accounts'))
+                AND oid NOT IN (SELECT datdba FROM pg_database WHERE datname = current_database())
+            ORDER BY 1
+        """
+        return [name for (name,) in self.rows(query, [list(ROLES), self.logins()])]
+
+    def public_rights(self) -> set[str]:
+        """What everybody on the server may do with this database: CONNECT, TEMPORARY."""
+        query = """
+            SELECT privilege_type FROM pg_database,
+                aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl
+            WHERE datname = current_database() AND grantee = 0
+        """
+        return {right for (right,) in self.rows(query)}
+
+    def creators(self, logins: Iterable[str]) -> list[tuple[str, str]]:
+        """Which of the roles and logins may make tables of their own, and where: TEMP, CREATE."""
+        query = """
+            SELECT name, 'TEMPORARY' FROM unnest(%s::text[]) AS name
+            WHERE has_database_privilege(name, current_database(), 'TEMPORARY')
+            UNION ALL
+            SELECT name, 'CREATE' FROM unnest(%s::text[]) AS name
+            WHERE has_schema_privilege(name, current_schema()::text, 'CREATE')
+            ORDER BY 1, 2
+        """
+        names = [*ROLES, *logins]
+        return list(self.rows(query, [names, names]))
+
+    def unfixed_functions(self) -> list[str]:
+        """Our functions that find tables by the caller's search_path, with their arguments."""
+        query = r"""
+            SELECT oid::regprocedure::text FROM pg_proc
+            WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'app\_%%'
+                AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting
+                    WHERE setting LIKE 'search\_path=%%')
+            ORDER BY 1
+        """
+        return [name for (name,) in self.rows(query, [])]
 
     def uncallable(self, logins: Iterable[str]) -> list[tuple[str, str]]:
         """The look-up functions that are there and that a login may not call."""
@@ -308,8 +358,23 @@ def function_grants(lacking: Iterable[tuple[str, str]]) -> Iterator[sql.Composed
         )
 
 
+def fixed_paths(database: Database) -> Iterator[sql.Composed]:
+    """Have our functions find our tables only: a temporary one of the same name hides none.
+
+    pg_temp is looked through first wherever it is not named.
+    """
+    [(schema,)] = database.rows("SELECT current_schema()::text")
+    for function in database.unfixed_functions():
+        yield sql.SQL("ALTER FUNCTION {} SET search_path = pg_catalog, {}, pg_temp").format(
+            sql.SQL(function), sql.Identifier(schema)
+        )
+
+
 def grant_rights(using: str) -> None:
-    """Give every role what it lacks; run after each migrate, so that no new table is forgotten."""
+    """Give every role what it lacks, and every function its search_path.
+
+    Run after each migrate, so that no new table and no function that was replaced is forgotten.
+    """
     database = Database(connections[using])
     if database.missing_roles():
         return
@@ -320,4 +385,6 @@ def grant_rights(using: str) -> None:
         for statement in grants(lacking_rights(database, logins)):
             database.run(statement)
         for statement in function_grants(database.uncallable(logins)):
+            database.run(statement)
+        for statement in fixed_paths(database):
             database.run(statement)

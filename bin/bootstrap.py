@@ -314,6 +314,13 @@ def main() -> int:
     except Stop as stop:
         say(f"salient: {stop}")
         return 1
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if not error.filename:
+            raise
+        say(f"salient: {error.filename} cannot be used: {str(error.strerror).lower()}")
+        return 1
     return 0
 
 

@@ -16,7 +16,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import Error, Tags, register, run_checks
-from django.core.exceptions import ImproperlyConfigured
+from django.core.checks import Warning as Advice
+
+from salient.environment import SettingsError
+from salient.setting_values import MAKE_ONE
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,6 @@ SHORTEST_SECRET, LEAST_DIFFERENT = 32, 8
 NOT_SECRET = ("insecure", "changeme", "change-me", "secret-key", "example")
 MANIFEST = "staticfiles.json"
 LOOPBACK = ("127.", "localhost", "::1", "[::1]")
-MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 type Problems = Iterator[tuple[str, str]]
 
@@ -52,6 +54,13 @@ def check_settings(app_configs: object, **_options: Any) -> Iterable[Error]:
         return []
     rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
     return [Error(line, id=f"salient.{code}") for rule in rules for code, line in rule()]
+
+
+@register()
+def check_names(app_configs: object, **_options: Any) -> Iterable[Advice]:
+    """Names in .env that are no settings: what was meant has its default."""
+    del app_configs
+    return [Advice(line, id="salient.W001") for line in settings.ENVIRONMENT_WARNINGS]
 
 
 def secrets_are_secret() -> Problems:
@@ -147,9 +156,10 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     try:
         lines = [*refusals(), *(line for _, line in static_files_are_there())]
-    except ImproperlyConfigured as error:
-        lines = [str(error)]
-    for line in lines:
+        warnings = [f"warning: {line}" for line in settings.ENVIRONMENT_WARNINGS]
+    except SettingsError as error:
+        lines, warnings = error.lines, []
+    for line in (*warnings, *lines):
         sys.stderr.write(f"salient: {line}\n")
     return 1 if lines else 0
 

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Callable[[], str]] = {
 
 def complete(path: Path) -> list[str]:
     """Append the names that the file lacks and return them; what stands there stays."""
-    text = path.read_text() if path.exists() else HEADING
+    text = path.read_text(encoding="utf-8-sig") if path.exists() else HEADING
     missing = [name for name in DEFAULTS if name not in names(text)]
     if missing:
         ends_well = "" if text.endswith("\n") else "\n"
@@ -56,7 +56,18 @@ def replace(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-if __name__ == "__main__":
-    added = complete(PATH)
+def main() -> str | None:
+    """Complete .env and say what was added; the problem in one line, or None."""
+    try:
+        added = complete(PATH)
+    except UnicodeDecodeError:
+        return "salient: .env is not UTF-8: save it as UTF-8"
+    except OSError as error:
+        return f"salient: {error.filename} cannot be used: {str(error.strerror).lower()}"
     if added:
         sys.stderr.write(f"Wrote {', '.join(added)} to .env\n")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,80 +1,108 @@
 """Every setting, typed and read once from the environment (and from .env)."""
 
+import os
 import sys
-from decimal import Decimal
 from pathlib import Path
 
 import django_stubs_ext
-import environ
 from django.utils.csp import CSP
 
-from salient import database
+from salient import database, setting_values
+from salient.environment import Environment
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TESTING = "pytest" in sys.modules
-env = environ.Env()
+env = Environment()
 if not TESTING:
     # Tests know nothing of this checkout's keys and switches.
-    env.read_env(BASE_DIR / ".env")
+    ENV_FILE = os.environ.get("ENV_FILE", "")
+    env.read_file(Path(ENV_FILE or BASE_DIR / ".env"), must_exist=bool(ENV_FILE))
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-tests-only" if TESTING else environ.Env.NOTSET)
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-API_KEY_PEPPER = env.str("API_KEY_PEPPER", default=SECRET_KEY)
-# How long a key lives unless its maker says otherwise.
-API_KEY_DAYS = env.int("API_KEY_DAYS", default=365)
-VISITOR_TOKEN_SECONDS = env.int("VISITOR_TOKEN_SECONDS", default=30 * 24 * 3600)
-# X-Forwarded-* is believed of the server that connects and of these networks, right to left.
-TRUST_PROXY_HEADERS = env.bool("TRUST_PROXY_HEADERS", default=False)
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-# The first one encrypts the secrets in the database, each of them decrypts (salient/secrets.py).
-SECRET_ENCRYPTION_KEYS = env.list(
-    "SECRET_ENCRYPTION_KEYS", default=["insecure-tests-only"] if TESTING else []
+DEBUG = env.boolean("DEBUG", default=False)
+SECRET_KEY = env.text(
+    "SECRET_KEY",
+    default="insecure-tests-only" if TESTING else "",
+    required="" if TESTING else f"make one with: {setting_values.MAKE_ONE}",
 )
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS", default=[], each=str)
+API_KEY_PEPPER = env.text("API_KEY_PEPPER", default=SECRET_KEY)
+# How long a key lives unless its maker says otherwise.
+API_KEY_DAYS = env.integer("API_KEY_DAYS", default=365, least=1, most=36_500)
+VISITOR_TOKEN_SECONDS = env.integer(
+    "VISITOR_TOKEN_SECONDS", default=30 * 24 * 3600, least=60, most=315_360_000
+)
+# X-Forwarded-* is believed of the server that connects and of these networks, right to left.
+TRUST_PROXY_HEADERS = env.boolean("TRUST_PROXY_HEADERS", default=False)
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES", default=[], each=setting_values.proxy_network)
+# The first one encrypts the secrets in the database, each of them decrypts (salient/secrets.py).
+SECRET_ENCRYPTION_KEYS = env.items(
+    "SECRET_ENCRYPTION_KEYS", default=["insecure-tests-only"] if TESTING else [], each=str
+)
+ALLOWED_HOSTS = env.items(
+    "ALLOWED_HOSTS",
+    default=["localhost", "127.0.0.1", "[::1]"],
+    each=setting_values.host_pattern,
+)
+CSRF_TRUSTED_ORIGINS = env.items(
+    "CSRF_TRUSTED_ORIGINS", default=[], each=setting_values.trusted_origin
+)
+# Where the server listens; gunicorn.conf.py reads the same.
+BIND, WORKERS = setting_values.serving(env)
 
 # The demo flag: chat pages are open to every visitor.
-DEMO = env.bool("DEMO", default=False)
-AGENT_CONFIG_DIR = Path(env.str("AGENT_CONFIG_DIR", default=str(BASE_DIR / "config/agent_configs")))
-MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=256 * 1024)
+DEMO = env.boolean("DEMO", default=False)
+AGENT_CONFIG_DIR = env.one(
+    "AGENT_CONFIG_DIR", setting_values.folder, default=BASE_DIR / "config/agent_configs"
+)
+LOCAL_MODEL_DIR = env.text("LOCAL_MODEL_DIR", default=str(BASE_DIR / "var/local"))
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", default=256 * 1024, least=1024, most=2**30)
 # Admin forms, without files.
-MAX_PAGE_BODY_BYTES = env.int("MAX_PAGE_BODY_BYTES", default=1024 * 1024)
+MAX_PAGE_BODY_BYTES = env.integer(
+    "MAX_PAGE_BODY_BYTES", default=1024 * 1024, least=1024, most=2**30
+)
 # A request's line and headers must have arrived within this time, all of them together.
-HEADER_TIMEOUT_SECONDS = env.float("HEADER_TIMEOUT_SECONDS", default=10.0)
+HEADER_TIMEOUT_SECONDS = env.seconds("HEADER_TIMEOUT_SECONDS", default=10.0)
 # A body must have arrived, and a client must have taken what is sent, within these times.
-BODY_TIMEOUT_SECONDS = env.float("BODY_TIMEOUT_SECONDS", default=20.0)
-SEND_TIMEOUT_SECONDS = env.float("SEND_TIMEOUT_SECONDS", default=15.0)
-STREAM_MAX_SECONDS = env.float("STREAM_MAX_SECONDS", default=600.0)
+BODY_TIMEOUT_SECONDS = env.seconds("BODY_TIMEOUT_SECONDS", default=20.0)
+SEND_TIMEOUT_SECONDS = env.seconds("SEND_TIMEOUT_SECONDS", default=15.0)
+STREAM_MAX_SECONDS = env.seconds("STREAM_MAX_SECONDS", default=600.0)
 # How often it is asked whether the callers of running turns may still call.
-ADMISSION_RECHECK_SECONDS = env.float("ADMISSION_RECHECK_SECONDS", default=4.0)
-STREAM_HEARTBEAT_SECONDS = env.float("STREAM_HEARTBEAT_SECONDS", default=15.0)
+ADMISSION_RECHECK_SECONDS = env.seconds("ADMISSION_RECHECK_SECONDS", default=4.0, most=60)
+STREAM_HEARTBEAT_SECONDS = env.seconds("STREAM_HEARTBEAT_SECONDS", default=15.0, most=3600)
 
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
 # hosts ("vllm.internal:8000") that may be anywhere and need no https.
-OUTBOUND_PORTS = [int(port) for port in env.list("OUTBOUND_PORTS", default=[])]
-OUTBOUND_TRUSTED_HOSTS = env.list("OUTBOUND_TRUSTED_HOSTS", default=[])
+OUTBOUND_PORTS = env.items("OUTBOUND_PORTS", default=[], each=setting_values.port)
+OUTBOUND_TRUSTED_HOSTS = env.items(
+    "OUTBOUND_TRUSTED_HOSTS", default=[], each=setting_values.host_and_port
+)
 
 # What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
 DEFAULT_LIMITS = {
-    "requests_per_minute": env.int("LIMIT_REQUESTS_PER_MINUTE", default=600),
-    "requests_per_minute_per_key": env.int("LIMIT_REQUESTS_PER_MINUTE_PER_KEY", default=600),
-    "requests_per_minute_per_visitor": env.int("LIMIT_REQUESTS_PER_MINUTE_PER_VISITOR", default=30),
-    "requests_per_minute_per_network": env.int(
-        "LIMIT_REQUESTS_PER_MINUTE_PER_NETWORK", default=120
+    "requests_per_minute": env.integer("LIMIT_REQUESTS_PER_MINUTE", default=600, least=1),
+    "requests_per_minute_per_key": env.integer(
+        "LIMIT_REQUESTS_PER_MINUTE_PER_KEY", default=600, least=1
     ),
-    "concurrent_turns": env.int("LIMIT_CONCURRENT_TURNS", default=500),
-    "message_bytes": env.int("LIMIT_MESSAGE_BYTES", default=32 * 1024),
-    "history_messages": env.int("LIMIT_HISTORY_MESSAGES", default=200),
+    "requests_per_minute_per_visitor": env.integer(
+        "LIMIT_REQUESTS_PER_MINUTE_PER_VISITOR", default=30, least=1
+    ),
+    "requests_per_minute_per_network": env.integer(
+        "LIMIT_REQUESTS_PER_MINUTE_PER_NETWORK", default=120, least=1
+    ),
+    "concurrent_turns": env.integer("LIMIT_CONCURRENT_TURNS", default=500, least=1),
+    "message_bytes": env.integer("LIMIT_MESSAGE_BYTES", default=32 * 1024, least=1, most=32 * 1024),
+    "history_messages": env.integer("LIMIT_HISTORY_MESSAGES", default=200, least=0, most=10_000),
 }
 # How many attempts to log in one network may make (accounts/attempts.py).
-LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.int("LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30)
+LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(
+    "LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30, least=1
+)
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
-DEFAULT_OUTPUT_TOKENS = env.int("DEFAULT_OUTPUT_TOKENS", default=4096)
+DEFAULT_OUTPUT_TOKENS = env.integer("DEFAULT_OUTPUT_TOKENS", default=4096, least=1, most=10_000_000)
 # What a million tokens are taken to cost (USD) where no price is known.
-UNKNOWN_PRICE_PER_MTOK = Decimal(env.str("UNKNOWN_PRICE_PER_MTOK", default="10"))
+UNKNOWN_PRICE_PER_MTOK = env.decimal("UNKNOWN_PRICE_PER_MTOK", default="10", most=1_000_000)
 
 ROOT_URLCONF = "salient.urls"
 ASGI_APPLICATION = "salient.asgi.application"
@@ -138,27 +166,31 @@ SECURE_CSP = {
 }
 
 # API work runs in threads that keep a connection each; pages share the rest of the pool.
-DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=8)
-DATABASE_API_THREADS = 0 if TESTING else env.int("DATABASE_API_THREADS", default=3)
-DATABASE_API_CHANNELS = env.int("DATABASE_API_CHANNELS", default=3)
-DATABASES = {
-    "default": database.database_config(
-        env.str("DATABASE_URL", default="") or None,
-        pool_size=DATABASE_POOL_SIZE,
-        api_connections=DATABASE_API_THREADS + DATABASE_API_CHANNELS,
-    )
-    # Two test runs side by side need two names.
-    | {"TEST": {"NAME": env.str("TEST_DATABASE_NAME", default="test_salient")}}
-}
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=8, least=2, most=1000)
+DATABASE_API_THREADS = env.integer("DATABASE_API_THREADS", default=3, least=1, most=1000)
+DATABASE_API_CHANNELS = env.integer("DATABASE_API_CHANNELS", default=3, least=1, most=1000)
+if TESTING:
+    DATABASE_API_THREADS = 0
+with env.noting_misconfiguration():
+    DATABASES = {
+        "default": database.database_config(
+            env.one("DATABASE_URL", setting_values.database_url, default="") or None,
+            pool_size=DATABASE_POOL_SIZE,
+            api_connections=DATABASE_API_THREADS + DATABASE_API_CHANNELS,
+        )
+        # Two test runs side by side need two names.
+        | {"TEST": {"NAME": env.text("TEST_DATABASE_NAME", default="test_salient")}}
+    }
 
 # HTTPS is the rule; a development machine has none.
-HTTPS = env.bool("HTTPS", default=not DEBUG)
+HTTPS = env.boolean("HTTPS", default=not DEBUG)
 # What salient/checks.py refuses without them: plain HTTP, and DEBUG beyond this machine.
-ALLOW_HTTP = env.bool("ALLOW_HTTP", default=False)
-ALLOW_OPEN_DEBUG = env.bool("ALLOW_OPEN_DEBUG", default=False)
+ALLOW_HTTP = env.boolean("ALLOW_HTTP", default=False)
+ALLOW_OPEN_DEBUG = env.boolean("ALLOW_OPEN_DEBUG", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
+HSTS_SECONDS = env.integer("HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if TRUST_PROXY_HEADERS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -181,26 +213,17 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 # Where links in e-mails lead: https://chat.example; without one, the host of the request.
-PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+PUBLIC_URL = env.one("PUBLIC_URL", setting_values.public_url, default="")
 
-# EMAIL_URL: smtp+tls://user:password@host:587; without one, e-mail is written to the console.
-_MAIL = env.email_url("EMAIL_URL", default="consolemail://")
-_SMTP = {
-    "host": _MAIL["EMAIL_HOST"],
-    "port": _MAIL["EMAIL_PORT"] or 25,
-    "username": _MAIL["EMAIL_HOST_USER"] or "",
-    "password": _MAIL["EMAIL_HOST_PASSWORD"] or "",
-    "use_tls": _MAIL.get("EMAIL_USE_TLS", False),
-    "use_ssl": _MAIL.get("EMAIL_USE_SSL", False),
-    "timeout": 10,
-}
-MAILERS = {
-    "default": {
-        "BACKEND": _MAIL["EMAIL_BACKEND"],
-        "OPTIONS": _SMTP if _MAIL["EMAIL_HOST"] else {},
-    }
-}
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="salient@localhost")
+# smtp+tls://user:password@host:587; without one, e-mail is written to the console.
+MAILERS = env.one(
+    "EMAIL_URL",
+    setting_values.mail_config,
+    default=setting_values.mail_config("consolemail://"),
+)
+DEFAULT_FROM_EMAIL = env.one(
+    "DEFAULT_FROM_EMAIL", setting_values.sender, default="salient@localhost"
+)
 
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "salient.formats"
@@ -213,13 +236,15 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 if DEBUG or TESTING:
     # Nothing has been collected; the middleware wants a folder all the same.
     STATIC_ROOT = BASE_DIR / "var/static"
-    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    with env.noting_misconfiguration():
+        STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 else:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
     }
 
+LOG_LEVEL = env.one("LOG_LEVEL", setting_values.level, default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -235,10 +260,13 @@ LOGGING = {
             "filters": ["without_tokens", "one_line_refusals"],
         }
     },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # It warns of every try; what comes of them is told once, by whoever needed the connection.
         "psycopg.pool": {"level": "ERROR"},
     },
 }
+
+env.finish()
+ENVIRONMENT_WARNINGS = env.warnings()

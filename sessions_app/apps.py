@@ -1,6 +1,10 @@
 """Conversations as a Django app."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 
 
 class SessionsConfig(AppConfig):
@@ -10,7 +14,16 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only now.
         from agents.publishing import register_gate  # noqa: PLC0415
-        from sessions_app import refusal_page, saved_chats  # noqa: PLC0415
+        from sessions_app import checks, refusal_page, saved_chats  # noqa: F401, PLC0415
 
         register_gate(saved_chats.gate)
         refusal_page.register()
+        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption")
+
+
+def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
+    """Look at a database from before tenancy before the first migration changes it."""
+    from sessions_app.adoption import adopt  # noqa: PLC0415 - models are not ready when this loads
+
+    if any(not backwards for _, backwards in plan):
+        adopt(using)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db import IntegrityError, ProgrammingError, connection, transaction
@@ -83,8 +84,18 @@ def _attempts(
         yield f"{table}: forged row", partial(_forge, table, forged[table])
     mine = [ours.account.pk]
     yield "another account", partial(rows, "SELECT 1 FROM {} WHERE id <> %s", "accounts", mine)
+    yield "a temporary table in the place of the limits", partial(_hide_limits, mine[0])
     person = [theirs.user.pk]
     yield "another's person", partial(rows, "SELECT 1 FROM {} WHERE id = %s", "users", person)
+
+
+def _hide_limits(account: UUID) -> list[Any]:
+    """Count a turn while a temporary table has the name of the limits: it must stay empty."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE account_limits (LIKE account_limits INCLUDING ALL)")
+        cursor.execute("SELECT app_take_limits(%s, NULL, '[]', 1, 1, 1, 0, NULL)", [account])
+        cursor.execute("SELECT 1 FROM pg_temp.account_limits")
+        return list(cursor.fetchall())
 
 
 def _reaches(attempt: Callable[[], list[Any]]) -> bool:

@@ -1,12 +1,52 @@
 """What every test starts with."""
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.test import override_settings
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests import sql_guard
+from tests import nginx, shipped, sql_guard
+
+_left_out = pytest.StashKey[bool]()
+_shipped = tempfile.TemporaryDirectory()
+_as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
+
+
+def pytest_configure() -> None:
+    """Tests know this checkout as it is shipped: not its models, its keys and its .env."""
+    shipped.copy_agent_configs(Path(_shipped.name))
+    _as_shipped.enable()
+    for name in shipped.provider_variables(os.environ):
+        del os.environ[name]
+    # Also what tests start as a process of its own.
+    os.environ["ENV_FILE"] = os.devnull
+
+
+def pytest_unconfigure() -> None:
+    _as_shipped.disable()
+    _shipped.cleanup()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without nginx: failures where it is owed, and a line that says so everywhere else."""
+    if nginx.nginx() or os.environ.get("CI") == "true":
+        return
+    ours = [item for item in items if item.path.name == "test_behind_nginx.py"]
+    items[:] = [item for item in items if item not in ours]
+    config.hook.pytest_deselected(items=ours)
+    config.stash[_left_out] = bool(ours)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.stash.get(_left_out, False):
+        terminalreporter.write_line(f"tests behind nginx not run: no nginx ({nginx.INSTALL})")
 
 
 @pytest.fixture(autouse=True)

@@ -105,9 +105,9 @@ class Served:
                 await asyncio.sleep(0.05)
 
 
-async def eventually(happened: Callable[[], bool]) -> None:
+async def eventually(happened: Callable[[], bool], *, within: float = READY_WITHIN) -> None:
     """Wait for something that another process does."""
-    async with asyncio.timeout(READY_WITHIN):
+    async with asyncio.timeout(within):
         while not happened():  # noqa: ASYNC110 - no event of this process tells of it
             await asyncio.sleep(0.05)
 
@@ -128,7 +128,7 @@ async def served(*, cut_after: float, **more: str) -> AsyncIterator[Served]:
 
 
 def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
-    port, log, config = _free_port(), folder / "log", folder / "gunicorn.conf.py"
+    port, log, config = free_port(), folder / "log", folder / "gunicorn.conf.py"
     config.write_text(CONFIG.format(real=str(ROOT / "gunicorn.conf.py"), cut_after=cut_after))
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -141,7 +141,7 @@ def _start(folder: Path, cut_after: float, more: dict[str, str]) -> Served:
     return Served(process, port, log)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

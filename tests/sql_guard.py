@@ -24,10 +24,13 @@ _TOUCHES = re.compile(
 _QUERY = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _BY_ACCOUNT = re.compile(r"\b(?:WHERE|ON)\b.*\baccount_id\b", re.IGNORECASE | re.DOTALL)
 _BASE = Path(settings.BASE_DIR)
-# It tries what must fail: that is its trade.
-_TRESPASSER = Path("sessions_app/border_sql.py")
-# What runs below it are the migrations' own statements.
-_MIGRATES = Path("salient/management/commands/migrate.py")
+# The first tries what must fail: that is its trade. The second reads before there are any tenant
+# contexts. What runs below the last are the migrations' own statements.
+_EXEMPT = {
+    Path("sessions_app/border_sql.py"),
+    Path("sessions_app/adoption.py"),
+    Path("salient/management/commands/migrate.py"),
+}
 _found: list[str] = []
 
 
@@ -78,8 +81,7 @@ def place_in_product() -> str | None:
         if path.is_relative_to(_BASE) and ".venv" not in path.parts:
             place = path.relative_to(_BASE)
             if place != Path("tests/sql_guard.py"):
-                is_free = bool({"tests", "migrations"} & set(place.parts))
-                is_free = is_free or place in {_TRESPASSER, _MIGRATES}
-                return None if is_free else f"{place}:{frame.f_lineno}"
+                other = {"tests", "migrations"} & set(place.parts) or place in _EXEMPT
+                return None if other else f"{place}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -100,6 +100,10 @@ class LinkTests(SimpleTestCase):
         self.assertIn(f"## [{version}]", (ROOT / "CHANGELOG.md").read_text())
 
 
+# Where settings are declared, as salient/environment.py reads them.
+DECLARING = {"settings.py", "setting_values.py"}
+
+
 def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
     """Give each environment variable that the file reads by a literal name, with its default."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -107,7 +111,7 @@ def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
             case ast.Call(
                 func=ast.Attribute(value=value), args=[ast.Constant(value=str(name)), *_]
             ):
-                if ast.unparse(value) == "env" and path.name == "settings.py":
+                if ast.unparse(value) == "env" and path.name in DECLARING:
                     default = next((k.value for k in node.keywords if k.arg == "default"), None)
                     yield name, default
                 elif ast.unparse(value) == "os.environ":

@@ -1,5 +1,6 @@
 """Says in one line what is wrong with the database and what to do about it."""
 
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 DISK_FULL = "53100"
 # What psycopg calls an OperationalError although the server answers: a value beyond its limits.
 PROGRAM_LIMIT_EXCEEDED = "54"
+# What a folder says that may not, or cannot, be written to.
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 # libpq has no codes for what happens before a connection stands, only these words.
 CONNECTING = {
     "Connection refused": "nothing answers: does it run, and are host and port right?",
@@ -76,6 +79,8 @@ def explain(error: BaseException) -> str | None:
     for cause in causes:
         if isinstance(cause, (DatabaseProblem, SharedProcessError, ImproperlyConfigured)):
             return _first_line(cause)
+        if isinstance(cause, OSError) and cause.filename and cause.errno in UNWRITABLE:
+            return f"{cause.filename} cannot be used: {str(cause.strerror).lower()}"
         if isinstance(cause, PoolTimeout):
             return _why_pool_timed_out()
         if isinstance(cause, psycopg.Error) and (line := _explain_postgres(cause)):

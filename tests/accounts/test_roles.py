@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from io import StringIO
 from typing import Any
@@ -11,8 +12,9 @@ from unittest import mock
 from django.core.management import call_command
 from django.db import connection
 from django.test import SimpleTestCase, TestCase
+from django.test.utils import CaptureQueriesContext
 
-from accounts import roles
+from accounts import role_report, roles
 from accounts.roles import ALL, ROLES, TENANT_RIGHTS, Database, grant_rights, make_roles, parsed
 from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE, tenant
 from salient.database import DatabaseProblem
@@ -32,6 +34,13 @@ def judged() -> tuple[dict[str, Any], int]:
     except SystemExit as stop:
         return json.loads(out.getvalue()), int(str(stop.code))
     return json.loads(out.getvalue()), 0
+
+
+def close_database() -> None:
+    """Run what the SQL says of the database itself; the transaction undoes it."""
+    for line in role_report.statements(connection, "salient_app"):
+        if "ON DATABASE" in line and "salient_app" not in line:
+            run_sql(line)
 
 
 class ParsingTests(SimpleTestCase):
@@ -121,11 +130,15 @@ class MakingTests(TestCase):
 
 
 class CommandTests(TestCase):
+    def setUp(self) -> None:
+        close_database()
+
     def test_nothing_is_missing_here(self) -> None:
         report, code = judged()
         self.assertEqual((report["problems"], report["ok"], code), ([], True, 0))
 
     def test_what_is_missing_is_said(self) -> None:
+        here = connection.ops.quote_name(connection.settings_dict["NAME"])
         for statement, words in (
             ("REVOKE SELECT ON sessions FROM salient_tenant", "salient_tenant has other rights on"),
             ("GRANT TRUNCATE ON users TO salient_platform", "salient_platform has other rights on"),
@@ -137,6 +150,20 @@ class CommandTests(TestCase):
             ("ALTER ROLE salient_tenant LOGIN", "the role salient_tenant may log in"),
             ("ALTER ROLE salient_platform BYPASSRLS", "passes row-level security by"),
             ("DROP FUNCTION app_find_account(text)", "app_find_account()"),
+            (f"GRANT CONNECT ON DATABASE {here} TO PUBLIC", "every login of this server may"),
+            (f"GRANT TEMPORARY ON DATABASE {here} TO PUBLIC", "every login may make temporary"),
+            (
+                f"GRANT TEMPORARY ON DATABASE {here} TO salient_tenant",
+                "salient_tenant may make temporary tables",
+            ),
+            (
+                "GRANT CREATE ON SCHEMA public TO salient_platform",
+                "salient_platform may make tables in the schema of ours",
+            ),
+            (
+                "ALTER FUNCTION app_open_turns(jsonb) RESET search_path",
+                "app_open_turns(jsonb) has no search_path",
+            ),
         ):
             with self.subTest(statement):
                 point = connection.savepoint()
@@ -162,3 +189,104 @@ class CommandTests(TestCase):
         call_command("database_roles", "--sql", "--login", 'o"dd', stdout=out)
         self.assertIn('GRANT "salient_tenant" TO "o""dd";', out.getvalue())
         self.assertIn("LOGIN NOINHERIT", out.getvalue())
+
+
+class OtherInstallationTests(TestCase):
+    """Roles are the whole server's: another installation's login is a member of them too."""
+
+    def setUp(self) -> None:
+        run_sql("CREATE ROLE salient_of_another LOGIN NOINHERIT")
+        run_sql("GRANT salient_tenant, salient_platform TO salient_of_another")
+
+    def may_connect(self) -> bool:
+        [(may,)] = rows(
+            "SELECT has_database_privilege('salient_of_another', current_database(), 'CONNECT')"
+        )
+        return bool(may)
+
+    def test_migrate_gives_it_nothing(self) -> None:
+        grant_rights("default")
+
+        self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
+
+    def test_it_is_named_while_it_may_connect(self) -> None:
+        report, code = judged()
+
+        self.assertEqual(code, 1)
+        self.assertIn("among them salient_of_another, who may read every row", str(report))
+
+    def test_the_sql_names_it_and_closes_the_database_to_it(self) -> None:
+        run_sql("GRANT SELECT ON users TO salient_of_another")
+        found = role_report.statements(connection, "salient_serving")
+        self.assertIn("-- no more for the member of the roles 'salient_of_another'", found)
+        run_sql("\n".join(found))
+
+        self.assertFalse(self.may_connect())
+        self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
+        self.assertEqual(Database(connection).logins(), ["salient_serving"])
+        report, code = judged()
+        self.assertEqual((report["problems"], code), ([], 0))
+        self.assertIn("they may not connect to it", str(report["advice"]))
+
+    def test_a_serving_login_that_was_not_let_in_by_name_is_told(self) -> None:
+        run_sql("SET SESSION AUTHORIZATION salient_of_another")
+        report, code = judged()
+        run_sql("RESET SESSION AUTHORIZATION")
+
+        self.assertEqual(code, 1)
+        self.assertIn("salient_of_another was not let into this database by name", str(report))
+
+    def test_applying_it_is_the_same_with_a_password_that_no_log_sees(self) -> None:
+        out = StringIO()
+        with (
+            mock.patch.dict(os.environ, {"LOGIN_PASSWORD": "of-the-tests"}),
+            CaptureQueriesContext(connection) as ran,
+        ):
+            call_command("database_roles", "--apply", "--login", "salient_serving", stdout=out)
+
+        self.assertIn("the serving login has its rights", out.getvalue())
+        self.assertFalse(self.may_connect())
+        self.assertNotIn("of-the-tests", str(ran.captured_queries))
+        [(stored,)] = rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'salient_serving'")
+        self.assertTrue(stored.startswith("SCRAM-SHA-256$"))
+        self.assertEqual(judged()[1], 0)
+
+    def test_a_login_of_ours_gets_its_rights_with_migrate(self) -> None:
+        here = connection.ops.quote_name(connection.settings_dict["NAME"])
+        run_sql(f"GRANT CONNECT ON DATABASE {here} TO salient_of_another")
+        grant_rights("default")
+
+        self.assertIn("users", Database(connection).rights_of("salient_of_another"))
+
+
+class SearchPathTests(TestCase):
+    def test_every_function_finds_only_our_tables(self) -> None:
+        """A function of an extension is none of ours."""
+        unfixed = rows(
+            "SELECT oid::regprocedure::text FROM pg_proc "
+            "WHERE pronamespace = current_schema()::regnamespace "
+            "AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e') "
+            "AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%pg_temp', false)"
+        )
+
+        self.assertEqual(unfixed, [])
+        self.assertEqual(Database(connection).unfixed_functions(), [])
+
+    def test_migrate_gives_a_function_that_was_replaced_its_path_again(self) -> None:
+        run_sql("ALTER FUNCTION app_current_account() RESET search_path")
+        grant_rights("default")
+
+        self.assertEqual(Database(connection).unfixed_functions(), [])
+
+    def test_a_temporary_table_hides_no_table_of_ours(self) -> None:
+        account = make_account()
+        run_sql(
+            "CREATE TEMPORARY TABLE account_limits (LIKE account_limits INCLUDING ALL);"
+            "GRANT ALL ON pg_temp.account_limits TO salient_tenant"
+        )
+        with tenant(account.pk):
+            run_sql(f"SELECT app_take_limits('{account.pk}', NULL, '[]', 5, 1, 1, 0, NULL)")
+        counted = rows("SELECT sum(running) FROM public.account_limits")
+        hidden = rows("SELECT count(*) FROM pg_temp.account_limits")
+
+        self.assertEqual((counted, hidden), ([(1,)], [(0,)]))

@@ -4,6 +4,7 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
 from tests.agents.test_config import ConfigFiles
+from tests.shipped import copy_agent_configs
 
 
 class CheckTests(ConfigFiles):
@@ -152,7 +154,8 @@ class CheckTests(ConfigFiles):
 
 class ShippedFilesTests(ConfigFiles):
     def test_the_demo_s_files_are_good(self) -> None:
-        shipped = Path(settings.BASE_DIR) / "config/agent_configs"
+        shipped = Path(self.enterContext(TemporaryDirectory()))
+        copy_agent_configs(shipped)
         effective = config.read("default", "simple-chat", base=shipped)
         self.assertEqual(effective.config.model, "local:smollm2-135m")
         self.assertEqual(effective.origins["system_prompt"], "system_prompt.md")

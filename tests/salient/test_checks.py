@@ -177,6 +177,7 @@ class EnvironmentTests(SimpleTestCase):
             "EMAIL_URL": "smtp+tls://mail.example:587",
             "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
             "PATH": os.environ["PATH"],
+            "ENV_FILE": os.devnull,
         }
         return subprocess.run(
             [sys.executable, *command],

@@ -1,5 +1,6 @@
 """`manage.py database_roles`: what the database's roles lack, or the SQL that makes them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,14 +22,23 @@ class Command(ReportingCommand):
             "--sql", action="store_true", help="print what an administrator of the server runs"
         )
         parser.add_argument(
+            "--apply",
+            action="store_true",
+            help="run that SQL as the login of DATABASE_URL; LOGIN_PASSWORD in the environment is "
+            "what the serving login's password becomes",
+        )
+        parser.add_argument(
             "--login",
             default=role_report.LOGIN,
             metavar="NAME",
-            help="with --sql: the login that Salient serves with (default: %(default)s)",
+            help="with --sql, --apply: the login that Salient serves with (default: %(default)s)",
         )
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
+        if options["apply"]:
+            password = os.environ.get("LOGIN_PASSWORD", "")
+            return {"applied": len(role_report.apply(connection, options["login"], password))}
         if options["sql"]:
             return {"sql": role_report.statements(connection, options["login"])}
         return role_report.judge(connection)
@@ -36,6 +46,9 @@ class Command(ReportingCommand):
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if "sql" in report:
             yield from report["sql"]
+            return
+        if "applied" in report:
+            yield f"Ran {report['applied']} statements: the serving login has its rights."
             return
         yield f"Login: {report['login']}"
         for kind in ("problems", "advice"):

@@ -1,19 +1,20 @@
 """A model on this machine, in a process that all workers share and that the first call starts."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from agents.runtime.errors import ProviderUnavailable
 from agents.runtime.providers.base import ModelEvent, ModelRequest
 from agents.runtime.providers.endpoints import Endpoint
 from agents.runtime.providers.openai_compatible import OpenAICompatible
 from agents.runtime.providers.refusals import log_failure
-from salient.shared_process import ROOT, SharedProcess, SharedProcessError
+from salient.shared_process import SharedProcess, SharedProcessError
 
 # llama.cpp's server hangs up after an answer without saying so.
 ENDPOINT = Endpoint("local", "", needs_key=False, keep_alive=False)
@@ -52,7 +53,7 @@ class LocalModel:
 
 def shared_process(model: str) -> SharedProcess:
     """The process of this model, whose files are in LOCAL_MODEL_DIR, by default var/local."""
-    directory = Path(os.environ.get("LOCAL_MODEL_DIR") or ROOT / "var" / "local")
+    directory = Path(settings.LOCAL_MODEL_DIR)
     return SharedProcess(
         name=f"the local model {model}",
         directory=directory / model,

@@ -24,7 +24,7 @@ SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
 class Command(ReportingCommand):
     """Repeatable: what is there stays as it is, whoever made or changed it."""
 
-    help = "Make the demo: an agent that answers, a login, a test key. Repeatable."
+    help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="where the server listens")
@@ -77,7 +77,7 @@ class Command(ReportingCommand):
         yield f"  Admin      {report['admin_url']}"
         yield f"             {EMAIL}, password: {password_words(report['login'])}"
         yield f"  Docs       {report['docs']}"
-        yield f"  Test key   {report['api_key'] or 'is made by the next make run'}"
+        yield f"  API key    {report['api_key'] or 'is made by the next make run'}"
         yield f"  Model      {report['model']}"
         yield f"             {report['good_for']}"
         for note in report["notes"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
 from agents.pricing import CostSource, total
 from agents.runtime.errors import ContextTooLong, ProviderUnavailable
@@ -27,7 +27,7 @@ class LocalModelTests(SimpleTestCase):
         super().setUpClass()
         # Its keeper stops the process as soon as the directory is gone.
         directory = cls.enterClassContext(tempfile.TemporaryDirectory())
-        cls.enterClassContext(mock.patch.dict(os.environ, {"LOCAL_MODEL_DIR": directory}))
+        cls.enterClassContext(override_settings(LOCAL_MODEL_DIR=directory))
         cls.enterClassContext(mock.patch.dict(local._addresses, clear=True))
 
     async def answered(self, **more: Any) -> Run:
@@ -72,8 +72,8 @@ class BrokenModelTests(SimpleTestCase):
         with tempfile.TemporaryDirectory() as directory:
             weights = Path(directory) / "no.gguf"
             weights.write_bytes(b"GGUF, but not really")
-            environment = {"LOCAL_MODEL_DIR": directory, "LOCAL_MODEL_PATH": str(weights)}
-            with mock.patch.dict(os.environ, environment):
+            environment = mock.patch.dict(os.environ, {"LOCAL_MODEL_PATH": str(weights)})
+            with environment, override_settings(LOCAL_MODEL_DIR=directory):
                 subject = run("local:custom", "scripted:say")
                 with self.assertLogs("agents.runtime", "WARNING") as logs:
                     await events_of(subject)

@@ -1,0 +1,37 @@
+"""A reload with settings that make no sense keeps the workers that run."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from django.test import TransactionTestCase
+
+from tests.served import eventually, served
+
+
+class ReloadTests(TransactionTestCase):
+    def test_wrong_settings_end_no_worker_and_right_ones_start_a_new_one(self) -> None:
+        file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "settings.env"
+        file.write_text("")
+
+        async def play() -> None:
+            async with asyncio.timeout(120), served(cut_after=5, ENV_FILE=str(file)) as server:
+                before = server.workers()
+                file.write_text("MAX_BODY_BYTES=-1\n")
+                server.reload()
+                await eventually(lambda: "Nothing was reloaded" in server.log.read_text())
+                self.assertIn("salient: MAX_BODY_BYTES=-1", server.log.read_text())
+                self.assertEqual(server.workers(), before)
+                await server.until(answering=True)
+
+                file.write_text("MAX_BODY_BYTES=2048\n")
+                server.reload()
+                # gunicorn waits for the workers of before until graceful_timeout is over.
+                await eventually(
+                    lambda: bool(server.workers()) and not server.workers() & before, within=80
+                )
+                await server.until(answering=True)
+
+        asyncio.run(play())

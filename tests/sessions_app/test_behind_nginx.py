@@ -1,0 +1,125 @@
+"""deploy/nginx.conf, run by nginx: streams come piece by piece, and a reload loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from django.test import TransactionTestCase
+
+from tests.certificates import certificate, client_context
+from tests.factories import make_key
+from tests.nginx import HOST, proxied
+from tests.served import Served, eventually, served
+from tests.sessions_app.test_stopping import SHORT, WHOLE, HeldModel, Stream, ask
+from tests.worlds import World
+
+
+class Here(AbstractResolver):
+    """The name of the installation is this machine's."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
+        return [ResolveResult(**found, proto=0, flags=0)]  # type: ignore[typeddict-item]
+
+    async def close(self) -> None:
+        pass
+
+
+class BehindNginxTests(World, TransactionTestCase):
+    config = "model: mock:test-model\n"
+
+    def setUp(self) -> None:
+        self.make_world()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[tuple[Served, HeldModel, aiohttp.ClientSession]]:
+        async with (
+            asyncio.timeout(90),
+            HeldModel() as model,
+            served(
+                cut_after=20, ALLOWED_HOSTS=f"{HOST},127.0.0.1", TRUST_PROXY_HEADERS="true"
+            ) as server,
+        ):
+            with proxied(server.port) as port:
+                connector = aiohttp.TCPConnector(
+                    limit=0, resolver=Here(), ssl=client_context(certificate(HOST))
+                )
+                async with aiohttp.ClientSession(
+                    f"https://{HOST}:{port}",
+                    headers={"Authorization": f"Bearer {self.secret}"},
+                    connector=connector,
+                ) as client:
+                    await eventually_answers(client)
+                    yield server, model, client
+
+    def test_streams_come_piece_by_piece_and_a_reload_loses_no_request(self) -> None:
+        streams = [Stream(SHORT) for _ in range(3)]
+        statuses: list[int] = []
+
+        async def play() -> None:
+            async with (
+                self.serving() as (server, model, client),
+                asyncio.TaskGroup() as group,
+            ):
+                for each in streams:
+                    group.create_task(each.follow(client, self.path("stream")))
+                for each in streams:
+                    await each.spoke.wait()
+                [old] = server.workers()
+                server.reload()
+                while len(server.workers() - {old}) == 0 or len(statuses) < 20:
+                    async with client.get(self.path("history")) as answer:
+                        statuses.append(answer.status)
+                model.released.set()
+                await eventually(lambda: old not in server.workers())
+                statuses.append((await ask(client, self.path("chat"), SHORT))[0])
+
+        asyncio.run(play())
+
+        self.assertEqual(
+            {(each.text, each.end["status"]) for each in streams}, {(WHOLE, "complete")}
+        )
+        # History asks for a session; what matters is that Salient answered each time.
+        self.assertEqual(set(statuses[:-1]), {400})
+        self.assertEqual(statuses[-1], 200)
+
+    def test_the_clients_address_is_the_one_that_nginx_saw(self) -> None:
+        forged = {"X-Forwarded-For": "203.0.113.9"}
+        _, here = make_key(self.account, networks=["127.0.0.1/32"])
+        _, there = make_key(self.account, networks=["203.0.113.0/24"])
+
+        async def play() -> list[int]:
+            async with self.serving() as (_, model, client):
+                model.released.set()
+                return [
+                    (await ask_as(client, self.path("chat"), key, forged)) for key in (here, there)
+                ]
+
+        answered, refused = asyncio.run(play())
+
+        self.assertEqual((answered, refused // 100), (200, 4))
+
+
+async def ask_as(
+    client: aiohttp.ClientSession, path: str, key: str, headers: dict[str, str]
+) -> int:
+    headers = {**headers, "Authorization": f"Bearer {key}"}
+    async with client.post(path, json={"message": SHORT}, headers=headers) as answer:
+        return answer.status
+
+
+async def eventually_answers(client: aiohttp.ClientSession) -> None:
+    """Wait until nginx takes connections."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with client.get("/healthz"):
+                    return
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.05)
