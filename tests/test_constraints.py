@@ -18,7 +18,7 @@ from accounts.models import Account, User
 from accounts.tenancy import TenantModel, platform, tenant
 from agents.models import AgentInstance, ConfigVersion
 from salient.constraints import CompositeForeignKey
-from sessions_app.models import LLMRequest, Message, Profile, Session
+from sessions_app.models import LLMRequest, Message, Profile, ServerProcess, Session
 from tests import catalog
 from tests.factories import (
     make_account,
@@ -106,6 +106,8 @@ def make_tenant(slug: str) -> Rows:
     made += [make_budget(account, agent_instance_id=second.pk)]
     made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
     made += [make_rate_state(account), make_connection(account)]
+    # It belongs to no account.
+    made += [ServerProcess.objects.create(pid=1)]
     chat = make_saved_chat(instance)
     made += [chat, make_saved_chat_run(chat, config_version=version)]
     made += [
