@@ -218,9 +218,8 @@ class AddressTests(MemberTestCase):
         owner = await sync_to_async(self.caller)("owner")
         answer = await owner.call("PUT", "/accounts/acme/members")
 
-        self.assertEqual(
-            (answer.status, answer.headers["allow"]), (405, "GET, POST, HEAD, OPTIONS")
-        )
+        allowed = "GET, POST, HEAD, OPTIONS"
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, allowed))
         self.assertEqual(answer.headers["cache-control"], "no-store, private")
 
 

@@ -341,7 +341,8 @@ class ApiTests(World, TestCase):
     async def test_another_method_is_refused_with_those_that_there_are(self) -> None:
         answer = await self.api.call("PUT", self.PATH)
 
-        self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, POST"))
+        allowed = "GET, POST, HEAD, OPTIONS"
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, allowed))
         self.assertEqual(answer.headers["cache-control"], "no-store, private")
 
     async def test_another_accounts_connections_are_not_there(self) -> None:

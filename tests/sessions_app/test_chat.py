@@ -261,7 +261,7 @@ class BadInputTests(World, TestCase):
     async def test_a_wrong_method_says_which_is_right(self) -> None:
         answer = await self.api.get(self.path("chat"))
 
-        self.assertEqual((answer.status, answer.headers["allow"]), (405, "POST"))
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, "POST, OPTIONS"))
         self.assertEqual(answer.json()["code"], "method_not_allowed")
 
     async def test_a_form_post_is_refused(self) -> None:
