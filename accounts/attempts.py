@@ -9,7 +9,6 @@ by a keyed hash of the address that was typed, whether or not it exists.
 from __future__ import annotations
 
 import logging
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from accounts import networks
+from accounts.email_addresses import look_up_form
 from salient.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -141,9 +141,10 @@ def forget_past_attempts(at: datetime) -> int:
 
 def _subjects(request: HttpRequest, email: str) -> tuple[str, str, str]:
     network = networks.network_of(networks.client_address(request)) or "unknown"
-    return network, _hash(email), _hash(f"{network} {email}")
+    return network, _hash(email), _hash(email, network)
 
 
-def _hash(text: str) -> str:
-    normal = unicodedata.normalize("NFKC", text).casefold().strip()
-    return salted_hmac("accounts.attempts", normal, algorithm="sha256").hexdigest()[:32]
+def _hash(email: str, network: str = "") -> str:
+    person = look_up_form(email) or email.strip().lower()
+    value = f"{network} {person}"
+    return salted_hmac("accounts.attempts", value, algorithm="sha256").hexdigest()[:32]
