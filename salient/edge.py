@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -54,6 +55,7 @@ PAGE_HEADERS = (
 
 
 LONGEST_HOST = 100
+HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class LastPart(bytes):
@@ -181,7 +183,9 @@ def require_known_host(scope: Scope) -> None:
     named = header(scope, b"host")
     if scope["path"] in HEALTH or _is_allowed(named, tuple(settings.ALLOWED_HOSTS)):
         return
-    logger.warning("A request for the unknown host %r was refused.", named[:LONGEST_HOST])
+    # Whatever else stands there is not written down: it may be a secret in the wrong header.
+    shown = named[:LONGEST_HOST] if HOST_NAME.fullmatch(named) else "(not a host name)"
+    logger.warning("A request for the unknown host %s was refused.", shown)
     raise UnknownHost
 
 

@@ -13,8 +13,9 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, ProgrammingError, connection, models
 from django.db.migrations.writer import MigrationWriter
 from django.test import SimpleTestCase, TestCase
+from django.utils import timezone
 
-from accounts.models import Account, User
+from accounts.models import Account, AttemptRate, User
 from accounts.tenancy import TenantModel, platform, tenant
 from agents.models import AgentInstance, ConfigVersion
 from salient.constraints import CompositeForeignKey
@@ -108,6 +109,7 @@ def make_tenant(slug: str) -> Rows:
     made += [make_rate_state(account), make_connection(account)]
     # It belongs to no account.
     made += [ServerProcess.objects.create(pid=1)]
+    made += [AttemptRate.objects.create(subject=str(account.pk), arrival=timezone.now())]
     chat = make_saved_chat(instance)
     made += [chat, make_saved_chat_run(chat, config_version=version)]
     made += [

@@ -7,12 +7,18 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0014_attempt_rates")]
 
     operations = [
-        migrations.AlterField(
-            model_name="budget",
-            name=name,
-            field=models.DecimalField(
-                db_default=0, decimal_places=8, editable=False, max_digits=20
-            ),
-        )
-        for name in ("spent", "reserved")
+        # Django makes it for every key of text; nobody looks a subject up by its beginning.
+        migrations.RunSQL(
+            "DROP INDEX IF EXISTS attempt_rates_subject_1689dd05_like", migrations.RunSQL.noop
+        ),
+        *(
+            migrations.AlterField(
+                model_name="budget",
+                name=name,
+                field=models.DecimalField(
+                    db_default=0, decimal_places=8, editable=False, max_digits=20
+                ),
+            )
+            for name in ("spent", "reserved")
+        ),
     ]

@@ -21,6 +21,7 @@ from accounts.models import (
     Account,
     AccountLimits,
     ApiKey,
+    AttemptRate,
     AuditEntry,
     Budget,
     Invitation,
@@ -47,6 +48,7 @@ from sessions_app.models import (
     PromptSection,
     SavedChat,
     SavedChatRun,
+    ServerProcess,
     Session,
     UsageDay,
     UsageTotal,
@@ -136,10 +138,12 @@ class EveryPageTests(TestCase):
     def test_every_model_of_ours_is_registered(self) -> None:
         ours = {m for m in apps.get_models() if m._meta.app_label in OURS}
 
-        # How far a rate is used up is no page: its key is two columns, and it is of a moment.
+        # How far a rate is used up, and which server processes live, is no page: it is of a moment.
         # The others are shown on pages of an instance, a request, a test chat, the overview.
         shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
-        self.assertEqual(ours - set(admin.site._registry), {RateState} | shown)
+        self.assertEqual(
+            ours - set(admin.site._registry), {RateState, AttemptRate, ServerProcess} | shown
+        )
         self.assertEqual(set(admin.site._registry), set(self.rows))
 
     def test_lists_searches_and_forms_answer(self) -> None:
