@@ -32,8 +32,18 @@ def pytest_unconfigure() -> None:
     _shipped.cleanup()
 
 
+# What these do is seen by every database of the server: its roles, and who is a member of them.
+SERVER_WIDE = ("test_plain_login.py", "test_roles.py", "test_database.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without nginx: failures where it is owed, and a line that says so everywhere else."""
+    """Give each worker whole modules, which share what they set up.
+
+    Without nginx: failures where it is owed, and a line that says so everywhere else.
+    """
+    for item in items:
+        module = "server-wide" if item.path.name in SERVER_WIDE else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(module))
     if nginx.nginx() or os.environ.get("CI") == "true":
         return
     ours = [item for item in items if item.path.name == "test_behind_nginx.py"]
