@@ -3,7 +3,7 @@ PYTHON3 ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 ARGS ?=
-TEST_WORKERS ?= 2
+JOBS ?= 2
 
 export PORT HOST
 # Only what is set: an empty value would win over .env.
@@ -41,10 +41,10 @@ serve: python3 ## serve as production does: settings from the environment, nothi
 	@.venv/bin/python manage.py collectstatic --noinput --verbosity 0
 	@exec .venv/bin/python -m salient salient.asgi:application
 
-test: python3 ## run the tests (TEST_WORKERS= side by side, ARGS= goes to pytest)
+test: python3 ## run the tests (JOBS= side by side, ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
 	$(BOOTSTRAP) local-model
-	.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: python3 ## lint, format, types, migrations, deployment settings, architecture
 	$(BOOTSTRAP) install dev
