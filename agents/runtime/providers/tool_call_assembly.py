@@ -177,10 +177,16 @@ class ToolCallAssembly:
         by_index = self._by_index.get(piece.index)
         if by_index is None:
             # A server that numbers the pieces instead of the calls; a name begins a call.
-            return None if piece.name else by_id
+            return None if piece.name else by_id or self._unfinished(piece)
         if not piece.id or piece.id in by_index.ids:
             return by_index
         return by_id or by_index
+
+    def _unfinished(self, piece: _Piece) -> _Call | None:
+        """The newest call, where a piece without a name or an id can only go on with it."""
+        if piece.id or not self._calls or not self._calls[-1].has_arguments:
+            return None
+        return None if self._calls[-1].is_complete() else self._calls[-1]
 
     def _begins_by_name(self, call: _Call, piece: _Piece) -> bool:
         if not call.name:

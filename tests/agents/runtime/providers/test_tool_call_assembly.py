@@ -55,6 +55,17 @@ class ToolCallTests(SimpleTestCase):
         )
         self.assertEqual(calls, [ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", '{"y": 2}')])
 
+    def test_numbers_that_count_the_pieces(self) -> None:
+        for call in ("a", None):
+            parts = [
+                piece(0, "a", "f", '{"x"'),
+                piece(1, call, None, ": "),
+                piece(2, call, None, "1}"),
+            ]
+            self.assertEqual(shapes(*parts), [("f", '{"x": 1}')])
+        after = [piece(0, "a", "f", "{}"), piece(1, None, None, '{"y": 2}'), piece(1, "b", "g")]
+        self.assertEqual(shapes(*after), [("f", "{}"), ("g", '{"y": 2}')])
+
     def test_every_call_numbered_zero_with_an_id_of_its_own(self) -> None:
         calls = assembled(piece(0, "a", "f", "{}"), piece(0, "b", "f", "{}"))
         self.assertEqual([call.id for call in calls], ["a", "b"])
