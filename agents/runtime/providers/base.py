@@ -95,7 +95,8 @@ FINISH_REASONS = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 
-type ModelEvent = TextDelta | ToolCall | Progress | Finished
+# A usage by itself is what was counted of an answer that may not come to its end.
+type ModelEvent = TextDelta | ToolCall | Progress | Usage | Finished
 
 
 class Provider(Protocol):
