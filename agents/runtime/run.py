@@ -148,7 +148,7 @@ class Run:
         provider, provider_name, model = find_provider(self._models[0], wanted.connections)
         request = ModelRequest(
             model=model,
-            system_prompt=wanted.system_prompt,
+            system_prompt="" if is_blank(wanted.system_prompt) else wanted.system_prompt,
             messages=normalised(self._messages),
             rounds=tuple(_for_provider(each, provider_name) for each in self._rounds),
             temperature=wanted.temperature,

@@ -23,6 +23,7 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
+from agents.runtime.providers.openai_answer import SAID
 from agents.runtime.providers.overflow import says_too_long
 
 logger = logging.getLogger("agents.runtime")
@@ -183,9 +184,12 @@ def _error_in(answer: object) -> object:
         return answer
     choices = answer.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and _says_something(choice.get("error")):
-            return {"error": choice["error"]}
-        if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+        if not isinstance(choice, dict):
+            continue
+        for place in (choice, *(choice.get(name) for name in SAID)):
+            if isinstance(place, dict) and _says_something(place.get("error")):
+                return {"error": place["error"]}
+        if choice.get("finish_reason") == "error":
             return {"message": "the answer ended with an error"}
     return None if choices or answer.get("usage") else _bare_error(answer)
 

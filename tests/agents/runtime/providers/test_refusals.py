@@ -254,6 +254,8 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "code": "server_error"}}, ProviderUnavailable),
     ({"error": {"message": "x"}}, ProviderUnavailable),
     # Everywhere that an error stands.
+    ({"choices": [{"delta": {"error": {"code": 429, "message": "x"}}}]}, ProviderRateLimited),
+    ({"choices": [{"message": {"error": {"code": "401"}}}]}, ProviderAuth),
     ({"type": "error", "error": {"type": "overloaded_error"}}, ProviderUnavailable),
     ({"error": {"error": {"code": "429", "message": "x"}}}, ProviderRateLimited),
     ({"error": "rate limit exceeded"}, ProviderRateLimited),
