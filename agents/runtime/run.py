@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from agents.runtime.calls import CANCELLED, Call
 from agents.runtime.conversation import answered_only, is_blank, newest_half, normalised
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderProtocol,
     ProviderRejected,
@@ -267,7 +268,7 @@ def _may_be_of_the_messages(error: RunError) -> bool:
     Some servers answer with status 500 to what they cannot read.
     """
     return (
-        isinstance(error, ProviderRejected | ProviderUnavailable)
+        isinstance(error, AnswerRefused | ProviderRejected | ProviderUnavailable)
         and error.refused
         and error.retry_after is None
     )

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderAuth,
     ProviderProtocol,
@@ -78,7 +79,11 @@ SPECIAL_CODES = _meanings(
         ContextTooLong,
         ANY_STATUS,
     ),
-    (r"contentfilter|contentpolicy|moderation|safety", ProviderRejected, ANY_STATUS),
+    (
+        r"contentfilter|contentpolicy|moderation|safety|datainspection|responsibleaipolicy",
+        AnswerRefused,
+        ANY_STATUS,
+    ),
     (
         r"throttl|ratelimit|toomanyrequests|perminute|^(?:1039|130[235])$",
         ProviderRateLimited,
@@ -124,7 +129,13 @@ TEXTS = _meanings(
     ),
     (r"request too large .{0,160}per min", _Spent, {OK, 413, 429}),
     (r"exceeded (?:your|the) .{0,20}quota|payment required", _Spent, {OK, 403}),
-    (r"requires moderation|was flagged", ProviderRejected, {403}),
+    (r"requires moderation|was flagged", AnswerRefused, {403}),
+    (
+        r"content[ _-](?:management |filter(?:ing)? )?policy|content[ _-]filter"
+        r"|data may contain inappropriate content",
+        AnswerRefused,
+        {OK, 400},
+    ),
     (
         r"rate[ _-]?limit|too many requests|throttl|slow down|(?:tokens|requests) per min",
         ProviderRateLimited,

@@ -6,6 +6,7 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderAuth,
     ProviderProtocol,
@@ -245,7 +246,24 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "type": "invalid_request_error"}}, ProviderRejected),
     ({"error": {"message": "x", "code": 400}}, ProviderRejected),
     ({"error": {"message": "x", "code": 402}}, ProviderRejected),
-    ({"error": {"message": "x", "code": "content_filter"}}, ProviderRejected),
+    ({"error": {"message": "x", "code": "content_filter"}}, AnswerRefused),
+    (
+        {
+            "error": {
+                "message": "x",
+                "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}},
+                "code": "content_filter",
+                "status": 400,
+            }
+        },
+        AnswerRefused,
+    ),
+    ({"error": {"message": "x", "code": "content_policy_violation"}}, AnswerRefused),
+    ({"error": {"message": "x", "code": "data_inspection_failed"}}, AnswerRefused),
+    (
+        {"error": {"message": "Filtered by Azure OpenAI's content management policy."}},
+        AnswerRefused,
+    ),
     ({"error": {"message": "x", "code": 413}}, ContextTooLong),
     ({"error": {"message": "x", "code": "context_length_exceeded"}}, ContextTooLong),
     ({"error": {"message": "x", "type": "exceed_context_size_error", "code": 400}}, ContextTooLong),
