@@ -9,6 +9,7 @@ import msgspec
 from agents.runtime.errors import AnswerRefused, EmptyAnswer, ProviderProtocol, RunError
 from agents.runtime.events import ModelCall, TextDelta, ToolCall
 from agents.runtime.providers.base import (
+    MOST_TOOL_CALLS,
     Finished,
     ModelEvent,
     ModelRequest,
@@ -19,7 +20,6 @@ from agents.runtime.providers.base import (
 )
 
 CANCELLED = "cancelled"
-MOST_TOOL_CALLS = 128
 # Of all calls of one answer, their names included.
 LONGEST_ARGUMENTS = 256_000
 

@@ -48,7 +48,6 @@ class ModelRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     tools: tuple[ToolSpec, ...] = ()
     connect_timeout: float = 5.0
-    stream: bool = True
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -78,6 +77,8 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 PROGRESS = Progress()
+# Of one answer.
+MOST_TOOL_CALLS = 128
 # The words of the providers for why an answer ended; other words stay as they are.
 FINISH_REASONS = {
     **dict.fromkeys(

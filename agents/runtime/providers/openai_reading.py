@@ -26,7 +26,7 @@ from agents.runtime.providers.openai_usage import SHORTEST, UsageReading
 from agents.runtime.providers.provider_data import ProviderData
 from agents.runtime.providers.refusals import error_inside, find_error
 from agents.runtime.providers.sse import EventStreamReader
-from agents.runtime.providers.tool_call_assembly import MAX_CALLS, ToolCallAssembly
+from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -209,8 +209,6 @@ class Reading:
             calls = [calls] if "function" in calls else list(calls.values())
         if calls and not isinstance(calls, list):
             raise ProviderProtocol("tool calls that are no list")
-        if calls and len(calls) > MAX_CALLS:
-            raise ProviderProtocol(f"the answer asks for more than {MAX_CALLS} tools")
         for part in calls or ():
             self._tool_calls.add(part, is_whole=is_whole)
         if said.function_call and not calls:

@@ -16,13 +16,12 @@ encode = msgspec.json.encode
 
 
 def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
-    is_streamed = request.stream and endpoint.streams
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request)),
-        "stream": is_streamed,
+        "stream": endpoint.streams,
     }
-    if is_streamed:
+    if endpoint.streams:
         body["stream_options"] = {"include_usage": True}
     if endpoint.ask_for_cost:
         body["usage"] = {"include": True}

@@ -13,10 +13,10 @@ import msgspec
 
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.events import ToolCall
+from agents.runtime.providers.base import MOST_TOOL_CALLS
 from agents.runtime.providers.characters import clean, whole_characters
 
-MAX_CALLS = 128
-# Of names, ids, arguments and extras of all calls of an answer together.
+# Of names, ids, arguments and what comes with all calls of an answer, such as signatures.
 MAX_CALL_CHARACTERS = 1024 * 1024
 # Arguments that are longer are not looked at: what comes is taken to go on with them.
 MAX_SCANNED = 32 * 1024
@@ -148,8 +148,8 @@ class ToolCallAssembly:
             raise ProviderProtocol("the tool calls of the answer have no end")
 
     def _begin(self, piece: _Piece, *, is_whole: bool) -> _Call:
-        if len(self._calls) >= MAX_CALLS:
-            raise ProviderProtocol(f"the answer asks for more than {MAX_CALLS} tools")
+        if len(self._calls) >= MOST_TOOL_CALLS:
+            raise ProviderProtocol(f"more than {MOST_TOOL_CALLS} tool calls in one answer")
         call = _Call(name=piece.name)
         if self._calls and not (is_whole or piece.id or piece.extra):
             call.is_doubtful = self._calls[-1].name == piece.name

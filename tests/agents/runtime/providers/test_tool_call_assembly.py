@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.events import ToolCall
 from agents.runtime.providers import tool_call_assembly
+from agents.runtime.providers.base import MOST_TOOL_CALLS
 from agents.runtime.providers.tool_call_assembly import (
     MAX_CALL_CHARACTERS,
-    MAX_CALLS,
     ToolCallAssembly,
 )
 
@@ -266,8 +266,8 @@ class BoundTests(SimpleTestCase):
         self.assertEqual(shapes(*([{}] * 15_000)), [])
 
     def test_too_many_calls_are_refused(self) -> None:
-        parts = [piece(number, f"id{number}", "f", "{}") for number in range(MAX_CALLS + 1)]
-        self.assertEqual(len(assembled(*parts[:-1])), MAX_CALLS)
+        parts = [piece(number, f"id{number}", "f", "{}") for number in range(MOST_TOOL_CALLS + 1)]
+        self.assertEqual(len(assembled(*parts[:-1])), MOST_TOOL_CALLS)
         with self.assertRaises(ProviderProtocol):
             assembled(*parts)
 
@@ -297,7 +297,7 @@ class BoundTests(SimpleTestCase):
 
     def test_a_fragment_does_not_read_the_calls_before_it(self) -> None:
         assembly = ToolCallAssembly()
-        for number in range(MAX_CALLS):
+        for number in range(MOST_TOOL_CALLS):
             assembly.add(piece(number, f"id{number}", "f", '{"x":'))
         assembly._calls = mock.MagicMock()
         for _ in range(100):
