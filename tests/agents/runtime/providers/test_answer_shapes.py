@@ -188,6 +188,13 @@ class ReadByWhatCameTests(ShapeTestCase):
                     reply = Reply(body=body, headers={"Content-Type": kind})
                     self.assert_whole(await answered(reply, stream=as_stream))
 
+    async def test_the_longest_answer_is_read_however_it_is_written(self) -> None:
+        longest = "字" * 999_000
+        whole = json.dumps(message(longest)).encode()
+        self.assertGreater(len(whole), 5_000_000)
+        for reply in (Reply(body=whole), stream(b"data: " + whole + b"\n\n")):
+            self.assert_whole(await answered(reply), longest)
+
     async def test_an_answer_is_one_with_every_status_of_success(self) -> None:
         for reply in (stream(*EVENTS), Reply(body=json.dumps(message()).encode())):
             for status in (201, 202, 206):

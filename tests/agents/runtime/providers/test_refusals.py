@@ -328,7 +328,7 @@ ANSWERED: tuple[tuple[int, Any, type[RunError]], ...] = (
     (400, {"error": "Incorrect API key provided: x."}, ProviderAuth),
     (400, {"error": {"message": "Model Not Exist"}}, UnknownModel),
     (403, {"error": {"code": "insufficient_quota"}}, ProviderRateLimited),
-    (403, {"error": {"message": "Your input was flagged"}}, ProviderRejected),
+    (403, {"error": {"message": "Your input was flagged"}}, AnswerRefused),
     (502, {"error": {"code": 429, "message": "x"}}, ProviderRateLimited),
     (500, {"error": {"code": "401", "message": "x"}}, ProviderAuth),
     (401, {"error": {"type": "invalid_request_error"}}, ProviderAuth),
