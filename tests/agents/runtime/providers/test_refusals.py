@@ -17,6 +17,7 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
+from agents.runtime.providers.error_body import read_error
 from agents.runtime.providers.overflow import says_too_long
 from agents.runtime.providers.refusals import find_error, redacted, refusal
 from tests.agents.runtime.runs import events_of, run
@@ -501,6 +502,13 @@ class HostileBodyTests(SimpleTestCase):
                 self.assertIs(type(refusal(400, body, {})), ProviderRejected)
                 self.assertIs(type(refusal(503, body, {})), ProviderUnavailable)
                 find_error(body.encode())
+
+    def test_of_long_texts_so_much_is_looked_at_and_no_more(self) -> None:
+        for body in ({"error": "Ab " * 400_000}, {"errors": ["Ab " * 4000] * 100}):
+            error = read_error(json.dumps(body))
+            self.assertLessEqual(len(error.text), 33_000)
+        last = {"error": "x " * 400_000 + "maximum context length is 8 tokens"}
+        self.assertIsInstance(refusal(400, json.dumps(last), {}), ContextTooLong)
 
     def test_words_are_looked_for_at_both_ends_of_a_text_only(self) -> None:
         words, echo = "Input is too long for requested model.", "x" * 5000
