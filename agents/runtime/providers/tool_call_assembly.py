@@ -85,6 +85,10 @@ class _Call:
         self._scanned = len(self.pieces)
         return self.has_arguments and self._depth <= 0 and not self._in_string
 
+    def may_end_before(self, piece: _Piece) -> bool:
+        """Whether a piece begins an object that is not within a text of these arguments."""
+        return piece.begins_object and not self._in_string
+
     def _scan(self, text: str) -> None:
         begin, self._is_escaped = int(self._is_escaped), False
         for mark in _MARKS.finditer(text, begin):
@@ -176,17 +180,22 @@ class ToolCallAssembly:
             return by_id or (self._calls[-1] if self._calls else None)
         by_index = self._by_index.get(piece.index)
         if by_index is None:
-            # A server that numbers the pieces instead of the calls; a name begins a call.
-            return None if piece.name else by_id or self._unfinished(piece)
+            if by_id is not None and not piece.name:
+                return by_id
+            return self._unfinished(piece)
         if not piece.id or piece.id in by_index.ids:
             return by_index
         return by_id or by_index
 
     def _unfinished(self, piece: _Piece) -> _Call | None:
-        """The newest call, where a piece without a name or an id can only go on with it."""
-        if piece.id or not self._calls or not self._calls[-1].has_arguments:
+        """The newest call, where the piece goes on with it and the number is that of the piece."""
+        call = self._calls[-1] if self._calls else None
+        if call is None or call.is_complete():
             return None
-        return None if self._calls[-1].is_complete() else self._calls[-1]
+        if not piece.name:
+            return call
+        goes_on = call.has_arguments and piece.arguments and not call.may_end_before(piece)
+        return call if call.name == piece.name and (piece.id in call.ids or goes_on) else None
 
     def _begins_by_name(self, call: _Call, piece: _Piece) -> bool:
         if not call.name:
@@ -199,7 +208,7 @@ class ToolCallAssembly:
                 return has_new_id and not piece.arguments
             return has_new_id or not self._is_cut_name(call.name, piece.name)
         if not call.is_complete():
-            return not is_same or (has_new_id and piece.begins_object)
+            return not is_same or (has_new_id and call.may_end_before(piece))
         return not is_same or has_new_id or _is_another(call, piece)
 
     def _is_cut_name(self, begin: str, rest: str) -> bool:

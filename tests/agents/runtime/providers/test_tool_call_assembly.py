@@ -63,6 +63,15 @@ class ToolCallTests(SimpleTestCase):
                 piece(2, call, None, "1}"),
             ]
             self.assertEqual(shapes(*parts), [("f", '{"x": 1}')])
+        for call in ("a", "new", None):
+            parts = [
+                piece(0, "a", "f", '{"x"'),
+                piece(1, call, "f", ': "'),
+                piece(2, call, "f", '{"}'),
+            ]
+            self.assertEqual(shapes(*parts), [("f", '{"x": "{"}')])
+        parts = [piece(0, "a", "f", ""), piece(1, None, None, '{"x"'), piece(2, None, None, ": 1}")]
+        self.assertEqual(shapes(*parts), [("f", '{"x": 1}')])
         after = [piece(0, "a", "f", "{}"), piece(1, None, None, '{"y": 2}'), piece(1, "b", "g")]
         self.assertEqual(shapes(*after), [("f", "{}"), ("g", '{"y": 2}')])
 
