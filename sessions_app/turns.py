@@ -151,7 +151,7 @@ class Turn:
             "message_id": self.answer_id if self.run.text and self.stored else None,
             "llm_request_id": self.request_id,
             "model": storable(self.model),
-            "finish_reason": self.finish_reason,
+            "finish_reason": storable(self.finish_reason),
             "usage": self.usage(),
             "cost": CostOut.of(self.price()),
             "config_version": self.current.effective.digest[:12],

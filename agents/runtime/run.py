@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.runtime.calls import CANCELLED, Call
-from agents.runtime.conversation import answered_only, is_blank, newest_half, normalised
+from agents.runtime.conversation import answered_only, newest_half, normalised
 from agents.runtime.errors import (
     AnswerRefused,
     ContextTooLong,
@@ -25,6 +25,7 @@ from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import prepared
+from salient.texts import is_blank
 
 __all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
 

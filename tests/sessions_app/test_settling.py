@@ -24,7 +24,7 @@ from salient.database import is_unavailable, storable
 from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
 from salient.lifespan import finish_background
 from sessions_app import ledger, rollup, turns
-from sessions_app.models import SEARCHED_CHARACTERS, Message, Session, UsageDay
+from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
 from sessions_app.search import messages_with, snippets
 from tests.factories import make_instance, make_message, make_session
 from tests.worlds import World, stored
@@ -139,7 +139,7 @@ class HostileContentTests(SettlingWorld, TestCase):
         self.assertEqual(body["status"], "complete")
         _, request, _ = await self.state()
         self.assertEqual(request.prompt_tokens, MOST_INTEGER)
-        self.assertEqual(len(request.model), 100)
+        self.assertEqual(len(request.model), 255)
 
 
 class LargeAmountTests(SettlingWorld, TestCase):
@@ -292,8 +292,9 @@ class AnyLengthTests(SettlingWorld, TestCase):
     async def test_a_session_with_a_long_history_goes_on(self) -> None:
         self.configure("model: scripted:say\n")
         session = await sync_to_async(make_session)(self.instance)
-        for _ in range(5):
-            await sync_to_async(make_message)(session, content=distinct_words(1_000_000))
+        for role in (Role.HUMAN, Role.ASSISTANT) * 3:
+            long = distinct_words(1_000_000)
+            await sync_to_async(make_message)(session, role=role, content=long)
         body = await self.say("hello", session_id=str(session.pk))
         self.assertEqual((body["status"], body["response"]), ("complete", "hello"))
 

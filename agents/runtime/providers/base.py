@@ -1,6 +1,7 @@
 """The one interface between a run and whatever answers: a request in, a stream of events out."""
 
 import math
+import re
 from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -97,6 +98,8 @@ FINISH_REASONS = {
 }
 
 # A usage by itself is what was counted of an answer that may not come to its end.
+_WORD = re.compile(r"[\w-]{1,40}", re.ASCII)
+
 type ModelEvent = TextDelta | ToolCall | Progress | Usage | Finished
 
 
@@ -111,8 +114,12 @@ class Provider(Protocol):
 
 
 def finish_reason(word: str) -> str:
-    """Why the answer ended: one word for what providers write in several ways, "" when unknown."""
-    return FINISH_REASONS.get(word.lower().replace("-", "_"), word)
+    """Why the answer ended: one word for what providers write in several ways, "" when unknown.
+
+    Other words stay as they are; what is no word is not kept.
+    """
+    known = FINISH_REASONS.get(word.lower().replace("-", "_"))
+    return known or (word if not word or _WORD.fullmatch(word) else "other")
 
 
 def estimate_tokens(text: str) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator
 
 from agents.runtime.errors import ProviderProtocol, RunError
 from agents.runtime.events import TextDelta
-from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, Usage
 from agents.runtime.providers.characters import CharacterJoin
 from agents.runtime.providers.openai_answer import (
@@ -113,8 +112,7 @@ class Reading:
         if not (self.finish_reason or self.done or self._has_message):
             raise ProviderProtocol("the stream ended before the answer did")
         yield from self._tool_calls.calls()
-        reason = wire.plain_reason(self.finish_reason)
-        yield Finished(reason, self.counted(), self._data.result())
+        yield Finished(self.finish_reason, self.counted(), self._data.result())
 
     def _fail(self, error: RunError) -> None:
         if self.is_complete:

@@ -16,7 +16,6 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from agents.runtime.conversation import is_blank
 from agents.runtime.errors import (
     AnswerRefused,
     ContextTooLong,
@@ -40,6 +39,7 @@ from agents.runtime.providers.base import (
 )
 from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import refusal
+from salient.texts import is_blank
 
 # What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
 MOST_BYTES = 16 * 1024 * 1024

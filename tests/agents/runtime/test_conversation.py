@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from agents.runtime.conversation import (
     answered_only,
     has_unanswered,
-    is_blank,
     newest_half,
     normalised,
     without_refused,
@@ -23,6 +22,7 @@ from agents.runtime.errors import (
 )
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import Run, RunRequest
+from salient.texts import is_blank
 from tests.agents.runtime.fakes import FakeProvider, Steps, providers
 from tests.agents.runtime.runs import events_of
 
