@@ -9,6 +9,7 @@ import msgspec
 from agents.runtime.errors import AnswerRefused, EmptyAnswer, ProviderProtocol, RunError
 from agents.runtime.events import ModelCall, TextDelta, ToolCall
 from agents.runtime.providers.base import (
+    MOST_TOOL_CALLS,
     Finished,
     ModelEvent,
     ModelRequest,
@@ -19,7 +20,6 @@ from agents.runtime.providers.base import (
 )
 
 CANCELLED = "cancelled"
-MOST_TOOL_CALLS = 128
 # Of all calls of one answer, their names included.
 LONGEST_ARGUMENTS = 256_000
 
@@ -29,7 +29,7 @@ class Call:
 
     __slots__ = (
         *("_finished", "_first_token", "_is_streamed", "_refused", "_started", "error", "provider"),
-        *("_asked", "provider_name", "request", "said", "spoken", "tool_calls"),
+        *("_asked", "_usage", "provider_name", "request", "said", "spoken", "tool_calls"),
     )
 
     def __init__(
@@ -53,6 +53,7 @@ class Call:
         self._asked = 0
         self._refused = False
         self._finished: Finished | None = None
+        self._usage = Usage()
         self._started = time.perf_counter()
         self._first_token: float | None = None
 
@@ -66,8 +67,12 @@ class Call:
             self.said.append(event.text)
         elif isinstance(event, ToolCall):
             self._take_call(event)
+        elif isinstance(event, Usage):
+            self._usage = event
+            return
         elif isinstance(event, Finished):
             self._finished = event
+            self._usage = event.usage or self._usage
             return
         if self._first_token is None:
             self._first_token = time.perf_counter()
@@ -103,11 +108,14 @@ class Call:
         self._refused = error.refused and not self.begun
 
     def outcome(self) -> ModelCall:
-        usage = self._finished.usage if self._finished else None
-        usage = usage or Usage()
+        usage = self._usage
         read = self._counted(usage.input_tokens, self._sent)
         said = self._counted(usage.output_tokens, self._received)
-        guessed = read != (usage.input_tokens or 0) or said != usage.output_tokens
+        if self._finished is None and not self._refused:
+            # More may have come after the provider counted.
+            said = max(said, self._counted(None, self._received))
+        is_exact = (read, said) == (usage.input_tokens or 0, usage.output_tokens)
+        guessed = not is_exact or self._finished is None
         return ModelCall(
             provider=self.provider_name,
             model=self.request.model,

@@ -1,25 +1,15 @@
 """The messages of a conversation, in a form that every provider accepts."""
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby, pairwise
 
 from agents.runtime.providers.base import ChatMessage
+from salient.texts import is_blank
 
 BETWEEN_MESSAGES = "\n\n"
 # Messages before the current one that nobody answered and that are sent again with it. Bounded,
 # because one of them may be the reason why the turns fail.
 MOST_UNANSWERED = 2
-# White space, control characters, and characters that are drawn as nothing.
-_VISIBLE = re.compile(
-    r"[^\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-
-
-def is_blank(text: str) -> bool:
-    """Whether a reader would see nothing of it."""
-    return _VISIBLE.search(text) is None
 
 
 def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:

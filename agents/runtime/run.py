@@ -9,8 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.runtime.calls import CANCELLED, Call
-from agents.runtime.conversation import answered_only, is_blank, newest_half, normalised
+from agents.runtime.conversation import answered_only, newest_half, normalised
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderProtocol,
     ProviderRejected,
@@ -24,6 +25,7 @@ from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import prepared
+from salient.texts import is_blank
 
 __all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
 
@@ -148,7 +150,7 @@ class Run:
         provider, provider_name, model = find_provider(self._models[0], wanted.connections)
         request = ModelRequest(
             model=model,
-            system_prompt=wanted.system_prompt,
+            system_prompt="" if is_blank(wanted.system_prompt) else wanted.system_prompt,
             messages=normalised(self._messages),
             rounds=tuple(_for_provider(each, provider_name) for each in self._rounds),
             temperature=wanted.temperature,
@@ -267,7 +269,7 @@ def _may_be_of_the_messages(error: RunError) -> bool:
     Some servers answer with status 500 to what they cannot read.
     """
     return (
-        isinstance(error, ProviderRejected | ProviderUnavailable)
+        isinstance(error, AnswerRefused | ProviderRejected | ProviderUnavailable)
         and error.refused
         and error.retry_after is None
     )

@@ -18,7 +18,8 @@ from django.test import SimpleTestCase, TestCase, override_settings
 from accounts.tenancy import platform, tenant
 from agents import connections
 from agents.models import ProviderConnection
-from agents.runtime.providers import clients, known_provider, model_problem, openai_wire
+from agents.runtime.providers import clients, known_provider, model_problem
+from agents.runtime.providers.base import finish_reason
 from agents.runtime.providers.connections import Connection
 from agents.runtime.providers.openai_usage import UsageReading
 from agents.runtime.providers.refusals import redacted
@@ -280,7 +281,7 @@ class NameTests(SimpleTestCase):
             )
         )
         self.assertIsNone(usage.result("1e30"))
-        self.assertEqual(openai_wire.plain_reason("\x00" * 9), "other")
+        self.assertEqual(finish_reason("\x00" * 9), "other")
 
 
 class ApiTests(World, TestCase):

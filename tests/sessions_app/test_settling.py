@@ -292,9 +292,9 @@ class AnyLengthTests(SettlingWorld, TestCase):
     async def test_a_session_with_a_long_history_goes_on(self) -> None:
         self.configure("model: scripted:say\n")
         session = await sync_to_async(make_session)(self.instance)
-        for role in (*[Role.HUMAN, Role.ASSISTANT] * 2, Role.HUMAN, Role.ASSISTANT):
-            text = distinct_words(1_000_000)
-            await sync_to_async(make_message)(session, role=role, content=text)
+        for role in (Role.HUMAN, Role.ASSISTANT) * 3:
+            long = distinct_words(1_000_000)
+            await sync_to_async(make_message)(session, role=role, content=long)
         body = await self.say("hello", session_id=str(session.pk))
         self.assertEqual((body["status"], body["response"]), ("complete", "hello"))
 

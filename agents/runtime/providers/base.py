@@ -1,6 +1,7 @@
 """The one interface between a run and whatever answers: a request in, a stream of events out."""
 
 import math
+import re
 from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -48,7 +49,6 @@ class ModelRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     tools: tuple[ToolSpec, ...] = ()
     connect_timeout: float = 5.0
-    stream: bool = True
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -78,6 +78,8 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 PROGRESS = Progress()
+# Of one answer.
+MOST_TOOL_CALLS = 128
 # The words of the providers for why an answer ended; other words stay as they are.
 FINISH_REASONS = {
     **dict.fromkeys(
@@ -95,7 +97,10 @@ FINISH_REASONS = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 
-type ModelEvent = TextDelta | ToolCall | Progress | Finished
+# A usage by itself is what was counted of an answer that may not come to its end.
+_WORD = re.compile(r"[\w-]{1,40}", re.ASCII)
+
+type ModelEvent = TextDelta | ToolCall | Progress | Usage | Finished
 
 
 class Provider(Protocol):
@@ -109,8 +114,12 @@ class Provider(Protocol):
 
 
 def finish_reason(word: str) -> str:
-    """Why the answer ended: one word for what providers write in several ways, "" when unknown."""
-    return FINISH_REASONS.get(word.lower().replace("-", "_"), word)
+    """Why the answer ended: one word for what providers write in several ways, "" when unknown.
+
+    Other words stay as they are; what is no word is not kept.
+    """
+    known = FINISH_REASONS.get(word.lower().replace("-", "_"))
+    return known or (word if not word or _WORD.fullmatch(word) else "other")
 
 
 def estimate_tokens(text: str) -> int:

@@ -11,6 +11,8 @@ from agents.runtime.providers.characters import clean
 
 # Deeper or longer than this, nothing is said that another place does not say.
 DEEPEST, MOST_PARTS, MOST_TEXTS = 8, 400, 40
+# Of all texts together: what is longer is the echo of a request, and takes long to look at.
+MOST_CHARACTERS = 32 * 1024
 
 # Keys are compared in lower case without "_" and "-".
 _CODE_KEYS = {"code", "type", "status", "kind", "reason", "name", "error", "object"}
@@ -52,6 +54,7 @@ class ErrorBody:
     texts: list[str] = field(default_factory=list)
     params: list[str] = field(default_factory=list)
     _parts: int = 0
+    _characters: int = 0
 
     @property
     def text(self) -> str:
@@ -96,6 +99,7 @@ class ErrorBody:
             self.codes.append(str(int(number)))
 
     def _add_text(self, key: str, text: str, depth: int) -> None:
+        text = self._bounded(text)
         if not text:
             return
         if key in _PARAM_KEYS or key in _PLACE_KEYS:
@@ -109,6 +113,14 @@ class ErrorBody:
         elif (key in _TEXT_KEYS or key in _CODE_KEYS) and len(self.texts) < MOST_TEXTS:
             self.texts.append(text)
             self._look_inside(text, depth)
+
+    def _bounded(self, text: str) -> str:
+        """Return the begin and the end of a text, as much of it as may still be looked at."""
+        left = MOST_CHARACTERS - self._characters
+        if len(text) > left:
+            text = text[: left // 2] + text[len(text) - left // 2 :]
+        self._characters += len(text)
+        return text
 
     def _add_code(self, text: str) -> None:
         if status := _STATUS.search(text):

@@ -17,7 +17,7 @@ from agents.runtime.providers.characters import clean
 # Values in one event: a short text must not become a large structure, which takes long to build.
 MAX_VALUES = 50_000
 _SMALL_BYTES = 64 * 1024
-_DONE = b"[DONE]"
+DONE = b"[DONE]"
 # Some gateways write the field's name twice.
 _DATA = b"data:"
 DONE_LENGTH = 32
@@ -31,8 +31,14 @@ _SPACE = re.compile(r"\s*")
 _PAGE = re.compile(r"<[a-z!?]", re.IGNORECASE)
 
 
+# Where a choice has what is said.
+SAID = ("delta", "message")
 # What a field holds that did not come.
 NO_JSON = msgspec.Raw(b"")
+
+
+class TooLarge(ProviderProtocol):
+    """Stands for an answer that is not looked at any further."""
 
 
 class Said(msgspec.Struct):
@@ -51,6 +57,7 @@ class Said(msgspec.Struct):
     reasoning_opaque: Any = None
     thinking_blocks: Any = None
     extra_content: Any = None
+    error: msgspec.Raw = NO_JSON
 
 
 # PHP writes an empty object as an empty list.
@@ -84,13 +91,13 @@ _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 
 def is_done(data: bytes) -> bool:
     """Whether an event's data, of DONE_LENGTH at most, is the mark that ends the stream."""
-    return data.strip().removeprefix(_DATA).strip(b' "').upper() == _DONE
+    return data.strip().removeprefix(_DATA).strip(b' "').upper() == DONE
 
 
 def decode(data: bytes) -> list[Answer]:
     """Read an event's data; raises ProviderProtocol. Nothing comes of what only keeps alive."""
     if len(data) > _SMALL_BYTES and _values(data) > MAX_VALUES:
-        raise ProviderProtocol("the answer holds too many values")
+        raise TooLarge("the answer holds too many values")
     try:
         return [_decode(data)]
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -157,15 +164,19 @@ def _answers(document: object) -> Iterator[Answer]:
         return
     for answer in document if isinstance(document, list) else [document]:
         if isinstance(answer, dict):
-            for place in (answer, *_choices(answer)):
+            for place in _places(answer):
                 _keep_raw(place)
         yield msgspec.convert(answer, Answer, strict=False)
 
 
-def _choices(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def _places(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The objects that may hold a usage or an error."""
+    yield answer
     choices = answer.get("choices")
-    found = choices if isinstance(choices, list) else []
-    return [choice for choice in found if isinstance(choice, dict)]
+    for choice in choices if isinstance(choices, list) else []:
+        if isinstance(choice, dict):
+            yield choice
+            yield from (said for name in SAID if isinstance(said := choice.get(name), dict))
 
 
 def _keep_raw(place: dict[str, Any]) -> None:

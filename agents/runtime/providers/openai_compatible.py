@@ -32,6 +32,7 @@ PIECE_BYTES = 8 * 1024
 WORK_SECONDS = 0.002
 # What aiohttp raises when a connection ends badly; the last is no ClientError.
 BROKEN = (aiohttp.ClientError, OSError, aiohttp.http_exceptions.HttpProcessingError)
+SUCCESSES = range(200, 300)
 COST_HEADER = "x-litellm-response-cost"
 
 
@@ -60,6 +61,9 @@ class OpenAICompatible:
                         yield event
                 if source.fault is not None and (event := reading.cut()) is not None:
                     yield event
+                if not reading.is_complete and (usage := reading.counted()) is not None:
+                    # What is known of an answer that fails is paid too.
+                    yield usage
                 source.check(reading)
                 if reading.done:
                     await _drain(response)
@@ -123,7 +127,7 @@ class OpenAICompatible:
 
 async def _refused(response: aiohttp.ClientResponse) -> str | None:
     """What the server says where it refuses; None where it answers."""
-    if response.status == 200:  # noqa: PLR2004 - OK
+    if response.status in SUCCESSES:
         return None
     async with response:
         return (await _error_body(response)).decode(errors="replace")

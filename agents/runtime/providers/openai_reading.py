@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterable, Iterator
 
 from agents.runtime.errors import ProviderProtocol, RunError
 from agents.runtime.events import TextDelta
-from agents.runtime.providers import openai_wire as wire
-from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent
+from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, Usage
 from agents.runtime.providers.characters import CharacterJoin
 from agents.runtime.providers.openai_answer import (
+    DONE,
     DONE_LENGTH,
     Answer,
     Choice,
     Said,
+    TooLarge,
     decode,
     is_done,
     text_of,
@@ -24,7 +25,7 @@ from agents.runtime.providers.openai_usage import SHORTEST, UsageReading
 from agents.runtime.providers.provider_data import ProviderData
 from agents.runtime.providers.refusals import error_inside, find_error
 from agents.runtime.providers.sse import EventStreamReader
-from agents.runtime.providers.tool_call_assembly import MAX_CALLS, ToolCallAssembly
+from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -94,6 +95,10 @@ class Reading:
             self.fault = None
         return event
 
+    def counted(self) -> Usage | None:
+        """What the server has counted so far."""
+        return self._usage.result(self._header_cost)
+
     def end(self) -> Iterator[ModelEvent]:
         """What is known at the end of the answer; raises RunError when it is none."""
         if not (self.done or self.fault):
@@ -107,8 +112,7 @@ class Reading:
         if not (self.finish_reason or self.done or self._has_message):
             raise ProviderProtocol("the stream ended before the answer did")
         yield from self._tool_calls.calls()
-        usage = self._usage.result(self._header_cost)
-        yield Finished(wire.plain_reason(self.finish_reason), usage, self._data.result())
+        yield Finished(self.finish_reason, self.counted(), self._data.result())
 
     def _fail(self, error: RunError) -> None:
         if self.is_complete:
@@ -128,10 +132,15 @@ class Reading:
                         continue
                     if name == b"error" and data:
                         raise error_inside(data)
-                for answer in _decode(data):
+                # Where no blank line stands between, the mark is the last line of an event.
+                read = data.removesuffix(DONE)
+                for answer in _decode(read):
                     text = self._take_answer(answer)
                     if text is not None:
                         said.append(text)
+                if len(read) < len(data):
+                    self.done = self.is_complete = True
+                    break
         except RunError as error:
             self._fail(error)
         text = said[0] if len(said) == 1 else "".join(said)
@@ -198,8 +207,6 @@ class Reading:
             calls = [calls] if "function" in calls else list(calls.values())
         if calls and not isinstance(calls, list):
             raise ProviderProtocol("tool calls that are no list")
-        if calls and len(calls) > MAX_CALLS:
-            raise ProviderProtocol(f"the answer asks for more than {MAX_CALLS} tools")
         for part in calls or ():
             self._tool_calls.add(part, is_whole=is_whole)
         if said.function_call and not calls:
@@ -215,6 +222,8 @@ def _decode(data: bytes) -> list[Answer]:
     """Read an event's data; raises the error that it is instead of an answer, or holds."""
     try:
         answers = decode(data)
+    except TooLarge:
+        raise
     except ProviderProtocol as error:
         raise find_error(data) or error from error
     if any(map(_may_hold_error, answers)) and (fault := find_error(data)) is not None:
@@ -226,4 +235,7 @@ def _may_hold_error(answer: Answer) -> bool:
     choice = answer.choices[0] if answer.choices else None
     if choice is None:
         return len(answer.usage) <= SHORTEST or len(answer.error) > 0
-    return len(answer.error) + len(choice.error) > 0 or choice.finish_reason == "error"
+    if len(answer.error) + len(choice.error) > 0 or choice.finish_reason == "error":
+        return True
+    said = choice.delta or choice.message
+    return isinstance(said, Said) and len(said.error) > 0

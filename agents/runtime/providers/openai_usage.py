@@ -1,5 +1,6 @@
 """What a server counted and what it says that the call costs, read field by field."""
 
+import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -59,6 +60,14 @@ def _decimal(text: str) -> Decimal | None:
 _decode = msgspec.json.Decoder(float_hook=_decimal).decode
 
 
+def _decode_leniently(raw: msgspec.Raw) -> object:
+    """Read what holds a number that msgspec does not: it loses no other."""
+    try:
+        return json.loads(bytes(raw), parse_float=_decimal, parse_int=_decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
 class UsageReading:
     """What one answer says of its usage, at its end or with every chunk.
 
@@ -101,7 +110,7 @@ class UsageReading:
         try:
             usage = _decode(raw)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            return
+            usage = _decode_leniently(raw)
         if not isinstance(usage, dict):
             return
         for counted, value in _counts(usage):

@@ -1,6 +1,5 @@
 """OpenAI's chat API on the wire: what a request looks like."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,19 +9,16 @@ from agents.runtime.events import ToolCall
 from agents.runtime.providers.base import ModelRequest, ToolRound
 from agents.runtime.providers.endpoints import Endpoint
 
-_REASON = re.compile(r"[\w-]{1,40}", re.ASCII)
-
 encode = msgspec.json.encode
 
 
 def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
-    is_streamed = request.stream and endpoint.streams
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request)),
-        "stream": is_streamed,
+        "stream": endpoint.streams,
     }
-    if is_streamed:
+    if endpoint.streams:
         body["stream_options"] = {"include_usage": True}
     if endpoint.ask_for_cost:
         body["usage"] = {"include": True}
@@ -43,11 +39,6 @@ def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
             for tool in request.tools
         ]
     return body
-
-
-def plain_reason(text: str) -> str:
-    """Why the answer ended, in the server's word; what is no word is not kept."""
-    return text if not text or _REASON.fullmatch(text) else "other"
 
 
 def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:

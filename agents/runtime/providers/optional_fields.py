@@ -16,7 +16,8 @@ from salient.ttl import TTLCache
 
 logger = logging.getLogger("agents.runtime")
 
-MOST_REPEATS = 3
+# As many as there are fields that a server may refuse one after the other.
+MOST_REPEATS = 6
 REMEMBERED_SECONDS = 3600
 # A refusal with one of these may be about a field.
 STATUSES = frozenset((400, 422, 500, 501))
@@ -102,7 +103,7 @@ class Adaptation:
         if says_too_long(text):
             return None
         first = refused["messages"][0]["role"]
-        if first in {"system", "developer"} and _NO_SYSTEM.search(text):
+        if first in {"system", "developer"} and _refuses_system(error, text):
             wanted = "developer" if first == "system" and _USE_DEVELOPER.search(text) else "user"
             return replace(self, system=wanted)
         named = _named(refused, error, text)
@@ -153,6 +154,13 @@ def remember(url: str, model: str, adaptation: Adaptation, *, name: str) -> None
     _remembered.put((url, model), adaptation)
     for field in adaptation.without - before.without:
         logger.warning("%s does not take %s: it is left out for an hour", name, field)
+
+
+def _refuses_system(error: ErrorBody, text: str) -> bool:
+    places = (re.split(r"[^\w]+", param.rstrip("]")) for param in error.params)
+    return _NO_SYSTEM.search(text) is not None or any(
+        place[-3:] == ["messages", "0", "role"] for place in places
+    )
 
 
 def _named(refused: Mapping[str, Any], error: ErrorBody, text: str) -> set[str]:

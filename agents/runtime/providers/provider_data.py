@@ -14,7 +14,7 @@ MAX_REASONING_CHARACTERS = 4 * 1024 * 1024
 NAMES = tuple(
     name
     for name in Said.__struct_fields__
-    if name not in {"content", "refusal", "tool_calls", "function_call"}
+    if name not in {"content", "refusal", "tool_calls", "function_call", "error"}
 )
 # Of OpenRouter's `reasoning_details`: the texts that come in pieces.
 _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}

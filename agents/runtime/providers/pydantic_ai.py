@@ -11,12 +11,11 @@ import msgspec
 from pydantic_ai import exceptions as failures
 from pydantic_ai import messages as parts
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, infer_model
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from agents.runtime.conversation import is_blank
 from agents.runtime.errors import (
     AnswerRefused,
     ContextTooLong,
@@ -40,6 +39,7 @@ from agents.runtime.providers.base import (
 )
 from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import refusal
+from salient.texts import is_blank
 
 # What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
 MOST_BYTES = 16 * 1024 * 1024
@@ -64,6 +64,9 @@ MEANINGS: tuple[tuple[type[Exception], type[RunError]], ...] = (
     (failures.ContentFilterError, AnswerRefused),
     (failures.UnexpectedModelBehavior, ProviderProtocol),
 )
+
+# What comes of an answer in a shape that nobody expects, or nested too deep.
+UNREADABLE = (RecursionError, ValueError, TypeError, AttributeError, LookupError)
 
 _models: dict[tuple[asyncio.AbstractEventLoop, str], Model] = {}
 
@@ -102,6 +105,7 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
     asked = list(messages_of(request))
     settings, parameters = _settings(request), _parameters(request)
     bounds, joined = _Bounds(), CharacterJoin()
+    events: StreamedResponse | None = None
     try:
         async with model_request_stream(
             model, asked, model_settings=settings, model_request_parameters=parameters
@@ -112,7 +116,16 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
                     yield _whole(said, joined)
         answer = events.get()
     except Exception as error:
-        raise _meaning(error) from error
+        # What becomes of the connection after the end of the answer does not matter.
+        if events is None:
+            raise _meaning(error) from error
+        answer = events.get()
+        if not _is_complete(answer):
+            if (usage := _usage(answer.usage)) is not None:
+                yield usage
+            raise _meaning(error) from error
+    if not _reason(answer):
+        raise ProviderProtocol("the stream ended before the answer did")
     if rest := joined.close():
         yield TextDelta(rest)
     for call in _tool_calls(answer):
@@ -282,6 +295,11 @@ def _reason(answer: parts.ModelResponse) -> str:
     return word if isinstance(word, str) else ""
 
 
+def _is_complete(answer: parts.ModelResponse) -> bool:
+    """Whether the provider has said why it ended and what it counted."""
+    return bool(_reason(answer)) and answer.usage.output_tokens > 0
+
+
 def _said(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
     if isinstance(event, parts.PartStartEvent):
         text = event.part.content if isinstance(event.part, parts.TextPart) else ""
@@ -307,8 +325,10 @@ def _meaning(error: Exception) -> RunError:
             meant = ours(str(error), retry_after=getattr(error, "retry_after", None))
             break
     else:
-        # What the clients underneath raise while a stream breaks.
-        meant = ProviderUnavailable(repr(error))
+        # What the clients underneath raise: for what they cannot read, or while a stream breaks.
+        meant = (ProviderProtocol if isinstance(error, UNREADABLE) else ProviderUnavailable)(
+            repr(error)
+        )
     if isinstance(error, failures.ModelHTTPError) and not isinstance(meant, ContextTooLong):
         body = msgspec.json.encode(error.body, enc_hook=str).decode()
         known = refusal(error.status_code, body, error.headers or {})

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderAuth,
     ProviderProtocol,
@@ -23,6 +24,7 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
+from agents.runtime.providers.openai_answer import SAID
 from agents.runtime.providers.overflow import says_too_long
 
 logger = logging.getLogger("agents.runtime")
@@ -77,7 +79,11 @@ SPECIAL_CODES = _meanings(
         ContextTooLong,
         ANY_STATUS,
     ),
-    (r"contentfilter|contentpolicy|moderation|safety", ProviderRejected, ANY_STATUS),
+    (
+        r"contentfilter|contentpolicy|moderation|safety|datainspection|responsibleaipolicy",
+        AnswerRefused,
+        ANY_STATUS,
+    ),
     (
         r"throttl|ratelimit|toomanyrequests|perminute|^(?:1039|130[235])$",
         ProviderRateLimited,
@@ -123,7 +129,13 @@ TEXTS = _meanings(
     ),
     (r"request too large .{0,160}per min", _Spent, {OK, 413, 429}),
     (r"exceeded (?:your|the) .{0,20}quota|payment required", _Spent, {OK, 403}),
-    (r"requires moderation|was flagged", ProviderRejected, {403}),
+    (r"requires moderation|was flagged", AnswerRefused, {403}),
+    (
+        r"content[ _-](?:management |filter(?:ing)? )?policy|content[ _-]filter"
+        r"|data may contain inappropriate content",
+        AnswerRefused,
+        {OK, 400},
+    ),
     (
         r"rate[ _-]?limit|too many requests|throttl|slow down|(?:tokens|requests) per min",
         ProviderRateLimited,
@@ -183,9 +195,12 @@ def _error_in(answer: object) -> object:
         return answer
     choices = answer.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and _says_something(choice.get("error")):
-            return {"error": choice["error"]}
-        if isinstance(choice, dict) and choice.get("finish_reason") == "error":
+        if not isinstance(choice, dict):
+            continue
+        for place in (choice, *(choice.get(name) for name in SAID)):
+            if isinstance(place, dict) and _says_something(place.get("error")):
+                return {"error": place["error"]}
+        if choice.get("finish_reason") == "error":
             return {"message": "the answer ended with an error"}
     return None if choices or answer.get("usage") else _bare_error(answer)
 

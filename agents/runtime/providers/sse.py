@@ -4,7 +4,8 @@ import re
 
 from agents.runtime.errors import ProviderProtocol
 
-MAX_EVENT_BYTES = 1024 * 1024
+# A whole answer is one event too: the longest, with every character escaped in JSON, is 6 MB.
+MAX_EVENT_BYTES = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 # As a number: bytes are searched for a single one ten times as fast.
 CR = ord("\r")

@@ -13,10 +13,10 @@ import msgspec
 
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.events import ToolCall
+from agents.runtime.providers.base import MOST_TOOL_CALLS
 from agents.runtime.providers.characters import clean, whole_characters
 
-MAX_CALLS = 128
-# Of names, ids, arguments and extras of all calls of an answer together.
+# Of names, ids, arguments and what comes with all calls of an answer, such as signatures.
 MAX_CALL_CHARACTERS = 1024 * 1024
 # Arguments that are longer are not looked at: what comes is taken to go on with them.
 MAX_SCANNED = 32 * 1024
@@ -85,6 +85,10 @@ class _Call:
         self._scanned = len(self.pieces)
         return self.has_arguments and self._depth <= 0 and not self._in_string
 
+    def may_end_before(self, piece: _Piece) -> bool:
+        """Whether a piece begins an object that is not within a text of these arguments."""
+        return piece.begins_object and not self._in_string
+
     def _scan(self, text: str) -> None:
         begin, self._is_escaped = int(self._is_escaped), False
         for mark in _MARKS.finditer(text, begin):
@@ -148,8 +152,8 @@ class ToolCallAssembly:
             raise ProviderProtocol("the tool calls of the answer have no end")
 
     def _begin(self, piece: _Piece, *, is_whole: bool) -> _Call:
-        if len(self._calls) >= MAX_CALLS:
-            raise ProviderProtocol(f"the answer asks for more than {MAX_CALLS} tools")
+        if len(self._calls) >= MOST_TOOL_CALLS:
+            raise ProviderProtocol(f"more than {MOST_TOOL_CALLS} tool calls in one answer")
         call = _Call(name=piece.name)
         if self._calls and not (is_whole or piece.id or piece.extra):
             call.is_doubtful = self._calls[-1].name == piece.name
@@ -176,11 +180,22 @@ class ToolCallAssembly:
             return by_id or (self._calls[-1] if self._calls else None)
         by_index = self._by_index.get(piece.index)
         if by_index is None:
-            # A server that numbers the pieces instead of the calls; a name begins a call.
-            return None if piece.name else by_id
+            if by_id is not None and not piece.name:
+                return by_id
+            return self._unfinished(piece)
         if not piece.id or piece.id in by_index.ids:
             return by_index
         return by_id or by_index
+
+    def _unfinished(self, piece: _Piece) -> _Call | None:
+        """The newest call, where the piece goes on with it and the number is that of the piece."""
+        call = self._calls[-1] if self._calls else None
+        if call is None or call.is_complete():
+            return None
+        if not piece.name:
+            return call
+        goes_on = call.has_arguments and piece.arguments and not call.may_end_before(piece)
+        return call if call.name == piece.name and (piece.id in call.ids or goes_on) else None
 
     def _begins_by_name(self, call: _Call, piece: _Piece) -> bool:
         if not call.name:
@@ -193,7 +208,7 @@ class ToolCallAssembly:
                 return has_new_id and not piece.arguments
             return has_new_id or not self._is_cut_name(call.name, piece.name)
         if not call.is_complete():
-            return not is_same or (has_new_id and piece.begins_object)
+            return not is_same or (has_new_id and call.may_end_before(piece))
         return not is_same or has_new_id or _is_another(call, piece)
 
     def _is_cut_name(self, begin: str, rest: str) -> bool:

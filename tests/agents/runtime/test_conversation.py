@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 from agents.runtime.conversation import (
     answered_only,
     has_unanswered,
-    is_blank,
     newest_half,
     normalised,
     without_refused,
 )
-from agents.runtime.errors import ContextTooLong, ProviderRejected, ProviderUnavailable
+from agents.runtime.errors import (
+    AnswerRefused,
+    ContextTooLong,
+    ProviderRejected,
+    ProviderUnavailable,
+)
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import Run, RunRequest
+from salient.texts import is_blank
 from tests.agents.runtime.fakes import FakeProvider, Steps, providers
 from tests.agents.runtime.runs import events_of
 
@@ -173,3 +178,17 @@ class TooLongTests(SimpleTestCase):
             with providers({"a": fake}), self.assertRaises(kind):
                 await events_of(self.run_of("bad", "three"))
             self.assertEqual(len(fake.requests), 2)
+
+    async def test_a_blank_system_prompt_is_none(self) -> None:
+        fake = FakeProvider()
+        with providers({"a": fake}):
+            await events_of(Run(RunRequest(("a:m",), " \n\u200b", said("Hi"))))
+        self.assertEqual(fake.requests[0].system_prompt, "")
+
+    async def test_a_message_that_a_filter_refuses_is_left_out_too(self) -> None:
+        filtered = AnswerRefused()
+        filtered.refused = True
+        fake = FakeProvider([filtered])
+        with providers({"a": fake}):
+            await events_of(Run(RunRequest(("a:m",), "", (ChatMessage("user", "x"), *said("Hi")))))
+        self.assertEqual([one.content for one in fake.requests[-1].messages], ["Hi"])

@@ -23,6 +23,7 @@ from agents.runtime.providers import (
     openai_reading,
     openai_wire,
     provider_data,
+    refusals,
 )
 from agents.runtime.providers.base import PROGRESS, Finished, ModelRequest, ToolRound
 from agents.runtime.providers.endpoints import Endpoint, endpoint_problem
@@ -187,6 +188,22 @@ class ReadByWhatCameTests(ShapeTestCase):
                     reply = Reply(body=body, headers={"Content-Type": kind})
                     self.assert_whole(await answered(reply, stream=as_stream))
 
+    async def test_the_longest_answer_is_read_however_it_is_written(self) -> None:
+        longest = "字" * 999_000
+        whole = json.dumps(message(longest)).encode()
+        self.assertGreater(len(whole), 5_000_000)
+        for reply in (Reply(body=whole), stream(b"data: " + whole + b"\n\n")):
+            self.assert_whole(await answered(reply), longest)
+
+    async def test_an_answer_is_one_with_every_status_of_success(self) -> None:
+        for reply in (stream(*EVENTS), Reply(body=json.dumps(message()).encode())):
+            for status in (201, 202, 206):
+                reply.status = status
+                with self.subTest(status=status):
+                    self.assert_whole(await answered(reply))
+        with self.assertRaises(ProviderProtocol):
+            await raw(b"HTTP/1.1 204 Any\r\n\r\n")
+
     async def test_upstream_is_always_asked_to_stream(self) -> None:
         async with MockOpenAI() as server:
             await events_of(run(server.model, stream=True))
@@ -276,6 +293,12 @@ class EventTests(ShapeTestCase):
             with self.subTest(end=end):
                 pieces = [*EVENTS, b"data: " + end + b"\n\n", b"data: {broken\n\n"]
                 self.assert_whole(await answered(stream(*pieces)))
+
+    async def test_lines_without_a_blank_one_between_them_are_read(self) -> None:
+        lines = b"".join(EVENTS).replace(b"\n\n", b"\n")
+        for end in (b"", b"data: [DONE]\n", b"data: [DONE]\n\n"):
+            with self.subTest(end=end):
+                self.assert_whole(await answered(stream(lines + end)))
 
     async def test_numbers_that_are_no_json_lose_nothing(self) -> None:
         for number in (b"NaN", b"Infinity", b"-Infinity"):
@@ -584,6 +607,15 @@ class BoundTests(SimpleTestCase):
             with self.subTest(place=place), self.assertRaises(ProviderProtocol) as raised:
                 await answered(stream(b"data: " + place.replace(b"@", many) + b"\n\n"))
             self.assertIn("values", raised.exception.detail)
+
+    async def test_what_is_too_large_is_not_read_in_search_of_an_error(self) -> None:
+        many = b'{"error": [%s]}' % b",".join([b"{}"] * 200_000)
+        with (
+            mock.patch.object(refusals, "decode_leniently") as read,
+            self.assertRaises(ProviderProtocol),
+        ):
+            await answered(Reply(body=many))
+        read.assert_not_called()
 
     async def test_an_answer_has_an_end(self) -> None:
         cases: dict[str, bytes] = {

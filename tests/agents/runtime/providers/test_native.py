@@ -61,6 +61,8 @@ class FunctionModelTests(SimpleTestCase):
 
         for patch in (
             mock.patch.object(pydantic_ai, "shared_model", shared_model),
+            # Pydantic AI's function model does not say why it ended.
+            mock.patch.object(pydantic_ai, "_reason", return_value="stop"),
             mock.patch.dict(os.environ, {"ANTHROPIC_API_KEY": KEY}),
         ):
             patch.start()
@@ -325,6 +327,37 @@ class AnthropicConversationTests(AnthropicServer):
                 subject = run(MODEL, stream=stream)
                 await events_of(subject)
             self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
+
+    async def test_after_the_end_of_a_native_answer_nothing_on_the_connection_matters(self) -> None:
+        whole = anthropic_stream("Good day")
+        rest = anthropic_event("error", error={"type": "overloaded_error", "message": "x"})
+        for pieces in ([*whole, rest], [*whole[:-1], rest], [*whole[:-1], b"data: {broken\n\n"]):
+            async with self.anthropic(pieces):
+                subject = run(MODEL, retries=0)
+                await events_of(subject)
+            (call,) = subject.calls
+            self.assertEqual(
+                (subject.text, call.finish_reason, call.error), ("Good day", "stop", "")
+            )
+            self.assertEqual((call.output_tokens, call.estimated), (2, False))
+
+    async def test_before_the_end_of_a_native_answer_what_came_is_partial(self) -> None:
+        deep = b"[" * 50_000 + b"]" * 50_000
+        for rest in (b"", b'event: ping\ndata: {"type": %s}\n\n' % deep):
+            async with self.anthropic([*anthropic_stream("Half", end=False), rest]):
+                subject = run(MODEL, retries=0)
+                with self.assertRaises(ProviderProtocol):
+                    await events_of(subject)
+            self.assertEqual(subject.text, "Half")
+
+    async def test_what_a_native_provider_counted_before_it_failed_is_kept(self) -> None:
+        failure = anthropic_event("error", error={"type": "overloaded_error", "message": "x"})
+        async with self.anthropic([*anthropic_stream("Half", end=False), failure]):
+            subject = run(MODEL, retries=0)
+            with self.assertRaises(ProviderUnavailable):
+                await events_of(subject)
+        (call,) = subject.calls
+        self.assertEqual((call.input_tokens, call.estimated), (13, True))
 
     async def test_half_characters_become_whole_ones(self) -> None:
         for words, text in (

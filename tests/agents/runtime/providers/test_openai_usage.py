@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from django.test import SimpleTestCase
 
+from agents.runtime.errors import RunError
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import Usage
 from agents.runtime.providers.openai_usage import UsageReading
@@ -14,6 +15,8 @@ from tests.agents.runtime.runs import events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, stream, usage
 
 CACHED = {"cached_tokens": 8}
+# A number that no decoder reads as one.
+LONG = msgspec.Raw(b"9" * 5000)
 
 
 def read(*chunks: object, header: str | None = None) -> Usage:
@@ -37,6 +40,7 @@ class CountTests(SimpleTestCase):
             {"prompt_tokens_details": {"cached_tokens": {}}},
             {"completion_tokens_details": "none"},
             {"total_tokens": 1e18},
+            {"total_tokens": LONG},
             {"total_tokens": "120 tokens"},
             {"total_tokens": True},
             {"cost": ""},
@@ -240,6 +244,29 @@ class UsageOfACallTests(SimpleTestCase):
                 call = await self.counted(counted)
                 self.assertTrue(call.estimated)
                 self.assertEqual((call.input_tokens, call.output_tokens), (5, 2))
+
+    async def test_what_was_counted_of_an_answer_that_fails_is_kept(self) -> None:
+        counted = {"usage": usage(100, 20, cost=0.25)}
+        failure = {"error": {"message": "x", "code": 500}}
+        for events in ([{**delta("Hi"), **counted}, failure], [{**delta("Hi"), **counted}]):
+            async with MockOpenAI() as server:
+                server.replies.append(stream(*events))
+                subject = run(server.model, retries=0)
+                with self.assertRaises(RunError):
+                    await events_of(subject)
+            (call,) = subject.calls
+            self.assertEqual((call.input_tokens, call.output_tokens), (100, 20))
+            self.assertEqual((call.reported_cost, call.estimated), (Decimal("0.25"), True))
+
+    async def test_what_came_after_the_last_count_is_counted_too(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(stream({**delta("Hi"), "usage": usage(100, 1)}, delta("x" * 400)))
+            subject = run(server.model, retries=0)
+            with self.assertRaises(RunError):
+                await events_of(subject)
+        self.assertEqual(
+            (subject.calls[0].input_tokens, subject.calls[0].output_tokens), (100, 101)
+        )
 
     async def test_cached_tokens_are_never_more_than_the_input(self) -> None:
         call = await self.counted({"prompt_tokens": None, "completion_tokens": 5, **CACHED})

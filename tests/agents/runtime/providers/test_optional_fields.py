@@ -236,9 +236,27 @@ class OptionalFieldTests(SimpleTestCase):
                 found, calls = await self.failed(said(message, param), max_tokens=9)
                 self.assertEqual((type(found), calls), (ProviderRejected, 1))
 
-    async def test_it_ends_after_three_repeats(self) -> None:
-        replies = [said(f"Unknown parameter: {name}") for name in ("temperature", "max_tokens")]
-        replies += [said("Unknown parameter: max_completion_tokens")]
-        replies += [said("Unknown parameter: stream_options")] * 5
-        found, calls = await self.failed(*replies, max_tokens=9)
-        self.assertEqual((type(found), calls), (ProviderRejected, 4))
+    async def test_a_server_may_refuse_all_optional_fields_one_after_the_other(self) -> None:
+        names = ("temperature", "max_tokens", "max_completion_tokens", "stream_options")
+        replies = [said(f"Unknown parameter: {name}") for name in names]
+        bodies = await self.bodies(
+            *replies, said("System role not supported"), max_tokens=9, temperature=0.2
+        )
+        self.assertEqual(len(bodies), 6)
+        self.assertEqual(bodies[-1].keys(), {"model", "messages", "stream"})
+        self.assertEqual([one["role"] for one in bodies[-1]["messages"]], ["user"])
+
+    async def test_what_was_left_out_already_is_no_reason_to_repeat(self) -> None:
+        found, calls = await self.failed(*[said("Unknown parameter: stream_options")] * 5)
+        self.assertEqual((type(found), calls), (ProviderRejected, 2))
+
+    async def test_a_place_that_is_the_system_role_says_that_it_is_not_known(self) -> None:
+        for reply in (
+            refused(
+                {"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Not in enum"}]}, 422
+            ),
+            said("Input should be 'user' or 'assistant'", "messages[0].role"),
+        ):
+            clear_caches()
+            bodies = await self.bodies(reply)
+            self.assertEqual([one["role"] for one in bodies[-1]["messages"]], ["user"])

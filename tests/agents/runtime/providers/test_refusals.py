@@ -6,6 +6,7 @@ from typing import Any
 from django.test import SimpleTestCase
 
 from agents.runtime.errors import (
+    AnswerRefused,
     ContextTooLong,
     ProviderAuth,
     ProviderProtocol,
@@ -16,6 +17,7 @@ from agents.runtime.errors import (
     RunError,
     UnknownModel,
 )
+from agents.runtime.providers.error_body import read_error
 from agents.runtime.providers.overflow import says_too_long
 from agents.runtime.providers.refusals import find_error, redacted, refusal
 from tests.agents.runtime.runs import events_of, run
@@ -245,7 +247,24 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "type": "invalid_request_error"}}, ProviderRejected),
     ({"error": {"message": "x", "code": 400}}, ProviderRejected),
     ({"error": {"message": "x", "code": 402}}, ProviderRejected),
-    ({"error": {"message": "x", "code": "content_filter"}}, ProviderRejected),
+    ({"error": {"message": "x", "code": "content_filter"}}, AnswerRefused),
+    (
+        {
+            "error": {
+                "message": "x",
+                "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}},
+                "code": "content_filter",
+                "status": 400,
+            }
+        },
+        AnswerRefused,
+    ),
+    ({"error": {"message": "x", "code": "content_policy_violation"}}, AnswerRefused),
+    ({"error": {"message": "x", "code": "data_inspection_failed"}}, AnswerRefused),
+    (
+        {"error": {"message": "Filtered by Azure OpenAI's content management policy."}},
+        AnswerRefused,
+    ),
     ({"error": {"message": "x", "code": 413}}, ContextTooLong),
     ({"error": {"message": "x", "code": "context_length_exceeded"}}, ContextTooLong),
     ({"error": {"message": "x", "type": "exceed_context_size_error", "code": 400}}, ContextTooLong),
@@ -254,6 +273,8 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "code": "server_error"}}, ProviderUnavailable),
     ({"error": {"message": "x"}}, ProviderUnavailable),
     # Everywhere that an error stands.
+    ({"choices": [{"delta": {"error": {"code": 429, "message": "x"}}}]}, ProviderRateLimited),
+    ({"choices": [{"message": {"error": {"code": "401"}}}]}, ProviderAuth),
     ({"type": "error", "error": {"type": "overloaded_error"}}, ProviderUnavailable),
     ({"error": {"error": {"code": "429", "message": "x"}}}, ProviderRateLimited),
     ({"error": "rate limit exceeded"}, ProviderRateLimited),
@@ -308,7 +329,7 @@ ANSWERED: tuple[tuple[int, Any, type[RunError]], ...] = (
     (400, {"error": "Incorrect API key provided: x."}, ProviderAuth),
     (400, {"error": {"message": "Model Not Exist"}}, UnknownModel),
     (403, {"error": {"code": "insufficient_quota"}}, ProviderRateLimited),
-    (403, {"error": {"message": "Your input was flagged"}}, ProviderRejected),
+    (403, {"error": {"message": "Your input was flagged"}}, AnswerRefused),
     (502, {"error": {"code": 429, "message": "x"}}, ProviderRateLimited),
     (500, {"error": {"code": "401", "message": "x"}}, ProviderAuth),
     (401, {"error": {"type": "invalid_request_error"}}, ProviderAuth),
@@ -481,6 +502,13 @@ class HostileBodyTests(SimpleTestCase):
                 self.assertIs(type(refusal(400, body, {})), ProviderRejected)
                 self.assertIs(type(refusal(503, body, {})), ProviderUnavailable)
                 find_error(body.encode())
+
+    def test_of_long_texts_so_much_is_looked_at_and_no_more(self) -> None:
+        for body in ({"error": "Ab " * 400_000}, {"errors": ["Ab " * 4000] * 100}):
+            error = read_error(json.dumps(body))
+            self.assertLessEqual(len(error.text), 33_000)
+        last = {"error": "x " * 400_000 + "maximum context length is 8 tokens"}
+        self.assertIsInstance(refusal(400, json.dumps(last), {}), ContextTooLong)
 
     def test_words_are_looked_for_at_both_ends_of_a_text_only(self) -> None:
         words, echo = "Input is too long for requested model.", "x" * 5000

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.events import ToolCall
 from agents.runtime.providers import tool_call_assembly
+from agents.runtime.providers.base import MOST_TOOL_CALLS
 from agents.runtime.providers.tool_call_assembly import (
     MAX_CALL_CHARACTERS,
-    MAX_CALLS,
     ToolCallAssembly,
 )
 
@@ -54,6 +54,26 @@ class ToolCallTests(SimpleTestCase):
             {"index": 1, "id": "", "function": {"arguments": " 2}"}},
         )
         self.assertEqual(calls, [ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", '{"y": 2}')])
+
+    def test_numbers_that_count_the_pieces(self) -> None:
+        for call in ("a", None):
+            parts = [
+                piece(0, "a", "f", '{"x"'),
+                piece(1, call, None, ": "),
+                piece(2, call, None, "1}"),
+            ]
+            self.assertEqual(shapes(*parts), [("f", '{"x": 1}')])
+        for call in ("a", "new", None):
+            parts = [
+                piece(0, "a", "f", '{"x"'),
+                piece(1, call, "f", ': "'),
+                piece(2, call, "f", '{"}'),
+            ]
+            self.assertEqual(shapes(*parts), [("f", '{"x": "{"}')])
+        parts = [piece(0, "a", "f", ""), piece(1, None, None, '{"x"'), piece(2, None, None, ": 1}")]
+        self.assertEqual(shapes(*parts), [("f", '{"x": 1}')])
+        after = [piece(0, "a", "f", "{}"), piece(1, None, None, '{"y": 2}'), piece(1, "b", "g")]
+        self.assertEqual(shapes(*after), [("f", "{}"), ("g", '{"y": 2}')])
 
     def test_every_call_numbered_zero_with_an_id_of_its_own(self) -> None:
         calls = assembled(piece(0, "a", "f", "{}"), piece(0, "b", "f", "{}"))
@@ -255,8 +275,8 @@ class BoundTests(SimpleTestCase):
         self.assertEqual(shapes(*([{}] * 15_000)), [])
 
     def test_too_many_calls_are_refused(self) -> None:
-        parts = [piece(number, f"id{number}", "f", "{}") for number in range(MAX_CALLS + 1)]
-        self.assertEqual(len(assembled(*parts[:-1])), MAX_CALLS)
+        parts = [piece(number, f"id{number}", "f", "{}") for number in range(MOST_TOOL_CALLS + 1)]
+        self.assertEqual(len(assembled(*parts[:-1])), MOST_TOOL_CALLS)
         with self.assertRaises(ProviderProtocol):
             assembled(*parts)
 
@@ -286,7 +306,7 @@ class BoundTests(SimpleTestCase):
 
     def test_a_fragment_does_not_read_the_calls_before_it(self) -> None:
         assembly = ToolCallAssembly()
-        for number in range(MAX_CALLS):
+        for number in range(MOST_TOOL_CALLS):
             assembly.add(piece(number, f"id{number}", "f", '{"x":'))
         assembly._calls = mock.MagicMock()
         for _ in range(100):
