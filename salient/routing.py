@@ -30,7 +30,15 @@ def is_api(path: str) -> bool:
     """Whether the path is answered in JSON: API routes never end with a slash, pages always do."""
     if path in HEALTH or path.startswith(OTHER_APIS):
         return True
-    return path.startswith(ACCOUNTS) and (not path.endswith("/") or route_of(path) is None)
+    if path.startswith(ACCOUNTS):
+        return not path.endswith("/") or route_of(path) is None
+    # Mistyped in its slashes or its case: no page has such a path either.
+    meant = _meant(path)
+    return meant in HEALTH or f"{meant}/".startswith((ACCOUNTS, OTHER_APIS))
+
+
+def _meant(path: str) -> str:
+    return f"/{path.strip('/').lower()}"
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +59,8 @@ def nearest_route(path: str) -> str:
 
     It compares texts and looks nothing up, so it tells nobody what exists.
     """
+    if (meant := _meant(path)) in HEALTH:
+        return meant
     asked = path.strip("/").split("/")
     is_comparable = len(path) <= LONGEST_PATH and len(asked) <= MOST_SEGMENTS
     if path.startswith(OTHER_APIS) or not is_comparable:
