@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 from django.middleware.common import CommonMiddleware
 from django.urls import Resolver404, ResolverMatch, URLPattern, URLResolver, get_resolver, resolve
+from django.utils.deprecation import MiddlewareMixin
 
 ACCOUNTS, OTHER_APIS = "/accounts/", "/v1/"
 # Load balancers ask for them by whatever name they know.
@@ -116,3 +118,11 @@ class AppendSlash(CommonMiddleware):
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         is_read = request.method in {"GET", "HEAD"}
         return is_read and super().should_redirect_with_slash(request)
+
+
+class RefuseNul(MiddlewareMixin):
+    """Answers 400 to an address with a NUL, which the database takes in no filter of a list."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("A NUL character is not allowed in an address.")
