@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
@@ -14,7 +14,9 @@ from salient.problems import Unavailable
 AT_ONCE, MOST_WAITING = 2, 32
 WAIT_SECONDS = 3.0
 
-_running = BoundedSemaphore(AT_ONCE)
+# Threads of their own: the C library keeps what a thread has used, so each thread that ever made
+# a hash would hold its 19 MiB for as long as the process.
+_threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hashing")
 _here = BoundedSemaphore(AT_ONCE + MOST_WAITING)
 
 
@@ -25,19 +27,20 @@ class HashingBusy(Unavailable):
         super().__init__("Many people are logging in at this moment; try again.")
 
 
-@contextmanager
-def one_of_few() -> Iterator[None]:
-    """Wait for a turn, without a database connection; raises HashingBusy when it takes long."""
+def one_of_few[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the work in its turn, without a database connection here; raises HashingBusy."""
     give_back()
     if not _here.acquire(blocking=False):
         raise HashingBusy
     try:
-        if not _running.acquire(timeout=WAIT_SECONDS):
-            raise HashingBusy
+        doing = _threads.submit(work, *args, **kwargs)
         try:
-            yield
-        finally:
-            _running.release()
+            return doing.result(WAIT_SECONDS)
+        except TimeoutError as error:
+            if doing.cancel():
+                raise HashingBusy from error
+            # It has begun.
+            return doing.result()
     finally:
         _here.release()
 
@@ -53,17 +56,14 @@ class Argon2Hasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with one_of_few():
-            return super().encode(password, salt)
+        return one_of_few(super().encode, password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with one_of_few():
-            return super().verify(password, encoded)
+        return one_of_few(super().verify, password, encoded)
 
 
 class PBKDF2Hasher(PBKDF2PasswordHasher):
     """For hashes that were made elsewhere; verifying one makes it anew."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        with one_of_few():
-            return super().encode(password, salt, iterations)
+        return one_of_few(super().encode, password, salt, iterations)

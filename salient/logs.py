@@ -10,10 +10,11 @@ _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
 class OneLineRefusals(logging.Filter):
-    """Django writes a traceback for each request that it refuses as suspicious."""
+    """Django writes a traceback for each request that it refuses, as suspicious or as forbidden."""
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
-        if not record.name.startswith("django.security"):
+        is_refusal = record.name == "django.request" and record.levelno < logging.ERROR
+        if not is_refusal and not record.name.startswith("django.security"):
             return record
         line = copy(record)
         line.exc_info = line.exc_text = None

@@ -99,8 +99,8 @@ class UnsupportedMediaType(Problem):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
 
-    def __init__(self) -> None:
-        super().__init__("Send the body as application/json.")
+    def __init__(self, detail: str = "Send the body as application/json.") -> None:
+        super().__init__(detail)
 
 
 # A caller makes up names and their number.

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 from django.middleware.common import CommonMiddleware
 from django.urls import Resolver404, ResolverMatch, URLPattern, URLResolver, get_resolver, resolve
+from django.utils.deprecation import MiddlewareMixin
 
 ACCOUNTS, OTHER_APIS = "/accounts/", "/v1/"
 # Load balancers ask for them by whatever name they know.
@@ -30,7 +32,15 @@ def is_api(path: str) -> bool:
     """Whether the path is answered in JSON: API routes never end with a slash, pages always do."""
     if path in HEALTH or path.startswith(OTHER_APIS):
         return True
-    return path.startswith(ACCOUNTS) and (not path.endswith("/") or route_of(path) is None)
+    if path.startswith(ACCOUNTS):
+        return not path.endswith("/") or route_of(path) is None
+    # Mistyped in its slashes or its case: no page has such a path either.
+    meant = _meant(path)
+    return meant in HEALTH or f"{meant}/".startswith((ACCOUNTS, OTHER_APIS))
+
+
+def _meant(path: str) -> str:
+    return f"/{path.strip('/').lower()}"
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +61,8 @@ def nearest_route(path: str) -> str:
 
     It compares texts and looks nothing up, so it tells nobody what exists.
     """
+    if (meant := _meant(path)) in HEALTH:
+        return meant
     asked = path.strip("/").split("/")
     is_comparable = len(path) <= LONGEST_PATH and len(asked) <= MOST_SEGMENTS
     if path.startswith(OTHER_APIS) or not is_comparable:
@@ -106,3 +118,11 @@ class AppendSlash(CommonMiddleware):
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         is_read = request.method in {"GET", "HEAD"}
         return is_read and super().should_redirect_with_slash(request)
+
+
+class RefuseNul(MiddlewareMixin):
+    """Answers 400 to an address with a NUL, which the database takes in no filter of a list."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("A NUL character is not allowed in an address.")

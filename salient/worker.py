@@ -11,8 +11,13 @@ import sys
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-from gunicorn.asgi.parser import InvalidHTTPVersion
+from gunicorn.asgi.parser import (
+    InvalidHTTPVersion,
+    InvalidRequestLine,
+    UnsupportedTransferCoding,
+)
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
@@ -21,6 +26,7 @@ IDLE_SHARE = 0.75
 # How long a refused client may go on sending: closed at once, it could lose the refusal.
 LINGER_SECONDS = 1
 VERSIONS = "HTTP/"
+_SCHEMES = (b"http://", b"https://")
 type Headers = tuple[tuple[str, str], ...]
 
 
@@ -60,6 +66,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         self.drop()
 
     def _on_headers_complete(self) -> Any:
+        require_readable(self._callback_parser)
         self._stop_head_timer()
         self.worker.idle.pop(self, None)
         return super()._on_headers_complete()
@@ -91,6 +98,9 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         """Close a connection that is one too many."""
         self._send_error_response(HTTPStatus.SERVICE_UNAVAILABLE, "", (("Retry-After", "5"),))
         self.drop()
+
+    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
+        return in_origin_form(super()._build_http_scope(request, sockname, peername))
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
         """Ignore what asks for another protocol, as RFC 9110, 7.8 allows: it gets its answer."""
@@ -154,6 +164,32 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             oldest.refuse()
         else:
             oldest.drop()
+
+
+def require_readable(head: Any) -> None:
+    """Raise what gunicorn answers a target or a coding with that nobody here reads."""
+    is_address = head.path.startswith(b"/") or head.path.lower().startswith(_SCHEMES)
+    if not is_address:
+        # "*" of OPTIONS, and what CONNECT asks a proxy for.
+        raise InvalidRequestLine("the target is neither a path nor an http address")
+    for name, value in head.headers:
+        # gunicorn takes a compressed body, and hands it on as it is.
+        if name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
+            raise UnsupportedTransferCoding(value.decode("latin-1"))
+
+
+def in_origin_form(scope: dict[str, Any]) -> dict[str, Any]:
+    """Read an address in the place of a path, as RFC 9112, 3.2.2 asks: its host is what counts."""
+    target: bytes = scope["raw_path"]
+    if target.startswith(b"/"):
+        return scope
+    host, _, path = target.partition(b"://")[2].partition(b"/")
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return scope | {
+        "path": unquote_to_bytes(b"/" + path).decode("utf-8", "replace"),
+        "raw_path": b"/" + path,
+        "headers": [(b"host", host), *headers],
+    }
 
 
 def refusal(status: int, reason: str, headers: Headers) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -145,7 +147,8 @@ HEADERS = (
     ("x-forwarded-proto", "\xff"),
     ("sec-fetch-site", "\xff"),
 )
-# A page costs more: fewer values, of the same kinds.
+# A page costs more: fewer values, of the same kinds, and each once in each kind of place.
+SEED = 11
 PAGE_TEXTS = (
     *("%00", "%ff", "%ed%a0%80", "9" * 40, "-1", "1e999999", "NaN", "infinity", "0000-00-00"),
     *("10000-01-01", "9999-12-31T23:59:59-23:59~ffffffff-ffff-ffff-ffff-ffffffffffff", "..%2f.."),
@@ -301,6 +304,13 @@ class PageTests(PagesTestCase):
             wrong.append(f"{address[:150]}: {answer.status_code}")
         return answer
 
+    def test_a_nul_is_refused_in_every_query(self) -> None:
+        for page in self.asked:
+            address = page.path(self.values(page))
+            for query in ("q=%00", "kind__exact=a%00b", "%00=1"):
+                answer = self.browser.get(f"{address}?{query}", secure=True)
+                self.assertEqual(answer.status_code, HTTPStatus.BAD_REQUEST, (address, query))
+
     def test_in_each_part_of_each_path(self) -> None:
         places = (
             (page, name)
@@ -308,23 +318,24 @@ class PageTests(PagesTestCase):
             for name in sorted({*page.parameters} - {"app_label", "url"})
         )
         with no_server_error(self) as wrong:
-            for number, (page, name) in enumerate(places):
-                for text in part_of(PAGE_TEXTS, number, 4):
-                    self.get(wrong, page.path(self.values(page) | {name: text}))
+            for (page, name), text in spread(list(places), PAGE_TEXTS, kind=itemgetter(1)):
+                self.get(wrong, page.path(self.values(page) | {name: text}))
 
     def test_in_each_field_of_each_query(self) -> None:
-        places = [(page.path(self.values(page)), page) for page in self.asked]
+        pairs = [(page.path(self.values(page)), page) for page in self.asked]
+        lists = [
+            address
+            for address, page in pairs
+            if page.model is not None and page.pattern.count("/") == LIST_DEPTH
+        ]
+        fields = [
+            (address, name) for address in lists for name in (*PLACES, *self.filters_of(address))
+        ]
         with no_server_error(self) as wrong:
-            for turn, (address, page) in enumerate(places):
-                is_list = page.model is not None and page.pattern.count("/") == LIST_DEPTH
-                names = [*PLACES, *self.filters_of(address)] if is_list else []
-                queries = [
-                    f"{name}={text}"
-                    for number, name in enumerate(names, turn)
-                    for text in part_of(PAGE_TEXTS, number, 12)
-                ]
-                for query in (*queries, *part_of(QUERIES_WHOLE, turn, 3)):
-                    self.get(wrong, f"{address}?{query}")
+            for (address, name), text in spread(fields, PAGE_TEXTS, kind=kind_of_field):
+                self.get(wrong, f"{address}?{name}={text}")
+            for (address, _), query in spread(pairs, QUERIES_WHOLE, kind=kind_of_page):
+                self.get(wrong, f"{address}?{query}")
 
     def filters_of(self, address: str) -> list[str]:
         """Read the names of a list's filters off its page."""
@@ -336,36 +347,40 @@ class PageTests(PagesTestCase):
 
     def test_in_each_field_of_each_form(self) -> None:
         with no_server_error(self) as wrong:
-            for turn, page in enumerate(self.asked):
-                address = page.path(self.values(page))
-                for form in self.forms_of(address):
-                    for number, name in enumerate(form):
-                        for value in part_of(FORM_VALUES, number + turn, 12):
-                            with taken_back():
-                                answer = self.browser.post(
-                                    address, form | {name: value}, secure=True
-                                )
-                            if answer.status_code >= 500:
-                                wrong.append(f"{address} {name}={value!r}: {answer.status_code}")
+            fields = [
+                (page.path(self.values(page)), form, name, kind)
+                for page in self.asked
+                for form, kinds in self.forms_of(page.path(self.values(page)))
+                for name, kind in kinds.items()
+            ]
+            for place, value in spread(fields, FORM_VALUES, kind=itemgetter(3)):
+                address, form, name, _ = place
+                with taken_back():
+                    answer = self.browser.post(address, form | {name: value}, secure=True)
+                if answer.status_code >= 500:
+                    wrong.append(f"{address} {name}={value!r}: {answer.status_code}")
 
-    def forms_of(self, address: str) -> list[dict[str, Any]]:
-        """Read a page's forms, as a browser would send them."""
+    def forms_of(self, address: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """Read a page's forms: what a browser would send, and the kind of each field."""
         answer: Any = self.browser.get(address, secure=True)
         if answer.status_code != HTTPStatus.OK or answer.context is None:
             return []
         found = [answer.context.get("form"), getattr(answer.context.get("adminform"), "form", None)]
         return [
-            {name: text_of(form[name].value()) for name in form.fields}
+            (
+                {name: text_of(form[name].value()) for name in form.fields},
+                {name: type(field).__name__ for name, field in form.fields.items()},
+            )
             for form in found
             if isinstance(form, BaseForm)
         ]
 
     def test_in_each_header(self) -> None:
         with no_server_error(self) as wrong:
-            for address in ("/admin/", "/login/", "/accounts/acme/agents/bot/", "/admin/login/"):
-                for name, value in HEADERS:
-                    if name not in {"content-length", "cookie"}:
-                        self.get(wrong, address, headers={name: value})
+            addresses = ("/admin/", "/login/", "/accounts/acme/agents/bot/", "/admin/login/")
+            headers = [each for each in HEADERS if each[0] not in {"content-length", "cookie"}]
+            for address, (name, value) in spread(addresses, headers, kind=len):
+                self.get(wrong, address, headers={name: value})
 
 
 class EdgeTests(MatrixTestCase):
@@ -391,6 +406,30 @@ class EdgeTests(MatrixTestCase):
                         async_to_sync(call.run)()
                     if call.answer().status >= 500:
                         wrong.append(f"{method} {where!r} {headers}: {call.answer().status}")
+
+
+def spread[P, V](
+    places: Sequence[P], values: Sequence[V], *, kind: Callable[[P], object]
+) -> Iterator[tuple[P, V]]:
+    """Give each value to one place of each kind, chosen by the seed."""
+    chance = random.Random(SEED)  # noqa: S311 - no secret, and the same each time
+    kinds: dict[object, list[P]] = {}
+    for place in places:
+        kinds.setdefault(kind(place), []).append(place)
+    for alike in kinds.values():
+        chance.shuffle(alike)
+        for turn, value in enumerate(chance.sample(values, len(values))):
+            yield alike[turn % len(alike)], value
+
+
+def kind_of_field(place: tuple[str, str]) -> str:
+    """Tell the parameters of every list apart, and its own filters by what they read."""
+    return place[1] if place[1] in PLACES else place[1].rpartition("__")[2]
+
+
+def kind_of_page(place: tuple[str, Route]) -> str:
+    """All lists read their address in one way, and all other pages in theirs."""
+    return place[1].name.rpartition("_")[2] if place[1].model is not None else ""
 
 
 def part_of[T](values: Sequence[T], number: int, parts: int) -> Sequence[T]:

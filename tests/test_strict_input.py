@@ -200,6 +200,19 @@ class StrictInputTests(MatrixTestCase):
                     answer = self.send(route, method, raw)
                     self.assert_names(answer, "body", (route.short, raw))
 
+    def test_no_body_is_taken_where_none_is_read_or_when_it_is_packed(self) -> None:
+        for route in api_routes():
+            path = route.path(self.values(self.key))
+            for method in route.methods:
+                send = async_to_sync(self.key.client.call)
+                if method in {"GET", "DELETE"}:
+                    answer = send(method, path, raw=b'{"message": "Hi"}')
+                    self.assert_names(answer, "body", (method, route.short))
+                    continue
+                for coding in ("gzip", "br", "identity, gzip"):
+                    answer = send(method, path, raw=b"{}", headers={"content-encoding": coding})
+                    self.assertEqual(answer.status, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, route.short)
+
     def test_a_message_that_nobody_would_see_is_blank(self) -> None:
         for route in api_routes():
             if route.short not in {f"{AGENT}/chat", f"{AGENT}/stream"}:

@@ -16,6 +16,13 @@ ENDED = [(status.value, status.value) for status in CompletionStatus if status !
 INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
 
 
+class CostField(forms.DecimalField):
+    """An amount with as many digits as the column has: one beyond them stops the query."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label=label, required=False, min_value=0, max_digits=20, decimal_places=8)
+
+
 class IdSearchForm(FilterForm):
     """Looks for a whole id, or the id of the session."""
 
@@ -86,8 +93,8 @@ class SessionFilters(FilterForm):
     feedback__exact = forms.ChoiceField(
         label="feedback", choices=[("", "any"), ("1", "good"), ("-1", "bad")], required=False
     )
-    cost_from = forms.DecimalField(label="cost from, $", required=False, min_value=0)
-    cost_to = forms.DecimalField(label="to, $", required=False, min_value=0)
+    cost_from = CostField(label="cost from, $")
+    cost_to = CostField(label="to, $")
 
     def clean(self) -> dict[str, Any]:
         values = super().clean()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -172,23 +174,63 @@ class HashingTests(SimpleTestCase):
         self.assertEqual(len(set(made)), 16)
         self.assertLessEqual(most, hashing.AT_ONCE)
 
+    def test_only_so_many_threads_ever_hold_the_memory_of_a_hash(self) -> None:
+        used: set[int] = set()
+        original = Argon2PasswordHasher.encode
+
+        def encode(*arguments: Any) -> str:
+            used.add(threading.get_ident())
+            return str(original(*arguments))
+
+        with (
+            mock.patch.object(Argon2PasswordHasher, "encode", encode),
+            ThreadPoolExecutor(16) as threads,
+        ):
+            list(threads.map(make_password, [PASSWORD] * 16))
+        self.assertLessEqual(len(used), hashing.AT_ONCE)
+
     def test_who_would_wait_long_is_told_so(self) -> None:
-        with mock.patch.object(hashing, "WAIT_SECONDS", 0.01):
-            hold = [hashing.one_of_few() for _ in range(hashing.AT_ONCE)]
-            for each in hold:
-                each.__enter__()
-            try:
-                with self.assertRaises(HashingBusy) as refused:
-                    make_password(PASSWORD)
-            finally:
-                for each in hold:
-                    each.__exit__(None, None, None)
+        with (
+            mock.patch.object(hashing, "WAIT_SECONDS", 0.01),
+            self.turns_taken(),
+            self.assertRaises(HashingBusy) as refused,
+        ):
+            make_password(PASSWORD)
         self.assertEqual(refused.exception.headers["Retry-After"], "5")
         self.assertTrue(check_password(PASSWORD, make_password(PASSWORD)))
 
+    def test_what_has_begun_is_waited_for(self) -> None:
+        begun: Future[str] = Future()
+        begun.set_running_or_notify_cancel()
+        threading.Timer(0.05, begun.set_result, ["made"]).start()
+        with (
+            mock.patch.object(hashing, "WAIT_SECONDS", 0.001),
+            mock.patch.object(hashing._threads, "submit", return_value=begun),
+        ):
+            self.assertEqual(make_password(PASSWORD), "made")
+
+    @contextmanager
+    def turns_taken(self, number: int = hashing.AT_ONCE) -> Iterator[None]:
+        """Keep so many hashing threads busy."""
+        go_on, taken = threading.Event(), threading.Barrier(number + 1)
+
+        def hold() -> None:
+            taken.wait(10)
+            go_on.wait(10)
+
+        with ThreadPoolExecutor(number) as others:
+            with mock.patch.object(hashing, "WAIT_SECONDS", 10):
+                for _ in range(number):
+                    others.submit(hashing.one_of_few, hold)
+                taken.wait(10)
+            try:
+                yield
+            finally:
+                go_on.set()
+
     def test_other_hashes_are_read_and_take_one_turn(self) -> None:
         other = make_password(PASSWORD, hasher="pbkdf2_sha256")
-        with hashing.one_of_few():
+        with self.turns_taken(1):
             self.assertTrue(check_password(PASSWORD, other))
 
 

@@ -214,6 +214,12 @@ class MistypedTests(TestCase):
             ("/accounts/x/me/", "/accounts/x/me"),
             ("/accounts/x/usages", "/accounts/x/usage"),
             ("/v1/models", "/accounts/{account}/agents/{agent}/chat"),
+            ("/v1", "/accounts/{account}/agents/{agent}/chat"),
+            (f"/{chat}", chat),
+            ("/accounts", "/accounts/{account}/me"),
+            ("/ACCOUNTS/x/me", "/accounts/{account}/me"),
+            ("/healthz/", "/healthz"),
+            ("/Readyz", "/readyz"),
             ("/v1/chat/completions", "/accounts/{account}/agents/{agent}/chat"),
             ("/accounts/<b>/agent/y/chat", "/accounts/{account}/agents/y/chat"),
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.test import SimpleTestCase
 
 from salient.logs import OneLineRefusals
@@ -19,3 +19,11 @@ class RefusalTests(SimpleTestCase):
             line = OneLineRefusals().filter(record)
             self.assertEqual(line.exc_info is None, is_short)
             self.assertEqual(line.levelname, "WARNING" if is_short else "ERROR")
+
+    def test_a_page_that_is_forbidden_is_one_line(self) -> None:
+        error = PermissionDenied()
+        facts = (type(error), error, None)
+        record = logging.LogRecord("django.request", logging.WARNING, "", 0, "no", (), facts)
+        self.assertIsNone(OneLineRefusals().filter(record).exc_info)
+        # Others may want it.
+        self.assertEqual(record.exc_info, facts)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from gunicorn.config import Config
 
 from salient import worker
@@ -207,6 +207,13 @@ class RefusalTests(SimpleTestCase):
             501,
             "unknown_transfer_coding",
         ),
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n": (
+            501,
+            "unknown_transfer_coding",
+        ),
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n": (400, "malformed_request"),
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n": (400, "malformed_request"),
+        b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n": (400, "malformed_request"),
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n": (
             400,
             "malformed_request",
@@ -228,6 +235,23 @@ class RefusalTests(SimpleTestCase):
         async with listening() as town:
             peer = await town.connect(b"GET /" + b"x" * 2_000_000)
             self.assertEqual(read(await peer.heard())[0], 414)
+
+    async def test_an_address_in_the_place_of_a_path_is_read(self) -> None:
+        for target, (status, code) in {
+            b"http://localhost/healthz": (200, None),
+            b"HTTPS://localhost:8000/health%7A?x=1": (200, None),
+            b"http://localhost/accounts/x/me": (401, "unauthenticated"),
+            b"http://evil.example/accounts/x/me": (400, "unknown_host"),
+            b"http://user@localhost/accounts/x/me": (400, "unknown_host"),
+            b"http://[::1/accounts/x/me": (400, "unknown_host"),
+            b"http:///accounts/x/me": (400, "unknown_host"),
+        }.items():
+            with self.subTest(target), override_settings(ALLOWED_HOSTS=["localhost"]):
+                async with listening() as town:
+                    head = b"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
+                    peer = await town.connect(head % target + b"Connection: close\r\n\r\n")
+                    got, _, body = read(await peer.heard())
+                    self.assertEqual((got, json.loads(body).get("code")), (status, code), body)
 
     async def test_an_upgrade_that_is_not_known_is_ignored(self) -> None:
         for upgrade in (b"websocket", b"h2c", b"nonsense"):

@@ -213,6 +213,8 @@ class FilterTests(ListCase):
             ({"from": "yesterday"}, "from", "valid date"),
             ({"from": "2026-02-01", "to": "2026-01-01"}, "from", "after the other date"),
             ({"cost_from": "much"}, "cost_from", "number"),
+            ({"cost_from": "1e999999"}, "cost_from", "digits"),
+            ({"cost_to": "0.000000001"}, "cost_to", "decimal places"),
             ({"text": "hello"}, "account__id__exact", "inside one account"),
         ):
             with self.subTest(query):

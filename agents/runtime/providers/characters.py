@@ -1,4 +1,4 @@
-"""Makes whole characters of the halves that UTF-16 counts as two."""
+"""Makes whole characters of halves: of what UTF-16 counts as two, and of CR LF one line end."""
 
 import json
 import re
@@ -11,20 +11,35 @@ _LONE = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc
 
 
 class CharacterJoin:
-    """Joins the two halves of a character that came in two pieces of a text."""
+    """Joins the two halves of a character that came in two pieces of a text.
 
-    __slots__ = ("_half",)
+    Line ends become LF: an event stream knows no other, so it could not tell what is stored.
+    """
+
+    __slots__ = ("_follows_cr", "_half")
 
     def __init__(self) -> None:
         self._half = ""
+        self._follows_cr = False
 
     def feed(self, text: str) -> str:
+        if self._follows_cr or "\r" in text:
+            text = self._with_line_feeds(text)
         if not self._half and text.isascii():
             return text
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return whole_characters(text)
+
+    def _with_line_feeds(self, text: str) -> str:
+        """Give a CR as LF at once, and leave out the LF that comes with the next piece."""
+        if not text:
+            return text
+        if self._follows_cr:
+            text = text.removeprefix("\n")
+        self._follows_cr = text.endswith("\r")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def close(self) -> str:
         """The replacement of a half whose other half never came."""

@@ -320,6 +320,9 @@ class CharacterTests(ShapeTestCase):
             (["Go \\ud83d", " now"], "Go \ufffd now"),
             (["Go \\ude80", " now"], "Go \ufffd now"),
             (["Go ", "now\\ud83d"], "Go now\ufffd"),
+            (["a\\r", "\\nb"], "a\nb"),
+            (["a\\r\\nb\\r", "\\r\\n", "", "\\nc"], "a\nb\n\n\nc"),
+            (["\\r", "\\ud83d", "\\ude80\\n"], "\n\U0001f680\n"),
             (["\\\\ud83d \\ud83d", "\\ud83d", "\\ude80é"], "\\ud83d \ufffd\U0001f680é"),
         ]
         for texts, read in cases:

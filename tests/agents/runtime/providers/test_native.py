@@ -364,6 +364,7 @@ class AnthropicConversationTests(AnthropicServer):
             (("Hi \ud83d", "\ude00!"), "Hi 😀!"),
             (("\ud83d", "x"), "\ufffdx"),
             (("x\ud83d",), "x\ufffd"),
+            (("x\r", "\ny\r", "z"), "x\ny\nz"),
             (("\ude00x", "\ud83d"), "\ufffdx\ufffd"),
         ):
             async with self.anthropic(anthropic_stream(*words)):
