@@ -1,6 +1,7 @@
 """Async code reaches the database by a few threads that keep their connection."""
 
 import asyncio
+import gc
 import threading
 from contextvars import ContextVar
 from unittest import mock
@@ -151,6 +152,25 @@ def from_outside(numbers: set[int]) -> None:
             hang_up_on(number)
     finally:
         connection.close()
+
+    async def test_what_fails_after_its_caller_has_left_is_no_error_of_the_event_loop(self) -> None:
+        go_on, reports = threading.Event(), list[dict[str, object]]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+
+        def fail() -> None:
+            go_on.wait(10)
+            raise OperationalError
+
+        asking = asyncio.create_task(in_database(fail))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        go_on.set()
+        # The threads take the next calls when they are free again.
+        await asyncio.gather(*(in_database(backend) for _ in range(2 * THREADS)))
+        gc.collect()
+
+        self.assertEqual(reports, [])
 
 
 class InTestsTests(TestCase):
