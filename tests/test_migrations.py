@@ -296,7 +296,7 @@ class EarlierDatabaseTests(ScratchCase):
         )
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO budgets (id, account_id, period, \"limit\", period_start, spent, "
+                'INSERT INTO budgets (id, account_id, period, "limit", period_start, spent, '
                 "alert_percents) SELECT gen_random_uuid(), id, 'day', 1, now(), 1234567, '{}' "
                 "FROM accounts WHERE slug = 'dear'"
             )

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             # On the way back, what the narrower column cannot hold becomes the most that it can.
             migrations.RunSQL(
                 migrations.RunSQL.noop,
-                f"UPDATE budgets SET {name} = {MOST_BEFORE} WHERE {name} > {MOST_BEFORE}",
+                f"UPDATE budgets SET {name} = {MOST_BEFORE} WHERE {name} > {MOST_BEFORE}",  # noqa: S608 - all ours
             ),
         )
     ]

@@ -43,7 +43,8 @@ NO_OWN_PRICES = "UPDATE llm_requests SET cost_source = 'mixed' WHERE cost_source
 def cut(table: str, column: str, most: str) -> migrations.RunSQL:
     """On the way back, make an amount that the narrower column cannot hold the most that it can."""
     return migrations.RunSQL(
-        migrations.RunSQL.noop, f"UPDATE {table} SET {column} = {most} WHERE {column} > {most}"
+        migrations.RunSQL.noop,
+        f"UPDATE {table} SET {column} = {most} WHERE {column} > {most}",  # noqa: S608 - all ours
     )
 
 

@@ -145,14 +145,6 @@ class KeptConnectionTests(TransactionTestCase):
         self.assertTrue(await asyncio.to_thread(done.wait, 10))
         self.assertTrue((await asyncio.gather(caller, return_exceptions=True))[0])
 
-
-def from_outside(numbers: set[int]) -> None:
-    try:
-        for number in numbers:
-            hang_up_on(number)
-    finally:
-        connection.close()
-
     async def test_what_fails_after_its_caller_has_left_is_no_error_of_the_event_loop(self) -> None:
         go_on, reports = threading.Event(), list[dict[str, object]]()
         asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
@@ -171,6 +163,14 @@ def from_outside(numbers: set[int]) -> None:
         gc.collect()
 
         self.assertEqual(reports, [])
+
+
+def from_outside(numbers: set[int]) -> None:
+    try:
+        for number in numbers:
+            hang_up_on(number)
+    finally:
+        connection.close()
 
 
 class InTestsTests(TestCase):
