@@ -99,9 +99,9 @@ class Turn:
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the last call of the model ended; None when nobody said."""
+        """Why the last call of the model ended, as it is stored; None when nobody said."""
         last = self.run.calls[-1] if self.run.calls else None
-        return (last.finish_reason or None) if last else None
+        return (storable(last.finish_reason) or None) if last else None
 
     @property
     def time_to_first_token_ms(self) -> int | None:

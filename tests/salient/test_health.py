@@ -38,4 +38,4 @@ class HealthTests(TestCase):
     async def test_an_unknown_address_is_a_problem_document(self) -> None:
         for path in ("/accounts/acme", "/accounts/acme/nothing", "/accounts/../x"):
             answer = await ApiClient().get(path)
-            self.assertEqual((answer.status, answer.json()["code"]), (404, "not_found"))
+            self.assertEqual((answer.status, answer.json()["code"]), (404, "unknown_route"))

@@ -82,6 +82,14 @@ class DeathTests(TestCase):
         other.communicate()
         self.assertEqual(self.dead(mine.pk, theirs.pk), {theirs.pk})
 
+    def test_of_another_users_process_that_is_hidden_the_row_tells(self) -> None:
+        late = another_process(host=this_host(), pid=2**22, pid_started=7)
+        lives = another_process(host=this_host(), pid=2**22, seen_at=timezone.now())
+        with mock.patch("os.kill", side_effect=PermissionError):
+            self.assertEqual(self.dead(late.pk, lives.pk), {late.pk})
+            self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), set())
+        self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), {late.pk, lives.pk})
+
     def test_on_another_machine_the_age_of_its_row_tells_once_the_database_was_there(self) -> None:
         late, lives = another_process(), another_process(seen_at=timezone.now())
         self.assertEqual(self.dead(late.pk, lives.pk), {late.pk})

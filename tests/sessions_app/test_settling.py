@@ -24,7 +24,7 @@ from salient.database import is_unavailable, storable
 from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
 from salient.lifespan import finish_background
 from sessions_app import ledger, rollup, turns
-from sessions_app.models import SEARCHED_CHARACTERS, Message, Session, UsageDay
+from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
 from sessions_app.search import messages_with, snippets
 from tests.factories import make_instance, make_message, make_session
 from tests.worlds import World, stored
@@ -130,6 +130,7 @@ class HostileContentTests(SettlingWorld, TestCase):
         [tool] = request.response_body["tools"]
         self.assertEqual((tool["name"], tool["arguments"], tool["content"]), (CLEAN,) * 3)
         self.assertEqual(request.response_body["calls"][0]["finish_reason"], CLEAN)
+        self.assertEqual(body["finish_reason"], CLEAN)
 
     async def test_numbers_beyond_their_columns_are_settled(self) -> None:
         call = ModelCall("p", "m" * 300, 2**40, 2**40, cached_tokens=2**40, latency_ms=2**40)
@@ -139,7 +140,7 @@ class HostileContentTests(SettlingWorld, TestCase):
         self.assertEqual(body["status"], "complete")
         _, request, _ = await self.state()
         self.assertEqual(request.prompt_tokens, MOST_INTEGER)
-        self.assertEqual(len(request.model), 100)
+        self.assertEqual(len(request.model), 255)
 
 
 class LargeAmountTests(SettlingWorld, TestCase):
@@ -293,7 +294,10 @@ class AnyLengthTests(SettlingWorld, TestCase):
         self.configure("model: scripted:say\n")
         session = await sync_to_async(make_session)(self.instance)
         for _ in range(5):
-            await sync_to_async(make_message)(session, content=distinct_words(1_000_000))
+            # Answers: messages that nobody answered are said together, and the script repeats them.
+            await sync_to_async(make_message)(
+                session, role=Role.ASSISTANT, content=distinct_words(1_000_000)
+            )
         body = await self.say("hello", session_id=str(session.pk))
         self.assertEqual((body["status"], body["response"]), ("complete", "hello"))
 

@@ -78,7 +78,8 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 PROGRESS = Progress()
-# The words of the providers for why an answer ended; other words stay as they are.
+# The words of the providers for why an answer ended; others stay as they are, up to a length.
+LONGEST_REASON = 100
 FINISH_REASONS = {
     **dict.fromkeys(
         ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"), "stop"
@@ -110,7 +111,7 @@ class Provider(Protocol):
 
 def finish_reason(word: str) -> str:
     """Why the answer ended: one word for what providers write in several ways, "" when unknown."""
-    return FINISH_REASONS.get(word.lower().replace("-", "_"), word)
+    return FINISH_REASONS.get(word.lower().replace("-", "_"), word[:LONGEST_REASON])
 
 
 def estimate_tokens(text: str) -> int:
