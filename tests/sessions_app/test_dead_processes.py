@@ -119,6 +119,13 @@ class HeartbeatTests(TestCase):
         with platform():
             self.assertFalse(ServerProcess.objects.exists())
 
+    def test_a_beat_that_is_refused_is_one_line_and_told_once(self) -> None:
+        beating = Heartbeat()
+        with self.assertLogs("sessions_app.heartbeat") as logs:
+            for _ in range(2):
+                beating._miss(OperationalError("no such table\nLINE 1: UPDATE"))
+        self.assertEqual([each.getMessage()[-13:] for each in logs.records], ["no such table"])
+
     def test_ages_are_trusted_only_after_beats_without_a_gap(self) -> None:
         beating, now = Heartbeat(), mock.Mock(return_value=100.0)
         with mock.patch("time.monotonic", now):
