@@ -95,7 +95,9 @@ def _of_model(
     calls = 1 if is_unpriced(model, own) else rounds + 1
     grown = sum(number * (written + TOKENS_A_TOOL_RESULT) for number in range(calls))
     read, written = calls * fixed + grown, calls * written
-    return _dollars(model, read, written, own), _per_token(model, read, written, own) * calls
+    # What a call costs beside its tokens is in the first part once.
+    cost = _dollars(model, read, written, own) + (calls - 1) * _dollars(model, 0, 0, own)
+    return cost, _per_token(model, read, written, own) * calls
 
 
 def unpriced(request: RunRequest, own: OwnPrices = NO_PRICES) -> list[str]:

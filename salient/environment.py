@@ -33,6 +33,8 @@ WORDS: Final = {"true": True, "1": True, "yes": True, "on": True, "y": True, "t"
 OF_THE_PROCESS: Final = ("HOST", "PORT", "WEB_CONCURRENCY", "LOCAL_MODEL_PATH", "LOCAL_MODEL")
 SECRETS: Final = re.compile("SECRET|PEPPER")
 LONGEST_SHOWN: Final = 60
+# So many wrong lines of a file are named one by one.
+MOST_LINES: Final = 5
 # How alike a name in .env and a setting must be for the one to be a slip of the other.
 ALIKE: Final = 0.8
 
@@ -62,18 +64,22 @@ class Environment:
         """Add what the file sets and the environment lacks."""
         if not (must_exist or path.exists()):
             return
+        file = f"ENV_FILE={shown('ENV_FILE', str(path))}" if must_exist else path.name
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            self.problems.append(f"{path.name} cannot be read: {reason}")
+            self.problems.append(f"{file} cannot be read: {reason}")
             return
         except UnicodeDecodeError as error:
             number = error.object[: error.start].count(b"\n") + 1
-            self.problems.append(f"{path.name} is not UTF-8 in line {number}: save it as UTF-8")
+            self.problems.append(f"{file} is not UTF-8 in line {number}: save it as UTF-8")
             return
         wrong = [number for number, line in enumerate(text.splitlines(), 1) if not self._take(line)]
-        self.problems += [f"{path.name} has no NAME=value in line {number}" for number in wrong]
+        # A file of another kind has thousands.
+        self.problems += [f"{file} has no NAME=value in line {n}" for n in wrong[:MOST_LINES]]
+        if more := wrong[MOST_LINES:]:
+            self.problems.append(f"{file} has no NAME=value in {len(more)} more lines")
         if not wrong:
             environ.Env.read_env(io.StringIO(text))
 

@@ -83,7 +83,9 @@ class Heartbeat(threading.Thread):
 
     def _miss(self, error: Exception) -> None:
         if not self._is_missing:
-            logger.warning("The database did not take this process' heartbeat: %s", error)
+            # The lines after the first quote the statement.
+            reason = str(error).partition("\n")[0]
+            logger.warning("The database did not take this process' heartbeat: %s", reason)
         self._steady_since, self._is_missing = None, True
 
     def stop(self) -> None:

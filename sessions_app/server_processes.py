@@ -70,6 +70,17 @@ def started_of(pid: int) -> int | None:
     return None if fields[0] == ZOMBIE else int(fields[19])
 
 
+def is_hidden(pid: int) -> bool:
+    """Whether a process of another user runs that /proc does not show (hidepid, ProtectProc)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return not Path(f"/proc/{pid}").exists()
+    except OSError:
+        return False
+    return False
+
+
 def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
     """Return those of the processes that have died; call it inside the platform's context.
 
@@ -80,7 +91,7 @@ def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
     rows = ServerProcess.objects.filter(pk__in=ids).annotate(is_late=late)
     alive, here = set[UUID](), this_host()
     for row in rows:
-        if row.host and row.host == here:
+        if row.host and row.host == here and not is_hidden(row.pid):
             runs = started_of(row.pid) == row.pid_started
         else:
             runs = not (may_trust_age and row.is_late)

@@ -44,7 +44,7 @@ from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
 # Seconds; a database that is away for longer leaves its turns to settle_abandoned.
-SETTLE_AGAIN_AFTER = (1, 2, 4, 8, 15, *[30] * 20)
+SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
 # Seconds; a statement whose connection has broken ends within its timeout.
 UNDO_AFTER = (0, 1, 2, 4, 8)
 UNDO_WITHIN = 600
@@ -99,9 +99,9 @@ class Turn:
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the last call of the model ended; None when nobody said."""
+        """Why the last call of the model ended, as it is stored; None when nobody said."""
         last = self.run.calls[-1] if self.run.calls else None
-        return (last.finish_reason or None) if last else None
+        return (storable(last.finish_reason) or None) if last else None
 
     @property
     def time_to_first_token_ms(self) -> int | None:

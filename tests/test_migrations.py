@@ -284,6 +284,31 @@ class EarlierDatabaseTests(ScratchCase):
         )
         self.assertEqual(indexes, [("ix_messages_text_start",)])
 
+    def test_the_way_back_makes_the_most_of_amounts_that_no_longer_fit(self) -> None:
+        migrate()
+        account = make_account("dear")
+        make_llm_request(
+            make_session(make_instance(account, "bot")),
+            model="m" * 255,
+            total_cost="16800.00000001",
+            charged_cost="16800.00000001",
+            cost_source="configured",
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                'INSERT INTO budgets (id, account_id, period, "limit", period_start, spent, '
+                "alert_percents) SELECT gen_random_uuid(), id, 'day', 1, now(), 1234567, '{}' "
+                "FROM accounts WHERE slug = 'dear'"
+            )
+        migrate("sessions_app", "0021")
+        migrate("accounts", "0012")
+        stored = catalog.rows(
+            "SELECT total_cost, charged_cost, cost_source, length(model), spent "
+            "FROM llm_requests, budgets WHERE llm_requests.account_slug = 'dear'"
+        )
+        most, spent = Decimal("9999.99999999"), Decimal("999999.99999999")
+        self.assertEqual(stored, [(most, most, "mixed", 100, spent)])
+
     def files(self) -> list[Any]:
         """Name the file in which each table with amounts lies."""
         return catalog.rows(

@@ -47,7 +47,12 @@ def check(base: Path, subject: str = "") -> list[Finding]:
         problem = ConfigProblem(str(base), "there is no such directory (AGENT_CONFIG_DIR)")
         return [Finding(str(base), errors=[problem])]
     if subject:
-        return [_instance(base, *folder.split("/")) for folder in _chosen(base, subject)]
+        chosen = _chosen(base, subject)
+        prices = [
+            *_prices(base, PRICES_FILE),
+            *_prices(base, f"{_account(chosen[0])}/{PRICES_FILE}"),
+        ]
+        return [*prices, *(_instance(base, *folder.split("/")) for folder in chosen)]
     return [*_shared(base), *(_instance(base, *folder.split("/")) for folder in _folders(base))]
 
 

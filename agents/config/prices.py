@@ -31,7 +31,7 @@ from agents.config.errors import ConfigError, legible
 from agents.config.files import PRICES_FILE, read_source, signature
 from agents.config.layers import Sections, parse_layer
 from agents.config.loader import Watched
-from agents.config.schema import COMPLETE
+from agents.config.schema import COMPLETE, invisible
 
 logger = logging.getLogger("agents.config")
 
@@ -47,6 +47,9 @@ def _pattern(model: str) -> str:
             COMPLETE,
             'must be written "provider:model"; a * at its end stands for any rest',
         )
+    if (hidden := invisible(model)) is not None:
+        # No model has such a name: its price would never count.
+        raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
     return model
 
 

@@ -66,7 +66,7 @@ def _model(name: str) -> str:
         raise PydanticCustomError(
             COMPLETE, f"must have at most {LONGEST_MODEL} characters after the provider's name"
         )
-    if (hidden := _invisible(name)) is not None:
+    if (hidden := invisible(name)) is not None:
         raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
     if not (colon and model.strip() and _exists(provider, model)):
         why = model_problem(name) or f'There is no provider "{provider}".'
@@ -74,7 +74,7 @@ def _model(name: str) -> str:
     return name
 
 
-def _invisible(name: str) -> str | None:
+def invisible(name: str) -> str | None:
     """Say which character of a model's name nobody sees, and where it stands."""
     for place, char in enumerate(name):
         if not char.isprintable() or _BLANK.match(char):

@@ -32,7 +32,10 @@ async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: 
     if not settings.DATABASE_API_THREADS:
         return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
     work = partial(copy_context().run, _with_kept_connection, partial(func, *args, **kwargs))
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(_executor(), work))
+    doing = asyncio.get_running_loop().run_in_executor(_executor(), work)
+    # A caller that has left is not there to take the error.
+    doing.add_done_callback(_take_error)
+    return await asyncio.shield(doing)
 
 
 async def in_database_once[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,6 +54,12 @@ async def in_database_once[**P, T](func: Callable[P, T], /, *args: P.args, **kwa
         reading.add_done_callback(partial(_has_ended, key))
     result: T = await asyncio.shield(reading)
     return result
+
+
+def _take_error(doing: asyncio.Future[Any]) -> None:
+    """Mark the error as seen: asyncio would log it, with its traceback, for nobody."""
+    if not doing.cancelled():
+        doing.exception()
 
 
 def _has_ended(key: Hashable, reading: asyncio.Task[Any]) -> None:

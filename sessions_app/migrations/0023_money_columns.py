@@ -25,8 +25,27 @@ AMOUNTS = [
     ("usagetotal", "cost", AMOUNT | {"db_default": 0}),
     ("savedchatrun", "cost", AMOUNT | {"null": True}),
 ]
-# For the way back: a source that the database from before does not know.
+# For the way back: what each column could hold at most.
+NARROWER_BEFORE = [
+    *(
+        ("llm_requests", f"{name}_cost", "9999.99999999")
+        for name in ("prompt", "completion", "total", "reserved", "charged")
+    ),
+    ("saved_chat_runs", "cost", "9999.99999999"),
+    ("sessions", "total_cost", "99999999.99999999"),
+    ("usage_days", "cost", "9999999999.99999999"),
+    ("usage_totals", "cost", "9999999999.99999999"),
+]
+# Likewise: a source that the database from before does not know.
 NO_OWN_PRICES = "UPDATE llm_requests SET cost_source = 'mixed' WHERE cost_source = 'configured'"
+
+
+def cut(table: str, column: str, most: str) -> migrations.RunSQL:
+    """On the way back, make an amount that the narrower column cannot hold the most that it can."""
+    return migrations.RunSQL(
+        migrations.RunSQL.noop,
+        f"UPDATE {table} SET {column} = {most} WHERE {column} > {most}",  # noqa: S608 - all ours
+    )
 
 
 def again(function: str) -> str:
@@ -77,4 +96,5 @@ class Migration(migrations.Migration):
             migrations.RunSQL(wider(function), again(function))
             for function in (BEFORE.COUNT_TURNS, OPEN, BEFORE.SETTLE)
         ),
+        *(cut(*column) for column in NARROWER_BEFORE),
     ]

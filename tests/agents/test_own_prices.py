@@ -153,7 +153,8 @@ class ReservationTests(OwnPricesCase):
         with_tools = replace(self.request, tools=("current_time",), max_tool_rounds=3)
 
         self.assertEqual(ceiling(self.request, own).cost, Decimal("0.25"))
-        self.assertGreaterEqual(ceiling(with_tools, own).cost, Decimal("0.25"))
+        # Each of the calls has its fee: three rounds of tools and the answer.
+        self.assertEqual(ceiling(with_tools, own).cost, 4 * Decimal("0.25"))
 
     def test_of_a_model_without_a_price_one_call_is_set_aside(self) -> None:
         with_tools = replace(self.request, tools=("current_time",))
@@ -222,6 +223,9 @@ class FileTests(OwnPricesCase):
             ("prices:\n  - model: mock:m\n    input: 1", "prices[0].output: must be given"),
             (whole.replace("mock:m", "m"), 'prices.yaml:2: prices[0].model: must be written "pro'),
             (whole.replace("mock:m", '"mo*:m"'), "prices[0].model: must be written"),
+            (whole.replace("mock:m", '"mock:m "'), "prices[0].model: must have no space at its"),
+            (whole.replace("mock:m", '"mock:m\\0"'), "prices[0].model: holds the invisible"),
+            (whole.replace("mock:m", "mock:m\u200b"), "prices[0].model: holds the invisible"),
             (whole.replace("input: 1", "input: -1"), "prices.yaml:3: prices[0].input: must be a"),
             (whole.replace("input: 1", "input: .nan"), "prices[0].input: must be a number of US"),
             (whole.replace("input: 1", "input: 1e999999"), "prices[0].input: must be a number"),
@@ -248,6 +252,19 @@ class FileTests(OwnPricesCase):
         self.assertIn("ok       prices.yaml", out.getvalue())
         self.assertIn("error    acme/prices.yaml", out.getvalue())
         self.assertIn("acme/prices.yaml:2: prices[0].input: must be given", out.getvalue())
+
+    def test_of_one_agent_the_prices_that_count_for_it_are_judged(self) -> None:
+        for name, text in (("config.yaml", "model: mock:m\n"), ("system_prompt.md", "Hi.\n")):
+            self.base.joinpath("acme", "bot").mkdir(parents=True, exist_ok=True)
+            self.base.joinpath("acme", "bot", name).write_text(text)
+        self.prices("prices:\n  - model: mock:m\n", "acme")
+        self.prices("prices:\n  - model: mock:m\n", "other")
+        out = StringIO()
+        with self.assertRaises(CommandError):
+            call_command("config", "check", "acme/bot", stdout=out, no_color=True)
+
+        self.assertIn("error    acme/prices.yaml", out.getvalue())
+        self.assertNotIn("other/", out.getvalue())
 
     def test_a_name_that_is_never_read_is_pointed_out(self) -> None:
         self.prices(WHOLE).rename(self.base / "price.yaml")

@@ -1,6 +1,7 @@
 """Async code reaches the database by a few threads that keep their connection."""
 
 import asyncio
+import gc
 import threading
 from contextvars import ContextVar
 from unittest import mock
@@ -143,6 +144,25 @@ class KeptConnectionTests(TransactionTestCase):
 
         self.assertTrue(await asyncio.to_thread(done.wait, 10))
         self.assertTrue((await asyncio.gather(caller, return_exceptions=True))[0])
+
+    async def test_what_fails_after_its_caller_has_left_is_no_error_of_the_event_loop(self) -> None:
+        go_on, reports = threading.Event(), list[dict[str, object]]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+
+        def fail() -> None:
+            go_on.wait(10)
+            raise OperationalError
+
+        asking = asyncio.create_task(in_database(fail))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        go_on.set()
+        # The threads take the next calls when they are free again.
+        await asyncio.gather(*(in_database(backend) for _ in range(2 * THREADS)))
+        gc.collect()
+
+        self.assertEqual(reports, [])
 
 
 def from_outside(numbers: set[int]) -> None:

@@ -41,6 +41,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "VISITOR_TOKEN_SECONDS": (*NUMBERS, "0"),
     "MAX_BODY_BYTES": (*NUMBERS, "0", "256K"),
     "MAX_PAGE_BODY_BYTES": (*NUMBERS, "0", "1MB"),
+    "HEADER_TIMEOUT_SECONDS": (*NUMBERS, "0", "10s"),
     "BODY_TIMEOUT_SECONDS": (*NUMBERS, "0", "20s"),
     "SEND_TIMEOUT_SECONDS": (*NUMBERS, "0"),
     "STREAM_MAX_SECONDS": (*NUMBERS, "0", "1e9"),
@@ -52,6 +53,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "LIMIT_REQUESTS_PER_MINUTE_PER_KEY": (*NUMBERS, "0"),
     "LIMIT_REQUESTS_PER_MINUTE_PER_VISITOR": (*NUMBERS, "0"),
     "LIMIT_REQUESTS_PER_MINUTE_PER_NETWORK": (*NUMBERS, "0"),
+    "LIMIT_LOGINS_PER_MINUTE_PER_NETWORK": (*NUMBERS, "0"),
     "LIMIT_CONCURRENT_TURNS": (*NUMBERS, "0"),
     "LIMIT_MESSAGE_BYTES": (*NUMBERS, "0", "32769"),
     "LIMIT_HISTORY_MESSAGES": NUMBERS,
@@ -224,6 +226,15 @@ class FileTests(SimpleTestCase):
             with self.subTest(content):
                 wanted = [f".env has no NAME=value in line {number}"]
                 self.assertEqual(self.problems(content), wanted)
+
+    def test_a_file_of_another_kind_is_a_few_lines_that_name_the_setting(self) -> None:
+        self.path.write_bytes(b"root:x:0\n" * 100)
+        env = Environment()
+        env.read_file(self.path, must_exist=True)
+
+        named = [f"ENV_FILE={self.path} has no NAME=value in line {n}" for n in range(1, 6)]
+        more = f"ENV_FILE={self.path} has no NAME=value in 95 more lines"
+        self.assertEqual(env.problems, [*named, more])
 
     def test_another_encoding_is_named_by_its_line(self) -> None:
         wanted = [".env is not UTF-8 in line 2: save it as UTF-8"]

@@ -82,6 +82,14 @@ class DeathTests(TestCase):
         other.communicate()
         self.assertEqual(self.dead(mine.pk, theirs.pk), {theirs.pk})
 
+    def test_of_another_users_process_that_is_hidden_the_row_tells(self) -> None:
+        late = another_process(host=this_host(), pid=2**22, pid_started=7)
+        lives = another_process(host=this_host(), pid=2**22, seen_at=timezone.now())
+        with mock.patch("os.kill", side_effect=PermissionError):
+            self.assertEqual(self.dead(late.pk, lives.pk), {late.pk})
+            self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), set())
+        self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), {late.pk, lives.pk})
+
     def test_on_another_machine_the_age_of_its_row_tells_once_the_database_was_there(self) -> None:
         late, lives = another_process(), another_process(seen_at=timezone.now())
         self.assertEqual(self.dead(late.pk, lives.pk), {late.pk})
@@ -110,6 +118,13 @@ class HeartbeatTests(TestCase):
                 beating.stop()
         with platform():
             self.assertFalse(ServerProcess.objects.exists())
+
+    def test_a_beat_that_is_refused_is_one_line_and_told_once(self) -> None:
+        beating = Heartbeat()
+        with self.assertLogs("sessions_app.heartbeat") as logs:
+            for _ in range(2):
+                beating._miss(OperationalError("no such table\nLINE 1: UPDATE"))
+        self.assertEqual([each.getMessage()[-13:] for each in logs.records], ["no such table"])
 
     def test_ages_are_trusted_only_after_beats_without_a_gap(self) -> None:
         beating, now = Heartbeat(), mock.Mock(return_value=100.0)

@@ -130,6 +130,7 @@ class HostileContentTests(SettlingWorld, TestCase):
         [tool] = request.response_body["tools"]
         self.assertEqual((tool["name"], tool["arguments"], tool["content"]), (CLEAN,) * 3)
         self.assertEqual(request.response_body["calls"][0]["finish_reason"], CLEAN)
+        self.assertEqual(body["finish_reason"], CLEAN)
 
     async def test_numbers_beyond_their_columns_are_settled(self) -> None:
         call = ModelCall("p", "m" * 300, 2**40, 2**40, cached_tokens=2**40, latency_ms=2**40)
