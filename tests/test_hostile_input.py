@@ -154,9 +154,10 @@ PAGE_TEXTS = (
     *("10000-01-01", "9999-12-31T23:59:59-23:59~ffffffff-ffff-ffff-ffff-ffffffffffff", "..%2f.."),
 )
 # What Django's own lists read, and what looks like it.
+UNKNOWN = ("next", "page", "format", "days", "a[]", "id__in", "pk__exact", "id__isnull")
 PLACES = (
     *("q", "o", "p", "e", "all", "_popup", "_to_field", "_changelist_filters", "before", "after"),
-    *("next", "page", "format", "days", "a[]", "id__in", "pk__exact", "id__isnull"),
+    *UNKNOWN,
 )
 FORM_VALUES = (
     *("\x00", "9" * 40, "1e999999", "-1e-999999", "NaN", "-Infinity", "0000-00-00", "\ufdd0"),
@@ -424,12 +425,14 @@ def spread[P, V](
 
 def kind_of_field(place: tuple[str, str]) -> str:
     """Tell the parameters of every list apart, and its own filters by what they read."""
+    if place[1] in UNKNOWN:
+        return ""
     return place[1] if place[1] in PLACES else place[1].rpartition("__")[2]
 
 
-def kind_of_page(place: tuple[str, Route]) -> str:
-    """All lists read their address in one way, and all other pages in theirs."""
-    return place[1].name.rpartition("_")[2] if place[1].model is not None else ""
+def kind_of_page(place: tuple[str, Route]) -> bool:
+    """All lists read their address in one way, and other pages read none of it."""
+    return place[1].name.endswith("_changelist")
 
 
 def part_of[T](values: Sequence[T], number: int, parts: int) -> Sequence[T]:

@@ -137,12 +137,15 @@ class InterruptedTests(ScratchCase):
                 continue
             migrate()
             # What a way back that was killed has left.
-            execute("CREATE INDEX ix_sessions_agent_instance ON sessions (agent_instance_id)")
+            for each in removed:
+                execute(f"CREATE INDEX {each.name} ON {migration_table(migration, each)} (id)")
             self.before(migration)
             self.assert_goes_on(str(migration))
 
 
-def migration_table(migration: Migration, operation: AddIndexConcurrently) -> str:
+def migration_table(
+    migration: Migration, operation: AddIndexConcurrently | RemoveIndexConcurrently
+) -> str:
     loader = MigrationLoader(connection)
     state = loader.project_state((migration.app_label, migration.name))
     model = state.models[migration.app_label, operation.model_name.lower()]
