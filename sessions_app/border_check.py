@@ -171,20 +171,26 @@ class Border:
         name: str,
         headers: Mapping[str, str],
     ) -> None:
-        """Ask with nothing more, and with the other's session in query and body."""
-        session = {"session_id": str(self.theirs.session.pk)}
-        body = json.dumps({"message": "isolation check", **session}).encode()
+        """Ask with nothing more, and with the other's session where this method reads input."""
         foreign = values["account"] == self.theirs.account.slug
-        ways: list[dict[str, Any]] = [{"query": session, "body": body}]
-        if foreign or method == "GET":
-            # Without anything foreign in it, a write is the account's own business.
-            ways.append({"body": b"{}"})
-        for more in ways:
+        for more in self.ways(route, method, foreign=foreign):
             answer = self.send(method, route.path(values), headers, **more)
             what = f"{name}: {method} {route.path(values)}"
             self.judge("routes", what, answer)
             if foreign and route.is_api and answer.status < HTTPStatus.BAD_REQUEST:
                 self.report.leaks.append(f"{what} was answered with {answer.status}")
+
+    def ways(self, route: Route, method: str, *, foreign: bool) -> list[dict[str, Any]]:
+        """What is sent: input that a method does not read would be refused before the look-up."""
+        session = {"session_id": str(self.theirs.session.pk)}
+        if method in {"GET", "HEAD"}:
+            return [{"query": session}, {}]
+        # Without anything foreign in it, a write is the account's own business.
+        names_foreign_id = set(route.parameters) > {"account", "instance"} & set(route.parameters)
+        if method == "DELETE":
+            return [{"query": session}, *([{}] if foreign or names_foreign_id else [])]
+        body = json.dumps({"message": "isolation check", **session}).encode()
+        return [{"body": body}, *([{"body": b"{}"}] if foreign else [])]
 
     def judge(self, kind: str, what: str, answer: Answer) -> None:
         self.report.probes[kind] += 1

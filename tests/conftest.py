@@ -36,14 +36,17 @@ def pytest_unconfigure() -> None:
 SERVER_WIDE = ("test_plain_login.py", "test_roles.py", "test_database.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each worker whole modules, which share what they set up.
+    """Give each worker whole classes, which share what they set up.
 
     Without nginx: failures where it is owed, and a line that says so everywhere else.
     """
     for item in items:
-        module = "server-wide" if item.path.name in SERVER_WIDE else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(module))
+        group = item.nodeid.rpartition("::")[0]
+        if item.path.name in SERVER_WIDE:
+            group = "server-wide"
+        item.add_marker(pytest.mark.xdist_group(group))
     if nginx.nginx() or os.environ.get("CI") == "true":
         return
     ours = [item for item in items if item.path.name == "test_behind_nginx.py"]

@@ -169,7 +169,7 @@ def start_migrate(migration: Migration) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "manage.py", "migrate", migration.app_label, migration.name],
         cwd=ROOT,
-        env=environment(0),
+        env=environment(8000),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
