@@ -67,7 +67,8 @@ class PlainLoginTests(SimpleTestCase):
         super().setUpClass()
         if rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
             raise SkipTest("only a superuser can make an owner and a login")
-        own = connection.settings_dict["NAME"]
+        # The same for every worker: the next run clears up after one that was killed.
+        own = connection.settings_dict["NAME"].partition("_gw")[0]
         cls.owner, cls.login = f"{own}_owner", f"{own}_login"
         cls.addClassCleanup(cls.drop_logins)
         cls.drop_logins()
@@ -96,6 +97,10 @@ class PlainLoginTests(SimpleTestCase):
 
     @classmethod
     def drop_logins(cls) -> None:
+        for (name,) in rows(
+            "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = %s", [cls.owner]
+        ):
+            run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         for name in (cls.owner, cls.login):
             run_sql(f'DROP ROLE IF EXISTS "{name}"')
 

@@ -82,7 +82,8 @@ def publish(page: Page) -> None:
 
 def talk(page: Page) -> None:
     page.click(".tools a:has-text('Playground')")
-    page.wait_for_load_state()
+    # Its script listens only when the page has loaded.
+    page.wait_for_url("**/playground/**")
     page.fill("#playground-input", "Where is my parcel?")
     page.keyboard.press("Enter")
     expect(page.locator("[data-part=log]")).to_contain_text(ANSWER)
