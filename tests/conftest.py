@@ -11,6 +11,7 @@ from django.test import override_settings
 from salient import actors
 from salient.ttl import clear_caches
 from tests import nginx, shipped, sql_guard
+from tests.scratch_database import server_lock
 
 _left_out = pytest.StashKey[bool]()
 _shipped = tempfile.TemporaryDirectory()
@@ -32,21 +33,12 @@ def pytest_unconfigure() -> None:
     _shipped.cleanup()
 
 
-# What these do is seen by every database of the server: its roles, and who is a member of them.
-SERVER_WIDE = ("test_plain_login.py", "test_roles.py", "test_database.py")
+# What these look at is the whole server's: its roles, and who is a member of them.
+SERVER_WIDE = ("test_roles.py", "test_database.py")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each worker whole classes, which share what they set up.
-
-    Without nginx: failures where it is owed, and a line that says so everywhere else.
-    """
-    for item in items:
-        group = item.nodeid.rpartition("::")[0]
-        if item.path.name in SERVER_WIDE:
-            group = "server-wide"
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Without nginx: failures where it is owed, and a line that says so everywhere else."""
     if nginx.nginx() or os.environ.get("CI") == "true":
         return
     ours = [item for item in items if item.path.name == "test_behind_nginx.py"]
@@ -60,6 +52,16 @@ def pytest_terminal_summary(
 ) -> None:
     if config.stash.get(_left_out, False):
         terminalreporter.write_line(f"tests behind nginx not run: no nginx ({nginx.INSTALL})")
+
+
+@pytest.fixture(autouse=True)
+def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let tests that run side by side wait for one another where they share the server."""
+    if request.path.name not in SERVER_WIDE:
+        yield
+        return
+    with server_lock():
+        yield
 
 
 @pytest.fixture(autouse=True)

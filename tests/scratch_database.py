@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
@@ -33,6 +35,16 @@ def scratch_database(*, copied: bool = False) -> Iterator[str]:
     finally:
         _connect_to(before)
         _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def server_lock() -> Iterator[None]:
+    """Hold what all workers of a test run share: the server's roles."""
+    path = Path(settings.BASE_DIR, "var", "test-server.lock")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def run_sql(file: str) -> None:

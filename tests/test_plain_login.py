@@ -29,7 +29,7 @@ from sessions_app.models import Session
 from tests.api_client import ApiClient
 from tests.catalog import rows
 from tests.factories import make_account, make_instance, make_key, write_config
-from tests.scratch_database import scratch_database
+from tests.scratch_database import scratch_database, server_lock
 from tests.worlds import counts
 
 PASSWORD = "correct-horse-battery"
@@ -70,6 +70,7 @@ class PlainLoginTests(SimpleTestCase):
         # The same for every worker: the next run clears up after one that was killed.
         own = connection.settings_dict["NAME"].partition("_gw")[0]
         cls.owner, cls.login = f"{own}_owner", f"{own}_login"
+        cls.enterClassContext(server_lock())
         cls.addClassCleanup(cls.drop_logins)
         cls.drop_logins()
         database = cls.enterClassContext(scratch_database())
