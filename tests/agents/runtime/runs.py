@@ -5,6 +5,7 @@ from typing import Any
 
 from agents.runtime.events import Event
 from agents.runtime.run import ChatMessage, Run, RunRequest
+from tests.mock_openai import MockOpenAI, Reply
 
 
 def run(*models: str, said: str = "Hello", **more: Any) -> Run:
@@ -15,3 +16,12 @@ def run(*models: str, said: str = "Hello", **more: Any) -> Run:
 async def events_of(subject: Run) -> list[Event]:
     async with aclosing(subject.events()) as events:
         return [event async for event in events]
+
+
+async def answered(reply: Reply, **more: Any) -> Run:
+    """The run that got this reply and no second chance."""
+    async with MockOpenAI() as server:
+        server.replies.append(reply)
+        subject = run(server.model, **{"retries": 0, **more})
+        await events_of(subject)
+    return subject

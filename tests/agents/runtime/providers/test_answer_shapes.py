@@ -28,7 +28,7 @@ from agents.runtime.providers import (
 from agents.runtime.providers.base import PROGRESS, Finished, ModelRequest, ToolRound
 from agents.runtime.providers.endpoints import Endpoint, endpoint_problem
 from agents.runtime.run import Run, Timeouts
-from tests.agents.runtime.runs import events_of, run
+from tests.agents.runtime.runs import answered, events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
 from tests.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
 
@@ -48,14 +48,6 @@ def message(content: Any = "Hello there.", finish: Any = "stop", **more: Any) ->
 async def raw(*pieces: bytes, pause: float = 0.0, **more: Any) -> Run:
     async with raw_model(*pieces, pause=pause) as model:
         subject = run(model, **{"retries": 0, **more})
-        await events_of(subject)
-    return subject
-
-
-async def answered(reply: Reply, **more: Any) -> Run:
-    async with MockOpenAI() as server:
-        server.replies.append(reply)
-        subject = run(server.model, **{"retries": 0, **more})
         await events_of(subject)
     return subject
 

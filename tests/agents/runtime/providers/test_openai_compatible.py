@@ -1,7 +1,6 @@
 """What servers send, rightly and wrongly, and what becomes of it."""
 
 from decimal import Decimal
-from typing import Any
 from unittest import mock
 
 from django.test import SimpleTestCase
@@ -21,20 +20,10 @@ from agents.runtime.errors import (
 from agents.runtime.providers.base import ModelRequest
 from agents.runtime.providers.endpoints import KNOWN
 from agents.runtime.providers.openai_compatible import OpenAICompatible
-from agents.runtime.run import Run
-from tests.agents.runtime.runs import events_of, run
+from tests.agents.runtime.runs import answered, events_of, run
 from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
 
 DONE = b"data: [DONE]\n\n"
-
-
-async def answered(reply: Reply, **more: Any) -> Run:
-    """The run that got this reply and no second chance."""
-    async with MockOpenAI() as server:
-        server.replies.append(reply)
-        subject = run(server.model, **{"retries": 0, **more})
-        await events_of(subject)
-    return subject
 
 
 class StreamTests(SimpleTestCase):
