@@ -53,7 +53,7 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 	$(PRODUCTION) .venv/bin/python -m mypy $(CODE)
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
-	.venv/bin/python -m pytest tests/test_architecture.py
+	.venv/bin/python -m pytest tests/project/test_architecture.py
 
 # What `check --deploy` judges: settings as production has them, none of them a secret.
 RANDOM = $$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')

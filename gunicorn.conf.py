@@ -9,13 +9,13 @@ import time
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from salient import setting_values
-from salient.environment import Environment
+from salient.environment import values
+from salient.environment.reader import Environment
 
 wsgi_app = "salient.asgi:application"
 # What is wrong with them is said on starting, beside all other settings.
-bind, workers = setting_values.serving(Environment())
-worker_class = "salient.worker.Worker"  # takes uvloop where it is installed
+bind, workers = values.serving(Environment())
+worker_class = "salient.api.worker.Worker"  # takes uvloop where it is installed
 worker_connections = 4_000
 # As many may connect at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
 # The kernel's net.core.somaxconn is the upper limit.
@@ -63,7 +63,7 @@ def _can_start() -> bool:
 
     In a session of their own too, so that Ctrl-C reaches only the arbiter.
     """
-    for module in ("salient.checks", "salient.database"):
+    for module in ("salient.security.checks", "salient.database"):
         command = [sys.executable, "-m", module]
         try:
             done = subprocess.run(command, check=False, start_new_session=True)  # noqa: S603 - ours
@@ -89,7 +89,7 @@ def leave_with_arbiter(worker: Worker) -> None:
 
     gunicorn itself stops listening then, but goes on with the connections that are open.
     """
-    from salient.lifespan import take_no_turns  # noqa: PLC0415 - as above
+    from salient.api.lifespan import take_no_turns  # noqa: PLC0415 - as above
 
     while os.getppid() == worker.ppid:
         time.sleep(0.5)

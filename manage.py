@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def explained(error: Exception) -> list[str]:
-    from salient.environment import SettingsError  # noqa: PLC0415 - only where something failed
+    from salient.environment.reader import SettingsError  # noqa: PLC0415 - only where something failed
 
     if isinstance(error, SettingsError):
         return error.lines

@@ -12,12 +12,13 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what must happen after each migrate, and register the checks."""
-        from accounts import checks, route_checks  # noqa: F401, PLC0415 - models are not ready before
+        from accounts.auth import checks as route_checks  # noqa: F401, PLC0415 - models are not ready before
+        from accounts.tenancy import checks  # noqa: F401, PLC0415 - models are not ready before
 
-        post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.roles")
+        post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.tenancy.roles")
 
 
 def _grant_rights(*, using: str, **_more: Any) -> None:
-    from accounts.roles import grant_rights  # noqa: PLC0415 - models are not ready when this loads
+    from accounts.tenancy.roles import grant_rights  # noqa: PLC0415 - models are not ready when this loads
 
     grant_rights(using)

@@ -7,12 +7,12 @@ import json
 import secrets
 from pathlib import Path
 
-from accounts import keys
-from accounts.email_addresses import with_address
+from accounts.auth import key_text
+from accounts.keys.services import issue_api_key
+from accounts.members.email_addresses import with_address
 from accounts.models import Account, ApiKey, User
-from accounts.services import issue_api_key
-from accounts.tenancy import platform
-from salient.environment_file import replace
+from accounts.tenancy.context import platform
+from salient.local.environment_file import replace
 
 EMAIL = "admin@example.com"
 
@@ -51,11 +51,11 @@ def kept_key(account: Account, file: Path) -> str | None:
         text = json.loads(file.read_text())["api_key"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if not isinstance(text, str) or (key_id := keys.key_id_of(text)) is None:
+    if not isinstance(text, str) or (key_id := key_text.key_id_of(text)) is None:
         return None
     with platform():
         key = ApiKey.objects.filter(key_id=key_id, account=account).first()
     if key is None or key.refusal():
         return None
-    same = hmac.compare_digest(keys.secret_hash(text), key.secret_hash)
+    same = hmac.compare_digest(key_text.secret_hash(text), key.secret_hash)
     return text if same else None

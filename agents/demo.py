@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from accounts.first_look import find_account
+from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.services import create_account
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from accounts.tenancy.lookups import find_account
 from agents.config import config_dir
 from agents.config.files import ACCOUNT_FILE, DEFAULTS_FILE, InstanceFiles
-from agents.instance_files import effective_with, replace_file, starter_files, written
+from agents.config.starter_files import effective_with, replace_file, starter_files, written
+from agents.instances.services import create_instance
 from agents.models import AgentInstance
 from agents.runtime.providers import model_problem
-from agents.services import create_instance
 
 ACCOUNT, INSTANCE = "default", "simple-chat"
 SCRIPTED = "scripted:echo?delay_ms=40"

@@ -17,14 +17,14 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 
-from accounts.exporting import Export, Right, csv_pages
-from accounts.keyset import Mark
+from accounts.admin.lists.csv_export import Export, Right, csv_pages
+from accounts.admin.lists.keyset import Mark
+from accounts.members.support_access import open_access
 from accounts.models import Account, User
-from accounts.support import open_access
-from accounts.tenancy import platform
-from sessions_app import exports
+from accounts.tenancy.context import platform
+from sessions_app.admin.overview.page import RANGES
+from sessions_app.conversations import csv_columns
 from sessions_app.models import LLMRequest, Session
-from sessions_app.overview import RANGES
 
 GOAL_MS = 150
 ROUNDS = 7
@@ -166,8 +166,8 @@ async def export() -> list[str]:
     lines = []
     user = await sync_to_async(boss)()
     for name, model, columns, moment in (
-        ("sessions", Session, exports.SESSION_COLUMNS, "last_activity_at"),
-        ("requests", LLMRequest, exports.REQUEST_COLUMNS, "created_at"),
+        ("sessions", Session, csv_columns.SESSION_COLUMNS, "last_activity_at"),
+        ("requests", LLMRequest, csv_columns.REQUEST_COLUMNS, "created_at"),
     ):
         right = Right(user.pk, f"sessions_app.view_{model._meta.model_name}")
         began, size, count = time.monotonic(), 0, 0

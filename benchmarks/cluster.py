@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from salient.database.embedded import NAME, EmbeddedServer, socket_directory
-from salient.shared_process import SharedProcess
+from salient.local.shared_process import SharedProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "var" / "bench"

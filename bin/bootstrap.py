@@ -252,7 +252,7 @@ def add_openmp() -> None:
 
 def environment() -> None:
     """Write what .env lacks."""
-    run([str(VENV_PYTHON), "-m", "salient.environment_file"])
+    run([str(VENV_PYTHON), "-m", "salient.local.environment_file"])
 
 
 # The port

@@ -11,11 +11,12 @@ from importlib import import_module
 def main() -> int:
     """Serve; the arguments are gunicorn's."""
     # Imported here, so that Ctrl-C ends this too without a traceback.
-    from salient import checks, setting_values  # noqa: PLC0415
-    from salient.environment import Environment  # noqa: PLC0415
+    from salient.environment import values  # noqa: PLC0415
+    from salient.environment.reader import Environment  # noqa: PLC0415
+    from salient.security import checks  # noqa: PLC0415
 
     env = Environment()
-    setting_values.serving(env)
+    values.serving(env)
     if env.problems:
         # Among all that is wrong.
         return checks.main()

@@ -10,13 +10,13 @@ class SalientConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the checks; nothing may be imported before the apps are there.
-        from salient import checks, indexes  # noqa: F401, PLC0415
-        from salient.database import limit_replies  # noqa: PLC0415
-        from salient.lifespan import on_start  # noqa: PLC0415
+        from salient.api.lifespan import on_start  # noqa: PLC0415
+        from salient.database import indexes, limit_replies  # noqa: F401, PLC0415
+        from salient.security import checks  # noqa: F401, PLC0415
 
         on_start(limit_replies)
 
 
 class SalientAdminConfig(django_admin.AdminConfig):
     default = False
-    default_site = "accounts.site.SalientAdminSite"
+    default_site = "accounts.admin.site.SalientAdminSite"

@@ -7,10 +7,10 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
 django_pages = get_asgi_application()
 
-from salient import lifespan  # noqa: E402 - after Django is set up
-from salient.api_handler import ApiHandler  # noqa: E402
-from salient.edge import Receive, Scope, Send, edged  # noqa: E402
-from salient.routing import is_api  # noqa: E402
+from salient.api import lifespan  # noqa: E402 - after Django is set up
+from salient.api.handler import ApiHandler  # noqa: E402
+from salient.api.limits import Receive, Scope, Send, edged  # noqa: E402
+from salient.api.routing import is_api  # noqa: E402
 
 api = ApiHandler()
 pages = edged(django_pages)

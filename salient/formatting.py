@@ -56,3 +56,7 @@ def duration(milliseconds: float | None) -> str:
 
 def share(part: float | None) -> str:
     return NONE if part is None else f"{part:.1%}"
+
+
+def dollars(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

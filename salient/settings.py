@@ -7,8 +7,9 @@ from pathlib import Path
 import django_stubs_ext
 from django.utils.csp import CSP
 
-from salient import database, setting_values
-from salient.environment import Environment
+from salient import database
+from salient.environment import values
+from salient.environment.reader import Environment
 
 django_stubs_ext.monkeypatch()
 
@@ -24,7 +25,7 @@ DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.text(
     "SECRET_KEY",
     default="insecure-tests-only" if TESTING else "",
-    required="" if TESTING else f"make one with: {setting_values.MAKE_ONE}",
+    required="" if TESTING else f"make one with: {values.MAKE_ONE}",
 )
 SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS", default=[], each=str)
 API_KEY_PEPPER = env.text("API_KEY_PEPPER", default=SECRET_KEY)
@@ -35,26 +36,25 @@ VISITOR_TOKEN_SECONDS = env.integer(
 )
 # X-Forwarded-* is believed of the server that connects and of these networks, right to left.
 TRUST_PROXY_HEADERS = env.boolean("TRUST_PROXY_HEADERS", default=False)
-TRUSTED_PROXIES = env.items("TRUSTED_PROXIES", default=[], each=setting_values.proxy_network)
-# The first one encrypts the secrets in the database, each of them decrypts (salient/secrets.py).
+TRUSTED_PROXIES = env.items("TRUSTED_PROXIES", default=[], each=values.proxy_network)
+# The first one encrypts the secrets in the database, each of them decrypts
+# (salient/security/encryption.py).
 SECRET_ENCRYPTION_KEYS = env.items(
     "SECRET_ENCRYPTION_KEYS", default=["insecure-tests-only"] if TESTING else [], each=str
 )
 ALLOWED_HOSTS = env.items(
     "ALLOWED_HOSTS",
     default=["localhost", "127.0.0.1", "[::1]"],
-    each=setting_values.host_pattern,
+    each=values.host_pattern,
 )
-CSRF_TRUSTED_ORIGINS = env.items(
-    "CSRF_TRUSTED_ORIGINS", default=[], each=setting_values.trusted_origin
-)
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS", default=[], each=values.trusted_origin)
 # Where the server listens; gunicorn.conf.py reads the same.
-BIND, WORKERS = setting_values.serving(env)
+BIND, WORKERS = values.serving(env)
 
 # The demo flag: chat pages are open to every visitor.
 DEMO = env.boolean("DEMO", default=False)
 AGENT_CONFIG_DIR = env.one(
-    "AGENT_CONFIG_DIR", setting_values.folder, default=BASE_DIR / "config/agent_configs"
+    "AGENT_CONFIG_DIR", values.folder, default=BASE_DIR / "config/agent_configs"
 )
 LOCAL_MODEL_DIR = env.text("LOCAL_MODEL_DIR", default=str(BASE_DIR / "var/local"))
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", default=256 * 1024, least=1024, most=2**30)
@@ -74,10 +74,8 @@ STREAM_HEARTBEAT_SECONDS = env.seconds("STREAM_HEARTBEAT_SECONDS", default=15.0,
 
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
 # hosts ("vllm.internal:8000") that may be anywhere and need no https.
-OUTBOUND_PORTS = env.items("OUTBOUND_PORTS", default=[], each=setting_values.port)
-OUTBOUND_TRUSTED_HOSTS = env.items(
-    "OUTBOUND_TRUSTED_HOSTS", default=[], each=setting_values.host_and_port
-)
+OUTBOUND_PORTS = env.items("OUTBOUND_PORTS", default=[], each=values.port)
+OUTBOUND_TRUSTED_HOSTS = env.items("OUTBOUND_TRUSTED_HOSTS", default=[], each=values.host_and_port)
 
 # What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
 DEFAULT_LIMITS = {
@@ -95,7 +93,7 @@ DEFAULT_LIMITS = {
     "message_bytes": env.integer("LIMIT_MESSAGE_BYTES", default=32 * 1024, least=1, most=32 * 1024),
     "history_messages": env.integer("LIMIT_HISTORY_MESSAGES", default=200, least=0, most=10_000),
 }
-# How many attempts to log in one network may make (accounts/attempts.py).
+# How many attempts to log in one network may make (accounts/auth/attempts.py).
 LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(
     "LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30, least=1
 )
@@ -124,19 +122,19 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 
-# For pages and the admin. The API has a handler of its own (salient/api_handler.py).
+# For pages and the admin. The API has a handler of its own (salient/api/handler.py).
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "salient.routing.AppendSlash",
-    "salient.routing.RefuseNul",
+    "salient.api.routing.AppendSlash",
+    "salient.api.routing.RefuseNul",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "salient.away.DatabaseAwayMiddleware",
+    "salient.database.unavailable.DatabaseAwayMiddleware",
 ]
 
 TEMPLATES = [
@@ -175,7 +173,7 @@ if TESTING:
 with env.noting_misconfiguration():
     DATABASES = {
         "default": database.database_config(
-            env.one("DATABASE_URL", setting_values.database_url, default="") or None,
+            env.one("DATABASE_URL", values.database_url, default="") or None,
             pool_size=DATABASE_POOL_SIZE,
             api_connections=DATABASE_API_THREADS + DATABASE_API_CHANNELS,
         )
@@ -185,7 +183,7 @@ with env.noting_misconfiguration():
 
 # HTTPS is the rule; a development machine has none.
 HTTPS = env.boolean("HTTPS", default=not DEBUG)
-# What salient/checks.py refuses without them: plain HTTP, and DEBUG beyond this machine.
+# What salient/security/checks.py refuses without them: plain HTTP, and DEBUG beyond this machine.
 ALLOW_HTTP = env.boolean("ALLOW_HTTP", default=False)
 ALLOW_OPEN_DEBUG = env.boolean("ALLOW_OPEN_DEBUG", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
@@ -199,8 +197,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 PASSWORD_HASHERS = [
-    "accounts.hashing.Argon2Hasher",
-    "accounts.hashing.PBKDF2Hasher",
+    "accounts.auth.hashing.Argon2Hasher",
+    "accounts.auth.hashing.PBKDF2Hasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -214,17 +212,15 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 # Where links in e-mails lead: https://chat.example; without one, the host of the request.
-PUBLIC_URL = env.one("PUBLIC_URL", setting_values.public_url, default="")
+PUBLIC_URL = env.one("PUBLIC_URL", values.public_url, default="")
 
 # smtp+tls://user:password@host:587; without one, e-mail is written to the console.
 MAILERS = env.one(
     "EMAIL_URL",
-    setting_values.mail_config,
-    default=setting_values.mail_config("consolemail://"),
+    values.mail_config,
+    default=values.mail_config("consolemail://"),
 )
-DEFAULT_FROM_EMAIL = env.one(
-    "DEFAULT_FROM_EMAIL", setting_values.sender, default="salient@localhost"
-)
+DEFAULT_FROM_EMAIL = env.one("DEFAULT_FROM_EMAIL", values.sender, default="salient@localhost")
 
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "salient.formats"
@@ -245,14 +241,14 @@ else:
         "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
     }
 
-LOG_LEVEL = env.one("LOG_LEVEL", setting_values.level, default="INFO")
+LOG_LEVEL = env.one("LOG_LEVEL", values.level, default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "filters": {
-        "without_tokens": {"()": "salient.logs.WithoutTokens"},
-        "one_line_refusals": {"()": "salient.logs.OneLineRefusals"},
+        "without_tokens": {"()": "salient.security.logs.WithoutTokens"},
+        "one_line_refusals": {"()": "salient.security.logs.OneLineRefusals"},
     },
     "handlers": {
         "console": {

@@ -4,15 +4,15 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from salient import health
+from salient.api import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
-    path("", include("accounts.password_urls")),
-    path("accounts/<str:account>/", include("accounts.urls")),
-    path("accounts/<str:account>/", include("agents.urls")),
-    path("accounts/<str:account>/", include("sessions_app.urls")),
+    path("", include("accounts.pages.password_urls")),
+    path("accounts/<str:account>/", include("accounts.api.urls")),
+    path("accounts/<str:account>/", include("agents.api.urls")),
+    path("accounts/<str:account>/", include("sessions_app.api.urls")),
 ]

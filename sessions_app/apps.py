@@ -13,17 +13,19 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from agents.publishing import register_gate  # noqa: PLC0415
-        from sessions_app import checks, refusal_page, saved_chats  # noqa: F401, PLC0415
+        from agents.config.versions.publishing import register_gate  # noqa: PLC0415
+        from sessions_app.admin import explain_page  # noqa: PLC0415
+        from sessions_app.adoption import checks  # noqa: F401, PLC0415
+        from sessions_app.evals import saved_chats  # noqa: PLC0415
 
         register_gate(saved_chats.gate)
-        refusal_page.register()
-        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption")
+        explain_page.register()
+        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
 
 
 def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
     """Look at a database from before tenancy before the first migration changes it."""
-    from sessions_app.adoption import adopt  # noqa: PLC0415 - models are not ready when this loads
+    from sessions_app.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
 
     if any(not backwards for _, backwards in plan):
         adopt(using)

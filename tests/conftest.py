@@ -10,8 +10,8 @@ from django.test import override_settings
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests import nginx, shipped, sql_guard
-from tests.scratch_database import server_lock
+from tests.support import nginx, shipped, sql_guard
+from tests.support.scratch_database import server_lock
 
 _left_out = pytest.StashKey[bool]()
 _shipped = tempfile.TemporaryDirectory()

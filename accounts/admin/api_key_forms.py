@@ -9,11 +9,11 @@ from uuid import UUID
 from django import forms
 from django.utils import timezone
 
-from accounts import handover
-from accounts.email_addresses import is_same
-from accounts.key_models import LASTING
+from accounts.api.schemas import LONGEST_OVERLAP
+from accounts.keys import offers
+from accounts.members.email_addresses import is_same
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
-from accounts.schemas import LONGEST_OVERLAP
+from accounts.models.api_key import LASTING
 
 USUAL_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
 NEVER = "never"
@@ -60,7 +60,7 @@ class HandingForm(forms.Form):
     access: SupportAccess | None = None
 
     def offer_to_people_of(self, account_id: UUID | None) -> None:
-        people = handover.takers(account_id) if account_id else []
+        people = offers.takers(account_id) if account_id else []
         shown = [(email, f"{email} ({role})") for email, role in people]
         field: Any = self.fields["person"]
         field.choices = [("", "choose a person"), *shown]

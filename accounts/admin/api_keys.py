@@ -22,16 +22,17 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import handover, support
-from accounts.handover import Offer
-from accounts.key_forms import HAND, SHOW, ApiKeyForm, RotateForm
-from accounts.key_models import READING
-from accounts.key_pages import example_agent, root_of
-from accounts.mailing import send_or_tell, site_of
+from accounts.admin.api_key_forms import HAND, SHOW, ApiKeyForm, RotateForm
+from accounts.admin.base import PlatformModelAdmin
+from accounts.keys import offers
+from accounts.keys.offers import Offer
+from accounts.keys.services import end_keys, heir_of, rotatable, succeed
+from accounts.members import support_access
 from accounts.models import Account, ApiKey, KeyKind, Scope, User
-from accounts.platform_admin import PlatformModelAdmin
-from accounts.services import end_keys, heir_of, rotatable, succeed
-from salient.problems import NotFound, Problem
+from accounts.models.api_key import READING
+from accounts.pages.key_offer import example_agent, root_of
+from accounts.pages.mail import send_or_tell, site_of
+from salient.api.problems import NotFound, Problem
 
 SOON = timedelta(days=14)
 STATES = {
@@ -140,7 +141,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         form: Any = super().get_form(request, *args, **kwargs)
         account = chosen_account(request)
         form.viewer = request.user
-        form.access = account and support.current_access(request.user, account.pk)
+        form.access = account and support_access.current_access(request.user, account.pk)
         return form
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
@@ -178,11 +179,11 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     ) -> HttpResponse | None:
         """Return the page that asks for a reason, where the key would show texts to who asks."""
         wants_to_see = request.POST.get("way") == SHOW and key.reads_texts and not key.is_lasting
-        if not wants_to_see or support.current_access(request.user, account_id) is not None:
+        if not wants_to_see or support_access.current_access(request.user, account_id) is not None:
             return None
         why = WHY.format(scopes=", ".join(scope for scope in key.scopes if scope in READING))
         back, instead = (f"{request.path}?{_filled_in(request, way)}" for way in (SHOW, HAND))
-        return support.reason_page(request, account_id, back=back, why=why, instead=instead)
+        return support_access.reason_page(request, account_id, back=back, why=why, instead=instead)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
         if not change:
@@ -195,12 +196,12 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             self._offer(request, key, form.cleaned_data["person"])
             return
         if key.support_access_id is not None:
-            support.act_under(form.access)
+            support_access.act_under(form.access)
         request.new_key_text = key.give_secret()  # type: ignore[attr-defined]
 
     def _offer(self, request: HttpRequest, key: ApiKey, taker: str) -> None:
         """Send the link when the key stands: a slow mail server keeps no transaction open."""
-        offered, site = handover.offer(key, taker), site_of(request)
+        offered, site = offers.offer(key, taker), site_of(request)
         transaction.on_commit(partial(_send, request, offered, site))
 
     def response_add(
@@ -212,7 +213,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         return self._shown_once(request, obj, text, title="API key made")
 
     def _offered(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
-        days = handover.LIFETIME.days
+        days = offers.LIFETIME.days
         told = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
         messages.success(request, told)
         return redirect("admin:accounts_apikey_change", key.pk)
@@ -241,7 +242,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         if (page := self._reason_first(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
-        access = support.current_access(user, key.account_id)
+        access = support_access.current_access(user, key.account_id)
         sent, asked = request.POST or None, request.GET.dict()
         form = RotateForm(sent, initial=asked, key=key, viewer=user, access=access)
         if form.is_valid():
@@ -263,7 +264,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             return self._offered(request, successor)
         access = form.access if key.reads_texts else None
         if access is not None:
-            support.act_under(access)
+            support_access.act_under(access)
         overlap = timedelta(hours=form.cleaned_data["overlap_hours"])
         rotated = succeed(key.pk, overlap, shown_under=access)
         more = {"title": "API key rotated", "old_ends": rotated.old_expires_at}
@@ -392,4 +393,4 @@ def _filled_in(request: HttpRequest, way: str) -> str:
 
 def _send(request: HttpRequest, offered: Offer, site: str) -> None:
     problem = "The e-mail could not be sent: revoke this key, and offer another."
-    send_or_tell(request, partial(handover.send, offered, site), problem)
+    send_or_tell(request, partial(offers.send, offered, site), problem)

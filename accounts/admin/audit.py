@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.audit import OBJECT_TYPES
-from accounts.audit_reading import STATES, changes_of, model_of, name_of
-from accounts.keyset import KeysetAdmin
-from accounts.keyset_filters import FilterForm
+from accounts.admin.lists.filters import FilterForm
+from accounts.admin.lists.keyset import KeysetAdmin
+from accounts.audit.log import STATES, changes_of, model_of, name_of
 from accounts.models import AuditEntry
+from accounts.models.audit import OBJECT_TYPES
 
 NAMED_COLUMNS = 4
 

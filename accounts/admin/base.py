@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.audit_reading import MOST_IN_HISTORY, STATES, changes_of, history_of
+from accounts.audit.log import MOST_IN_HISTORY, STATES, changes_of, history_of
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {

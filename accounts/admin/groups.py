@@ -1,4 +1,4 @@
-"""The staff's pages for people, tenants and keys."""
+"""The staff's pages for groups of people."""
 
 from __future__ import annotations
 
@@ -8,33 +8,9 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts import (
-    account_admin,
-    audit_admin,
-    key_admin,
-    limit_admin,
-    member_admin,
-    support,
-    support_admin,
-    user_admin,
-)
-from accounts.platform_admin import PlatformModelAdmin, RecordAdmin, pretty_json
-from accounts.user_admin import GivesRights
-
-# The other rooms make their pages of these.
-__all__ = [
-    "PlatformModelAdmin",
-    "RecordAdmin",
-    "account_admin",
-    "audit_admin",
-    "key_admin",
-    "limit_admin",
-    "member_admin",
-    "pretty_json",
-    "support_admin",
-    "user_admin",
-]
-
+from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.users import GivesRights
+from accounts.members import support_access
 
 admin.site.unregister(Group)
 
@@ -45,8 +21,8 @@ class GroupAdmin(GivesRights, PlatformModelAdmin[Group], DjangoGroupAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
         super().delete_model(request, obj)
-        support.end_of_who_may_not()
+        support_access.end_of_who_may_not()
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
         super().delete_queryset(request, queryset)
-        support.end_of_who_may_not()
+        support_access.end_of_who_may_not()

@@ -13,12 +13,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.amounts import exact_money, money
-from accounts.budgets import check_percents, put_budget
-from accounts.limits import HIGHEST, forget_caps, limit_of, lock_account
+from accounts.admin.base import PlatformModelAdmin
+from accounts.limits.budgets import check_percents, put_budget
+from accounts.limits.periods import start_of
+from accounts.limits.quotas import HIGHEST, forget_caps, limit_of, lock_account
 from accounts.models import AccountLimits, Budget, BudgetPeriod
-from accounts.periods import start_of
-from accounts.platform_admin import PlatformModelAdmin
+from salient.formatting import exact_money, money
 
 COUNTED = ("was_spent", "is_reserved", "left", "period_start")
 UNITS = {

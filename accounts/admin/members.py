@@ -24,14 +24,14 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts import invitations, support
-from accounts.invitations import Invited
-from accounts.key_admin import chosen_account
-from accounts.mailing import send_or_tell, site_of
-from accounts.members import discharge, set_role, take_turns
+from accounts.admin.api_keys import chosen_account
+from accounts.admin.base import PlatformModelAdmin
+from accounts.members import invitations, support_access
+from accounts.members.invitations import Invited
+from accounts.members.members import discharge, set_role, take_turns
 from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess
-from accounts.platform_admin import PlatformModelAdmin
-from salient.problems import Problem
+from accounts.pages.mail import send_or_tell, site_of
+from salient.api.problems import Problem
 
 WHY_INVITE = (
     "{account} has an owner, who can invite people. Whom staff invite can read the account's texts "
@@ -95,7 +95,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
         if place is not None and place.user.is_staff and self.has_change_permission(request, place):
             account = place.account
             why = WHY_ROLE.format(person=place.user.email, account=account.name)
-            page = support.require_access(request, account.pk, back=request.path, why=why)
+            page = support_access.require_access(request, account.pk, back=request.path, why=why)
             if page is not None:
                 return page
         return super().change_view(request, object_id, form_url, extra_context)
@@ -199,7 +199,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         form: Any = super().get_form(request, *args, **kwargs)
         account = chosen_account(request)
         form.by = getattr(request.user, "email", "")
-        form.access = account and support.current_access(request.user, account.pk)
+        form.access = account and support_access.current_access(request.user, account.pk)
         return form
 
     def add_view(
@@ -219,7 +219,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         names = {"account", "email", "role"} & set(request.POST)
         back = f"{request.path}?{urlencode({name: request.POST[name] for name in names})}"
         why = WHY_INVITE.format(account=account.name)
-        return support.require_access(request, account.pk, back=back, why=why)
+        return support_access.require_access(request, account.pk, back=back, why=why)
 
     def save_model(
         self,

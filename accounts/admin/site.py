@@ -11,11 +11,11 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts import attempts
-from accounts.auditors import reading_auditors
+from accounts.admin.auditors import reading_auditors
+from accounts.auth import attempts
+from accounts.members.passwords import AdminLogInForm, AdminOwnPasswordForm
 from accounts.models import User
-from accounts.passwords import AdminLogInForm, AdminOwnPasswordForm
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.actors import Actor, tell_open_door
 
 type AdminView = Callable[..., HttpResponseBase]
@@ -45,7 +45,7 @@ class SalientAdminSite(admin.AdminSite):
     # The log-in page stays outside of the door as well: Django does not wrap it by admin_view.
     login_form = AdminLogInForm
     password_change_form = AdminOwnPasswordForm
-    # The rooms above this one know what to show; they put it here (sessions_app/overview.py).
+    # sessions_app registers what is shown (sessions_app/admin/overview/page.py).
     overview: ClassVar[Callable[[HttpRequest], Page]] = staticmethod(lambda _request: {})
 
     # Pages of the rooms above that belong to no model.

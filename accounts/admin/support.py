@@ -11,9 +11,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import support
+from accounts.admin.base import RecordAdmin
+from accounts.members import support_access
 from accounts.models import SupportAccess, User
-from accounts.platform_admin import RecordAdmin
 
 
 @admin.register(SupportAccess)
@@ -37,15 +37,15 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
 
     def open_view(self, request: HttpRequest) -> HttpResponse:
         """Open an access by its form, and lead back to the texts."""
-        if not support.may_open(request.user):
+        if not support_access.may_open(request.user):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        form = support.ReasonForm(request.POST)
+        form = support_access.ReasonForm(request.POST)
         if form.is_valid():
             asked = form.cleaned_data
             try:
-                access = support.open_access(
+                access = support_access.open_access(
                     cast(User, request.user),
                     asked["account"],
                     reason=asked["reason"],
@@ -58,7 +58,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
         if "account" not in form.cleaned_data:
             messages.error(request, "There is no such account.")
             return redirect("admin:accounts_account_changelist")
-        return support.reason_page(request, form.cleaned_data["account"].pk, form)
+        return support_access.reason_page(request, form.cleaned_data["account"].pk, form)
 
     def _back(self, request: HttpRequest, wanted: str, access: SupportAccess) -> str:
         """Return the page that was asked for, when it is one of ours."""
@@ -77,7 +77,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         access = self.get_object(request, object_id)
-        may_end = access is not None and support.state_of(access) == "open"
+        may_end = access is not None and support_access.state_of(access) == "open"
         may_end = may_end and self._may_end(request, access)
         context = {**(extra_context or {}), "may_end": may_end}
         return super().change_view(request, object_id, form_url, context)
@@ -93,10 +93,10 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        support.end_access(access)
+        support_access.end_access(access)
         messages.success(request, "The access has ended.")
         return redirect("admin:accounts_supportaccess_changelist")
 
     @admin.display(description="state")
     def state(self, access: SupportAccess) -> str:
-        return support.state_of(access)
+        return support_access.state_of(access)

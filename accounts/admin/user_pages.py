@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.admin.base import PlatformModelAdmin
 from accounts.models import Membership, User
-from accounts.platform_admin import PlatformModelAdmin
 
 # More of a person's accounts than these are told as a number in the list.
 NAMED = 3

@@ -17,10 +17,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 
-from accounts import attempts, passwords, support
-from accounts.mailing import send_or_tell, site_of
+from accounts.admin.user_pages import UserPages
+from accounts.auth import attempts
+from accounts.members import passwords, support_access
 from accounts.models import Membership, User
-from accounts.user_pages import UserPages
+from accounts.pages.mail import send_or_tell, site_of
 
 # The pair of lists that Django has for these keeps screen readers out.
 CHECKBOXES: dict[type[Field[Any, Any]], dict[str, Any]] = {
@@ -69,7 +70,7 @@ class GivesRights(admin.ModelAdmin[Any]):
         change: bool,  # noqa: FBT001
     ) -> None:
         super().save_related(request, form, formsets, change)
-        support.end_of_who_may_not()
+        support_access.end_of_who_may_not()
 
 
 @admin.register(User)
@@ -137,12 +138,12 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
             _send_link(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        support.end_all(obj)
+        support_access.end_all(obj)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
-            support.end_all(person)
+            support_access.end_all(person)
         super().delete_queryset(request, queryset)
 
     def link_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:

@@ -12,9 +12,9 @@ from django.core.management import get_commands
 from django.db.models import QuerySet
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
-from accounts.audit import OBJECT_TYPES
 from accounts.models import ActorKind, AuditAction, AuditEntry
-from salient.shapes import In, Out, Whole
+from accounts.models.audit import OBJECT_TYPES
+from salient.api.schemas import In, Out, Whole
 
 
 @dataclass(frozen=True, slots=True)

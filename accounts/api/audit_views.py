@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from accounts import audit_reading
-from accounts.audit_schemas import AuditIn
-from accounts.auth import ApiRequest, api_view
+from accounts.api.audit_schemas import AuditIn
+from accounts.audit import log
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
 from salient.database import in_database
 
@@ -15,5 +15,5 @@ from salient.database import in_database
 async def audit(request: ApiRequest) -> HttpResponse:
     """Give a page of the account's audit log."""
     page = AuditIn.of_query(request)
-    found = await in_database(audit_reading.entries_of, request.caller.account_id, page)
+    found = await in_database(log.entries_of, request.caller.account_id, page)
     return found.as_response()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from accounts.callers import Caller, CallerKind
+from accounts.api.schemas import MeOut
+from accounts.auth.caller import Caller, CallerKind
+from accounts.limits.status import standing
 from accounts.models import Account, ApiKey
-from accounts.schemas import MeOut
-from accounts.standing import standing
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 
 _TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 

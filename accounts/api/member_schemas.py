@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator
 
-from accounts.email_addresses import normal_email
+from accounts.members.email_addresses import normal_email
 from accounts.models import Invitation, MemberRole, Membership
-from salient.shapes import In, Out
+from salient.api.schemas import In, Out
 
 
 class InviteIn(In):

@@ -11,13 +11,14 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-from accounts import attempts, invitations, members
-from accounts.auth import ApiRequest, api_view
-from accounts.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
-from accounts.methods import by_method
+from accounts.api.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
+from accounts.auth import attempts
+from accounts.auth.by_method import by_method
+from accounts.auth.decorators import ApiRequest, api_view
+from accounts.members import invitations, members
 from accounts.models import Scope
+from salient.api.problems import Invalid, NotFound, Unavailable
 from salient.database import in_database
-from salient.problems import Invalid, NotFound, Unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from salient.shapes import In, Out
+from salient.api.schemas import In, Out
 
 LONGEST_OVERLAP = 7 * 24 * 3600
 

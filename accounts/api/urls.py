@@ -1,6 +1,7 @@
 from django.urls import path
 
-from accounts import audit_views, key_pages, member_views, pages, views
+from accounts.api import audit_views, member_views, views
+from accounts.pages import invitation, key_offer
 
 app_name = "accounts"
 
@@ -11,9 +12,9 @@ urlpatterns = [
     path("members", member_views.all_members, name="members"),
     path("members/<str:member_id>", member_views.one_member, name="member"),
     path("invitations/<str:invitation_id>", member_views.one_invitation, name="withdraw"),
-    # With a slash at the end: salient/routing.py knows pages by it.
-    path("invitations/<str:token>/", pages.invitation, name="invitation"),
-    path("invitation/", pages.join, name="join"),
-    path("keys/<str:token>/", key_pages.offer, name="key-offer"),
-    path("key/", key_pages.take, name="take-key"),
+    # With a slash at the end: salient/api/routing.py knows pages by it.
+    path("invitations/<str:token>/", invitation.invitation, name="invitation"),
+    path("invitation/", invitation.join, name="join"),
+    path("keys/<str:token>/", key_offer.offer, name="key-offer"),
+    path("key/", key_offer.take, name="take-key"),
 ]

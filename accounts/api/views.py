@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from django.http import HttpResponse
 
-from accounts import me, services
-from accounts.auth import ANY, ApiRequest, CallerKind, api_view
-from accounts.schemas import RotatedOut, RotateIn
+from accounts.api import me
+from accounts.api.schemas import RotatedOut, RotateIn
+from accounts.auth.decorators import ANY, ApiRequest, CallerKind, api_view
+from accounts.keys import services
+from salient.api.problems import Forbidden
 from salient.database import in_database
-from salient.problems import Forbidden
 
 
 @api_view("GET", scope=ANY)

@@ -12,9 +12,9 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Model, Q, QuerySet
 
-from accounts.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
+from accounts.api.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
 from accounts.models import AuditEntry
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100

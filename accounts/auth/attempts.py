@@ -20,14 +20,14 @@ from django.db import connection, models
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from accounts import networks
-from accounts.email_addresses import look_up_form
-from salient.problems import Problem
+from accounts.auth import networks
+from accounts.members.email_addresses import look_up_form
+from salient.api.problems import Problem
 
 logger = logging.getLogger(__name__)
 
 KNOWN_FOR = timedelta(days=90)
-# GCRA, as accounts/rates.py: `arrival` is when all that was tried so far would be through.
+# GCRA, as accounts/limits/rates.py: `arrival` is when all that was tried so far would be through.
 TAKE = """
     INSERT INTO attempt_rates AS known (subject, arrival) VALUES (%(subject)s, now() + %(step)s)
     ON CONFLICT (subject) DO UPDATE SET arrival = greatest(known.arrival, now()) + %(step)s
@@ -147,4 +147,4 @@ def _subjects(request: HttpRequest, email: str) -> tuple[str, str, str]:
 def _hash(email: str, network: str = "") -> str:
     person = look_up_form(email) or email.strip().lower()
     value = f"{network} {person}"
-    return salted_hmac("accounts.attempts", value, algorithm="sha256").hexdigest()[:32]
+    return salted_hmac("accounts.auth.attempts", value, algorithm="sha256").hexdigest()[:32]

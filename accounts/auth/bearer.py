@@ -18,13 +18,13 @@ from hashlib import sha256
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import keys, networks, staff_tokens, visitors
-from accounts.callers import Caller
-from accounts.first_look import find_api_key
+from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
+from accounts.auth.caller import Caller
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from accounts.tenancy.lookups import find_api_key
+from salient.api.problems import Forbidden, NotFound, Unauthenticated
 from salient.database import in_database, in_database_once
-from salient.problems import Forbidden, NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
 # A revoked key or a suspended account is refused after this many seconds at the latest.
@@ -55,7 +55,7 @@ async def bearer_caller(request: HttpRequest, header: str, account: str) -> Call
     if scheme.lower() != "bearer":
         raise Unauthenticated("Send the API key as “Authorization: Bearer sal_sk_…”.")
     text = text.strip()
-    if text.startswith(visitors.TOKEN_PREFIX):
+    if text.startswith(visitor_tokens.TOKEN_PREFIX):
         return await _token_caller(request, text, account)
     if text.startswith(staff_tokens.PREFIX):
         return await staff_tokens.token_caller(request, text, account)
@@ -63,13 +63,13 @@ async def bearer_caller(request: HttpRequest, header: str, account: str) -> Call
 
 
 async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
-    key_id = keys.key_id_of(text)
+    key_id = key_text.key_id_of(text)
     if key_id is None:
         raise Unauthenticated(UNKNOWN_KEY)
     key = await _find_key(key_id)
     # The same work for a wrong id as for a wrong secret: the answer's time tells nothing.
     stored = key.secret_hash if key else _NO_HASH
-    if not hmac.compare_digest(keys.secret_hash(text), stored) or key is None:
+    if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
     address, origin = networks.client_address(request), request.META.get("HTTP_ORIGIN")
     caller = admitted(key, account, address=address, origin=origin)
@@ -124,15 +124,15 @@ def _is_on_its_page(
         raise OriginNotAllowed("This publishable key is not allowed from this origin.")
 
 
-# In this order, and the first failure answers; accounts/refusals.py tells staff of each.
+# In this order, and the first failure answers; accounts/auth/explain.py tells staff of each.
 KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_near, _is_of_account, _is_on_its_page)
 
 
 async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     """Tell which visitor holds the token; it works while the key that minted it might."""
     try:
-        token = visitors.read_token(text)
-    except visitors.BadToken as error:
+        token = visitor_tokens.read_token(text)
+    except visitor_tokens.BadToken as error:
         raise Unauthenticated(str(error)) from error
     key = await _find_key(token.key_id)
     if key is None or not still_vouches(key):
@@ -151,7 +151,7 @@ def still_vouches(key: ApiKey) -> bool:
     return key.rotated_at is not None or key.refusal() is None
 
 
-def _require_origin(request: HttpRequest, token: visitors.VisitorToken, key: ApiKey) -> None:
+def _require_origin(request: HttpRequest, token: visitor_tokens.VisitorToken, key: ApiKey) -> None:
     if token.origin is None:
         return
     delisted = key.kind == KeyKind.PUBLISHABLE and token.origin not in key.origins
@@ -159,7 +159,7 @@ def _require_origin(request: HttpRequest, token: visitors.VisitorToken, key: Api
         raise OriginNotAllowed("This visitor token is not allowed from this origin.")
 
 
-def _visitor(request: HttpRequest, token: visitors.VisitorToken, key: ApiKey) -> Caller:
+def _visitor(request: HttpRequest, token: visitor_tokens.VisitorToken, key: ApiKey) -> Caller:
     session_key = token.session_key
     return Caller(
         account_id=key.account_id,
@@ -176,7 +176,7 @@ def _visitor(request: HttpRequest, token: visitors.VisitorToken, key: ApiKey) ->
     )
 
 
-def _end_user(token: visitors.VisitorToken, key: ApiKey) -> str:
+def _end_user(token: visitor_tokens.VisitorToken, key: ApiKey) -> str:
     """Name the end user by a hash: what the account calls them stays in their sessions."""
     return f"end-user:{sha256(f'{key.account_id}/{token.end_user}'.encode()).hexdigest()[:32]}"
 

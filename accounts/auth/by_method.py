@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from accounts.auth import ANY, ApiRequest, ApiRoute, api_view
+from accounts.auth.decorators import ANY, ApiRequest, ApiRoute, api_view
 
 
 def by_method(*routes: ApiRoute) -> ApiRoute:

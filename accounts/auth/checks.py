@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.auth import ANY
+from accounts.auth.decorators import ANY
 from accounts.models import Scope
 
 # Answered to everyone, and nothing of an account is in the answer.

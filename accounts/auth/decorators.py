@@ -15,16 +15,15 @@ from django.http.response import HttpResponseBase
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from accounts import keys, networks, staff_tokens, visitors
-from accounts.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
-from accounts.callers import Caller, CallerKind
-from accounts.first_look import find_account
-from accounts.members import member_caller
+from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
+from accounts.auth.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
+from accounts.auth.caller import Caller, CallerKind
+from accounts.members.members import member_caller
 from accounts.models import Account, AccountStatus, Scope, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from accounts.tenancy.lookups import find_account
 from salient.actors import Actor, now_acting
-from salient.database import in_database_once, is_unavailable
-from salient.problems import (
+from salient.api.problems import (
     PRIVATE,
     Forbidden,
     InternalError,
@@ -36,7 +35,8 @@ from salient.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
-from salient.shapes import In, query_of, refuse_query
+from salient.api.schemas import In, query_of, refuse_query
+from salient.database import in_database_once, is_unavailable
 from salient.ttl import TTLCache
 
 __all__ = [
@@ -209,7 +209,7 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
         require_same_origin(request)
         return member
     if instance is not None:
-        visitor = visitors.cookie_visitor(request, account, instance)
+        visitor = visitor_tokens.cookie_visitor(request, account, instance)
         if visitor is not None and await _may_still_come(visitor):
             require_same_origin(request)
             caller = await _visitor_caller(visitor.session_key, account)
@@ -239,8 +239,8 @@ def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:
 
 
 def is_credential(text: str) -> bool:
-    prefixes = (visitors.TOKEN_PREFIX, staff_tokens.PREFIX)
-    return text.startswith((keys.SECRET, keys.PUBLISHABLE, keys.TEST, *prefixes))
+    prefixes = (visitor_tokens.TOKEN_PREFIX, staff_tokens.PREFIX)
+    return text.startswith((key_text.SECRET, key_text.PUBLISHABLE, key_text.TEST, *prefixes))
 
 
 async def _visitor_caller(session_key: str, account: str) -> Caller:
@@ -254,7 +254,7 @@ async def _visitor_caller(session_key: str, account: str) -> Caller:
     return Caller(found.pk, account, VISITOR_SCOPES, subject, session_key=session_key)
 
 
-async def _may_still_come(visitor: visitors.CookieVisitor) -> bool:
+async def _may_still_come(visitor: visitor_tokens.CookieVisitor) -> bool:
     """Tell whether the page that minted the cookie would still be shown."""
     if visitor.let_in is None:
         return bool(settings.DEMO)

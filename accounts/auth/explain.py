@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from accounts import bearer
-from accounts.auth import require_scope
-from accounts.callers import Caller
+from accounts.auth import bearer
+from accounts.auth.caller import Caller
+from accounts.auth.decorators import require_scope
+from accounts.auth.networks import Address
 from accounts.models import ApiKey, Scope
-from accounts.networks import Address
-from salient.problems import Problem
+from salient.api.problems import Problem
 
 KEY_TITLES = (
     "The key is neither revoked nor expired",

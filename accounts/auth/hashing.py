@@ -8,8 +8,8 @@ from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
+from salient.api.problems import Unavailable
 from salient.database import give_back
-from salient.problems import Unavailable
 
 AT_ONCE, MOST_WAITING = 2, 32
 WAIT_SECONDS = 3.0

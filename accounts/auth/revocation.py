@@ -18,16 +18,16 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from accounts.bearer import still_vouches
-from accounts.callers import Caller, CallerKind
-from accounts.first_look import find_account, find_api_key
-from accounts.members import SCOPES_OF
+from accounts.auth.bearer import still_vouches
+from accounts.auth.caller import Caller, CallerKind
+from accounts.auth.staff_tokens import find_player
+from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
-from accounts.staff_tokens import find_player
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from accounts.tenancy.lookups import find_account, find_api_key
+from salient.api.lifespan import when_stopping
+from salient.api.problems import Problem
 from salient.database import in_database
-from salient.lifespan import when_stopping
-from salient.problems import Problem
 
 logger = logging.getLogger(__name__)
 # The database may be silent; those whose time is over are ended all the same.

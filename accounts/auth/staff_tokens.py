@@ -15,13 +15,13 @@ from django.core import signing
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.callers import Caller
-from accounts.first_look import find_account
+from accounts.auth.caller import Caller
+from accounts.auth.networks import client_address, network_of
 from accounts.models import Account, AccountStatus, Scope, User
-from accounts.networks import client_address, network_of
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from accounts.tenancy.lookups import find_account
+from salient.api.problems import NotFound, Unauthenticated
 from salient.database import in_database_once
-from salient.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
 PREFIX: Final = "sal_pt_"

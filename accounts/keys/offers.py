@@ -12,14 +12,14 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import keys
-from accounts.email_addresses import is_same
-from accounts.first_look import find_account
-from accounts.invitations import token_hash
+from accounts.auth import key_text
+from accounts.keys.services import ROTATION_OVERLAP, retire
+from accounts.members.email_addresses import is_same
+from accounts.members.invitations import token_hash
 from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
-from accounts.services import ROTATION_OVERLAP, retire
-from accounts.slugs import is_slug
-from accounts.tenancy import platform, tenant
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.lookups import find_account
 from salient.actors import Actor, acting
 
 LIFETIME = timedelta(days=7)
@@ -59,7 +59,7 @@ def offer(key: ApiKey, taker: str) -> Offer:
     """Make the unsaved key one that waits for this person; the caller saves it."""
     token = secrets.token_urlsafe(32)
     # Its id is another one when it is taken: this one was never part of a key's text.
-    key.key_id, key.secret_hash = keys.new_key(key.prefix).key_id, ""
+    key.key_id, key.secret_hash = key_text.new_key(key.prefix).key_id, ""
     key.taker, key.offer_hash = taker, token_hash(token)
     key.offer_expires_at = timezone.now() + LIFETIME
     return Offer(key, token)

@@ -14,9 +14,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
-from accounts.slugs import title_of
-from accounts.tenancy import platform, tenant
-from salient.problems import NotFound, Problem
+from accounts.models.slugs import title_of
+from accounts.tenancy.context import platform, tenant
+from salient.api.problems import NotFound, Problem
 
 ROTATION_OVERLAP = timedelta(hours=24)
 

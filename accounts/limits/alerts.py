@@ -13,11 +13,11 @@ from uuid import UUID
 
 from django.core.mail import send_mail
 
+from accounts.limits.periods import next_start
 from accounts.models import Account, BudgetPeriod, MemberRole, Membership
-from accounts.periods import next_start
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from salient.api.lifespan import in_background
 from salient.database import in_database
-from salient.lifespan import in_background
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
-from accounts.limits import lock_account
+from accounts.limits.periods import start_of
+from accounts.limits.quotas import lock_account
 from accounts.models import Account, Budget, BudgetPeriod
-from accounts.periods import start_of
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 
 MOST_PERCENT = 1000
 COUNT = "SELECT spent, reserved FROM app_count_budget(%s, %s, %s)"

@@ -17,15 +17,15 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from accounts.alerts import Alert
-from accounts.bearer import BELIEVED_SECONDS
-from accounts.callers import Caller, CallerKind
-from accounts.dollars import dollars
+from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.caller import Caller, CallerKind
+from accounts.limits.alerts import Alert
+from accounts.limits.periods import next_start
+from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate, headers
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
-from accounts.periods import next_start
-from accounts.rates import MICROSECONDS, WINDOW_SECONDS, Rate, headers
-from accounts.tenancy import platform, tenant
-from salient.problems import Problem
+from accounts.tenancy.context import platform, tenant
+from salient.api.problems import Problem
+from salient.formatting import dollars
 from salient.ttl import TTLCache
 
 TAKE = "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)"

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts import limits
-from accounts.callers import Caller
-from accounts.dollars import dollars
+from accounts.auth.caller import Caller
+from accounts.limits import quotas
+from accounts.limits.periods import next_start, start_of
+from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
 from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
-from accounts.periods import next_start, start_of
-from accounts.rates import MICROSECONDS, WINDOW_SECONDS, Rate
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from salient.formatting import dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Standing:
     budgets: tuple[BudgetStanding, ...]
     running: int
     concurrent_turns: int
-    caps: limits.Caps
+    caps: quotas.Caps
 
     def as_dict(self) -> dict[str, Any]:
         """As GET /me tells it: dollars as exact decimals."""
@@ -80,19 +80,19 @@ def standing_inside(caller: Caller, now: datetime) -> Standing:
         rates=tuple(_rates(caller, row, now)),
         budgets=tuple(_budgets(caller, now)),
         running=row.running if row else 0,
-        concurrent_turns=limits.limit_of(row, "concurrent_turns"),
-        caps=limits.caps_of(caller.account_id),
+        concurrent_turns=quotas.limit_of(row, "concurrent_turns"),
+        caps=quotas.caps_of(caller.account_id),
     )
 
 
 def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable[Rate]:
-    subjects = limits.subjects_of(caller)
+    subjects = quotas.subjects_of(caller)
     states = RateState.objects.filter(
         account_id=caller.account_id, subject__in=list(subjects.values())
     )
     arrivals = dict(states.values_list("subject", "arrival"))
     for policy, subject in subjects.items():
-        quota = limits.limit_of(row, limits.QUOTAS[policy])
+        quota = quotas.limit_of(row, quotas.QUOTAS[policy])
         ahead = arrivals.get(subject, now) - now
         yield Rate.of(policy, quota).running_ahead(round(ahead.total_seconds() * MICROSECONDS))
 

@@ -1,8 +1,8 @@
 """Finds what a person named on the command line, or says what was probably meant."""
 
-from accounts.first_look import find_api_key
 from accounts.models import Account, ApiKey
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.lookups import find_api_key
 from salient.commands import Misused, Refused, did_you_mean
 
 KEY_ID_LENGTH = 12

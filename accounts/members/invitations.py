@@ -14,14 +14,14 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.callers import Caller
-from accounts.email_addresses import with_address
-from accounts.first_look import find_account
-from accounts.members import acting_role, require_rank, take_turns
+from accounts.auth.caller import Caller
+from accounts.members.email_addresses import with_address
+from accounts.members.members import acting_role, require_rank, take_turns
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
-from accounts.slugs import is_slug
-from accounts.tenancy import platform, tenant
-from salient.problems import NotFound, Problem
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.lookups import find_account
+from salient.api.problems import NotFound, Problem
 
 LIFETIME = timedelta(days=7)
 MOST_PENDING = 100

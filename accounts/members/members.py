@@ -17,14 +17,14 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from msgspec.structs import replace
 
-from accounts.bearer import BELIEVED_SECONDS
-from accounts.callers import Caller
+from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.caller import Caller
+from accounts.auth.networks import client_address, network_of
 from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
-from accounts.networks import client_address, network_of
-from accounts.slugs import is_slug
-from accounts.tenancy import platform, tenant
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import platform, tenant
+from salient.api.problems import Forbidden, NotFound, Problem
 from salient.database import in_database_once
-from salient.problems import Forbidden, NotFound, Problem
 from salient.ttl import TTLCache
 
 _VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ})

@@ -15,9 +15,9 @@ from django.urls import reverse, reverse_lazy
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from accounts import attempts
+from accounts.auth import attempts
 from accounts.models import User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.actors import Actor, acting
 
 

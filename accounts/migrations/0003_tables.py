@@ -3,7 +3,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.text
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.conf import settings
 from django.db import migrations, models
@@ -412,7 +412,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="accountlimits",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_account_limits_account_id",
                 on_delete="CASCADE",
@@ -436,7 +436,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="budget",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_budgets_account_id",
                 on_delete="CASCADE",
@@ -446,7 +446,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="budget",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance_id"),
                 name="fk_budgets_agent_instance_id",
                 on_delete="CASCADE",
@@ -484,7 +484,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="invitation",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_invitations_account_id",
                 on_delete="CASCADE",
@@ -511,7 +511,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="membership",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_memberships_account_id",
                 on_delete="CASCADE",
@@ -521,7 +521,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="membership",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("user",),
                 name="fk_memberships_user_id",
                 on_delete="CASCADE",
@@ -542,7 +542,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="ratestate",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_rate_states_account_id",
                 on_delete="CASCADE",

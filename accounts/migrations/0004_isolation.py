@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts import isolation
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -9,11 +9,11 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0003_tables")]
 
     operations = [
-        isolation.roles(),
-        isolation.current_account(),
-        isolation.isolated("accounts", column="id"),
+        rls.roles(),
+        rls.current_account(),
+        rls.isolated("accounts", column="id"),
         *map(
-            isolation.isolated,
+            rls.isolated,
             [
                 "api_keys",
                 "memberships",
@@ -23,14 +23,14 @@ class Migration(migrations.Migration):
                 "rate_states",
             ],
         ),
-        isolation.isolated_people("users"),
-        isolation.look_up(
+        rls.isolated_people("users"),
+        rls.look_up(
             "app_find_account",
             "wanted",
             {"id": "uuid", "slug": "text", "name": "text", "status": "text"},
             "SELECT id, slug, name, status FROM {schema}.accounts WHERE slug = $1",
         ),
-        isolation.look_up(
+        rls.look_up(
             "app_find_api_key",
             "wanted",
             {

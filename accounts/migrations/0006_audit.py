@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.conf import settings
 from django.db import migrations, models
@@ -202,7 +202,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="auditentry",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_audit_log_account_id",
                 on_delete="CASCADE",
@@ -238,7 +238,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="supportaccess",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_support_accesses_account_id",
                 on_delete="CASCADE",
@@ -248,7 +248,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="supportaccess",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("user",),
                 name="fk_support_accesses_user_id",
                 on_delete="CASCADE",

@@ -1,6 +1,7 @@
 from django.db import migrations
 
-from accounts import audit_triggers, isolation
+from accounts.tenancy import audit_triggers
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -9,8 +10,8 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0006_audit")]
 
     operations = [
-        isolation.isolated("audit_log"),
-        isolation.isolated("support_accesses"),
+        rls.isolated("audit_log"),
+        rls.isolated("support_accesses"),
         audit_triggers.recorder(),
         audit_triggers.recorded(
             "accounts", columns=["slug", "name", "status", "subscription_tier"], label="slug"

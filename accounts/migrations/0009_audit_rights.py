@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts import audit_triggers
+from accounts.tenancy import audit_triggers
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-from accounts import audit_triggers
+from accounts.tenancy import audit_triggers
 
 COLUMNS = [
     *("name", "scopes", "instance_ids", "origins", "networks", "expires_at", "revoked_at"),

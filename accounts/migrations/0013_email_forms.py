@@ -1,6 +1,6 @@
 """Brings the addresses of people, invitations and waiting keys into their one form.
 
-What it does is frozen here; accounts/email_addresses.py is what holds today.
+What it does is frozen here; accounts/members/email_addresses.py is what holds today.
 """
 
 import logging

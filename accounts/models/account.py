@@ -7,38 +7,11 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.amounts import exact_money
-from accounts.attempts import AttemptRate
-from accounts.audit import ActorKind, AuditAction, AuditEntry, SupportAccess
-from accounts.key_models import ApiKey, KeyKind, KeyMode, Scope
-from accounts.people import Invitation, MemberRole, Membership, User
-from accounts.slugs import SLUG_PATTERN, validate_slug
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.models.slugs import SLUG_PATTERN, validate_slug
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
+from salient.formatting import exact_money
 from salient.ids import uuid7
-
-__all__ = [
-    "Account",
-    "AccountLimits",
-    "AccountStatus",
-    "ActorKind",
-    "ApiKey",
-    "AttemptRate",
-    "AuditAction",
-    "AuditEntry",
-    "Budget",
-    "BudgetPeriod",
-    "Invitation",
-    "KeyKind",
-    "KeyMode",
-    "MemberRole",
-    "Membership",
-    "RateState",
-    "Scope",
-    "SubscriptionTier",
-    "SupportAccess",
-    "User",
-]
 
 
 class AccountStatus(models.TextChoices):

@@ -11,13 +11,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import keys
-from accounts.audit import SupportAccess
-from accounts.networks import read_network
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.auth import key_text
+from accounts.auth.networks import read_network
+from accounts.models.audit import SupportAccess
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.api.origins import validate_origin
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
-from salient.origins import validate_origin
 
 
 class Scope(models.TextChoices):
@@ -162,8 +162,8 @@ class ApiKey(TenantModel):
     def prefix(self) -> str:
         """How the key's text begins: what it is can be seen without the server."""
         if self.kind == KeyKind.PUBLISHABLE:
-            return keys.PUBLISHABLE
-        return keys.TEST if self.mode == KeyMode.TEST else keys.SECRET
+            return key_text.PUBLISHABLE
+        return key_text.TEST if self.mode == KeyMode.TEST else key_text.SECRET
 
     @property
     def is_waiting(self) -> bool:
@@ -211,7 +211,7 @@ class ApiKey(TenantModel):
 
     def give_secret(self) -> str:
         """Give the unsaved row a new id and secret; return its text, which is stored nowhere."""
-        text = keys.new_key(self.prefix)
+        text = key_text.new_key(self.prefix)
         self.key_id, self.secret_hash = text.key_id, text.secret_hash
         return text.text
 

@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 # The tables that entries are about: the database's triggers record changes of most, and what is

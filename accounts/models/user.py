@@ -11,9 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
-from accounts.email_addresses import AddressField, normal_email, with_address
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.members.email_addresses import AddressField, normal_email, with_address
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 

@@ -13,8 +13,8 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import invitations
-from accounts.invitations import NotInvited
+from accounts.members import invitations
+from accounts.members.invitations import NotInvited
 from accounts.models import Invitation, User
 
 # The hash of the token whose link was opened in this browser.

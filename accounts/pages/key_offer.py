@@ -10,13 +10,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import handover
-from accounts.email_addresses import is_same
-from accounts.handover import NotOffered
-from accounts.invitations import token_hash
-from accounts.key_forms import OverlapForm
+from accounts.admin.api_key_forms import OverlapForm
+from accounts.keys import offers
+from accounts.keys.offers import NotOffered
+from accounts.members.email_addresses import is_same
+from accounts.members.invitations import token_hash
 from accounts.models import ApiKey, User
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 
 # The hash of the token whose link was opened in this browser.
 OPENED = "key-offer"
@@ -28,7 +28,7 @@ def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
     """The link in the e-mail: it hands its token over to the session and leads on."""
     hashed = token_hash(token)
     try:
-        handover.find(account, hashed)
+        offers.find(account, hashed)
     except NotOffered:
         response = gone(request)
     else:
@@ -43,12 +43,12 @@ def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
 def take(request: HttpRequest, account: str) -> HttpResponse:
     """Say which key waits for whom; POST makes it, for this person alone, and shows it once."""
     try:
-        key = handover.find(account, request.session.get(OPENED, ""))
+        key = offers.find(account, request.session.get(OPENED, ""))
         user = request.user
         if not isinstance(user, User) or not is_same(user.email, key.taker):
             return page(request, key, status=403 if request.method == "POST" else 200)
-        role = handover.role_of(user, key)
-        if role not in handover.TAKERS:
+        role = offers.role_of(user, key)
+        if role not in offers.TAKERS:
             status = 403 if request.method == "POST" else 200
             return page(request, key, status=status, is_taker=True, role=role)
         return take_as(request, key, user)
@@ -61,7 +61,7 @@ def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
     if request.method != "POST" or (form is not None and not form.is_valid()):
         return page(request, key, is_taker=True, may_take=True, form=form, agents=agents_of(key))
     hours = form.cleaned_data["overlap_hours"] if form else 0
-    taken, text = handover.take(key, user, timedelta(hours=hours))
+    taken, text = offers.take(key, user, timedelta(hours=hours))
     request.session.pop(OPENED, None)
     return page(request, taken, text=text, agent=an_agent(taken), root=root_of(request))
 

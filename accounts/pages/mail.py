@@ -9,8 +9,8 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts.member_views import site_address
-from salient.problems import Invalid
+from accounts.api.member_views import site_address
+from salient.api.problems import Invalid
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from accounts.passwords import LogInForm, SetPasswordView
+from accounts.members.passwords import LogInForm, SetPasswordView
 
 login = LoginView.as_view(
     template_name="login.html", authentication_form=LogInForm, next_page="login"

@@ -8,7 +8,7 @@ from django import template
 from django.db.models import Model
 from django.db.models.options import Options
 
-from accounts.site import group_of
+from accounts.admin.site import group_of
 
 register = template.Library()
 

@@ -10,10 +10,10 @@ from django.core import checks
 from django.db import connections, models
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.isolation import policy_problems
-from accounts.roles import TENANT_RIGHTS, Database, has_account
-from accounts.tenancy import TenantManager, TenantModel
-from salient.constraints import CompositeForeignKey
+from accounts.tenancy.context import TenantManager, TenantModel
+from accounts.tenancy.rls import policy_problems
+from accounts.tenancy.roles import TENANT_RIGHTS, Database, has_account
+from salient.database.constraints import CompositeForeignKey
 
 
 @checks.register(checks.Tags.models)
@@ -48,7 +48,7 @@ def model_problems(model: type[models.Model]) -> Iterator[tuple[str, str]]:
         if not held:
             yield "E003", f"no CompositeForeignKey holds {field.name!r} together with the account"
     if model._meta.db_table not in TENANT_RIGHTS:
-        yield "E004", "its table is not in accounts.roles.TENANT_RIGHTS"
+        yield "E004", "its table is not in accounts.tenancy.roles.TENANT_RIGHTS"
 
 
 def _target(field: Any) -> type[models.Model]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from accounts.models import Account
 
 PLATFORM: Final = "platform"
-# The roles that a door takes on; row-level security is written for them (accounts/isolation.py).
+# The roles that a door takes on; row-level security is written for them (accounts/tenancy/rls.py).
 TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
 # How long one statement may take in a door; how long it waits for a lock; how long the
 # transaction may idle. A role's own settings would not do: SET ROLE does not apply them.

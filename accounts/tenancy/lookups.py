@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from accounts.models import Account, ApiKey
-from accounts.slugs import is_slug
+from accounts.models.slugs import is_slug
 
 _KEY = (
     *("id", "account_id", "key_id", "secret_hash", "kind", "mode", "scopes", "instance_ids"),

@@ -12,8 +12,8 @@ from typing import Any
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from accounts.roles import TENANT_RIGHTS, Database, make_roles
-from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE
+from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE
+from accounts.tenancy.roles import TENANT_RIGHTS, Database, make_roles
 
 # The account of the open door. It raises without one: a forgotten door is loud, never an empty
 # list. As a sub-select in a policy it runs once for each statement, not once for each row.

@@ -9,8 +9,8 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from accounts.isolation import policy_problems
-from accounts.roles import (
+from accounts.tenancy.rls import policy_problems
+from accounts.tenancy.roles import (
     CREATE_ROLE,
     FUNCTIONS,
     ROLES,

@@ -11,7 +11,7 @@ from django.db import ProgrammingError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE
+from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE
 from salient.database import DatabaseProblem
 
 ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)

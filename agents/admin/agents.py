@@ -13,19 +13,19 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.base import PlatformModelAdmin
 from accounts.models import ApiKey
-from accounts.platform_admin import PlatformModelAdmin
-from agents import publishing
+from agents.admin.draft_pages import InstancePages
+from agents.admin.forms import LinesField
+from agents.admin.page_base import link, person
+from agents.admin.status import CHANGES, set_status
 from agents.config import AGENT_TYPES, ConfigError, config_dir, read
+from agents.config.effective_rows import in_force
 from agents.config.files import InstanceFiles
-from agents.config.yaml_text import dump
-from agents.config_history import history
-from agents.effective_rows import in_force
-from agents.instance_files import STARTER_PROMPT, starter_files, written
-from agents.instance_forms import LinesField
-from agents.instance_page import link, person
-from agents.instance_pages import InstancePages
-from agents.instance_status import CHANGES, set_status
+from agents.config.starter_files import STARTER_PROMPT, starter_files, written
+from agents.config.versions import publishing
+from agents.config.versions.history import history
+from agents.config.yaml.text import dump
 from agents.models import AgentInstance, ConfigDraft, InstanceStatus
 
 MOST_KEYS = 10

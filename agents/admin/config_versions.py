@@ -1,4 +1,4 @@
-"""The staff's pages for agents: their instances, model servers and versions."""
+"""The staff's pages for configuration versions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.platform_admin import RecordAdmin, pretty_json
-from agents import connection_admin
-from agents.instance_admin import AgentInstanceAdmin
-from agents.instance_page import home
+from accounts.admin.base import RecordAdmin, pretty_json
+from agents.admin.page_base import home
 from agents.models import ConfigVersion
-
-__all__ = ["AgentInstanceAdmin", "ConfigVersionAdmin", "connection_admin"]
 
 
 @admin.register(ConfigVersion)

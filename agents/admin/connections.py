@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 
-from accounts.admin import PlatformModelAdmin
-from agents.connection_trial import try_out
-from agents.connections import forget, key_fault, move, read_address, set_key
+from accounts.admin.base import PlatformModelAdmin
+from agents.connections.connections import forget, key_fault, move, read_address, set_key
+from agents.connections.probe import try_out
 from agents.models import ProviderConnection
-from salient.problems import Invalid
+from salient.api.problems import Invalid
 
 
 class ConnectionForm(forms.ModelForm[ProviderConnection]):

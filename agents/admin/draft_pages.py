@@ -8,17 +8,17 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from agents import publishing
+from agents.admin.forms import EditForm, PublishForm
+from agents.admin.page_base import InstancePage, Page, home, link, person
+from agents.admin.publication_pages import PublicationPages
+from agents.admin.status import CHANGES, set_status
 from agents.config import ConfigError
-from agents.config.compare import side_by_side
-from agents.instance_forms import EditForm, PublishForm
-from agents.instance_page import InstancePage, Page, home, link, person
-from agents.instance_status import CHANGES, set_status
-from agents.key_reference import reference
+from agents.config.reference import reference
+from agents.config.versions import publishing
+from agents.config.versions.diff import side_by_side
+from agents.config.versions.publishing import GateFailed, GateFailure, NothingToPublish, Stale
+from agents.config.yaml.excerpts import told
 from agents.models import AgentInstance, ConfigDraft
-from agents.problem_excerpts import told
-from agents.publication_pages import PublicationPages
-from agents.publishing import GateFailed, GateFailure, NothingToPublish, Stale
 
 
 class DraftPages(InstancePage):

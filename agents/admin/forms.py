@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from agents.publishing import LONGEST_NOTE
+from agents.config.versions.publishing import LONGEST_NOTE
 
 
 class LinesField(forms.CharField):

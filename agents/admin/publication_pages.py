@@ -10,15 +10,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
-from agents import publishing
+from agents.admin.forms import RollBackForm
+from agents.admin.page_base import InstancePage, home, person
 from agents.config import ConfigError
-from agents.config.compare import content_changes, side_by_side
-from agents.config_history import history, versions
-from agents.instance_forms import RollBackForm
-from agents.instance_page import InstancePage, home, person
+from agents.config.versions import publishing
+from agents.config.versions.diff import content_changes, side_by_side
+from agents.config.versions.history import history, versions
+from agents.config.versions.publishing import Stale
+from agents.config.yaml.excerpts import told
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
-from agents.problem_excerpts import told
-from agents.publishing import Stale
 
 
 class PublicationPages(InstancePage):

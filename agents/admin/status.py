@@ -9,7 +9,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models.functions import Now
 
-from agents import access
+from agents.api import decorators
 from agents.models import AgentInstance, InstanceStatus
 
 
@@ -59,5 +59,7 @@ def set_status(instances: Iterable[AgentInstance], status: str) -> int:
     rows.update(status=status, updated_at=Now())
     for instance in others:
         instance.status = status
-        transaction.on_commit(partial(access.forget, instance.account_id, instance.instance_slug))
+        transaction.on_commit(
+            partial(decorators.forget, instance.account_id, instance.instance_slug)
+        )
     return len(others)

@@ -8,13 +8,13 @@ from typing import Annotated
 from django.http import HttpResponse
 from pydantic import Field, SecretStr
 
-from accounts.auth import ApiRequest, api_view
-from accounts.methods import by_method
+from accounts.auth.by_method import by_method
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
-from agents import connections
+from agents.connections import connections
 from agents.models import ProviderConnection
+from salient.api.schemas import In, Out
 from salient.database import in_database
-from salient.shapes import In, Out
 
 type Key = Annotated[SecretStr, Field(max_length=connections.LONGEST_KEY)]
 type Address = Annotated[str, Field(max_length=500)]

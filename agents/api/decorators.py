@@ -10,15 +10,15 @@ from uuid import UUID
 from django.db import models
 from django.http.response import HttpResponseBase
 
-from accounts.auth import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_view
+from accounts.auth.decorators import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_view
 from accounts.models import Scope
-from accounts.slugs import is_slug
-from accounts.tenancy import tenant
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import tenant
+from agents.api.origins import may_call_from
 from agents.models import AgentInstance
-from agents.origins import may_call_from
+from salient.api.problems import NotFound
+from salient.api.schemas import In
 from salient.database import in_database_once
-from salient.problems import NotFound
-from salient.shapes import In
 from salient.ttl import TTLCache
 
 type InstanceView[**P] = Callable[
@@ -39,7 +39,7 @@ def instance_view(
         async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
             return await view(request, await find_instance(request.caller, instance), **kwargs)
 
-        # Whose pages may call it from a browser: salient/cors.py asks.
+        # Whose pages may call it from a browser: salient/api/cors.py asks.
         wrapper.may_call_from = may_call_from  # type: ignore[attr-defined]
         return wrapper
 

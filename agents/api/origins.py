@@ -8,10 +8,10 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.first_look import find_account
 from accounts.models import AccountStatus, ApiKey, KeyKind
-from accounts.slugs import is_slug
-from accounts.tenancy import tenant
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import tenant
+from accounts.tenancy.lookups import find_account
 from agents.models import AgentInstance
 from salient.database import in_database_once
 from salient.ttl import TTLCache

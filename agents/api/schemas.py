@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from agents.config import EffectiveConfig
 from agents.models import AgentInstance
-from salient.origins import is_origin
-from salient.problems import FieldError
-from salient.shapes import In, Out
+from salient.api.origins import is_origin
+from salient.api.problems import FieldError
+from salient.api.schemas import In, Out
 
 LONGEST_END_USER_SECONDS = 24 * 3600
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from agents import connection_views, views
+from agents.api import connection_views, views
 
 app_name = "agents"
 

@@ -6,15 +6,15 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from accounts import visitors
-from accounts.auth import ApiRequest, api_view
+from accounts.auth import visitor_tokens
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
-from accounts.tenancy import tenant
-from agents.access import instance_view
+from accounts.tenancy.context import tenant
+from agents.api.decorators import instance_view
+from agents.api.schemas import InstanceDetailOut, InstanceOut, InstancesOut, VisitorIn, VisitorOut
+from agents.config.versions.current import CurrentConfig, current_config
+from agents.instances.services import active_instances, start_visitor
 from agents.models import AgentInstance
-from agents.schemas import InstanceDetailOut, InstanceOut, InstancesOut, VisitorIn, VisitorOut
-from agents.services import active_instances, start_visitor
-from agents.versions import CurrentConfig, current_config
 from salient.database import in_database
 
 
@@ -43,7 +43,9 @@ async def visitor_start(request: ApiRequest, instance: AgentInstance) -> HttpRes
     """Start a visitor of an embed, or name the account's end user: a token and its end."""
     wanted = VisitorIn.of_body(request, may_be_empty=True)
     token = start_visitor(request.caller, instance.pk, wanted)
-    return VisitorOut(token=visitors.write_token(token), expires_at=token.expires_at).as_response()
+    return VisitorOut(
+        token=visitor_tokens.write_token(token), expires_at=token.expires_at
+    ).as_response()
 
 
 def _current(account_id: UUID, account_slug: str, instance: AgentInstance) -> CurrentConfig:

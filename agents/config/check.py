@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from accounts.slugs import is_slug
+from accounts.models.slugs import is_slug
 from agents.config.effective import EffectiveConfig
 from agents.config.errors import ConfigError, ConfigProblem, closest, legible
 from agents.config.files import (
@@ -19,7 +19,7 @@ from agents.config.files import (
     read_layer,
 )
 from agents.config.layers import Layer
-from agents.config.prices import read_prices
+from agents.costs.own_prices import read_prices
 from agents.runtime.providers import model_problem
 
 

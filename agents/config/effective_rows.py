@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
-from agents.config.compare import shown
 from agents.config.layers import PUBLISHED, leaves
+from agents.config.versions.diff import shown
 from agents.models import AgentInstance, ConfigVersion
 from agents.runtime.providers import describe_model, model_problem
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accounts.slugs import is_slug
+from accounts.models.slugs import is_slug
 from agents.config.effective import EffectiveConfig
 from agents.config.errors import ConfigError, ConfigProblem, legible
 from agents.config.layers import Layer, mapping_layer, parse_layer, prompt_layer
-from agents.config.yaml_source import MAX_BYTES
+from agents.config.yaml.source import MAX_BYTES
 
 DEFAULTS_FILE = "defaults.yaml"
 ACCOUNT_FILE = "account.yaml"

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from agents.config import yaml_source
 from agents.config.errors import ConfigError, ConfigProblem, KeyPath, closest, dotted, legible
 from agents.config.schema import COMPLETE, AgentConfig, Timeouts
+from agents.config.yaml import source as yaml_source
 
 PUBLISHED = "published here"
 # What people call our keys elsewhere.

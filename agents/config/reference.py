@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.config import AgentConfig, ConfigError, read
-from agents.config.compare import shown
 from agents.config.layers import leaves
+from agents.config.versions.diff import shown
 from agents.models import AgentInstance
 
 _TYPES = {

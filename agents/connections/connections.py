@@ -15,13 +15,13 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, models, transaction
 
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
-from agents.runtime.providers.endpoints import is_header_value
-from salient.problems import Invalid, NotFound, Problem
-from salient.safe_fetch import SafeURL, UnsafeURL, check_url
-from salient.secrets import SecretUnreadable, is_current, reseal, seal, unseal
+from agents.runtime.providers.openai.endpoints import is_header_value
+from salient.api.problems import Invalid, NotFound, Problem
+from salient.security.encryption import SecretUnreadable, is_current, reseal, seal, unseal
+from salient.security.ssrf import SafeURL, UnsafeURL, check_url
 from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import msgspec
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
-from agents.connections import ready
+from agents.connections.connections import ready
 from agents.models import ProviderConnection
 from agents.runtime.errors import (
     ProviderAuth,
@@ -28,9 +28,9 @@ from agents.runtime.errors import (
 )
 from agents.runtime.providers import Connection
 from agents.runtime.providers.refusals import log_failure, refusal
-from salient.problems import Invalid
-from salient.safe_fetch import Fetched, Limits, UnsafeAddress, UnsafeURL, safe_fetch
-from salient.secrets import SecretUnreadable
+from salient.api.problems import Invalid
+from salient.security.encryption import SecretUnreadable
+from salient.security.ssrf import Fetched, Limits, UnsafeAddress, UnsafeURL, safe_fetch
 
 # A page waits for it, and some servers list many models.
 LIMITS = Limits(seconds=4.0, max_bytes=4 * 1024 * 1024)

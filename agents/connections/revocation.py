@@ -1,6 +1,6 @@
 """Ends running turns whose agent was deactivated, or whose model connection was changed or deleted.
 
-A turn names both as its requirement; accounts/admission.py asks about them every few seconds.
+A turn names both as its requirement; accounts/auth/revocation.py asks about them every few seconds.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts.admission import Revoked, recheck
-from accounts.tenancy import platform
-from agents.connections import current_connections
+from accounts.auth.revocation import Revoked, recheck
+from accounts.tenancy.context import platform
+from agents.connections.connections import current_connections
 from agents.models import AgentInstance
 from agents.runtime.providers import Connection
 

@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from django.conf import settings
 
-from agents import pricing
-from agents.config.prices import NO_PRICES, OwnPrices
-from agents.pricing import SMALLEST, ZERO
+from agents.costs import pricing
+from agents.costs.own_prices import NO_PRICES, OwnPrices
+from agents.costs.pricing import SMALLEST, ZERO
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest

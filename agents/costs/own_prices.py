@@ -26,7 +26,7 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from accounts.slugs import is_slug
+from accounts.models.slugs import is_slug
 from agents.config.errors import ConfigError, legible
 from agents.config.files import PRICES_FILE, read_source, signature
 from agents.config.layers import Sections, parse_layer

@@ -10,10 +10,10 @@ from functools import lru_cache
 import msgspec
 from genai_prices import Usage, calc_price
 
-from agents.config.prices import NO_PRICES, ModelPrice, OwnPrices
+from agents.costs.own_prices import NO_PRICES, ModelPrice, OwnPrices
 from agents.runtime.events import ModelCall
+from salient.api.lifespan import on_start
 from salient.database.storable import MOST_DECIMAL
-from salient.lifespan import on_start
 
 SMALLEST = Decimal("0.00000001")
 ZERO = Decimal(0).quantize(SMALLEST)

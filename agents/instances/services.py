@@ -7,15 +7,15 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts import visitors
-from accounts.callers import Caller, CallerKind
-from accounts.first_look import find_account
+from accounts.auth import visitor_tokens
+from accounts.auth.caller import Caller, CallerKind
 from accounts.models import Account, AccountStatus
-from accounts.slugs import is_slug, title_of
-from accounts.tenancy import tenant
+from accounts.models.slugs import is_slug, title_of
+from accounts.tenancy.context import tenant
+from accounts.tenancy.lookups import find_account
+from agents.api.schemas import VisitorIn
 from agents.models import AgentInstance
-from agents.schemas import VisitorIn
-from salient.problems import Forbidden
+from salient.api.problems import Forbidden
 
 # What an end user's token may do, it may do as that person: it is short-lived.
 END_USER_SECONDS = 15 * 60
@@ -58,7 +58,9 @@ def create_instance(
     return instance
 
 
-def start_visitor(caller: Caller, instance_id: UUID, wanted: VisitorIn) -> visitors.VisitorToken:
+def start_visitor(
+    caller: Caller, instance_id: UUID, wanted: VisitorIn
+) -> visitor_tokens.VisitorToken:
     """Mint a visitor's token for one instance; nothing is stored.
 
     A publishable key starts anonymous visitors of its own page alone: whatever it may choose, every
@@ -72,7 +74,7 @@ def start_visitor(caller: Caller, instance_id: UUID, wanted: VisitorIn) -> visit
             raise Forbidden("Only a secret key names an end user, an origin or a time.")
         origin = caller.origin
     usual = settings.VISITOR_TOKEN_SECONDS if wanted.sub is None else END_USER_SECONDS
-    return visitors.new_token(
+    return visitor_tokens.new_token(
         caller.key_id,
         instance_id,
         seconds=wanted.expires_in or usual,

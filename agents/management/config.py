@@ -8,12 +8,14 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.tenancy import platform
-from agents import publishing
+from accounts.tenancy.context import platform
 from agents.config import ConfigError
-from agents.config.compare import Change, unified
-from agents.config.yaml_source import Unreadable
-from agents.config_trees import (
+from agents.config.starter_files import replace_file
+from agents.config.versions import publishing
+from agents.config.versions.diff import Change, unified
+from agents.config.versions.publishing import GateFailed
+from agents.config.yaml.source import Unreadable
+from agents.config.yaml.trees import (
     Planned,
     exported,
     instances,
@@ -23,9 +25,7 @@ from agents.config_trees import (
     read_tree,
     without_instance,
 )
-from agents.instance_files import replace_file
 from agents.models import AgentInstance
-from agents.publishing import GateFailed
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 AUTHOR = "manage.py config apply"

@@ -1,7 +1,7 @@
 """Finds the instance that a person named on the command line, or says what was probably meant."""
 
 from accounts.models import Account
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 from agents.models import AgentInstance
 from salient.commands import Refused, did_you_mean
 

@@ -1,10 +1,10 @@
-import accounts.slugs
+import accounts.models.slugs
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import salient.constraints
+import salient.database.constraints
 import salient.ids
-import salient.origins
+import salient.api.origins
 from django.db import migrations, models
 
 
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             name="allowed_origins",
             field=django.contrib.postgres.fields.ArrayField(
                 base_field=models.CharField(
-                    max_length=255, validators=[salient.origins.validate_origin]
+                    max_length=255, validators=[salient.api.origins.validate_origin]
                 ),
                 blank=True,
                 default=list,
@@ -38,7 +38,9 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "name",
-                    models.CharField(max_length=39, validators=[accounts.slugs.validate_slug]),
+                    models.CharField(
+                        max_length=39, validators=[accounts.models.slugs.validate_slug]
+                    ),
                 ),
                 ("base_url", models.URLField(max_length=500)),
                 ("secret", models.TextField(blank=True, db_default="", editable=False)),
@@ -80,7 +82,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("account", "name"), name="uq_provider_connections_account_name"
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("account",),
                         name="fk_provider_connections_account_id",
                         on_delete="CASCADE",

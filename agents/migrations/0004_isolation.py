@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts import isolation
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -9,5 +9,5 @@ class Migration(migrations.Migration):
     dependencies = [("agents", "0003_tables"), ("accounts", "0004_isolation")]
 
     operations = [
-        *map(isolation.isolated, ["agent_instances", "config_versions", "provider_connections"]),
+        *map(rls.isolated, ["agent_instances", "config_versions", "provider_connections"]),
     ]

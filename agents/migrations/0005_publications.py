@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.conf import settings
 from django.db import migrations, models
@@ -91,14 +91,14 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("agent_instance",), name="uq_config_drafts_instance"
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("account", "agent_instance"),
                         name="fk_config_drafts_agent_instance_id",
                         on_delete="CASCADE",
                         to="agents.AgentInstance",
                         to_fields=("account", "id"),
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("author",),
                         name="fk_config_drafts_author_id",
                         on_delete="SET NULL",
@@ -188,21 +188,21 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("agent_instance", "number"), name="uq_config_publications_number"
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("account", "agent_instance"),
                         name="fk_config_publications_agent_instance_id",
                         on_delete="CASCADE",
                         to="agents.AgentInstance",
                         to_fields=("account", "id"),
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("account", "agent_instance", "config_version"),
                         name="fk_config_publications_config_version_id",
                         on_delete="NO ACTION",
                         to="agents.ConfigVersion",
                         to_fields=("account", "agent_instance", "id"),
                     ),
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("author",),
                         name="fk_config_publications_author_id",
                         on_delete="SET NULL",

@@ -1,6 +1,7 @@
 from django.db import migrations
 
-from accounts import audit_triggers, isolation
+from accounts.tenancy import audit_triggers
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -9,8 +10,8 @@ class Migration(migrations.Migration):
     dependencies = [("agents", "0005_publications"), ("accounts", "0007_audit_triggers")]
 
     operations = [
-        isolation.isolated("config_drafts"),
-        isolation.isolated("config_publications"),
+        rls.isolated("config_drafts"),
+        rls.isolated("config_publications"),
         audit_triggers.recorded(
             "agent_instances",
             columns=["instance_slug", "agent_type", "display_name", "status", "allowed_origins"],

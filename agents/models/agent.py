@@ -11,21 +11,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Account
-from accounts.slugs import SLUG_PATTERN, validate_slug
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from agents.publications import ConfigDraft, ConfigPublication
-from salient.constraints import CompositeForeignKey
+from accounts.models.slugs import SLUG_PATTERN, validate_slug
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.api.origins import validate_origin
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
-from salient.origins import validate_origin
-
-__all__ = [
-    "AgentInstance",
-    "ConfigDraft",
-    "ConfigPublication",
-    "ConfigVersion",
-    "InstanceStatus",
-    "ProviderConnection",
-]
 
 
 class InstanceStatus(models.TextChoices):

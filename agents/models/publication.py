@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Account
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 

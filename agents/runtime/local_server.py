@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agents.runtime.providers.local_models import LOCAL_MODELS, WeightsError
-from salient.shared_process import ROOT, SharedProcessError
+from salient.local.shared_process import ROOT, SharedProcessError
 
 PARALLEL = 2
 CONTEXT = 8192

@@ -20,9 +20,9 @@ from agents.runtime.errors import (
     ToolRoundsExceeded,
 )
 from agents.runtime.events import Event, ModelCall, TextDelta, ToolResult
-from agents.runtime.patience import Patience
 from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
+from agents.runtime.timeouts import Patience
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import prepared
 from salient.texts import is_blank

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 from django.utils.cache import patch_vary_headers
 
-from salient.origins import is_origin
+from salient.api.origins import is_origin
 
 type MayCallFrom = Callable[..., Awaitable[bool]]
 

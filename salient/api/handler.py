@@ -19,8 +19,9 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
-from salient.cors import Crossing
-from salient.edge import (
+from salient.api.cors import Crossing
+from salient.api.lifespan import in_flight
+from salient.api.limits import (
     BodyReader,
     LastPart,
     Message,
@@ -32,9 +33,8 @@ from salient.edge import (
     read_body,
     require_known_host,
 )
-from salient.lifespan import in_flight
-from salient.problems import PRIVATE, InternalError, Problem, UnknownRoute
-from salient.routing import nearest_route, route_of
+from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
+from salient.api.routing import nearest_route, route_of
 
 logger = logging.getLogger(__name__)
 HEARTBEAT = b": still here\n\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from salient import checks
+from salient.security import checks
 
 type Opener = Callable[[], object]
 type Closer = Callable[[], Awaitable[None]]

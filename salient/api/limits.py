@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.http.request import split_domain_port, validate_host
 
-from salient.problems import (
+from salient.api.problems import (
     BodyTooLarge,
     Forbidden,
     InternalError,
@@ -27,7 +27,7 @@ from salient.problems import (
     Unavailable,
     UnknownRoute,
 )
-from salient.routing import HEALTH, nearest_route, route_of
+from salient.api.routing import HEALTH, nearest_route, route_of
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from salient.problems import Invalid
+from salient.api.problems import Invalid
 
 # No route has as many parameters.
 MOST_PARAMETERS = 100

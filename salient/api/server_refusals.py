@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from salient.problems import InternalError, Problem
+from salient.api.problems import InternalError, Problem
 
 LONGEST_REASON = 100
 

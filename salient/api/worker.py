@@ -194,8 +194,8 @@ def in_origin_form(scope: dict[str, Any]) -> dict[str, Any]:
 
 def refusal(status: int, reason: str, headers: Headers) -> bytes:
     """Write a whole answer, as nobody behind the server does it."""
-    from salient.edge import api_headers  # noqa: PLC0415 - in the worker alone
-    from salient.server_refusals import refusal_of  # noqa: PLC0415
+    from salient.api.limits import api_headers  # noqa: PLC0415 - in the worker alone
+    from salient.api.server_refusals import refusal_of  # noqa: PLC0415
 
     response = refusal_of(status, reason).as_response()
     lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]

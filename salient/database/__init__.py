@@ -1,16 +1,8 @@
 """The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
 
 from salient.database.batches import Answer, MaybeDone, apart, together
-from salient.database.channels import ask_together
 from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
-from salient.database.crossing import (
-    give_back,
-    in_database,
-    in_database_once,
-    release_connection,
-    shut_down,
-)
 from salient.database.diagnosis import (
     DatabaseProblem,
     check_server,
@@ -18,6 +10,14 @@ from salient.database.diagnosis import (
     explain,
     is_unavailable,
 )
+from salient.database.executor import (
+    give_back,
+    in_database,
+    in_database_once,
+    release_connection,
+    shut_down,
+)
+from salient.database.pipeline import ask_together
 from salient.database.storable import storable
 
 __all__ = [

@@ -6,7 +6,7 @@ from django.db import OperationalError
 from django.db.backends.postgresql import base
 
 from salient.database import embedded
-from salient.shared_process import SharedProcessError
+from salient.local.shared_process import SharedProcessError
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

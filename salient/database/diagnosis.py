@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg_pool import PoolTimeout
 
 from salient.database import embedded
-from salient.shared_process import SharedProcessError
+from salient.local.shared_process import SharedProcessError
 
 OLDEST = 15
 INSUFFICIENT_PRIVILEGE = "42501"

@@ -18,7 +18,7 @@ from typing import IO, Any
 import psycopg
 from psycopg import sql
 
-from salient.shared_process import SharedProcess, SharedProcessError, die_with_keeper
+from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_keeper
 
 DIRECTORY = Path(__file__).resolve().parent.parent.parent / "var" / "postgres"
 # Both the database and its role.

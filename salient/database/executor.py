@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 
-from salient.database import channels
+from salient.database import pipeline
 from salient.database.circuit_breaker import circuit
 
 # How long a reading takes in company: who asks later than that asks anew.
@@ -80,7 +80,7 @@ async def release_connection() -> None:
 
 def shut_down() -> None:
     """End the threads, close the channels and the pool; the next call makes new ones."""
-    channels.close_channels()
+    pipeline.close_channels()
     if _executor.cache_info().currsize:
         executor = _executor()
         threads = settings.DATABASE_API_THREADS
@@ -90,7 +90,7 @@ def shut_down() -> None:
             executor.submit(_leave, everyone)
         executor.shutdown()
         _executor.cache_clear()
-    channels.give_back_unclaimed()
+    pipeline.give_back_unclaimed()
     default: Any = connections[DEFAULT_DB_ALIAS]
     default.close_pool()
 

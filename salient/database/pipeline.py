@@ -20,7 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
-from salient.database import crossing
+from salient.database import executor
 from salient.database.batches import Answer, Asked, Batch, MaybeDone, Statement
 from salient.database.circuit_breaker import (
     SUSPECT_SECONDS,
@@ -152,7 +152,7 @@ class Channels:
 
     async def _open(self) -> None:
         try:
-            channel = self._channel(await crossing.in_database(_take_connection))
+            channel = self._channel(await executor.in_database(_take_connection))
         except Exception as error:
             if not self._channels and self._opening == 1:
                 # Nobody else will serve those who wait.

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
+from salient.api.problems import Problem
 from salient.database import circuit, is_unavailable
-from salient.problems import Problem
 
 
 class DatabaseAwayMiddleware:

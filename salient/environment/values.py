@@ -12,8 +12,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
-from salient.environment import Environment, WrongValue
-from salient.origins import is_origin
+from salient.api.origins import is_origin
+from salient.environment.reader import Environment, WrongValue
 
 LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 NAME: Final = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?", re.IGNORECASE)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-PATH = Path(__file__).resolve().parent.parent / ".env"
+PATH = Path(__file__).resolve().parent.parent.parent / ".env"
 HEADING = """\
 # Settings of this checkout, made by `make run`. Not for git, not for production.
 # README.md lists all of them; a name in the real environment wins over this file.

@@ -24,9 +24,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 # Not `-m`: then this module would exist twice in the keeper, and its exceptions with it.
-LAUNCH = "import sys; from salient.shared_process import main; main(sys.argv[1])"
+LAUNCH = "import sys; from salient.local.shared_process import main; main(sys.argv[1])"
 POLL = 0.05
 # A log that grew past this is set aside when the server starts anew.
 LOG_LIMIT = 5_000_000

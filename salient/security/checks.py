@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.utils import get_files
 from django.core.checks import Error, Tags, register, run_checks
 from django.core.checks import Warning as Advice
+from django.core.files.storage import FileSystemStorage
 
-from salient.environment import SettingsError
-from salient.setting_values import MAKE_ONE
+from salient.environment.reader import SettingsError
+from salient.environment.values import MAKE_ONE
 
 logger = logging.getLogger(__name__)
 
@@ -135,8 +138,9 @@ def static_files_are_there() -> Problems:
     except (OSError, ValueError, KeyError):
         yield "E012", f"The static files are not in {settings.STATIC_ROOT}: {run}."
         return
+    ignored = StaticFilesConfig.ignore_patterns
     for folder in map(Path, settings.STATICFILES_DIRS):
-        names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        names = get_files(FileSystemStorage(folder), ignored)
         if missing := next((name for name in sorted(names) if name not in known), None):
             yield "E012", f"The static files are from another release ({missing} is new): {run}."
 

@@ -1,16 +1,17 @@
 """The staff's pages for conversations, one module for each kind of row."""
 
-from sessions_app import account_figures, overview
-from sessions_app.admin import feedback, messages, profiles, requests, sessions
-from sessions_app.studio import saved_chat_admin
+from sessions_app.admin import feedback, messages, overview, profiles, requests, sessions
+from sessions_app.admin.evals import saved_chats
+from sessions_app.admin.overview import account_figures, page
 
 __all__ = [
     "account_figures",
     "feedback",
     "messages",
     "overview",
+    "page",
     "profiles",
     "requests",
-    "saved_chat_admin",
+    "saved_chats",
     "sessions",
 ]

@@ -14,14 +14,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import path
 
-from accounts.auditors import reading_auditors
-from accounts.limits import MAX_MESSAGE_BYTES
+from accounts.admin.auditors import reading_auditors
+from accounts.admin.site import SalientAdminSite
+from accounts.auth.explain import first_refusal
+from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from accounts.models import Account, ApiKey, Membership
-from accounts.refusals import first_refusal
-from accounts.site import SalientAdminSite
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
-from sessions_app.refusals import Call, examine
+from sessions_app.turns.explain import Call, examine
 
 USUAL_BYTES = 100
 RIGHTS = ("accounts.view_account", "accounts.view_apikey", "agents.view_agentinstance")

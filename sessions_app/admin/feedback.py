@@ -10,12 +10,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.keyset import KeysetAdmin, KeysetChangeList
-from sessions_app import exports
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from sessions_app.admin.badges import thumb
 from sessions_app.admin.filters import FeedbackFilters
 from sessions_app.admin.links import page_link
 from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
+from sessions_app.conversations import csv_columns
 from sessions_app.models import MessageFeedback
 
 SHOWN = 80
@@ -29,7 +29,7 @@ class FeedbackChangeList(HidingChangeList):
 @admin.register(MessageFeedback)
 class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     filter_form = FeedbackFilters
-    export_columns = exports.FEEDBACK_COLUMNS
+    export_columns = csv_columns.FEEDBACK_COLUMNS
     list_display = ["created_at", "thumb", "beginning", "agent", "session_page"]
     list_select_related = ["account", "agent_instance"]
     fields = [

@@ -7,9 +7,9 @@ from typing import Any
 from django import forms
 from django.db.models import Model, Q, QuerySet
 
-from accounts.keyset_filters import ACCOUNT, FROM, TO, FilterForm, as_uuid
+from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm, as_uuid
 from agents.models import AgentInstance
-from sessions_app import search
+from sessions_app.conversations import search
 from sessions_app.models import CompletionStatus
 
 ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]

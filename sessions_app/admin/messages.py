@@ -13,13 +13,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.keyset import KeysetAdmin, KeysetChangeList
-from accounts.keyset_filters import FilterForm
-from sessions_app import exports
+from accounts.admin.lists.filters import FilterForm
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from sessions_app.admin.badges import origin_of, with_badge
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.links import page_link
 from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
+from sessions_app.conversations import csv_columns
 from sessions_app.models import Message
 
 SHOWN = 80
@@ -43,7 +43,7 @@ class MessageChangeList(HidingChangeList):
 @admin.register(Message)
 class MessageAdmin(KeysetAdmin[Message]):
     filter_form = MessageFilters
-    export_columns = exports.MESSAGE_COLUMNS
+    export_columns = csv_columns.MESSAGE_COLUMNS
     list_display = ["created_at", "role", "beginning", "length", "agent", "session_page"]
     fields = [
         ("account", "agent_instance"),

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.platform_admin import PlatformModelAdmin
+from accounts.admin.base import PlatformModelAdmin
 from sessions_app.admin.links import page_link
 from sessions_app.admin.texts import HIDDEN, ask_for_texts, note_list, open_accounts
 from sessions_app.models import Profile

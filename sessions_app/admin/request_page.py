@@ -12,13 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from accounts import support
-from accounts.amounts import money
+from accounts.admin.base import RecordAdmin, pretty_json
+from accounts.members import support_access
 from accounts.models import ApiKey
-from accounts.platform_admin import RecordAdmin, pretty_json
-from sessions_app import prompts
+from salient.formatting import money
+from sessions_app.conversations.transcript import Work
 from sessions_app.models import LLMRequest, Message
-from sessions_app.transcript import Work
+from sessions_app.turns import prompts
 
 # What the page tells in words of its own; the rest is shown as it was stored.
 _TOLD_BODY = {"sections"}
@@ -77,11 +77,11 @@ class RequestPage(RecordAdmin[LLMRequest]):
 
     def _texts(self, request: HttpRequest, row: LLMRequest) -> dict[str, Any]:
         """Let the words be shown under a support access alone, and note who reads them."""
-        access = support.current_access(request.user, row.account_id)
+        access = support_access.current_access(request.user, row.account_id)
         if access is not None:
-            support.note_reading(access, "llm_requests", row.pk, str(row))
+            support_access.note_reading(access, "llm_requests", row.pk, str(row))
             return {"access": access}
-        return {"access": None, "reason": support.inline_form(request, row.account)}
+        return {"access": None, "reason": support_access.inline_form(request, row.account)}
 
     @admin.display(description="model", ordering="model")
     def model_name(self, request: LLMRequest) -> str:

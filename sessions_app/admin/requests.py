@@ -13,14 +13,14 @@ from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from accounts.amounts import duration, money
-from accounts.exporting import csv_response, note_export
-from accounts.keyset import KeysetAdmin, KeysetChangeList
-from accounts.keyset_filters import ACCOUNT, FROM, TO
-from sessions_app import exports
+from accounts.admin.lists.csv_export import csv_response, note_export
+from accounts.admin.lists.filters import ACCOUNT, FROM, TO
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from salient.formatting import duration, money
 from sessions_app.admin.badges import ORIGIN, status_badge, with_badge
 from sessions_app.admin.filters import RequestFilters, UsageFilters
 from sessions_app.admin.request_page import RequestPage
+from sessions_app.conversations import csv_columns
 from sessions_app.models import LLMRequest, UsageDay
 
 
@@ -35,7 +35,7 @@ class RequestChangeList(KeysetChangeList):
 @admin.register(LLMRequest)
 class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
     filter_form = RequestFilters
-    export_columns = exports.REQUEST_COLUMNS
+    export_columns = csv_columns.REQUEST_COLUMNS
     list_defer = ("request_body", "response_body")
     change_list_template = "admin/request_list.html"
     list_display = [
@@ -66,7 +66,7 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
             return HttpResponseRedirect(f"../{form.address()}")
         note_export(request, form.account, "usage_days", form.told())
         rows, right = UsageDay.objects.all, self.export_right(request, form)
-        return csv_response(exports.USAGE, lambda: form.narrow(rows()), right)
+        return csv_response(csv_columns.USAGE, lambda: form.narrow(rows()), right)
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> SafeString:

@@ -11,14 +11,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.amounts import spend
-from accounts.keyset import KeysetAdmin, KeysetChangeList
-from accounts.keyset_filters import FilterForm
-from sessions_app import exports, search
+from accounts.admin.lists.filters import FilterForm
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from salient.formatting import spend
 from sessions_app.admin.badges import origin_of, status_badge, thumb, with_badge
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.admin.texts import ask_for_texts
 from sessions_app.admin.transcript import SessionPage
+from sessions_app.conversations import csv_columns, search
 from sessions_app.models import Session
 
 
@@ -45,7 +45,7 @@ class SessionChangeList(KeysetChangeList):
 class SessionAdmin(KeysetAdmin[Session], SessionPage):
     moment = "last_activity_at"
     filter_form = SessionFilters
-    export_columns = exports.SESSION_COLUMNS
+    export_columns = csv_columns.SESSION_COLUMNS
     list_display = [
         "last_activity_at",
         "agent",

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse
 
-from accounts import support
-from accounts.keyset import KeysetChangeList
+from accounts.admin.lists.keyset import KeysetChangeList
+from accounts.members import support_access
 from accounts.models import SupportAccess, User
 from sessions_app.models import SavedChat, Session
 
@@ -22,7 +22,7 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
     found: set[UUID] | None = getattr(request, "_open_accounts", None)
     if found is None:
         found = set()
-        if isinstance(request.user, User) and support.may_open(request.user):
+        if isinstance(request.user, User) and support_access.may_open(request.user):
             mine = SupportAccess.objects.open().filter(user=request.user)
             found = set(mine.values_list("account_id", flat=True))
         request._open_accounts = found  # type: ignore[attr-defined]
@@ -67,23 +67,23 @@ class HidingChangeList(KeysetChangeList):
 def note_list(request: HttpRequest, opts: Options[Any], accounts: Iterable[UUID]) -> None:
     """Note once for each access that a list of these texts was looked through."""
     for account_id in accounts:
-        access = support.current_access(request.user, account_id)
+        access = support_access.current_access(request.user, account_id)
         if access is not None:
             name = f"list of {opts.verbose_name_plural}"
-            support.note_reading(access, opts.db_table, "list", name)
+            support_access.note_reading(access, opts.db_table, "list", name)
 
 
 def note_chat(request: HttpRequest, chat: SavedChat) -> None:
     """Note once for each access that a test chat's copied words are shown."""
-    access = support.current_access(request.user, chat.account_id)
+    access = support_access.current_access(request.user, chat.account_id)
     if access is not None:
-        support.note_reading(access, "saved_chats", chat.pk, chat.name)
+        support_access.note_reading(access, "saved_chats", chat.pk, chat.name)
 
 
 def ask_for_texts(
     request: HttpRequest, account_id: UUID, table: str, what: object, label: str
 ) -> HttpResponse | None:
     """Return the page that asks for a reason, or nothing: then the reading is noted."""
-    return support.require_texts(
+    return support_access.require_texts(
         request, account_id, object_type=table, object_id=str(what)[:100], label=label
     )

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 
-from accounts import support
-from accounts.amounts import spend
-from accounts.keyset import Mark
-from accounts.platform_admin import RecordAdmin
-from sessions_app import transcript
+from accounts.admin.base import RecordAdmin
+from accounts.admin.lists.keyset import Mark
+from accounts.members import support_access
+from salient.formatting import spend
+from sessions_app.conversations import transcript
 from sessions_app.models import Session
 
 
@@ -71,11 +71,11 @@ class SessionPage(RecordAdmin[Session]):
 
     def _texts(self, request: HttpRequest, session: Session) -> dict[str, Any]:
         """Let the words be shown under a support access alone, and note who reads them."""
-        access = support.current_access(request.user, session.account_id)
+        access = support_access.current_access(request.user, session.account_id)
         if access is not None:
-            support.note_reading(access, "sessions", session.pk, whose(session))
+            support_access.note_reading(access, "sessions", session.pk, whose(session))
             return {"access": access}
-        return {"access": None, "reason": support.inline_form(request, session.account)}
+        return {"access": None, "reason": support_access.inline_form(request, session.account)}
 
     def _doings(self, request: HttpRequest, session: Session) -> dict[str, str]:
         """What else can be done with a conversation; each by a page of its own."""

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from salient.commands import Refused
-from sessions_app.adoption_names import INDEXES, carry_names, foreign_keys, going
+from sessions_app.adoption.names import INDEXES, carry_names, foreign_keys, going
 from sessions_app.models import Role
 
 REVISION: Final = "4360c1de944b"

@@ -14,18 +14,18 @@ from django.utils.text import Truncator
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
-from accounts import visitors
-from accounts.auth import VISITOR_SCOPES, Caller
-from accounts.limits import MAX_MESSAGE_BYTES
+from accounts.auth import visitor_tokens
+from accounts.auth.decorators import VISITOR_SCOPES, Caller
+from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from accounts.models import User
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 from agents.config import EffectiveConfig
+from agents.config.versions.current import AgentMisconfigured, current_config
+from agents.instances.services import active_instance
 from agents.models import AgentInstance
 from agents.runtime.providers import describe_model, model_problem
-from agents.services import active_instance
-from agents.versions import AgentMisconfigured, current_config
-from sessions_app import history
-from sessions_app.schemas import HistoryIn, HistoryOut
+from sessions_app.api.schemas import HistoryIn, HistoryOut
+from sessions_app.conversations import history
 
 NO_HISTORY = HistoryOut(session_id=None, messages=[], before=None)
 
@@ -41,7 +41,7 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
         raise Http404
     if request.method == "POST":
         return new_conversation(request, account, instance)
-    visitor = visitors.cookie_visitor(request, account, instance)
+    visitor = visitor_tokens.cookie_visitor(request, account, instance)
     # A cookie that lets somebody else in is not this person's.
     key = visitor.session_key if visitor and visitor.let_in == let_in(request) else None
     page = Page.of(agent)
@@ -57,7 +57,7 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
         },
     )
     if key is None:
-        visitors.set_cookie(response, account, instance, let_in=let_in(request))
+        visitor_tokens.set_cookie(response, account, instance, let_in=let_in(request))
     return response
 
 
@@ -77,7 +77,7 @@ def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpR
     """Mint a new visitor; the old conversation stays, but this browser no longer has its key."""
     response = HttpResponseRedirect(request.path)
     response.status_code = 303
-    visitors.set_cookie(response, account, instance, let_in=let_in(request))
+    visitor_tokens.set_cookie(response, account, instance, let_in=let_in(request))
     return response
 
 

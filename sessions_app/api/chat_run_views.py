@@ -10,16 +10,17 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from accounts.auth import ApiRequest, Caller, CallerKind, as_problem
+from accounts.auth.decorators import ApiRequest, Caller, CallerKind, as_problem
 from accounts.models import Scope
-from agents.access import instance_view
+from agents.api.decorators import instance_view
 from agents.models import AgentInstance
+from salient.api.problems import Forbidden
 from salient.database import in_database
-from salient.problems import Forbidden
-from sessions_app import saved_chats, sse
+from sessions_app.api.schemas import TestRunIn
+from sessions_app.evals import saved_chats
+from sessions_app.evals.saved_chats import Answer, Progress
 from sessions_app.models import SavedChat, SavedChatRun
-from sessions_app.saved_chats import Answer, Progress
-from sessions_app.schemas import TestRunIn
+from sessions_app.turns import sse
 
 
 @instance_view("POST", scope=Scope.CHAT)

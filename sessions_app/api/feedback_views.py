@@ -6,15 +6,15 @@ from uuid import UUID
 
 from django.http import HttpResponse
 
-from accounts.auth import ApiRequest
+from accounts.auth.decorators import ApiRequest
 from accounts.models import Scope
-from agents.access import instance_view
+from agents.api.decorators import instance_view
 from agents.models import AgentInstance
+from salient.api.problems import NotFound
 from salient.database import in_database
-from salient.problems import NotFound
-from sessions_app import feedback
-from sessions_app.idempotency import with_headers
-from sessions_app.schemas import FeedbackIn
+from sessions_app.api.schemas import FeedbackIn
+from sessions_app.conversations import feedback
+from sessions_app.turns.idempotency import with_headers
 
 
 @instance_view("POST", scope=Scope.CHAT)

@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from accounts.limits import MAX_MESSAGE_BYTES
-from agents.pricing import Price
-from salient.problems import FieldError
-from salient.shapes import In, Out, Whole
+from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from agents.costs.pricing import Price
+from salient.api.problems import FieldError
+from salient.api.schemas import In, Out, Whole
 from salient.texts import is_blank
 from sessions_app.models import Message, Role, Session
 

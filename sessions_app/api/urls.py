@@ -1,13 +1,13 @@
 from django.urls import path
 
-from sessions_app import chat_run_views, feedback_views, pages, usage_views, views
+from sessions_app.api import chat_page, chat_run_views, feedback_views, usage_views, views
 
 app_name = "sessions"
 
 urlpatterns = [
     path("usage", usage_views.usage, name="usage"),
-    # With a slash at the end: salient/routing.py knows pages by it.
-    path("agents/<str:instance>/", pages.chat_page, name="page"),
+    # With a slash at the end: salient/api/routing.py knows pages by it.
+    path("agents/<str:instance>/", chat_page.chat_page, name="page"),
     path("agents/<str:instance>/chat", views.chat, name="chat"),
     path("agents/<str:instance>/stream", views.stream, name="stream"),
     path("agents/<str:instance>/history", views.messages, name="history"),

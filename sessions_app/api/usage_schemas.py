@@ -8,10 +8,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from accounts.dollars import dollars
-from salient.problems import FieldError
-from salient.shapes import Day, In, Out
-from sessions_app.usage import Days, Figures
+from salient.api.problems import FieldError
+from salient.api.schemas import Day, In, Out
+from salient.formatting import dollars
+from sessions_app.usage.queries import Days, Figures
 
 MOST_DAYS, USUAL_DAYS = 366, 30
 

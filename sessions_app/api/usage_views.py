@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 
-from accounts.auth import ApiRequest, api_view
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
 from salient.database import in_database
-from sessions_app.usage_report import usage_of
-from sessions_app.usage_schemas import UsageIn
+from sessions_app.api.usage_schemas import UsageIn
+from sessions_app.usage.report import usage_of
 
 
 @api_view("GET", scope=Scope.USAGE_READ, query=UsageIn)

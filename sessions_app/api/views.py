@@ -7,15 +7,17 @@ from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from accounts.auth import ApiRequest
+from accounts.auth.decorators import ApiRequest
 from accounts.models import Scope
-from agents.access import instance_view
+from agents.api.decorators import instance_view
 from agents.models import AgentInstance
+from salient.api.problems import NotFound
 from salient.database import in_database
-from salient.problems import NotFound
-from sessions_app import conversations, history, sse, turns
-from sessions_app.idempotency import Replay, key_of, with_headers
-from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn
+from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
+from sessions_app.conversations import conversations, history
+from sessions_app.turns import sse
+from sessions_app.turns import turn as turns
+from sessions_app.turns.idempotency import Replay, key_of, with_headers
 
 
 @instance_view("POST", scope=Scope.CHAT)

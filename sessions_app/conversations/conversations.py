@@ -9,13 +9,13 @@ from django.db.models import F
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
-from accounts.auth import Caller
-from accounts.tenancy import tenant
+from accounts.auth.decorators import Caller
+from accounts.tenancy.context import tenant
 from agents.models import AgentInstance
-from sessions_app.history import find_session, own_sessions
+from sessions_app.api.schemas import Mark, SessionOut, SessionsIn, SessionsOut
+from sessions_app.conversations.history import find_session, own_sessions
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
-from sessions_app.problems import TurnInProgress
-from sessions_app.schemas import Mark, SessionOut, SessionsIn, SessionsOut
+from sessions_app.turns.problems import TurnInProgress
 
 
 def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:

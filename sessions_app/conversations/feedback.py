@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from accounts import limits
-from accounts.callers import Caller
-from accounts.tenancy import tenant
+from accounts.auth.caller import Caller
+from accounts.limits import quotas
+from accounts.tenancy.context import tenant
 from agents.models import AgentInstance
-from salient.problems import NotFound
-from sessions_app.history import find_session
+from salient.api.problems import NotFound
+from sessions_app.api.schemas import FeedbackIn, FeedbackOut
+from sessions_app.conversations.history import find_session
 from sessions_app.models import Message, MessageFeedback, Role, Session
-from sessions_app.schemas import FeedbackIn, FeedbackOut
 
 RATINGS = {"good": 1, "bad": -1}
 
@@ -31,7 +31,7 @@ def give(
         else:
             _put(caller, session, message_id, given)
         Session.objects.filter(pk=session.pk).update(feedback=_latest(session))
-        taken = limits.take(caller, instance.pk, turn=False)
+        taken = quotas.take(caller, instance.pk, turn=False)
     kept = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
     return kept, taken.headers
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
-from accounts.auth import Caller, CallerKind
-from accounts.tenancy import tenant
+from accounts.auth.decorators import Caller, CallerKind
+from accounts.tenancy.context import tenant
 from agents.models import AgentInstance
 from agents.runtime.errors import (
     AnswerRefused,
@@ -16,9 +16,9 @@ from agents.runtime.errors import (
     ProviderProtocol,
     ProviderRejected,
 )
-from salient.problems import Invalid, NotFound
+from salient.api.problems import Invalid, NotFound
+from sessions_app.api.schemas import HistoryIn, HistoryOut, MessageOut
 from sessions_app.models import Message, Role, Session, SessionQuerySet
-from sessions_app.schemas import HistoryIn, HistoryOut, MessageOut
 
 # A message whose turn failed in these ways is not sent again: it would fail again, and with it each
 # message that comes after it.

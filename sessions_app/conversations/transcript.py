@@ -10,9 +10,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from accounts.amounts import duration, money
-from accounts.keyset import Mark, older
-from sessions_app import prompts
+from accounts.admin.lists.keyset import Mark, older
+from salient.formatting import duration, money
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -21,6 +20,7 @@ from sessions_app.models import (
     Role,
     Session,
 )
+from sessions_app.turns import prompts
 
 AT_ONCE = 50
 # How a status looks: the classes of admin.css.

@@ -1,5 +1,5 @@
 """Believable data for `manage.py demo --full`: accounts, agents, ninety days of conversations."""
 
-from sessions_app.full_demo.fill import TURNS, fill, foreign_accounts
+from sessions_app.demo.fill import TURNS, fill, foreign_accounts
 
 __all__ = ["TURNS", "fill", "foreign_accounts"]

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, models
 from django.utils import timezone
 
+from accounts.limits.periods import start_of
 from accounts.models import (
     Account,
     ActorKind,
@@ -20,17 +21,16 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.periods import start_of
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
-from agents.pricing import ZERO
-from sessions_app.full_demo.plan import ACCOUNTS, AccountPlan, chance, dated_id
-from sessions_app.full_demo.tenants import Tenant, make_staff, make_tenant
-from sessions_app.full_demo.turns import Happened, happened
-from sessions_app.full_demo.words import conversation
+from sessions_app.demo.plan import ACCOUNTS, AccountPlan, chance, dated_id
+from sessions_app.demo.tenants import Tenant, make_staff, make_tenant
+from sessions_app.demo.turns import Happened, happened
+from sessions_app.demo.words import conversation
 from sessions_app.models import LLMRequest, SavedChat, SavedChatRun
-from sessions_app.prompts import Sections, store_sections
-from sessions_app.rollup import INSERT_DAYS
+from sessions_app.turns.prompts import Sections, store_sections
+from sessions_app.usage.rollup import INSERT_DAYS
 
 TURNS = 30_000
 # Longer than any one statement needs.

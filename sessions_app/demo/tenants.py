@@ -31,8 +31,8 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from sessions_app.full_demo.plan import FLASH, MINI, AccountPlan, AgentPlan, chance
-from sessions_app.full_demo.words import email_of, system_prompt, talk
+from sessions_app.demo.plan import FLASH, MINI, AccountPlan, AgentPlan, chance
+from sessions_app.demo.words import email_of, system_prompt, talk
 
 STAFF = {"support@salient.example": False, "auditor@salient.example": True}
 ROLES = (MemberRole.OWNER, MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER)

@@ -11,24 +11,17 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from agents import pricing
-from agents.ceiling import charge
 from agents.config import EffectiveConfig
+from agents.config.versions.current import CurrentConfig
+from agents.costs import pricing
+from agents.costs.estimate import charge
+from agents.costs.pricing import ZERO
 from agents.models import ConfigVersion
-from agents.pricing import ZERO
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
-from agents.versions import CurrentConfig
-from sessions_app.full_demo.plan import (
-    INCIDENTS,
-    SPEEDS,
-    AccountPlan,
-    AgentPlan,
-    chance,
-    dated_id,
-)
-from sessions_app.full_demo.tenants import Agent, Tenant
-from sessions_app.full_demo.words import Said, conversation, email_of, talk
+from sessions_app.demo.plan import INCIDENTS, SPEEDS, AccountPlan, AgentPlan, chance, dated_id
+from sessions_app.demo.tenants import Agent, Tenant
+from sessions_app.demo.words import Said, conversation, email_of, talk
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -38,8 +31,8 @@ from sessions_app.models import (
     Role,
     Session,
 )
-from sessions_app.prompts import sections_of
-from sessions_app.tool_calls import kept_call
+from sessions_app.turns.prompts import sections_of
+from sessions_app.turns.tool_calls import kept_call
 
 # How busy the days of a week are, from Monday on, and the hours of a day (UTC).
 WEEK = (1.15, 1.1, 1.05, 1.0, 0.9, 0.45, 0.35)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sessions_app.full_demo.plan import AccountPlan
+from sessions_app.demo.plan import AccountPlan
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 

@@ -8,11 +8,11 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from accounts.dollars import dollars
-from agents import publishing
+from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigDraft
+from salient.formatting import dollars
+from sessions_app.evals.saved_chats import newest_runs, verdict
 from sessions_app.models import SavedChat, SavedChatRun
-from sessions_app.saved_chats import newest_runs, verdict
 
 
 @dataclass(frozen=True, slots=True)

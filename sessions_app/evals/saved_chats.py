@@ -14,18 +14,18 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from accounts.callers import Caller
-from accounts.dollars import dollars
-from accounts.tenancy import tenant
+from accounts.auth.caller import Caller
+from accounts.tenancy.context import tenant
 from agents.config import ConfigError, read
+from agents.config.versions.publishing import GateFailure
 from agents.models import AgentInstance
-from agents.publishing import GateFailure
 from agents.runtime.events import ToolCall
+from salient.api.problems import NotFound, Problem
 from salient.database import in_database, storable
-from salient.problems import NotFound, Problem
-from sessions_app import turns
+from salient.formatting import dollars
+from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
-from sessions_app.schemas import ChatIn
+from sessions_app.turns import turn as turns
 
 # Each message is a turn that is waited for and paid for.
 MOST_MESSAGES = 10

@@ -15,7 +15,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.http import HttpResponse
 from django.utils import timezone
 
-from accounts import visitors
+from accounts.auth import visitor_tokens
+from accounts.keys.services import issue_api_key
 from accounts.models import (
     Account,
     AccountLimits,
@@ -30,9 +31,8 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.services import issue_api_key
-from accounts.slugs import CHECK_PREFIX
-from accounts.tenancy import platform, tenant
+from accounts.models.slugs import CHECK_PREFIX
+from accounts.tenancy.context import platform, tenant
 from agents.models import (
     AgentInstance,
     ConfigDraft,
@@ -40,7 +40,6 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from sessions_app.insights import LATENCY_BUCKETS
 from sessions_app.models import (
     LLMRequest,
     Message,
@@ -54,6 +53,7 @@ from sessions_app.models import (
     UsageDay,
     UsageTotal,
 )
+from sessions_app.models.insights import LATENCY_BUCKETS
 
 # What a check that was killed left behind is removed by a later one.
 LEFT_AFTER = timedelta(hours=1)
@@ -224,7 +224,7 @@ def _login_cookie(user: User) -> str:
 
 def _visitor_cookie(account: Account, instance: AgentInstance) -> str:
     response = HttpResponse()
-    visitors.set_cookie(response, account.slug, instance.instance_slug)
+    visitor_tokens.set_cookie(response, account.slug, instance.instance_slug)
     [cookie] = response.cookies.values()
     return f"{cookie.key}={cookie.value}"
 

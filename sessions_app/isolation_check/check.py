@@ -19,14 +19,14 @@ from django.contrib import admin
 from django.urls import URLResolver, get_resolver, reverse
 
 from accounts.models import Account, User
-from accounts.roles import has_account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from accounts.tenancy.roles import has_account
 from agents.management.look_up import find_instance
+from salient.api.test_client import Answer, call
 from salient.commands import Refused
-from salient.in_process import Answer, call
 from salient.ttl import clear_caches
-from sessions_app.border_sql import crossings, fingerprints
-from sessions_app.synthetic import Synthetic, last_used_is_settled, two_accounts
+from sessions_app.isolation_check.accounts import Synthetic, last_used_is_settled, two_accounts
+from sessions_app.isolation_check.sql_probes import crossings, fingerprints
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -61,7 +61,7 @@ def check() -> dict[str, Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Refusals are what is hoped for, and the agents have no files: no news for the log."""
-    names = ("django.request", "django.security.csrf", "agents.versions")
+    names = ("django.request", "django.security.csrf", "agents.config.versions.current")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -14,10 +14,10 @@ from django.apps import apps
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from psycopg import errors, sql
 
-from accounts.roles import has_account
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.roles import has_account
 from salient.ids import uuid7
-from sessions_app.synthetic import Synthetic
+from sessions_app.isolation_check.accounts import Synthetic
 
 # Counters that a refused call may move: nobody's secret, and not what the border guards.
 COUNTERS = frozenset({"rate_states", "account_limits"})

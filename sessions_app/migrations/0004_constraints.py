@@ -1,7 +1,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.conf import settings
 from django.db import migrations, models
@@ -559,7 +559,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="llmrequest",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "account_slug"),
                 name="fk_llm_requests_account_id",
                 on_delete="CASCADE",
@@ -569,7 +569,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="llmrequest",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance", "agent_instance_slug"),
                 name="fk_llm_requests_agent_instance_id",
                 on_delete="NO ACTION",
@@ -579,7 +579,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="llmrequest",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "session"),
                 name="fk_llm_requests_session_id",
                 on_delete="CASCADE",
@@ -589,7 +589,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="llmrequest",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance", "config_version"),
                 name="fk_llm_requests_config_version_id",
                 on_delete="NO ACTION",
@@ -620,7 +620,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_messages_account_id",
                 on_delete="CASCADE",
@@ -630,7 +630,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "session"),
                 name="fk_messages_session_id",
                 on_delete="CASCADE",
@@ -640,7 +640,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance"),
                 name="fk_messages_agent_instance_id",
                 on_delete="NO ACTION",
@@ -650,7 +650,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "llm_request"),
                 name="fk_messages_llm_request_id",
                 on_delete="SET NULL (llm_request_id)",
@@ -660,7 +660,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance", "config_version"),
                 name="fk_messages_config_version_id",
                 on_delete="NO ACTION",
@@ -679,7 +679,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="profile",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "session"),
                 name="fk_profiles_session_id",
                 on_delete="CASCADE",
@@ -689,7 +689,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="session",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "account_slug"),
                 name="fk_sessions_account_id",
                 on_delete="CASCADE",
@@ -699,7 +699,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="session",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance", "agent_instance_slug"),
                 name="fk_sessions_agent_instance_id",
                 on_delete="NO ACTION",
@@ -709,7 +709,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="session",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("user",),
                 name="fk_sessions_user_id",
                 on_delete="SET NULL",

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts import isolation
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -12,5 +12,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        *map(isolation.isolated, ["sessions", "messages", "llm_requests", "profiles"]),
+        *map(rls.isolated, ["sessions", "messages", "llm_requests", "profiles"]),
     ]

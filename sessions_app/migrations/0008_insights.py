@@ -5,7 +5,7 @@ import django.contrib.postgres.indexes
 import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.db import migrations, models
 
@@ -363,7 +363,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="messagefeedback",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_message_feedback_account_id",
                 on_delete="CASCADE",
@@ -373,7 +373,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="messagefeedback",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance"),
                 name="fk_message_feedback_agent_instance_id",
                 on_delete="NO ACTION",
@@ -383,7 +383,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="messagefeedback",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "session"),
                 name="fk_message_feedback_session_id",
                 on_delete="CASCADE",
@@ -393,7 +393,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="messagefeedback",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "message"),
                 name="fk_message_feedback_message_id",
                 on_delete="CASCADE",
@@ -415,7 +415,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="promptsection",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_prompt_sections_account_id",
                 on_delete="CASCADE",
@@ -431,7 +431,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchat",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_saved_chats_account_id",
                 on_delete="CASCADE",
@@ -441,7 +441,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchat",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance"),
                 name="fk_saved_chats_agent_instance_id",
                 on_delete="NO ACTION",
@@ -476,7 +476,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchatrun",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_saved_chat_runs_account_id",
                 on_delete="CASCADE",
@@ -486,7 +486,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchatrun",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance"),
                 name="fk_saved_chat_runs_agent_instance_id",
                 on_delete="NO ACTION",
@@ -496,7 +496,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchatrun",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance", "config_version"),
                 name="fk_saved_chat_runs_config_version_id",
                 on_delete="NO ACTION",
@@ -506,7 +506,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="savedchatrun",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "saved_chat"),
                 name="fk_saved_chat_runs_saved_chat_id",
                 on_delete="CASCADE",
@@ -524,7 +524,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="usageday",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account",),
                 name="fk_usage_days_account_id",
                 on_delete="CASCADE",
@@ -534,7 +534,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="usageday",
-            constraint=salient.constraints.CompositeForeignKey(
+            constraint=salient.database.constraints.CompositeForeignKey(
                 fields=("account", "agent_instance"),
                 name="fk_usage_days_agent_instance_id",
                 on_delete="NO ACTION",

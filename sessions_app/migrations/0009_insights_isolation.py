@@ -1,6 +1,7 @@
 from django.db import migrations
 
-from accounts import audit_triggers, isolation
+from accounts.tenancy import audit_triggers
+from accounts.tenancy import rls
 
 
 class Migration(migrations.Migration):
@@ -10,7 +11,7 @@ class Migration(migrations.Migration):
 
     operations = [
         *map(
-            isolation.isolated,
+            rls.isolated,
             [
                 "usage_days",
                 "prompt_sections",

@@ -3,7 +3,7 @@ import django.contrib.postgres.search
 import django.db.models.functions
 from django.db import migrations
 
-from salient.indexes import AddIndexConcurrently
+from salient.database.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from sessions_app.rollup import COUNT_SESSIONS, INSERT_DAYS
+from sessions_app.usage.rollup import COUNT_SESSIONS, INSERT_DAYS
 
 HAS_TURNS = """
     EXISTS (SELECT FROM llm_requests

@@ -1,7 +1,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-from salient.indexes import AddIndexConcurrently
+from salient.database.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

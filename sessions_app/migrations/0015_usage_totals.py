@@ -2,12 +2,12 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import salient.constraints
+import salient.database.constraints
 import salient.ids
 from django.db import migrations, models
 
-from accounts import isolation
-from sessions_app import usage_totals
+from accounts.tenancy import rls
+from sessions_app.usage import totals
 
 
 class Migration(migrations.Migration):
@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=["account", "day"], name="ix_usage_totals_account")
                 ],
                 "constraints": [
-                    salient.constraints.CompositeForeignKey(
+                    salient.database.constraints.CompositeForeignKey(
                         fields=("account",),
                         name="fk_usage_totals_account_id",
                         on_delete="CASCADE",
@@ -78,6 +78,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        isolation.isolated("usage_totals"),
-        migrations.RunSQL(usage_totals.TRIGGERS, usage_totals.NO_TRIGGERS),
+        rls.isolated("usage_totals"),
+        migrations.RunSQL(totals.TRIGGERS, totals.NO_TRIGGERS),
     ]

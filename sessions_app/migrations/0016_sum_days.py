@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from sessions_app.usage_totals import EVERY_DAY_OVER, INSERT
+from sessions_app.usage.totals import EVERY_DAY_OVER, INSERT
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from salient.indexes import AddIndexConcurrently, RemoveIndexConcurrently
+from salient.database.indexes import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 # An agent is of one account: without knowing that, the planner expects next to no rows of both.

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from accounts import audit_triggers
+from accounts.tenancy import audit_triggers
 
 PERSONAL = [
     *("customer_name", "phone", "email", "address_street", "address_city", "address_state"),

@@ -11,20 +11,15 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Left, Now
 
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from agents.costs.pricing import CostSource
 from agents.models import AgentInstance
-from agents.pricing import CostSource
-from salient.constraints import CompositeForeignKey
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
-from sessions_app.insights import (
+from sessions_app.models.insights import (
     MessageFeedback,
-    PromptSection,
-    SavedChat,
-    SavedChatRun,
-    UsageDay,
-    UsageTotal,
 )
-from sessions_app.model_keys import (
+from sessions_app.models.keys import (
     account_constraint,
     account_key,
     instance_constraint,
@@ -34,23 +29,6 @@ from sessions_app.model_keys import (
     version_constraint,
     version_key,
 )
-from sessions_app.server_processes import ServerProcess
-
-__all__ = [
-    "CompletionStatus",
-    "LLMRequest",
-    "Message",
-    "MessageFeedback",
-    "Profile",
-    "PromptSection",
-    "Role",
-    "SavedChat",
-    "SavedChatRun",
-    "ServerProcess",
-    "Session",
-    "UsageDay",
-    "UsageTotal",
-]
 
 
 class Role(models.TextChoices):

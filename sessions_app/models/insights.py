@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
-from sessions_app.model_keys import (
+from sessions_app.models.keys import (
     account_constraint,
     account_key,
     instance_constraint,
@@ -28,7 +28,7 @@ class UsageSums(TenantModel):
     """What turns of a day (UTC) came to.
 
     `cost` is US dollars of the requests whose cost is known; `unpriced` counts the others.
-    `latency_buckets[i]` counts answers of about 2^(i/2) ms (sessions_app/usage.py).
+    `latency_buckets[i]` counts answers of about 2^(i/2) ms (sessions_app/usage/queries.py).
     """
 
     day = models.DateField()
@@ -82,7 +82,7 @@ class UsageTotalQuerySet(TenantQuerySet["UsageTotal"]):
 class UsageTotal(UsageSums):
     """What a day that is over came to: of all accounts with a model, or of an account at all.
 
-    Made of usage_days when somebody looks (sessions_app/usage_totals.py), and forgotten by the
+    Made of usage_days when somebody looks (sessions_app/usage/totals.py), and forgotten by the
     database when such a day changes after all. An account's rows have no model and no latencies.
     """
 

@@ -6,7 +6,7 @@ from django.db import models
 
 from accounts.models import Account
 from agents.models import AgentInstance, ConfigVersion
-from salient.constraints import CompositeForeignKey
+from salient.database.constraints import CompositeForeignKey
 
 
 def account_key() -> models.ForeignKey[Account]:

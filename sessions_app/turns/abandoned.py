@@ -17,19 +17,19 @@ from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import limits
-from accounts.alerts import tell
-from accounts.callers import Caller
-from accounts.tenancy import platform, tenant
-from agents import pricing
-from agents.ceiling import charge
-from agents.config.prices import own_prices
+from accounts.auth.caller import Caller
+from accounts.limits import quotas
+from accounts.limits.alerts import tell
+from accounts.tenancy.context import platform, tenant
+from agents.costs import pricing
+from agents.costs.estimate import charge
+from agents.costs.own_prices import own_prices
+from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
-from agents.pricing import CostSource, Price
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
-from sessions_app.server_processes import BEAT_SECONDS, dead_among, forget_dead
+from sessions_app.turns.server_processes import BEAT_SECONDS, dead_among, forget_dead
 
 ERROR_CODE = "abandoned"
 COUNT = "SELECT app_count_turn(%s, %s)"
@@ -222,7 +222,7 @@ def _settle(
             charged_cost=counted,
             settled_at=timezone.now(),
         )
-        released = limits.release(
+        released = quotas.release(
             request.account_id,
             request.agent_instance_id,
             reserved=request.reserved_cost,

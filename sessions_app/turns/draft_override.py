@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from accounts.callers import Caller
+from accounts.auth.caller import Caller
 from agents.config import ConfigError, parse_layer
 from agents.config.layers import PUBLISHED
+from agents.config.versions.current import AgentMisconfigured
 from agents.models import AgentInstance, ConfigDraft
-from agents.versions import AgentMisconfigured
-from salient.problems import Problem
+from salient.api.problems import Problem
 
 
 class DraftGone(Problem):

@@ -14,25 +14,25 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import limits
-from accounts.bearer import admitted
-from accounts.callers import Caller
-from accounts.dollars import dollars
-from accounts.members import caller_of
+from accounts.auth.bearer import admitted
+from accounts.auth.caller import Caller
+from accounts.auth.explain import Check, asked, first_refusal, key_checks, scope_check
+from accounts.auth.networks import Address, network_of
+from accounts.limits import quotas
+from accounts.limits.status import Standing, standing_inside
+from accounts.members.members import caller_of
 from accounts.models import AccountStatus, ApiKey, Membership
-from accounts.networks import Address, network_of
-from accounts.refusals import Check, asked, first_refusal, key_checks, scope_check
-from accounts.standing import Standing, standing_inside
-from accounts.tenancy import tenant
-from agents.ceiling import ceiling
-from agents.config.prices import own_prices
+from accounts.tenancy.context import tenant
+from agents.config.versions.current import CurrentConfig, current_config
+from agents.costs.estimate import ceiling
+from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
-from agents.versions import CurrentConfig, current_config
-from salient.problems import NotFound, Problem, Unauthenticated
-from sessions_app.ledger import check_size, scripted
-from sessions_app.problems import with_unknown_price
-from sessions_app.schemas import ChatIn
+from salient.api.problems import NotFound, Problem, Unauthenticated
+from salient.formatting import dollars
+from sessions_app.api.schemas import ChatIn
+from sessions_app.turns.problems import with_unknown_price
+from sessions_app.turns.store import check_size, scripted
 
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
@@ -121,7 +121,7 @@ def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
     yield asked(CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance)))
     if not found:
         return
-    caps = limits.caps_of(caller.account_id)
+    caps = quotas.caps_of(caller.account_id)
     message = ChatIn.model_construct(message=call.message)
     size = asked(SIZE, lambda: check_size(message, caps))
     yield size
@@ -130,7 +130,7 @@ def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
 
 
 def _limit_checks(
-    caller: Caller, call: Call, current: CurrentConfig, caps: limits.Caps
+    caller: Caller, call: Call, current: CurrentConfig, caps: quotas.Caps
 ) -> Iterator[Check]:
     tokens = caps.output(current.effective.config.max_tokens)
     run = current.run_request((), stream=True, max_tokens=tokens)
@@ -139,8 +139,8 @@ def _limit_checks(
     now = standing_inside(caller, timezone.now())
     refused: Problem | None = None
     try:
-        limits.take(caller, call.instance.pk, cost)
-    except limits.BudgetExceeded as problem:
+        quotas.take(caller, call.instance.pk, cost)
+    except quotas.BudgetExceeded as problem:
         refused = with_unknown_price(problem, caller, run)
     except Problem as problem:
         refused = problem

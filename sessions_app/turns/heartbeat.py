@@ -14,10 +14,10 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from accounts.tenancy import platform
-from salient.lifespan import on_start, on_stop
-from sessions_app import abandoned
-from sessions_app.server_processes import BEAT_SECONDS, ServerProcess, this_process
+from accounts.tenancy.context import platform
+from salient.api.lifespan import on_start, on_stop
+from sessions_app.turns import abandoned
+from sessions_app.turns.server_processes import BEAT_SECONDS, ServerProcess, this_process
 
 logger = logging.getLogger(__name__)
 # Beats between two searches for what dead processes left.

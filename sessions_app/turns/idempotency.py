@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts import limits
-from accounts.admission import ServerStopping, TimeOver
-from accounts.callers import Caller
-from accounts.tenancy import tenant
+from accounts.auth.caller import Caller
+from accounts.auth.revocation import ServerStopping, TimeOver
+from accounts.limits import quotas
+from accounts.tenancy.context import tenant
+from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
-from agents.pricing import CostSource, Price
 from agents.runtime import errors
 from agents.runtime.errors import RunError
-from salient.problems import InternalError, Invalid, Problem
+from salient.api.problems import InternalError, Invalid, Problem
+from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, UsageOut
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
-from sessions_app.problems import (
+from sessions_app.turns.problems import (
     AnswerNotStored,
     IdempotencyKeyReused,
     TurnAbandoned,
     TurnInProgress,
     provider_problem,
 )
-from sessions_app.schemas import ChatIn, ChatOut, CostOut, UsageOut
 
 LONGEST_KEY = 255
 ANSWERED = {CompletionStatus.COMPLETE, CompletionStatus.CANCELLED}
@@ -102,7 +102,7 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress
         answer = _answer(request)
-        taken = limits.take(caller, instance.pk, turn=False)
+        taken = quotas.take(caller, instance.pk, turn=False)
     headers = taken.headers | {"Idempotency-Replayed": "true"}
     return Replay(answer, _problem(request, headers), headers)
 

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts.callers import Caller
-from accounts.dollars import dollars
-from accounts.limits import TOLD_AMOUNTS, BudgetExceeded
-from agents.ceiling import unpriced
+from accounts.auth.caller import Caller
+from accounts.limits.quotas import TOLD_AMOUNTS, BudgetExceeded
 from agents.config.files import PRICES_FILE
-from agents.config.prices import own_prices
+from agents.costs.estimate import unpriced
+from agents.costs.own_prices import own_prices
 from agents.runtime.errors import RunError
 from agents.runtime.run import RunRequest
-from salient.problems import Problem
+from salient.api.problems import Problem
+from salient.formatting import dollars
 
 
 class TurnInProgress(Problem):

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from agents.config.versions.current import CurrentConfig
 from agents.runtime.run import RunRequest
 from agents.runtime.tools import TOOLS
-from agents.versions import CurrentConfig
 from salient.ttl import TTLCache
 from sessions_app.models import LLMRequest, PromptSection
 

@@ -1,7 +1,7 @@
 """The server processes that hold turns: who they are, and which of them have died.
 
-A process writes its row every BEAT_SECONDS (sessions_app/heartbeat.py), by the database's clock. On
-the same machine the kernel itself says whether a process still runs; on another one its row tells.
+A process writes its row every BEAT_SECONDS (sessions_app/turns/heartbeat.py), by the database's
+clock. On the same machine the kernel says whether a process still runs; on another one its row.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from typing import Self
 
 from django.http import StreamingHttpResponse
 
-from accounts.auth import as_problem
+from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
-from salient.edge import LastPart
-from salient.problems import Problem
-from sessions_app.idempotency import Replay
-from sessions_app.turns import Turn, leave
+from salient.api.limits import LastPart
+from salient.api.problems import Problem
+from sessions_app.turns.idempotency import Replay
+from sessions_app.turns.turn import Turn, leave
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"X-Accel-Buffering": "no"}

@@ -15,33 +15,33 @@ from django.db import DatabaseError, Error, IntegrityError
 from django.utils import timezone
 from msgspec.structs import replace
 
-from accounts import limits
-from accounts.callers import Caller, CallerKind
-from accounts.limits import BudgetExceeded, Caps, Released, Taken
-from accounts.rates import Rate
-from accounts.tenancy import ask_as_tenant, tenant
-from agents.ceiling import ceiling, charge
-from agents.config.prices import own_prices
+from accounts.auth.caller import Caller, CallerKind
+from accounts.limits import quotas
+from accounts.limits.quotas import BudgetExceeded, Caps, Released, Taken
+from accounts.limits.rates import Rate
+from accounts.tenancy.context import ask_as_tenant, tenant
+from agents.config.versions.current import CurrentConfig, current_config, known_config
+from agents.costs.estimate import ceiling, charge
+from agents.costs.own_prices import own_prices
+from agents.costs.pricing import Price
 from agents.models import AgentInstance
-from agents.pricing import Price
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.registry import SCRIPTED
 from agents.runtime.run import RunRequest
-from agents.versions import CurrentConfig, current_config, known_config
+from salient.api.problems import Invalid, NotFound
 from salient.database import Answer, in_database, in_database_once, is_unavailable, storable
 from salient.ids import uuid7
-from salient.problems import Invalid, NotFound
-from sessions_app import heartbeat, prompts, tool_calls
-from sessions_app.history import refused_texts
-from sessions_app.idempotency import Key, KeyUsed
+from sessions_app.api.schemas import ChatIn, UsageOut
+from sessions_app.conversations.history import refused_texts
 from sessions_app.models import CompletionStatus, LLMRequest, Role
-from sessions_app.playground import draft_override
-from sessions_app.problems import AnswerNotStored, TurnInProgress, with_unknown_price
-from sessions_app.schemas import ChatIn, UsageOut
+from sessions_app.turns import heartbeat, prompts, tool_calls
+from sessions_app.turns.draft_override import draft_override
+from sessions_app.turns.idempotency import Key, KeyUsed
+from sessions_app.turns.problems import AnswerNotStored, TurnInProgress, with_unknown_price
 
 if TYPE_CHECKING:
-    from sessions_app.turns import Turn
+    from sessions_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
 # Once a minute is enough.
@@ -93,7 +93,7 @@ async def open_turn(
 
     Raises a Problem, and then nothing of the message is kept; KeyUsed for a key sent before.
     """
-    limits.refuse_at_once(caller)
+    quotas.refuse_at_once(caller)
     current, caps = _known(caller, instance) or await _in_force(caller, instance)
     check_size(message, caps)
     most_tokens = caps.output(current.effective.config.max_tokens)
@@ -115,7 +115,7 @@ async def open_turn(
     said = (*_history(found.history), ChatMessage("user", message.message))
     if has_unanswered(said):
         said = without_refused(said, await _refused_texts(caller, found.session_id, len(said)))
-    taken = limits.taken(_read_rates(answer.common), found.reserved, before=answer.place)
+    taken = quotas.taken(_read_rates(answer.common), found.reserved, before=answer.place)
     return Opened(
         current, found.session_id, wanted["request_id"], replace(run, messages=said), taken
     )
@@ -126,7 +126,7 @@ def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Caps
     if caller.draft_id is not None:
         return None
     current = known_config(caller.account_slug, instance)
-    caps = limits.known_caps(caller.account_id)
+    caps = quotas.known_caps(caller.account_id)
     return None if current is None or caps is None else (current, caps)
 
 
@@ -145,7 +145,7 @@ def _looked_up(
     with tenant(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)
-        return current, limits.caps_of(caller.account_id)
+        return current, quotas.caps_of(caller.account_id)
 
 
 async def _sections(
@@ -189,7 +189,7 @@ async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> An
             raise NotFound from error
         if condition == _REFUSED:
             refused = msgspec.json.decode(_message(error))
-            raise limits.refusal(caller, refused, Decimal(refused["cost"])) from error
+            raise quotas.refusal(caller, refused, Decimal(refused["cost"])) from error
         raise
 
 
@@ -248,7 +248,7 @@ def _wanted(
     """Say to the database which turn is to be opened."""
     provider, _, model = run.models[0].partition(":")
     most = ceiling(run, own_prices(caller.account_slug))
-    asked = limits.request_of(caller)
+    asked = quotas.request_of(caller)
     return {
         "account_id": caller.account_id,
         "account_slug": caller.account_slug,
@@ -312,7 +312,7 @@ async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | N
         raise
     if note_use:
         turn.instance.last_used_at = now
-    released = limits.released(turn.caller.account_id, msgspec.json.decode(answer.common))
+    released = quotas.released(turn.caller.account_id, msgspec.json.decode(answer.common))
     # What several set off together is told once.
     return released if answer.place == 0 else replace(released, alerts=[])
 

@@ -10,15 +10,15 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from accounts.auth import Caller
+from accounts.auth.decorators import Caller
 from accounts.models import Account, Scope
 from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
 from agents.runtime.providers import close_clients
+from salient.api.problems import Invalid
 from salient.database import release_connection, shut_down
-from salient.problems import Invalid
-from sessions_app import turns
-from sessions_app.schemas import ChatIn, ChatOut
+from sessions_app.api.schemas import ChatIn, ChatOut
+from sessions_app.turns import turn as turns
 
 type Say = Callable[[str], None]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from agents import pricing
-from agents.config.prices import NO_PRICES, OwnPrices
+from agents.costs import pricing
+from agents.costs.own_prices import NO_PRICES, OwnPrices
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run

@@ -14,32 +14,32 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from accounts.admission import Revoked, ServerStopping, TimeOver, Watch
-from accounts.alerts import tell_soon
-from accounts.callers import Caller
-from accounts.limits import Taken
-from agents import pricing
-from agents.config.prices import OwnPrices, own_prices
+from accounts.auth.caller import Caller
+from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
+from accounts.limits.alerts import tell_soon
+from accounts.limits.quotas import Taken
+from agents.config.versions.current import CurrentConfig
+from agents.connections.revocation import AgentUse
+from agents.costs import pricing
+from agents.costs.own_prices import OwnPrices, own_prices
+from agents.costs.pricing import Price
 from agents.models import AgentInstance
-from agents.pricing import Price
-from agents.revocation import AgentUse
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
-from agents.versions import CurrentConfig
+from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
-from salient.lifespan import in_background, takes_no_turns
-from sessions_app import abandoned, heartbeat, ledger
-from sessions_app.idempotency import Key, KeyUsed, Replay, replay
+from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.models import CompletionStatus
-from sessions_app.problems import (
+from sessions_app.turns import abandoned, heartbeat, store
+from sessions_app.turns.idempotency import Key, KeyUsed, Replay, replay
+from sessions_app.turns.problems import (
     AnswerNotStored,
     SettlementDelayed,
     TurnInProgress,
     provider_problem,
 )
-from sessions_app.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
@@ -198,7 +198,7 @@ async def _open(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn:
     request_id = uuid7()
-    ask = partial(ledger.open_turn, caller, instance, message, stream=stream, key=key)
+    ask = partial(store.open_turn, caller, instance, message, stream=stream, key=key)
     try:
         opened = await _asked(ask, request_id, caller, instance, message, key)
     except OperationalError as error:
@@ -217,13 +217,13 @@ async def _open(
 
 
 async def _asked(
-    ask: partial[Coroutine[Any, Any, ledger.Opened]],
+    ask: partial[Coroutine[Any, Any, store.Opened]],
     request_id: UUID,
     caller: Caller,
     instance: AgentInstance,
     message: ChatIn,
     key: Key | None,
-) -> ledger.Opened:
+) -> store.Opened:
     """Ask for a turn; where a dead process left one in its place, settle that and ask again."""
     try:
         return await ask(request_id=request_id)
@@ -337,7 +337,7 @@ async def settle_turn(turn: Turn) -> None:
 
 
 async def _settle(turn: Turn) -> None:
-    released = await ledger.settle_turn(turn, turn.usage(), turn.price())
+    released = await store.settle_turn(turn, turn.usage(), turn.price())
     if released is not None:
         tell_soon(released.alerts)
     if turn.is_answer_refused:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from sessions_app.insights import LATENCY_BUCKETS, UsageDay
+from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay
 
 DAY = timedelta(days=1)
 SUMS = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from accounts.callers import Caller
-from accounts.standing import standing
-from accounts.tenancy import tenant
+from accounts.auth.caller import Caller
+from accounts.limits.status import standing
+from accounts.tenancy.context import tenant
 from agents.models import AgentInstance
-from sessions_app.usage import Figures, figures_by, total
-from sessions_app.usage_schemas import By, FiguresOut, RowOut, UsageIn, UsageOut
+from sessions_app.api.usage_schemas import By, FiguresOut, RowOut, UsageIn, UsageOut
+from sessions_app.usage.queries import Figures, figures_by, total
 
 COLUMNS = {By.DAY: "day", By.MODEL: "model", By.INSTANCE: "agent_instance_id"}
 

@@ -16,9 +16,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.limits import lock_account
-from accounts.tenancy import platform
-from sessions_app.insights import LATENCY_BUCKETS
+from accounts.limits.quotas import lock_account
+from accounts.tenancy.context import platform
+from sessions_app.models.insights import LATENCY_BUCKETS
 
 # One account's whole ledger is read: that may take longer than a page may.
 STATEMENT_SECONDS = 600

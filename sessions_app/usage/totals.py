@@ -16,9 +16,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Min, QuerySet
 
-from accounts.tenancy import platform
-from sessions_app.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
-from sessions_app.usage import NOTHING, SUMS, Days, Figures, summed, today
+from accounts.tenancy.context import platform
+from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
+from sessions_app.usage.queries import NOTHING, SUMS, Days, Figures, summed, today
 
 # So many days are summed while a page waits; more of them were changed at once, and take turns.
 MOST_AT_ONCE = 31

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Account, Invitation, MemberRole, Membership, User
-from accounts.tenancy import platform, tenant
-from tests.api_client import ApiClient
-from tests.factories import make_user
+from accounts.tenancy.context import platform, tenant
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_user
 
 PASSWORD = "correct-horse-battery"
 

@@ -9,10 +9,10 @@ from typing import Any
 from django.test import override_settings
 
 from accounts.models import User
-from accounts.tenancy import platform
-from agents import publishing
+from accounts.tenancy.context import platform
+from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
-from tests.factories import make_account, make_instance, make_user, write_config
+from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
 class PublishingWorld:

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.test import TestCase, override_settings
 
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.config import read
 from agents.demo import SCRIPTED
 from agents.models import AgentInstance
-from tests.commands import refusal, run, run_json
+from tests.support.commands import refusal, run, run_json
 
 LOCAL = "local:smollm2-135m"
 QWEN = "local:qwen2.5-1.5b"

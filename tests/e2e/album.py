@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.models import Account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance, ProviderConnection
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.e2e.world import instance_with_most

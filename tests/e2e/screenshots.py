@@ -41,12 +41,12 @@ def _pictures(names: list[str]) -> None:
     # Only now: models can not be imported before Django is set up.
     from django.core.management import call_command  # noqa: PLC0415
 
-    from sessions_app.full_demo import TURNS  # noqa: PLC0415
+    from sessions_app.demo import TURNS  # noqa: PLC0415
     from tests.e2e.album import album  # noqa: PLC0415
     from tests.e2e.world import furnish  # noqa: PLC0415
-    from tests.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
-    from tests.scratch_database import scratch_database  # noqa: PLC0415
-    from tests.served import served  # noqa: PLC0415
+    from tests.support.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
+    from tests.support.scratch_database import scratch_database  # noqa: PLC0415
+    from tests.support.served import served  # noqa: PLC0415
 
     async def serve(pages: dict[str, str]) -> None:
         reply = Reply(ANSWER, usage=usage(412, 38), delay=0.4, chunk_delay=0.03)

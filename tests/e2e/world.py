@@ -11,13 +11,13 @@ from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.test import RequestFactory
 
+from accounts.members.support_access import open_access
 from accounts.models import User
-from accounts.support import open_access
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance, ConfigVersion
-from sessions_app import full_demo
+from sessions_app import demo
 from sessions_app.models import Session
-from tests.routes import Route, routes
+from tests.support.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 # Files, answers to scripts, ways through, what only forms lead to.
@@ -32,7 +32,7 @@ _MODEL = re.compile(r"^admin/(\w+)/(\w+)/")
 
 def furnish(*, turns: int, accounts: int | None = None) -> None:
     """Fill the database, and let Ann see what was said."""
-    full_demo.fill(turns=turns, accounts=accounts)
+    demo.fill(turns=turns, accounts=accounts)
     ann = User.objects.create_superuser(EMAIL, PASSWORD)
     with platform():
         account = instance_with_most().account

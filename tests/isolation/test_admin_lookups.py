@@ -18,14 +18,20 @@ from django.test import RequestFactory, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.admin.base import LIST_PARAMETERS, PlatformModelAdmin
 from accounts.models import AuditEntry, MemberRole, User
-from accounts.platform_admin import LIST_PARAMETERS, PlatformModelAdmin
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from sessions_app.models import Profile, SavedChat
+from tests.accounts.admin.test_auditors import make_auditor
+from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import make_member
-from tests.accounts.test_auditors import make_auditor
-from tests.accounts.test_support_admin import make_root, opened
-from tests.factories import make_account, make_instance, make_profile, make_session, make_user
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_profile,
+    make_session,
+    make_user,
+)
 
 OPERATORS = (
     *("", "exact", "iexact", "startswith", "icontains", "gt", "lte", "range", "in", "regex"),

@@ -19,14 +19,14 @@ from django.forms import BaseForm
 from django.http.response import HttpResponseBase
 from django.test import Client
 
-from tests.api_client import Answer, ApiClient, Call
-from tests.border import MatrixTestCase, taken_back
-from tests.factories import write_config
-from tests.route_table import BODIES, QUERIES
-from tests.routes import Route, routes
-from tests.salient.test_edge import connections_stay_open
-from tests.test_route_ids import SCHEMAS, shapes
-from tests.test_route_pages import PagesTestCase, pages
+from tests.isolation.test_route_ids import SCHEMAS, shapes
+from tests.isolation.test_route_pages import PagesTestCase, pages
+from tests.salient.api.test_limits import connections_stay_open
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.border import MatrixTestCase, taken_back
+from tests.support.factories import write_config
+from tests.support.route_table import BODIES, QUERIES
+from tests.support.routes import Route, routes
 
 # As they stand in an address, quoted.
 TEXTS = (

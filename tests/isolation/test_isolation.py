@@ -27,20 +27,26 @@ from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.test import TestCase, TransactionTestCase
 from psycopg.pq import TransactionStatus
 
-from accounts import tenancy
-from accounts.first_look import find_account, find_api_key
 from accounts.models import Account, ApiKey, Budget, Membership, User
-from accounts.roles import TENANT_RIGHTS
-from accounts.tenancy import Door, NoDoor, TenantManager, platform, tenant
+from accounts.tenancy import context
+from accounts.tenancy.context import Door, NoDoor, TenantManager, platform, tenant
+from accounts.tenancy.lookups import find_account, find_api_key
+from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
 from salient.ids import uuid7
 from sessions_app.models import LLMRequest, Message, Session
-from tests import sql_guard
-from tests.api_client import ApiClient
-from tests.catalog import rows
-from tests.factories import make_account, make_instance, make_key, make_message, make_session
-from tests.test_constraints import TENANT_MODELS, Rows, contents, make_tenant
-from tests.worlds import World
+from tests.schema.test_constraints import TENANT_MODELS, Rows, contents, make_tenant
+from tests.support import sql_guard
+from tests.support.api_client import ApiClient
+from tests.support.catalog import rows
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_key,
+    make_message,
+    make_session,
+)
+from tests.support.worlds import World
 
 DENIED = r"permission denied|row-level security"
 
@@ -58,11 +64,11 @@ async def read(key: UUID) -> Message:
 @contextmanager
 def believing(door: Door) -> Iterator[None]:
     """Let the managers take another door for the open one than the database does."""
-    token = tenancy._door.set(door)
+    token = context._door.set(door)
     try:
         yield
     finally:
-        tenancy._door.reset(token)
+        context._door.reset(token)
 
 
 class TwoAccounts(TestCase):
@@ -316,7 +322,7 @@ class ManagerTests(TwoAccounts):
     def test_the_filter_alone_suffices_and_so_does_the_database_alone(self) -> None:
         with platform(), believing(self.mine):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
-        with tenant(self.mine), believing(tenancy.PLATFORM):
+        with tenant(self.mine), believing(context.PLATFORM):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
 
 

@@ -29,17 +29,26 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.budgets import set_budget
+from accounts.keys.services import revoke_api_key
+from accounts.limits.budgets import set_budget
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
-from accounts.services import revoke_api_key
-from accounts.tenancy import tenant
-from agents.ceiling import Ceiling
+from accounts.tenancy.context import tenant
+from agents.costs.estimate import Ceiling
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
-from tests.api_client import Answer, ApiClient
-from tests.border import make_member, rows_of
-from tests.factories import make_account, make_instance, make_key, write_config
-from tests.isolation_model import BUDGET, COST, RESERVED, VISITORS_MAY, Agent, Caller, Talk, Tenant
+from tests.support.api_client import Answer, ApiClient
+from tests.support.border import make_member, rows_of
+from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.isolation_model import (
+    BUDGET,
+    COST,
+    RESERVED,
+    VISITORS_MAY,
+    Agent,
+    Caller,
+    Talk,
+    Tenant,
+)
 
 
 class ThreeAccounts(RuleBasedStateMachine):
@@ -417,11 +426,11 @@ class IsolationMachineTests(TestCase):
         self.enterContext(override_settings(AGENT_CONFIG_DIR=folder))
         self.enterContext(
             mock.patch(
-                "sessions_app.ledger.ceiling",
+                "sessions_app.turns.store.ceiling",
                 return_value=Ceiling(RESERVED, Decimal(0), Decimal(0)),
             )
         )
-        self.enterContext(mock.patch("sessions_app.ledger.charge", return_value=COST))
+        self.enterContext(mock.patch("sessions_app.turns.store.charge", return_value=COST))
         run_state_machine_as_test(
             ThreeAccounts,
             settings=settings(

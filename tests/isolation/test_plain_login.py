@@ -22,15 +22,15 @@ from django.db import ProgrammingError, connection
 from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.models import Account, User
-from accounts.role_report import judge, statements
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from accounts.tenancy.role_report import judge, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
-from tests.api_client import ApiClient
-from tests.catalog import rows
-from tests.factories import make_account, make_instance, make_key, write_config
-from tests.scratch_database import scratch_database, server_lock
-from tests.worlds import counts
+from tests.support.api_client import ApiClient
+from tests.support.catalog import rows
+from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.scratch_database import scratch_database, server_lock
+from tests.support.worlds import counts
 
 PASSWORD = "correct-horse-battery"
 

@@ -11,31 +11,39 @@ from uuid import UUID, uuid4
 from django.test import SimpleTestCase
 from pydantic import BaseModel
 
-import accounts.audit_schemas
-import accounts.member_schemas
-import accounts.schemas
-import agents.connection_views
-import agents.schemas
-import sessions_app.schemas
-import sessions_app.usage_schemas
+import accounts.api.audit_schemas
+import accounts.api.member_schemas
+import accounts.api.schemas
+import agents.api.connection_views
+import agents.api.schemas
+import sessions_app.api.schemas
+import sessions_app.api.usage_schemas
 from accounts.models import Invitation
-from accounts.tenancy import platform, tenant
-from agents.connections import create_connection
+from accounts.tenancy.context import platform, tenant
+from agents.connections.connections import create_connection
+from sessions_app.api.schemas import Mark
 from sessions_app.models import Message, Role, SavedChat, Session
-from sessions_app.schemas import Mark
-from tests.border import MatrixTestCase, Principal, rows_of, taken_back
-from tests.factories import make_message
-from tests.route_table import API, BODIES, CALLERS, ID_FIELDS, NEVER_FROM_A_BODY, id_rows, rows
-from tests.routes import Route, routes
+from tests.support.border import MatrixTestCase, Principal, rows_of, taken_back
+from tests.support.factories import make_message
+from tests.support.route_table import (
+    API,
+    BODIES,
+    CALLERS,
+    ID_FIELDS,
+    NEVER_FROM_A_BODY,
+    id_rows,
+    rows,
+)
+from tests.support.routes import Route, routes
 
 SCHEMAS = (
-    accounts.schemas,
-    accounts.audit_schemas,
-    accounts.member_schemas,
-    agents.schemas,
-    agents.connection_views,
-    sessions_app.schemas,
-    sessions_app.usage_schemas,
+    accounts.api.schemas,
+    accounts.api.audit_schemas,
+    accounts.api.member_schemas,
+    agents.api.schemas,
+    agents.api.connection_views,
+    sessions_app.api.schemas,
+    sessions_app.api.usage_schemas,
 )
 ROWS = id_rows()
 NO_SLUGS = (

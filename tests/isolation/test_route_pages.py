@@ -9,18 +9,18 @@ from django.contrib.auth.models import Group
 from django.http.response import HttpResponseBase
 from django.test import Client, SimpleTestCase, override_settings
 
-from accounts.budgets import set_budget
-from accounts.invitations import token_hash
-from accounts.limits import set_limits
+from accounts.limits.budgets import set_budget
+from accounts.limits.quotas import set_limits
+from accounts.members.invitations import token_hash
+from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, Invitation, User
-from accounts.support import open_access
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from agents.models import ConfigVersion
 from sessions_app.models import MessageFeedback, Profile, SavedChat
-from tests.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
-from tests.factories import make_connection
-from tests.route_table import BROWSERS, METHODS, PAGES, rows
-from tests.routes import Route, routes
+from tests.support.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
+from tests.support.factories import make_connection
+from tests.support.route_table import BROWSERS, METHODS, PAGES, rows
+from tests.support.routes import Route, routes
 
 TABLE = rows(PAGES, BROWSERS)
 SAFE = {"GET", "HEAD", "OPTIONS"}

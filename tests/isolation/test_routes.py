@@ -12,12 +12,12 @@ from uuid import uuid4
 from django.db import models
 from django.test import SimpleTestCase
 
-from accounts.tenancy import TenantManager
-from tests import sql_guard
-from tests.api_client import Answer
-from tests.border import CANARY, SECRET, MatrixTestCase, Principal, rows_of, taken_back
-from tests.route_table import API, CALLERS, METHODS, rows
-from tests.routes import ACCOUNT, Route, routes
+from accounts.tenancy.context import TenantManager
+from tests.support import sql_guard
+from tests.support.api_client import Answer
+from tests.support.border import CANARY, SECRET, MatrixTestCase, Principal, rows_of, taken_back
+from tests.support.route_table import API, CALLERS, METHODS, rows
+from tests.support.routes import ACCOUNT, Route, routes
 
 TABLE = rows(API, CALLERS)
 REFUSED = HTTPStatus.METHOD_NOT_ALLOWED

@@ -20,12 +20,12 @@ from django.test import TestCase, override_settings
 from psycopg import sql
 
 import agents.config
-from accounts import keys
-from agents import connections
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_key
-from tests.mock_openai import MockOpenAI, Reply, delta, error, stream
-from tests.worlds import World
+from accounts.auth import key_text
+from agents.connections import connections
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_key
+from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
+from tests.support.worlds import World
 
 CONNECTION_KEY = "sk-canary-connection-0123456789"
 PROVIDER_KEY = "sk-canary-provider-0123456789"
@@ -212,7 +212,7 @@ class CanaryTests(World, TestCase):
             self.account.pk, name="own", base_url="https://x.example.com", key=CONNECTION_KEY
         )
         text = " ".join(text for _, text in rows())
-        self.assertIn(keys.secret_hash(self.secret), text)
+        self.assertIn(key_text.secret_hash(self.secret), text)
         self.assertEqual(self.leaks("rows", text), [])
 
     def test_every_column_that_may_hold_a_secret_is_known_here(self) -> None:

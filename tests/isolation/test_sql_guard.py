@@ -9,10 +9,10 @@ from uuid import uuid4
 from django.db import connection
 from django.test import SimpleTestCase, TestCase
 
+from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.services import create_account
-from accounts.tenancy import platform, tenant
-from tests import sql_guard
+from accounts.tenancy.context import platform, tenant
+from tests.support import sql_guard
 
 GUARDED = (
     'SELECT "sessions"."id" FROM "sessions"',
@@ -58,7 +58,7 @@ class FaultTests(TestCase):
 
 class PlaceTests(TestCase):
     def test_the_products_own_statement_is_noted_with_its_place(self) -> None:
-        with mock.patch("accounts.services.platform", nullcontext):
+        with mock.patch("accounts.keys.services.platform", nullcontext):
             create_account("without-a-door")
         found = sql_guard.taken()
 

@@ -16,19 +16,19 @@ from asgiref.sync import async_to_sync
 from django.test import SimpleTestCase
 from pydantic import SecretStr
 
-from accounts.audit_schemas import AuditIn
-from accounts.member_schemas import InviteIn, RoleIn
-from accounts.schemas import RotateIn
-from agents.connection_views import ConnectionChangeIn, ConnectionIn
-from agents.schemas import VisitorIn
-from salient.shapes import In
-from sessions_app import schemas
-from sessions_app.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
-from sessions_app.usage_schemas import UsageIn
-from tests.api_client import Answer
-from tests.border import MatrixTestCase
-from tests.route_table import BODIES
-from tests.routes import ACCOUNT, Route, routes
+from accounts.api.audit_schemas import AuditIn
+from accounts.api.member_schemas import InviteIn, RoleIn
+from accounts.api.schemas import RotateIn
+from agents.api.connection_views import ConnectionChangeIn, ConnectionIn
+from agents.api.schemas import VisitorIn
+from salient.api.schemas import In
+from sessions_app.api import schemas
+from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
+from sessions_app.api.usage_schemas import UsageIn
+from tests.support.api_client import Answer
+from tests.support.border import MatrixTestCase
+from tests.support.route_table import BODIES
+from tests.support.routes import ACCOUNT, Route, routes
 
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from unittest import TestCase, mock
 
-from salient import environment_file
-from salient.shared_process import ROOT
+from salient.local import environment_file
+from salient.local.shared_process import ROOT
 
 
 def load_bootstrap() -> ModuleType:

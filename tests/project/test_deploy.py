@@ -11,7 +11,7 @@ import yaml
 from django.conf import settings
 from django.test import SimpleTestCase
 
-from accounts.role_report import LOGIN
+from accounts.tenancy.role_report import LOGIN
 
 ROOT = Path(settings.BASE_DIR)
 

@@ -16,11 +16,12 @@ from django.test import SimpleTestCase
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents.runtime.errors import RunError
-from agents.runtime.providers import endpoints, native, registry
-from salient.edge import UnknownHost
-from salient.problems import Problem
-from salient.server_refusals import REFUSALS
-from sessions_app.problems import ProviderFailed, provider_problem
+from agents.runtime.providers import native, registry
+from agents.runtime.providers.openai import endpoints
+from salient.api.limits import UnknownHost
+from salient.api.problems import Problem
+from salient.api.server_refusals import REFUSALS
+from sessions_app.turns.problems import ProviderFailed, provider_problem
 
 ROOT = Path(settings.BASE_DIR)
 README, API = ROOT / "README.md", ROOT / "docs/api.md"
@@ -100,7 +101,7 @@ class LinkTests(SimpleTestCase):
         self.assertIn(f"## [{version}]", (ROOT / "CHANGELOG.md").read_text())
 
 
-# Where settings are declared, as salient/environment.py reads them.
+# Where settings are declared, as salient/environment/reader.py reads them.
 DECLARING = {"settings.py", "setting_values.py"}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from django.test import SimpleTestCase
 
-from accounts import keys, staff_tokens, visitors
-from tests.test_docs import ROOT, quoted, rows
+from accounts.auth import key_text, staff_tokens, visitor_tokens
+from tests.project.test_docs import ROOT, quoted, rows
 
 PAGE = ROOT / "docs/security.md"
 PROMISES = [*map(str, range(1, 36))]
@@ -55,6 +55,11 @@ class SecurityPageTests(SimpleTestCase):
 
     def test_every_kind_of_key_that_is_shown_is_one(self) -> None:
         shown = set(re.findall(r"Bearer (sal_[a-z]+)_", PAGE.read_text()))
-        tokens = (visitors.TOKEN_PREFIX, staff_tokens.PREFIX)
-        kinds = {keys.SECRET, keys.TEST, keys.PUBLISHABLE, *(each.rstrip("_") for each in tokens)}
+        tokens = (visitor_tokens.TOKEN_PREFIX, staff_tokens.PREFIX)
+        kinds = {
+            key_text.SECRET,
+            key_text.TEST,
+            key_text.PUBLISHABLE,
+            *(each.rstrip("_") for each in tokens),
+        }
         self.assertEqual(shown, kinds)

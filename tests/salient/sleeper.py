@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from salient.shared_process import SharedProcess, SharedProcessError, die_with_keeper
+from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_keeper
 
 
 class Sleeper:

@@ -10,7 +10,7 @@ from unittest import mock
 from django.core import mail
 from django.test import SimpleTestCase, override_settings
 
-from salient.setting_values import mail_config
+from salient.environment.values import mail_config
 
 LINK = (
     f"https://agents.example.com/invitations/{'a1-B2_' * 12}?next=/accounts/acme/&token={'x=' * 40}"

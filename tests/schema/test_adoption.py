@@ -11,10 +11,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from sessions_app.adoption import adopt, problems
-from tests import catalog
-from tests.scratch_database import run_sql, scratch_database
-from tests.test_migrations import BASELINE, ScratchCase, migrate, own_tables
+from sessions_app.adoption.survey import adopt, problems
+from tests.schema.test_migrations import BASELINE, ScratchCase, migrate, own_tables
+from tests.support import catalog
+from tests.support.scratch_database import run_sql, scratch_database
 
 # ruff: noqa: S608 - the ids are our own
 SESSION = "00000000-0000-4000-8000-000000000001"

@@ -16,12 +16,12 @@ from django.test import SimpleTestCase, TestCase
 from django.utils import timezone
 
 from accounts.models import Account, AttemptRate, User
-from accounts.tenancy import TenantModel, platform, tenant
+from accounts.tenancy.context import TenantModel, platform, tenant
 from agents.models import AgentInstance, ConfigVersion
-from salient.constraints import CompositeForeignKey
+from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, ServerProcess, Session
-from tests import catalog
-from tests.factories import (
+from tests.support import catalog
+from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_budget,

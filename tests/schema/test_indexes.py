@@ -13,11 +13,11 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app.models import LLMRequest, Message, Session
-from tests import catalog
-from tests.factories import (
+from tests.support import catalog
+from tests.support.factories import (
     make_account,
     make_config_version,
     make_instance,

@@ -18,16 +18,16 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
 
-from salient.indexes import (
+from salient.database.indexes import (
     AddIndexConcurrently,
     RemoveIndexConcurrently,
     check_indexes,
     invalid_indexes,
 )
 from salient.management.commands import migrate as migrating
-from tests import catalog
-from tests.served import ROOT, database_url, environment
-from tests.test_migrations import OWN_APPS, ScratchCase, migrate, own_tables
+from tests.schema.test_migrations import OWN_APPS, ScratchCase, migrate, own_tables
+from tests.support import catalog
+from tests.support.served import ROOT, database_url, environment
 
 FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
 SPOIL = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass"

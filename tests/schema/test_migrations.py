@@ -17,8 +17,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.test import SimpleTestCase, TestCase
 
 from salient.database import embedded
-from tests import catalog
-from tests.factories import (
+from tests.support import catalog
+from tests.support.factories import (
     make_account,
     make_config_version,
     make_instance,
@@ -29,7 +29,7 @@ from tests.factories import (
     make_session,
     make_user,
 )
-from tests.scratch_database import run_sql, scratch_database
+from tests.support.scratch_database import run_sql, scratch_database
 
 SESSION_KEYS = "SELECT session_key FROM sessions ORDER BY id"
 OWN_APPS = ("accounts", "agents", "sessions_app")

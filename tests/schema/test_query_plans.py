@@ -20,29 +20,30 @@ from django.db import connection
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts import budgets
-from accounts.admission import still_admitted
-from accounts.callers import Caller
-from accounts.first_look import find_account, find_api_key
+from accounts.auth.caller import Caller
+from accounts.auth.revocation import still_admitted
+from accounts.limits import budgets
+from accounts.limits.status import standing
 from accounts.models import Account, MemberRole, Membership
-from accounts.standing import standing
-from accounts.tenancy import platform, tenant
-from agents.access import find_instance
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.lookups import find_account, find_api_key
+from agents.api.decorators import find_instance
 from agents.models import AgentInstance
 from benchmarks.big_data.fill import Size, fill, finish
 from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
-from sessions_app import history, turns
-from sessions_app.abandoned import settle_abandoned
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.conversations import conversations, delete
-from sessions_app.idempotency import Key, replay
+from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
+from sessions_app.conversations import history
+from sessions_app.conversations.conversations import conversations, delete
 from sessions_app.models import CompletionStatus, LLMRequest, Session
-from sessions_app.schemas import ChatIn, HistoryIn, SessionsIn
-from tests.factories import make_llm_request, make_session, write_config
-from tests.reads import reads
-from tests.scratch_database import scratch_database
-from tests.turn_functions import TurnFunctions
+from sessions_app.turns import turn as turns
+from sessions_app.turns.abandoned import settle_abandoned
+from sessions_app.turns.idempotency import Key, replay
+from tests.support.factories import make_llm_request, make_session, write_config
+from tests.support.reads import reads
+from tests.support.scratch_database import scratch_database
+from tests.support.turn_functions import TurnFunctions
 
 SIZE = Size(
     requests=int(os.environ.get("QUERY_PLAN_ROWS", "120000")), accounts=500, long_session=10_000

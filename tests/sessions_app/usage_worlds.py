@@ -9,8 +9,8 @@ from typing import Any
 from django.utils import timezone
 
 from agents.models import AgentInstance
-from sessions_app import rollup
-from tests.factories import make_account, make_instance, make_llm_request, make_session
+from sessions_app.usage import rollup
+from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 
 DAY = timedelta(days=1)
 

@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts import visitors
+from accounts.auth import visitor_tokens
 from accounts.models import (
     Account,
     AccountLimits,
@@ -36,16 +36,16 @@ from accounts.models import (
     Scope,
     User,
 )
-from accounts.roles import has_account
-from accounts.tenancy import TenantModel, platform, tenant
-from agents.connections import create_connection
+from accounts.tenancy.context import TenantModel, platform, tenant
+from accounts.tenancy.roles import has_account
+from agents.connections.connections import create_connection
+from agents.instances.services import create_instance
 from agents.models import AgentInstance
-from agents.services import create_instance
 from salient.ttl import clear_caches
 from sessions_app.models import Message, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
-from tests.api_client import Answer, ApiClient
-from tests.factories import (
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_config_draft,
@@ -67,8 +67,8 @@ from tests.factories import (
     make_user,
     write_config,
 )
-from tests.route_table import BODIES, QUERIES
-from tests.routes import Route
+from tests.support.route_table import BODIES, QUERIES
+from tests.support.routes import Route
 
 # Stands in all that belongs to the other account, so in nothing that anybody else may see.
 CANARY = "canary-of-beta"
@@ -221,10 +221,10 @@ class BorderTestCase(TestCase):
 
     def _cookie_visitor(self) -> Principal:
         response, request = HttpResponse(), HttpRequest()
-        visitors.set_cookie(response, "acme", "bot")
+        visitor_tokens.set_cookie(response, "acme", "bot")
         [cookie] = response.cookies.values()
         request.COOKIES[cookie.key] = cookie.value
-        visitor = visitors.cookie_visitor(request, "acme", "bot")
+        visitor = visitor_tokens.cookie_visitor(request, "acme", "bot")
         assert visitor is not None
         stored = visitor.session_key
         client = ApiClient(headers={"cookie": f"{cookie.key}={cookie.value}", **SAME_ORIGIN})
@@ -232,12 +232,14 @@ class BorderTestCase(TestCase):
 
     def _token_visitors(self) -> Iterable[Principal]:
         key, _ = make_key(self.acme.account, name="visitors")
-        token = visitors.new_token(key.key_id, self.acme.bot.pk, seconds=600)
+        token = visitor_tokens.new_token(key.key_id, self.acme.bot.pk, seconds=600)
         mine = self._session(session_key=token.session_key)
-        yield Principal("token", ApiClient(visitors.write_token(token)), mine)
-        named = visitors.new_token(key.key_id, self.acme.bot.pk, seconds=600, end_user=END_USER)
+        yield Principal("token", ApiClient(visitor_tokens.write_token(token)), mine)
+        named = visitor_tokens.new_token(
+            key.key_id, self.acme.bot.pk, seconds=600, end_user=END_USER
+        )
         theirs = self._session(end_user=END_USER)
-        yield Principal("end_user", ApiClient(visitors.write_token(named)), theirs)
+        yield Principal("end_user", ApiClient(visitor_tokens.write_token(named)), theirs)
 
     def _session(self, **fields: Any) -> Session:
         session = make_session(self.acme.bot, **fields)

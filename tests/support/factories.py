@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.keys.services import create_account, issue_api_key
 from accounts.models import (
     Account,
     AccountLimits,
@@ -23,8 +24,8 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.services import create_account, issue_api_key
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
+from agents.instances.services import create_instance
 from agents.models import (
     AgentInstance,
     ConfigDraft,
@@ -32,8 +33,6 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from agents.services import create_instance
-from sessions_app.insights import LATENCY_BUCKETS
 from sessions_app.models import (
     LLMRequest,
     Message,
@@ -47,6 +46,7 @@ from sessions_app.models import (
     UsageDay,
     UsageTotal,
 )
+from sessions_app.models.insights import LATENCY_BUCKETS
 
 _numbers = count(1)
 

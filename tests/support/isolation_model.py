@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
-from accounts.members import SCOPES_OF
+from accounts.members.members import SCOPES_OF
 from accounts.models import Account, ApiKey, MemberRole, Scope
 from agents.models import AgentInstance
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tests.certificates import certificate
-from tests.served import free_port
+from tests.support.certificates import certificate
+from tests.support.served import free_port
 
 HOST = "agents.example.com"
 INSTALL = "on Debian: apt-get install nginx-light"

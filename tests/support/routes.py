@@ -11,8 +11,8 @@ from django.apps import apps
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from salient.routing import is_api
-from tests.route_table import ADMIN_KINDS
+from salient.api.routing import is_api
+from tests.support.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"
 _MODEL_PAGE = re.compile(r"admin/(\w+/\w+)/")

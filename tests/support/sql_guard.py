@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from accounts.roles import TENANT_RIGHTS
-from accounts.tenancy import PLATFORM, current_door
+from accounts.tenancy.context import PLATFORM, current_door
+from accounts.tenancy.roles import TENANT_RIGHTS
 
 # People belong to no account: whoever authenticates them does so before any door.
 TABLES = sorted(set(TENANT_RIGHTS) - {"users"})
@@ -27,8 +27,8 @@ _BASE = Path(settings.BASE_DIR)
 # The first tries what must fail: that is its trade. The second reads before there are any tenant
 # contexts. What runs below the last are the migrations' own statements.
 _EXEMPT = {
-    Path("sessions_app/border_sql.py"),
-    Path("sessions_app/adoption.py"),
+    Path("sessions_app/isolation_check/sql_probes.py"),
+    Path("sessions_app/adoption/survey.py"),
     Path("salient/management/commands/migrate.py"),
 }
 _found: list[str] = []
@@ -40,7 +40,7 @@ def watch(connection: BaseDatabaseWrapper, **_more: Any) -> None:
         connection.execute_wrappers.append(guard)
 
 
-connection_created.connect(watch, dispatch_uid="tests.sql_guard")
+connection_created.connect(watch, dispatch_uid="tests.support.sql_guard")
 
 
 def guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -80,7 +80,7 @@ def place_in_product() -> str | None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(_BASE) and ".venv" not in path.parts:
             place = path.relative_to(_BASE)
-            if place != Path("tests/sql_guard.py"):
+            if place != Path("tests/support/sql_guard.py"):
                 other = {"tests", "migrations"} & set(place.parts) or place in _EXEMPT
                 return None if other else f"{place}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]

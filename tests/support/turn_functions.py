@@ -11,17 +11,18 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from accounts import limits
-from accounts.callers import Caller
+from accounts.auth.caller import Caller
+from accounts.limits import quotas
 from accounts.models import Account
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
-from agents.versions import current_config
-from sessions_app import ledger, turns
+from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus
-from sessions_app.schemas import ChatIn
+from sessions_app.turns import store
+from sessions_app.turns import turn as turns
 
 
 class TurnFunctions:
@@ -42,7 +43,7 @@ class TurnFunctions:
             current = current_config(self.account.slug, self.instance)
         asked = ChatIn(message=message, session_id=session)
         run, who = current.run_request((), stream=True), replace(self.caller, **caller)
-        return ledger._wanted(who, self.instance, current, run, asked) | {"most_messages": 10}
+        return store._wanted(who, self.instance, current, run, asked) | {"most_messages": 10}
 
     def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
         each: list[dict[str, Any]] = self.ask("app_open_turns", wanted)["each"]
@@ -61,9 +62,9 @@ class TurnFunctions:
             UUID(opened["session_id"]),
             wanted["request_id"],
             Run(current.run_request((), stream=True)),
-            limits.taken([], Decimal(opened["reserved"])),
+            quotas.taken([], Decimal(opened["reserved"])),
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)
-        ended = ledger._outcome(turn, turn.usage(), turn.price())
+        ended = store._outcome(turn, turn.usage(), turn.price())
         return ended | {"answer": "Hi.", "note_use": False}

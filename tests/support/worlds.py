@@ -11,11 +11,11 @@ from django.conf import settings
 from django.test import override_settings
 
 from accounts.models import Account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
 from sessions_app.models import LLMRequest, Message, Session
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_key, write_config
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_instance, make_key, write_config
 
 SCRIPTED = "model: scripted:echo\n"
 

@@ -19,10 +19,10 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.account_page import filtered, page_of, rows_of
-from accounts.account_status import CHANGES, StatusChange, badge, set_status
+from accounts.admin.account.page import filtered, page_of, rows_of
+from accounts.admin.account.status import CHANGES, StatusChange, badge, set_status
+from accounts.admin.base import PlatformModelAdmin
 from accounts.models import Account
-from accounts.platform_admin import PlatformModelAdmin
 
 type Facts = Mapping[str, Any]
 MOST_AT_ONCE = 200
@@ -53,7 +53,7 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     search_help_text = "A part of a name or of a slug."
     fields = ["slug", "name", "subscription_tier", "created_at", "updated_at"]
     actions = ["suspend", "reactivate", "archive"]
-    # The rooms above this one know what was used; they put it here (sessions_app/overview.py).
+    # sessions_app registers what was used (sessions_app/admin/overview/page.py).
     row_figures: ClassVar[Callable[[Collection[UUID]], Mapping[UUID, Facts]]] = staticmethod(
         lambda _ids: {}
     )

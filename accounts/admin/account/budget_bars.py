@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.amounts import money
+from accounts.limits.periods import start_of
 from accounts.models import Budget, BudgetPeriod
-from accounts.periods import start_of
+from salient.formatting import money
 
 SOON, FULL = 80, 100
 

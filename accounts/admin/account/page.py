@@ -12,10 +12,10 @@ from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import urlencode
 
-from accounts.account_status import badge, open_to
-from accounts.audit_reading import STATES, changes_of, name_of
-from accounts.budget_bars import Bar, account_bars, bar_of
-from accounts.limits import limit_of
+from accounts.admin.account.budget_bars import Bar, account_bars, bar_of
+from accounts.admin.account.status import badge, open_to
+from accounts.audit.log import STATES, changes_of, name_of
+from accounts.limits.quotas import limit_of
 from accounts.models import (
     Account,
     AccountLimits,

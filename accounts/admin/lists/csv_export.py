@@ -24,9 +24,9 @@ from django.db.models.fields.tuple_lookups import (
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from accounts import support
+from accounts.members import support_access
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.database import in_database
 from salient.texts import UNSEEN
 
@@ -77,7 +77,7 @@ class Right:
             return "who exported is no longer one of the staff"
         if not user.has_perm(self.permission):
             return "who exported may no longer see these rows"
-        if self.texts_of is not None and support.current_access(user, self.texts_of) is None:
+        if self.texts_of is not None and support_access.current_access(user, self.texts_of) is None:
             return "the support access has ended"
         return ""
 

@@ -21,9 +21,9 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 from psycopg.errors import QueryCanceled
 
-from accounts.exporting import Columns, Export, Right, csv_response, note_export
-from accounts.keyset_filters import FilterForm
-from accounts.platform_admin import RecordAdmin
+from accounts.admin.base import RecordAdmin
+from accounts.admin.lists.csv_export import Columns, Export, Right, csv_response, note_export
+from accounts.admin.lists.filters import FilterForm
 
 BEFORE, AFTER = "before", "after"
 

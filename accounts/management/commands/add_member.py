@@ -7,13 +7,13 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from accounts import invitations, members
-from accounts.email_addresses import normal_email, with_address
 from accounts.management.look_up import find_account
+from accounts.members import invitations, members
+from accounts.members.email_addresses import normal_email, with_address
 from accounts.models import Account, MemberRole, Membership, User
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from salient.api.problems import Problem
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
-from salient.problems import Problem
 
 
 class Command(ReportingCommand):

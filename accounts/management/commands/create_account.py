@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.services import create_account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.commands import ReportingCommand
 
 

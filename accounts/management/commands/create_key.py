@@ -8,10 +8,10 @@ from uuid import UUID
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from accounts.keys.services import KeyWanted, default_expiry, issue_api_key, wanted_key
 from accounts.management.look_up import find_account
 from accounts.models import Account, KeyKind, KeyMode, Scope
-from accounts.services import KeyWanted, default_expiry, issue_api_key, wanted_key
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 LONGEST_DAYS = 3650

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import connection
 
-from accounts import role_report
+from accounts.tenancy import role_report
 from salient.commands import ReportingCommand
 
 

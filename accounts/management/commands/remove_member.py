@@ -6,13 +6,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from accounts import members
-from accounts.email_addresses import with_address
 from accounts.management.look_up import find_account
+from accounts.members import members
+from accounts.members.email_addresses import with_address
 from accounts.models import Account, Membership
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
+from salient.api.problems import Problem
 from salient.commands import Refused, ReportingCommand, did_you_mean
-from salient.problems import Problem
 
 
 class Command(ReportingCommand):

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.keys.services import revoke_api_key
 from accounts.management.look_up import find_key
-from accounts.services import revoke_api_key
 from salient.commands import Refused, ReportingCommand
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.account_status import CHANGES, badge, set_status
+from accounts.admin.account.status import CHANGES, badge, set_status
 from accounts.management.look_up import find_account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.commands import ReportingCommand
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from accounts.limits import HIGHEST, set_limits
+from accounts.limits.quotas import HIGHEST, set_limits
 from accounts.management.look_up import find_account
 from accounts.models import AccountLimits
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 from salient.commands import Misused, ReportingCommand
 
 DEFAULT = "default"

@@ -12,12 +12,12 @@ import msgspec
 from django.db import transaction
 
 from agents.config import ConfigError, EffectiveConfig, load
-from agents.connections import connections_for
+from agents.connections.connections import connections_for
 from agents.models import AgentInstance, ConfigVersion
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
-from salient.problems import Unavailable
+from salient.api.problems import Unavailable
 from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
-from agents.config.compare import Change, content_changes
+from agents.config.versions.diff import Change, content_changes
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
 
 MOST_ENTRIES = 100

@@ -16,15 +16,15 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
-from agents import access
+from agents.api import decorators
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, parse_layer, read
-from agents.config.compare import Change, Line, changes, side_by_side, unified
 from agents.config.layers import PUBLISHED
-from agents.config.yaml_text import dump, without
-from agents.connections import connections_for
+from agents.config.versions.current import ensure_version
+from agents.config.versions.diff import Change, Line, changes, side_by_side, unified
+from agents.config.yaml.text import dump, without
+from agents.connections.connections import connections_for
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication
 from agents.runtime.providers import connection_name, model_problem
-from agents.versions import ensure_version
 
 LONGEST_NOTE = 2_000
 
@@ -339,7 +339,7 @@ def _put(
     )
     AgentInstance.objects.filter(pk=instance.pk).update(override=override, updated_at=Now())
     instance.override = override
-    transaction.on_commit(partial(access.forget, instance.account_id, instance.instance_slug))
+    transaction.on_commit(partial(decorators.forget, instance.account_id, instance.instance_slug))
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from agents.config.errors import KeyPath
-from agents.config.yaml_source import Document, parse, plain
+from agents.config.yaml.source import Document, parse, plain
 
 _COMMENT = re.compile(r"\s*(#.*)?")
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents import publishing
 from agents.config import ConfigError, config_dir, read
-from agents.config.compare import Change, content_changes
 from agents.config.effective import EffectiveConfig
 from agents.config.files import CONFIG_FILE, PROMPT_FILE, found_accounts, found_instances
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
-from agents.config.yaml_source import MAX_BYTES, decode
-from agents.config.yaml_text import dump
+from agents.config.versions import publishing
+from agents.config.versions.diff import Change, content_changes
+from agents.config.yaml.source import MAX_BYTES, decode
+from agents.config.yaml.text import dump
 from agents.models import AgentInstance, ConfigVersion
 
 PUBLISHED_FILE = "published.yaml"

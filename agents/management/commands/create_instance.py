@@ -8,12 +8,11 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.models import Account
-from accounts.slugs import title_of
-from accounts.tenancy import tenant
+from accounts.models.slugs import title_of
+from accounts.tenancy.context import tenant
 from agents.config import AGENT_TYPES, ConfigError, Layer, config_dir, parse_layer
 from agents.config.files import CONFIG_FILE, InstanceFiles
-from agents.config.yaml_source import MAX_BYTES
-from agents.instance_files import (
+from agents.config.starter_files import (
     Planned,
     WouldOverwrite,
     effective_with,
@@ -21,8 +20,9 @@ from agents.instance_files import (
     starter_files,
     written,
 )
+from agents.config.yaml.source import MAX_BYTES
+from agents.instances.services import create_instance
 from agents.models import AgentInstance
-from agents.services import create_instance
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 NO_LAYER = Layer("", "", {})

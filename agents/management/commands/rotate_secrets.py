@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from agents.connections import rotate_secrets
+from agents.connections.connections import rotate_secrets
 from salient.commands import Refused, ReportingCommand
 
 

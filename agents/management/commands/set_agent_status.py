@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
-from accounts.tenancy import tenant
-from agents.instance_status import CHANGES, set_status
+from accounts.tenancy.context import tenant
+from agents.admin.status import CHANGES, set_status
 from agents.management.look_up import find_instance
 from salient.commands import ReportingCommand
 

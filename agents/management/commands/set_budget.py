@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.budgets import remove_budget, set_budget
-from accounts.dollars import dollars
+from accounts.limits.budgets import remove_budget, set_budget
+from accounts.limits.periods import next_start
 from accounts.management.look_up import find_account
 from accounts.models import Budget, BudgetPeriod
-from accounts.periods import next_start
 from agents.management.look_up import find_instance
 from salient.commands import Misused, ReportingCommand
+from salient.formatting import dollars
 
 MOST = Decimal(100_000)
 

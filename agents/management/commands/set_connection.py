@@ -9,10 +9,10 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.models import Account
-from agents import connections
+from agents.connections import connections
 from agents.models import ProviderConnection
+from salient.api.problems import Problem
 from salient.commands import Refused, ReportingCommand, did_you_mean
-from salient.problems import Problem
 
 STDIN = "-"
 

@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from salient.safe_fetch import plain_session, safe_session
+from salient.security.ssrf import plain_session, safe_session
 
 type Clients = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 

@@ -10,10 +10,10 @@ import aiohttp
 from agents.runtime.errors import UnknownModel
 from agents.runtime.providers.base import ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client, safe_client
-from agents.runtime.providers.endpoints import Endpoint
-from agents.runtime.providers.openai_compatible import OpenAICompatible
+from agents.runtime.providers.openai.compatible import OpenAICompatible
+from agents.runtime.providers.openai.endpoints import Endpoint
 from agents.runtime.providers.refusals import log_failure
-from salient.safe_fetch import UnsafeURL, check_url
+from salient.security.ssrf import UnsafeURL, check_url
 
 PREFIX = "connection/"
 LONGEST_NAME = 39

@@ -11,10 +11,10 @@ from django.conf import settings
 
 from agents.runtime.errors import ProviderUnavailable
 from agents.runtime.providers.base import ModelEvent, ModelRequest
-from agents.runtime.providers.endpoints import Endpoint
-from agents.runtime.providers.openai_compatible import OpenAICompatible
+from agents.runtime.providers.openai.compatible import OpenAICompatible
+from agents.runtime.providers.openai.endpoints import Endpoint
 from agents.runtime.providers.refusals import log_failure
-from salient.shared_process import SharedProcess, SharedProcessError
+from salient.local.shared_process import SharedProcess, SharedProcessError
 
 # llama.cpp's server hangs up after an answer without saying so.
 ENDPOINT = Endpoint("local", "", needs_key=False, keep_alive=False)

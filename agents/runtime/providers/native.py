@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.runtime.errors import RunError
 from agents.runtime.providers.base import ModelEvent, ModelRequest
-from agents.runtime.providers.endpoints import NO_KEY, is_header_value
+from agents.runtime.providers.openai.endpoints import NO_KEY, is_header_value
 from agents.runtime.providers.refusals import log_failure
 
 

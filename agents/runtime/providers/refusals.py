@@ -24,7 +24,7 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
-from agents.runtime.providers.openai_answer import SAID
+from agents.runtime.providers.openai.answer import SAID
 from agents.runtime.providers.overflow import says_too_long
 
 logger = logging.getLogger("agents.runtime")

@@ -15,17 +15,17 @@ from agents.runtime.providers.connections import (
     connection_name,
     is_connection_name,
 )
-from agents.runtime.providers.endpoints import (
+from agents.runtime.providers.local import LocalModel
+from agents.runtime.providers.openai.compatible import OpenAICompatible
+from agents.runtime.providers.openai.endpoints import (
     KNOWN,
     PROVIDER_NAME,
     Endpoint,
     endpoint_problem,
     find_endpoint,
 )
-from agents.runtime.providers.local import LocalModel
-from agents.runtime.providers.openai_compatible import OpenAICompatible
 from agents.runtime.providers.refusals import log_failure
-from salient.lifespan import on_stop
+from salient.api.lifespan import on_stop
 
 LOCAL = "local"
 SCRIPTED = "scripted"

@@ -10,10 +10,10 @@ from django.core.exceptions import ValidationError
 from pydantic import ValidationError as ShapeError
 
 from agents.models import AgentInstance
-from salient.problems import Invalid
+from salient.api.problems import Invalid
+from sessions_app.api.schemas import ChatIn
+from sessions_app.evals.saved_chats import MOST_MESSAGES
 from sessions_app.models import SavedChat
-from sessions_app.saved_chats import MOST_MESSAGES
-from sessions_app.schemas import ChatIn
 
 TURNS = range(1, MOST_MESSAGES + 1)
 PARTS = ("message", "contains", "excludes")

@@ -16,18 +16,18 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 
-from accounts.limits import MAX_MESSAGE_BYTES
+from accounts.auth.staff_tokens import may_play, new_token, write_token
+from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from accounts.members.support_access import inline_form, require_texts
 from accounts.models import AccountStatus, User
-from accounts.staff_tokens import may_play, new_token, write_token
-from accounts.support import inline_form, require_texts
-from agents import publishing
+from agents.config.versions import publishing
 from agents.models import AgentInstance, InstanceStatus
-from sessions_app import saved_chats
+from sessions_app.admin.evals.forms import TAKEN, FromSessionForm, is_taken
 from sessions_app.admin.texts import hidden_chats, note_chat
+from sessions_app.evals import saved_chats
+from sessions_app.evals.comparison import Comparison, compare
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, Session
-from sessions_app.prompts import read_sections
-from sessions_app.studio.comparison import Comparison, compare
-from sessions_app.studio.forms import TAKEN, FromSessionForm, is_taken
+from sessions_app.turns.prompts import read_sections
 
 SEE_REQUESTS = "sessions_app.view_llmrequest"
 NO_STORE = {"Cache-Control": "no-store"}

@@ -12,12 +12,12 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import support
-from accounts.platform_admin import PlatformModelAdmin
+from accounts.admin.base import PlatformModelAdmin
+from accounts.members import support_access
+from sessions_app.admin.evals.forms import PARTS, TURNS, SavedChatForm
+from sessions_app.admin.evals.pages import StudioPages
 from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import SavedChat, SavedChatRun
-from sessions_app.studio.forms import PARTS, TURNS, SavedChatForm
-from sessions_app.studio.pages import StudioPages
 
 # So many blank ones are offered below those that are used.
 MORE_TURNS = 3
@@ -79,7 +79,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         shown: dict[str, Any] = {}
         if chat is not None and self.has_view_permission(request, chat):
             if self._hides(request, chat):
-                reason = support.inline_form(request, chat.account)
+                reason = support_access.inline_form(request, chat.account)
                 shown = {"hides": True, "reason": reason}
             elif chat.session_id is not None:
                 note_chat(request, chat)

@@ -8,27 +8,26 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from accounts.account_admin import AccountAdmin
-from accounts.amounts import count, spend
+from accounts.admin.account.admin import AccountAdmin
 from accounts.models import Account, User
-from sessions_app.charts import sparkline
-from sessions_app.overview import RIGHTS, chosen, latest_failures, now_and_before, ranges, tiles
-from sessions_app.usage import (
-    NOTHING,
-    Days,
-    Figures,
-    by_day,
-    by_day_and,
-    figures_by,
-    total,
+from salient.formatting import count, spend
+from sessions_app.admin.overview.page import (
+    RIGHTS,
+    chosen,
+    latest_failures,
+    now_and_before,
+    ranges,
+    tiles,
 )
-from sessions_app.usage_charts import (
+from sessions_app.admin.overview.svg_charts import sparkline
+from sessions_app.admin.overview.usage_charts import (
     latency_chart,
     requests_chart,
     requests_page,
     spend_chart,
     tokens_chart,
 )
+from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, figures_by, total
 
 TREND_DAYS = 30
 

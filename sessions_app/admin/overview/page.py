@@ -13,20 +13,20 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.timesince import timesince
 
-from accounts.amounts import compact, count, duration, share, spend
-from accounts.budget_bars import Bar, account_bars
+from accounts.admin.account.budget_bars import Bar, account_bars
+from accounts.admin.site import SalientAdminSite
 from accounts.models import Account, User
-from accounts.site import SalientAdminSite
-from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.usage import DAY, Days, Figures, by_day, figures_by, total
-from sessions_app.usage_charts import (
+from salient.formatting import compact, count, duration, share, spend
+from sessions_app.admin.overview.usage_charts import (
     latency_chart,
     requests_chart,
     requests_page,
     spend_chart,
     tokens_chart,
 )
-from sessions_app.usage_totals import Totals, each_day
+from sessions_app.models import CompletionStatus, LLMRequest
+from sessions_app.usage.queries import DAY, Days, Figures, by_day, figures_by, total
+from sessions_app.usage.totals import Totals, each_day
 
 type ByDay = dict[date, Figures]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from accounts.amounts import NONE
+from salient.formatting import NONE
 
 WIDTH, HEIGHT = 520, 165
 LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 18

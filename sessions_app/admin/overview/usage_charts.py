@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from accounts.amounts import compact, count, duration, money, spend
-from sessions_app.charts import STYLES, Chart, Series
-from sessions_app.usage import NOTHING, Days, Figures, by_day, by_day_and, largest
+from salient.formatting import compact, count, duration, money, spend
+from sessions_app.admin.overview.svg_charts import STYLES, Chart, Series
+from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, largest
 
 FAILED = "&completion_status__exact=error"
 MODELS, OTHERS = len(STYLES) - 1, "other models"

@@ -9,12 +9,12 @@ from django.core.management.base import CommandParser
 from django.urls import reverse
 
 from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
-from accounts.first_look import find_account
+from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
 from salient.commands import Refused, ReportingCommand
-from sessions_app import full_demo
+from sessions_app import demo
 
 KEY_FILE = Path("var/demo.json")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how a browser gets there
@@ -38,7 +38,7 @@ class Command(ReportingCommand):
             help="also make 20 accounts with 90 days of conversations, to look at the admin with",
         )
         parser.add_argument(
-            "--turns", type=int, default=full_demo.TURNS, help="about how many, with --full"
+            "--turns", type=int, default=demo.TURNS, help="about how many, with --full"
         )
         parser.add_argument(
             "--yes", action="store_true", help="fill a database that has other accounts as well"
@@ -57,7 +57,7 @@ class Command(ReportingCommand):
             password = ensure_login(reset_password=options["reset_password"])
             key = ensure_key(account, key_file())
         choice = chosen_model(write=write)
-        made = full_demo.fill(turns=options["turns"]) if options["full"] and write else {}
+        made = demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
             **addresses(root),
             "login": {"email": EMAIL, "password": password, "exists": write or login_exists()},
@@ -94,7 +94,7 @@ class Command(ReportingCommand):
 
 def refuse_strangers(*, sure: bool) -> None:
     """Somebody's own accounts are a sign of a database that nobody wants to see filled."""
-    strangers = full_demo.foreign_accounts(besides=[ACCOUNT])
+    strangers = demo.foreign_accounts(besides=[ACCOUNT])
     if strangers and not sure:
         some = ", ".join(strangers[:5])
         raise Refused(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from salient import database
 from salient.commands import ReportingCommand
-from sessions_app.border_check import check
+from sessions_app.isolation_check.check import check
 
 
 class Command(ReportingCommand):

@@ -8,9 +8,9 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.models import Account
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.commands import ReportingCommand
-from sessions_app import rollup, usage_totals
+from sessions_app.usage import rollup, totals
 
 # More lines than that nobody reads.
 SHOWN = 20
@@ -43,7 +43,7 @@ class Command(ReportingCommand):
         found = {account.slug: work(account.pk, options["since"]) for account in accounts}
         if options["rebuild"]:
             # What was made again is forgotten there; a page has less time to sum it than we have.
-            usage_totals.keep_all()
+            totals.keep_all()
         different = {slug: each for slug, each in found.items() if each}
         return {
             "ok": options["rebuild"] or not different,

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from accounts.attempts import forget_past_attempts
-from accounts.limits import forget_past_rates
+from accounts.auth.attempts import forget_past_attempts
+from accounts.limits.quotas import forget_past_rates
 from salient.commands import Misused, ReportingCommand
-from sessions_app.abandoned import GRACE_SECONDS, settle_abandoned
+from sessions_app.turns.abandoned import GRACE_SECONDS, settle_abandoned
 
 
 class Command(ReportingCommand):

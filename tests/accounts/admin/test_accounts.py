@@ -11,9 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Account, AuditEntry
-from accounts.tenancy import platform
-from sessions_app import rollup
-from tests.factories import (
+from accounts.tenancy.context import platform
+from sessions_app.usage import rollup
+from tests.sessions_app.usage_worlds import busy_account, settled
+from tests.support.factories import (
     make_account,
     make_budget,
     make_instance,
@@ -21,7 +22,6 @@ from tests.factories import (
     make_membership,
     make_user,
 )
-from tests.sessions_app.usage_worlds import busy_account, settled
 
 LIST = reverse("admin:accounts_account_changelist")
 

@@ -6,11 +6,11 @@ from typing import Any
 from django.test import TestCase
 from django.urls import reverse
 
-from accounts import keys
+from accounts.auth import key_text
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy import platform
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_key, make_user
+from accounts.tenancy.context import platform
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_key, make_user
 
 PASSWORD = "correct horse battery"
 KEYS = reverse("admin:accounts_apikey_changelist")
@@ -114,7 +114,7 @@ class KeyPagesTests(StaffCase):
         [key] = self.stored()
         change = self.get(reverse("admin:accounts_apikey_change", args=[key.pk]))
 
-        self.assertEqual(key.secret_hash, keys.secret_hash(found[1]))
+        self.assertEqual(key.secret_hash, key_text.secret_hash(found[1]))
         self.assertIn("no-store", answer["Cache-Control"])
         self.assertNotIn(found[1], str(answer.cookies))
         for page in (change, self.get(KEYS), self.get(reverse("admin:index"))):

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from accounts.tenancy import platform
-from tests.accounts.test_support_admin import make_root, opened
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_key, make_user
+from accounts.tenancy.context import platform
+from tests.accounts.admin.test_support import make_root, opened
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_instance, make_key, make_user
 
 ADD, KEYS = reverse("admin:accounts_apikey_add"), reverse("admin:accounts_apikey_changelist")
 

@@ -9,17 +9,17 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.audit import OBJECT_TYPES
-from accounts.audit_reading import in_words
+from accounts.audit.log import in_words
 from accounts.models import Account, ApiKey, AuditEntry, MemberRole, User
-from accounts.tenancy import platform, tenant
+from accounts.models.audit import OBJECT_TYPES
+from accounts.tenancy.context import platform, tenant
 from agents.models import ProviderConnection
 from salient.actors import Actor, acting
+from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import browser_of, make_member
-from tests.accounts.test_support_admin import make_root, opened
-from tests.api_client import ApiClient
-from tests.catalog import rows
-from tests.factories import (
+from tests.support.api_client import ApiClient
+from tests.support.catalog import rows
+from tests.support.factories import (
     make_account,
     make_budget,
     make_connection,

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Invitation, MemberRole, User
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from tests.accounts.member_worlds import PASSWORD, make_member
-from tests.factories import make_account, make_user
+from tests.support.factories import make_account, make_user
 
 
 def make_auditor(**fields: Any) -> User:

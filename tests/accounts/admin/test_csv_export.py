@@ -15,12 +15,13 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase
 from django.utils import timezone
 
-from accounts import exporting, support
-from accounts.exporting import Export, Right, as_csv, cell, csv_pages
+from accounts.admin.lists import csv_export
+from accounts.admin.lists.csv_export import Export, Right, as_csv, cell, csv_pages
+from accounts.members import support_access
 from accounts.models import AuditEntry, User
-from accounts.tenancy import platform
-from tests.accounts.test_support_admin import make_root, opened
-from tests.factories import make_account, make_audit_entry
+from accounts.tenancy.context import platform
+from tests.accounts.admin.test_support import make_root, opened
+from tests.support.factories import make_account, make_audit_entry
 
 ENTRIES = Export("entries", {"id": "id", "account": "account__slug", "object": "object"})
 
@@ -115,7 +116,7 @@ class PageTests(TestCase):
         return AuditEntry.objects.filter(action="noted")
 
     async def pages(self, export: Export = ENTRIES) -> list[bytes]:
-        with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
+        with mock.patch.object(csv_export, "ROWS_PER_PAGE", 2):
             return [page async for page in csv_pages(export, self.rows, self.right)]
 
     async def test_every_row_is_there_once_oldest_first_whatever_the_pages(self) -> None:
@@ -156,17 +157,17 @@ class PageTests(TestCase):
         self.assertEqual(len(parsed(b"".join(pages))), 1)
 
     async def test_nobody_listening_nothing_read(self) -> None:
-        with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
+        with mock.patch.object(csv_export, "ROWS_PER_PAGE", 2):
             async with aclosing(csv_pages(ENTRIES, self.rows, self.right)) as pages:
                 await anext(pages)
                 await anext(pages)
-                with mock.patch.object(exporting, "_read") as read:
+                with mock.patch.object(csv_export, "_read") as read:
                     await pages.aclose()
         read.assert_not_called()
 
     async def cut_after_one(self, act: Any) -> list[list[str]]:
         """Read the first rows, do something, and read the rest."""
-        with mock.patch.object(exporting, "ROWS_PER_PAGE", 2):
+        with mock.patch.object(csv_export, "ROWS_PER_PAGE", 2):
             async with aclosing(csv_pages(ENTRIES, self.rows, self.right)) as pages:
                 text = await anext(pages) + await anext(pages)
                 await sync_to_async(act)()
@@ -196,4 +197,4 @@ class PageTests(TestCase):
 
     def end_accesses(self) -> None:
         with platform():
-            support.end_all(self.boss)
+            support_access.end_all(self.boss)

@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.limit_admin import BOUNDS, UNITS
-from accounts.limits import HIGHEST
-from tests.accounts.test_support_admin import make_root
-from tests.factories import make_account, make_budget, make_instance, make_limits, make_user
+from accounts.admin.limits import BOUNDS, UNITS
+from accounts.limits.quotas import HIGHEST
+from tests.accounts.admin.test_support import make_root
+from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
 
 
 class LimitPages(TestCase):

@@ -8,10 +8,10 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.models import AuditEntry, Invitation, MemberRole, Membership, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
-from tests.accounts.test_support_admin import make_root, opened
-from tests.factories import make_account, make_invitation, make_user
+from tests.support.factories import make_account, make_invitation, make_user
 
 INVITE = reverse("admin:accounts_invitation_add")
 
@@ -132,8 +132,10 @@ class ReasonTests(InviteCase):
     def test_owners_who_cannot_be_told_keep_the_invitation_from_going_out(self) -> None:
         opened(self.boss, self.account)
         with (
-            mock.patch("accounts.invitations.send_mail", side_effect=[OSError("no"), 1]) as sent,
-            self.assertLogs("accounts.mailing"),
+            mock.patch(
+                "accounts.members.invitations.send_mail", side_effect=[OSError("no"), 1]
+            ) as sent,
+            self.assertLogs("accounts.pages.mail"),
         ):
             self.invite()
         self.assertEqual(sent.call_count, 1)
@@ -200,8 +202,8 @@ class InviteTests(InviteCase):
 
     def test_a_mail_that_was_not_sent_is_told(self) -> None:
         with (
-            mock.patch("accounts.invitations.send_mail", side_effect=OSError("no")),
-            self.assertLogs("accounts.mailing"),
+            mock.patch("accounts.members.invitations.send_mail", side_effect=OSError("no")),
+            self.assertLogs("accounts.pages.mail"),
         ):
             self.assertEqual(self.invite().status_code, 302)
         self.assertEqual(len(invitation_rows(self.account)), 1)

@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, TestCase, override_settings
 
-from accounts.site import SalientAdminSite, behind_platform_door
-from accounts.tenancy import current_door
+from accounts.admin.site import SalientAdminSite, behind_platform_door
+from accounts.tenancy.context import current_door
 from salient import database
-from tests.catalog import rows
-from tests.factories import make_user
+from tests.support.catalog import rows
+from tests.support.factories import make_user
 
 PASSWORD = "correct-horse-battery"
 
@@ -45,7 +45,7 @@ class AdminTests(TestCase):
             original()
 
         form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
-        with mock.patch("accounts.hashing.give_back", give_back):
+        with mock.patch("accounts.auth.hashing.give_back", give_back):
             self.assertEqual(self.log_in("wrong").status_code, 200)
             self.assertEqual(self.log_in().status_code, 302)
             form["old_password"] = PASSWORD

@@ -9,10 +9,10 @@ from django.test import RequestFactory, TestCase
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import support
+from accounts.members import support_access
 from accounts.models import Account, AuditEntry, SupportAccess, User
-from accounts.tenancy import platform, tenant
-from tests.factories import make_account, make_user
+from accounts.tenancy.context import platform, tenant
+from tests.support.factories import make_account, make_user
 
 OPEN = reverse("admin:support-open")
 
@@ -23,12 +23,12 @@ def make_root(**fields: Any) -> User:
 
 def opened(user: User, account: Account, *, reason: str = "ticket 7", **asked: Any) -> Any:
     with platform():
-        return support.open_access(user, account, reason=reason, **asked)
+        return support_access.open_access(user, account, reason=reason, **asked)
 
 
 def may_read(user: Any, account: Account) -> bool:
     with platform():
-        return support.current_access(user, account.pk) is not None
+        return support_access.current_access(user, account.pk) is not None
 
 
 def end_of(access: SupportAccess, at: Any) -> None:
@@ -73,7 +73,7 @@ class AccessTests(TestCase):
         second = opened(self.root, self.account, minutes=15)
         with platform():
             self.assertEqual(list(SupportAccess.objects.open()), [second])
-            support.end_access(second)
+            support_access.end_access(second)
 
         self.assertFalse(may_read(self.root, self.account))
 
@@ -104,7 +104,7 @@ class AccessTests(TestCase):
             access = opened(self.root, self.account)
             with platform():
                 for number in (1, 1, 2):
-                    support.note_reading(access, "sessions", f"session-{number}", "a talk")
+                    support_access.note_reading(access, "sessions", f"session-{number}", "a talk")
         with tenant(self.account.pk):
             noted = AuditEntry.objects.filter(action="noted").order_by("object_id")
             found = [(e.actor, e.object_id, e.object, e.reason) for e in noted]
@@ -127,7 +127,7 @@ class PageTests(TestCase):
         request = RequestFactory().get(path, secure=True)
         request.user = user
         with platform():
-            page = support.require_texts(request, self.account.pk, **what)
+            page = support_access.require_texts(request, self.account.pk, **what)
             return page and page.render()  # type: ignore[attr-defined]
 
     def test_in_place_of_the_texts_stands_a_form_that_leads_back(self) -> None:

@@ -10,9 +10,9 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.admin.user_pages import KINDS
 from accounts.models import Membership, User
-from accounts.user_pages import KINDS
-from tests.factories import make_account, make_membership, make_user
+from tests.support.factories import make_account, make_membership, make_user
 
 LIST = reverse("admin:accounts_user_changelist")
 

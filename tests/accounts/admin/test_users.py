@@ -12,10 +12,10 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from accounts.models import AuditEntry, MemberRole, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, make_member
-from tests.accounts.test_support_admin import make_root
-from tests.factories import make_account, make_user
+from tests.support.factories import make_account, make_user
 
 NEW = "a-quite-good-one"
 ADD = reverse("admin:accounts_user_add")

@@ -4,9 +4,9 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.models import KeyMode, Scope
-from tests.api_client import ApiClient
-from tests.factories import make_instance, make_key
-from tests.worlds import World
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_instance, make_key
+from tests.support.worlds import World
 
 ME = "/accounts/acme/me"
 

@@ -25,14 +25,15 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.roles import ROLES
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.roles import ROLES
 from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
-from sessions_app.conversations import empty
+from sessions_app.conversations.conversations import empty
 from sessions_app.models import Profile
-from tests.catalog import rows
-from tests.factories import (
+from tests.schema.test_constraints import make_tenant
+from tests.support.catalog import rows
+from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_budget,
@@ -49,7 +50,6 @@ from tests.factories import (
     make_support_access,
     make_user,
 )
-from tests.test_constraints import make_tenant
 
 ACTORS = [
     Actor("staff", "7", "staff@example.com", "ticket 12"),

@@ -16,11 +16,11 @@ from django.db import connection
 from django.test import Client, SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from accounts import attempts, hashing
-from accounts.attempts import Allowance, AttemptRate, TooManyAttempts
-from accounts.hashing import HashingBusy
+from accounts.auth import attempts, hashing
+from accounts.auth.attempts import Allowance, AttemptRate, TooManyAttempts
+from accounts.auth.hashing import HashingBusy
 from salient.database import give_back
-from tests.factories import make_user
+from tests.support.factories import make_user
 
 PASSWORD = "correct-horse-battery"
 PAGES = ("/login/", "/admin/login/")

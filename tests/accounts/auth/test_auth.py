@@ -11,19 +11,19 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts import keys
+from accounts.auth import key_text
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy import platform
-from agents import access
+from accounts.tenancy.context import platform
+from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_instance, make_key
-from tests.worlds import World, counts, stored
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_account, make_instance, make_key
+from tests.support.worlds import World, counts, stored
 
 SHOP = "https://shop.example"
 # A well-formed key that nobody has.
-UNKNOWN = keys.new_key().text
+UNKNOWN = key_text.new_key().text
 
 
 def looks(answer: Answer) -> tuple[int, dict[str, str], bytes]:
@@ -45,7 +45,7 @@ class KeyWorld(World, TestCase):
     async def change(self, client: ApiClient, **fields: Any) -> None:
         def update() -> None:
             with platform():
-                key_id = keys.key_id_of(client.key or "")
+                key_id = key_text.key_id_of(client.key or "")
                 ApiKey.objects.filter(key_id=key_id).update(**fields)
 
         await sync_to_async(update)()
@@ -107,8 +107,8 @@ class LooksAlikeTests(KeyWorld):
     async def test_unknown_key_and_wrong_secret_are_one_answer(self) -> None:
         secret = self.secret
         changed = secret[:20] + ("a" if secret[20] != "a" else "b") + secret[21:-6]
-        forged = changed + keys._checksum(changed)
-        self.assertEqual(keys.key_id_of(forged), keys.key_id_of(secret))
+        forged = changed + key_text._checksum(changed)
+        self.assertEqual(key_text.key_id_of(forged), key_text.key_id_of(secret))
         answers = [await self.chat(ApiClient(text)) for text in (UNKNOWN, forged, "sal_sk_x", "x")]
 
         self.assertEqual(answers[0].status, 401)
@@ -117,10 +117,10 @@ class LooksAlikeTests(KeyWorld):
 
     async def test_each_costs_one_hash_and_one_comparison(self) -> None:
         secret = self.secret[:-7] + ("a" if self.secret[-7] != "a" else "b")
-        wrong = secret + keys._checksum(secret)
+        wrong = secret + key_text._checksum(secret)
         for text in (self.secret, UNKNOWN, wrong):
             with (
-                patch.object(keys, "secret_hash", wraps=keys.secret_hash) as hashed,
+                patch.object(key_text, "secret_hash", wraps=key_text.secret_hash) as hashed,
                 patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compared,
             ):
                 await self.chat(ApiClient(text))
@@ -147,7 +147,7 @@ class LooksAlikeTests(KeyWorld):
     async def test_a_forbidden_instance_is_looked_up_as_an_unknown_one_is(self) -> None:
         client = await self.key(instance_ids=[self.instance.pk])
         await self.chat(self.api, self.path("chat", instance="second"))  # now it is cached
-        with patch.object(access, "_load", wraps=access._load) as load:
+        with patch.object(decorators, "_load", wraps=decorators._load) as load:
             for instance in ("second", "nobody"):
                 await self.chat(client, self.path("chat", instance=instance))
         self.assertEqual(load.call_count, 2)
@@ -293,7 +293,7 @@ class TestModeTests(KeyWorld):
         client = await self.key(mode=KeyMode.TEST)
         body = (client.key or "").replace("sal_tk_", "sal_sk_")[:-6]
 
-        answer = await self.chat(ApiClient(body + keys._checksum(body)))
+        answer = await self.chat(ApiClient(body + key_text._checksum(body)))
         self.assertEqual(answer.status, 401)
 
 
@@ -314,7 +314,7 @@ class LastUsedTests(KeyWorld):
     async def test_is_written_once_a_minute(self) -> None:
         def last_used() -> Any:
             with platform():
-                return ApiKey.objects.get(key_id=keys.key_id_of(self.secret)).last_used_at
+                return ApiKey.objects.get(key_id=key_text.key_id_of(self.secret)).last_used_at
 
         await self.chat(self.api)
         first = await sync_to_async(last_used)()
@@ -330,7 +330,7 @@ class SecrecyTests(KeyWorld):
     async def test_no_secret_stands_in_a_row_a_log_or_an_answer(self) -> None:
         with self.assertLogs(level="DEBUG") as logs:
             me = await self.api.get("/accounts/acme/me")
-            with patch("accounts.me.describe", side_effect=RuntimeError("broken")):
+            with patch("accounts.api.me.describe", side_effect=RuntimeError("broken")):
                 broken = await self.api.get("/accounts/acme/me")
             refused = await self.chat(ApiClient(UNKNOWN))
             rotated = await self.api.post("/accounts/acme/keys/rotate", {})

@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.test import SimpleTestCase, override_settings
 from django.urls import include, path
 
-from accounts.auth import ApiRequest, api_view
-from accounts.methods import by_method
+from accounts.auth.by_method import by_method
+from accounts.auth.checks import undeclared
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
-from accounts.route_checks import undeclared
-from salient.checks import faults
+from salient.security.checks import faults
 from salient.urls import urlpatterns as all_urls
 
 

@@ -10,14 +10,14 @@ from django.http import HttpRequest
 from django.test import RequestFactory, TestCase
 from django.utils import timezone
 
-from accounts import members
-from accounts.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.members import members
 from accounts.models import Account, AccountStatus, MemberRole, Membership
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.ttl import clear_caches
 from tests.accounts.member_worlds import browser_of, log_in, make_member
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_key, make_user
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_instance, make_key, make_user
 
 AGENTS = "/accounts/acme/agents"
 

@@ -7,7 +7,7 @@ from django.test import RequestFactory, SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.networks import client_address, is_within, network_of, read_network
+from accounts.auth.networks import client_address, is_within, network_of, read_network
 
 ADDRESSES = st.ip_addresses()
 

@@ -15,16 +15,16 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import keys, visitors
+from accounts.auth import key_text, visitor_tokens
+from accounts.keys.services import rotate_api_key
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
-from accounts.services import rotate_api_key
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import Session
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_instance, make_key, write_config
-from tests.worlds import SCRIPTED, World, counts, stored
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.worlds import SCRIPTED, World, counts, stored
 
 SHOP, BLOG = "https://shop.example", "https://blog.example"
 
@@ -33,7 +33,7 @@ class CookieTests(SimpleTestCase):
     @override_settings(HTTPS=True)
     def test_the_cookie_is_bound_to_this_host_and_out_of_scripts_reach(self) -> None:
         response = HttpResponse()
-        visitors.set_cookie(response, "acme", "bot")
+        visitor_tokens.set_cookie(response, "acme", "bot")
 
         [cookie] = response.cookies.values()
         self.assertEqual(cookie.key, "__Host-salient.acme.bot")
@@ -48,65 +48,65 @@ class CookieTests(SimpleTestCase):
         for name, value in (
             ("salient_session", "a" * 32),
             ("session_key", "a" * 64),
-            (visitors.cookie_name("acme", "bot"), "chosen-by-me"),
-            (visitors.cookie_name("acme", "bot"), signing.Signer().sign("chosen-by-me")),
+            (visitor_tokens.cookie_name("acme", "bot"), "chosen-by-me"),
+            (visitor_tokens.cookie_name("acme", "bot"), signing.Signer().sign("chosen-by-me")),
             # As it was minted before cookies knew their age.
             (
-                visitors.cookie_name("acme", "bot"),
+                visitor_tokens.cookie_name("acme", "bot"),
                 signing.Signer(salt="visitor/acme/bot").sign("a" * 43),
             ),
         ):
             request = RequestFactory().get("/", headers={"cookie": f"{name}={value}"})
-            self.assertIsNone(visitors.cookie_visitor(request, "acme", "bot"))
+            self.assertIsNone(visitor_tokens.cookie_visitor(request, "acme", "bot"))
 
 
 class TokenTextTests(SimpleTestCase):
-    def token(self, **fields: Any) -> visitors.VisitorToken:
-        return visitors.new_token("0" * 12, make_uuid(), **{"seconds": 60} | fields)
+    def token(self, **fields: Any) -> visitor_tokens.VisitorToken:
+        return visitor_tokens.new_token("0" * 12, make_uuid(), **{"seconds": 60} | fields)
 
     @given(st.none() | st.text(max_size=255), st.none() | st.just(SHOP))
     def test_says_what_it_was_told(self, sub: str | None, origin: str | None) -> None:
         token = self.token(end_user=sub, origin=origin)
-        text = visitors.write_token(token)
+        text = visitor_tokens.write_token(token)
 
-        self.assertEqual(visitors.read_token(text), token)
+        self.assertEqual(visitor_tokens.read_token(text), token)
         # What may stand behind “Bearer” (RFC 6750, 2.1).
         self.assertRegex(text, r"\Asal_vt_[A-Za-z0-9._~+/-]+\Z")
 
     @given(st.data())
     def test_one_changed_character_is_a_forgery(self, data: st.DataObject) -> None:
-        text = visitors.write_token(self.token())
-        position = data.draw(st.integers(len(visitors.TOKEN_PREFIX), len(text) - 2))
+        text = visitor_tokens.write_token(self.token())
+        position = data.draw(st.integers(len(visitor_tokens.TOKEN_PREFIX), len(text) - 2))
         other = data.draw(st.characters(codec="ascii").filter(lambda c: c != text[position]))
-        with self.assertRaises(visitors.BadToken):
-            visitors.read_token(text[:position] + other + text[position + 1 :])
+        with self.assertRaises(visitor_tokens.BadToken):
+            visitor_tokens.read_token(text[:position] + other + text[position + 1 :])
 
     @given(st.text())
     def test_no_text_is_more_than_a_bad_token(self, text: str) -> None:
-        with self.assertRaises(visitors.BadToken):
-            visitors.read_token(visitors.TOKEN_PREFIX + text)
+        with self.assertRaises(visitor_tokens.BadToken):
+            visitor_tokens.read_token(visitor_tokens.TOKEN_PREFIX + text)
 
     def test_other_things_that_this_server_signs_are_no_tokens(self) -> None:
         facts = {"k": "0" * 12, "i": make_uuid().hex, "e": 2**40, "o": None, "s": "x", "v": ""}
         for salt in ("visitor/acme/bot", "django.core.signing", "salient.visitor"):
             signed = signing.Signer(salt=salt, sep=".").sign_object(facts)
-            with self.assertRaises(visitors.BadToken):
-                visitors.read_token(visitors.TOKEN_PREFIX + signed)
+            with self.assertRaises(visitor_tokens.BadToken):
+                visitor_tokens.read_token(visitor_tokens.TOKEN_PREFIX + signed)
 
     def test_two_visitors_are_never_the_same(self) -> None:
         keys_of_them = {self.token().session_key for _ in range(100)}
         self.assertEqual(len(keys_of_them), 100)
 
     def test_ends_on_the_second(self) -> None:
-        text = visitors.write_token(self.token(seconds=60))
+        text = visitor_tokens.write_token(self.token(seconds=60))
         now = timezone.now()
         with patch.object(timezone, "now", return_value=now + timedelta(seconds=58)):
-            visitors.read_token(text)
+            visitor_tokens.read_token(text)
         with (
             patch.object(timezone, "now", return_value=now + timedelta(seconds=60)),
-            self.assertRaisesMessage(visitors.BadToken, "has expired"),
+            self.assertRaisesMessage(visitor_tokens.BadToken, "has expired"),
         ):
-            visitors.read_token(text)
+            visitor_tokens.read_token(text)
 
 
 def make_uuid() -> Any:
@@ -195,11 +195,11 @@ class EmbedTests(VisitorWorld):
         self.assertEqual(await self.status(thief), 403)
 
     async def test_an_expired_or_forged_token_is_refused(self) -> None:
-        expired = visitors.new_token(self.page_key.key_id, self.instance.pk, seconds=0)
-        nobodys = visitors.new_token("0" * 12, self.instance.pk, seconds=60)
+        expired = visitor_tokens.new_token(self.page_key.key_id, self.instance.pk, seconds=0)
+        nobodys = visitor_tokens.new_token("0" * 12, self.instance.pk, seconds=60)
         for text in (
-            visitors.write_token(expired),
-            visitors.write_token(nobodys),
+            visitor_tokens.write_token(expired),
+            visitor_tokens.write_token(nobodys),
             ((await self.start()).key or "")[:-3] + "abc",
             "sal_vt_",
             "sal_vt_é",
@@ -381,7 +381,7 @@ class TokenSecrecyTests(VisitorWorld):
     async def test_no_token_and_no_visitor_stands_in_a_row(self) -> None:
         visitor = await self.start()
         await self.ask(visitor)
-        token = visitors.read_token(visitor.key or "")
+        token = visitor_tokens.read_token(visitor.key or "")
 
         def rows() -> str:
             with platform():
@@ -393,4 +393,4 @@ class TokenSecrecyTests(VisitorWorld):
         self.assertIn(token.session_key or "?", written)
         self.assertNotIn(token.visitor, written + repr(token))
         self.assertNotIn((visitor.key or "")[-30:], written)
-        self.assertIsNone(keys.key_id_of(visitor.key or ""))
+        self.assertIsNone(key_text.key_id_of(visitor.key or ""))

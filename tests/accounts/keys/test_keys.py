@@ -9,60 +9,60 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import keys
+from accounts.auth import key_text
+from accounts.keys.services import AlreadyRotated, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import ApiKey
-from accounts.services import AlreadyRotated, issue_api_key, revoke_api_key, rotate_api_key
-from accounts.slugs import is_slug, validate_slug
-from accounts.tenancy import platform
-from salient.problems import NotFound
+from accounts.models.slugs import is_slug, validate_slug
+from accounts.tenancy.context import platform
+from salient.api.problems import NotFound
 from salient.ttl import clear_caches
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_key
-from tests.worlds import World
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_instance, make_key
+from tests.support.worlds import World
 
 
 class KeyTextTests(SimpleTestCase):
     def test_a_key_is_prefix_id_secret_and_checksum(self) -> None:
-        made = keys.new_key()
+        made = key_text.new_key()
 
         self.assertRegex(made.text, r"\Asal_sk_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\Z")
-        self.assertEqual(keys.key_id_of(made.text), made.key_id)
+        self.assertEqual(key_text.key_id_of(made.text), made.key_id)
 
     def test_a_typing_error_is_seen_without_the_database(self) -> None:
-        text = keys.new_key().text
+        text = key_text.new_key().text
         for position in (8, 25, len(text) - 1):
             wrong = "A" if text[position] != "A" else "B"
             typed = text[:position] + wrong + text[position + 1 :]
-            self.assertIsNone(keys.key_id_of(typed))
+            self.assertIsNone(key_text.key_id_of(typed))
         for nonsense in ("", "sal_sk_", text + "x", text + "\n", " " + text):
-            self.assertIsNone(keys.key_id_of(nonsense))
+            self.assertIsNone(key_text.key_id_of(nonsense))
 
     def test_the_hash_needs_the_servers_pepper(self) -> None:
-        text = keys.new_key().text
-        here = keys.secret_hash(text)
+        text = key_text.new_key().text
+        here = key_text.secret_hash(text)
         with override_settings(API_KEY_PEPPER="another"):
-            self.assertNotEqual(keys.secret_hash(text), here)
+            self.assertNotEqual(key_text.secret_hash(text), here)
 
     def test_each_prefix_tells_what_the_key_is(self) -> None:
-        for prefix in (keys.SECRET, keys.PUBLISHABLE, keys.TEST):
-            made = keys.new_key(prefix)
+        for prefix in (key_text.SECRET, key_text.PUBLISHABLE, key_text.TEST):
+            made = key_text.new_key(prefix)
             self.assertTrue(made.text.startswith(f"{prefix}_"))
-            self.assertEqual(keys.key_id_of(made.text), made.key_id)
+            self.assertEqual(key_text.key_id_of(made.text), made.key_id)
 
     @given(st.text() | st.from_regex(r"sal_[a-z]{2}_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"))
     def test_no_text_that_was_not_made_here_is_well_formed(self, text: str) -> None:
         # One in 56 billion has the right checksum.
-        self.assertIsNone(keys.key_id_of(text))
+        self.assertIsNone(key_text.key_id_of(text))
 
     @given(st.data())
     def test_one_changed_character_is_seen(self, data: st.DataObject) -> None:
-        text = keys.new_key(data.draw(st.sampled_from([keys.SECRET, keys.TEST]))).text
+        text = key_text.new_key(data.draw(st.sampled_from([key_text.SECRET, key_text.TEST]))).text
         position = data.draw(st.integers(0, len(text) - 1))
         other = data.draw(st.characters().filter(lambda c: c != text[position]))
-        self.assertIsNone(keys.key_id_of(text[:position] + other + text[position + 1 :]))
+        self.assertIsNone(key_text.key_id_of(text[:position] + other + text[position + 1 :]))
 
     def test_a_keys_repr_keeps_the_secret(self) -> None:
-        made = keys.new_key()
+        made = key_text.new_key()
         self.assertNotIn(made.text[20:], repr(made))
 
 
@@ -78,7 +78,7 @@ class IssueTests(TestCase):
 
         self.assertNotIn(text, str(row))
         self.assertNotIn(text[20:], str(row))
-        self.assertEqual(row["secret_hash"], keys.secret_hash(text))
+        self.assertEqual(row["secret_hash"], key_text.secret_hash(text))
 
     def test_refuses_what_is_no_scope(self) -> None:
         for scopes, message in ((["chat", "fly"], "Unknown scope “fly”"), ([], "at least one")):

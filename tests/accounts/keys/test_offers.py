@@ -15,15 +15,15 @@ from django.test import Client, TestCase
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import support
+from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient.ttl import clear_caches
+from tests.accounts.admin.test_api_keys import ADD, KEYS, KeyPages, text_in
+from tests.accounts.admin.test_support import end_of, opened
 from tests.accounts.member_worlds import PASSWORD, make_member
-from tests.accounts.test_key_admin import ADD, KEYS, KeyPages, text_in
-from tests.accounts.test_support_admin import end_of, opened
-from tests.api_client import ApiClient
-from tests.factories import make_invitation, make_key, make_user
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_invitation, make_key, make_user
 
 READING = ["chat", "history:read", "visitors:write"]
 FREE = ["history:delete", "agents:read", "usage:read", "members:read", "connections:read"]
@@ -42,7 +42,7 @@ class ShownTests(KeyPages):
 
     def end(self, access: Any) -> None:
         with platform():
-            support.end_access(access)
+            support_access.end_access(access)
 
     def shown(self, **form: Any) -> tuple[ApiKey, str]:
         page = self.add(scopes=["chat"], **form)
@@ -272,8 +272,8 @@ class OfferTests(HandoverCase):
 
     def test_a_mail_that_was_not_sent_is_told(self) -> None:
         with (
-            mock.patch("accounts.handover.send_mail", side_effect=OSError("no")),
-            self.assertLogs("accounts.mailing"),
+            mock.patch("accounts.keys.offers.send_mail", side_effect=OSError("no")),
+            self.assertLogs("accounts.pages.mail"),
         ):
             self.assertEqual(self.offer().status_code, 302)
         self.assertTrue(self.only().is_waiting)
@@ -416,7 +416,7 @@ class TakingTests(HandoverCase):
 
 class PlainTests(TestCase):
     def test_the_links_token_is_kept_out_of_the_logs(self) -> None:
-        from salient.logs import _TOKEN  # noqa: PLC0415
+        from salient.security.logs import _TOKEN  # noqa: PLC0415
 
         for path in ("/accounts/acme/keys/secret/", "/password/MQ/secret/"):
             self.assertNotIn("secret", _TOKEN.sub(r"\1…", path))

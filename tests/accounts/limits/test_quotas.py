@@ -11,9 +11,11 @@ from django.core import mail
 from django.core.exceptions import ValidationError
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from accounts import alerts, budgets, limits
-from accounts.callers import Caller
-from accounts.limits import BudgetExceeded, Caps, Released, TooManyTurns
+from accounts.auth.caller import Caller
+from accounts.limits import alerts, budgets, quotas
+from accounts.limits.periods import next_start, start_of
+from accounts.limits.quotas import BudgetExceeded, Caps, Released, TooManyTurns
+from accounts.limits.status import standing
 from accounts.models import (
     AccountLimits,
     Budget,
@@ -22,10 +24,14 @@ from accounts.models import (
     Membership,
     RateState,
 )
-from accounts.periods import next_start, start_of
-from accounts.standing import standing
-from accounts.tenancy import platform, tenant
-from tests.factories import make_account, make_instance, make_llm_request, make_session, make_user
+from accounts.tenancy.context import platform, tenant
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_llm_request,
+    make_session,
+    make_user,
+)
 
 NOW = datetime.now(UTC)
 ONE = Decimal(1)
@@ -43,13 +49,13 @@ class LimitsCase(TestCase):
 
     def take(self, cost: str, *, at: datetime | None = None, bot: Any = None) -> None:
         with tenant(self.account.pk):
-            limits.take(self.caller, (bot or self.bot).pk, Decimal(cost), at=at)
+            quotas.take(self.caller, (bot or self.bot).pk, Decimal(cost), at=at)
 
     def release(
         self, reserved: str, cost: str | None, *, at: datetime | None = None, bot: Any = None
     ) -> Released:
         with tenant(self.account.pk):
-            return limits.release(
+            return quotas.release(
                 self.account.pk,
                 (bot or self.bot).pk,
                 reserved=Decimal(reserved),
@@ -274,7 +280,7 @@ class SetBudgetTests(LimitsCase):
 
 class PlaceTests(LimitsCase):
     def test_no_more_turns_run_than_there_are_places(self) -> None:
-        limits.set_limits(self.account, concurrent_turns=2)
+        quotas.set_limits(self.account, concurrent_turns=2)
         self.take("0")
         self.take("0")
         before = self.rates()
@@ -320,17 +326,17 @@ class CapTests(SimpleTestCase):
 
 class SetLimitsTests(LimitsCase):
     def test_none_is_the_installations_default_again(self) -> None:
-        limits.set_limits(self.account, message_bytes=10, concurrent_turns=3)
-        row = limits.set_limits(self.account, message_bytes=None)
+        quotas.set_limits(self.account, message_bytes=10, concurrent_turns=3)
+        row = quotas.set_limits(self.account, message_bytes=None)
 
         self.assertEqual((row.message_bytes, row.concurrent_turns), (None, 3))
         with tenant(self.account.pk):
-            self.assertEqual(limits.caps_of(self.account.pk).message_bytes, 32 * 1024)
+            self.assertEqual(quotas.caps_of(self.account.pk).message_bytes, 32 * 1024)
 
     def test_a_limit_below_one_is_refused(self) -> None:
         for limit in (0, -1):
             with self.subTest(limit), self.assertRaises(ValidationError):
-                limits.set_limits(self.account, concurrent_turns=limit)
+                quotas.set_limits(self.account, concurrent_turns=limit)
 
 
 class AlertTests(LimitsCase):
@@ -366,7 +372,7 @@ class AlertTests(LimitsCase):
 
     def test_owners_and_admins_are_written_to(self) -> None:
         self.budget("1")
-        with self.assertLogs("accounts.alerts", "WARNING") as logs:
+        with self.assertLogs("accounts.limits.alerts", "WARNING") as logs:
             self.spend("0.9")
         [sent] = mail.outbox
         self.assertEqual(sent.to, ["adm@example.com", "own@example.com"])
@@ -382,8 +388,8 @@ class AlertTests(LimitsCase):
     def test_a_mail_server_that_is_down_harms_nobody(self) -> None:
         self.budget("1")
         with (
-            mock.patch("accounts.alerts.send_mail", side_effect=ConnectionRefusedError),
-            self.assertLogs("accounts.alerts", "ERROR"),
+            mock.patch("accounts.limits.alerts.send_mail", side_effect=ConnectionRefusedError),
+            self.assertLogs("accounts.limits.alerts", "ERROR"),
         ):
             self.assertEqual(self.spend("1"), [100])
 
@@ -398,7 +404,7 @@ class AlertTests(LimitsCase):
 
 class StandingTests(LimitsCase):
     def test_tells_what_is_left_and_takes_nothing(self) -> None:
-        limits.set_limits(self.account, requests_per_minute_per_key=5, concurrent_turns=3)
+        quotas.set_limits(self.account, requests_per_minute_per_key=5, concurrent_turns=3)
         self.budget("1")
         self.budget("2", "month", instance_id=self.bot.pk)
         self.take("0.25")

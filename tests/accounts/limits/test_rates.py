@@ -9,14 +9,14 @@ from django.test import SimpleTestCase, TestCase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import limits
-from accounts.callers import Caller
-from accounts.limits import RateLimited, Taken
+from accounts.auth.caller import Caller
+from accounts.limits import quotas
+from accounts.limits.quotas import RateLimited, Taken
+from accounts.limits.rates import Rate, headers, tightest
 from accounts.models import RateState
-from accounts.rates import Rate, headers, tightest
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from salient.ttl import clear_caches
-from tests.factories import make_account, make_instance
+from tests.support.factories import make_account, make_instance
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 MINUTE = 60_000_000
@@ -55,7 +55,7 @@ class RateTests(TestCase):
 
     def call(self, caller: Caller, at: datetime) -> Taken:
         with tenant(self.account.pk):
-            return limits.take(caller, self.instance.pk, turn=False, at=at)
+            return quotas.take(caller, self.instance.pk, turn=False, at=at)
 
     def test_it_lets_through_exactly_what_a_leaking_bucket_holds(self) -> None:
         @settings(max_examples=25, deadline=None)
@@ -68,7 +68,7 @@ class RateTests(TestCase):
             ),
         )
         def check(quota: int, pauses: list[int]) -> None:
-            limits.set_limits(self.account, requests_per_minute_per_key=quota)
+            quotas.set_limits(self.account, requests_per_minute_per_key=quota)
             caller, bucket, now = self.caller(), Bucket(quota), NOON
             with platform():
                 RateState.objects.filter(account_id=self.account.pk).delete()
@@ -88,7 +88,7 @@ class RateTests(TestCase):
         check()
 
     def test_a_refused_call_takes_nothing_of_any_limit(self) -> None:
-        limits.set_limits(self.account, requests_per_minute=100, requests_per_minute_per_key=1)
+        quotas.set_limits(self.account, requests_per_minute=100, requests_per_minute_per_key=1)
         caller = self.caller()
         before = self.call(caller, NOON).rates[0].remaining
         for _ in range(5):
@@ -99,7 +99,7 @@ class RateTests(TestCase):
         self.assertEqual(other.remaining, before - 1)
 
     def test_retry_after_is_true(self) -> None:
-        limits.set_limits(self.account, requests_per_minute_per_key=7)
+        quotas.set_limits(self.account, requests_per_minute_per_key=7)
         caller = self.caller()
         for _ in range(7):
             self.call(caller, NOON)
@@ -112,7 +112,7 @@ class RateTests(TestCase):
         self.call(caller, NOON + timedelta(seconds=wait))
 
     def test_as_many_calls_succeed_as_the_header_says(self) -> None:
-        limits.set_limits(self.account, requests_per_minute=9, requests_per_minute_per_key=6)
+        quotas.set_limits(self.account, requests_per_minute=9, requests_per_minute_per_key=6)
         caller = self.caller()
         told = self.call(caller, NOON).headers["RateLimit"]
         self.assertEqual(told, '"key";r=5;t=10')
@@ -127,7 +127,7 @@ class RateTests(TestCase):
         )
 
     def test_people_of_one_network_share_its_limit_and_keys_do_not(self) -> None:
-        limits.set_limits(self.account, requests_per_minute_per_network=3)
+        quotas.set_limits(self.account, requests_per_minute_per_network=3)
         for number in range(3):
             person = self.caller(
                 f"visitor:{number}", session_key=str(number), network="192.0.2.0/24"
@@ -142,35 +142,35 @@ class RateTests(TestCase):
         self.call(self.caller(network="192.0.2.0/24"), NOON)
 
     def test_accounts_do_not_count_together(self) -> None:
-        limits.set_limits(self.account, requests_per_minute=1)
+        quotas.set_limits(self.account, requests_per_minute=1)
         self.call(self.caller(), NOON)
         other = make_account("beta")
         stranger = Caller(other.pk, "beta", frozenset(), "key:1")
         bot = make_instance(other, "bot")
         with tenant(other.pk):
-            taken = limits.take(stranger, bot.pk, turn=False, at=NOON)
+            taken = quotas.take(stranger, bot.pk, turn=False, at=NOON)
 
         self.assertEqual(taken.rates[0].remaining, 599)
 
     def test_who_was_refused_is_refused_without_a_question_while_it_is_true(self) -> None:
-        limits.set_limits(self.account, requests_per_minute_per_key=1)
+        quotas.set_limits(self.account, requests_per_minute_per_key=1)
         caller = self.caller()
         self.call(caller, datetime.now(UTC))
         with self.assertRaises(RateLimited):
             self.call(caller, datetime.now(UTC))
         with self.assertNumQueries(0), self.assertRaises(RateLimited) as refused:
-            limits.refuse_at_once(caller)
+            quotas.refuse_at_once(caller)
         self.assertLessEqual(int(refused.exception.headers["Retry-After"]), 60)
 
         clear_caches()
-        limits.refuse_at_once(caller)
+        quotas.refuse_at_once(caller)
 
     def test_what_says_nothing_any_more_is_forgotten(self) -> None:
         caller = self.caller()
         self.call(caller, NOON)
 
-        self.assertEqual(limits.forget_past_rates(NOON), 0)
-        self.assertEqual(limits.forget_past_rates(NOON + timedelta(minutes=2)), 2)
+        self.assertEqual(quotas.forget_past_rates(NOON), 0)
+        self.assertEqual(quotas.forget_past_rates(NOON + timedelta(minutes=2)), 2)
 
 
 class HeaderTests(SimpleTestCase):

@@ -8,12 +8,12 @@ from django.core.management import CommandError, call_command
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts import keys
-from accounts.audit import AuditEntry
+from accounts.auth import key_text
 from accounts.models import Account, AccountStatus, ApiKey
-from accounts.tenancy import platform
-from tests.commands import refusal, run, run_json
-from tests.factories import make_account
+from accounts.models.audit import AuditEntry
+from accounts.tenancy.context import platform
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import make_account
 
 
 class CreateAccountTests(TestCase):
@@ -61,8 +61,8 @@ class CreateKeyTests(TestCase):
 
         [key] = self.stored()
         text = printed.strip().splitlines()[-1]
-        self.assertEqual(keys.key_id_of(text), key.key_id)
-        self.assertEqual(key.secret_hash, keys.secret_hash(text))
+        self.assertEqual(key_text.key_id_of(text), key.key_id)
+        self.assertEqual(key.secret_hash, key_text.secret_hash(text))
         self.assertEqual(key.name, "shop")
 
     def test_scopes_and_expiry_are_as_asked(self) -> None:

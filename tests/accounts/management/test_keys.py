@@ -6,11 +6,11 @@ from typing import Any
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts import keys
+from accounts.auth import key_text
 from accounts.models import ApiKey
-from accounts.tenancy import platform
-from tests.commands import refusal, run, run_json
-from tests.factories import make_account, make_instance, make_key
+from accounts.tenancy.context import platform
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import make_account, make_instance, make_key
 
 
 class CreateKeyTests(TestCase):
@@ -29,7 +29,7 @@ class CreateKeyTests(TestCase):
         self.assertEqual(key.scopes, ["chat", "history:read", "agents:read"])
         assert key.expires_at is not None
         self.assertAlmostEqual((key.expires_at - timezone.now()) / timedelta(days=1), 365, places=2)
-        self.assertEqual(keys.key_id_of(report["key"]), key.key_id)
+        self.assertEqual(key_text.key_id_of(report["key"]), key.key_id)
 
     def test_a_key_for_ever_is_asked_for(self) -> None:
         run("create_key", "acme", "--never-expires")
@@ -82,7 +82,7 @@ class RotateAndRevokeTests(TestCase):
     def test_rotating_prints_the_new_key_and_ends_the_old_one(self) -> None:
         printed = run("rotate_key", self.key.key_id, "--overlap-hours", "0")
 
-        new = keys.key_id_of(printed.strip().splitlines()[-1])
+        new = key_text.key_id_of(printed.strip().splitlines()[-1])
         self.assertNotIn(new, {None, self.key.key_id})
         self.assertIsNotNone(self.row().refusal())
         self.assertEqual(refusal("rotate_key", self.key.key_id)[0], 1)

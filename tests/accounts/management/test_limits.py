@@ -7,12 +7,12 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.test import TestCase
 
-from accounts.limits import HIGHEST, set_limits
+from accounts.limits.quotas import HIGHEST, set_limits
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.config.schema import AgentConfig
-from tests.commands import refusal, run, run_json
-from tests.factories import make_account, make_instance
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import make_account, make_instance
 
 
 class SetLimitsCommandTests(TestCase):

@@ -7,11 +7,11 @@ from typing import Any
 from django.core.management import call_command
 from django.test import TestCase
 
-from accounts.invitations import token_hash
+from accounts.members.invitations import token_hash
 from accounts.models import MemberRole
 from salient.commands import Misused, Refused
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
-from tests.factories import make_account, make_user
+from tests.support.factories import make_account, make_user
 
 
 def report(*arguments: str) -> dict[str, Any]:

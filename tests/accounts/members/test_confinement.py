@@ -5,12 +5,12 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
+from accounts.keys.services import revoke_api_key, rotate_api_key
 from accounts.models import ApiKey, Invitation, MemberRole
-from accounts.services import revoke_api_key, rotate_api_key
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from tests.accounts.member_worlds import browser_of, make_member, roles_in
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_key, make_user
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_instance, make_key, make_user
 
 
 class KeyTests(TestCase):

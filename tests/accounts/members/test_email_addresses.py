@@ -17,14 +17,14 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase
 from django.urls import reverse
 
-from accounts import invitations
-from accounts.email_addresses import is_same, look_up_form, normal_email, with_address
+from accounts.members import invitations
+from accounts.members.email_addresses import is_same, look_up_form, normal_email, with_address
 from accounts.models import Invitation, MemberRole, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
+from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
-from tests.accounts.test_support_admin import make_root
-from tests.commands import refusal, run_json
-from tests.factories import make_account, make_invitation, make_user
+from tests.support.commands import refusal, run_json
+from tests.support.factories import make_account, make_invitation, make_user
 
 SAME = (
     ("ann@example.com", "ann@example.com"),

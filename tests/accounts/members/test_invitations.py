@@ -15,10 +15,10 @@ from django.core import mail
 from django.test import Client, SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from accounts import invitations
+from accounts.members import invitations
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, User
-from accounts.tenancy import platform
-from salient.logs import WithoutTokens
+from accounts.tenancy.context import platform
+from salient.security.logs import WithoutTokens
 from tests.accounts.member_worlds import (
     PASSWORD,
     browser_of,
@@ -26,8 +26,8 @@ from tests.accounts.member_worlds import (
     make_member,
     roles_in,
 )
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_key, make_user
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_account, make_key, make_user
 
 NEW = "new@people.example"
 LINK = re.compile(r"https?://\S+")
@@ -117,8 +117,10 @@ class EmailTests(InvitationTestCase):
 
     def test_a_mail_server_that_is_down_is_told_and_tried_again(self) -> None:
         with (
-            patch("accounts.invitations.send_mail", side_effect=ConnectionRefusedError(NEW)),
-            self.assertLogs("accounts.member_views", "ERROR") as logs,
+            patch(
+                "accounts.members.invitations.send_mail", side_effect=ConnectionRefusedError(NEW)
+            ),
+            self.assertLogs("accounts.api.member_views", "ERROR") as logs,
         ):
             answer = self.invite()
 
@@ -153,7 +155,7 @@ class RenewalTests(InvitationTestCase):
         self.assertEqual((mail.outbox, invitation_rows(self.acme)), ([], []))
 
     def test_open_invitations_are_bounded(self) -> None:
-        with patch("accounts.invitations.MOST_PENDING", 2):
+        with patch("accounts.members.invitations.MOST_PENDING", 2):
             self.assertEqual([self.invite(f"{n}@a.example").status for n in range(3)][-1], 409)
             self.assertEqual(self.invite("1@a.example").status, 201)
 

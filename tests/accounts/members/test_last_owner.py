@@ -6,13 +6,13 @@ from collections.abc import Callable
 from django.db import connection
 from django.test import TransactionTestCase
 
-from accounts import members
-from accounts.callers import Caller
-from accounts.members import SCOPES_OF, LastOwner
+from accounts.auth.caller import Caller
+from accounts.members import members
+from accounts.members.members import SCOPES_OF, LastOwner
 from accounts.models import MemberRole, Membership
-from accounts.tenancy import tenant
+from accounts.tenancy.context import tenant
 from tests.accounts.member_worlds import make_member, roles_in
-from tests.factories import make_account
+from tests.support.factories import make_account
 
 
 class ParallelTests(TransactionTestCase):

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 
-from accounts.members import SCOPES_OF, members_of
+from accounts.members.members import SCOPES_OF, members_of
 from accounts.models import MemberRole, Membership, Scope
 from tests.accounts.member_worlds import browser_of, make_member, roles_in
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_key
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_account, make_key
 
 OWNER, ADMIN, MEMBER, VIEWER = MemberRole
 RANK = {VIEWER: 0, MEMBER: 1, ADMIN: 2, OWNER: 3}

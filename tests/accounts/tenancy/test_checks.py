@@ -11,11 +11,11 @@ from django.db import connection, models
 from django.test import SimpleTestCase, TestCase
 from django.test.utils import isolate_apps
 
-from accounts import checks as our_checks
-from accounts.checks import check_policies, check_tenant_models, model_problems
 from accounts.models import Account
-from accounts.tenancy import TenantManager, TenantModel, TenantQuerySet
-from salient.constraints import CompositeForeignKey
+from accounts.tenancy import checks as our_checks
+from accounts.tenancy.checks import check_policies, check_tenant_models, model_problems
+from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import Session
 
 

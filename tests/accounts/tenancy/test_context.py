@@ -4,9 +4,9 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase
 
 from accounts.models import ApiKey
-from accounts.tenancy import NoDoor, platform, tenant
+from accounts.tenancy.context import NoDoor, platform, tenant
 from agents.models import AgentInstance
-from tests.factories import make_account, make_instance
+from tests.support.factories import make_account, make_instance
 
 
 def current_account() -> str:

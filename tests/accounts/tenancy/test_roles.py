@@ -14,12 +14,20 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 
-from accounts import role_report, roles
-from accounts.roles import ALL, ROLES, TENANT_RIGHTS, Database, grant_rights, make_roles, parsed
-from accounts.tenancy import PLATFORM_ROLE, TENANT_ROLE, tenant
+from accounts.tenancy import role_report, roles
+from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE, tenant
+from accounts.tenancy.roles import (
+    ALL,
+    ROLES,
+    TENANT_RIGHTS,
+    Database,
+    grant_rights,
+    make_roles,
+    parsed,
+)
 from salient.database import DatabaseProblem
-from tests.catalog import rows
-from tests.factories import make_account
+from tests.support.catalog import rows
+from tests.support.factories import make_account
 
 
 def run_sql(statement: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from agents.config import read
+from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
-from agents.versions import current_config
-from tests.factories import make_account, make_instance, make_user, write_config
+from tests.support.factories import make_account, make_instance, make_user, write_config
 
 
 class InstancePagesTests(TestCase):

@@ -8,11 +8,11 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy import platform, tenant
-from agents import connections
+from accounts.tenancy.context import platform, tenant
+from agents.connections import connections
 from agents.models import ProviderConnection
 from salient.ttl import clear_caches
-from tests.factories import make_account, make_user
+from tests.support.factories import make_account, make_user
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"

@@ -14,15 +14,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.audit import AuditEntry
-from accounts.tenancy import platform, tenant
-from agents import config, publishing
+from accounts.models.audit import AuditEntry
+from accounts.tenancy.context import platform, tenant
+from agents import config
+from agents.config.versions import publishing
+from agents.config.versions.current import current_config
+from agents.config.versions.publishing import GateFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
-from agents.publishing import GateFailure
-from agents.versions import current_config
 from salient.ttl import clear_caches
 from tests.agents.publishing_worlds import PublishingWorld
-from tests.factories import make_instance, make_key, make_user
+from tests.support.factories import make_instance, make_key, make_user
 
 XSS = "<script>alert(1)</script>"
 

@@ -12,15 +12,15 @@ from django.db import OperationalError
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
-from accounts import visitors
+from accounts.auth import visitor_tokens
 from accounts.models import Account, AccountStatus, ApiKey, KeyKind
-from accounts.tenancy import platform
-from agents import origins
+from accounts.tenancy.context import platform
+from agents.api import origins
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_instance, make_key
-from tests.worlds import World, counts
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_instance, make_key
+from tests.support.worlds import World, counts
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
 ROUTES = ("chat", "stream", "history", "sessions", "visitors")
@@ -193,7 +193,7 @@ class OriginTests(World, TestCase):
 
     def visitor_cookie(self) -> str:
         response = mock.Mock()
-        visitors.set_cookie(response, "acme", "bot")
+        visitor_tokens.set_cookie(response, "acme", "bot")
         name, value = response.set_cookie.call_args.args
         return f"{name}={value}"
 
@@ -212,7 +212,7 @@ class OriginTests(World, TestCase):
     async def test_when_the_database_is_away_no_origin_is_let_in(self) -> None:
         with (
             mock.patch.object(origins, "origins_of", side_effect=OperationalError("away")),
-            self.assertLogs("agents.origins", "ERROR"),
+            self.assertLogs("agents.api.origins", "ERROR"),
         ):
             answer = await self.ask(SHOP)
         self.assertEqual((answer.status, cors_headers(answer)), (200, {}))

@@ -11,17 +11,17 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
-from accounts.audit import AuditEntry
-from accounts.tenancy import platform, tenant
-from agents import publishing
-from agents.access import _instances
+from accounts.models.audit import AuditEntry
+from accounts.tenancy.context import platform, tenant
+from agents.api.decorators import _instances
 from agents.config import ConfigError
+from agents.config.versions import publishing
+from agents.config.versions.current import AgentMisconfigured, CurrentConfig, current_config
+from agents.config.versions.publishing import GateFailed, GateFailure, NothingToPublish, Stale
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, ConfigVersion
-from agents.publishing import GateFailed, GateFailure, NothingToPublish, Stale
-from agents.versions import AgentMisconfigured, CurrentConfig, current_config
 from salient.ttl import clear_caches
 from tests.agents.publishing_worlds import PublishingWorld
-from tests.factories import make_connection, make_instance
+from tests.support.factories import make_connection, make_instance
 
 
 class PublishingTestCase(PublishingWorld, TestCase):
@@ -259,7 +259,7 @@ class BrokenTests(PublishingTestCase):
         good = self.current()
         self.break_it()
         clear_caches()
-        with self.assertLogs("agents.versions", "ERROR"):
+        with self.assertLogs("agents.config.versions.current", "ERROR"):
             current = self.current()
 
         self.assertEqual(current.version_id, good.version_id)
@@ -269,7 +269,10 @@ class BrokenTests(PublishingTestCase):
     def test_a_draft_is_never_the_last_good_version(self) -> None:
         self.current(draft={"temperature": 2})
         self.break_it()
-        with self.assertRaises(AgentMisconfigured), self.assertLogs("agents.versions", "ERROR"):
+        with (
+            self.assertRaises(AgentMisconfigured),
+            self.assertLogs("agents.config.versions.current", "ERROR"),
+        ):
             self.current()
 
     def test_a_version_that_no_longer_fits_gives_way_to_an_older_one(self) -> None:
@@ -280,7 +283,7 @@ class BrokenTests(PublishingTestCase):
             rows = ConfigVersion.objects.filter(pk=newer.version_id)
             rows.update(content=dict(newer.effective.content) | {"retries": "gone"})
         self.break_it()
-        with self.assertLogs("agents.versions", "ERROR"):
+        with self.assertLogs("agents.config.versions.current", "ERROR"):
             self.assertEqual(self.current().version_id, good.version_id)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.test import SimpleTestCase
 
 from agents.config import ConfigProblem
-from agents.config.compare import side_by_side, unified
-from agents.config.yaml_source import parse
-from agents.config.yaml_text import dump, without
-from agents.problem_excerpts import told
+from agents.config.versions.diff import side_by_side, unified
+from agents.config.yaml.excerpts import told
+from agents.config.yaml.source import parse
+from agents.config.yaml.text import dump, without
 
 TYPED = """\
 # top

@@ -15,22 +15,22 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from accounts.tenancy import platform, tenant
-from agents import connections
+from accounts.tenancy.context import platform, tenant
+from agents.connections import connections
 from agents.models import ProviderConnection
 from agents.runtime.providers import clients, known_provider, model_problem
 from agents.runtime.providers.base import finish_reason
 from agents.runtime.providers.connections import Connection
-from agents.runtime.providers.openai_usage import UsageReading
+from agents.runtime.providers.openai.usage import UsageReading
 from agents.runtime.providers.refusals import redacted
 from agents.runtime.run import RunRequest
-from salient.problems import Invalid, NotFound
-from salient.safe_fetch import safe_session
+from salient.api.problems import Invalid, NotFound
+from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_key
-from tests.mock_openai import MockOpenAI, Reply, error
-from tests.worlds import World, stored
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_account, make_key
+from tests.support.mock_openai import MockOpenAI, Reply, error
+from tests.support.worlds import World, stored
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"
@@ -123,7 +123,7 @@ class KeyTests(TestCase):
             ProviderConnection.objects.update(
                 base_url="https://evil.example.com", secret_host="https://evil.example.com:443"
             )
-        with self.assertLogs("agents.connections", "ERROR"):
+        with self.assertLogs("agents.connections.connections", "ERROR"):
             self.assertIsNone(self.key())
 
     def test_a_secret_that_was_copied_to_another_account_opens_nothing(self) -> None:
@@ -134,7 +134,7 @@ class KeyTests(TestCase):
             ProviderConnection.objects.filter(account=beta).update(
                 secret=ProviderConnection.objects.get(account=self.account).secret
             )
-        with self.assertLogs("agents.connections", "ERROR") as logs:
+        with self.assertLogs("agents.connections.connections", "ERROR") as logs:
             self.assertEqual(opened(beta.pk), {})
         self.assertNotIn("canary", str(logs.output))
 
@@ -415,7 +415,7 @@ class TurnTests(World, TestCase):
         self.assertEqual(server.requests[1].body["max_completion_tokens"], 50)
 
     async def test_a_connection_that_is_not_there_is_a_fault_of_the_agents_owner(self) -> None:
-        with self.assertLogs("agents.versions", "ERROR"):
+        with self.assertLogs("agents.config.versions.current", "ERROR"):
             answer = await self.chat()
 
         self.assertEqual((answer.status, answer.json()["code"]), (503, "agent_misconfigured"))
@@ -428,7 +428,7 @@ class TurnTests(World, TestCase):
                 await sync_to_async(connections.create_connection)(
                     beta.pk, name="own", base_url=server.base_url, key=KEY
                 )
-                with self.assertLogs("agents.versions", "ERROR"):
+                with self.assertLogs("agents.config.versions.current", "ERROR"):
                     answer = await self.chat()
 
         self.assertEqual((answer.status, server.requests), (503, []))
@@ -444,7 +444,7 @@ class TurnTests(World, TestCase):
                 await self.connect(server)
                 self.assertEqual((await self.chat()).status, 200)
                 await sync_to_async(connections.delete_connection)(self.account.pk, "own")
-                with self.assertLogs("agents.versions", "ERROR"):
+                with self.assertLogs("agents.config.versions.current", "ERROR"):
                     answer = await self.chat()
 
         self.assertEqual(answer.status, 503)

@@ -15,13 +15,13 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy import platform
-from agents import connection_trial
-from agents.connection_trial import Trial, try_out
-from agents.connections import create_connection, move, set_key
+from accounts.tenancy.context import platform
+from agents.connections import probe
+from agents.connections.connections import create_connection, move, set_key
+from agents.connections.probe import Trial, try_out
 from agents.models import ProviderConnection
-from salient.safe_fetch import Limits, safe_fetch
-from tests.factories import make_account, make_connection, make_user
+from salient.security.ssrf import Limits, safe_fetch
+from tests.support.factories import make_account, make_connection, make_user
 
 KEY = "sk-canary-0123456789abcdef"
 MODELS = {"object": "list", "data": [{"id": "canary-model"}, {"id": "other"}]}
@@ -116,13 +116,13 @@ class TrialTests(SimpleTestCase):
                 self.assertNotIn(KEY, str(logs.output))
 
     async def test_a_server_that_does_not_answer_is_not_waited_for(self) -> None:
-        with mock.patch.object(connection_trial, "LIMITS", Limits(seconds=0.05)):
+        with mock.patch.object(probe, "LIMITS", Limits(seconds=0.05)):
             trial = await self.tried(delay=5)
 
         self.assertIn("did not answer within", trial.told)
 
     async def test_an_answer_without_an_end_is_not_read(self) -> None:
-        with mock.patch.object(connection_trial, "LIMITS", Limits(max_bytes=10)):
+        with mock.patch.object(probe, "LIMITS", Limits(max_bytes=10)):
             trial = await self.tried()
 
         self.assertIn("sent more than a list of models", trial.told)
@@ -140,7 +140,7 @@ class TrialTests(SimpleTestCase):
             return ["127.0.0.1"]
 
         fetch = partial(safe_fetch, lookup=inside)
-        with mock.patch.object(connection_trial, "safe_fetch", fetch):
+        with mock.patch.object(probe, "safe_fetch", fetch):
             trial = await sync_to_async(try_out)(connection("https://models.example.com/v1"))
 
         self.assertIn("leads to an address that is not public", trial.told)

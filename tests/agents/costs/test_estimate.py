@@ -9,9 +9,9 @@ from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import pricing
-from agents.ceiling import BYTES_A_TOKEN, assumed, charge
-from agents.ceiling import ceiling as ceiling_of
+from agents.costs import pricing
+from agents.costs.estimate import BYTES_A_TOKEN, assumed, charge
+from agents.costs.estimate import ceiling as ceiling_of
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
 from agents.runtime.run import RunRequest

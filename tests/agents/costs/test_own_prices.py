@@ -13,15 +13,15 @@ from unittest import mock
 
 from django.core.management import CommandError, call_command
 
-from agents.ceiling import ceiling, charge, unpriced
 from agents.config import ConfigError
 from agents.config.loader import RECHECK_SECONDS
-from agents.config.prices import NO_PRICES, forget_prices, own_prices, read_prices
-from agents.pricing import CostSource, price, total
+from agents.costs.estimate import ceiling, charge, unpriced
+from agents.costs.own_prices import NO_PRICES, forget_prices, own_prices, read_prices
+from agents.costs.pricing import CostSource, price, total
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
-from tests.agents.test_config import ConfigFiles
+from tests.agents.config.test_config import ConfigFiles
 
 CALL = ModelCall("mock", "m", input_tokens=1_000_000, output_tokens=100_000, cached_tokens=250_000)
 WHOLE = """\
@@ -131,7 +131,7 @@ class PriceTests(OwnPricesCase):
         call = ModelCall("mock", "m", 1_000_000, 0)
         midnight = 1_782_864_000
         for moment, cost in ((midnight - 1, 1), (midnight, 2)):
-            with mock.patch("agents.pricing.time.time", return_value=moment):
+            with mock.patch("agents.costs.pricing.time.time", return_value=moment):
                 self.assertEqual(price(call, own_prices("acme")).total_cost, cost)
 
 
@@ -170,7 +170,7 @@ class ReservationTests(OwnPricesCase):
 
 class ReloadTests(OwnPricesCase):
     def later(self) -> Decimal | None:
-        with mock.patch("agents.config.prices.time.monotonic", return_value=self.now):
+        with mock.patch("agents.costs.own_prices.time.monotonic", return_value=self.now):
             return self.input_price("mock:m")
 
     def setUp(self) -> None:

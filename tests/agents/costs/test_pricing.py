@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from django.test import SimpleTestCase
 
-from agents.pricing import CostSource, Price, price, total
+from agents.costs.pricing import CostSource, Price, price, total
 from agents.runtime.events import ModelCall
 from salient.database.storable import MOST_DECIMAL
 

@@ -8,12 +8,12 @@ from unittest import mock
 
 from django.test import TestCase, override_settings
 
-from accounts.tenancy import platform
-from agents import connections
+from accounts.tenancy.context import platform
 from agents.config import read
+from agents.connections import connections
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
-from tests.commands import refusal, run, run_json
-from tests.factories import make_account, make_instance
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import make_account, make_instance
 
 
 class CreateInstanceTests(TestCase):

@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
-from tests.agents.test_config import ConfigFiles
-from tests.shipped import copy_agent_configs
+from tests.agents.config.test_config import ConfigFiles
+from tests.support.shipped import copy_agent_configs
 
 
 class CheckTests(ConfigFiles):

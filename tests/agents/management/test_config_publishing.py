@@ -8,15 +8,16 @@ from typing import Any
 from django.core.management import CommandError
 from django.test import TestCase
 
-from accounts.audit import AuditEntry
-from accounts.tenancy import platform, tenant
-from agents import config, publishing
+from accounts.models.audit import AuditEntry
+from accounts.tenancy.context import platform, tenant
+from agents import config
+from agents.config.versions import publishing
+from agents.config.versions.current import current_config
+from agents.config.versions.publishing import GateFailure
 from agents.models import AgentInstance, ConfigPublication
-from agents.publishing import GateFailure
-from agents.versions import current_config
 from tests.agents.publishing_worlds import PublishingWorld
-from tests.commands import refusal, run, run_json
-from tests.factories import make_account, make_instance
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import make_account, make_instance
 
 
 class ConfigCommandTestCase(PublishingWorld, TestCase):

@@ -6,7 +6,7 @@ from unittest import mock
 
 from django.test import SimpleTestCase
 
-from agents import pricing
+from agents.costs import pricing
 from agents.runtime import run as run_module
 from agents.runtime.errors import (
     EmptyAnswer,
@@ -20,8 +20,8 @@ from agents.runtime.errors import (
 from agents.runtime.events import ModelCall, TextDelta, ToolCall, ToolResult
 from agents.runtime.run import Timeouts
 from tests.agents.runtime.runs import events_of, run
-from tests.jumping_clock import jumping_clock
-from tests.mock_openai import MockOpenAI, Reply, error, sse, usage
+from tests.support.jumping_clock import jumping_clock
+from tests.support.mock_openai import MockOpenAI, Reply, error, sse, usage
 
 ASK_TIME = ("current_time", '{"timezone": "UTC"}')
 

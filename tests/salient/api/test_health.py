@@ -6,8 +6,8 @@ from django.db import OperationalError
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import TestCase
 
-from salient import health
-from tests.api_client import ApiClient
+from salient.api import health
+from tests.support.api_client import ApiClient
 
 
 class HealthTests(TestCase):

@@ -15,13 +15,13 @@ from django.db import close_old_connections
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from accounts.models import ApiKey
-from salient import edge
+from salient.api import limits
+from salient.api.limits import Send
+from salient.api.problems import BodyTooLarge
 from salient.asgi import application
-from salient.edge import Send
-from salient.problems import BodyTooLarge
-from tests.api_client import Answer, ApiClient, Call
-from tests.factories import make_account, make_key
-from tests.worlds import World, counts, stored
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.factories import make_account, make_key
+from tests.support.worlds import World, counts, stored
 
 
 class Client:
@@ -147,7 +147,7 @@ class BodyTests(SimpleTestCase):
         async def endless() -> Mapping[str, Any]:
             return {"type": "http.request", "body": b"x" * 300, "more_body": True}
 
-        reader = edge.BodyReader({}, endless, 1000)
+        reader = limits.BodyReader({}, endless, 1000)
         with self.assertRaises(BodyTooLarge):
             for _ in range(10):
                 await reader()

@@ -7,7 +7,7 @@ from django.test import SimpleTestCase
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from salient.origins import is_origin, validate_origin
+from salient.api.origins import is_origin, validate_origin
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 HOSTS = st.lists(LABELS, min_size=1, max_size=4).map(".".join) | st.ip_addresses(v=6).map(

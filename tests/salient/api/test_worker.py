@@ -13,10 +13,10 @@ from typing import Any
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from gunicorn.config import Config
 
-from salient import worker
+from salient.api import worker
+from salient.api.worker import Protocol, Worker
 from salient.asgi import application
-from salient.worker import Protocol, Worker
-from tests.served import served
+from tests.support.served import served
 
 NEVER, SOON = 60.0, 0.05
 SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())

@@ -13,12 +13,12 @@ from django.db import OperationalError
 from django.test import TransactionTestCase, override_settings
 from psycopg.conninfo import conninfo_to_dict
 
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from salient import database
 from salient.database import circuit_breaker, database_config
-from salient.database.channels import ask
 from salient.database.circuit_breaker import Circuit, LimitedConnection, ReplyTimeout, Unanswered
-from tests.silent_proxy import SilentProxy
+from salient.database.pipeline import ask
+from tests.support.silent_proxy import SilentProxy
 
 
 def eventually(happened: Callable[[], object]) -> None:

@@ -18,7 +18,7 @@ from django.test import SimpleTestCase, TestCase
 from psycopg import errors
 
 from salient.database import check_server, config, database_config, diagnosis, embedded, explain
-from salient.shared_process import ROOT, SharedProcessError
+from salient.local.shared_process import ROOT, SharedProcessError
 
 URL = "postgres://ann:s3cret@db.example:6543/shop?sslmode=require"
 

@@ -9,7 +9,7 @@ from unittest import mock
 from django.db import OperationalError, connection, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from salient.database import crossing, in_database, in_database_once, release_connection, shut_down
+from salient.database import executor, in_database, in_database_once, release_connection, shut_down
 
 THREADS = 2
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
@@ -76,7 +76,7 @@ class KeptConnectionTests(TransactionTestCase):
         await in_database_once(read, "acme")
         self.assertEqual(asked.count("acme"), 2)
 
-    @mock.patch.object(crossing, "COMPANY_SECONDS", 0.0)
+    @mock.patch.object(executor, "COMPANY_SECONDS", 0.0)
     async def test_who_comes_later_does_not_wait_for_a_reading_that_hangs(self) -> None:
         hangs, calls = threading.Event(), []
 

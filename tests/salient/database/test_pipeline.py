@@ -10,9 +10,9 @@ from django.db import DataError, OperationalError, connection
 from django.test import TransactionTestCase, override_settings
 
 from salient import database
-from salient.database import channels
+from salient.database import pipeline
 from salient.database.batches import Answer, MaybeDone, Statement
-from salient.database.channels import MOST_TOGETHER, ask, ask_together
+from salient.database.pipeline import MOST_TOGETHER, ask, ask_together
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 
@@ -117,7 +117,7 @@ class TogetherTests(TransactionTestCase):
         self.assertFalse(any(sleeper.done() for sleeper in sleepers))
         await asyncio.gather(*sleepers)
 
-    @mock.patch.object(channels, "DOOR_SECONDS", 10.0)
+    @mock.patch.object(pipeline, "DOOR_SECONDS", 10.0)
     async def test_those_at_one_door_take_turns_and_keep_no_other_door_waiting(self) -> None:
         mine, others = ((b"SELECT set_config('app.actor', $1, true)", [name]) for name in "ab")
         slow = asyncio.create_task(call(SLEEP, 1, "slow", mine))

@@ -5,13 +5,13 @@ from unittest import mock
 from django.db import InterfaceError, OperationalError
 from django.test import TestCase
 
-from sessions_app import pages
+from sessions_app.api import chat_page
 
 
 class DatabaseAwayTests(TestCase):
     def test_a_page_says_to_come_back_when_the_database_is_away(self) -> None:
         for error in (OperationalError("away"), InterfaceError("closed")):
-            with mock.patch.object(pages, "may_see", side_effect=error):
+            with mock.patch.object(chat_page, "may_see", side_effect=error):
                 answer = self.client.get("/accounts/acme/agents/bot/", secure=True)
 
             self.assertEqual((answer.status_code, answer.headers["Retry-After"]), (503, "5"))
@@ -19,7 +19,7 @@ class DatabaseAwayTests(TestCase):
 
     def test_any_other_error_stays_one(self) -> None:
         with (
-            mock.patch.object(pages, "may_see", side_effect=ZeroDivisionError),
+            mock.patch.object(chat_page, "may_see", side_effect=ZeroDivisionError),
             self.assertRaises(ZeroDivisionError),
         ):
             self.client.get("/accounts/acme/agents/bot/", secure=True)

@@ -17,9 +17,11 @@ from unittest import mock
 from django.conf import settings
 from django.test import SimpleTestCase
 
-from salient import __main__, environment_file, setting_values
+from salient import __main__
 from salient.database.diagnosis import explain
-from salient.environment import Environment, SettingsError
+from salient.environment import values as setting_values
+from salient.environment.reader import Environment, SettingsError
+from salient.local import environment_file
 
 NUMBERS = ("-1", "NaN", "inf", "1_000", "٣", "10m", "1e999999", "abc", "0x10")
 # What each setting refuses. Every one refuses what is in NUMBERS besides, if it is a number.

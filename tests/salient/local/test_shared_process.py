@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import TestCase
 
-from salient.shared_process import ROOT, SharedProcessError
+from salient.local.shared_process import ROOT, SharedProcessError
 from tests.salient.sleeper import sleeper
 
 

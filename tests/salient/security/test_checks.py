@@ -16,11 +16,12 @@ from unittest import mock
 
 from django.conf import settings
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
 
-from salient import lifespan
+from salient.api import lifespan
 from salient.asgi import application
-from salient.checks import check_settings, faults, refusals
+from salient.security.checks import check_settings, faults, refusals
 
 GOOD: dict[str, Any] = {
     "DEBUG": False,
@@ -132,6 +133,14 @@ class StaticFileTests(SimpleTestCase):
         (self.root / "staticfiles.json").write_text(json.dumps(manifest))
         self.assertEqual(faults(), [])
 
+    def test_files_that_collectstatic_ignores_are_not_missed(self) -> None:
+        source = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("page.css", ".gitkeep", "page.css~"):
+            (source / name).write_text("")
+        with override_settings(STATICFILES_DIRS=[source]):
+            call_command("collectstatic", verbosity=0, interactive=False)
+            self.assertEqual(faults(), [])
+
 
 class StartTests(SimpleTestCase):
     async def test_the_server_does_not_start_and_says_why(self) -> None:
@@ -189,7 +198,7 @@ class EnvironmentTests(SimpleTestCase):
         )
 
     def test_what_gunicorn_asks_first_refuses_with_lines_and_no_traceback(self) -> None:
-        asked = self.run_with("-m", "salient.checks", SECRET_KEY="short", DEMO="true")
+        asked = self.run_with("-m", "salient.security.checks", SECRET_KEY="short", DEMO="true")
 
         self.assertEqual(asked.returncode, 1)
         lines = [line for line in asked.stderr.splitlines() if "collectstatic" not in line]
@@ -198,8 +207,9 @@ class EnvironmentTests(SimpleTestCase):
 
     def test_a_missing_secret_key_is_one_line_and_no_traceback(self) -> None:
         # The checkout's own .env may have one.
-        code = "import environ, salient.checks as c; environ.Env.read_env = lambda *a, **k: None; "
-        code += "import os, sys; del os.environ['SECRET_KEY']; sys.exit(c.main())"
+        code = "import environ, salient.security.checks as c; "
+        code += "environ.Env.read_env = lambda *a, **k: None; import os, sys; "
+        code += "del os.environ['SECRET_KEY']; sys.exit(c.main())"
         asked = self.run_with("-c", code)
 
         self.assertEqual(asked.returncode, 1)

@@ -7,7 +7,7 @@ import logging
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.test import SimpleTestCase
 
-from salient.logs import OneLineRefusals
+from salient.security.logs import OneLineRefusals
 
 
 class RefusalTests(SimpleTestCase):

@@ -15,8 +15,8 @@ from django.test import SimpleTestCase, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salient import safe_fetch as subject
-from salient.safe_fetch import (
+from salient.security import ssrf as subject
+from salient.security.ssrf import (
     CheckedResolver,
     Limits,
     UnsafeAddress,
@@ -26,7 +26,7 @@ from salient.safe_fetch import (
     safe_fetch,
     safe_session,
 )
-from tests.certificates import certificate, client_context, server_context
+from tests.support.certificates import certificate, client_context, server_context
 
 PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.7"
 INSIDE = [

@@ -15,8 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.budgets import set_budget
-from accounts.limits import set_limits
+from accounts.limits.budgets import set_budget
+from accounts.limits.quotas import set_limits
+from accounts.members.support_access import open_access
 from accounts.models import (
     Account,
     AccountLimits,
@@ -30,9 +31,8 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.support import open_access
-from accounts.tenancy import platform, tenant
-from agents.connections import create_connection
+from accounts.tenancy.context import platform, tenant
+from agents.connections.connections import create_connection
 from agents.models import (
     AgentInstance,
     ConfigDraft,
@@ -53,7 +53,7 @@ from sessions_app.models import (
     UsageDay,
     UsageTotal,
 )
-from tests.factories import (
+from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_config_version,

@@ -10,20 +10,20 @@ from django.test import Client, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.staff_tokens import read_token
-from accounts.support import open_access
-from accounts.tenancy import platform
+from accounts.auth.staff_tokens import read_token
+from accounts.members.support_access import open_access
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, SavedChat
-from tests.factories import (
+from tests.sessions_app.evals.test_saved_chats import ChatWorld
+from tests.sessions_app.turns.test_draft_override import make_staff
+from tests.support.factories import (
     make_instance,
     make_llm_request,
     make_message,
     make_session,
     make_user,
 )
-from tests.sessions_app.test_playground import make_staff
-from tests.sessions_app.test_saved_chats import ChatWorld
 
 EVIL = "<script>alert(1)</script>"
 

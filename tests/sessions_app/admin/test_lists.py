@@ -17,17 +17,18 @@ from django.test import AsyncClient, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import exporting, support
-from accounts.keyset import Mark
+from accounts.admin.lists import csv_export
+from accounts.admin.lists.keyset import Mark
+from accounts.members import support_access
+from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
-from accounts.support import open_access
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
-from sessions_app import search
 from sessions_app.admin.badges import origin_of
+from sessions_app.conversations import search
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
-from tests.catalog import rows
-from tests.factories import (
+from tests.support.catalog import rows
+from tests.support.factories import (
     make_account,
     make_feedback,
     make_instance,
@@ -37,7 +38,7 @@ from tests.factories import (
     make_usage_day,
     make_user,
 )
-from tests.reads import reads
+from tests.support.reads import reads
 
 LISTS: dict[str, Any] = {
     "session": Session,
@@ -510,7 +511,7 @@ class ExportTests(ListCase):
         browser = AsyncClient()
         await browser.aforce_login(self.boss)
         path = "/admin/sessions_app/message/export/"
-        with mock.patch.object(exporting, "ROWS_PER_PAGE", 1):
+        with mock.patch.object(csv_export, "ROWS_PER_PAGE", 1):
             page = await browser.get(path, self.of_account(), secure=True)
             stream = aiter(page.streaming_content)  # type: ignore[attr-defined]
             text = await anext(stream) + await anext(stream)
@@ -522,7 +523,7 @@ class ExportTests(ListCase):
 
     def access_ends(self) -> None:
         with platform():
-            support.end_all(self.boss)
+            support_access.end_all(self.boss)
 
     def noted(self) -> AuditEntry:
         with platform():

@@ -13,14 +13,14 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.amounts import compact, duration, exact_money, money
-from accounts.tenancy import platform
-from sessions_app import rollup
-from sessions_app.charts import HEIGHT, TOP, Chart, Series, nice, sparkline
-from sessions_app.overview import change, latest_failures, moved
-from sessions_app.usage import Days, figures_by
-from tests.factories import make_budget, make_user
+from accounts.tenancy.context import platform
+from salient.formatting import compact, duration, exact_money, money
+from sessions_app.admin.overview.page import change, latest_failures, moved
+from sessions_app.admin.overview.svg_charts import HEIGHT, TOP, Chart, Series, nice, sparkline
+from sessions_app.usage import rollup
+from sessions_app.usage.queries import Days, figures_by
 from tests.sessions_app.usage_worlds import DAY, busy_account, settled
+from tests.support.factories import make_budget, make_user
 
 
 class OverviewCase(TestCase):

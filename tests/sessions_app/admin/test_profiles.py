@@ -7,10 +7,10 @@ from typing import Any
 from django.test import TestCase
 
 from accounts.models import AuditEntry
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from sessions_app.models import Profile
-from tests.accounts.test_support_admin import make_root, opened
-from tests.factories import make_profile, make_session
+from tests.accounts.admin.test_support import make_root, opened
+from tests.support.factories import make_profile, make_session
 
 LIST = "/admin/sessions_app/profile/"
 CANARY = "Canary Bird"

@@ -12,12 +12,12 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.test import TransactionTestCase
 
-from tests.certificates import certificate, client_context
-from tests.factories import make_key
-from tests.nginx import HOST, proxied
-from tests.served import Served, eventually, served
-from tests.sessions_app.test_stopping import SHORT, WHOLE, HeldModel, Stream, ask
-from tests.worlds import World
+from tests.sessions_app.turns.test_stopping import SHORT, WHOLE, HeldModel, Stream, ask
+from tests.support.certificates import certificate, client_context
+from tests.support.factories import make_key
+from tests.support.nginx import HOST, proxied
+from tests.support.served import Served, eventually, served
+from tests.support.worlds import World
 
 
 class Here(AbstractResolver):

@@ -14,13 +14,13 @@ from django.utils import timezone
 
 import agents.config
 from accounts.models import Account, ApiKey
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
-from tests.api_client import ApiClient, Call
-from tests.factories import make_account, make_instance, make_key, write_config
-from tests.worlds import World, counts, stored
+from tests.support.api_client import ApiClient, Call
+from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.worlds import World, counts, stored
 
 
 class ChatTests(World, TestCase):

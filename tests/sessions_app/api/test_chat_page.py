@@ -8,14 +8,20 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client, TestCase, override_settings
 
-from accounts import visitors
+from accounts.auth import visitor_tokens
 from accounts.models import Account, AccountStatus
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, Session
-from tests.api_client import ApiClient
-from tests.factories import make_account, make_instance, make_message, make_user, write_config
-from tests.worlds import World
+from tests.support.api_client import ApiClient
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_message,
+    make_user,
+    write_config,
+)
+from tests.support.worlds import World
 
 PAGE = "/accounts/acme/agents/bot/"
 
@@ -29,7 +35,7 @@ class PageCase(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
         self.enterContext(override_settings(DEMO=True))
-        self.cookie = visitors.cookie_name("acme", "bot")
+        self.cookie = visitor_tokens.cookie_name("acme", "bot")
 
     def get(self, path: str = PAGE, **options: Any) -> Any:
         return self.client.get(path, secure=True, **options)
@@ -126,7 +132,7 @@ class WhatItShowsTests(PageCase):
     def session_key(self) -> str:
         request = HttpResponse()
         request.COOKIES = {self.cookie: self.client.cookies[self.cookie].value}  # type: ignore[attr-defined]
-        visitor = visitors.cookie_visitor(request, "acme", "bot")  # type: ignore[arg-type]
+        visitor = visitor_tokens.cookie_visitor(request, "acme", "bot")  # type: ignore[arg-type]
         assert visitor is not None
         return visitor.session_key
 
@@ -169,7 +175,7 @@ class CookieTests(PageCase):
         write_config(settings.AGENT_CONFIG_DIR, "acme", "other", "model: scripted:echo\n")
         make_instance(self.account, "other")
         self.get("/accounts/acme/agents/other/")
-        others = self.client.cookies[visitors.cookie_name("acme", "other")].value
+        others = self.client.cookies[visitor_tokens.cookie_name("acme", "other")].value
         for value in ("forged", others):
             with self.subTest(value=value[:6]):
                 self.client.cookies[self.cookie] = value

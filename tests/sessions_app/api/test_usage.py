@@ -9,10 +9,10 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 from django.utils import timezone
 
-from sessions_app import rollup
-from tests.api_client import ApiClient
-from tests.factories import make_budget, make_instance, make_key
+from sessions_app.usage import rollup
 from tests.sessions_app.usage_worlds import DAY, busy_account, settled
+from tests.support.api_client import ApiClient
+from tests.support.factories import make_budget, make_instance, make_key
 
 USAGE = "/accounts/acme/usage"
 

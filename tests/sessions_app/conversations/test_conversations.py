@@ -16,18 +16,18 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import visitors
-from accounts.callers import Caller
+from accounts.auth import visitor_tokens
+from accounts.auth.caller import Caller
 from accounts.models import Scope
-from accounts.tenancy import platform, tenant
-from salient.problems import NotFound
-from sessions_app import ledger
-from sessions_app.conversations import conversations, empty
-from sessions_app.history import find_session
+from accounts.tenancy.context import platform, tenant
+from salient.api.problems import NotFound
+from sessions_app.api.schemas import ChatIn, Mark, SessionsIn
+from sessions_app.conversations.conversations import conversations, empty
+from sessions_app.conversations.history import find_session
 from sessions_app.models import LLMRequest, Profile, Session
-from sessions_app.schemas import ChatIn, Mark, SessionsIn
-from tests.api_client import Answer, ApiClient
-from tests.factories import (
+from sessions_app.turns import store
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import (
     make_account,
     make_instance,
     make_key,
@@ -37,7 +37,7 @@ from tests.factories import (
     make_session,
     make_user,
 )
-from tests.worlds import World, stored
+from tests.support.worlds import World, stored
 
 
 class MarkTests(SimpleTestCase):
@@ -93,7 +93,7 @@ class ListTests(ConversationWorld):
 
     async def test_a_first_party_visitor_sees_its_own(self) -> None:
         response = HttpResponse()
-        visitors.set_cookie(response, "acme", "bot")
+        visitor_tokens.set_cookie(response, "acme", "bot")
         cookie = response.cookies.output(header="", attrs=[]).strip()
         ada = ApiClient(headers={"cookie": cookie, "sec-fetch-site": "same-origin"})
         await self.ask(self.api)
@@ -289,7 +289,7 @@ class RaceTests(World, TransactionTestCase):
 
     def ask(self) -> None:
         try:
-            async_to_sync(ledger.open_turn)(
+            async_to_sync(store.open_turn)(
                 self.caller, self.instance, ChatIn(message="too late", session_id=self.session.pk)
             )
         except BaseException as error:

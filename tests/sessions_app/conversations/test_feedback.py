@@ -9,11 +9,11 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.models import Scope
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from sessions_app.models import Message, MessageFeedback, Role, Session
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_instance, make_key, make_message, make_session
-from tests.worlds import World
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_instance, make_key, make_message, make_session
+from tests.support.worlds import World
 
 
 class FeedbackTests(World, TestCase):

@@ -7,14 +7,14 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import TestCase, override_settings
 
-from accounts import visitors
+from accounts.auth import visitor_tokens
 from accounts.models import MemberRole, User
 from salient.ttl import clear_caches
 from sessions_app.models import Message, Role, Session
 from tests.accounts.member_worlds import log_in, make_member
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_account, make_instance, make_key, make_user
-from tests.worlds import World, counts
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.worlds import World, counts
 
 
 class HistoryTests(World, TestCase):
@@ -58,7 +58,7 @@ class HistoryTests(World, TestCase):
         self.assertEqual([m["role"] for m in page["messages"]], ["user", "bot"])
 
     def add_note(self, session_id: str) -> None:
-        from accounts.tenancy import tenant  # noqa: PLC0415
+        from accounts.tenancy.context import tenant  # noqa: PLC0415
 
         with tenant(self.account.pk):
             Message.objects.create(
@@ -89,7 +89,7 @@ class HistoryTests(World, TestCase):
 
     def foreign_session(self, account: object) -> str:
         from accounts.models import Account  # noqa: PLC0415
-        from accounts.tenancy import tenant  # noqa: PLC0415
+        from accounts.tenancy.context import tenant  # noqa: PLC0415
 
         assert isinstance(account, Account)
         instance = make_instance(account, "bot")
@@ -113,7 +113,7 @@ class VisitorTests(World, TestCase):
         self, instance: str = "bot", let_in: UUID | None = None, **headers: str
     ) -> ApiClient:
         response = HttpResponse()
-        visitors.set_cookie(response, "acme", instance, let_in=let_in)
+        visitor_tokens.set_cookie(response, "acme", instance, let_in=let_in)
         cookie = response.cookies.output(header="", attrs=[]).strip()
         return ApiClient(headers={"cookie": cookie, "sec-fetch-site": "same-origin", **headers})
 
@@ -153,7 +153,7 @@ class VisitorTests(World, TestCase):
 
     async def test_a_cookie_for_one_agent_opens_no_other(self) -> None:
         await sync_to_async(make_instance)(self.account, "second")
-        name = visitors.cookie_name("acme", "second")
+        name = visitor_tokens.cookie_name("acme", "second")
         value = self.ada.headers["cookie"].partition("=")[2]
         thief = ApiClient(headers=self.ada.headers | {"cookie": f"{name}={value}"})
 
@@ -217,7 +217,7 @@ class VisitorTests(World, TestCase):
         await self.ask(self.ada)
 
         def keys() -> list[str]:
-            from accounts.tenancy import platform  # noqa: PLC0415
+            from accounts.tenancy.context import platform  # noqa: PLC0415
 
             with platform():
                 return list(Session.objects.values_list("session_key", flat=True))

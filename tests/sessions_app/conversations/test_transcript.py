@@ -14,15 +14,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, User
-from accounts.support import open_access
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from salient.database import storable
-from sessions_app import tool_calls, transcript
+from sessions_app.conversations import transcript
 from sessions_app.models import LLMRequest, Message, PromptSection, Role, Session
-from tests.factories import (
+from sessions_app.turns import tool_calls
+from tests.support.factories import (
     make_account,
     make_config_version,
     make_feedback,
@@ -33,7 +34,7 @@ from tests.factories import (
     make_session,
     make_user,
 )
-from tests.worlds import World, stored
+from tests.support.worlds import World, stored
 
 EVIL = "<script>alert(1)</script>"
 BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)

@@ -10,14 +10,14 @@ from django.db.models import Count, Min, Q, Sum
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
+from accounts.limits.periods import start_of
 from accounts.models import Account, AccountStatus, AuditEntry, Budget, BudgetPeriod, Membership
-from accounts.periods import start_of
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.config import forget
+from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
-from agents.versions import current_config
-from sessions_app import full_demo
-from sessions_app.full_demo.plan import ACCOUNTS
+from sessions_app import demo
+from sessions_app.demo.plan import ACCOUNTS
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -26,8 +26,8 @@ from sessions_app.models import (
     Session,
     UsageDay,
 )
-from tests.commands import refusal, run_json
-from tests.factories import make_account
+from tests.support.commands import refusal, run_json
+from tests.support.factories import make_account
 
 TURNS = 1_200
 
@@ -43,7 +43,7 @@ class FullDemoTests(TestCase):
         (folder / "defaults.yaml").write_text("model: scripted:echo\n")
         cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=folder))
         forget()
-        cls.made = full_demo.fill(turns=TURNS)
+        cls.made = demo.fill(turns=TURNS)
 
     def setUp(self) -> None:
         self.door = platform()
@@ -131,7 +131,7 @@ class FullDemoTests(TestCase):
         Account.objects.filter(slug="cobalt-air").update(name="Edited")
         before = self.counts()
 
-        made = full_demo.fill(turns=TURNS)
+        made = demo.fill(turns=TURNS)
 
         self.assertEqual((made, self.counts()), ({}, before))
         self.assertEqual(Account.objects.get(slug="cobalt-air").name, "Edited")

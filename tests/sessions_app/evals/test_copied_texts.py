@@ -11,17 +11,17 @@ from django.db import connection
 from django.test import TestCase
 from django.urls import reverse
 
-from accounts.limits import set_limits
+from accounts.limits.quotas import set_limits
+from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
-from accounts.support import open_access
-from accounts.tenancy import platform, tenant
-from salient.problems import NotFound, Problem
-from sessions_app import conversations
+from accounts.tenancy.context import platform, tenant
+from salient.api.problems import NotFound, Problem
+from sessions_app.conversations import conversations
+from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from sessions_app.saved_chats import from_session
-from tests.factories import make_message, make_session
-from tests.sessions_app.test_studio import StudioWorld
-from tests.worlds import counts
+from tests.sessions_app.admin.test_evals import StudioWorld
+from tests.support.factories import make_message, make_session
+from tests.support.worlds import counts
 
 CANARY = "Canary 4711"
 

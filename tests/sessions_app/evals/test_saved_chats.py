@@ -8,20 +8,21 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from django.test import TestCase
 
-from accounts.callers import Caller
-from accounts.limits import set_limits
-from accounts.staff_tokens import SCOPES
-from accounts.tenancy import platform, tenant
-from agents import publishing
+from accounts.auth.caller import Caller
+from accounts.auth.staff_tokens import SCOPES
+from accounts.limits.quotas import set_limits
+from accounts.tenancy.context import platform, tenant
+from agents.config.versions import publishing
+from agents.config.versions.publishing import GateFailed
 from agents.models import ConfigVersion
-from agents.publishing import GateFailed
-from salient.problems import NotFound, Problem
-from sessions_app import conversations, saved_chats
+from salient.api.problems import NotFound, Problem
+from sessions_app.conversations import conversations
+from sessions_app.evals import saved_chats
+from sessions_app.evals.saved_chats import ChatChanged, from_session, gate
 from sessions_app.models import Role, SavedChat, SavedChatRun
-from sessions_app.saved_chats import ChatChanged, from_session, gate
-from tests.factories import make_account, make_instance, make_message, make_session
-from tests.sessions_app.test_playground import DRAFT, PlaygroundWorld
-from tests.worlds import counts, stored
+from tests.sessions_app.turns.test_draft_override import DRAFT, PlaygroundWorld
+from tests.support.factories import make_account, make_instance, make_message, make_session
+from tests.support.worlds import counts, stored
 
 OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
 

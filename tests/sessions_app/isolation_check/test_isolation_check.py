@@ -18,14 +18,15 @@ from django.http import HttpResponse
 from django.test import TestCase
 from django.utils import timezone
 
+from accounts.keys.services import create_account
 from accounts.models import Account, User
-from accounts.services import create_account
-from accounts.slugs import CHECK_PREFIX
-from accounts.tenancy import platform
-from sessions_app import border_check, history
-from sessions_app.border_check import Border, Route, account_routes
+from accounts.models.slugs import CHECK_PREFIX
+from accounts.tenancy.context import platform
+from sessions_app.conversations import history
+from sessions_app.isolation_check import check
+from sessions_app.isolation_check.accounts import two_accounts
+from sessions_app.isolation_check.check import Border, Route, account_routes
 from sessions_app.models import Message
-from sessions_app.synthetic import two_accounts
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
 
@@ -76,7 +77,7 @@ class CheckTests(OneConnection):
 
     def test_people_are_told_in_lines(self) -> None:
         out = StringIO()
-        with mock.patch.object(border_check, "account_routes", only_history):
+        with mock.patch.object(check, "account_routes", only_history):
             call_command("isolation_check", stdout=out, no_color=True)
         self.assertRegex(
             out.getvalue(), r"^Tried: \d+ SQL, .*routes\.\nNothing crossed the border\."
@@ -91,7 +92,7 @@ class PlantedLeakTests(OneConnection):
     def setUp(self) -> None:
         super().setUp()
         # The routes are many; the planted hole is in one of them, or in none.
-        self.enterContext(mock.patch.object(border_check, "account_routes", only_history))
+        self.enterContext(mock.patch.object(check, "account_routes", only_history))
 
     def run_sql(self, statement: str) -> None:
         with connection.cursor() as cursor:
@@ -143,7 +144,7 @@ class TidyTests(TestCase):
             mock.patch.object(Border, "try_everything", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
         ):
-            border_check.check()
+            check.check()
         self.assertEqual(left(), before)
 
     def test_what_a_killed_check_left_is_removed_by_a_later_one(self) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.tenancy import platform
-from sessions_app import abandoned
+from accounts.tenancy.context import platform
 from sessions_app.models import CompletionStatus, LLMRequest, Role, Session
-from tests.commands import refusal, run, run_json
-from tests.factories import (
+from sessions_app.turns import abandoned
+from tests.support.commands import refusal, run, run_json
+from tests.support.factories import (
     make_config_version,
     make_instance,
     make_llm_request,

@@ -21,24 +21,25 @@ from django.db import OperationalError, connection
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.utils import timezone
 
-from accounts.budgets import set_budget
-from accounts.callers import Caller
+from accounts.auth.caller import Caller
+from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy import ask_as_tenant, platform
+from accounts.tenancy.context import ask_as_tenant, platform
 from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
-from sessions_app import abandoned, heartbeat, ledger, server_processes, turns
-from sessions_app.heartbeat import Heartbeat
+from sessions_app.api.schemas import ChatIn
 from sessions_app.models import LLMRequest
-from sessions_app.problems import TurnInProgress
-from sessions_app.schemas import ChatIn
-from sessions_app.server_processes import ServerProcess, dead_among, this_host, this_process
-from tests.commands import run_json
-from tests.factories import make_instance, make_llm_request, make_session
-from tests.served import Served, eventually, served
-from tests.sessions_app.test_stopping import LONG, SHORT, HeldModel, Stream, ask
-from tests.worlds import World, counts, stored
+from sessions_app.turns import abandoned, heartbeat, server_processes, store
+from sessions_app.turns import turn as turns
+from sessions_app.turns.heartbeat import Heartbeat
+from sessions_app.turns.problems import TurnInProgress
+from sessions_app.turns.server_processes import ServerProcess, dead_among, this_host, this_process
+from tests.sessions_app.turns.test_stopping import LONG, SHORT, HeldModel, Stream, ask
+from tests.support.commands import run_json
+from tests.support.factories import make_instance, make_llm_request, make_session
+from tests.support.served import Served, eventually, served
+from tests.support.worlds import World, counts, stored
 
 LATE = timedelta(seconds=30)
 
@@ -121,7 +122,7 @@ class HeartbeatTests(TestCase):
 
     def test_a_beat_that_is_refused_is_one_line_and_told_once(self) -> None:
         beating = Heartbeat()
-        with self.assertLogs("sessions_app.heartbeat") as logs:
+        with self.assertLogs("sessions_app.turns.heartbeat") as logs:
             for _ in range(2):
                 beating._miss(OperationalError("no such table\nLINE 1: UPDATE"))
         self.assertEqual([each.getMessage()[-13:] for each in logs.records], ["no such table"])
@@ -220,7 +221,7 @@ class NextMessageTests(World, TransactionTestCase):
             raise OperationalError from MaybeDone("server closed the connection unexpectedly")
 
         with (
-            mock.patch.object(ledger, "ask_as_tenant", breaks),
+            mock.patch.object(store, "ask_as_tenant", breaks),
             self.assertRaises(OperationalError),
         ):
             await self.open()
@@ -237,7 +238,7 @@ class NextMessageTests(World, TransactionTestCase):
     async def test_what_was_never_sent_is_not_looked_for(self) -> None:
         refused = mock.AsyncMock(side_effect=Unanswered)
         with (
-            mock.patch.object(ledger, "ask_as_tenant", refused),
+            mock.patch.object(store, "ask_as_tenant", refused),
             mock.patch.object(turns, "in_background") as looked_for,
             self.assertRaises(OperationalError),
         ):

@@ -14,20 +14,20 @@ from django.core import signing
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
 
-from accounts import staff_tokens
-from accounts.admission import still_admitted
-from accounts.callers import Caller
+from accounts.auth import staff_tokens
+from accounts.auth.caller import Caller
+from accounts.auth.revocation import still_admitted
+from accounts.auth.staff_tokens import new_token, read_token, write_token
 from accounts.models import Account, AccountStatus, User
-from accounts.staff_tokens import new_token, read_token, write_token
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
-from salient.problems import Unauthenticated
+from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
-from tests.api_client import Answer, ApiClient, Call
-from tests.factories import make_account, make_instance, make_membership, make_user
-from tests.routes import routes
-from tests.worlds import World, counts, stored
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.factories import make_account, make_instance, make_membership, make_user
+from tests.support.routes import routes
+from tests.support.worlds import World, counts, stored
 
 DRAFT = "model: scripted:echo\nsystem_prompt: Be a pirate.\n"
 # The routes where staff with a token get in; every other one refuses them.

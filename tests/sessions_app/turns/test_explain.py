@@ -12,19 +12,19 @@ from django.test import TestCase
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.budgets import set_budget
-from accounts.limits import set_limits
+from accounts.limits.budgets import set_budget
+from accounts.limits.quotas import set_limits
 from accounts.models import Account, AccountLimits, ApiKey, MemberRole, RateState, User
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.config.loader import forget
 from agents.models import AgentInstance, ConfigVersion
 from salient.ttl import clear_caches
+from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import browser_of, make_member
-from tests.accounts.test_support_admin import make_root
-from tests.api_client import ApiClient
-from tests.border import rows_of, taken_back
-from tests.factories import make_account, make_instance, make_key, make_user
-from tests.worlds import World
+from tests.support.api_client import ApiClient
+from tests.support.border import rows_of, taken_back
+from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.worlds import World
 
 PAGE = reverse("admin:why-refused")
 

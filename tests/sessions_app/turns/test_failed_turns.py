@@ -11,11 +11,11 @@ from django.test import TestCase
 
 from agents.runtime import calls
 from agents.runtime.providers.base import Finished
-from sessions_app import ledger
+from sessions_app.turns import store
 from tests.agents.runtime.fakes import FakeProvider, providers
-from tests.api_client import Answer
-from tests.mock_openai import MockOpenAI, Reply, delta, error, stream
-from tests.worlds import World, stored
+from tests.support.api_client import Answer
+from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
+from tests.support.worlds import World, stored
 
 TOO_LONG = error(400, "This model's maximum context length is 1000 tokens.")
 LAST = b"data: [DONE]\n\n"
@@ -112,7 +112,7 @@ class SentAgainTests(FailedTurnWorld, TestCase):
 
     async def test_nothing_more_is_read_where_no_turn_has_failed(self) -> None:
         async with MockOpenAI():
-            with mock.patch.object(ledger, "refused_texts") as read:
+            with mock.patch.object(store, "refused_texts") as read:
                 for text in ("One", "Two", "Three"):
                     await self.chat(text)
         read.assert_not_called()
@@ -122,8 +122,8 @@ class SentAgainTests(FailedTurnWorld, TestCase):
             server.replies += [error(503), Reply("Good.")]
             await self.chat("One")
             with (
-                mock.patch.object(ledger, "refused_texts", side_effect=OperationalError),
-                self.assertLogs("sessions_app.ledger", "WARNING"),
+                mock.patch.object(store, "refused_texts", side_effect=OperationalError),
+                self.assertLogs("sessions_app.turns.store", "WARNING"),
             ):
                 answer = await self.chat("Two")
         self.assertEqual(answer.status, 200)

@@ -11,21 +11,22 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from accounts.auth import Caller
-from accounts.limits import set_limits
-from accounts.tenancy import tenant
-from agents import pricing
-from agents.access import find_instance
+from accounts.auth.decorators import Caller
+from accounts.limits.quotas import set_limits
+from accounts.tenancy.context import tenant
+from agents.api.decorators import find_instance
+from agents.config.versions.current import current_config
+from agents.costs import pricing
 from agents.runtime.run import Run
-from agents.versions import current_config
 from salient import database
-from salient.problems import Invalid
+from salient.api.problems import Invalid
 from salient.ttl import clear_caches
-from sessions_app import ledger, turns
+from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus
-from sessions_app.schemas import ChatIn
-from tests.api_client import Call
-from tests.worlds import World, counts, stored
+from sessions_app.turns import store
+from sessions_app.turns import turn as turns
+from tests.support.api_client import Call
+from tests.support.worlds import World, counts, stored
 
 # Outside of tests the door and the statement travel together, without BEGIN and COMMIT.
 OPEN_BUDGET, SETTLE_BUDGET = 4, 4
@@ -38,18 +39,18 @@ class StatementTests(World, TransactionTestCase):
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def open_counted(self, message: ChatIn) -> tuple[ledger.Opened, int]:
+    def open_counted(self, message: ChatIn) -> tuple[store.Opened, int]:
         with CaptureQueriesContext(connection) as queries:
-            opened = async_to_sync(ledger.open_turn)(self.caller, self.instance, message)
+            opened = async_to_sync(store.open_turn)(self.caller, self.instance, message)
         return opened, len(queries)
 
-    def answered(self, message: ChatIn) -> ledger.Opened:
+    def answered(self, message: ChatIn) -> store.Opened:
         """Open and settle one turn: the next one of its session may follow."""
         opened, _ = self.open_counted(message)
         self.settle_counted(opened)
         return opened
 
-    def turn_of(self, opened: ledger.Opened) -> turns.Turn:
+    def turn_of(self, opened: store.Opened) -> turns.Turn:
         return turns.Turn(
             caller=self.caller,
             instance=self.instance,
@@ -78,7 +79,7 @@ class StatementTests(World, TransactionTestCase):
         for caller in (self.caller, visitor, visitor):
             with self.subTest(visitor=caller.is_visitor):
                 with CaptureQueriesContext(connection) as queries:
-                    opened = async_to_sync(ledger.open_turn)(
+                    opened = async_to_sync(store.open_turn)(
                         caller, self.instance, ChatIn(message="hello")
                     )
                 self.assertLessEqual(len(queries), OPEN_BUDGET)
@@ -102,12 +103,12 @@ class StatementTests(World, TransactionTestCase):
         self.assertLessEqual(first, SETTLE_BUDGET)
         self.assertLessEqual(second, SETTLE_BUDGET)
 
-    def settle_counted(self, opened: ledger.Opened) -> int:
+    def settle_counted(self, opened: store.Opened) -> int:
         turn = self.turn_of(opened)
         asyncio.run(self.run_counted(turn))
         usage, price = turn.usage(), pricing.total(turn.run.calls)
         with CaptureQueriesContext(connection) as queries:
-            self.assertTrue(async_to_sync(ledger.settle_turn)(turn, usage, price))
+            self.assertTrue(async_to_sync(store.settle_turn)(turn, usage, price))
         return len(queries)
 
     def test_settling_twice_stores_once(self) -> None:
@@ -116,8 +117,8 @@ class StatementTests(World, TransactionTestCase):
         asyncio.run(self.run_counted(turn))
         usage, price = turn.usage(), pricing.total(turn.run.calls)
 
-        self.assertTrue(async_to_sync(ledger.settle_turn)(turn, usage, price))
-        self.assertFalse(async_to_sync(ledger.settle_turn)(turn, usage, price))
+        self.assertTrue(async_to_sync(store.settle_turn)(turn, usage, price))
+        self.assertFalse(async_to_sync(store.settle_turn)(turn, usage, price))
         self.assertEqual(counts(), (1, 2, 1))
 
     def test_a_known_configuration_is_not_looked_up_again(self) -> None:
@@ -154,7 +155,7 @@ class StatementTests(World, TransactionTestCase):
     def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
-            async_to_sync(ledger.open_turn)(self.caller, self.instance, ChatIn(message="too long"))
+            async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="too long"))
         set_limits(self.account, message_bytes=None)
 
         self.answered(ChatIn(message="short"))

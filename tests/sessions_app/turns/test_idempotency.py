@@ -11,14 +11,14 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from accounts import budgets, limits
+from accounts.limits import budgets, quotas
 from accounts.models import KeyMode
 from salient import database
 from sessions_app.models import LLMRequest
-from tests.api_client import Answer, ApiClient
-from tests.factories import make_key
-from tests.mock_openai import MockOpenAI, Reply, error, usage
-from tests.worlds import World, counts, stored
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import make_key
+from tests.support.mock_openai import MockOpenAI, Reply, error, usage
+from tests.support.worlds import World, counts, stored
 
 MODEL = "model: mock:test-model\nretries: 0\n"
 
@@ -114,7 +114,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual(len(server.requests), 1)
 
     async def test_an_answer_that_is_known_needs_no_budget_but_counts_as_a_call(self) -> None:
-        await sync_to_async(limits.set_limits)(self.account, requests_per_minute_per_key=3)
+        await sync_to_async(quotas.set_limits)(self.account, requests_per_minute_per_key=3)
         async with MockOpenAI():
             first = await self.send()
         await sync_to_async(budgets.set_budget)(self.account, period="day", limit=Decimal(0))

@@ -17,26 +17,28 @@ from django.http import HttpResponse
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from accounts import budgets, limits, visitors
-from accounts.bearer import VISITOR_SCOPES
-from accounts.callers import Caller
+from accounts.auth import visitor_tokens
+from accounts.auth.bearer import VISITOR_SCOPES
+from accounts.auth.caller import Caller
+from accounts.limits import budgets, quotas
 from accounts.models import AccountLimits, Budget, Membership, RateState
-from accounts.tenancy import platform
-from agents import pricing
-from agents.config.prices import forget_prices
-from agents.pricing import SMALLEST
+from accounts.tenancy.context import platform
+from agents.costs import pricing
+from agents.costs.own_prices import forget_prices
+from agents.costs.pricing import SMALLEST
 from agents.runtime.run import Run
 from salient import database
-from salient.lifespan import finish_background
-from sessions_app import ledger, turns
-from sessions_app.abandoned import settle_abandoned
+from salient.api.lifespan import finish_background
+from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.schemas import ChatIn
-from sessions_app.sse import TurnStream, encode
-from tests.api_client import Answer, ApiClient, Call
-from tests.factories import make_user
-from tests.mock_openai import MockOpenAI, Reply, error, usage
-from tests.worlds import World, counts, stored
+from sessions_app.turns import store
+from sessions_app.turns import turn as turns
+from sessions_app.turns.abandoned import settle_abandoned
+from sessions_app.turns.sse import TurnStream, encode
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.factories import make_user
+from tests.support.mock_openai import MockOpenAI, Reply, error, usage
+from tests.support.worlds import World, counts, stored
 
 
 class LimitedWorld(World):
@@ -152,7 +154,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
 
         async def change(number: int) -> None:
             await sync_to_async(self.budget)(Decimal(1000 + number))
-            await sync_to_async(limits.set_limits)(self.account, concurrent_turns=100 + number)
+            await sync_to_async(quotas.set_limits)(self.account, concurrent_turns=100 + number)
 
         statuses, _ = await asyncio.gather(
             asyncio.gather(*map(one, range(100))), asyncio.gather(*map(change, range(5)))
@@ -161,7 +163,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
         await sync_to_async(self.assert_books_are_closed)()
 
     async def test_no_more_turns_run_at_once_than_the_account_may(self) -> None:
-        await sync_to_async(limits.set_limits)(self.account, concurrent_turns=5)
+        await sync_to_async(quotas.set_limits)(self.account, concurrent_turns=5)
         async with MockOpenAI() as server:
             server.replies.extend(Reply(delay=0.5) for _ in range(30))
             answers = await asyncio.gather(*(self.chat() for _ in range(30)))
@@ -177,7 +179,7 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
 def new_visitor(site: str = "http://localhost") -> ApiClient:
     """A person who opened the page for the first time."""
     response = HttpResponse()
-    visitors.set_cookie(response, "acme", "bot")
+    visitor_tokens.set_cookie(response, "acme", "bot")
     [(name, cookie)] = response.cookies.items()
     return ApiClient(headers={"cookie": f"{name}={cookie.value}", "origin": site})
 
@@ -342,7 +344,7 @@ class RefusalTests(LimitedWorld, TestCase):
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
     async def test_the_headers_are_true_to_the_last_call(self) -> None:
-        await sync_to_async(limits.set_limits)(self.account, requests_per_minute_per_key=6)
+        await sync_to_async(quotas.set_limits)(self.account, requests_per_minute_per_key=6)
         first = await self.api.post(self.path("stream"), {"message": "hello"})
         self.assertEqual(first.headers["ratelimit"], '"key";r=5;t=10')
         self.assertEqual(first.headers["ratelimit-policy"], '"account";q=600;w=60, "key";q=6;w=60')
@@ -362,7 +364,7 @@ class RefusalTests(LimitedWorld, TestCase):
         self.assertIn("ratelimit", answer.headers)
 
     async def test_fresh_cookies_from_one_address_do_not_help(self) -> None:
-        await sync_to_async(limits.set_limits)(self.account, requests_per_minute_per_network=10)
+        await sync_to_async(quotas.set_limits)(self.account, requests_per_minute_per_network=10)
         statuses = Counter[int]()
         for _ in range(1000):
             answer = await new_visitor().post(self.path("chat"), {"message": "hello"})
@@ -373,7 +375,7 @@ class RefusalTests(LimitedWorld, TestCase):
         self.assertEqual((await sync_to_async(counts)())[0], statuses[200])
 
     async def test_an_accounts_caps_hold(self) -> None:
-        await sync_to_async(limits.set_limits)(
+        await sync_to_async(quotas.set_limits)(
             self.account, message_bytes=20, history_messages=2, output_tokens=33
         )
         self.configure(LimitedWorld.config)
@@ -420,10 +422,8 @@ class AbandonedTests(LimitedWorld, TestCase):
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def abandon(self) -> ledger.Opened:
-        opened = async_to_sync(ledger.open_turn)(
-            self.caller, self.instance, ChatIn(message="hello")
-        )
+    def abandon(self) -> store.Opened:
+        opened = async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="hello"))
         with platform():
             long_ago = timezone.now() - timedelta(hours=1)
             LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
@@ -463,7 +463,7 @@ class AbandonedTests(LimitedWorld, TestCase):
         turn.end(CompletionStatus.COMPLETE)
         before = stored()
 
-        self.assertIsNone(async_to_sync(ledger.settle_turn)(turn, turn.usage(), pricing.total([])))
+        self.assertIsNone(async_to_sync(store.settle_turn)(turn, turn.usage(), pricing.total([])))
         self.assertEqual(stored(), before)
         self.assert_books_are_closed()
 
@@ -538,8 +538,8 @@ class OwnPriceTests(LimitedWorld, TestCase):
         await sync_to_async(self.budget)(Decimal("0.01"))
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
         async with MockOpenAI():
-            with self.assertRaises(limits.BudgetExceeded) as caught:
-                await ledger.open_turn(caller, self.instance, ChatIn(message="hello"))
+            with self.assertRaises(quotas.BudgetExceeded) as caught:
+                await store.open_turn(caller, self.instance, ChatIn(message="hello"))
 
         self.assertNotIn("unpriced_models", caught.exception.members)
         self.assertNotIn("mock:new", caught.exception.detail)

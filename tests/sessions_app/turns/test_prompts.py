@@ -10,13 +10,13 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
-from accounts.tenancy import platform, tenant
+from accounts.tenancy.context import platform, tenant
+from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
-from agents.versions import current_config
-from sessions_app import prompts
 from sessions_app.models import PromptSection
-from tests.factories import make_account, make_instance, make_llm_request, make_session
-from tests.worlds import World, stored
+from sessions_app.turns import prompts
+from tests.support.factories import make_account, make_instance, make_llm_request, make_session
+from tests.support.worlds import World, stored
 
 PROMPT = "You help.\n\n# Tone\nBe kind.\n\n## Never\nLie.\n"
 TOOLED = "model: scripted:echo\ntools: [current_time]\n"

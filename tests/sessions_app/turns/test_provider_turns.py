@@ -10,11 +10,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.tenancy import platform
-from sessions_app.insights import UsageDay
-from tests.api_client import Answer, Call
-from tests.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
-from tests.worlds import World, stored
+from accounts.tenancy.context import platform
+from sessions_app.models.insights import UsageDay
+from tests.support.api_client import Answer, Call
+from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
+from tests.support.worlds import World, stored
 
 PROMPT = "You are the shop's helper."
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase
 
-from accounts.tenancy import platform
-from agents import publishing
+from accounts.tenancy.context import platform
+from agents.config.versions import publishing
 from agents.models import ConfigPublication
-from tests.worlds import World, stored
+from tests.support.worlds import World, stored
 
 
 class PublishedTurnTests(World, TransactionTestCase):

@@ -15,19 +15,19 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import admission
-from accounts.admission import still_admitted
-from accounts.callers import Caller
+from accounts.auth import revocation as admission
+from accounts.auth.caller import Caller
+from accounts.auth.revocation import still_admitted
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
-from accounts.tenancy import platform
-from agents import connections, revocation
+from accounts.tenancy.context import platform
+from agents.connections import connections, revocation
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from agents.runtime.providers import Connection
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
-from tests.api_client import Answer, ApiClient, Call
-from tests.factories import make_key, make_user
-from tests.worlds import World, counts, stored
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.factories import make_key, make_user
+from tests.support.worlds import World, counts, stored
 
 
 def suspend(account: Account) -> None:
@@ -159,7 +159,7 @@ class RunningTurnTests(Cutting, TestCase):
         self.configure("model: scripted:echo?first_ms=300\n")
         with (
             mock.patch.object(admission, "_gone", failing),
-            self.assertLogs("accounts.admission", "WARNING"),
+            self.assertLogs("accounts.auth.revocation", "WARNING"),
         ):
             answer = await self.api.post(self.path("stream"), {"message": "hello"})
 

@@ -14,20 +14,22 @@ from django.db import OperationalError, connection
 from django.test import SimpleTestCase, TestCase
 from psycopg import errors
 
-from accounts import budgets
+from accounts.limits import budgets
 from accounts.models import Budget
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.runtime.events import ModelCall, ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run
+from salient.api.lifespan import finish_background
 from salient.database import is_unavailable, storable
 from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
-from salient.lifespan import finish_background
-from sessions_app import ledger, rollup, turns
+from sessions_app.conversations.search import messages_with, snippets
 from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
-from sessions_app.search import messages_with, snippets
-from tests.factories import make_instance, make_message, make_session
-from tests.worlds import World, stored
+from sessions_app.turns import store
+from sessions_app.turns import turn as turns
+from sessions_app.usage import rollup
+from tests.support.factories import make_instance, make_message, make_session
+from tests.support.worlds import World, stored
 
 HOSTILE = "a\x00b\ud800c"
 CLEAN = "ab\ufffdc"
@@ -90,7 +92,7 @@ class SettlingWorld(World):
     def refusing(self, *kept_back: str) -> Iterator[list[dict[str, Any]]]:
         """Let the database refuse whatever holds one of these; gives what it was asked to store."""
         asked: list[dict[str, Any]] = []
-        settle = ledger._settle
+        settle = store._settle
 
         async def picky(turn: turns.Turn, outcome: dict[str, Any]) -> Any:
             asked.append(outcome)
@@ -100,7 +102,7 @@ class SettlingWorld(World):
                 raise refused
             return await settle(turn, outcome)
 
-        with mock.patch.object(ledger, "_settle", picky):
+        with mock.patch.object(store, "_settle", picky):
             yield asked
 
     async def state(self) -> tuple[list[Message], Any, Session]:
@@ -248,7 +250,7 @@ class AwayWhenSettledTests(SettlingWorld, TestCase):
     def away(self) -> Iterator[None]:
         gone = mock.AsyncMock(side_effect=OperationalError("away"))
         with (
-            mock.patch.object(ledger, "_settle", gone),
+            mock.patch.object(store, "_settle", gone),
             mock.patch.object(turns, "SETTLE_AGAIN_AFTER", ()),
         ):
             yield

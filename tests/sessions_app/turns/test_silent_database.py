@@ -12,11 +12,11 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.test import TransactionTestCase
 
 from accounts.models import AccountLimits
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from sessions_app.models import LLMRequest
-from tests.served import Served, served
-from tests.silent_proxy import SilentProxy
-from tests.worlds import World
+from tests.support.served import Served, served
+from tests.support.silent_proxy import SilentProxy
+from tests.support.worlds import World
 
 # Without a limit of its own a caller would wait for as long as the silence lasts.
 WITHIN_SECONDS = 60

@@ -15,14 +15,14 @@ import aiohttp
 from aiohttp import web
 from django.test import TransactionTestCase
 
-from accounts.budgets import set_budget
+from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from sessions_app.models import LLMRequest, Message, Role
-from tests.api_client import parse_event
-from tests.mock_openai import MockOpenAI, Received, Reply
-from tests.served import Served, eventually, served
-from tests.worlds import World
+from tests.support.api_client import parse_event
+from tests.support.mock_openai import MockOpenAI, Received, Reply
+from tests.support.served import Served, eventually, served
+from tests.support.worlds import World
 
 SHORT, LONG = "short", "long"
 SPOKEN = "one two three"

@@ -7,11 +7,11 @@ from uuid import uuid4
 from asgiref.sync import sync_to_async
 from django.test import TestCase, TransactionTestCase
 
-from salient.problems import Invalid, NotFound
+from salient.api.problems import Invalid, NotFound
 from sessions_app.models import CompletionStatus
-from sessions_app.terminal import Conversation, operator, summary
-from tests.commands import refusal, run
-from tests.worlds import World, stored
+from sessions_app.turns.terminal import Conversation, operator, summary
+from tests.support.commands import refusal, run
+from tests.support.worlds import World, stored
 
 
 class ConversationTests(World, TestCase):

@@ -13,18 +13,18 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from accounts.callers import Caller
-from accounts.tenancy import platform, tenant
+from accounts.auth.caller import Caller
+from accounts.tenancy.context import platform, tenant
 from agents.runtime.events import ModelCall
 from salient import database
 from salient.ids import uuid7
 from salient.ttl import clear_caches
-from sessions_app import rollup
 from sessions_app.models import LLMRequest, Message, Session, UsageDay
-from tests.reads import reads
-from tests.served import database_url
-from tests.turn_functions import TurnFunctions
-from tests.worlds import World, counts, stored
+from sessions_app.usage import rollup
+from tests.support.reads import reads
+from tests.support.served import database_url
+from tests.support.turn_functions import TurnFunctions
+from tests.support.worlds import World, counts, stored
 
 
 class FunctionCase(World, TurnFunctions, TestCase):

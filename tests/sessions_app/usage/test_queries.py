@@ -15,19 +15,19 @@ from django.db.models import F
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from accounts.tenancy import platform
+from accounts.tenancy.context import platform
 from agents.models import AgentInstance
 from salient import database
-from sessions_app import rollup, usage
-from sessions_app.insights import LATENCY_BUCKETS
 from sessions_app.models import Session, UsageDay
-from sessions_app.usage import Days, Figures, figures_by, percentile
-from tests.catalog import rows
-from tests.commands import run, run_json
-from tests.factories import make_account, make_instance, make_llm_request, make_session
-from tests.mock_openai import MockOpenAI, Reply, error
-from tests.mock_openai import usage as used
-from tests.sessions_app.test_limits import LimitedWorld
+from sessions_app.models.insights import LATENCY_BUCKETS
+from sessions_app.usage import queries, rollup
+from sessions_app.usage.queries import Days, Figures, figures_by, percentile
+from tests.sessions_app.turns.test_limits import LimitedWorld
+from tests.support.catalog import rows
+from tests.support.commands import run, run_json
+from tests.support.factories import make_account, make_instance, make_llm_request, make_session
+from tests.support.mock_openai import MockOpenAI, Reply, error
+from tests.support.mock_openai import usage as used
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -100,8 +100,8 @@ class FiguresTests(SimpleTestCase):
 
         self.assertEqual(
             {
-                name: usage.total(each).cost
-                for name, each in usage.largest(found, 2, "rest").items()
+                name: queries.total(each).cost
+                for name, each in queries.largest(found, 2, "rest").items()
             },
             {"4": 4, "3": 3, "rest": 3},
         )
@@ -243,12 +243,12 @@ class ReadingTests(TestCase):
             [self.instance.account_id],
         )
         for columns in [("day",), ("model",), ("day", "model"), ("agent_instance_id",)]:
-            found = usage.total(self.figures(*columns, account_id=self.instance.account_id))
+            found = queries.total(self.figures(*columns, account_id=self.instance.account_id))
             with self.subTest(columns=columns):
                 self.assertEqual((found.requests, found.cost, found.tokens), (count, cost, tokens))
 
     def test_percentiles_are_near_the_ledgers(self) -> None:
-        found = usage.total(self.figures("day", latency=True))
+        found = queries.total(self.figures("day", latency=True))
         [(p50, p95)] = rows(
             "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms), "
             "percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) FROM llm_requests"
@@ -261,7 +261,7 @@ class ReadingTests(TestCase):
 
     def test_days_without_use_are_given_too(self) -> None:
         days = Days((NOON - 9 * DAY).date(), NOON.date())
-        found = usage.by_day(self.figures("day"), days)
+        found = queries.by_day(self.figures("day"), days)
 
         self.assertEqual([day for day, _ in found], list(days))
         self.assertEqual(found[0][1].requests, 0)

@@ -15,15 +15,16 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account
-from accounts.tenancy import platform, tenant
-from sessions_app import rollup, usage_totals
+from accounts.tenancy.context import platform, tenant
 from sessions_app.models import UsageDay, UsageTotal
-from sessions_app.usage import Days, Figures, figures_by
-from sessions_app.usage_totals import Totals, each_day, keep
-from tests.factories import make_account, make_instance, make_usage_day
-from tests.reads import reads
-from tests.served import database_url
+from sessions_app.usage import rollup
+from sessions_app.usage import totals as usage_totals
+from sessions_app.usage.queries import Days, Figures, figures_by
+from sessions_app.usage.totals import Totals, each_day, keep
 from tests.sessions_app.usage_worlds import busy_account, settled
+from tests.support.factories import make_account, make_instance, make_usage_day
+from tests.support.reads import reads
+from tests.support.served import database_url
 
 LOCK = "SELECT pg_advisory_lock_shared(hashtextextended('usage_totals', 0))"
 BUCKETS = [*range(34)]

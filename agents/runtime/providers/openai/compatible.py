@@ -10,19 +10,19 @@ import aiohttp
 import aiohttp.http_exceptions
 
 from agents.runtime.errors import ProviderAuth, ProviderProtocol, ProviderUnavailable, RunError
-from agents.runtime.providers import openai_wire as wire
 from agents.runtime.providers.base import ModelEvent, ModelRequest
 from agents.runtime.providers.clients import client
-from agents.runtime.providers.endpoints import NO_KEY, Endpoint, is_header_value
-from agents.runtime.providers.openai_reading import Reading
-from agents.runtime.providers.optional_fields import (
+from agents.runtime.providers.openai import request as wire
+from agents.runtime.providers.openai.endpoints import NO_KEY, Endpoint, is_header_value
+from agents.runtime.providers.openai.optional_fields import (
     MOST_REPEATS,
     STATUSES,
     adaptation_for,
     remember,
 )
+from agents.runtime.providers.openai.reading import Reading
+from agents.runtime.providers.openai.unpacking import Unpacker, unpack
 from agents.runtime.providers.refusals import log_failure, refusal
-from agents.runtime.providers.unpacking import Unpacker, unpack
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 2.0

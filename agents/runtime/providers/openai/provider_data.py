@@ -7,7 +7,7 @@ import msgspec
 
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.providers.characters import clean, whole_characters
-from agents.runtime.providers.openai_answer import Said
+from agents.runtime.providers.openai.answer import Said
 
 # Of thoughts in one answer: more is no thinking, but a stream without end.
 MAX_REASONING_CHARACTERS = 4 * 1024 * 1024

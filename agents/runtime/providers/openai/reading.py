@@ -10,7 +10,7 @@ from agents.runtime.errors import ProviderProtocol, RunError
 from agents.runtime.events import TextDelta
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, Usage
 from agents.runtime.providers.characters import CharacterJoin
-from agents.runtime.providers.openai_answer import (
+from agents.runtime.providers.openai.answer import (
     DONE,
     DONE_LENGTH,
     Answer,
@@ -21,11 +21,11 @@ from agents.runtime.providers.openai_answer import (
     is_done,
     text_of,
 )
-from agents.runtime.providers.openai_usage import SHORTEST, UsageReading
-from agents.runtime.providers.provider_data import ProviderData
+from agents.runtime.providers.openai.provider_data import ProviderData
+from agents.runtime.providers.openai.sse import EventStreamReader
+from agents.runtime.providers.openai.tool_call_assembly import ToolCallAssembly
+from agents.runtime.providers.openai.usage import SHORTEST, UsageReading
 from agents.runtime.providers.refusals import error_inside, find_error
-from agents.runtime.providers.sse import EventStreamReader
-from agents.runtime.providers.tool_call_assembly import ToolCallAssembly
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -7,7 +7,7 @@ import msgspec
 
 from agents.runtime.events import ToolCall
 from agents.runtime.providers.base import ModelRequest, ToolRound
-from agents.runtime.providers.endpoints import Endpoint
+from agents.runtime.providers.openai.endpoints import Endpoint
 
 encode = msgspec.json.encode
 

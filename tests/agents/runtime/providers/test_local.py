@@ -11,7 +11,7 @@ from unittest import mock
 
 from django.test import SimpleTestCase, override_settings
 
-from agents.pricing import CostSource, total
+from agents.costs.pricing import CostSource, total
 from agents.runtime.errors import ContextTooLong, ProviderUnavailable
 from agents.runtime.events import TextDelta
 from agents.runtime.providers import close_clients, local, local_models

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pydantic_ai import messages as parts
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from agents.pricing import total
+from agents.costs.pricing import total
 from agents.runtime.errors import (
     AnswerRefused,
     ContextTooLong,

@@ -18,19 +18,16 @@ from agents.runtime.errors import (
     ProviderUnavailable,
 )
 from agents.runtime.events import ToolCall, ToolResult
-from agents.runtime.providers import (
-    openai_compatible,
-    openai_reading,
-    openai_wire,
-    provider_data,
-    refusals,
-)
+from agents.runtime.providers import refusals
 from agents.runtime.providers.base import PROGRESS, Finished, ModelRequest, ToolRound
-from agents.runtime.providers.endpoints import Endpoint, endpoint_problem
+from agents.runtime.providers.openai import compatible, provider_data
+from agents.runtime.providers.openai import reading as openai_reading
+from agents.runtime.providers.openai import request as openai_wire
+from agents.runtime.providers.openai.endpoints import Endpoint, endpoint_problem
 from agents.runtime.run import Run, Timeouts
 from tests.agents.runtime.runs import answered, events_of, run
-from tests.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
-from tests.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
+from tests.support.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
+from tests.support.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
 
 DONE = b"data: [DONE]\n\n"
 COUNTED = {"choices": [], "usage": usage(10, 5)}
@@ -644,15 +641,15 @@ class BoundTests(SimpleTestCase):
         for name, event in events.items():
             body = event * (400_000 // len(event)) + DONE
             for sent in (body, gzip.compress(body)):
-                with self.subTest(name), mock.patch.object(openai_compatible, "WORK_SECONDS", 0):
+                with self.subTest(name), mock.patch.object(compatible, "WORK_SECONDS", 0):
                     turns = await turns_of_others(sent)
-                self.assertGreater(turns, len(body) // openai_compatible.PIECE_BYTES - 2)
+                self.assertGreater(turns, len(body) // compatible.PIECE_BYTES - 2)
 
 
 async def turns_of_others(body: bytes) -> int:
     """How often another task ran while the body was read, which comes without any waiting."""
     content = mock.Mock(readany=mock.AsyncMock(side_effect=[body, b""]))
-    source = openai_compatible._Source(mock.Mock(headers={}, content=content))
+    source = compatible._Source(mock.Mock(headers={}, content=content))
     reading = openai_reading.Reading()
     turns = 0
 

@@ -18,10 +18,10 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.providers.base import ModelRequest
-from agents.runtime.providers.endpoints import KNOWN
-from agents.runtime.providers.openai_compatible import OpenAICompatible
+from agents.runtime.providers.openai.compatible import OpenAICompatible
+from agents.runtime.providers.openai.endpoints import KNOWN
 from tests.agents.runtime.runs import answered, events_of, run
-from tests.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
+from tests.support.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
 
 DONE = b"data: [DONE]\n\n"
 
@@ -134,7 +134,7 @@ class WholeAnswerTests(SimpleTestCase):
 
     async def test_an_answer_without_end_is_given_up(self) -> None:
         with (
-            mock.patch("agents.runtime.providers.openai_reading.MAX_ANSWER_BYTES", 1000),
+            mock.patch("agents.runtime.providers.openai.reading.MAX_ANSWER_BYTES", 1000),
             self.assertRaises(ProviderProtocol),
         ):
             await answered(Reply(body=b" " * 5000), stream=False)

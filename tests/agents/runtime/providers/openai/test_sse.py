@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.runtime.errors import ProviderProtocol
-from agents.runtime.providers.sse import MAX_EVENT_BYTES, EventStreamReader
+from agents.runtime.providers.openai.sse import MAX_EVENT_BYTES, EventStreamReader
 
 STREAM = (
     b": a comment\n\nid: 7\nretry: 10\nevent: message\ndata: {}\r\n\r\n"

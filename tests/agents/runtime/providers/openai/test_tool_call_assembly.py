@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.events import ToolCall
-from agents.runtime.providers import tool_call_assembly
 from agents.runtime.providers.base import MOST_TOOL_CALLS
-from agents.runtime.providers.tool_call_assembly import (
-    MAX_CALL_CHARACTERS,
-    ToolCallAssembly,
-)
+from agents.runtime.providers.openai import tool_call_assembly
+from agents.runtime.providers.openai.tool_call_assembly import MAX_CALL_CHARACTERS, ToolCallAssembly
 
 LATEX = r'{"tex": "\\frac{a}{b}"}'
 

@@ -1,0 +1,1 @@
+"""An account's page, its state and its budgets."""

@@ -1,0 +1,1 @@
+"""Keyset pages, filters and CSV export of long lists."""

@@ -1,0 +1,1 @@
+"""The async views of an account: who calls, its members, its keys."""

@@ -1,0 +1,1 @@
+"""The audit log as accounts and staff read it."""

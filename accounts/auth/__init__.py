@@ -1,0 +1,1 @@
+"""Who calls: keys, tokens and cookies are checked here, before any view runs."""

@@ -1,0 +1,1 @@
+"""Issues, rotates, revokes and offers API keys."""

@@ -1,0 +1,1 @@
+"""What an account may use: rates, concurrent turns, budgets and their alerts."""

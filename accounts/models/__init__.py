@@ -1,0 +1,55 @@
+"""The tables of accounts, people, keys, limits and the audit log."""
+
+from accounts.auth.attempts import AttemptRate
+from accounts.models.account import (
+    Account,
+    AccountLimits,
+    AccountStatus,
+    Budget,
+    BudgetPeriod,
+    RateState,
+    SubscriptionTier,
+    default_alert_percents,
+)
+from accounts.models.api_key import (
+    ApiKey,
+    KeyKind,
+    KeyMode,
+    Scope,
+)
+from accounts.models.audit import (
+    ActorKind,
+    AuditAction,
+    AuditEntry,
+    SupportAccess,
+)
+from accounts.models.user import (
+    Invitation,
+    MemberRole,
+    Membership,
+    User,
+)
+
+__all__ = [
+    "Account",
+    "AccountLimits",
+    "AccountStatus",
+    "ActorKind",
+    "ApiKey",
+    "AttemptRate",
+    "AuditAction",
+    "AuditEntry",
+    "Budget",
+    "BudgetPeriod",
+    "Invitation",
+    "KeyKind",
+    "KeyMode",
+    "MemberRole",
+    "Membership",
+    "RateState",
+    "Scope",
+    "SubscriptionTier",
+    "SupportAccess",
+    "User",
+    "default_alert_percents",
+]

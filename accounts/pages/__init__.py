@@ -1,0 +1,1 @@
+"""Pages for people who are not staff: invitations, key offers, passwords."""

@@ -1,0 +1,1 @@
+"""Tenant contexts, row-level security, the database's roles and what checks them."""

@@ -1,0 +1,1 @@
+"""The async views of agents and model connections."""

@@ -1,0 +1,1 @@
+"""The configuration in force, its versions, and how one is published."""

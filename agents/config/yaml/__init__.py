@@ -1,0 +1,1 @@
+"""Reads and writes the YAML of configuration files, with the line of each error."""

@@ -1,0 +1,1 @@
+"""What a call of a model costs, and the most that a turn may cost."""

@@ -1,0 +1,1 @@
+"""Agent instances: list, find and make them."""

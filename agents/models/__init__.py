@@ -1,0 +1,21 @@
+"""The tables of agents, their configuration versions and publications."""
+
+from agents.models.agent import (
+    AgentInstance,
+    ConfigVersion,
+    InstanceStatus,
+    ProviderConnection,
+)
+from agents.models.publication import (
+    ConfigDraft,
+    ConfigPublication,
+)
+
+__all__ = [
+    "AgentInstance",
+    "ConfigDraft",
+    "ConfigPublication",
+    "ConfigVersion",
+    "InstanceStatus",
+    "ProviderConnection",
+]

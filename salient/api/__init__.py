@@ -1,0 +1,1 @@
+"""The ASGI handler of the API, its limits, problems and headers."""

@@ -1,0 +1,1 @@
+"""Reads and checks the settings of the environment and of .env."""

@@ -1,0 +1,1 @@
+"""What only `make run` needs: shared processes and the .env file."""

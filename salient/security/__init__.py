@@ -1,0 +1,1 @@
+"""Guards: outbound requests, encryption at rest, start-up checks, logs."""

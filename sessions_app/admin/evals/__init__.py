@@ -1,0 +1,1 @@
+"""The staff's pages for saved chats and their runs."""

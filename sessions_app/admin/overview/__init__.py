@@ -1,0 +1,1 @@
+"""The overview's figures and charts."""

@@ -1,0 +1,1 @@
+"""Looks through a database that Alembic made, before it is adopted."""

@@ -1,0 +1,1 @@
+"""The async views of turns, histories, feedback and usage, and the chat page."""

@@ -1,0 +1,1 @@
+"""Sessions and messages as they are listed, searched, rated and exported."""

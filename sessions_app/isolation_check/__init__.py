@@ -1,0 +1,1 @@
+"""Tries every border between two accounts that it makes and removes."""

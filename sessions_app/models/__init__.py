@@ -1,0 +1,45 @@
+"""The tables of sessions, messages, model requests and their figures."""
+
+from sessions_app.models.conversation import (
+    SEARCHED,
+    SEARCHED_CHARACTERS,
+    SEARCHED_TEXT,
+    CompletionStatus,
+    LLMRequest,
+    Message,
+    Profile,
+    Role,
+    Session,
+    SessionQuerySet,
+)
+from sessions_app.models.insights import (
+    MessageFeedback,
+    PromptSection,
+    SavedChat,
+    SavedChatRun,
+    UsageDay,
+    UsageSums,
+    UsageTotal,
+)
+from sessions_app.turns.server_processes import ServerProcess
+
+__all__ = [
+    "SEARCHED",
+    "SEARCHED_CHARACTERS",
+    "SEARCHED_TEXT",
+    "CompletionStatus",
+    "LLMRequest",
+    "Message",
+    "MessageFeedback",
+    "Profile",
+    "PromptSection",
+    "Role",
+    "SavedChat",
+    "SavedChatRun",
+    "ServerProcess",
+    "Session",
+    "SessionQuerySet",
+    "UsageDay",
+    "UsageSums",
+    "UsageTotal",
+]

@@ -1,0 +1,1 @@
+"""One turn: open it, run it, settle it; its stream, its repetition, its failures."""
