@@ -11,7 +11,7 @@ from accounts.auth import key_text
 from accounts.keys.services import issue_api_key
 from accounts.members.email_addresses import with_address
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.local.environment_file import replace
 
 EMAIL = "admin@example.com"
@@ -53,7 +53,7 @@ def kept_key(account: Account, file: Path) -> str | None:
         return None
     if not isinstance(text, str) or (key_id := key_text.key_id_of(text)) is None:
         return None
-    with platform():
+    with platform_context():
         key = ApiKey.objects.filter(key_id=key_id, account=account).first()
     if key is None or key.refusal():
         return None

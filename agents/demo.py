@@ -10,7 +10,7 @@ from pathlib import Path
 
 from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_account
 from agents.config import config_dir
 from agents.config.files import ACCOUNT_FILE, DEFAULTS_FILE, InstanceFiles
@@ -39,7 +39,7 @@ def demo_files() -> InstanceFiles:
 def ensure_instance() -> Account:
     """Return the account that has the demo's agent; make what is missing, change nothing else."""
     account = find_account(ACCOUNT) or create_account(ACCOUNT)
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         exists = AgentInstance.objects.filter(instance_slug=INSTANCE).exists()
     files = demo_files()
     with written(files, starter_files(files)):

@@ -21,7 +21,7 @@ from accounts.admin.lists.csv_export import Export, Right, csv_pages
 from accounts.admin.lists.keyset import Mark
 from accounts.members.support_access import open_access
 from accounts.models import Account, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.admin.overview.page import RANGES
 from sessions_app.conversations import csv_columns
 from sessions_app.models import LLMRequest, Session
@@ -90,7 +90,7 @@ def pages_of(browser: Any) -> Iterator[Page]:
             "SELECT account_id::text FROM llm_requests GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
         )
         [largest] = cursor.fetchone()
-    with platform():
+    with platform_context():
         in_one = {"account__id__exact": str(Account.objects.get(pk=largest).pk)}
     failed = {"completion_status__exact": "error"}
     bad = {"feedback__exact": "-1"}
@@ -123,7 +123,7 @@ def pages_of(browser: Any) -> Iterator[Page]:
 
 def deep_mark(model: Any, moment: str, account: str | None) -> Any:
 
-    with platform(statement_seconds=120):
+    with platform_context(statement_seconds=120):
         rows = model.objects.filter(account_id=account) if account else model.objects.all()
         place = int(rows.count() * DEEP)
         return (
@@ -152,7 +152,7 @@ def searches(account_user: Any, browser: Any) -> Iterator[Page]:
             " FROM messages LIMIT 20000) m') ORDER BY nentry DESC"
         )
         words = [word for (word,) in cursor.fetchall()]
-    with platform():
+    with platform_context():
         account = Account.objects.get(pk=largest)
         open_access(account_user, account, reason="benchmark")
     for what, word in (("common word", words[0]), ("rare word", words[-1])):

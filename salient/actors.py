@@ -47,7 +47,7 @@ def acting(actor: Actor) -> Iterator[None]:
         _actor.reset(token)
 
 
-def tell_open_door(actor: Actor) -> None:
+def set_transaction_actor(actor: Actor) -> None:
     """Name the actor inside a door that was opened before anybody was known."""
     now_acting(actor)
     with connection.cursor() as cursor:

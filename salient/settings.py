@@ -69,8 +69,8 @@ BODY_TIMEOUT_SECONDS = env.seconds("BODY_TIMEOUT_SECONDS", default=20.0)
 SEND_TIMEOUT_SECONDS = env.seconds("SEND_TIMEOUT_SECONDS", default=15.0)
 STREAM_MAX_SECONDS = env.seconds("STREAM_MAX_SECONDS", default=600.0)
 # How often it is asked whether the callers of running turns may still call.
-ADMISSION_RECHECK_SECONDS = env.seconds("ADMISSION_RECHECK_SECONDS", default=4.0, most=60)
-STREAM_HEARTBEAT_SECONDS = env.seconds("STREAM_HEARTBEAT_SECONDS", default=15.0, most=3600)
+REVOCATION_CHECK_SECONDS = env.seconds("REVOCATION_CHECK_SECONDS", default=4.0, most=60)
+STREAM_KEEP_ALIVE_SECONDS = env.seconds("STREAM_KEEP_ALIVE_SECONDS", default=15.0, most=3600)
 
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
 # hosts ("vllm.internal:8000") that may be anywhere and need no https.
@@ -167,7 +167,7 @@ SECURE_CSP = {
 # API work runs in threads that keep a connection each; pages share the rest of the pool.
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=8, least=2, most=1000)
 DATABASE_API_THREADS = env.integer("DATABASE_API_THREADS", default=3, least=1, most=1000)
-DATABASE_API_CHANNELS = env.integer("DATABASE_API_CHANNELS", default=3, least=1, most=1000)
+DATABASE_API_CONNECTIONS = env.integer("DATABASE_API_CONNECTIONS", default=3, least=1, most=1000)
 if TESTING:
     DATABASE_API_THREADS = 0
 with env.noting_misconfiguration():
@@ -175,7 +175,7 @@ with env.noting_misconfiguration():
         "default": database.database_config(
             env.one("DATABASE_URL", values.database_url, default="") or None,
             pool_size=DATABASE_POOL_SIZE,
-            api_connections=DATABASE_API_THREADS + DATABASE_API_CHANNELS,
+            api_connections=DATABASE_API_THREADS + DATABASE_API_CONNECTIONS,
         )
         # Two test runs side by side need two names.
         | {"TEST": {"NAME": env.text("TEST_DATABASE_NAME", default="test_salient")}}

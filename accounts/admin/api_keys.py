@@ -26,7 +26,7 @@ from accounts.admin.api_key_forms import HAND, SHOW, ApiKeyForm, RotateForm
 from accounts.admin.base import PlatformModelAdmin
 from accounts.keys import offers
 from accounts.keys.offers import Offer
-from accounts.keys.services import end_keys, heir_of, rotatable, succeed
+from accounts.keys.services import end_keys, rotatable, rotate, successor_of
 from accounts.members import support_access
 from accounts.models import Account, ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
@@ -257,7 +257,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     def _rotated(self, request: HttpRequest, key: ApiKey, form: RotateForm) -> HttpResponse:
         if form.is_handed:
-            successor = heir_of(rotatable(key.pk), timezone.now())
+            successor = successor_of(rotatable(key.pk), timezone.now())
             successor.account = key.account
             self._offer(request, successor, form.cleaned_data["person"])
             successor.save(force_insert=True)
@@ -266,7 +266,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         if access is not None:
             support_access.act_under(access)
         overlap = timedelta(hours=form.cleaned_data["overlap_hours"])
-        rotated = succeed(key.pk, overlap, shown_under=access)
+        rotated = rotate(key.pk, overlap, shown_under=access)
         more = {"title": "API key rotated", "old_ends": rotated.old_expires_at}
         return self._shown_once(request, rotated.key, rotated.text, **more)
 

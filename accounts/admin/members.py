@@ -28,7 +28,7 @@ from accounts.admin.api_keys import chosen_account
 from accounts.admin.base import PlatformModelAdmin
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited
-from accounts.members.members import discharge, set_role, take_turns
+from accounts.members.members import remove_membership, set_role, take_turns
 from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess
 from accounts.pages.mail import send_or_tell, site_of
 from salient.api.problems import Problem
@@ -121,7 +121,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
         take_turns(obj.account_id)
-        discharge(obj)
+        remove_membership(obj)
 
 
 class InviteForm(forms.ModelForm[Invitation]):

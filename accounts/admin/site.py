@@ -15,8 +15,8 @@ from accounts.admin.auditors import reading_auditors
 from accounts.auth import attempts
 from accounts.members.passwords import AdminLogInForm, AdminOwnPasswordForm
 from accounts.models import User
-from accounts.tenancy.context import platform
-from salient.actors import Actor, tell_open_door
+from accounts.tenancy.context import platform_context
+from salient.actors import Actor, set_transaction_actor
 
 type AdminView = Callable[..., HttpResponseBase]
 type Page = dict[str, Any]
@@ -90,7 +90,7 @@ class SalientAdminSite(admin.AdminSite):
         if view == self.password_change:
             # It hashes, which takes long, and opens the door only to save.
             return super().admin_view(view, cacheable)
-        return behind_platform_door(super().admin_view(reading_auditors(named(view)), cacheable))
+        return in_platform_context(super().admin_view(reading_auditors(named(view)), cacheable))
 
     def password_change(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
         """Count an attempt: whoever took over a session learns the password nowhere."""
@@ -138,18 +138,18 @@ def named(view: AdminView) -> AdminView:
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method == "POST" and isinstance(request.user, User):
-            tell_open_door(Actor("staff", str(request.user.pk), request.user.email))
+            set_transaction_actor(Actor("staff", str(request.user.pk), request.user.email))
         return view(request, *args, **kwargs)
 
     return wrapper
 
 
-def behind_platform_door(view: AdminView) -> AdminView:
+def in_platform_context(view: AdminView) -> AdminView:
     """Open the door for the view and for its template, which reads rows as well."""
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with platform():
+        with platform_context():
             response = view(request, *args, **kwargs)
             render = getattr(response, "render", None)
             return render() if callable(render) else response

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from accounts.api.schemas import MeOut
 from accounts.auth.caller import Caller, CallerKind
-from accounts.limits.status import standing
+from accounts.limits.status import limit_status
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 
 _TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 def describe(caller: Caller) -> MeOut:
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         key = ApiKey.objects.filter(pk=caller.api_key_id).first() if caller.api_key_id else None
         agents = _agents(caller)
     return MeOut(
@@ -25,7 +25,7 @@ def describe(caller: Caller) -> MeOut:
         agents=agents,
         networks=(key.networks if key else None) or None,
         expires_at=caller.expires_at,
-        limits=standing(caller).as_dict() if caller.kind in _TOLD_OF_LIMITS else None,
+        limits=limit_status(caller).as_dict() if caller.kind in _TOLD_OF_LIMITS else None,
     )
 
 

@@ -14,7 +14,7 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts.api.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
 from accounts.models import AuditEntry
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -34,7 +34,7 @@ class Change:
 
 def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     """Give the account a page of its log, the newest first."""
-    with tenant(account_id):
+    with tenant_context(account_id):
         rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
         if page.before is not None:
             at, last = page.before.moment, page.before.id

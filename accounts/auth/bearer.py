@@ -21,14 +21,14 @@ from django.utils import timezone
 from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
 from accounts.auth.caller import Caller
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
 from salient.api.problems import Forbidden, NotFound, Unauthenticated
 from salient.database import in_database, in_database_once
 from salient.ttl import TTLCache
 
 # A revoked key or a suspended account is refused after this many seconds at the latest.
-BELIEVED_SECONDS = 5
+CACHE_TTL = 5
 LAST_USED_STEP = timedelta(minutes=1)
 # Each for its own conversations only; deleting one's own is every person's right.
 VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
@@ -38,7 +38,7 @@ _NO_HASH = "0" * 64
 # Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
 type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
 
-_keys: TTLCache[str, ApiKey] = TTLCache(seconds=BELIEVED_SECONDS)
+_keys: TTLCache[str, ApiKey] = TTLCache(seconds=CACHE_TTL)
 
 
 class NetworkNotAllowed(Forbidden):
@@ -199,5 +199,5 @@ async def _note_use(key: ApiKey) -> None:
 
 
 def _store_use(key: ApiKey, now: datetime) -> None:
-    with tenant(key.account_id):
+    with tenant_context(key.account_id):
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)

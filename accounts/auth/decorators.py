@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
-from accounts.auth.bearer import BELIEVED_SECONDS, VISITOR_SCOPES, bearer_caller
+from accounts.auth.bearer import CACHE_TTL, VISITOR_SCOPES, bearer_caller
 from accounts.auth.caller import Caller, CallerKind
 from accounts.members.members import member_caller
 from accounts.models import Account, AccountStatus, Scope, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
 from salient.actors import Actor, now_acting
 from salient.api.problems import (
@@ -41,7 +41,7 @@ from salient.ttl import TTLCache
 
 __all__ = [
     "ANY",
-    "BELIEVED_SECONDS",
+    "CACHE_TTL",
     "VISITOR_SCOPES",
     "ApiRequest",
     "ApiRoute",
@@ -62,10 +62,10 @@ MISPLACED = (
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
-_accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
+_accounts: TTLCache[str, Account] = TTLCache(seconds=CACHE_TTL)
 # What reaches beyond any one agent.
 ACCOUNT_WIDE = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
-_staff: TTLCache[UUID, bool] = TTLCache(seconds=BELIEVED_SECONDS)
+_staff: TTLCache[UUID, bool] = TTLCache(seconds=CACHE_TTL)
 
 
 class ApiRequest(HttpRequest):
@@ -266,7 +266,7 @@ async def _may_still_come(visitor: visitor_tokens.CookieVisitor) -> bool:
 
 
 def _is_staff(user_id: UUID) -> bool:
-    with platform():
+    with platform_context():
         people = User.objects.filter(is_active=True, is_staff=True, is_auditor=False)
         return people.filter(pk=user_id).exists()
 

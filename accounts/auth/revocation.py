@@ -23,7 +23,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.staff_tokens import find_player
 from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
 from salient.api.lifespan import when_stopping
 from salient.api.problems import Problem
@@ -146,9 +146,9 @@ class _List:
     async def _go_round(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(settings.ADMISSION_RECHECK_SECONDS)
+            await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)
             # None may be over before the next round, which would be too late.
-            next_round = loop.time() + settings.ADMISSION_RECHECK_SECONDS
+            next_round = loop.time() + settings.REVOCATION_CHECK_SECONDS
             for watch in list(self.watches):
                 if watch.deadline < next_round:
                     watch.end(TimeOver)
@@ -250,7 +250,7 @@ def _key_admits(caller: Caller) -> bool:
 
 
 def _is_member(account_id: UUID, user_id: UUID) -> bool:
-    with tenant(account_id):
+    with tenant_context(account_id):
         roles = Membership.objects.filter(user_id=user_id, user__is_active=True)
         role = roles.values_list("role", flat=True).first()
     return role is not None and Scope.CHAT in SCOPES_OF[MemberRole(role)]

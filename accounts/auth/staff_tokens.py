@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_address, network_of
 from accounts.models import Account, AccountStatus, Scope, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import find_account
 from salient.api.problems import NotFound, Unauthenticated
 from salient.database import in_database_once
@@ -29,11 +29,11 @@ LASTS = timedelta(minutes=15)
 # Who may change an agent may try it out, which spends its account's money.
 PERMISSION: Final = "agents.change_agentinstance"
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
-BELIEVED_SECONDS = 5
+CACHE_TTL = 5
 UNKNOWN = "The playground's token is unknown."
 
-_people: TTLCache[UUID, str] = TTLCache(seconds=BELIEVED_SECONDS)
-_accounts: TTLCache[str, Account] = TTLCache(seconds=BELIEVED_SECONDS)
+_people: TTLCache[UUID, str] = TTLCache(seconds=CACHE_TTL)
+_accounts: TTLCache[str, Account] = TTLCache(seconds=CACHE_TTL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def may_play(user: object) -> bool:
 
 def find_player(user_id: UUID) -> User | None:
     """Ask the database, past every cache, for the person, if they may use the playground."""
-    with platform():
+    with platform_context():
         user = User.objects.filter(pk=user_id).first()
         return user if may_play(user) else None
 

@@ -18,7 +18,7 @@ from accounts.members.email_addresses import is_same
 from accounts.members.invitations import token_hash
 from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
 from accounts.models.slugs import is_slug
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account
 from salient.actors import Actor, acting
 
@@ -81,7 +81,7 @@ def find(account_slug: str, hashed: str) -> ApiKey:
     account = find_account(account_slug) if is_slug(account_slug) else None
     if account is None or account.status != AccountStatus.ACTIVE or not hashed:
         raise NotOffered
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         key: ApiKey | None = ApiKey.objects.waiting().filter(offer_hash=hashed).first()
     if key is None:
         raise NotOffered
@@ -91,7 +91,7 @@ def find(account_slug: str, hashed: str) -> ApiKey:
 
 def role_of(user: User, key: ApiKey) -> str:
     """Return the person's role in the key's account, "" for none."""
-    with tenant(key.account_id):
+    with tenant_context(key.account_id):
         mine = Membership.objects.filter(user_id=user.pk, user__is_active=True)
         return mine.values_list("role", flat=True).first() or ""
 
@@ -102,7 +102,7 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
     A key that it succeeds works on for so long. Who may take it is asked again, for a person may
     have lost the role meanwhile.
     """
-    with acting(Actor("member", str(user.pk), user.email)), platform():
+    with acting(Actor("member", str(user.pk), user.email)), platform_context():
         waiting = ApiKey.objects.waiting().select_for_update(of=["self"])
         key: ApiKey | None = (
             waiting.filter(

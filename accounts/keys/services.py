@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
 from accounts.models.slugs import title_of
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
 
 ROTATION_OVERLAP = timedelta(hours=24)
@@ -24,7 +24,7 @@ ROTATION_OVERLAP = timedelta(hours=24)
 def create_account(slug: str, *, name: str = "") -> Account:
     """Make an account; raises ValidationError for a bad or taken slug."""
     account = Account(slug=slug, name=name or title_of(slug))
-    with platform():
+    with platform_context():
         account.full_clean()
         account.save(force_insert=True)
     return account
@@ -51,7 +51,7 @@ def issue_api_key(account: Account, **wanted: Unpack[KeyWanted]) -> tuple[ApiKey
     """
     key = wanted_key(account, **wanted)
     text = key.give_secret()
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         _require_instances(account, key.instance_ids)
         key.save(force_insert=True)
     return key, text
@@ -140,16 +140,16 @@ def rotate_api_key(
     The row is read under a lock: a successor has the rights that its key has now, and there is
     only one.
     """
-    with tenant(account_id):
-        return succeed(key_pk, overlap)
+    with tenant_context(account_id):
+        return rotate(key_pk, overlap)
 
 
-def succeed(
+def rotate(
     key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP, *, shown_under: SupportAccess | None = None
 ) -> Rotated:
     """Inside a door: do what rotate_api_key does; a key that is shown to staff ends as they do."""
     old, now = rotatable(key_pk), timezone.now()
-    successor = heir_of(old, now)
+    successor = successor_of(old, now)
     if shown_under is not None:
         successor.bind_to(shown_under)
     text = successor.give_secret()
@@ -169,7 +169,7 @@ def rotatable(key_pk: UUID) -> ApiKey:
     return old
 
 
-def heir_of(old: ApiKey, now: datetime) -> ApiKey:
+def successor_of(old: ApiKey, now: datetime) -> ApiKey:
     """Return a successor without a secret, with the key's rights and as long a life."""
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     names = ("account_id", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks")
@@ -193,7 +193,7 @@ def revoke_api_key(key: ApiKey) -> list[str]:
 
     Whoever holds a leaked key may have rotated it. Returns the ids of the keys that ended.
     """
-    with tenant(key.account_id):
+    with tenant_context(key.account_id):
         return end_keys([key])
 
 

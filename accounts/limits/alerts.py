@@ -15,7 +15,7 @@ from django.core.mail import send_mail
 
 from accounts.limits.periods import next_start
 from accounts.models import Account, BudgetPeriod, MemberRole, Membership
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.api.lifespan import in_background
 from salient.database import in_database
 
@@ -88,7 +88,7 @@ async def _tell_aside(alert: Alert) -> None:
 
 def _addressees(alert: Alert) -> tuple[str, list[str]]:
     """Return the account's slug and whom to write to."""
-    with platform():
+    with platform_context():
         slug = Account.objects.values_list("slug", flat=True).get(pk=alert.account_id)
         people = Membership.objects.filter(
             account_id=alert.account_id,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.limits.periods import start_of
 from accounts.limits.quotas import lock_account
 from accounts.models import Account, Budget, BudgetPeriod
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 
 MOST_PERCENT = 1000
 COUNT = "SELECT spent, reserved FROM app_count_budget(%s, %s, %s)"
@@ -33,7 +33,7 @@ def set_budget(
 
     Raises ValidationError.
     """
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         return put_budget(
             account,
             period=period,
@@ -73,7 +73,7 @@ def check_percents(percents: Sequence[int]) -> None:
 
 def remove_budget(account: Account, *, period: str, instance_id: UUID | None = None) -> bool:
     """Delete the budget; False when there was none."""
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         found = Budget.objects.filter(
             account_id=account.pk, agent_instance_id=instance_id, period=period
         )

@@ -17,13 +17,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import CACHE_TTL
 from accounts.auth.caller import Caller, CallerKind
 from accounts.limits.alerts import Alert
 from accounts.limits.periods import next_start
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate, headers
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Problem
 from salient.formatting import dollars
 from salient.ttl import TTLCache
@@ -49,7 +49,7 @@ HIGHEST = {
     "output_tokens": 1_000_000,
 }
 NOTHING = Decimal(0)
-TOLD_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
+SEES_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 class RateLimited(Problem):
@@ -103,7 +103,7 @@ class Caps:
         return min(given, default=settings.DEFAULT_OUTPUT_TOKENS)
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True):
     """What a turn holds until it is settled: so many dollars of each budget, and one place."""
 
     reserved: Decimal
@@ -111,16 +111,16 @@ class Taken(msgspec.Struct, frozen=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Released(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True):
     """When the database settled the cost, and which alerts that set off."""
 
     moment: datetime
     alerts: list[Alert]
 
 
-_caps: TTLCache[UUID, Caps] = TTLCache(seconds=BELIEVED_SECONDS)
+_caps: TTLCache[UUID, Caps] = TTLCache(seconds=CACHE_TTL)
 # Who has just been refused stays refused until then, whoever counts: no need to ask again.
-_refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=BELIEVED_SECONDS)
+_refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=CACHE_TTL)
 
 
 def known_caps(account_id: UUID) -> Caps | None:
@@ -180,7 +180,7 @@ def take(
     *,
     turn: bool = True,
     at: datetime | None = None,
-) -> Taken:
+) -> Reservation:
     """Take one call of each rate, a place among the running turns, and `cost` of each budget.
 
     One statement, inside the tenant's door. It locks the account's row until the transaction ends:
@@ -200,7 +200,7 @@ def take(
     )
     if answer["refused"]:
         raise refusal(caller, answer, cost)
-    return taken([Rate(**row) for row in answer["rates"]], cost)
+    return reservation([Rate(**row) for row in answer["rates"]], cost)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -220,10 +220,10 @@ def request_of(caller: Caller) -> Asked:
     return Asked(rates, usual["concurrent_turns"])
 
 
-def taken(rates: Iterable[Rate], cost: Decimal, *, before: int = 0) -> Taken:
+def reservation(rates: Iterable[Rate], cost: Decimal, *, before: int = 0) -> Reservation:
     """Say what was taken, and how much is left of each rate; so many calls were before this one."""
     after = tuple(rate.taken(before + 1) for rate in rates)
-    return Taken(cost, after, headers(after))
+    return Reservation(cost, after, headers(after))
 
 
 def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
@@ -246,7 +246,7 @@ def release(
     reserved: Decimal | None,
     cost: Decimal | None,
     at: datetime | None = None,
-) -> Released:
+) -> Settlement:
     """Give back a turn's place and reservation, and count what it did cost.
 
     A cost of None is one that nobody knows: the whole reservation counts. Call it once a turn,
@@ -254,12 +254,12 @@ def release(
     """
     reserved = reserved or NOTHING
     spent = reserved if cost is None else cost
-    return released(account_id, _call(RELEASE, account_id, instance_id, reserved, spent, at))
+    return settlement(account_id, _call(RELEASE, account_id, instance_id, reserved, spent, at))
 
 
-def released(account_id: UUID, answer: dict[str, Any]) -> Released:
+def settlement(account_id: UUID, answer: dict[str, Any]) -> Settlement:
     """Read what the database says of a turn that was settled."""
-    return Released(
+    return Settlement(
         datetime.fromisoformat(answer["moment"]),
         [Alert.of(account_id, facts) for facts in answer["alerts"]],
     )
@@ -271,7 +271,7 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
     Raises ValidationError for a number below 1 or above HIGHEST.
     """
     check_limits(limits)
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         row = lock_account(account.pk)
         for name, limit in limits.items():
             setattr(row, name, limit)
@@ -305,7 +305,7 @@ def lock_account(account_id: UUID) -> AccountLimits:
 
 def forget_past_rates(at: datetime) -> int:
     """Delete the rate states that say nothing any more; for the periodic command."""
-    with platform():
+    with platform_context():
         return RateState.objects.filter(arrival__lt=at).delete()[0]
 
 
@@ -332,7 +332,7 @@ def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> Bu
         "period": period.value,
         "resets_at": resets_at.isoformat(),
     }
-    if caller.kind in TOLD_AMOUNTS:
+    if caller.kind in SEES_AMOUNTS:
         limit, spent, reserved = (Decimal(facts[name]) for name in ("limit", "spent", "reserved"))
         members |= {
             "limit": dollars(limit),

@@ -16,12 +16,12 @@ from accounts.limits import quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
 from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from salient.formatting import dollars
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetStanding:
+class BudgetStatus:
     """A budget now; `agent` is None for the whole account's."""
 
     agent: str | None
@@ -48,9 +48,9 @@ class BudgetStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStatus:
     rates: tuple[Rate, ...]
-    budgets: tuple[BudgetStanding, ...]
+    budgets: tuple[BudgetStatus, ...]
     running: int
     concurrent_turns: int
     caps: quotas.Caps
@@ -67,16 +67,16 @@ class Standing:
         }
 
 
-def standing(caller: Caller, *, at: datetime | None = None) -> Standing:
+def limit_status(caller: Caller, *, at: datetime | None = None) -> LimitStatus:
     """Read what is left now; it takes nothing and waits for nobody."""
-    with tenant(caller.account_id):
-        return standing_inside(caller, at or timezone.now())
+    with tenant_context(caller.account_id):
+        return limit_status_in_context(caller, at or timezone.now())
 
 
-def standing_inside(caller: Caller, now: datetime) -> Standing:
+def limit_status_in_context(caller: Caller, now: datetime) -> LimitStatus:
     """Inside the tenant's door: do what standing does."""
     row = AccountLimits.objects.filter(account_id=caller.account_id).first()
-    return Standing(
+    return LimitStatus(
         rates=tuple(_rates(caller, row, now)),
         budgets=tuple(_budgets(caller, now)),
         running=row.running if row else 0,
@@ -107,7 +107,7 @@ def _rate(rate: Rate) -> dict[str, Any]:
     }
 
 
-def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStanding]:
+def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     """Give the account's budgets and those of the agents that the caller may use."""
     agents = _agents(caller)
     rows = Budget.objects.filter(account_id=caller.account_id)
@@ -122,10 +122,10 @@ def _agents(caller: Caller) -> dict[UUID, str]:
     return {pk: slug for pk, slug in instances if caller.may_use(pk)}
 
 
-def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStanding:
+def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStatus:
     period = BudgetPeriod(row.period)
     begun = start_of(period, now)
     # The first turn of a period writes it down; until then its row tells of the one before.
     spent = row.spent if row.period_start >= begun else Decimal(0)
     resets_at = next_start(period, max(begun, row.period_start))
-    return BudgetStanding(agent, period.value, row.limit, spent, row.reserved, resets_at)
+    return BudgetStatus(agent, period.value, row.limit, spent, row.reserved, resets_at)

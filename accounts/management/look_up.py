@@ -1,7 +1,7 @@
 """Finds what a person named on the command line, or says what was probably meant."""
 
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_api_key
 from salient.commands import Misused, Refused, did_you_mean
 
@@ -10,7 +10,7 @@ KEY_ID_LENGTH = 12
 
 def find_account(slug: str) -> Account:
     """Return the account, whatever its status; raises Refused."""
-    with platform():
+    with platform_context():
         account = Account.objects.filter(slug=slug).first()
         known = [] if account else list(Account.objects.values_list("slug", flat=True))
     if account is None:
@@ -26,6 +26,6 @@ def find_key(key_id: str) -> ApiKey:
     found = find_api_key(key_id)
     if found is None:
         raise Refused(f"There is no API key with the id “{key_id}”.")
-    with tenant(found.account_id):
+    with tenant_context(found.account_id):
         key: ApiKey = ApiKey.objects.select_related("account").get(pk=found.pk)
     return key

@@ -19,7 +19,7 @@ from accounts.members.email_addresses import with_address
 from accounts.members.members import acting_role, require_rank, take_turns
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
 from accounts.models.slugs import is_slug
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account
 from salient.api.problems import NotFound, Problem
 
@@ -60,7 +60,7 @@ class Invited:
 
 
 def pending(account_id: UUID) -> list[Invitation]:
-    with tenant(account_id):
+    with tenant_context(account_id):
         return list(Invitation.objects.pending().order_by("created_at", "id"))
 
 
@@ -69,7 +69,7 @@ def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
 
     Raises Forbidden, AlreadyMember or TooManyInvitations.
     """
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         take_turns(caller.account_id)
         actor = acting_role(caller)
         require_rank(actor, role)
@@ -103,7 +103,7 @@ def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "
 
 def withdraw(caller: Caller, invitation_id: UUID) -> None:
     """Take a pending invitation back; raises NotFound or Forbidden."""
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         take_turns(caller.account_id)
         invitation = Invitation.objects.pending().filter(pk=invitation_id).first()
         if invitation is None:
@@ -118,7 +118,7 @@ def find(account_slug: str, hashed: str) -> Invitation:
     account = find_account(account_slug) if is_slug(account_slug) else None
     if account is None or account.status != AccountStatus.ACTIVE:
         raise NotInvited
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         invitation = Invitation.objects.pending().filter(token_hash=hashed).first()
     if invitation is None:
         raise NotInvited
@@ -136,7 +136,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
 
     It is the platform that makes users: an account only sees those who are its members.
     """
-    with platform():
+    with platform_context():
         take_turns(invitation.account_id)
         offered = Invitation.objects.pending().filter(
             pk=invitation.pk,

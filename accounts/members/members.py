@@ -17,12 +17,12 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from msgspec.structs import replace
 
-from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import CACHE_TTL
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_address, network_of
 from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.models.slugs import is_slug
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.database import in_database_once
 from salient.ttl import TTLCache
@@ -49,7 +49,7 @@ _RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
 _SESSION_KEY = re.compile(r"[0-9a-z]{32}")
 
 # Also that somebody is no member is believed: the chat page asks with every message.
-_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache(seconds=BELIEVED_SECONDS)
+_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache(seconds=CACHE_TTL)
 
 
 class LastOwner(Problem):
@@ -61,13 +61,13 @@ class LastOwner(Problem):
 
 
 def members_of(account_id: UUID) -> list[Membership]:
-    with tenant(account_id):
+    with tenant_context(account_id):
         return list(Membership.objects.with_people().order_by("created_at", "id"))
 
 
 def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Membership:
     """Give a member another role; raises NotFound, Forbidden or LastOwner."""
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         take_turns(caller.account_id)
         target = _find(membership_id)
         require_rank(acting_role(caller), MemberRole(target.role), role)
@@ -77,11 +77,11 @@ def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Member
 
 def remove(caller: Caller, membership_id: UUID) -> None:
     """End a membership; raises NotFound, Forbidden or LastOwner."""
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         take_turns(caller.account_id)
         target = _find(membership_id)
         require_rank(acting_role(caller), MemberRole(target.role))
-        discharge(target)
+        remove_membership(target)
 
 
 def take_turns(account_id: UUID) -> None:
@@ -104,7 +104,7 @@ def set_role(target: Membership, role: MemberRole) -> None:
     target.save(update_fields=["role", "updated_at"])
 
 
-def discharge(target: Membership) -> None:
+def remove_membership(target: Membership) -> None:
     """Inside a door and the account's turn: end a membership, but never the last owner's."""
     _require_another_owner(target)
     _withdraw_offers_of(target)
@@ -181,7 +181,7 @@ def _load_caller(session_key: str, account_slug: str) -> Caller | None:
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None
-    with platform():
+    with platform_context():
         membership = (
             Membership.objects.select_related("user")
             .filter(

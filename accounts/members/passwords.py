@@ -17,7 +17,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from accounts.auth import attempts
 from accounts.models import User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.actors import Actor, acting
 
 
@@ -47,7 +47,7 @@ class OwnPasswordForm(SetPasswordForm[User]):
         person = super().save(commit=False)
         if commit:
             # Named here, for behind a link nobody is logged in.
-            with acting(Actor(self.actor_kind, str(person.pk), person.email)), platform():
+            with acting(Actor(self.actor_kind, str(person.pk), person.email)), platform_context():
                 person.save()
         return person
 

@@ -26,7 +26,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from salient.actors import Actor, tell_open_door
+from salient.actors import Actor, set_transaction_actor
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -111,7 +111,7 @@ def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
 
 def act_under(access: SupportAccess) -> None:
     """Give the access's reason to whatever the log is told of in the rest of this request."""
-    tell_open_door(Actor("staff", str(access.user_id), access.staff, access.reason))
+    set_transaction_actor(Actor("staff", str(access.user_id), access.staff, access.reason))
 
 
 def note_reading(

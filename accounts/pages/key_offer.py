@@ -16,7 +16,7 @@ from accounts.keys.offers import NotOffered
 from accounts.members.email_addresses import is_same
 from accounts.members.invitations import token_hash
 from accounts.models import ApiKey, User
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 
 # The hash of the token whose link was opened in this browser.
 OPENED = "key-offer"
@@ -79,14 +79,14 @@ def agents_of(key: ApiKey) -> list[str]:
     """Name the agents that the key is held to; none: it is for all of them."""
     if not key.instance_ids:
         return []
-    with tenant(key.account_id):
+    with tenant_context(key.account_id):
         mine = key.account.agent_instances.filter(pk__in=key.instance_ids)
         return list(mine.values_list("instance_slug", flat=True))
 
 
 def an_agent(key: ApiKey) -> str:
     """Name an agent that the key may talk to, for the example."""
-    with tenant(key.account_id):
+    with tenant_context(key.account_id):
         return example_agent(key)
 
 

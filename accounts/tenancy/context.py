@@ -14,7 +14,7 @@ from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
 from salient.actors import actor_text
-from salient.database import Answer, apart, ask_together, circuit, in_database, together
+from salient.database import Answer, apart, call_batched, circuit, in_database, together
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -39,66 +39,67 @@ _LEAVE = """
         set_config('lock_timeout', NULL, true),
         set_config('idle_in_transaction_session_timeout', NULL, true)
 """
-type Door = UUID | str
-_door: ContextVar[Door | None] = ContextVar("door", default=None)
+type Context = UUID | str
+_context: ContextVar[Context | None] = ContextVar("door", default=None)
 
 
-class NoDoor(RuntimeError):
-    """Tenant data was asked for outside tenant() and platform()."""
+class NoTenantContext(RuntimeError):
+    """Tenant data was asked for outside tenant_context() and platform_context()."""
 
 
-def current_door() -> Door | None:
+def current_context() -> Context | None:
     """Return the account whose door is open, PLATFORM, or None."""
-    return _door.get()
+    return _context.get()
 
 
 @contextmanager
-def tenant(account_id: UUID) -> Iterator[None]:
+def tenant_context(account_id: UUID) -> Iterator[None]:
     """One transaction that sees and writes the rows of one account only."""
     with _open(account_id, [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]):
         yield
 
 
-async def ask_as_tenant(
-    account_id: UUID, function: str, value: str, *, alike: Hashable, order: str = ""
+async def call_as_tenant(
+    account_id: UUID, function: str, value: str, *, batch_key: Hashable, order: str = ""
 ) -> Answer:
-    """Call a function of JSON values with one value, behind the tenant's door.
+    """Call a function of JSON values with one value, in the account's tenant context.
 
-    The door and the call travel together, as one message and one transaction: that is one round
-    trip instead of four. Calls at the same door that wait for a connection travel together too,
-    where they are `alike`, in their `order`. Whatever a call raises, nothing of it stays, and no
-    other fails by it.
+    The context's statement and the call are one message and one transaction: one round trip instead
+    of four. Calls of one context with equal `batch_key` that wait for a connection are sent as one
+    batch, sorted by `order`. A call that raises is rolled back; no other call of its batch fails.
     """
     if not settings.DATABASE_API_THREADS:
         return await in_database(_ask_inside, account_id, function, value)
     door = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
     call = f"SELECT {function}($1)".encode()
-    return await ask_together((_ENTER_BY_NUMBER, door), (call, [value]), alike=alike, order=order)
+    return await call_batched(
+        (_ENTER_BY_NUMBER, door), (call, [value]), batch_key=batch_key, order=order
+    )
 
 
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
-    with tenant(account_id), connection.cursor() as cursor:
+    with tenant_context(account_id), connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}(%s)", [together([value])])
         [answer] = apart(cursor.fetchone()[0], 1)
         return answer
 
 
 @contextmanager
-def platform(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[None]:
+def platform_context(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[None]:
     """One transaction that sees all accounts: staff, jobs, commands."""
     with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s", actor_text()]):
         yield
 
 
 @contextmanager
-def _open(door: Door, values: list[str]) -> Iterator[None]:
+def _open(door: Context, values: list[str]) -> Iterator[None]:
     with _transaction(values):
-        token = _door.set(door)
+        token = _context.set(door)
         try:
             yield
         finally:
-            _door.reset(token)
+            _context.reset(token)
 
 
 @contextmanager
@@ -159,9 +160,11 @@ class TenantManager[M: models.Model](models.Manager[M]):
 
     def get_queryset(self) -> models.QuerySet[M]:
         rows = super().get_queryset()
-        match _door.get():
+        match _context.get():
             case None:
-                raise NoDoor(f"Open tenant() or platform() before you touch {self.model.__name__}.")
+                raise NoTenantContext(
+                    f"Open tenant_context() or platform_context() to use {self.model.__name__}."
+                )
             case UUID() as account_id:
                 return rows.filter(account_id=account_id)
             case _:
@@ -178,7 +181,7 @@ class TenantModel(models.Model):
 
 
 @receiver(class_prepared)
-def mind_the_doors(sender: type[models.Model], **_more: Any) -> None:
+def scope_base_managers(sender: type[models.Model], **_more: Any) -> None:
     """Send what Django itself does with a row (save, refresh, follow a key) through the doors too.
 
     Not by Meta.base_manager_name: that would have to be said by every model and every migration.

@@ -308,10 +308,10 @@ def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Right
 def grants(lacking: Mapping[str, Rights]) -> Iterator[sql.Composed]:
     """The statements that give exactly these rights."""
     for role, tables in lacking.items():
-        alike: dict[frozenset[Right], list[str]] = {}
+        batch_key: dict[frozenset[Right], list[str]] = {}
         for table, rights in sorted(tables.items()):
-            alike.setdefault(frozenset(rights), []).append(table)
-        for shared, names in alike.items():
+            batch_key.setdefault(frozenset(rights), []).append(table)
+        for shared, names in batch_key.items():
             yield from _exactly(shared, names, sql.Identifier(role))
 
 

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
 from agents.connections.connections import forget, key_fault, move, read_address, set_key
-from agents.connections.probe import try_out
+from agents.connections.probe import probe_connection
 from agents.models import ProviderConnection
 from salient.api.problems import Invalid
 
@@ -72,7 +72,7 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        trial = try_out(get_object_or_404(ProviderConnection, pk=object_id))
+        trial = probe_connection(get_object_or_404(ProviderConnection, pk=object_id))
         level = messages.SUCCESS if trial.is_good else messages.ERROR
         self.message_user(request, str(trial), level)
         return redirect("admin:agents_providerconnection_change", object_id)

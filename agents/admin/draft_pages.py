@@ -16,7 +16,12 @@ from agents.config import ConfigError
 from agents.config.reference import reference
 from agents.config.versions import publishing
 from agents.config.versions.diff import side_by_side
-from agents.config.versions.publishing import GateFailed, GateFailure, NothingToPublish, Stale
+from agents.config.versions.publishing import (
+    NothingToPublish,
+    PublishCheckFailure,
+    PublishChecksFailed,
+    Stale,
+)
 from agents.config.yaml.excerpts import told
 from agents.models import AgentInstance, ConfigDraft
 
@@ -57,10 +62,10 @@ class DraftPages(InstancePage):
         number = last.number if last else 0
         initial = {
             "text": text,
-            "seen": publishing.mark_of(draft),
+            "seen": publishing.etag_of(draft),
             "base": draft.base if draft else number,
         }
-        judged = publishing.judge(instance, text)
+        judged = publishing.validate(instance, text)
         return self.page(
             request,
             instance,
@@ -88,7 +93,7 @@ class DraftPages(InstancePage):
         form = PublishForm(request.POST)
         if not form.is_valid():
             return self._review(request, instance, draft, form=form)
-        if form.cleaned_data["seen"] != publishing.mark_of(draft):
+        if form.cleaned_data["seen"] != publishing.etag_of(draft):
             stale = f"{draft.author_name or 'Somebody'} changed the draft meanwhile."
             return self._review(request, instance, draft, stale=stale, form=self._again(form))
         return self._publish(request, instance, draft, form)
@@ -112,7 +117,7 @@ class DraftPages(InstancePage):
             )
         except Stale as error:
             return self._review(request, instance, draft, stale=str(error), form=self._again(form))
-        except GateFailed as error:
+        except PublishChecksFailed as error:
             form.add_error("gate_reason", "A test chat failed: say why this is published anyway.")
             return self._review(request, instance, draft, form=form, failures=error.failures)
         except NothingToPublish as error:
@@ -139,12 +144,12 @@ class DraftPages(InstancePage):
         *,
         form: PublishForm | None = None,
         stale: str = "",
-        failures: list[GateFailure] | None = None,
+        failures: list[PublishCheckFailure] | None = None,
     ) -> TemplateResponse:
         last, found = publishing.newest(instance), publishing.difference(instance, draft.text)
         form = form or PublishForm()
         form.initial["base"] = last.number if last else 0
-        form.initial["seen"] = publishing.mark_of(draft)
+        form.initial["seen"] = publishing.etag_of(draft)
         if failures is None:
             failures = [] if found.problems else gate(instance, draft.text)
         if not failures:
@@ -202,14 +207,14 @@ class DraftPages(InstancePage):
             "discard",
             "Discard the draft?",
             draft=draft,
-            seen=publishing.mark_of(draft),
+            seen=publishing.etag_of(draft),
             stale=stale,
             lines=side_by_side(publishing.published_text(instance), draft.text),
         )
 
 
-def gate(instance: AgentInstance, text: str) -> list[GateFailure]:
-    return publishing.gate_failures(instance, publishing.override_of(text))
+def gate(instance: AgentInstance, text: str) -> list[PublishCheckFailure]:
+    return publishing.publish_check_failures(instance, publishing.override_of(text))
 
 
 class InstancePages(DraftPages, PublicationPages):

@@ -10,10 +10,10 @@ from uuid import UUID
 from django.db import models
 from django.http.response import HttpResponseBase
 
-from accounts.auth.decorators import BELIEVED_SECONDS, ApiRequest, ApiRoute, Caller, api_view
+from accounts.auth.decorators import CACHE_TTL, ApiRequest, ApiRoute, Caller, api_view
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.api.origins import may_call_from
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
@@ -25,7 +25,7 @@ type InstanceView[**P] = Callable[
     Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, HttpResponseBase]
 ]
 
-_instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache(seconds=BELIEVED_SECONDS)
+_instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache(seconds=CACHE_TTL)
 
 
 def instance_view(
@@ -66,7 +66,7 @@ def forget(account_id: UUID, slug: str) -> None:
 
 
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:
-    with tenant(account_id):
+    with tenant_context(account_id):
         found: AgentInstance | None = (
             AgentInstance.objects.active()
             .fetch_mode(models.FETCH_RAISE)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AccountStatus, ApiKey, KeyKind
 from accounts.models.slugs import is_slug
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_account
 from agents.models import AgentInstance
 from salient.database import in_database_once
@@ -18,9 +18,9 @@ from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)
 
-BELIEVED_SECONDS = 5
+CACHE_TTL = 5
 
-_believed: TTLCache[tuple[str, str], frozenset[str]] = TTLCache(seconds=BELIEVED_SECONDS)
+_believed: TTLCache[tuple[str, str], frozenset[str]] = TTLCache(seconds=CACHE_TTL)
 
 
 async def may_call_from(origin: str, *, account: str, instance: str, **_path: str) -> bool:
@@ -42,7 +42,7 @@ def origins_of(account: str, instance: str) -> frozenset[str]:
     owner = find_account(account)
     if owner is None or owner.status != AccountStatus.ACTIVE:
         return frozenset()
-    with tenant(owner.pk):
+    with tenant_context(owner.pk):
         agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
         if agent is None:
             return frozenset()

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from accounts.auth import visitor_tokens
 from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.api.decorators import instance_view
 from agents.api.schemas import InstanceDetailOut, InstanceOut, InstancesOut, VisitorIn, VisitorOut
 from agents.config.versions.current import CurrentConfig, current_config
@@ -49,5 +49,5 @@ async def visitor_start(request: ApiRequest, instance: AgentInstance) -> HttpRes
 
 
 def _current(account_id: UUID, account_slug: str, instance: AgentInstance) -> CurrentConfig:
-    with tenant(account_id):
+    with tenant_context(account_id):
         return current_config(account_slug, instance)

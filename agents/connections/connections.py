@@ -15,7 +15,7 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, models, transaction
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.openai.endpoints import is_header_value
@@ -33,9 +33,9 @@ HINT_LENGTH = 4
 SHORTEST_HINTED = 16
 BATCH = 200
 # A changed connection is used by every process after this many seconds at the latest.
-BELIEVED_SECONDS = 5
+CACHE_TTL = 5
 
-_believed: TTLCache[tuple[UUID, str], Connection] = TTLCache(seconds=BELIEVED_SECONDS)
+_believed: TTLCache[tuple[UUID, str], Connection] = TTLCache(seconds=CACHE_TTL)
 
 
 class ConnectionExists(Problem):
@@ -44,7 +44,7 @@ class ConnectionExists(Problem):
 
 
 def connections_of(account_id: UUID) -> list[ProviderConnection]:
-    with tenant(account_id):
+    with tenant_context(account_id):
         return list(ProviderConnection.objects.order_by("name"))
 
 
@@ -60,7 +60,7 @@ def create_connection(
     set_key(connection, key)
     _check(connection)
     try:
-        with tenant(account_id):
+        with tenant_context(account_id):
             if ProviderConnection.objects.count() >= MOST_CONNECTIONS:
                 raise Invalid.field(
                     "name", f"an account has at most {MOST_CONNECTIONS} connections"
@@ -81,7 +81,7 @@ def change_connection(
     write: bool = True,
 ) -> ProviderConnection:
     """Change what is given; another origin without a new key leaves the connection without one."""
-    with tenant(account_id):
+    with tenant_context(account_id):
         connection = _locked(name)
         if base_url is not None:
             move(connection, base_url)
@@ -95,7 +95,7 @@ def change_connection(
 
 
 def delete_connection(account_id: UUID, name: str, *, write: bool = True) -> None:
-    with tenant(account_id):
+    with tenant_context(account_id):
         ProviderConnection.objects.filter(pk=_locked(name).pk).delete()
         transaction.set_rollback(not write)
     forget(account_id, name)
@@ -222,7 +222,7 @@ def rotate_secrets(*, write: bool = True) -> Rotation:
     """
     rotation, after = Rotation(), UUID(int=0)
     while True:
-        with platform():
+        with platform_context():
             rows = ProviderConnection.objects.exclude(secret="").filter(pk__gt=after)
             batch = list(rows.select_for_update().order_by("pk")[:BATCH])
             for row in batch:

@@ -54,7 +54,7 @@ OTHERWISE = ("did not accept the question", NOT_OPENAI)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ProbeResult:
     """What came of it, and what to do where it did not go well."""
 
     told: str
@@ -74,18 +74,20 @@ class _Models(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-def try_out(row: ProviderConnection) -> Trial:
+def probe_connection(row: ProviderConnection) -> ProbeResult:
     """Ask the server with the stored key; whatever happens is told, and nothing is raised."""
     try:
         connection = ready(row)
     except Invalid as error:
-        return Trial(f"The address is refused: {error.detail}", WRONG_ADDRESS)
+        return ProbeResult(f"The address is refused: {error.detail}", WRONG_ADDRESS)
     except (SecretUnreadable, ImproperlyConfigured):
-        return Trial("The stored key cannot be opened.", "Type the key in again, and save it.")
+        return ProbeResult(
+            "The stored key cannot be opened.", "Type the key in again, and save it."
+        )
     return async_to_sync(_ask)(connection)
 
 
-async def _ask(connection: Connection) -> Trial:
+async def _ask(connection: Connection) -> ProbeResult:
     host = urlsplit(connection.base_url).netloc
     headers = {"Authorization": f"Bearer {connection.key}"} if connection.key else {}
     began = time.perf_counter()
@@ -101,7 +103,7 @@ async def _ask(connection: Connection) -> Trial:
         return _not_reached(error, host)
     took = "took the key" if connection.key else "wants no key"
     models = "1 model" if count == 1 else f"{count} models"
-    return Trial(f"{host} was reached in {_since(began)}, {took} and lists {models}.")
+    return ProbeResult(f"{host} was reached in {_since(began)}, {took} and lists {models}.")
 
 
 def _since(began: float) -> str:
@@ -119,27 +121,31 @@ def _count(fetched: Fetched) -> int:
         raise ProviderProtocol(f"not a list of models: {text}") from error
 
 
-def _refused(error: RunError, reached: str, connection: Connection) -> Trial:
+def _refused(error: RunError, reached: str, connection: Connection) -> ProbeResult:
     said, advice = REFUSALS.get(type(error), OTHERWISE)
     if isinstance(error, ProviderAuth) and not connection.key:
         said = "wants a key, and none is stored"
-    return Trial(f"{reached} {said}.", advice)
+    return ProbeResult(f"{reached} {said}.", advice)
 
 
-def _unsafe_or_endless(error: ValueError, host: str) -> Trial:
+def _unsafe_or_endless(error: ValueError, host: str) -> ProbeResult:
     if isinstance(error, UnsafeURL):
-        return Trial(f"The address is refused: {error}", WRONG_ADDRESS)
-    return Trial(f"{host} sent more than a list of models.", NOT_OPENAI)
+        return ProbeResult(f"The address is refused: {error}", WRONG_ADDRESS)
+    return ProbeResult(f"{host} sent more than a list of models.", NOT_OPENAI)
 
 
-def _not_reached(error: Exception, host: str) -> Trial:
+def _not_reached(error: Exception, host: str) -> ProbeResult:
     cause = getattr(error, "os_error", error)
     if isinstance(cause, UnsafeAddress):
-        return Trial(f"{host} leads to an address that is not public: refused.", WRONG_ADDRESS)
+        return ProbeResult(
+            f"{host} leads to an address that is not public: refused.", WRONG_ADDRESS
+        )
     if isinstance(error, TimeoutError):
-        return Trial(f"{host} did not answer within {LIMITS.seconds:.0f} s.", NOT_THERE)
+        return ProbeResult(f"{host} did not answer within {LIMITS.seconds:.0f} s.", NOT_THERE)
     if isinstance(error, aiohttp.ClientSSLError):
-        return Trial(f"{host} has no certificate that is trusted.", "Mend the certificate there.")
+        return ProbeResult(
+            f"{host} has no certificate that is trusted.", "Mend the certificate there."
+        )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Trial(f"The name {host} is not known.", NOT_THERE)
-    return Trial(f"{host} was not reached.", NOT_THERE)
+        return ProbeResult(f"The name {host} is not known.", NOT_THERE)
+    return ProbeResult(f"{host} was not reached.", NOT_THERE)

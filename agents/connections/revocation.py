@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from accounts.auth.revocation import Revoked, recheck
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.connections.connections import current_connections
 from agents.models import AgentInstance
 from agents.runtime.providers import Connection
@@ -46,7 +46,7 @@ def ended(uses: Collection[AgentUse]) -> dict[AgentUse, type[Revoked]]:
     """Read all agents in one query and, where any is used, all connections in another."""
     ids = {use.instance_id for use in uses}
     names = {(use.account_id, each.name) for use in uses for each in use.connections}
-    with platform():
+    with platform_context():
         active = set(AgentInstance.objects.active().filter(pk__in=ids).values_list("pk", flat=True))
         current = current_connections(names) if names else {}
     found: dict[AgentUse, type[Revoked]] = {}

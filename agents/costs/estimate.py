@@ -31,7 +31,7 @@ LENGTHS = tuple(round(1_000 * 1.1**number) for number in range(82))
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class CostEstimate:
     """The most dollars that a run may cost: so much, and more for each byte and message it reads.
 
     The database adds the history, which nobody else has read yet (app_open_turn).
@@ -49,7 +49,7 @@ class Ceiling:
         return min(cost, MOST_DECIMAL).quantize(SMALLEST)
 
 
-def ceiling(request: RunRequest, own: OwnPrices = NO_PRICES) -> Ceiling:
+def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstimate:
     """Say what the run may cost before its messages are known; the dearest of its models decides.
 
     Every call reads what was read and written before it, and writes all that it may.
@@ -76,12 +76,12 @@ def _ceiling(
     own: OwnPrices,
     _assumed_price: Decimal,
     _moment: int,
-) -> Ceiling:
+) -> CostEstimate:
     fixed = _fixed_tokens(system_prompt, tools)
     each = [_of_model(model, fixed, written, rounds, own) for model in models]
     per_token = max(per_token for _, per_token in each)
     cost = max(cost for cost, _ in each)
-    return Ceiling(cost, per_token / BYTES_A_TOKEN, per_token * TOKENS_A_MESSAGE)
+    return CostEstimate(cost, per_token / BYTES_A_TOKEN, per_token * TOKENS_A_MESSAGE)
 
 
 def _of_model(
@@ -127,7 +127,7 @@ def _per_token(model: str, read: int, written: int, own: OwnPrices) -> Decimal:
     )
 
 
-def charge(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Decimal:
+def billable_cost(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Decimal:
     """Return what the calls count against budgets: what they cost, else what is assumed."""
     return sum((_charge(call, own) for call in calls), ZERO)
 

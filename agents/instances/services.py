@@ -11,7 +11,7 @@ from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller, CallerKind
 from accounts.models import Account, AccountStatus
 from accounts.models.slugs import is_slug, title_of
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_account
 from agents.api.schemas import VisitorIn
 from agents.models import AgentInstance
@@ -23,7 +23,7 @@ END_USER_SECONDS = 15 * 60
 
 def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[AgentInstance]:
     """List the active instances; of `only` those, unless it is empty."""
-    with tenant(account_id):
+    with tenant_context(account_id):
         instances = AgentInstance.objects.active().order_by("instance_slug")
         return list(instances.filter(pk__in=only) if only else instances)
 
@@ -33,7 +33,7 @@ def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
     account = find_account(account_slug)
     if not is_slug(slug) or account is None or account.status != AccountStatus.ACTIVE:
         return None
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         found: AgentInstance | None = (
             AgentInstance.objects.active().filter(instance_slug=slug).first()
         )
@@ -52,7 +52,7 @@ def create_instance(
         agent_type=agent_type,
         display_name=display_name or title_of(slug),
     )
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         instance.full_clean()
         instance.save(force_insert=True)
     return instance

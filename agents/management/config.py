@@ -8,12 +8,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config import ConfigError
 from agents.config.starter_files import replace_file
 from agents.config.versions import publishing
 from agents.config.versions.diff import Change, unified
-from agents.config.versions.publishing import GateFailed
+from agents.config.versions.publishing import PublishChecksFailed
 from agents.config.yaml.source import Unreadable
 from agents.config.yaml.trees import (
     Planned,
@@ -134,7 +134,7 @@ class Plan(Verb):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         subject, source = options["subject"].strip("/"), options["source"]
-        with platform():
+        with platform_context():
             found = chosen(subject)
             texts = texts_of(source, subject) if source else {}
             refuse_unknown(texts)
@@ -170,7 +170,7 @@ class Apply(Verb):
         if not options["note"].strip() and not options["dry_run"]:
             raise Misused("Say with --note what changes and why.")
         texts, published = texts_of(options["source"], options["subject"].strip("/")), {}
-        with platform():
+        with platform_context():
             refuse_unknown(texts)
             found = [each for each in instances() if name_of(each) in texts]
             plans = [planned(instance, texts) for instance in found]
@@ -202,7 +202,7 @@ class Apply(Verb):
                     AUTHOR,
                     gate_reason=options["gate_reason"],
                 )
-            except GateFailed as error:
+            except PublishChecksFailed as error:
                 reason = "Nothing was published; --gate-reason goes past it."
                 raise Refused(f"{plan.name}: {error}. {reason}") from error
             numbers[plan.name] = made.number
@@ -257,7 +257,7 @@ class Export(Verb):
         }
 
     def _wanted(self, target: Path, subject: str, *, effective: bool) -> Iterator[tuple[Path, str]]:
-        with platform():
+        with platform_context():
             for instance in chosen(subject):
                 try:
                     files = exported(instance, effective=effective)

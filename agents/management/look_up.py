@@ -1,14 +1,14 @@
 """Finds the instance that a person named on the command line, or says what was probably meant."""
 
 from accounts.models import Account
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.commands import Refused, did_you_mean
 
 
 def find_instance(account: Account, slug: str) -> AgentInstance:
     """Return the account's instance, whatever its status; raises Refused."""
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         instance: AgentInstance | None = AgentInstance.objects.filter(instance_slug=slug).first()
         known = list(AgentInstance.objects.values_list("instance_slug", flat=True))
     if instance is None:

@@ -22,7 +22,7 @@ from agents.runtime.errors import (
 from agents.runtime.events import Event, ModelCall, TextDelta, ToolResult
 from agents.runtime.providers import Connection, find_provider
 from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
-from agents.runtime.timeouts import Patience
+from agents.runtime.timeouts import CallTimeout
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import prepared
 from salient.texts import is_blank
@@ -162,7 +162,7 @@ class Run:
 
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
         """Make the call; whatever becomes of it is in `calls` afterwards."""
-        patience = self._patience(call)
+        patience = self._timeout(call)
         taken = 0
         try:
             async with aclosing(call.provider.stream(call.request)) as stream:
@@ -196,10 +196,10 @@ class Run:
             yield tool_call
         yield self.calls[-1]
 
-    def _patience(self, call: Call) -> Patience:
+    def _timeout(self, call: Call) -> CallTimeout:
         limits = self.request.timeouts
         first = max(limits.first_token, call.provider.least_first_token_timeout)
-        return Patience(first, limits.stall, self._deadline)
+        return CallTimeout(first, limits.stall, self._deadline)
 
     def _say(self, delta: TextDelta, call: Call) -> list[TextDelta]:
         """Keep what is said; a later round's words begin a paragraph of their own.

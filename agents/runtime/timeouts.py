@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from agents.runtime.errors import ProviderTimeout
 
 
-class Patience:
+class CallTimeout:
     """Watches over one call with one timer, not with one a token.
 
     Only the time that is spent waiting for the model counts: a slow reader of the answer

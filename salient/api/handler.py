@@ -248,10 +248,10 @@ class Ward:
         self.timer = self._next()
 
     def _next(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(settings.STREAM_HEARTBEAT_SECONDS / 4, self._look)
+        return self._loop.call_later(settings.STREAM_KEEP_ALIVE_SECONDS / 4, self._look)
 
     def _look(self) -> None:
-        quiet_since = self._loop.time() - settings.STREAM_HEARTBEAT_SECONDS
+        quiet_since = self._loop.time() - settings.STREAM_KEEP_ALIVE_SECONDS
         for heart in self.hearts:
             if heart.sent_at <= quiet_since:
                 heart.beat()

@@ -17,7 +17,7 @@ from salient.database.executor import (
     release_connection,
     shut_down,
 )
-from salient.database.pipeline import ask_together
+from salient.database.pipeline import call_batched
 from salient.database.storable import storable
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "DatabaseProblem",
     "MaybeDone",
     "apart",
-    "ask_together",
+    "call_batched",
     "check_server",
     "circuit",
     "database_config",

@@ -53,7 +53,7 @@ class Asked:
     statements: Sequence[Statement]
     answer: asyncio.Future[Any]
     # What it may travel with: None for nothing, else whatever waits with an equal one.
-    alike: Hashable = None
+    batch_key: Hashable = None
     # What comes before, if anything: those who enter by the same door lock the same rows.
     door: Hashable = None
     # Those that travel together lock rows in this order.
@@ -62,9 +62,9 @@ class Asked:
     alone: bool = False
 
     def lane(self) -> Hashable:
-        if self.alike is None:
+        if self.batch_key is None:
             return self
-        return ("alone", self.alike) if self.alone else self.alike
+        return ("alone", self.batch_key) if self.alone else self.batch_key
 
     def entry(self) -> Hashable:
         """The door that it enters by in its turn; who goes alone may have to wait long."""

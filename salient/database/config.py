@@ -37,7 +37,7 @@ def database_config(
     if pool_size <= api_connections:
         raise ImproperlyConfigured(
             f"DATABASE_POOL_SIZE is {pool_size}: it must be larger than DATABASE_API_THREADS and "
-            f"DATABASE_API_CHANNELS together ({api_connections}), for each of these keeps a "
+            f"DATABASE_API_CONNECTIONS together ({api_connections}), for each of these keeps a "
             "connection and pages need one too"
         )
     server = parsed(url) if url else embedded_server()

@@ -18,7 +18,7 @@ from typing import IO, Any
 import psycopg
 from psycopg import sql
 
-from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_keeper
+from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_supervisor
 
 DIRECTORY = Path(__file__).resolve().parent.parent.parent / "var" / "postgres"
 # Both the database and its role.
@@ -187,7 +187,7 @@ class EmbeddedServer:
             group=uid if plain else None,
             extra_groups=() if plain else None,
             # The keeper has a single thread, which is what makes this safe.
-            preexec_fn=partial(die_with_keeper, self.stop_signal),  # noqa: PLW1509
+            preexec_fn=partial(die_with_supervisor, self.stop_signal),  # noqa: PLW1509
         )
 
     def _change_user(self, uid: int) -> list[str]:

@@ -18,7 +18,7 @@ from salient.database import pipeline
 from salient.database.circuit_breaker import circuit
 
 # How long a reading takes in company: who asks later than that asks anew.
-COMPANY_SECONDS = 1.0
+SHARED_READ_SECONDS = 1.0
 
 
 async def in_database[**P, T](func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -48,7 +48,7 @@ async def in_database_once[**P, T](func: Callable[P, T], /, *args: P.args, **kwa
     key = (loop, func, args, tuple(kwargs.items()))
     reading, since = _under_way.get(key, (None, 0.0))
     # One that takes long may have met a dead connection, and would keep everybody waiting with it.
-    if reading is None or loop.time() - since > COMPANY_SECONDS:
+    if reading is None or loop.time() - since > SHARED_READ_SECONDS:
         reading = asyncio.create_task(in_database(func, *args, **kwargs))
         _under_way[key] = reading, loop.time()
         reading.add_done_callback(partial(_has_ended, key))
@@ -80,7 +80,7 @@ async def release_connection() -> None:
 
 def shut_down() -> None:
     """End the threads, close the channels and the pool; the next call makes new ones."""
-    pipeline.close_channels()
+    pipeline.close_pipelines()
     if _executor.cache_info().currsize:
         executor = _executor()
         threads = settings.DATABASE_API_THREADS

@@ -31,15 +31,15 @@ from salient.database.circuit_breaker import (
 )
 
 # More would keep the first of them waiting for the last, and make locks long.
-MOST_TOGETHER = 16
-WARY_SECONDS = 1.0
+MAX_BATCH = 16
+BACKOFF_SECONDS = 1.0
 # How long a batch may keep others of its door waiting.
-DOOR_SECONDS = 0.1
+CONTEXT_WAIT_SECONDS = 0.1
 # How often it is looked at how long batches have been under way.
 LOOK_SECONDS = 0.5
 
 
-class Channels:
+class PipelinePool:
     """The connections of one event loop; statements beyond their number wait in lanes.
 
     A lane holds what may travel together and sends it one batch after the other: so it cannot take
@@ -54,8 +54,8 @@ class Channels:
         self._is_closed = self._is_due = False
         self._opening = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._channels: set[Channel] = set()
-        self._free: list[Channel] = []
+        self._channels: set[PipelineConnection] = set()
+        self._free: list[PipelineConnection] = []
         self._lanes: dict[Hashable, deque[Asked]] = {}
         self._under_way: set[Hashable] = set()
         # The batch that has just gone through a door, and when the next one may.
@@ -85,7 +85,7 @@ class Channels:
             batch = self._batch(lane)
             self._under_way.add(lane)
             if batch.door is not None:
-                timer = self._loop.call_later(DOOR_SECONDS, self._is_through, batch)
+                timer = self._loop.call_later(CONTEXT_WAIT_SECONDS, self._is_through, batch)
                 self._doors[batch.door] = batch, timer
             self._free.pop().send(batch)
             self._look_soon()
@@ -136,12 +136,12 @@ class Channels:
         """Take a batch out of the lane, whose rest goes to the end of all lanes."""
         waiting = self._lanes.pop(lane)
         is_wary = self._wary.get(lane, 0.0) > self._loop.time()
-        most = 1 if waiting[0].alone or is_wary else MOST_TOGETHER
+        most = 1 if waiting[0].alone or is_wary else MAX_BATCH
         taken = [waiting.popleft() for _ in range(min(len(waiting), most))]
         if waiting:
             self._lanes[lane] = waiting
         taken.sort(key=attrgetter("order"))
-        return Batch(lane, taken[0].entry(), taken, many=taken[0].alike is not None)
+        return Batch(lane, taken[0].entry(), taken, many=taken[0].batch_key is not None)
 
     def _open_one(self) -> None:
         self._opening += 1
@@ -166,9 +166,9 @@ class Channels:
         self._channels.add(channel)
         self.is_free(channel)
 
-    def _channel(self, connection: psycopg.Connection[Any]) -> Channel:
+    def _channel(self, connection: psycopg.Connection[Any]) -> PipelineConnection:
         try:
-            return Channel(connection, self)
+            return PipelineConnection(connection, self)
         except BaseException:
             _give_back(connection)
             raise
@@ -178,7 +178,7 @@ class Channels:
         for asked in chain.from_iterable(lanes.values()):
             asked.fail(error)
 
-    def is_free(self, channel: Channel) -> None:
+    def is_free(self, channel: PipelineConnection) -> None:
         self._free.append(channel)
         self._go_on_soon()
 
@@ -193,12 +193,12 @@ class Channels:
             return
         now = self._loop.time()
         self._wary = {lane: until for lane, until in self._wary.items() if until > now}
-        self._wary[batch.lane] = now + WARY_SECONDS
+        self._wary[batch.lane] = now + BACKOFF_SECONDS
         for asked in batch.asked:
             asked.alone = True
             self._lanes.setdefault(asked.lane(), deque()).append(asked)
 
-    def is_gone(self, channel: Channel) -> None:
+    def is_gone(self, channel: PipelineConnection) -> None:
         self._channels.discard(channel)
         with suppress(ValueError):
             self._free.remove(channel)
@@ -216,10 +216,10 @@ class Channels:
             channel.end(gone)
 
 
-class Channel:
+class PipelineConnection:
     """One connection of the pool, read by the event loop; it has one statement under way."""
 
-    def __init__(self, connection: psycopg.Connection[Any], channels: Channels) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], channels: PipelinePool) -> None:
         self._connection, self._channels = connection, channels
         _unclaimed.discard(connection)
         self._pgconn = connection.pgconn
@@ -315,7 +315,7 @@ class Channel:
 
 
 _unclaimed: set[psycopg.Connection[Any]] = set()
-_channels: dict[asyncio.AbstractEventLoop, Channels] = {}
+_channels: dict[asyncio.AbstractEventLoop, PipelinePool] = {}
 
 
 async def ask(*statements: Statement) -> str:
@@ -332,20 +332,20 @@ async def ask(*statements: Statement) -> str:
     return answer
 
 
-async def ask_together(*statements: Statement, alike: Hashable, order: str = "") -> Answer:
+async def call_batched(*statements: Statement, batch_key: Hashable, order: str = "") -> Answer:
     """Run statements whose last one takes a JSON array, here with one value, and gives Answers.
 
-    Those that wait for a connection and are equally `alike` go as one transaction, with all their
-    values in the array; when that fails, each goes alone. So they may differ in that value only.
-    Those after the same statements, with the same values, go one after the other.
-    `order` is what they are sorted by, so that two transactions lock the same rows in one order.
+    Calls with equal `batch_key` that wait for a connection are sent as one transaction, with all
+    their values in the array; when that fails, each is sent alone. So they may differ in that value
+    only. Batches of one context are sent one after the other.
+    A batch is sorted by `order`, so that two transactions lock the same rows in one order.
     """
     circuit.refuse()
     before = tuple((text, *values) for text, values in statements[:-1])
     asked = Asked(
         statements,
         asyncio.get_running_loop().create_future(),
-        alike=(alike, statements[-1][0], before),
+        batch_key=(batch_key, statements[-1][0], before),
         door=before or None,
         order=order,
     )
@@ -354,14 +354,14 @@ async def ask_together(*statements: Statement, alike: Hashable, order: str = "")
     return answer
 
 
-def _ours() -> Channels:
+def _ours() -> PipelinePool:
     """The channels of the running event loop."""
     loop = asyncio.get_running_loop()
     channels = _channels.get(loop)
     if channels is None:
         for ended in [other for other in _channels if other.is_closed()]:
             _channels.pop(ended).close()
-        channels = _channels[loop] = Channels(settings.DATABASE_API_CHANNELS)
+        channels = _channels[loop] = PipelinePool(settings.DATABASE_API_CONNECTIONS)
     return channels
 
 
@@ -373,7 +373,7 @@ def _circuit_has_changed() -> None:
             loop.call_soon_threadsafe(channels.circuit_has_changed)
 
 
-def close_channels() -> None:
+def close_pipelines() -> None:
     """Close them all: their event loops have ended, or this one is about to."""
     for loop in list(_channels):
         _channels.pop(loop).close()

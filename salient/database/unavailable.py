@@ -10,7 +10,7 @@ from salient.api.problems import Problem
 from salient.database import circuit, is_unavailable
 
 
-class DatabaseAwayMiddleware:
+class DatabaseUnavailableMiddleware:
     """Answers 503 with Retry-After instead of 500, and a refusal with its own status."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -161,7 +161,7 @@ class SharedProcess:
         return {**self.__dict__, "directory": str(self.directory)}
 
 
-class Keeper:
+class Supervisor:
     """The process that keeps one shared server."""
 
     def __init__(self, shared: SharedProcess) -> None:
@@ -273,7 +273,7 @@ class Keeper:
             draft.replace(self.shared.state_file)
 
 
-def die_with_keeper(death_signal: signal.Signals) -> None:
+def die_with_supervisor(death_signal: signal.Signals) -> None:
     """For `Popen(preexec_fn=…)` in a server's `start`: a killed keeper leaves no server behind."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
@@ -316,7 +316,7 @@ def _open_log(path: Path) -> IO[bytes]:
 def main(definition: str) -> None:
     """Become the keeper of the server, unless it has one."""
     fields = json.loads(definition)
-    keeper = Keeper(SharedProcess(**{**fields, "directory": Path(fields["directory"])}))
+    keeper = Supervisor(SharedProcess(**{**fields, "directory": Path(fields["directory"])}))
     # The lock belongs to the open file, so that the child has it when the parent is gone. Somebody
     # who only looks whether a keeper lives holds it for an instant: hence a little patience.
     if not _lock(keeper.lock, fcntl.LOCK_EX, timeout=1) or os.fork():

@@ -19,7 +19,7 @@ from accounts.admin.site import SalientAdminSite
 from accounts.auth.explain import first_refusal
 from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from accounts.models import Account, ApiKey, Membership
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from sessions_app.turns.explain import Call, examine
 
@@ -97,11 +97,11 @@ def why_refused(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     if request.method not in {"GET", "HEAD"}:
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    with platform():
+    with platform_context():
         form = _form(request)
         call = form.call() if form is not None and form.is_bound and form.is_valid() else None
     checks = [] if call is None else examine(call)
-    with platform():
+    with platform_context():
         context = {
             **admin.site.each_context(request),
             "title": "Why would this call be refused?",

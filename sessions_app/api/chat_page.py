@@ -18,7 +18,7 @@ from accounts.auth import visitor_tokens
 from accounts.auth.decorators import VISITOR_SCOPES, Caller
 from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from accounts.models import User
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.config import EffectiveConfig
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.instances.services import active_instance
@@ -103,7 +103,7 @@ class Page:
     @classmethod
     def of(cls, agent: AgentInstance) -> Page:
         try:
-            with tenant(agent.account_id):
+            with tenant_context(agent.account_id):
                 effective = current_config(agent.account.slug, agent).effective
         except AgentMisconfigured as error:
             return cls(agent.display_name, "", "", "", error.detail)

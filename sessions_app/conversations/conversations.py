@@ -10,7 +10,7 @@ from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from accounts.auth.decorators import Caller
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from sessions_app.api.schemas import Mark, SessionOut, SessionsIn, SessionsOut
 from sessions_app.conversations.history import find_session, own_sessions
@@ -20,7 +20,7 @@ from sessions_app.turns.problems import TurnInProgress
 
 def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:
     """List one page: a visitor's one, an end user's own, all of the instance for a key."""
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         sessions = own_sessions(caller, instance)
         if page.before is not None:
             sessions = sessions.filter(_before(page.before))
@@ -49,7 +49,7 @@ def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
     bodies and caller. Visitors and end users may delete their own conversations; a key needs the
     scope history:delete. Raises TurnInProgress while an answer is written.
     """
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         session = find_session(caller, instance, session_id, lock=True)
         if session is not None:
             empty(session)

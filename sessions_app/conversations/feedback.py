@@ -6,7 +6,7 @@ from uuid import UUID
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
@@ -23,7 +23,7 @@ def give(
 
     Raises NotFound for what is no answer, not there, or in a session that is not the caller's.
     """
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         session = _session_of(caller, instance, message_id)
         mine = MessageFeedback.objects.filter(message_id=message_id, caller=caller.subject)
         if given.rating is None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from accounts.auth.decorators import Caller, CallerKind
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from agents.runtime.errors import (
     AnswerRefused,
@@ -65,7 +65,7 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
     """Read one page, newest messages first off the index, given oldest first."""
     if page.session_id is None and not caller.is_visitor:
         raise Invalid.field("session_id", "name the session whose history you want")
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         session = find_session(caller, instance, page.session_id)
         if session is None:
             return HistoryOut(session_id=None, messages=[], before=None)
@@ -82,7 +82,7 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
 def refused_texts(account_id: UUID, session_id: UUID, most: int) -> set[str]:
     """Read which of the newest messages must not be sent to a model again."""
     used_tools = Q(llm_request__response_body__has_key="tools")
-    with tenant(account_id):
+    with tenant_context(account_id):
         said = Message.objects.filter(session_id=session_id, role=Role.HUMAN).newest_first()
         rows = said.values_list(
             "content",

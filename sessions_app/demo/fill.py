@@ -21,7 +21,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
 from sessions_app.demo.plan import ACCOUNTS, AccountPlan, chance, dated_id
@@ -42,7 +42,7 @@ type Tell = Callable[[str], None]
 def foreign_accounts(*, besides: Iterable[str] = ()) -> list[str]:
     """Return the accounts that no demo made; somebody's work, most likely."""
     ours = {plan.slug for plan in ACCOUNTS} | set(besides)
-    with platform():
+    with platform_context():
         slugs = Account.objects.order_by("slug").values_list("slug", flat=True)
         return [slug for slug in slugs if slug not in ours]
 
@@ -56,7 +56,7 @@ def fill(
     whole = sum(plan.share for plan in plans)
     made: dict[str, int] = {}
     for plan in plans:
-        with platform(statement_seconds=STATEMENT_SECONDS):
+        with platform_context(statement_seconds=STATEMENT_SECONDS):
             if Account.objects.filter(slug=plan.slug).exists():
                 continue
             for kind, count in _make(plan, turns * plan.share / whole, now).items():

@@ -14,7 +14,7 @@ from typing import Any
 from agents.config import EffectiveConfig
 from agents.config.versions.current import CurrentConfig
 from agents.costs import pricing
-from agents.costs.estimate import charge
+from agents.costs.estimate import billable_cost
 from agents.costs.pricing import ZERO
 from agents.models import ConfigVersion
 from agents.runtime.events import ModelCall
@@ -194,7 +194,7 @@ class _Talk:
         asks_time = said.asks_time and "current_time" in effective.config.tools
         asks_time &= status != CompletionStatus.ERROR
         calls = self._calls(effective, said, status, error, asks_time=asks_time)
-        price, counted = pricing.total(calls), charge(calls)
+        price, counted = pricing.total(calls), billable_cost(calls)
         latency = sum(call.latency_ms for call in calls)
         settled = asked + timedelta(milliseconds=latency)
         last = calls[-1]

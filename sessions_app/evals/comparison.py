@@ -112,7 +112,7 @@ def compare(
 def _draft_digest(instance: AgentInstance, draft: ConfigDraft | None) -> tuple[str, str]:
     if draft is None:
         return "", ""
-    judged = publishing.judge(instance, draft.text)
+    judged = publishing.validate(instance, draft.text)
     if judged.effective is None or judged.problems:
         return "", "; ".join(map(str, judged.problems))
     return judged.effective.digest, ""

@@ -15,9 +15,9 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.config import ConfigError, read
-from agents.config.versions.publishing import GateFailure
+from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance
 from agents.runtime.events import ToolCall
 from salient.api.problems import NotFound, Problem
@@ -99,7 +99,7 @@ def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:
         wanted = UUID(chat_id)
     except ValueError:
         raise NotFound from None
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         chat: SavedChat | None = SavedChat.objects.filter(
             pk=wanted, agent_instance_id=instance.pk
         ).first()
@@ -159,7 +159,7 @@ def _begin_again(caller: Caller, instance: AgentInstance, source_id: UUID) -> UU
     It is nobody's, so that no token of the playground reads it. Raises NotFound when the
     conversation was deleted meanwhile; whoever deletes it waits for this, or this for them.
     """
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         source = Session.objects.select_for_update(no_key=True).filter(
             pk=source_id, deleted_at=None
         )
@@ -179,7 +179,7 @@ def _begin_again(caller: Caller, instance: AgentInstance, source_id: UUID) -> UU
 def _drop(caller: Caller, progress: Progress) -> None:
     """Take back the session of a run that could not begin."""
     if caller.says_again and progress.session_id is not None:
-        with tenant(caller.account_id):
+        with tenant_context(caller.account_id):
             Session.objects.filter(pk=progress.session_id).delete()
 
 
@@ -214,7 +214,7 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
         raise ChatChanged
     [version_id] = progress.versions
     costs = [answer.cost for answer in progress.answers if answer.llm_request_id]
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         # Locked, so that nobody changes it between this look and the row.
         same = SavedChat.objects.select_for_update(no_key=True).filter(
             pk=chat.pk, updated_at=chat.updated_at
@@ -234,7 +234,7 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
     return made
 
 
-def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:
+def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[PublishCheckFailure]:
     """Name the test chats that did not pass with exactly what is to be published."""
     chats = SavedChat.objects.filter(agent_instance_id=instance.pk, is_gate=True).order_by("name")
     wanted = list(chats.only("id", "account_id", "name", "updated_at"))
@@ -247,7 +247,7 @@ def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailu
         return []
     runs = newest_runs(instance, digest)
     found = [(chat.name, verdict(chat, runs.get(chat.pk))) for chat in wanted]
-    return [GateFailure(name, why) for name, why in found if why]
+    return [PublishCheckFailure(name, why) for name, why in found if why]
 
 
 def verdict(chat: SavedChat, run: SavedChatRun | None) -> str:

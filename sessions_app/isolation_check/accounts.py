@@ -32,7 +32,7 @@ from accounts.models import (
     User,
 )
 from accounts.models.slugs import CHECK_PREFIX
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import (
     AgentInstance,
     ConfigDraft,
@@ -63,7 +63,7 @@ PEOPLE = "@isolation-check.invalid"
 
 
 @dataclass(frozen=True, slots=True)
-class Synthetic:
+class FixtureAccount:
     """One account, its secrets, and the names of its rows as paths and bodies have them."""
 
     account: Account
@@ -78,11 +78,11 @@ class Synthetic:
 
 
 @contextmanager
-def two_accounts() -> Iterator[tuple[Synthetic, Synthetic]]:
+def two_accounts() -> Iterator[tuple[FixtureAccount, FixtureAccount]]:
     """Make both, and remove them whatever happens."""
     _remove(older_than=LEFT_AFTER)
     mark = secrets.token_hex(4)
-    made: list[Synthetic] = []
+    made: list[FixtureAccount] = []
     try:
         made += [_make(f"a-{mark}")]
         made += [_make(f"b-{mark}")]
@@ -93,20 +93,20 @@ def two_accounts() -> Iterator[tuple[Synthetic, Synthetic]]:
             _sessions()().delete(each.cookies["member"].partition("=")[2])
 
 
-def _make(mark: str) -> Synthetic:
+def _make(mark: str) -> FixtureAccount:
     canary = f"canary-{mark}-{secrets.token_hex(8)}"
     account = Account(slug=f"{CHECK_PREFIX}{mark}", name="Isolation check")
-    with platform():
+    with platform_context():
         account.save(force_insert=True)
     user = User.objects.create_user(f"{canary}{PEOPLE}", first_name=canary)
     # A test key: whatever goes wrong, no model is paid.
     key, text = issue_api_key(account, name=canary, mode=KeyMode.TEST)
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         ids = _fill(account, user, canary)
         instance = AgentInstance.objects.get()
         session = Session.objects.get()
         _fill_insights(session, canary)
-    with platform():
+    with platform_context():
         SupportAccess.objects.create(
             account=account,
             user=user,
@@ -119,7 +119,7 @@ def _make(mark: str) -> Synthetic:
         )
     ids |= {"key": [str(key.pk), key.key_id], "user": [str(user.pk)]}
     cookies = {"member": _login_cookie(user), "visitor": _visitor_cookie(account, instance)}
-    return Synthetic(account, instance, text, user, session, canary, ids, cookies)
+    return FixtureAccount(account, instance, text, user, session, canary, ids, cookies)
 
 
 def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
@@ -232,7 +232,7 @@ def _visitor_cookie(account: Account, instance: AgentInstance) -> str:
 def _remove(*, mark: str = "", older_than: timedelta = timedelta(0)) -> None:
     """Remove the accounts of this mark, or of every check that is long over, with their people."""
     moment = timezone.now() - older_than
-    with platform(statement_seconds=60):
+    with platform_context(statement_seconds=60):
         accounts = Account.objects.filter(slug__startswith=CHECK_PREFIX, created_at__lte=moment)
         accounts.filter(slug__endswith=mark).delete()
         people = User.objects.filter(email__startswith="canary-", email__endswith=PEOPLE)
@@ -245,6 +245,6 @@ def _sessions() -> Any:
 
 def last_used_is_settled() -> None:
     """What is noted once a minute is noted now, before the rows are compared."""
-    with platform():
+    with platform_context():
         keys = ApiKey.objects.filter(account__slug__startswith=CHECK_PREFIX)
         keys.update(last_used_at=timezone.now() + LEFT_AFTER)

@@ -19,13 +19,13 @@ from django.contrib import admin
 from django.urls import URLResolver, get_resolver, reverse
 
 from accounts.models import Account, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
 from agents.management.look_up import find_instance
 from salient.api.test_client import Answer, call
 from salient.commands import Refused
 from salient.ttl import clear_caches
-from sessions_app.isolation_check.accounts import Synthetic, last_used_is_settled, two_accounts
+from sessions_app.isolation_check.accounts import FixtureAccount, last_used_is_settled, two_accounts
 from sessions_app.isolation_check.sql_probes import crossings, fingerprints
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -103,7 +103,7 @@ def account_routes(resolver: URLResolver | None = None, prefix: str = "") -> Ite
 class Border:
     """What the one account's people try at the other's border."""
 
-    def __init__(self, ours: Synthetic, theirs: Synthetic, report: Report) -> None:
+    def __init__(self, ours: FixtureAccount, theirs: FixtureAccount, report: Report) -> None:
         self.ours, self.theirs, self.report = ours, theirs, report
         self.principals: dict[str, dict[str, str]] = {
             "key": {"authorization": f"Bearer {ours.key}"},
@@ -226,7 +226,7 @@ class Border:
 _BROKEN = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-def admin_pages(theirs: Synthetic) -> Iterable[str]:
+def admin_pages(theirs: FixtureAccount) -> Iterable[str]:
     """The list, the forms and the history of every kind of row, with the other account's ids."""
     yield reverse("admin:index")
     for model in apps.get_models():
@@ -240,13 +240,13 @@ def admin_pages(theirs: Synthetic) -> Iterable[str]:
                 yield reverse(f"{base}_{page}", args=[key])
 
 
-def row_keys(model: Any, theirs: Synthetic) -> list[str]:
+def row_keys(model: Any, theirs: FixtureAccount) -> list[str]:
     if model is Account:
         return [str(theirs.account.pk)]
     if model is User:
         return [str(theirs.user.pk)]
     if not has_account(model) or model._meta.pk.name == "pk":
         return []
-    with platform():
+    with platform_context():
         rows = model.objects.filter(account_id=theirs.account.pk)
         return [str(key) for key in rows.values_list("pk", flat=True)]

@@ -14,10 +14,10 @@ from django.apps import apps
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from psycopg import errors, sql
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import has_account
 from salient.ids import uuid7
-from sessions_app.isolation_check.accounts import Synthetic
+from sessions_app.isolation_check.accounts import FixtureAccount
 
 # Counters that a refused call may move: nobody's secret, and not what the border guards.
 COUNTERS = frozenset({"rate_states", "account_limits"})
@@ -37,11 +37,11 @@ def rows(query: str, table: str, values: list[Any]) -> list[Any]:
         return list(cursor.fetchall()) if cursor.description else [cursor.rowcount]
 
 
-def fingerprints(account: Synthetic) -> dict[str, str]:
+def fingerprints(account: FixtureAccount) -> dict[str, str]:
     """Digest all rows of the account, table by table, as the platform sees them."""
     query = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} AS t WHERE "
     theirs = [account.account.pk]
-    with platform():
+    with platform_context():
         found = {
             table: rows(query + "account_id = %s", table, theirs)[0][0]
             for table in tables()
@@ -52,11 +52,11 @@ def fingerprints(account: Synthetic) -> dict[str, str]:
     return found
 
 
-def crossings(ours: Synthetic, theirs: Synthetic, probes: Counter[str]) -> Iterator[str]:
+def crossings(ours: FixtureAccount, theirs: FixtureAccount, probes: Counter[str]) -> Iterator[str]:
     """Yield what the database let through."""
     forged = {table: _row_of(theirs, table) for table in tables()}
     found: list[str] = []
-    with suppress(Undo), tenant(ours.account.pk):
+    with suppress(Undo), tenant_context(ours.account.pk):
         for what, attempt in _attempts(ours, theirs, forged):
             probes["SQL"] += 1
             if _reaches(attempt):
@@ -69,7 +69,7 @@ def crossings(ours: Synthetic, theirs: Synthetic, probes: Counter[str]) -> Itera
 
 
 def _attempts(
-    ours: Synthetic, theirs: Synthetic, forged: dict[str, dict[str, Any]]
+    ours: FixtureAccount, theirs: FixtureAccount, forged: dict[str, dict[str, Any]]
 ) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
     other = theirs.account.pk
     for table in tables():
@@ -129,9 +129,9 @@ def _without_account() -> None:
     rows("SELECT 1 FROM {} LIMIT 1", "agent_instances", [])
 
 
-def _row_of(theirs: Synthetic, table: str) -> dict[str, Any]:
+def _row_of(theirs: FixtureAccount, table: str) -> dict[str, Any]:
     """Read one row of the other account, as the platform may, to forge its like."""
-    with platform():
+    with platform_context():
         [(row,)] = rows(
             "SELECT row_to_json(t)::text FROM {} AS t WHERE account_id = %s LIMIT 1",
             table,

@@ -20,9 +20,9 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.alerts import tell
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.costs import pricing
-from agents.costs.estimate import charge
+from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
@@ -63,7 +63,7 @@ def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> 
     dead = _surely_dead()
     settled = _settle_where(lambda each, now: _is_late(each, now, older_than, dead), write=write)
     if write:
-        with platform():
+        with platform_context():
             forget_dead()
     return settled
 
@@ -88,13 +88,13 @@ def settle_left(
         which |= Q(session__session_key=caller.session_key, agent_instance_id=instance.pk)
     if key is not None:
         which |= Q(caller=caller.subject, idempotency_key=key)
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         running = LLMRequest.objects.running().filter(which)
         found = dict(running.values_list("pk", "server_process_id"))
     holders = {process for process in found.values() if process is not None}
     if not holders:
         return False
-    with platform():
+    with platform_context():
         dead = dead_among(holders, may_trust_age=may_trust_age)
     left = [pk for pk, process in found.items() if process in dead]
     for pk in left:
@@ -113,7 +113,7 @@ def _surely_dead() -> set[UUID]:
 
 def _dead_now(*, may_trust_age: bool, but: UUID | None = None) -> set[UUID]:
     """Return the dead ones of all processes that turns are running under."""
-    with platform():
+    with platform_context():
         running = LLMRequest.objects.running().order_by()
         found = set(running.values_list("server_process_id", flat=True).distinct())
         holders = {process for process in found if process is not None and process != but}
@@ -128,7 +128,7 @@ def _settle_where(chosen: Choice, *, write: bool = True) -> list[Abandoned]:
     now, settled = timezone.now(), list[Abandoned]()
     after: tuple[datetime, UUID] | None = None
     while True:
-        with platform():
+        with platform_context():
             requests = _running(after)
             found = [_found(each) for each in requests if chosen(each, now)]
         settled += [each for each in found if not write or _settle(each.id)]
@@ -203,7 +203,7 @@ def _settle(
 
     One that is just being settled by somebody else is passed over.
     """
-    with platform():
+    with platform_context():
         running = LLMRequest.objects.running().filter(pk=request_id)
         # The session first, as every turn locks it: the next one may be waiting for it.
         free = Session.objects.select_for_update(skip_locked=True, no_key=True)
@@ -260,7 +260,7 @@ def _counted(request: LLMRequest, found: Abandoned, outcome: dict[str, Any]) -> 
         return Decimal(0)
     known = [request.reserved_cost, request.charged_cost, request.total_cost]
     own = own_prices(request.account_slug)
-    known.append(charge([_call(request, found.input_tokens)], own))
+    known.append(billable_cost([_call(request, found.input_tokens)], own))
     return max(cost for cost in known if cost is not None)
 
 

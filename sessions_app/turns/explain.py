@@ -19,12 +19,12 @@ from accounts.auth.caller import Caller
 from accounts.auth.explain import Check, asked, first_refusal, key_checks, scope_check
 from accounts.auth.networks import Address, network_of
 from accounts.limits import quotas
-from accounts.limits.status import Standing, standing_inside
+from accounts.limits.status import LimitStatus, limit_status_in_context
 from accounts.members.members import caller_of
 from accounts.models import AccountStatus, ApiKey, Membership
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.config.versions.current import CurrentConfig, current_config
-from agents.costs.estimate import ceiling
+from agents.costs.estimate import cost_estimate
 from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
@@ -63,7 +63,7 @@ def examine(call: Call) -> list[Check]:
     caller = None if first_refusal(checks) else _caller(call)
     if caller is not None:
         checks.append(scope_check(caller))
-    with tenant(call.instance.account_id), _taken_back():
+    with tenant_context(call.instance.account_id), _taken_back():
         if caller is not None and first_refusal(checks) is None:
             checks.append(
                 asked(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
@@ -135,8 +135,10 @@ def _limit_checks(
     tokens = caps.output(current.effective.config.max_tokens)
     run = current.run_request((), stream=True, max_tokens=tokens)
     run = scripted(run) if caller.is_test else run
-    cost = ceiling(run, own_prices(caller.account_slug)).of([ChatMessage("user", call.message)])
-    now = standing_inside(caller, timezone.now())
+    cost = cost_estimate(run, own_prices(caller.account_slug)).of(
+        [ChatMessage("user", call.message)]
+    )
+    now = limit_status_in_context(caller, timezone.now())
     refused: Problem | None = None
     try:
         quotas.take(caller, call.instance.pk, cost)
@@ -160,7 +162,7 @@ def _again(problem: Problem) -> None:
     raise problem
 
 
-def _facts(now: Standing, cost: Decimal) -> dict[str, str]:
+def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:
     rates = ", ".join(f"{rate.policy}: {rate.remaining} of {rate.quota} left" for rate in now.rates)
     budgets = "; ".join(
         f"{budget.agent or 'account'} a {budget.period}: {dollars(budget.remaining)} of "

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.api.lifespan import on_start, on_stop
 from sessions_app.turns import abandoned
 from sessions_app.turns.server_processes import BEAT_SECONDS, ServerProcess, this_process
@@ -72,7 +72,7 @@ class Heartbeat(threading.Thread):
             self._stopped.wait(BEAT_SECONDS)
 
     def beat(self) -> None:
-        with platform():
+        with platform_context():
             rows = ServerProcess.objects.filter(pk=self._row.pk)
             if not rows.update(seen_at=Now()):
                 self._row.save(force_insert=True)
@@ -96,7 +96,7 @@ class Heartbeat(threading.Thread):
             return
         self.has_row = False
         try:
-            with platform():
+            with platform_context():
                 ServerProcess.objects.filter(pk=self._row.pk).delete()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The database did not take that this process ends: %s", error)

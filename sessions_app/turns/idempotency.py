@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import ServerStopping, TimeOver
 from accounts.limits import quotas
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
 from agents.runtime import errors
@@ -91,7 +91,7 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
 
     Raises TurnInProgress while it is being made, IdempotencyKeyReused for another message.
     """
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         known = LLMRequest.objects.select_related("config_version")
         request = known.filter(caller=caller.subject, idempotency_key=key.text).first()
         if request is None:

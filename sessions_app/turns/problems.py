@@ -9,7 +9,7 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.auth.caller import Caller
-from accounts.limits.quotas import TOLD_AMOUNTS, BudgetExceeded
+from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded
 from agents.config.files import PRICES_FILE
 from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
@@ -78,7 +78,7 @@ class SettlementDelayed(Problem):
 def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest) -> BudgetExceeded:
     """Add to a refusal that a price is unknown, for callers who may know and can set one."""
     models = unpriced(run, own_prices(caller.account_slug))
-    if not models or caller.kind not in TOLD_AMOUNTS:
+    if not models or caller.kind not in SEES_AMOUNTS:
         return problem
     assumed = dollars(settings.UNKNOWN_PRICE_PER_MTOK)
     return BudgetExceeded(

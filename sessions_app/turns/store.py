@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
 from accounts.limits import quotas
-from accounts.limits.quotas import BudgetExceeded, Caps, Released, Taken
+from accounts.limits.quotas import BudgetExceeded, Caps, Reservation, Settlement
 from accounts.limits.rates import Rate
-from accounts.tenancy.context import ask_as_tenant, tenant
+from accounts.tenancy.context import call_as_tenant, tenant_context
 from agents.config.versions.current import CurrentConfig, current_config, known_config
-from agents.costs.estimate import ceiling, charge
+from agents.costs.estimate import billable_cost, cost_estimate
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import Price
 from agents.models import AgentInstance
@@ -77,7 +77,7 @@ class Opened(msgspec.Struct, frozen=True):
     session_id: UUID
     request_id: UUID
     run: RunRequest
-    taken: Taken
+    taken: Reservation
 
 
 async def open_turn(
@@ -115,7 +115,7 @@ async def open_turn(
     said = (*_history(found.history), ChatMessage("user", message.message))
     if has_unanswered(said):
         said = without_refused(said, await _refused_texts(caller, found.session_id, len(said)))
-    taken = quotas.taken(_read_rates(answer.common), found.reserved, before=answer.place)
+    taken = quotas.reservation(_read_rates(answer.common), found.reserved, before=answer.place)
     return Opened(
         current, found.session_id, wanted["request_id"], replace(run, messages=said), taken
     )
@@ -142,7 +142,7 @@ def _looked_up(
     caller: Caller, instance: AgentInstance, _as_of: datetime | None = None
 ) -> tuple[CurrentConfig, Caps]:
     """Read them; `_as_of` keeps readings from before a change of the instance apart from later."""
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         draft = draft_override(caller, instance)
         current = current_config(caller.account_slug, instance, draft=draft)
         return current, quotas.caps_of(caller.account_id)
@@ -159,20 +159,20 @@ async def _sections(
 
 
 def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
-    with tenant(account_id):
+    with tenant_context(account_id):
         prompts.store_sections(account_id, sections)
 
 
 async def _opened(caller: Caller, wanted: dict[str, Any], key: Key | None) -> Answer:
     # Turns that are opened together count under the same limits.
     subjects = tuple(rate["subject"] for rate in wanted["rates"])
-    alike = wanted["agent_instance_id"], subjects
+    batch_key = wanted["agent_instance_id"], subjects
     try:
-        return await ask_as_tenant(
+        return await call_as_tenant(
             caller.account_id,
             _OPEN,
             _encode(wanted),
-            alike=alike,
+            batch_key=batch_key,
             order="" if key is None else key.text,
         )
     except IntegrityError as error:
@@ -247,7 +247,7 @@ def _wanted(
 ) -> dict[str, Any]:
     """Say to the database which turn is to be opened."""
     provider, _, model = run.models[0].partition(":")
-    most = ceiling(run, own_prices(caller.account_slug))
+    most = cost_estimate(run, own_prices(caller.account_slug))
     asked = quotas.request_of(caller)
     return {
         "account_id": caller.account_id,
@@ -295,7 +295,7 @@ def _request_body(caller: Caller, run: RunRequest) -> dict[str, Any]:
     return body if caller.test_chat is None else body | {"test_chat": str(caller.test_chat)}
 
 
-async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | None:
+async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Settlement | None:
     """Store the answer and what it took, and give the limits back; None when that was done.
 
     What the database refuses is left out, so that every turn ends with its full cost; of an answer
@@ -312,7 +312,7 @@ async def settle_turn(turn: Turn, usage: UsageOut, price: Price) -> Released | N
         raise
     if note_use:
         turn.instance.last_used_at = now
-    released = quotas.released(turn.caller.account_id, msgspec.json.decode(answer.common))
+    released = quotas.settlement(turn.caller.account_id, msgspec.json.decode(answer.common))
     # What several set off together is told once.
     return released if answer.place == 0 else replace(released, alerts=[])
 
@@ -348,8 +348,8 @@ def _forms(outcome: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def _settle(turn: Turn, outcome: dict[str, Any]) -> Answer:
-    return await ask_as_tenant(
-        turn.caller.account_id, _SETTLE, _encode(outcome), alike=turn.instance.pk
+    return await call_as_tenant(
+        turn.caller.account_id, _SETTLE, _encode(outcome), batch_key=turn.instance.pk
     )
 
 
@@ -369,7 +369,7 @@ def _outcome(turn: Turn, usage: UsageOut, price: Price) -> dict[str, Any]:
         "answer_id": turn.answer_id,
         "answer": storable(turn.run.text) or None,
         "reserved": turn.taken.reserved,
-        "charged_cost": charge(turn.run.calls, turn.own_prices),
+        "charged_cost": billable_cost(turn.run.calls, turn.own_prices),
         "provider": _cut_to_column(provider, "provider"),
         "model": _cut_to_column(model, "model"),
         "completion_status": turn.status,

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
 from accounts.limits.alerts import tell_soon
-from accounts.limits.quotas import Taken
+from accounts.limits.quotas import Reservation
 from agents.config.versions.current import CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
@@ -60,7 +60,7 @@ class Turn:
     session_id: UUID
     request_id: UUID
     run: Run
-    taken: Taken
+    taken: Reservation
     answer_id: UUID = field(default_factory=uuid7)
     started: float = field(default_factory=time.monotonic)
     status: CompletionStatus = CompletionStatus.RUNNING

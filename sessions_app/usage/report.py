@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from accounts.auth.caller import Caller
-from accounts.limits.status import standing
-from accounts.tenancy.context import tenant
+from accounts.limits.status import limit_status
+from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from sessions_app.api.usage_schemas import By, FiguresOut, RowOut, UsageIn, UsageOut
 from sessions_app.usage.queries import Figures, figures_by, total
@@ -17,7 +17,7 @@ COLUMNS = {By.DAY: "day", By.MODEL: "model", By.INSTANCE: "agent_instance_id"}
 
 def usage_of(caller: Caller, wanted: UsageIn) -> UsageOut:
     days = wanted.days()
-    with tenant(caller.account_id):
+    with tenant_context(caller.account_id):
         found = figures_by(
             COLUMNS[wanted.by],
             days=days,
@@ -33,7 +33,7 @@ def usage_of(caller: Caller, wanted: UsageIn) -> UsageOut:
         by=wanted.by,
         rows=[_row(name, found[key]) for name, key in rows],
         total=FiguresOut(**FiguresOut.facts(total(found))),
-        budgets=[budget.as_dict() for budget in standing(caller).budgets],
+        budgets=[budget.as_dict() for budget in limit_status(caller).budgets],
     )
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.limits.quotas import lock_account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS
 
 # One account's whole ledger is read: that may take longer than a page may.
@@ -139,7 +139,7 @@ class Differences:
 
 def compare(account_id: UUID, since: date = BEGINNING) -> Differences:
     """Say what differs; each table is compared in one statement, so turns may go on."""
-    with platform(statement_seconds=STATEMENT_SECONDS):
+    with platform_context(statement_seconds=STATEMENT_SECONDS):
         values = {
             "account": account_id,
             "first": since,
@@ -162,7 +162,7 @@ def rebuild(account_id: UUID, since: date = BEGINNING) -> Differences:
 
 def _rebuild_past(account_id: UUID, since: date) -> date:
     """Count the days that no turn writes to any more; return the first one of the others."""
-    with platform(statement_seconds=STATEMENT_SECONDS):
+    with platform_context(statement_seconds=STATEMENT_SECONDS):
         [[recent]] = _rows("SELECT (now() AT TIME ZONE 'UTC')::date - 1", {})
         values = {"account": account_id, "first": since, "end": recent}
         values |= {"since": _begin(since), "until": _begin(recent)}
@@ -181,7 +181,7 @@ def _rebuild_recent(account_id: UUID, first: date) -> None:
     """
     values: dict[str, Any] = {"account": account_id, "first": first, "end": date.max}
     values |= {"since": _begin(first), "created": _begin(first) - LONGEST_TURN}
-    with platform(statement_seconds=STATEMENT_SECONDS):
+    with platform_context(statement_seconds=STATEMENT_SECONDS):
         _run(_ALONE, values | {"account": str(account_id)})
         values["late"] = [row[0] for row in _rows(_LATE, values)]
         lock_account(account_id)
@@ -192,7 +192,7 @@ def _rebuild_recent(account_id: UUID, first: date) -> None:
 def _count_sessions(account_id: UUID, ids: Sequence[UUID]) -> None:
     """Count again some sessions, in a new statement behind their locks, so that no turn is lost."""
     values = {"account": account_id, "ids": list(ids)}
-    with platform(statement_seconds=STATEMENT_SECONDS):
+    with platform_context(statement_seconds=STATEMENT_SECONDS):
         _rows(_LOCK_SESSIONS, values)
         _run(COUNT_SESSIONS.format(which="account_id = %(account)s AND id = ANY(%(ids)s)"), values)
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Min, QuerySet
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
 from sessions_app.usage.queries import NOTHING, SUMS, Days, Figures, summed, today
 
@@ -132,11 +132,11 @@ def keep(days: Days, *, most: int = MOST_AT_ONCE) -> int:
 
 def keep_all() -> None:
     """Sum every day that is over, some at a time; for a command, which may take its time."""
-    with platform():
+    with platform_context():
         first = UsageDay.objects.aggregate(first=Min("day"))["first"] or today()
     summed_days = 1
     while summed_days:
-        with platform(statement_seconds=STATEMENT_SECONDS):
+        with platform_context(statement_seconds=STATEMENT_SECONDS):
             summed_days = keep(Days(first, today()), most=MOST_AT_ONCE)
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Account, Invitation, MemberRole, Membership, User
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_user
 
@@ -18,7 +18,7 @@ PASSWORD = "correct-horse-battery"
 def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
     user = User.objects.filter(email=email).first() if email else None
     user = user or make_user(email, password=PASSWORD)
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: Membership = Membership.objects.create(account=account, user=user, role=role)
     return made
 
@@ -37,11 +37,11 @@ def browser_of(user: User, **headers: str) -> ApiClient:
 
 
 def roles_in(account: Account) -> dict[str, str]:
-    with platform():
+    with platform_context():
         rows = Membership.objects.filter(account=account).select_related("user")
         return {row.user.email: row.role for row in rows}
 
 
 def invitation_rows(account: Account) -> list[dict[str, Any]]:
-    with platform():
+    with platform_context():
         return [dict(row) for row in Invitation.objects.filter(account=account).values()]

@@ -9,7 +9,7 @@ from typing import Any
 from django.test import override_settings
 
 from accounts.models import User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigPublication
 from tests.support.factories import make_account, make_instance, make_user, write_config
@@ -29,17 +29,17 @@ class PublishingWorld:
         self.ann = make_user("ann@example.com", is_staff=True, is_superuser=True)
 
     def publish(self, text: str, note: str = "Better", **more: Any) -> ConfigPublication:
-        with platform():
+        with platform_context():
             return publishing.publish(self.instance, text, note, self.ann, **more)
 
     def stored(self) -> AgentInstance:
-        with platform():
+        with platform_context():
             found: AgentInstance = AgentInstance.objects.select_related("account").get(
                 pk=self.instance.pk
             )
         return found
 
     def numbers(self) -> list[int]:
-        with platform():
+        with platform_context():
             rows = ConfigPublication.objects.filter(agent_instance_id=self.instance.pk)
             return list(rows.order_by("number").values_list("number", flat=True))

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import TestCase, override_settings
 
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config import read
 from agents.demo import SCRIPTED
 from agents.models import AgentInstance
@@ -86,7 +86,7 @@ class DemoTests(TestCase):
 
     def test_a_key_that_no_longer_works_is_replaced(self) -> None:
         def revoke() -> None:
-            with platform():
+            with platform_context():
                 ApiKey.objects.filter(name="demo").update(revoked_at="2020-01-01T00:00Z")
 
         for spoil in (revoke, self.kept.unlink, lambda: self.kept.write_text("{")):
@@ -105,7 +105,7 @@ class DemoTests(TestCase):
         self.assertEqual(Account.objects.get(slug="default").name, "Mine")
 
     def test_makes_the_account_the_agent_and_its_files_when_they_are_gone(self) -> None:
-        with platform():
+        with platform_context():
             AgentInstance.objects.all().delete()
             Account.objects.all().delete()
         for path in self.folder.iterdir():
@@ -114,7 +114,7 @@ class DemoTests(TestCase):
 
         self.demo()
 
-        with platform():
+        with platform_context():
             self.assertEqual(AgentInstance.objects.get().account.slug, "default")
         self.assertEqual(self.model(), LOCAL)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.models import Account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ProviderConnection
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.e2e.world import instance_with_most
@@ -11,7 +11,7 @@ from tests.e2e.world import instance_with_most
 
 def album() -> dict[str, str]:
     """Return the address of each picture by its name."""
-    with platform():
+    with platform_context():
         instance = instance_with_most()
         account = instance.account_id
         return {

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from accounts.models import Account, AuditEntry
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
 from tests.support.mock_openai import Reply, usage
 
@@ -34,7 +34,7 @@ def walk(page: Page) -> None:
 
 def check_rows() -> None:
     """Expect what the walk left: one paid answer, and staff in the account's log."""
-    with platform():
+    with platform_context():
         walkers = Account.objects.get(slug="walkers")
         assert walkers.status == "suspended"
         [said] = LLMRequest.objects.filter(account=walkers)

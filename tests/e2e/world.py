@@ -13,7 +13,7 @@ from django.test import RequestFactory
 
 from accounts.members.support_access import open_access
 from accounts.models import User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app import demo
 from sessions_app.models import Session
@@ -34,7 +34,7 @@ def furnish(*, turns: int, accounts: int | None = None) -> None:
     """Fill the database, and let Ann see what was said."""
     demo.fill(turns=turns, accounts=accounts)
     ann = User.objects.create_superuser(EMAIL, PASSWORD)
-    with platform():
+    with platform_context():
         account = instance_with_most().account
         open_access(ann, account, reason="Ticket 4711: an answer named a wrong date")
 
@@ -52,7 +52,7 @@ def addresses() -> list[str]:
     pages = [route for route in routes() if route.pattern.startswith("admin/")]
     request = RequestFactory().get("/admin/")
     request.user = User.objects.get(email=EMAIL)
-    with platform():
+    with platform_context():
         open_ = [page for page in pages if not NO_PAGES.search(page.pattern)]
         return sorted({each for page in open_ if _is_offered(page, request) for each in _of(page)})
 

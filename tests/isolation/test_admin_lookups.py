@@ -20,7 +20,7 @@ from django.urls import reverse
 
 from accounts.admin.base import LIST_PARAMETERS, PlatformModelAdmin
 from accounts.models import AuditEntry, MemberRole, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile, SavedChat
 from tests.accounts.admin.test_auditors import make_auditor
 from tests.accounts.admin.test_support import make_root, opened
@@ -231,7 +231,7 @@ class WithoutAnAccessTests(AdminTestCase):
         self.assertContains(self.look(page, {"q": "ada@example.com"}), str(self.profile.pk))
 
     def noted(self) -> list[str]:
-        with platform():
+        with platform_context():
             rows = AuditEntry.objects.filter(account=self.account, action="noted")
             return list(rows.values_list("object", flat=True))
 

@@ -417,10 +417,10 @@ def spread[P, V](
     kinds: dict[object, list[P]] = {}
     for place in places:
         kinds.setdefault(kind(place), []).append(place)
-    for alike in kinds.values():
-        chance.shuffle(alike)
+    for batch_key in kinds.values():
+        chance.shuffle(batch_key)
         for turn, value in enumerate(chance.sample(values, len(values))):
-            yield alike[turn % len(alike)], value
+            yield batch_key[turn % len(batch_key)], value
 
 
 def kind_of_field(place: tuple[str, str]) -> str:

@@ -29,7 +29,13 @@ from psycopg.pq import TransactionStatus
 
 from accounts.models import Account, ApiKey, Budget, Membership, User
 from accounts.tenancy import context
-from accounts.tenancy.context import Door, NoDoor, TenantManager, platform, tenant
+from accounts.tenancy.context import (
+    Context,
+    NoTenantContext,
+    TenantManager,
+    platform_context,
+    tenant_context,
+)
 from accounts.tenancy.lookups import find_account, find_api_key
 from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
@@ -62,13 +68,13 @@ async def read(key: UUID) -> Message:
 
 
 @contextmanager
-def believing(door: Door) -> Iterator[None]:
+def believing(door: Context) -> Iterator[None]:
     """Let the managers take another door for the open one than the database does."""
-    token = context._door.set(door)
+    token = context._context.set(door)
     try:
         yield
     finally:
-        context._door.reset(token)
+        context._context.reset(token)
 
 
 class TwoAccounts(TestCase):
@@ -91,7 +97,7 @@ class TwoAccounts(TestCase):
 
     def assert_refused(self, attempt: Callable[[], Any], words: str = DENIED) -> None:
         """Expect the database to refuse; each attempt has a door of its own."""
-        with self.assertRaisesRegex(ProgrammingError, words) as caught, tenant(self.mine):
+        with self.assertRaisesRegex(ProgrammingError, words) as caught, tenant_context(self.mine):
             attempt()
         self.assertIsInstance(caught.exception.__cause__, psycopg.errors.InsufficientPrivilege)
 
@@ -99,7 +105,7 @@ class TwoAccounts(TestCase):
 class ReadingTests(TwoAccounts):
     def test_every_table_shows_the_accounts_own_rows_and_no_others(self) -> None:
         for model in TENANT_MODELS:
-            with self.subTest(model=model.__name__), tenant(self.mine):
+            with self.subTest(model=model.__name__), tenant_context(self.mine):
                 owners = set(unfiltered(model).values_list("account_id", flat=True))
                 self.assertEqual(owners, {self.mine})
                 self.assertFalse(unfiltered(model).filter(pk=self.beta[model].pk).exists())
@@ -108,13 +114,13 @@ class ReadingTests(TwoAccounts):
 
     def test_the_platform_sees_both(self) -> None:
         for model in TENANT_MODELS:
-            with self.subTest(model=model.__name__), platform():
+            with self.subTest(model=model.__name__), platform_context():
                 owners = set(unfiltered(model).values_list("account_id", flat=True))
                 self.assertLessEqual({self.mine, self.other}, owners)
 
     def test_conditions_joins_and_aggregates_reach_no_further(self) -> None:
         theirs = self.beta[Message]
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             found = unfiltered(Message).filter(
                 Q(pk=theirs.pk) | Q(account_id=self.other) | ~Q(pk=None)
             )
@@ -128,7 +134,7 @@ class ReadingTests(TwoAccounts):
             self.assertEqual(total, self.acme[Budget].limit)
 
     def test_subqueries_unions_and_exists_reach_no_further(self) -> None:
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             all_sessions = unfiltered(Session).filter(account_id=OuterRef("pk"))
             accounts = unfiltered(Account).annotate(used=Exists(all_sessions))
             self.assertEqual([(a.slug, a.used) for a in accounts], [("acme", True)])
@@ -137,7 +143,7 @@ class ReadingTests(TwoAccounts):
             self.assertEqual(unfiltered(Session).in_bulk([self.beta[Session].pk]), {})
 
     def test_raw_sql_and_cursors_reach_no_further(self) -> None:
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             self.assertEqual(rows("SELECT DISTINCT account_id FROM messages"), [(self.mine,)])
             found = Message.objects.raw("SELECT * FROM messages")
             self.assertEqual({message.account_id for message in found}, {self.mine})
@@ -155,18 +161,18 @@ class ReadingTests(TwoAccounts):
     def test_a_statement_prepared_for_one_account_serves_no_other(self) -> None:
         for _ in range(8):
             for account in (self.mine, self.other):
-                with tenant(account):
+                with tenant_context(account):
                     self.assertEqual(rows("SELECT DISTINCT account_id FROM budgets"), [(account,)])
 
     def test_an_account_sees_itself_alone_and_changes_nothing_of_it(self) -> None:
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             self.assertEqual([a.slug for a in Account.objects.all()], ["acme"])
         self.assert_refused(lambda: Account.objects.update(name="other"))
         self.assert_refused(lambda: Account.objects.all().delete())
 
     def test_an_account_sees_its_members_and_not_their_passwords(self) -> None:
         member = self.acme[Membership].user
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             people = User.objects.only("email")
             self.assertEqual([user.email for user in people], [member.email])
             self.assertEqual([m.user_id for m in Membership.objects.all()], [member.pk])
@@ -189,7 +195,7 @@ class ReadingTests(TwoAccounts):
 class WritingTests(TwoAccounts):
     def test_unfiltered_updates_and_deletes_touch_own_rows_only(self) -> None:
         before = contents(self.beta)
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             self.assertEqual(unfiltered(Message).update(content="gone"), 1)
             self.assertEqual(
                 unfiltered(Message).filter(pk=self.beta[Message].pk).update(content="x"), 0
@@ -207,9 +213,9 @@ class WritingTests(TwoAccounts):
         theirs = self.beta[Message]
         theirs.content = "changed"
         for fields in (["content"], None):
-            with self.assertRaises(DatabaseError), tenant(self.mine):
+            with self.assertRaises(DatabaseError), tenant_context(self.mine):
                 theirs.save(force_update=True, update_fields=fields)
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             self.assertEqual(Message.objects.bulk_update([theirs], ["content"]), 0)
             self.assertEqual(unfiltered(Message).bulk_update([theirs], ["content"]), 0)
             theirs.delete()
@@ -218,7 +224,7 @@ class WritingTests(TwoAccounts):
     def test_a_forged_row_is_refused_in_every_table(self) -> None:
         for model in TENANT_MODELS:
             table = model._meta.db_table
-            with platform():
+            with platform_context():
                 [(row,)] = rows(
                     f"SELECT row_to_json(t)::text FROM {table} t WHERE account_id = %s LIMIT 1",  # noqa: S608
                     [self.other],
@@ -279,7 +285,11 @@ class WritingTests(TwoAccounts):
             "CREATE POLICY mine ON messages USING (true)",
             "GRANT ALL ON messages TO salient_tenant",
         ):
-            with self.subTest(statement), self.assertRaises(ProgrammingError), tenant(self.mine):
+            with (
+                self.subTest(statement),
+                self.assertRaises(ProgrammingError),
+                tenant_context(self.mine),
+            ):
                 rows(statement)
 
 
@@ -299,13 +309,13 @@ class ManagerTests(TwoAccounts):
             lambda: async_to_sync(read)(message.pk),
             lambda: Message.objects.raw("SELECT 1"),
         ):
-            with self.assertRaises(NoDoor):
+            with self.assertRaises(NoTenantContext):
                 touch()
 
     def test_another_accounts_row_is_not_there(self) -> None:
         theirs = self.beta[Message]
         unfetched = Message(pk=uuid4(), session_id=theirs.session_id)
-        with tenant(self.mine):
+        with tenant_context(self.mine):
             for touch in (
                 theirs.refresh_from_db,
                 lambda: Message._base_manager.get(pk=theirs.pk),
@@ -320,9 +330,9 @@ class ManagerTests(TwoAccounts):
             self.assertEqual(Message.objects.for_account(self.mine).count(), 1)
 
     def test_the_filter_alone_suffices_and_so_does_the_database_alone(self) -> None:
-        with platform(), believing(self.mine):
+        with platform_context(), believing(self.mine):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
-        with tenant(self.mine), believing(context.PLATFORM):
+        with tenant_context(self.mine), believing(context.PLATFORM):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
 
 
@@ -333,11 +343,11 @@ class NoAccountTests(TwoAccounts):
                 self.assert_refused(lambda: self.read_as(account), "no account is set")  # noqa: B023
 
     def test_an_account_that_is_no_uuid_is_an_error(self) -> None:
-        with self.assertRaises(DatabaseError), tenant(self.mine):
+        with self.assertRaises(DatabaseError), tenant_context(self.mine):
             self.read_as("'x OR true'")
 
     def test_an_account_that_is_not_there_has_no_rows(self) -> None:
-        with tenant(uuid4()):
+        with tenant_context(uuid4()):
             for model in TENANT_MODELS:
                 self.assertEqual(unfiltered(model).count(), 0)
 
@@ -355,13 +365,13 @@ class ArbitrarySqlTests(TwoAccounts):
             "SET LOCAL ROLE salient_platform",
             f"SELECT set_config('app.account_id', '{self.other}', true)",
         ):
-            with self.subTest(leave), tenant(self.mine):
+            with self.subTest(leave), tenant_context(self.mine):
                 with connection.cursor() as cursor:
                     cursor.execute(leave)
                 self.assertIn((self.other,), rows("SELECT DISTINCT account_id FROM messages"))
 
     def test_whoever_left_a_door_is_outside_once_it_is_shut(self) -> None:
-        with tenant(self.mine), connection.cursor() as cursor:
+        with tenant_context(self.mine), connection.cursor() as cursor:
             cursor.execute("SET LOCAL ROLE salient_platform")
         self.assertEqual(rows("SELECT current_user = session_user"), [(True,)])
 
@@ -378,7 +388,7 @@ class ForgottenFilterTests(World, TestCase):
         make_key(beta, name=self.canary)
         self.theirs = make_session(instance, email=self.canary)
         make_message(self.theirs, content=self.canary)
-        with tenant(beta.pk):
+        with tenant_context(beta.pk):
             AgentInstance.objects.update(display_name=self.canary)
 
     async def test_no_answer_holds_another_accounts_rows(self) -> None:
@@ -422,31 +432,31 @@ class CarryOverTests(TransactionTestCase):
 
     def test_a_door_sets_role_account_and_time_limits(self) -> None:
         for door, role, account in (
-            (tenant(self.acme.pk), "salient_tenant", str(self.acme.pk)),
-            (platform(), "salient_platform", ""),
+            (tenant_context(self.acme.pk), "salient_tenant", str(self.acme.pk)),
+            (platform_context(), "salient_platform", ""),
         ):
             with door:
                 self.assertEqual(rows("SELECT current_user::text"), [(role,)])
                 self.assertEqual(settings_now(), [(False, account, "5s", "2s", "10s")])
-        with platform(statement_seconds=60):
+        with platform_context(statement_seconds=60):
             self.assertEqual(settings_now()[0][2], "1min")
 
     def test_nothing_is_left_after_a_door(self) -> None:
-        with tenant(self.acme.pk):
+        with tenant_context(self.acme.pk):
             pass
         self.assertEqual(settings_now(), self.outside)
 
     def test_nothing_is_left_after_an_error(self) -> None:
         for error in (ZeroDivisionError, KeyboardInterrupt):
-            with self.assertRaises(error), tenant(self.acme.pk):
+            with self.assertRaises(error), tenant_context(self.acme.pk):
                 raise error
             self.assertEqual(settings_now(), self.outside)
-        with self.assertRaises(DatabaseError), tenant(self.acme.pk):
+        with self.assertRaises(DatabaseError), tenant_context(self.acme.pk):
             rows("SELECT 1 / 0")
         self.assertEqual(settings_now(), self.outside)
 
     def test_nothing_is_left_on_a_connection_that_comes_back_from_the_pool(self) -> None:
-        with tenant(self.acme.pk):
+        with tenant_context(self.acme.pk):
             before = connection.connection.info.backend_pid
         seen = set()
         for _ in range(10):
@@ -458,18 +468,18 @@ class CarryOverTests(TransactionTestCase):
         self.assertIn(before, seen)
 
     def test_after_a_killed_backend_the_next_door_is_a_whole_one(self) -> None:
-        with self.assertRaises((OperationalError, InterfaceError)), tenant(self.acme.pk):
+        with self.assertRaises((OperationalError, InterfaceError)), tenant_context(self.acme.pk):
             killed = connection.connection.info.backend_pid
             with connection._nodb_cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(%s, 2000)", [killed])
             rows("SELECT 1")
         self.assertNotEqual(rows("SELECT pg_backend_pid()"), [(killed,)])
         self.assertEqual(settings_now(), self.outside)
-        with tenant(self.acme.pk):
+        with tenant_context(self.acme.pk):
             self.assertEqual(AgentInstance.objects.count(), 1)
 
     def test_a_statement_that_takes_too_long_is_ended(self) -> None:
-        with self.assertRaises(OperationalError) as caught, platform(statement_seconds=1):
+        with self.assertRaises(OperationalError) as caught, platform_context(statement_seconds=1):
             rows("SELECT pg_sleep(10)")
         self.assertIsInstance(caught.exception.__cause__, psycopg.errors.QueryCanceled)
 
@@ -479,9 +489,9 @@ class TestTransactionTests(TestCase):
 
     def test_nothing_is_left_after_a_door(self) -> None:
         account, outside = make_account(), settings_now()
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             pass
         self.assertEqual(settings_now(), outside)
-        with self.assertRaises(ZeroDivisionError), tenant(account.pk):
+        with self.assertRaises(ZeroDivisionError), tenant_context(account.pk):
             raise ZeroDivisionError
         self.assertEqual(settings_now(), outside)

@@ -32,8 +32,8 @@ from hypothesis.stateful import (
 from accounts.keys.services import revoke_api_key
 from accounts.limits.budgets import set_budget
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Scope
-from accounts.tenancy.context import tenant
-from agents.costs.estimate import Ceiling
+from accounts.tenancy.context import tenant_context
+from agents.costs.estimate import CostEstimate
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
@@ -83,7 +83,7 @@ class ThreeAccounts(RuleBasedStateMachine):
     def add_agent(self, owner: Tenant) -> None:
         slug = f"bot-{next(self.numbers)}"
         agent = make_instance(owner.row, slug)
-        with tenant(owner.row.pk):
+        with tenant_context(owner.row.pk):
             AgentInstance.objects.filter(pk=agent.pk).update(display_name=f"{owner.canary} bot")
         self.agents.append(Agent(agent, owner))
         self.write_files(owner)
@@ -104,7 +104,7 @@ class ThreeAccounts(RuleBasedStateMachine):
 
     def unnoticed(self, key: ApiKey) -> None:
         """Let the use of a key, which is noted once a minute, not count as a change."""
-        with tenant(key.account_id):
+        with tenant_context(key.account_id):
             later = timezone.now() + timedelta(hours=1)
             ApiKey.objects.filter(pk=key.pk).update(last_used_at=later)
 
@@ -138,7 +138,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         else:
             chosen.is_active = not chosen.is_active
         status = InstanceStatus.ACTIVE if chosen.is_active else InstanceStatus.ARCHIVED
-        with tenant(chosen.of.row.pk):
+        with tenant_context(chosen.of.row.pk):
             mine = AgentInstance.objects.filter(pk=chosen.row.pk)
             mine.update(instance_slug=chosen.row.instance_slug, status=status)
         self.write_files(chosen.of)
@@ -170,7 +170,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         if answer.status == 200:
             caller.key.rotated_at = timezone.now()
             text = answer.json()["key"]
-            with tenant(at.row.pk):
+            with tenant_context(at.row.pk):
                 key = ApiKey.objects.get(key_id=text.split("_")[2])
             self.unnoticed(key)
             made = Caller(caller.of, text, caller.scopes, key, caller.only, made_by=caller)
@@ -427,7 +427,7 @@ class IsolationMachineTests(TestCase):
         self.enterContext(
             mock.patch(
                 "sessions_app.turns.store.ceiling",
-                return_value=Ceiling(RESERVED, Decimal(0), Decimal(0)),
+                return_value=CostEstimate(RESERVED, Decimal(0), Decimal(0)),
             )
         )
         self.enterContext(mock.patch("sessions_app.turns.store.charge", return_value=COST))

@@ -22,7 +22,7 @@ from django.db import ProgrammingError, connection
 from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.models import Account, User
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.role_report import judge, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
@@ -122,7 +122,10 @@ class PlainLoginTests(SimpleTestCase):
             "ALTER TABLE sessions DISABLE ROW LEVEL SECURITY",
             "DROP POLICY tenant ON sessions",
         ):
-            with self.assertRaisesRegex(ProgrammingError, "must be owner"), tenant(Account().pk):
+            with (
+                self.assertRaisesRegex(ProgrammingError, "must be owner"),
+                tenant_context(Account().pk),
+            ):
                 run_sql(statement)
 
     def test_turns_are_opened_and_settled_and_read(self) -> None:
@@ -141,7 +144,7 @@ class PlainLoginTests(SimpleTestCase):
         me = async_to_sync(client.get)("/accounts/acme/me")
         self.assertEqual(me.status, 200, me.body)
         self.assertEqual([n - b for n, b in zip(counts(), before, strict=True)], [1, 2, 1])
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             self.assertEqual(str(Session.objects.get().pk), session)
 
     def test_staff_log_in_and_work_in_the_admin(self) -> None:
@@ -181,5 +184,5 @@ class PlainLoginTests(SimpleTestCase):
 
     def test_an_instance_is_made_through_a_door(self) -> None:
         instance = make_instance(make_account(), "bot")
-        with tenant(instance.account_id):
+        with tenant_context(instance.account_id):
             self.assertEqual(AgentInstance.objects.get(), instance)

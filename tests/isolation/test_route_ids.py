@@ -19,7 +19,7 @@ import agents.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.usage_schemas
 from accounts.models import Invitation
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from sessions_app.api.schemas import Mark
 from sessions_app.models import Message, Role, SavedChat, Session
@@ -61,7 +61,7 @@ class IdTests(MatrixTestCase):
         super().setUp()
         account = self.acme.account
         create_connection(account.pk, name="others-gpu", base_url="https://o.example.com/v1")
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             self.guest = Invitation.objects.create(
                 account=account,
                 email="guest@example.com",
@@ -96,7 +96,7 @@ class IdTests(MatrixTestCase):
 
     def chat(self, whose: str) -> str:
         bots = {"own": self.acme.bot, "others": self.second, "foreign": self.beta.bot}
-        with platform():
+        with platform_context():
             chat = SavedChat.objects.filter(agent_instance=bots.get(whose)).first()
         return str(chat.pk if chat else uuid4())
 
@@ -105,7 +105,7 @@ class IdTests(MatrixTestCase):
         return str(rows[whose].pk if whose in rows else uuid4())
 
     def member_of(self, role: str) -> Any:
-        with platform():
+        with platform_context():
             return self.acme.account.memberships.get(user__email=f"{role}@example.com")
 
     def session(self, who: Principal, whose: str) -> UUID:
@@ -117,7 +117,7 @@ class IdTests(MatrixTestCase):
     def message(self, who: Principal, whose: str) -> str:
         if whose == "random":
             return str(uuid4())
-        with platform():
+        with platform_context():
             rows = Message.objects.filter(session_id=self.session(who, whose))
             return str(rows.latest("created_at", "id").pk)
 

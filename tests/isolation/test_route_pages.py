@@ -14,7 +14,7 @@ from accounts.limits.quotas import set_limits
 from accounts.members.invitations import token_hash
 from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, Invitation, User
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import ConfigVersion
 from sessions_app.models import MessageFeedback, Profile, SavedChat
 from tests.support.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
@@ -54,13 +54,13 @@ class PagesTestCase(BorderTestCase):
         super().setUp()
         # As production is: the chat pages are for the staff.
         self.enterContext(override_settings(DEMO=False))
-        with tenant(self.acme.account.pk):
+        with tenant_context(self.acme.account.pk):
             mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
             mine.update(token_hash=token_hash("opened"))
         beta, request = self.beta, self.beta.message.llm_request
         assert request is not None
         assert request.config_version is not None
-        with platform():
+        with platform_context():
             own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
             own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
             own.append(AuditEntry.objects.filter(account=beta.account)[0])

@@ -11,7 +11,7 @@ from django.test import SimpleTestCase, TestCase
 
 from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from tests.support import sql_guard
 
 GUARDED = (
@@ -39,7 +39,7 @@ class FaultTests(TestCase):
             self.assertEqual(sql_guard.fault_of(text), "outside the doors", text)
 
     def test_in_a_tenants_door_every_statement_names_the_account(self) -> None:
-        with tenant(uuid4()):
+        with tenant_context(uuid4()):
             for text in GUARDED:
                 self.assertEqual(sql_guard.fault_of(text), "not constrained by the account", text)
             constrained = 'UPDATE "messages" SET x = 1 WHERE "messages"."account_id" = %s'
@@ -49,7 +49,7 @@ class FaultTests(TestCase):
             self.assertIsNotNone(sql_guard.fault_of(moved))
 
     def test_the_platform_may(self) -> None:
-        with platform():
+        with platform_context():
             self.assertEqual([text for text in GUARDED if sql_guard.fault_of(text)], [])
 
     def test_what_is_no_tenants_table_is_free(self) -> None:

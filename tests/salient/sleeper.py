@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_keeper
+from salient.local.shared_process import SharedProcess, SharedProcessError, die_with_supervisor
 
 
 class Sleeper:
@@ -31,7 +31,7 @@ class Sleeper:
             [sys.executable, "-S", "-c", code, str(self.awake)],
             stdout=log,
             stderr=log,
-            preexec_fn=partial(die_with_keeper, self.stop_signal),  # noqa: PLW1509
+            preexec_fn=partial(die_with_supervisor, self.stop_signal),  # noqa: PLW1509
         )
 
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:

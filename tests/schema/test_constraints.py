@@ -16,7 +16,7 @@ from django.test import SimpleTestCase, TestCase
 from django.utils import timezone
 
 from accounts.models import Account, AttemptRate, User
-from accounts.tenancy.context import TenantModel, platform, tenant
+from accounts.tenancy.context import TenantModel, platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, ServerProcess, Session
@@ -132,7 +132,7 @@ def constraints(kind: type[models.BaseConstraint]) -> Iterator[tuple[Any, Any]]:
 @contextmanager
 def as_owner() -> Iterator[None]:
     """Open the platform's door with the rights of whoever owns the tables."""
-    with platform(), connection.cursor() as cursor:
+    with platform_context(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         yield
 
@@ -145,14 +145,14 @@ def change(row: models.Model, **values: Any) -> None:
 
 def again(row: models.Model) -> Any:
     """Read the row as it is now."""
-    with platform():
+    with platform_context():
         return type(row)._base_manager.get(pk=row.pk)
 
 
-def contents(tenant: Rows) -> dict[str, list[dict[str, Any]]]:
+def contents(tenant_context: Rows) -> dict[str, list[dict[str, Any]]]:
     """All rows of the account in every table that has accounts' rows."""
-    account = tenant[Account].pk
-    with platform():
+    account = tenant_context[Account].pk
+    with platform_context():
         return {
             model._meta.db_table: list(
                 model._base_manager.filter(account_id=account).order_by("pk").values()
@@ -231,7 +231,7 @@ class ForeignKeyTests(RefusalCase):
             with (
                 self.subTest(model=model.__name__),
                 self.assertRaisesRegex(ProgrammingError, "row-level security|permission denied"),
-                tenant(self.acme[Account].pk),
+                tenant_context(self.acme[Account].pk),
             ):
                 rows.filter(pk=self.acme[model].pk).update(account=self.beta[Account].pk)
 
@@ -259,34 +259,34 @@ class DeletionTests(RefusalCase):
         self.assertEqual(contents(self.beta), before)
 
     def test_an_instance_with_a_history_stays(self) -> None:
-        with platform():
+        with platform_context():
             instance = AgentInstance.objects.get(pk=self.acme[AgentInstance].pk)
-        with self.assertRaises(IntegrityError), platform():
+        with self.assertRaises(IntegrityError), platform_context():
             instance.delete()
 
     def test_an_instance_without_a_history_goes_with_its_versions(self) -> None:
         before = unlogged(contents(self.acme))
         instance = make_instance(self.acme[Account], "unused")
         make_config_version(instance)
-        with platform():
+        with platform_context():
             instance.delete()
         self.assertEqual(unlogged(contents(self.acme)), before)
 
     def test_a_config_version_that_was_used_stays(self) -> None:
-        with self.assertRaises(IntegrityError), platform():
+        with self.assertRaises(IntegrityError), platform_context():
             ConfigVersion.objects.filter(pk=self.acme[ConfigVersion].pk).delete()
 
     def test_deleting_a_request_changes_only_its_mark_on_the_message(self) -> None:
         expected = contents(self.acme)
         expected["llm_requests"] = []
         expected["messages"][0]["llm_request_id"] = None
-        with platform():
+        with platform_context():
             LLMRequest.objects.filter(pk=self.acme[LLMRequest].pk).delete()
         self.assertEqual(contents(self.acme), expected)
 
     def test_deleting_a_session_takes_what_was_said_in_it(self) -> None:
         session = again(self.acme[Profile]).session_id
-        with platform():
+        with platform_context():
             Session.objects.filter(pk__in=[session, self.acme[Session].pk]).delete()
         left = {table for table, rows in contents(self.acme).items() if rows}
         of_the_account = {"memberships", "invitations", "account_limits", "budgets", "rate_states"}
@@ -352,7 +352,7 @@ class CompositeForeignKeyTests(RefusalCase):
 
     def test_a_form_is_told_before_the_database_refuses(self) -> None:
         message = self.acme[Message]
-        with platform():
+        with platform_context():
             self.key.validate(Message, message)
             message.session = self.beta[Session]
             with self.assertRaises(ValidationError):

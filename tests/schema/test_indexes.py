@@ -13,7 +13,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support import catalog
@@ -116,23 +116,23 @@ class IndexTests(TestCase):
         self.assertNotIn("Sort", types)
 
     def test_the_newest_messages_of_a_session(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             messages = Message.objects.of(self.session, self.instance).newest_first()
             self.assert_reads_in_order("ix_messages_history", messages[:20])
 
     def test_the_messages_before_another(self) -> None:
         mark = Message(pk=uuid4(), created_at=timezone.now())
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             messages = Message.objects.of(self.session, self.instance).before(mark)
             self.assert_reads_in_order("ix_messages_history", messages.newest_first()[:20])
 
     def test_a_session_by_its_key(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             session = Session.objects.of_instance(self.instance).filter(session_key="7")
             self.assert_finds_by("ix_sessions_session_key", session)
 
     def test_an_instance_by_its_slug(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             instance = AgentInstance.objects.active().filter(instance_slug="bot")
             self.assert_finds_by("uq_agent_instances_account_slug", instance)
 
@@ -141,12 +141,12 @@ class IndexTests(TestCase):
         self.assert_finds_by("uq_accounts_slug", account)
 
     def test_a_key_by_its_id(self) -> None:
-        with platform():
+        with platform_context():
             key = ApiKey.objects.select_related("account").filter(key_id="0" * 12)
             self.assert_finds_by("uq_api_keys_key_id", key)
 
     def test_a_config_version_by_its_content(self) -> None:
-        with platform():
+        with platform_context():
             ConfigVersion.objects.bulk_create(
                 ConfigVersion(
                     account=self.account,
@@ -162,7 +162,7 @@ class IndexTests(TestCase):
             self.assert_finds_by("uq_config_versions_instance_digest", version)
 
     def test_running_requests_by_their_age(self) -> None:
-        with platform():
+        with platform_context():
             old = timezone.now() - timedelta(minutes=2)
             stale = LLMRequest.objects.running().filter(created_at__lt=old)
             # Both hold the running ones only, which are few.
@@ -172,19 +172,19 @@ class IndexTests(TestCase):
             )
 
     def test_the_newest_sessions_of_an_account(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             sessions = Session.objects.order_by("-last_activity_at", "-id")[:20]
             self.assert_reads_in_order("ix_sessions_account_activity", sessions)
 
     def test_the_newest_requests_of_an_account(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             requests = LLMRequest.objects.order_by("-created_at", "-id")[:20]
             self.assert_reads_in_order("ix_llm_requests_account_time", requests)
 
     def test_the_policy_alone_reads_by_the_index_and_asks_for_the_account_once(self) -> None:
         """A forgotten filter costs no whole table either: the policy is an index condition."""
         unfiltered = models.QuerySet[Session](Session).order_by("-last_activity_at", "-id")[:20]
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             found = self.assert_finds_by("ix_sessions_account_activity", unfiltered)
         self.assertNotIn("Sort", [step["Node Type"] for step in found])
         asked = [step for step in found if step.get("Parent Relationship") == "InitPlan"]

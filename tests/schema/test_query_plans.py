@@ -23,9 +23,9 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.limits import budgets
-from accounts.limits.status import standing
+from accounts.limits.status import limit_status
 from accounts.models import Account, MemberRole, Membership
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
 from agents.api.decorators import find_instance
 from agents.models import AgentInstance
@@ -102,7 +102,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
         self.caller = Caller(
             self.account.pk, slug, frozenset({"chat"}), f"key:{key_id}", key_id=key_id
         )
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             self.instance: AgentInstance = AgentInstance.objects.get(instance_slug="agent-1")
 
     def in_each_way(self, work: Callable[[], None]) -> None:
@@ -127,7 +127,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def session(self, **where: object) -> Session:
         """The newest idle conversation of that kind with the instance."""
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             idle = Session.objects.of_instance(self.instance).exclude(session_key=LONG_SESSION)
             running = LLMRequest.objects.running().values("session_id")
             found: Session = idle.filter(**where).exclude(pk__in=running).latest("created_at")
@@ -135,7 +135,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def long_session(self) -> Session:
         self.be(ACCOUNTS[0])
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             found: Session = Session.objects.get(session_key=LONG_SESSION)
         return found
 
@@ -166,7 +166,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def test_turns_that_come_together(self) -> None:
         def come() -> None:
-            with tenant(self.account.pk):
+            with tenant_context(self.account.pk):
                 running = LLMRequest.objects.running().values("session_id")
                 idle = Session.objects.of_instance(self.instance).exclude(pk__in=running)
                 known = idle.order_by("-created_at").values_list("pk", flat=True)[:4]
@@ -186,7 +186,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def test_an_answer_given_again(self) -> None:
         def again() -> None:
-            with tenant(self.account.pk):
+            with tenant_context(self.account.pk):
                 request = LLMRequest.objects.exclude(idempotency_key=None).latest("created_at")
             caller = replace(self.caller, subject=request.caller)
             with self.reads_few(
@@ -228,7 +228,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def test_whether_a_key_or_a_member_may_still_call(self) -> None:
         def ask() -> None:
-            with tenant(self.account.pk):
+            with tenant_context(self.account.pk):
                 user_id = Membership.objects.get().user_id
             member = replace(self.caller, key_id="", role=MemberRole.OWNER, user_id=user_id)
             for caller in (self.caller, member):
@@ -240,7 +240,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
     def test_what_is_left_of_rates_and_budgets(self) -> None:
         def ask() -> None:
             with self.reads_few("rate_states_pkey", rows=50):
-                standing(self.caller)
+                limit_status(self.caller)
 
         self.in_each_way(ask)
 
@@ -288,10 +288,10 @@ class QueryPlanTests(TurnFunctions, TestCase):
     def test_an_agents_page_in_the_staffs_list(self) -> None:
         def read() -> None:
             query = {"agent_instance__id__exact": str(self.instance.pk)}
-            with platform():
+            with platform_context():
                 form = SessionFilters(query, model=Session, moment="last_activity_at")
                 self.assertTrue(form.is_valid())
-            with platform(), self.reads_a_page():
+            with platform_context(), self.reads_a_page():
                 rows = form.narrow(Session.objects.all())
                 self.assertTrue(list(rows.order_by("-last_activity_at", "-id")[:51]))
 
@@ -320,7 +320,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def test_a_new_budget_counts_what_its_account_has_spent_and_nobody_elses(self) -> None:
         def count() -> None:
-            with tenant(self.account.pk):
+            with tenant_context(self.account.pk):
                 requests = LLMRequest.objects.count()
             for period in ("day", "month"):
                 with self.reads_few(rows=2 * requests + TURN + RUNNING):

@@ -36,7 +36,7 @@ from accounts.models import (
     Scope,
     User,
 )
-from accounts.tenancy.context import TenantModel, platform, tenant
+from accounts.tenancy.context import TenantModel, platform_context, tenant_context
 from accounts.tenancy.roles import has_account
 from agents.connections.connections import create_connection
 from agents.instances.services import create_instance
@@ -123,7 +123,7 @@ def make_owned(slug: str, mark: str) -> Owned:
     )
     make_profile(session, customer_name=f"{mark} person")
     member = make_member(account, MemberRole.OWNER, f"{mark}-owner@example.com")
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         invitation = Invitation.objects.create(
             account=account,
             email=f"{mark}-guest@example.com",
@@ -148,7 +148,7 @@ def make_owned(slug: str, mark: str) -> Owned:
 
 def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
     user = make_user(email, first_name=email.partition("@")[0])
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: Membership = Membership.objects.create(account=account, user=user, role=role)
     return made
 
@@ -200,7 +200,7 @@ class BorderTestCase(TestCase):
         later = {n: fields.pop(n) for n in ("revoked_at", "expires_at") if n in fields}
         key, text = make_key(self.acme.account, name=name, **fields)
         if later:
-            with platform():
+            with platform_context():
                 type(key).objects.filter(pk=key.pk).update(**later)
         return self._with(name, text)
 
@@ -297,7 +297,7 @@ def rows_of(account: Account) -> Mapping[str, str]:
 def ids_of(account: Account) -> set[str]:
     """Return every UUID that stands in the account's rows: nobody else may learn one of them."""
     found: set[str] = set()
-    with platform():
+    with platform_context():
         for model in apps.get_models():
             if not has_account(model):
                 continue
@@ -322,7 +322,7 @@ class MatrixTestCase(BorderTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        with platform():
+        with platform_context():
             self.saved_chat = SavedChat.objects.get(agent_instance=self.acme.bot)
         self.beta_before = rows_of(self.beta.account)
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
@@ -343,7 +343,7 @@ class MatrixTestCase(BorderTestCase):
 
     def message_of(self, session: Session) -> str:
         """Return the id of the session's newest message, which is an answer."""
-        with platform():
+        with platform_context():
             return str(Message.objects.filter(session_id=session.pk).latest("created_at", "id").pk)
 
     def values(self, who: Principal) -> dict[str, str]:

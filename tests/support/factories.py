@@ -24,7 +24,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.instances.services import create_instance
 from agents.models import (
     AgentInstance,
@@ -85,7 +85,7 @@ def write_config(
 
 def make_config_version(instance: AgentInstance, **fields: Any) -> ConfigVersion:
     values = {"digest": f"{next(_numbers):064x}", "content": {"model": "scripted:echo"}} | fields
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: ConfigVersion = ConfigVersion.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values
         )
@@ -95,14 +95,14 @@ def make_config_version(instance: AgentInstance, **fields: Any) -> ConfigVersion
 def make_session(instance: AgentInstance | None = None, **fields: Any) -> Session:
     instance = instance or make_instance()
     values = {"session_key": f"key-{next(_numbers)}"} | fields
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: Session = Session.objects.create(**_owner(instance), **values)
     return made
 
 
 def make_llm_request(session: Session, **fields: Any) -> LLMRequest:
     values = {"provider": "scripted", "model": "echo", "completion_status": "complete"} | fields
-    with tenant(session.account_id):
+    with tenant_context(session.account_id):
         made: LLMRequest = LLMRequest.objects.create(
             **_owner(session.agent_instance), agent_type="simple_chat", session=session, **values
         )
@@ -111,7 +111,7 @@ def make_llm_request(session: Session, **fields: Any) -> LLMRequest:
 
 def make_message(session: Session, **fields: Any) -> Message:
     values = {"role": Role.HUMAN, "content": "Hello"} | fields
-    with tenant(session.account_id):
+    with tenant_context(session.account_id):
         made: Message = Message.objects.create(
             account_id=session.account_id,
             agent_instance_id=session.agent_instance_id,
@@ -123,7 +123,7 @@ def make_message(session: Session, **fields: Any) -> Message:
 
 def make_profile(session: Session, **fields: Any) -> Profile:
     values = {"customer_name": "Ann"} | fields
-    with tenant(session.account_id):
+    with tenant_context(session.account_id):
         made: Profile = Profile.objects.create(
             account_id=session.account_id, session=session, **values
         )
@@ -132,7 +132,7 @@ def make_profile(session: Session, **fields: Any) -> Profile:
 
 def make_membership(account: Account, user: User | None = None, **fields: Any) -> Membership:
     values = {"user": user or make_user(), "role": MemberRole.MEMBER} | fields
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: Membership = Membership.objects.create(account=account, **values)
     return made
 
@@ -145,34 +145,34 @@ def make_invitation(account: Account, **fields: Any) -> Invitation:
         "token_hash": f"{number:064x}",
         "expires_at": timezone.now() + timedelta(days=7),
     }
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: Invitation = Invitation.objects.create(account=account, **values | fields)
     return made
 
 
 def make_limits(account: Account, **fields: Any) -> AccountLimits:
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: AccountLimits = AccountLimits.objects.create(account=account, **fields)
     return made
 
 
 def make_budget(account: Account, **fields: Any) -> Budget:
     values = {"period": BudgetPeriod.MONTH, "limit": 10, "period_start": timezone.now()} | fields
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: Budget = Budget.objects.create(account=account, **values)
     return made
 
 
 def make_rate_state(account: Account, **fields: Any) -> RateState:
     values = {"subject": f"key:{next(_numbers)}", "arrival": timezone.now()} | fields
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: RateState = RateState.objects.create(account=account, **values)
     return made
 
 
 def make_connection(account: Account, **fields: Any) -> ProviderConnection:
     values = {"name": f"server-{next(_numbers)}", "base_url": "https://models.example/v1"} | fields
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: ProviderConnection = ProviderConnection.objects.create(account=account, **values)
     return made
 
@@ -180,7 +180,7 @@ def make_connection(account: Account, **fields: Any) -> ProviderConnection:
 def make_audit_entry(account: Account | None, **fields: Any) -> AuditEntry:
     """Write an entry by hand, as what is noted is; without an account it is the platform's."""
     values = {"action": "noted", "object_type": "accounts", "object_id": str(next(_numbers))}
-    with platform():
+    with platform_context():
         made: AuditEntry = AuditEntry.objects.create(account=account, **values | fields)
     return made
 
@@ -189,14 +189,14 @@ def make_support_access(account: Account, user: User | None = None, **fields: An
     user = user or make_user(is_staff=True)
     values = {"staff": user.email, "reason": "ticket 7"} | fields
     values.setdefault("expires_at", timezone.now() + timedelta(hours=1))
-    with platform():
+    with platform_context():
         made: SupportAccess = SupportAccess.objects.create(account=account, user=user, **values)
     return made
 
 
 def make_config_draft(instance: AgentInstance, **fields: Any) -> ConfigDraft:
     values = {"text": "model: scripted:echo\n"} | fields
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: ConfigDraft = ConfigDraft.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values
         )
@@ -206,7 +206,7 @@ def make_config_draft(instance: AgentInstance, **fields: Any) -> ConfigDraft:
 def make_config_publication(instance: AgentInstance, **fields: Any) -> ConfigPublication:
     values = {"number": 1, "text": "", "override": {}, "note": "Shorter answers."} | fields
     values.setdefault("config_version", make_config_version(instance))
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: ConfigPublication = ConfigPublication.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values
         )
@@ -220,7 +220,7 @@ def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
         "requests": 1,
         "latency_buckets": [0] * LATENCY_BUCKETS,
     }
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: UsageDay = UsageDay.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values | fields
         )
@@ -229,21 +229,21 @@ def make_usage_day(instance: AgentInstance, **fields: Any) -> UsageDay:
 
 def make_usage_total(account: Account, **fields: Any) -> UsageTotal:
     values = {"day": timezone.now().date(), "model": "", "latency_buckets": []}
-    with platform():
+    with platform_context():
         made: UsageTotal = UsageTotal.objects.create(account=account, **values | fields)
     return made
 
 
 def make_prompt_section(account: Account, **fields: Any) -> PromptSection:
     values = {"digest": f"{next(_numbers):064x}", "text": "Be brief."} | fields
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         made: PromptSection = PromptSection.objects.create(account=account, **values)
     return made
 
 
 def make_feedback(message: Message, **fields: Any) -> MessageFeedback:
     values = {"rating": 1, "caller": f"key:{next(_numbers)}"} | fields
-    with tenant(message.account_id):
+    with tenant_context(message.account_id):
         made: MessageFeedback = MessageFeedback.objects.create(
             account_id=message.account_id,
             agent_instance_id=message.agent_instance_id,
@@ -256,7 +256,7 @@ def make_feedback(message: Message, **fields: Any) -> MessageFeedback:
 
 def make_saved_chat(instance: AgentInstance, **fields: Any) -> SavedChat:
     values = {"name": f"chat {next(_numbers)}", "messages": ["Hello"]} | fields
-    with tenant(instance.account_id):
+    with tenant_context(instance.account_id):
         made: SavedChat = SavedChat.objects.create(
             account_id=instance.account_id, agent_instance=instance, **values
         )
@@ -265,7 +265,7 @@ def make_saved_chat(instance: AgentInstance, **fields: Any) -> SavedChat:
 
 def make_saved_chat_run(chat: SavedChat, **fields: Any) -> SavedChatRun:
     values = {"passed": True, "answers": [], "latency_ms": 5} | fields
-    with tenant(chat.account_id):
+    with tenant_context(chat.account_id):
         made: SavedChatRun = SavedChatRun.objects.create(
             account_id=chat.account_id,
             agent_instance_id=chat.agent_instance_id,

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from accounts.tenancy.context import PLATFORM, current_door
+from accounts.tenancy.context import PLATFORM, current_context
 from accounts.tenancy.roles import TENANT_RIGHTS
 
 # People belong to no account: whoever authenticates them does so before any door.
@@ -63,7 +63,7 @@ def fault_of(text: str) -> str | None:
     if not _QUERY.match(text):
         return None
     tables = {match.lower() for match in _TOUCHES.findall(text)}
-    if not tables or (door := current_door()) == PLATFORM:
+    if not tables or (door := current_context()) == PLATFORM:
         return None
     if door is None:
         return "outside the doors"

@@ -14,7 +14,7 @@ from django.db import connection
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.models import Account
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
@@ -33,13 +33,13 @@ class TurnFunctions:
     caller: Caller
 
     def ask(self, function: str, turns: Any) -> Any:
-        with tenant(self.account.pk), connection.cursor() as cursor:
+        with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
             return msgspec.json.decode(cursor.fetchone()[0])
 
     def wanted(self, message: str, session: UUID | None = None, **caller: Any) -> dict[str, Any]:
         """Say what is to be opened."""
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             current = current_config(self.account.slug, self.instance)
         asked = ChatIn(message=message, session_id=session)
         run, who = current.run_request((), stream=True), replace(self.caller, **caller)
@@ -53,7 +53,7 @@ class TurnFunctions:
         self, wanted: dict[str, Any], opened: dict[str, Any], calls: Sequence[ModelCall] = ()
     ) -> dict[str, Any]:
         """Say how it ended: with `Hi.`."""
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             current = current_config(self.account.slug, self.instance)
         turn = turns.Turn(
             self.caller,
@@ -62,7 +62,7 @@ class TurnFunctions:
             UUID(opened["session_id"]),
             wanted["request_id"],
             Run(current.run_request((), stream=True)),
-            quotas.taken([], Decimal(opened["reserved"])),
+            quotas.reservation([], Decimal(opened["reserved"])),
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from accounts.models import Account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.api_client import ApiClient
@@ -53,7 +53,7 @@ class World:
 
 def stored(session_id: str | UUID | None = None) -> tuple[list[Message], list[LLMRequest]]:
     """Return all messages and requests, oldest first, as the platform sees them."""
-    with platform():
+    with platform_context():
         messages, requests = Message.objects.all(), LLMRequest.objects.order_by("created_at")
         if session_id is not None:
             messages = messages.filter(session_id=session_id)
@@ -63,5 +63,5 @@ def stored(session_id: str | UUID | None = None) -> tuple[list[Message], list[LL
 
 def counts() -> tuple[int, int, int]:
     """Return how many sessions, messages and requests there are."""
-    with platform():
+    with platform_context():
         return Session.objects.count(), Message.objects.count(), LLMRequest.objects.count()

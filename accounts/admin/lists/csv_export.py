@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.database import in_database
 from salient.texts import UNSEEN
 
@@ -118,7 +118,7 @@ async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[
 def _end(export: Export, rows: Rows) -> Sequence[Any]:
     """Find the place of the last row, which may be dated in the future."""
     place = (export.moment, *export.key)
-    with platform():
+    with platform_context():
         newest = rows().order_by(*(f"-{part}" for part in place))
         return newest.values_list(*place).first() or ()
 
@@ -131,7 +131,7 @@ def _read(
     last: Sequence[Any] | None,
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
     place = (export.moment, *export.key)
-    with platform():
+    with platform_context():
         if why := right.refusal():
             return as_csv([[f"INCOMPLETE: the export was ended here, because {why}."]]), last, False
         if end == ():

@@ -11,7 +11,7 @@ from accounts.management.look_up import find_account
 from accounts.members import invitations, members
 from accounts.members.email_addresses import normal_email, with_address
 from accounts.models import Account, MemberRole, Membership, User
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
@@ -39,7 +39,7 @@ class Command(ReportingCommand):
             "changed": not options["dry_run"],
         }
         try:
-            with tenant(account.pk):
+            with tenant_context(account.pk):
                 members.take_turns(account.pk)
                 done = place(account, user, role) if user else invite(account, email, role)
                 transaction.set_rollback(options["dry_run"])

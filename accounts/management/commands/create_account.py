@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from accounts.keys.services import create_account
 from accounts.models import Account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 
 
@@ -24,7 +24,7 @@ class Command(ReportingCommand):
     def report(self, **options: Any) -> Mapping[str, Any]:
         slug, name = options["slug"], options["name"]
         if options["dry_run"]:
-            with platform():
+            with platform_context():
                 Account(slug=slug, name=name or slug).full_clean()
             return {"account": slug, "created": False}
         account = create_account(slug, name=name)

@@ -10,7 +10,7 @@ from accounts.management.look_up import find_account
 from accounts.members import members
 from accounts.members.email_addresses import with_address
 from accounts.models import Account, Membership
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
 from salient.commands import Refused, ReportingCommand, did_you_mean
 
@@ -28,10 +28,10 @@ class Command(ReportingCommand):
     def report(self, **options: Any) -> Mapping[str, Any]:
         account = find_account(options["account"])
         try:
-            with tenant(account.pk):
+            with tenant_context(account.pk):
                 members.take_turns(account.pk)
                 target = find_member(account, options["email"])
-                members.discharge(target)
+                members.remove_membership(target)
                 transaction.set_rollback(options["dry_run"])
         except Problem as problem:
             raise Refused(problem.detail) from problem

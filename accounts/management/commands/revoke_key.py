@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import CACHE_TTL
 from accounts.keys.services import revoke_api_key
 from accounts.management.look_up import find_key
 from salient.commands import Refused, ReportingCommand
@@ -34,4 +34,4 @@ class Command(ReportingCommand):
         yield self.style.SUCCESS(done)
         if others := [each for each in report["ended"] if each != report["key_id"]]:
             yield f"With it ended what it was rotated to: {', '.join(others)}."
-        yield f"Every server refuses it within {BELIEVED_SECONDS} seconds."
+        yield f"Every server refuses it within {CACHE_TTL} seconds."

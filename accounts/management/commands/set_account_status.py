@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from accounts.admin.account.status import CHANGES, badge, set_status
 from accounts.management.look_up import find_account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 
 
@@ -25,7 +25,7 @@ class Command(ReportingCommand):
         account, change = find_account(options["account"]), CHANGES[options["change"]]
         before, is_new = badge(account)["name"], account.status != change.status
         if is_new and not options["dry_run"]:
-            with platform():
+            with platform_context():
                 set_status([account.pk], change)
         account.status = change.status
         return {

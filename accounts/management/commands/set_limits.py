@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from accounts.limits.quotas import HIGHEST, set_limits
 from accounts.management.look_up import find_account
 from accounts.models import AccountLimits
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from salient.commands import Misused, ReportingCommand
 
 DEFAULT = "default"
@@ -48,7 +48,7 @@ class Command(ReportingCommand):
         account = find_account(options["account"])
         if wanted and not options["dry_run"]:
             set_limits(account, **wanted)
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             row = AccountLimits.objects.filter(account_id=account.pk).first()
         own = {name: getattr(row, name, None) for name in EXPLAINED}
         if options["dry_run"]:

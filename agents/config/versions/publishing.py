@@ -30,17 +30,17 @@ LONGEST_NOTE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class GateFailure:
+class PublishCheckFailure:
     """A test that what would be published did not pass: its name, and why."""
 
     name: str
     why: str
 
 
-class GateFailed(Exception):
+class PublishChecksFailed(Exception):
     """Something speaks against the publication; only a reason goes past it."""
 
-    def __init__(self, failures: list[GateFailure]) -> None:
+    def __init__(self, failures: list[PublishCheckFailure]) -> None:
         self.failures = failures
         super().__init__("; ".join(f"{failure.name}: {failure.why}" for failure in failures))
 
@@ -55,22 +55,24 @@ class NothingToPublish(Exception):
 
 # Whom the log names: a person, or in words what else it was.
 type Author = User | str | None
-type Gate = Callable[[AgentInstance, Mapping[str, Any]], list[GateFailure]]
-_gates: list[Gate] = []
+type PublishCheck = Callable[[AgentInstance, Mapping[str, Any]], list[PublishCheckFailure]]
+_gates: list[PublishCheck] = []
 
 
-def register_gate(gate: Gate) -> None:
+def register_publish_check(gate: PublishCheck) -> None:
     """Have each publication asked by this function: it gets the instance and the override."""
     if gate not in _gates:
         _gates.append(gate)
 
 
-def gate_failures(instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:
+def publish_check_failures(
+    instance: AgentInstance, override: Mapping[str, Any]
+) -> list[PublishCheckFailure]:
     return [failure for gate in _gates for failure in gate(instance, override)]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Validated:
     """What a text would mean: an override and what is in force with it, or what is wrong."""
 
     override: dict[str, Any] = field(default_factory=dict)
@@ -84,21 +86,21 @@ def override_of(text: str) -> dict[str, Any]:
     return dict(parse_layer(text, PUBLISHED).content)
 
 
-def judge(instance: AgentInstance, text: str) -> Judged:
+def validate(instance: AgentInstance, text: str) -> Validated:
     """Say what is wrong with a text and, when nothing is, what would be in force with it."""
     try:
         layer = parse_layer(text, PUBLISHED)
     except ConfigError as error:
-        return Judged(problems=list(error.problems))
+        return Validated(problems=list(error.problems))
     override = dict(layer.content)
     try:
         effective = read(instance.account.slug, instance.instance_slug, override=override)
     except ConfigError as error:
-        return Judged(override, problems=list(error.problems))
+        return Validated(override, problems=list(error.problems))
     line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
     missing = missing_connection(instance, effective)
     why = model_problem(effective.config.model)
-    return Judged(
+    return Validated(
         override,
         effective,
         [line(missing)] if missing else [],
@@ -120,7 +122,7 @@ def missing_connection(instance: AgentInstance, effective: EffectiveConfig) -> s
 
 
 def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
-    judged = judge(instance, text)
+    judged = validate(instance, text)
     if judged.effective is None or judged.problems:
         raise ConfigError(judged.problems)
     return judged.override, judged.effective
@@ -128,7 +130,7 @@ def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], Effective
 
 def check(instance: AgentInstance, text: str) -> list[ConfigProblem]:
     """List what is wrong with a text; what may not be published has problems."""
-    return judge(instance, text).problems
+    return validate(instance, text).problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Difference:
 
 def difference(instance: AgentInstance, text: str) -> Difference:
     """Compare what a text would put in force with what is in force."""
-    judged, before = judge(instance, text), published_text(instance)
+    judged, before = validate(instance, text), published_text(instance)
     values = changes(in_force(instance), judged.effective) if judged.effective else []
     return Difference(
         values,
@@ -191,7 +193,7 @@ def draft_of(instance: AgentInstance) -> ConfigDraft | None:
     return found
 
 
-def mark_of(draft: ConfigDraft | None) -> str:
+def etag_of(draft: ConfigDraft | None) -> str:
     """Name the draft that a form shows, so that another's newer one is not overwritten."""
     return hashlib.sha256(draft.text.encode()).hexdigest()[:16] if draft else ""
 
@@ -212,7 +214,7 @@ def save_draft(
     with transaction.atomic():
         locked = _locked(instance)
         draft = draft_of(locked)
-        if seen is not None and seen != mark_of(draft):
+        if seen is not None and seen != etag_of(draft):
             raise Stale(_who_saved(draft))
         if draft is None:
             draft = ConfigDraft(account_id=locked.account_id, agent_instance_id=locked.pk)
@@ -232,7 +234,7 @@ def discard_draft(instance: AgentInstance, *, seen: str) -> None:
         draft = draft_of(_locked(instance))
         if draft is None:
             return
-        if seen != mark_of(draft):
+        if seen != etag_of(draft):
             raise Stale(_who_saved(draft))
         draft.delete()
 
@@ -245,7 +247,7 @@ def reset(instance: AgentInstance, key: str, author: Author) -> ConfigDraft:
     draft = draft_of(instance)
     text = draft.text if draft else published_text(instance)
     override_of(text)
-    return save_draft(instance, without(text, key), author, seen=mark_of(draft))
+    return save_draft(instance, without(text, key), author, seen=etag_of(draft))
 
 
 def publish(
@@ -260,7 +262,7 @@ def publish(
     """Put a text in force, over the files; the draft with the same text is done with.
 
     `base` is the number of the publication that the author saw in force. Raises ConfigError,
-    ValidationError (no note), Stale, NothingToPublish and, without a reason, GateFailed.
+    ValidationError (no note), Stale, NothingToPublish and, without a reason, PublishChecksFailed.
     """
     _check_note(note)
     with transaction.atomic():
@@ -268,9 +270,9 @@ def publish(
         override, effective = _good(locked, text)
         if text == published_text(locked):
             raise NothingToPublish("This is in force already.")
-        failures = gate_failures(locked, override)
+        failures = publish_check_failures(locked, override)
         if failures and not gate_reason.strip():
-            raise GateFailed(failures)
+            raise PublishChecksFailed(failures)
         made = _put(
             instance,
             effective,

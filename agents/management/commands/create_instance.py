@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from accounts.management.look_up import find_account
 from accounts.models import Account
 from accounts.models.slugs import title_of
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.config import AGENT_TYPES, ConfigError, Layer, config_dir, parse_layer
 from agents.config.files import CONFIG_FILE, InstanceFiles
 from agents.config.starter_files import (
@@ -119,7 +119,7 @@ def wanted_type(option: str, layer: Layer) -> str:
 
 
 def refuse_bad(instance: AgentInstance, account: Account) -> None:
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         instance.full_clean()
 
 

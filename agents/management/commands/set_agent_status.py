@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.admin.status import CHANGES, set_status
 from agents.management.look_up import find_instance
 from salient.commands import ReportingCommand
@@ -30,7 +30,7 @@ class Command(ReportingCommand):
         instance, change = find_instance(account, options["agent"]), VERBS[options["change"]]
         before, is_new = instance.status, instance.status != change.status
         if is_new and not options["dry_run"]:
-            with tenant(account.pk):
+            with tenant_context(account.pk):
                 set_status([instance], change.status)
         return {
             "account": account.slug,

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.models import Account
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 from sessions_app.usage import rollup, totals
 
@@ -74,5 +74,5 @@ class Command(ReportingCommand):
 
 
 def _accounts() -> list[Account]:
-    with platform():
+    with platform_context():
         return list(Account.objects.order_by("slug"))

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Account, AuditEntry
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.usage import rollup
 from tests.sessions_app.usage_worlds import busy_account, settled
 from tests.support.factories import (
@@ -212,7 +212,7 @@ class StatusTests(AccountCase):
     def test_the_audit_log_says_who_did_it(self) -> None:
         self.post(ask("suspend"), {"id": str(self.account.pk)})
 
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.filter(account_id=self.account.pk).newest_first()[0]
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "boss@example.com"))
         self.assertEqual(entry.changes["status"], ["active", "suspended"])

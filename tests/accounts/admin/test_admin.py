@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts.auth import key_text
 from accounts.models import Account, ApiKey, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_key, make_user
 
@@ -90,7 +90,7 @@ class KeyPagesTests(StaffCase):
         return self.post(reverse("admin:accounts_apikey_add"), **values)
 
     def stored(self) -> list[ApiKey]:
-        with platform():
+        with platform_context():
             return list(ApiKey.objects.filter(account=self.account))
 
     async def test_a_new_key_works(self) -> None:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.admin.test_support import make_root, opened
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
@@ -43,11 +43,11 @@ class KeyPages(TestCase):
         return self.client.post(ADD, asked | form, secure=True)
 
     def only(self) -> ApiKey:
-        with platform():
+        with platform_context():
             return ApiKey.objects.get()
 
     def stored(self, key: ApiKey) -> ApiKey:
-        with platform():
+        with platform_context():
             return ApiKey.objects.get(pk=key.pk)
 
     def page(self, name: str, key: ApiKey) -> str:
@@ -101,7 +101,7 @@ class MakeTests(KeyPages):
         assert expires is not None
         self.assertAlmostEqual((expires - timezone.now()) / timedelta(days=1), 365, delta=1)
         self.add(name="for ever", life="never")
-        with platform():
+        with platform_context():
             self.assertIsNone(ApiKey.objects.get(name="for ever").expires_at)
 
     def test_what_cannot_be_a_key_is_told_at_the_form_and_makes_none(self) -> None:
@@ -122,7 +122,7 @@ class MakeTests(KeyPages):
         for wrong in wrongs:
             with self.subTest(wrong):
                 self.assertContains(self.add(**wrong), "errorlist")
-        with platform():
+        with platform_context():
             self.assertFalse(ApiKey.objects.exists())
 
     def test_the_shown_line_works_as_it_stands(self) -> None:
@@ -180,7 +180,7 @@ class ChangeTests(KeyPages):
         for hours in ("-1", "100000", ""):
             page = self.client.post(rotate, form | {"overlap_hours": hours}, secure=True)
             self.assertContains(page, "errorlist")
-        with platform():
+        with platform_context():
             ApiKey.objects.update(revoked_at=timezone.now())
         page = self.client.post(rotate, form | {"overlap_hours": "1"}, secure=True)
         self.assertContains(page, "This key has ended")
@@ -234,7 +234,7 @@ class ListTests(KeyPages):
             "rotated": {"rotated_at": now, "expires_at": now + timedelta(hours=1)},
         }.items():
             key, _ = make_key(self.account, name=f"a key that is {name}")
-            with platform():
+            with platform_context():
                 ApiKey.objects.filter(pk=key.pk).update(**fields)
             with self.subTest(name):
                 self.assertContains(self.get(KEYS), f">{name}</span>")

@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts.audit.log import in_words
 from accounts.models import Account, ApiKey, AuditEntry, MemberRole, User
 from accounts.models.audit import OBJECT_TYPES
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import ProviderConnection
 from salient.actors import Actor, acting
 from tests.accounts.admin.test_support import make_root, opened
@@ -34,7 +34,7 @@ LOG = reverse("admin:accounts_auditentry_changelist")
 
 
 def entries(**about: Any) -> list[AuditEntry]:
-    with platform():
+    with platform_context():
         return list(AuditEntry.objects.filter(**about).order_by("created_at", "id"))
 
 
@@ -252,7 +252,7 @@ class WhoseDoingTests(TestCase):
         made = reverse("admin:agents_providerconnection_add")
         form = {"account": self.account.pk, "name": "own", "base_url": "https://m.example/v1"}
         self.client.post(made, form | {"key": "sk-canary-0123456789"}, secure=True)
-        with platform():
+        with platform_context():
             sealed = ProviderConnection.objects.get().secret
             hashed = ApiKey.objects.get(pk=key.pk).secret_hash
         told = str([entry.changes for entry in entries()])
@@ -274,7 +274,7 @@ class ApiTests(TestCase):
 
     def change(self, count: int) -> None:
         for number in range(count):
-            with acting(Actor("command", "test")), platform():
+            with acting(Actor("command", "test")), platform_context():
                 Account.objects.filter(pk=self.account.pk).update(name=f"name {number}")
 
     def test_an_entry_says_who_what_and_from_which_value(self) -> None:
@@ -322,5 +322,5 @@ class ApiTests(TestCase):
 
     def test_an_accounts_own_role_adds_no_false_entry_for_another(self) -> None:
         beta = make_account("beta")
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             self.assertEqual(AuditEntry.objects.filter(account=beta).count(), 0)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Invitation, MemberRole, User
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
 
@@ -101,7 +101,7 @@ class AdminTests(TestCase):
         root = RequestFactory().get("/")
         root.user = make_user(is_staff=True, is_superuser=True)
         for model, pages in admin.site._registry.items():
-            with platform():
+            with platform_context():
                 row = model._default_manager.first()
                 before = list(model._default_manager.values().order_by("pk"))
             key = row.pk if row else "00000000-0000-7000-8000-000000000000"
@@ -118,7 +118,7 @@ class AdminTests(TestCase):
                 with self.subTest(address, data=data), self.assertLogs("django.request"):
                     answer = self.browser.post(address, data, secure=True)
                     self.assertEqual(answer.status_code, 403)
-            with platform():
+            with platform_context():
                 self.assertEqual(list(model._default_manager.values().order_by("pk")), before)
 
     def chosen(self, action: str, key: object) -> dict[str, str]:
@@ -135,7 +135,7 @@ class AdminTests(TestCase):
     def test_each_row_is_shown_without_its_secret(self) -> None:
         acme = make_account("acme")
         member = make_member(acme, MemberRole.OWNER)
-        with tenant(acme.pk):
+        with tenant_context(acme.pk):
             offered = Invitation.objects.create(
                 account=acme,
                 email="x@a.example",

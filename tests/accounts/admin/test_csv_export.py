@@ -19,7 +19,7 @@ from accounts.admin.lists import csv_export
 from accounts.admin.lists.csv_export import Export, Right, as_csv, cell, csv_pages
 from accounts.members import support_access
 from accounts.models import AuditEntry, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.admin.test_support import make_root, opened
 from tests.support.factories import make_account, make_audit_entry
 
@@ -196,5 +196,5 @@ class PageTests(TestCase):
         self.assert_cut(rows, "the support access has ended")
 
     def end_accesses(self) -> None:
-        with platform():
+        with platform_context():
             support_access.end_all(self.boss)

@@ -8,7 +8,7 @@ from django.test import TestCase
 from django.urls import reverse
 
 from accounts.models import AuditEntry, Invitation, MemberRole, Membership, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
 from tests.support.factories import make_account, make_invitation, make_user
@@ -34,7 +34,7 @@ class RoleTests(MemberPages):
         member = make_member(self.account, MemberRole.VIEWER, "a@example.com")
         self.post("accounts_membership_change", member, role="owner")
         self.assertEqual(roles_in(self.account)["a@example.com"], "owner")
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="memberships", action="changed")
         self.assertEqual(
             (entry.actor, entry.changes["role"]), ("boss@example.com", ["viewer", "owner"])
@@ -84,7 +84,7 @@ class RoleTests(MemberPages):
         opened(self.boss, self.account, reason="ticket 4711")
         self.post("accounts_membership_change", place, role="owner")
         self.assertEqual(roles_in(self.account)["colleague@example.com"], "owner")
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="memberships", action="changed")
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
@@ -125,7 +125,7 @@ class ReasonTests(InviteCase):
             self.assertIn(words, told.body)
         self.assertNotIn("/invitations/", told.body)
         self.assertEqual(invited.to, ["new@example.com"])
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="invitations")
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
@@ -213,7 +213,7 @@ class InviteTests(InviteCase):
         page = reverse("admin:accounts_invitation_change", args=[offered.pk])
         self.assertContains(self.client.get(page, secure=True), "Withdraw")
         self.post("invitation-withdraw", offered)
-        with platform():
+        with platform_context():
             self.assertIsNotNone(Invitation.objects.get().revoked_at)
         page_now = self.client.get(page, secure=True)
         self.assertNotContains(page_now, "Withdraw this")
@@ -229,5 +229,5 @@ class InviteTests(InviteCase):
             ("accounts_membership_delete", self.owner),
         ):
             self.assertEqual(self.post(name, row, role="viewer", post="yes").status_code, 403)
-        with platform():
+        with platform_context():
             self.assertEqual(Membership.objects.get().role, "owner")

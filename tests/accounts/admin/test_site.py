@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.test import RequestFactory, TestCase, override_settings
 
-from accounts.admin.site import SalientAdminSite, behind_platform_door
-from accounts.tenancy.context import current_door
+from accounts.admin.site import SalientAdminSite, in_platform_context
+from accounts.tenancy.context import current_context
 from salient import database
 from tests.support.catalog import rows
 from tests.support.factories import make_user
@@ -41,7 +41,7 @@ class AdminTests(TestCase):
         original = database.give_back
 
         def give_back() -> None:
-            doors.append(current_door())
+            doors.append(current_context())
             original()
 
         form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
@@ -134,5 +134,5 @@ class AdminTests(TestCase):
             raise ZeroDivisionError
 
         with self.assertRaises(ZeroDivisionError):
-            behind_platform_door(view)(RequestFactory().get("/"))
+            in_platform_context(view)(RequestFactory().get("/"))
         self.assertFalse(Group.objects.exists())

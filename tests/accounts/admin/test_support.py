@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import Account, AuditEntry, SupportAccess, User
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from tests.support.factories import make_account, make_user
 
 OPEN = reverse("admin:support-open")
@@ -22,17 +22,17 @@ def make_root(**fields: Any) -> User:
 
 
 def opened(user: User, account: Account, *, reason: str = "ticket 7", **asked: Any) -> Any:
-    with platform():
+    with platform_context():
         return support_access.open_access(user, account, reason=reason, **asked)
 
 
 def may_read(user: Any, account: Account) -> bool:
-    with platform():
+    with platform_context():
         return support_access.current_access(user, account.pk) is not None
 
 
 def end_of(access: SupportAccess, at: Any) -> None:
-    with platform():
+    with platform_context():
         SupportAccess.objects.filter(pk=access.pk).update(expires_at=at)
 
 
@@ -71,7 +71,7 @@ class AccessTests(TestCase):
     def test_a_second_one_ends_the_first(self) -> None:
         opened(self.root, self.account, minutes=480)
         second = opened(self.root, self.account, minutes=15)
-        with platform():
+        with platform_context():
             self.assertEqual(list(SupportAccess.objects.open()), [second])
             support_access.end_access(second)
 
@@ -92,7 +92,7 @@ class AccessTests(TestCase):
 
     def test_the_account_sees_who_opened_it_and_why(self) -> None:
         opened(self.root, self.account)
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             entry = AuditEntry.objects.get(object_type="support_accesses")
 
         self.assertEqual((entry.action, entry.object), ("created", "boss@example.com"))
@@ -102,10 +102,10 @@ class AccessTests(TestCase):
     def test_a_reading_is_noted_once_for_each_access(self) -> None:
         for _ in range(2):
             access = opened(self.root, self.account)
-            with platform():
+            with platform_context():
                 for number in (1, 1, 2):
                     support_access.note_reading(access, "sessions", f"session-{number}", "a talk")
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             noted = AuditEntry.objects.filter(action="noted").order_by("object_id")
             found = [(e.actor, e.object_id, e.object, e.reason) for e in noted]
 
@@ -126,7 +126,7 @@ class PageTests(TestCase):
     def required(self, user: User, path: str = "/admin/x/?y=1", **what: Any) -> Any:
         request = RequestFactory().get(path, secure=True)
         request.user = user
-        with platform():
+        with platform_context():
             page = support_access.require_texts(request, self.account.pk, **what)
             return page and page.render()  # type: ignore[attr-defined]
 
@@ -141,7 +141,7 @@ class PageTests(TestCase):
         opened(self.root, self.account)
 
         self.assertIsNone(self.required(self.root, object_type="sessions", object_id="1"))
-        with platform():
+        with platform_context():
             self.assertEqual(AuditEntry.objects.filter(action="noted").count(), 1)
 
     def test_who_may_not_is_told_so(self) -> None:
@@ -173,7 +173,7 @@ class PageTests(TestCase):
 
     def test_the_log_names_who_opened_it(self) -> None:
         self.ask()
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="support_accesses")
 
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "boss@example.com"))
@@ -183,12 +183,12 @@ class PageTests(TestCase):
         auditor = make_user(is_staff=True, is_auditor=True)
         self.client.force_login(auditor)
         self.assertEqual(self.ask().status_code, 302)
-        with platform():
+        with platform_context():
             own = SupportAccess.objects.open().get(user=auditor)
         for access, status in ((others, 403), (own, 302)):
             end = reverse("admin:support-end", args=[access.pk])
             self.assertEqual(self.client.post(end, secure=True).status_code, status)
-        with platform():
+        with platform_context():
             self.assertEqual(list(SupportAccess.objects.open()), [others])
 
     def test_staff_without_the_right_open_none(self) -> None:

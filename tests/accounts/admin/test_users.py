@@ -12,7 +12,7 @@ from django.test import Client, TestCase
 from django.urls import reverse
 
 from accounts.models import AuditEntry, MemberRole, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
@@ -92,7 +92,7 @@ class PasswordTests(PeoplePages):
         gone = browser.get(link, secure=True, follow=True)
         self.assertContains(gone, "This link works no more")
         self.assertContains(thief.get("/login/", secure=True), 'name="password"')
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.filter(object_type="users").latest("created_at")
         self.assertEqual((entry.actor_kind, entry.actor), ("member", "owner@example.com"))
         self.assertEqual(entry.changes, {"password": ["(secret)", "(secret)"]})

@@ -25,7 +25,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import ROLES
 from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
@@ -64,12 +64,12 @@ def entries(account: Account | None = None, **where: Any) -> list[AuditEntry]:
     """All entries of the account, oldest first."""
     if account is not None:
         where["account_id"] = account.pk
-    with platform():
+    with platform_context():
         return list(AuditEntry.objects.filter(**where).order_by("created_at", "id"))
 
 
 def write(model: Any, pk: Any, **values: Any) -> None:
-    with platform():
+    with platform_context():
         model.objects.filter(pk=pk).update(**values)
 
 
@@ -79,7 +79,7 @@ class AppendOnlyTests(TestCase):
         make_audit_entry(self.account)
 
     def doors(self) -> list[Callable[[], AbstractContextManager[None]]]:
-        return [lambda: tenant(self.account.pk), platform]
+        return [lambda: tenant_context(self.account.pk), platform_context]
 
     def test_the_database_refuses_both_roles_to_change_or_delete_an_entry(self) -> None:
         self.assertEqual(set(ROLES), {"salient_tenant", "salient_platform"})
@@ -119,14 +119,17 @@ class AppendOnlyTests(TestCase):
 
     def test_a_tenant_notes_nothing_for_another_account(self) -> None:
         other = make_account()
-        with self.assertRaisesRegex(ProgrammingError, "row-level security"), tenant(other.pk):
+        with (
+            self.assertRaisesRegex(ProgrammingError, "row-level security"),
+            tenant_context(other.pk),
+        ):
             AuditEntry.objects.create(
                 account=self.account, action="noted", object_type="sessions", object_id="1"
             )
 
     def test_an_account_reads_its_own_entries_only(self) -> None:
         other = make_account()
-        with tenant(other.pk):
+        with tenant_context(other.pk):
             self.assertEqual(rows("SELECT DISTINCT account_id FROM audit_log"), [(other.pk,)])
 
 
@@ -154,7 +157,7 @@ class RecordingTests(TestCase):
 
     def test_what_is_made_and_what_is_deleted_is_told_too(self) -> None:
         budget = make_budget(self.account, limit=10)
-        with platform():
+        with platform_context():
             budget.delete()
         made, deleted = entries(self.account, object_type="budgets")
         self.assertEqual((made.action, deleted.action), ("created", "deleted"))
@@ -230,7 +233,7 @@ class RecordingTests(TestCase):
     def test_a_membership_is_named_by_its_person_and_role(self) -> None:
         member = make_membership(self.account, make_user("ann@example.com"), role="member")
         write(Membership, member.pk, role="owner")
-        with platform():
+        with platform_context():
             member.delete()
         self.assertEqual(
             [(each.action, each.object) for each in entries(object_type="memberships")],
@@ -253,7 +256,7 @@ class RecordingTests(TestCase):
         self.assertEqual((ended.action, ended.object), ("deleted", f"{person} as member"))
 
     def test_what_is_done_in_one_transaction_reads_in_its_order(self) -> None:
-        with platform():
+        with platform_context():
             for number in range(50):
                 Account.objects.filter(pk=self.account.pk).update(name=f"Name {number}")
         names = [each.changes["name"][1] for each in entries(object_type="accounts")[-50:]]
@@ -286,7 +289,7 @@ class NothingSecretTests(TestCase):
         write(ApiKey, key.pk, secret_hash="b" * 64)
         write(Invitation, guest.pk, token_hash="c" * 64, role="admin")
         write(ProviderConnection, link.pk, secret="enc:new-secret")
-        with platform():
+        with platform_context():
             link.delete()
         hashes += [user.password, "b" * 64, "c" * 64, "enc:new-secret"]
 
@@ -332,14 +335,14 @@ class ProfileTests(TestCase):
         return str(self.session.pk)
 
     def test_who_deletes_the_conversation_leaves_nothing_of_it_in_the_log(self) -> None:
-        with tenant(self.session.account_id):
+        with tenant_context(self.session.account_id):
             empty(self.session)
         self.assertEqual([entry.action for entry in self.log()], ["created", "deleted"])
         text = "\n".join(line for (line,) in rows("SELECT t::text FROM audit_log t"))
         self.assertNotIn("canary", text.lower())
 
     def test_writing_the_same_again_leaves_no_entry(self) -> None:
-        with platform():
+        with platform_context():
             self.profile.save()
         self.assertEqual(len(self.log()), 1)
 
@@ -365,7 +368,7 @@ class ErasureTests(TestCase):
     def test_an_erased_account_leaves_nothing_but_its_end(self) -> None:
         acme, beta = make_tenant("acme"), make_tenant("beta")
         account, theirs = acme[Account].pk, entries(beta[Account])
-        with acting(ACTORS[0]), platform():
+        with acting(ACTORS[0]), platform_context():
             Account.objects.filter(pk=account).delete()
         self.assertEqual(entries(account_id=account), [])
         ours = {str(row.pk) for row in acme.values() if not isinstance(row, User)}

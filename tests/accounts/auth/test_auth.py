@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.auth import key_text
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.api import decorators
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
@@ -44,7 +44,7 @@ class KeyWorld(World, TestCase):
 
     async def change(self, client: ApiClient, **fields: Any) -> None:
         def update() -> None:
-            with platform():
+            with platform_context():
                 key_id = key_text.key_id_of(client.key or "")
                 ApiKey.objects.filter(key_id=key_id).update(**fields)
 
@@ -313,7 +313,7 @@ class HeaderTests(KeyWorld):
 class LastUsedTests(KeyWorld):
     async def test_is_written_once_a_minute(self) -> None:
         def last_used() -> Any:
-            with platform():
+            with platform_context():
                 return ApiKey.objects.get(key_id=key_text.key_id_of(self.secret)).last_used_at
 
         await self.chat(self.api)
@@ -338,7 +338,7 @@ class SecrecyTests(KeyWorld):
         new = rotated.json()["key"]
 
         def rows() -> str:
-            with platform():
+            with platform_context():
                 return str(list(ApiKey.objects.values()))
 
         written = "\n".join(logs.output) + await sync_to_async(rows)() + str(me.body)

@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.test import RequestFactory, TestCase
 from django.utils import timezone
 
-from accounts.auth.bearer import BELIEVED_SECONDS
+from accounts.auth.bearer import CACHE_TTL
 from accounts.members import members
 from accounts.models import Account, AccountStatus, MemberRole, Membership
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_worlds import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
@@ -49,7 +49,7 @@ class MemberCallerTests(TestCase):
 
     async def test_each_end_of_a_membership_ends_the_calls(self) -> None:
         def removed() -> None:
-            with platform():
+            with platform_context():
                 Membership.objects.all().delete()
 
         def suspended() -> None:
@@ -81,7 +81,7 @@ class MemberCallerTests(TestCase):
 
     def renew(self) -> None:
         Account.objects.update(status=AccountStatus.ACTIVE)
-        with platform():
+        with platform_context():
             Membership.objects.all().delete()
         self.membership = make_member(self.acme, MemberRole.OWNER)
         self.user = self.membership.user
@@ -95,11 +95,11 @@ class MemberCallerTests(TestCase):
         self.assertEqual((await self.browser.get("/accounts/acme/members")).status, 403)
 
     def demote(self) -> None:
-        with platform():
+        with platform_context():
             Membership.objects.update(role=MemberRole.VIEWER)
 
     async def test_nothing_is_believed_for_longer_than_five_seconds(self) -> None:
-        self.assertEqual(BELIEVED_SECONDS, 5)
+        self.assertEqual(CACHE_TTL, 5)
         self.assertEqual(members._callers._seconds, 5)
 
     def test_one_look_is_enough_for_many_calls(self) -> None:

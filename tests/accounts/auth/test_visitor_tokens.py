@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from accounts.auth import key_text, visitor_tokens
 from accounts.keys.services import rotate_api_key
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import Session
@@ -143,7 +143,7 @@ class VisitorWorld(World, TestCase):
 
     async def change_key(self, **fields: Any) -> None:
         def update() -> None:
-            with platform():
+            with platform_context():
                 ApiKey.objects.filter(pk=self.page_key.pk).update(**fields)
 
         await sync_to_async(update)()
@@ -298,7 +298,7 @@ class EndUserTests(VisitorWorld):
         await self.ask(await self.end_user())
 
         def session() -> Session:
-            with platform():
+            with platform_context():
                 return Session.objects.get()
 
         row = await sync_to_async(session)()
@@ -384,7 +384,7 @@ class TokenSecrecyTests(VisitorWorld):
         token = visitor_tokens.read_token(visitor.key or "")
 
         def rows() -> str:
-            with platform():
+            with platform_context():
                 return str([list(Session.objects.values()), list(ApiKey.objects.values())])
 
         written = await sync_to_async(rows)()

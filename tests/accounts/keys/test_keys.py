@@ -13,7 +13,7 @@ from accounts.auth import key_text
 from accounts.keys.services import AlreadyRotated, issue_api_key, revoke_api_key, rotate_api_key
 from accounts.models import ApiKey
 from accounts.models.slugs import is_slug, validate_slug
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.api.problems import NotFound
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
@@ -73,7 +73,7 @@ class IssueTests(TestCase):
 
     def test_only_the_hash_is_stored(self) -> None:
         key, text = issue_api_key(self.account, name="ci")
-        with platform():
+        with platform_context():
             row = ApiKey.objects.filter(pk=key.pk).values().get()
 
         self.assertNotIn(text, str(row))
@@ -136,7 +136,7 @@ class RotationTests(TestCase):
         self.bot = make_instance(self.account)
 
     def row(self, key: ApiKey) -> ApiKey:
-        with platform():
+        with platform_context():
             return ApiKey.objects.get(pk=key.pk)
 
     def test_the_successor_has_the_same_rights_and_as_long_a_life(self) -> None:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.admin.test_api_keys import ADD, KEYS, KeyPages, text_in
 from tests.accounts.admin.test_support import end_of, opened
@@ -41,7 +41,7 @@ class ShownTests(KeyPages):
         return opened(self.boss, self.account, reason="ticket 4711", **asked)
 
     def end(self, access: Any) -> None:
-        with platform():
+        with platform_context():
             support_access.end_access(access)
 
     def shown(self, **form: Any) -> tuple[ApiKey, str]:
@@ -60,14 +60,14 @@ class ShownTests(KeyPages):
                     self.assertTemplateUsed(page, "admin/support/reason.html")
                     self.assertContains(page, scope)
                     self.assertContains(page, "hand it over")
-        with platform():
+        with platform_context():
             self.assertFalse(ApiKey.objects.exists())
 
     def test_one_that_reads_none_is_shown_as_it_is(self) -> None:
         for scope in (*FREE, "audit:read"):
             with self.subTest(scope):
                 self.assertTrue(text_in(self.add(name=scope, scopes=[scope])))
-        with platform():
+        with platform_context():
             self.assertFalse(ApiKey.objects.exclude(support_access_id=None).exists())
 
     def test_what_was_filled_in_comes_back_after_the_reason(self) -> None:
@@ -157,7 +157,7 @@ class ShownTests(KeyPages):
         for way in ({"way": "show", "overlap_hours": 1}, {"way": "hand"}):
             page = self.client.post(self.page("key-rotate", key), way, secure=True)
             self.assertContains(page, "errorlist")
-        with platform():
+        with platform_context():
             self.assertEqual(ApiKey.objects.count(), 1)
 
     def test_a_token_that_it_mints_ends_with_it(self) -> None:
@@ -168,7 +168,7 @@ class ShownTests(KeyPages):
         )
         token, history = minted.json()["token"], "/accounts/acme/agents/bot/sessions"
         self.assertEqual(status_of(token, history), 200)
-        with platform():
+        with platform_context():
             ApiKey.objects.update(expires_at=timezone.now())
         end_of(access, timezone.now())
         self.assertEqual(status_of(token, history), 401)
@@ -185,7 +185,7 @@ class ShownTests(KeyPages):
     def test_its_making_is_in_the_accounts_log_with_the_reason(self) -> None:
         self.access()
         key, _ = self.shown()
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="api_keys", object_id=str(key.pk))
 
         self.assertEqual((entry.account_id, entry.action), (self.account.pk, "created"))
@@ -314,7 +314,7 @@ class TakingTests(HandoverCase):
         self.open(link)
         hashed = self.only().offer_hash
         self.take()
-        with platform():
+        with platform_context():
             made, taken = AuditEntry.objects.filter(object_type="api_keys").order_by("created_at")
         self.assertEqual((made.actor_kind, made.actor), ("staff", "boss@example.com"))
         self.assertEqual((taken.actor_kind, taken.actor), ("member", "owner@example.com"))
@@ -338,7 +338,7 @@ class TakingTests(HandoverCase):
         self.offer()
         self.log_in(self.owner.user)
         self.open(self.link())
-        with platform():
+        with platform_context():
             Membership.objects.filter(pk=self.owner.pk).update(role="member")
         self.assertEqual(self.take().status_code, 403)
         self.assertTrue(self.only().is_waiting)
@@ -358,10 +358,10 @@ class TakingTests(HandoverCase):
         self.offer()
         link = self.link()
         self.open(link)
-        with platform():
+        with platform_context():
             ApiKey.objects.update(offer_expires_at=timezone.now())
         self.assertEqual((self.open(link).status_code, self.take().status_code), (404, 404))
-        with platform():
+        with platform_context():
             later = timezone.now() + timedelta(days=1)
             ApiKey.objects.update(offer_expires_at=later)
             type(self.account).objects.update(status="suspended")

@@ -14,8 +14,8 @@ from django.test import SimpleTestCase, TestCase, override_settings
 from accounts.auth.caller import Caller
 from accounts.limits import alerts, budgets, quotas
 from accounts.limits.periods import next_start, start_of
-from accounts.limits.quotas import BudgetExceeded, Caps, Released, TooManyTurns
-from accounts.limits.status import standing
+from accounts.limits.quotas import BudgetExceeded, Caps, Settlement, TooManyTurns
+from accounts.limits.status import limit_status
 from accounts.models import (
     AccountLimits,
     Budget,
@@ -24,7 +24,7 @@ from accounts.models import (
     Membership,
     RateState,
 )
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -48,13 +48,13 @@ class LimitsCase(TestCase):
         return budgets.set_budget(self.account, period=period, limit=Decimal(limit), **more)
 
     def take(self, cost: str, *, at: datetime | None = None, bot: Any = None) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             quotas.take(self.caller, (bot or self.bot).pk, Decimal(cost), at=at)
 
     def release(
         self, reserved: str, cost: str | None, *, at: datetime | None = None, bot: Any = None
-    ) -> Released:
-        with tenant(self.account.pk):
+    ) -> Settlement:
+        with tenant_context(self.account.pk):
             return quotas.release(
                 self.account.pk,
                 (bot or self.bot).pk,
@@ -69,16 +69,16 @@ class LimitsCase(TestCase):
         return error.exception.members
 
     def amounts(self, budget: Budget) -> tuple[Decimal, Decimal]:
-        with platform():
+        with platform_context():
             budget.refresh_from_db()
         return budget.spent, budget.reserved
 
     def running(self) -> int:
-        with platform():
+        with platform_context():
             return AccountLimits.objects.get(account_id=self.account.pk).running
 
     def rates(self) -> list[Any]:
-        with platform():
+        with platform_context():
             return list(RateState.objects.order_by("subject").values_list("subject", "arrival"))
 
 
@@ -266,7 +266,7 @@ class SetBudgetTests(LimitsCase):
         for name, wrong in cases.items():
             with self.subTest(name), self.assertRaises(ValidationError):
                 budgets.set_budget(self.account, **right | wrong)
-        with platform():
+        with platform_context():
             self.assertEqual(Budget.objects.count(), 0)
 
     def test_a_removed_budget_limits_nothing(self) -> None:
@@ -300,7 +300,7 @@ class PlaceTests(LimitsCase):
         self.assertEqual(self.running(), 0)
 
     def test_the_accounts_row_is_made_when_it_is_needed(self) -> None:
-        with platform():
+        with platform_context():
             self.assertFalse(AccountLimits.objects.exists())
         self.take("0")
         self.assertEqual(self.running(), 1)
@@ -330,7 +330,7 @@ class SetLimitsTests(LimitsCase):
         row = quotas.set_limits(self.account, message_bytes=None)
 
         self.assertEqual((row.message_bytes, row.concurrent_turns), (None, 3))
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             self.assertEqual(quotas.caps_of(self.account.pk).message_bytes, 32 * 1024)
 
     def test_a_limit_below_one_is_refused(self) -> None:
@@ -347,7 +347,7 @@ class AlertTests(LimitsCase):
         self.join("member@example.com", "member")
 
     def join(self, email: str, role: str) -> None:
-        with platform():
+        with platform_context():
             Membership.objects.create(
                 account=self.account, user=make_user(email), role=MemberRole(role)
             )
@@ -408,7 +408,7 @@ class StandingTests(LimitsCase):
         self.budget("1")
         self.budget("2", "month", instance_id=self.bot.pk)
         self.take("0.25")
-        told = [standing(self.caller).as_dict() for _ in range(3)][-1]
+        told = [limit_status(self.caller).as_dict() for _ in range(3)][-1]
 
         self.assertEqual([rate["policy"] for rate in told["rates"]], ["account", "key"])
         self.assertEqual((told["rates"][1]["limit"], told["rates"][1]["remaining"]), (5, 4))
@@ -423,7 +423,7 @@ class StandingTests(LimitsCase):
         self.take("1", at=NOW)
         self.release("1", "1", at=NOW)
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
-        [told] = standing(self.caller, at=tomorrow).budgets
+        [told] = limit_status(self.caller, at=tomorrow).budgets
 
         self.assertEqual((told.spent, told.remaining), (0, 1))
         self.assertEqual(told.resets_at, tomorrow + timedelta(days=1))
@@ -433,4 +433,4 @@ class StandingTests(LimitsCase):
         held = Caller(
             self.account.pk, "acme", frozenset(), "key:1", instance_ids=frozenset({self.bot.pk})
         )
-        self.assertEqual(standing(held).budgets, ())
+        self.assertEqual(limit_status(held).budgets, ())

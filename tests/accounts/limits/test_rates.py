@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.limits.quotas import RateLimited, Taken
+from accounts.limits.quotas import RateLimited, Reservation
 from accounts.limits.rates import Rate, headers, tightest
 from accounts.models import RateState
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.ttl import clear_caches
 from tests.support.factories import make_account, make_instance
 
@@ -53,8 +53,8 @@ class RateTests(TestCase):
         subject = subject or f"key:{uuid4()}"
         return Caller(self.account.pk, "acme", frozenset({"chat"}), subject, **more)  # type: ignore[arg-type]
 
-    def call(self, caller: Caller, at: datetime) -> Taken:
-        with tenant(self.account.pk):
+    def call(self, caller: Caller, at: datetime) -> Reservation:
+        with tenant_context(self.account.pk):
             return quotas.take(caller, self.instance.pk, turn=False, at=at)
 
     def test_it_lets_through_exactly_what_a_leaking_bucket_holds(self) -> None:
@@ -70,7 +70,7 @@ class RateTests(TestCase):
         def check(quota: int, pauses: list[int]) -> None:
             quotas.set_limits(self.account, requests_per_minute_per_key=quota)
             caller, bucket, now = self.caller(), Bucket(quota), NOON
-            with platform():
+            with platform_context():
                 RateState.objects.filter(account_id=self.account.pk).delete()
             for pause in pauses:
                 now += timedelta(microseconds=pause)
@@ -147,7 +147,7 @@ class RateTests(TestCase):
         other = make_account("beta")
         stranger = Caller(other.pk, "beta", frozenset(), "key:1")
         bot = make_instance(other, "bot")
-        with tenant(other.pk):
+        with tenant_context(other.pk):
             taken = quotas.take(stranger, bot.pk, turn=False, at=NOON)
 
         self.assertEqual(taken.rates[0].remaining, 599)

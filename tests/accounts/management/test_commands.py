@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.auth import key_text
 from accounts.models import Account, AccountStatus, ApiKey
 from accounts.models.audit import AuditEntry
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import make_account
 
@@ -53,7 +53,7 @@ class CreateKeyTests(TestCase):
         self.account = make_account("acme")
 
     def stored(self) -> list[ApiKey]:
-        with platform():
+        with platform_context():
             return list(ApiKey.objects.filter(account=self.account))
 
     def test_prints_the_key_once_and_stores_only_its_hash(self) -> None:
@@ -117,7 +117,7 @@ class SetAccountStatusTests(TestCase):
             told = run_json("set_account_status", "acme", change)
             self.assertEqual((told["status"], told["changed"]), (name, True))
             self.assertEqual(self.status(), status)
-        with platform():
+        with platform_context():
             entries = AuditEntry.objects.filter(object_type="accounts", action="changed")
             self.assertEqual(
                 set(entries.values_list("actor_kind", "actor")),

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.auth import key_text
 from accounts.models import ApiKey
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import make_account, make_instance, make_key
 
@@ -19,7 +19,7 @@ class CreateKeyTests(TestCase):
         self.bot = make_instance(self.account, "bot")
 
     def stored(self) -> ApiKey:
-        with platform():
+        with platform_context():
             return ApiKey.objects.get(account=self.account)
 
     def test_the_usual_key_talks_for_a_year(self) -> None:
@@ -67,7 +67,7 @@ class CreateKeyTests(TestCase):
                 code, said = refusal("create_key", "acme", *arguments)
                 self.assertEqual(code, 1)
                 self.assertIn(message, said)
-        with platform():
+        with platform_context():
             self.assertFalse(ApiKey.objects.filter(account=self.account).exists())
 
 
@@ -76,7 +76,7 @@ class RotateAndRevokeTests(TestCase):
         self.key, self.secret = make_key(make_account("acme"))
 
     def row(self) -> ApiKey:
-        with platform():
+        with platform_context():
             return ApiKey.objects.get(pk=self.key.pk)
 
     def test_rotating_prints_the_new_key_and_ends_the_old_one(self) -> None:

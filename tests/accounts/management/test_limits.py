@@ -9,7 +9,7 @@ from django.test import TestCase
 
 from accounts.limits.quotas import HIGHEST, set_limits
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config.schema import AgentConfig
 from tests.support.commands import refusal, run, run_json
 from tests.support.factories import make_account, make_instance
@@ -25,7 +25,7 @@ class SetLimitsCommandTests(TestCase):
         self.assertTrue(told["changed"])
         self.assertEqual((told["limits"]["concurrent_turns"], told["running"]), (7, 0))
         self.assertEqual(told["defaults"]["requests_per_minute"], 600)
-        with platform():
+        with platform_context():
             row = AccountLimits.objects.get(account_id=self.account.pk)
         self.assertEqual((row.concurrent_turns, row.output_tokens), (7, 99))
         again = run_json("set_limits", "acme", "--concurrent-turns", "default")
@@ -43,7 +43,7 @@ class SetLimitsCommandTests(TestCase):
         told = run_json("set_limits", "acme", "--message-bytes", "5", "--dry-run")
 
         self.assertEqual((told["changed"], told["limits"]["message_bytes"]), (False, 5))
-        with platform():
+        with platform_context():
             self.assertFalse(AccountLimits.objects.exists())
 
     def test_what_is_wrong_is_said(self) -> None:
@@ -66,7 +66,7 @@ class SetLimitsCommandTests(TestCase):
                     self.assertEqual(status, 2)
                     self.assertIn(option, message)
                     self.assertIn(f"at most {most}", message)
-            with platform():
+            with platform_context():
                 self.assertFalse(AccountLimits.objects.exists())
         for name, most in HIGHEST.items():
             told = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
@@ -90,7 +90,7 @@ class SetBudgetCommandTests(TestCase):
         self.bot = make_instance(self.account, "bot")
 
     def budgets(self) -> list[Budget]:
-        with platform():
+        with platform_context():
             return list(Budget.objects.order_by("limit"))
 
     def test_makes_one_for_the_account_and_one_for_an_agent(self) -> None:

@@ -7,7 +7,7 @@ from django.test import TestCase
 
 from accounts.keys.services import revoke_api_key, rotate_api_key
 from accounts.models import ApiKey, Invitation, MemberRole
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.member_worlds import browser_of, make_member, roles_in
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
@@ -48,7 +48,7 @@ class KeyTests(TestCase):
         ended = revoke_api_key(leaked)
 
         self.assertEqual(ended, [leaked.key_id, second.key_id, third.key_id])
-        with platform():
+        with platform_context():
             alive = ApiKey.objects.active().values_list("key_id", flat=True)
             self.assertEqual(list(alive), [other.key_id])
 
@@ -73,7 +73,7 @@ class PeopleTests(TestCase):
 
     def open_offers(self) -> int:
         self.assertEqual(list(roles_in(self.acme).values()), ["owner"])
-        with platform():
+        with platform_context():
             return Invitation.objects.pending().count()
 
     def test_staff_who_may_change_people_give_themselves_nothing(self) -> None:

@@ -20,7 +20,7 @@ from django.urls import reverse
 from accounts.members import invitations
 from accounts.members.email_addresses import is_same, look_up_form, normal_email, with_address
 from accounts.models import Invitation, MemberRole, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
 from tests.support.commands import refusal, run_json
@@ -186,7 +186,7 @@ class InvitationTests(TestCase):
             answer = self.invite(typed)
             self.assertEqual((answer.status, answer.json()["email"]), (201, form), answer.body)
             self.assertEqual([sent.to for sent in mail.outbox], [[form]])
-        with platform():
+        with platform_context():
             found = Invitation.objects.values_list("email", flat=True)
             self.assertEqual(sorted(found), sorted({form for _, form in SAME}))
 
@@ -283,7 +283,7 @@ class MigrationTests(TestCase):
         return people
 
     def migrate(self) -> None:
-        with platform():
+        with platform_context():
             self.module.to_one_form(apps, None)
 
     def emails(self) -> set[str]:
@@ -291,7 +291,7 @@ class MigrationTests(TestCase):
 
     def test_rows_are_carried_over_and_what_is_no_address_is_reported(self) -> None:
         make_invitation(make_account("acme"), email="zed@example.com")
-        with platform():
+        with platform_context():
             Invitation.objects.update(email="Guest@BÜCHER.example")
         self.write("Ann@straße.example", "\u212aim@example.com", "ok@example.com")
         with self.assertLogs("accounts.migrations.0013_email_forms", "WARNING") as logs:
@@ -301,7 +301,7 @@ class MigrationTests(TestCase):
         )
         self.assertEqual(len(logs.output), 1)
         self.assertIn("\\u212aim@example.com", logs.output[0])
-        with platform():
+        with platform_context():
             self.assertEqual(Invitation.objects.get().email, "guest@xn--bcher-kva.example")
 
     def test_two_rows_of_one_address_are_named_and_nothing_is_changed(self) -> None:

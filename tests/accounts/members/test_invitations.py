@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.members import invitations
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.security.logs import WithoutTokens
 from tests.accounts.member_worlds import (
     PASSWORD,
@@ -145,7 +145,7 @@ class RenewalTests(InvitationTestCase):
         self.open(self.link())
 
     def expire(self) -> None:
-        with platform():
+        with platform_context():
             Invitation.objects.update(expires_at=timezone.now())
 
     def test_who_is_a_member_already_is_not_invited(self) -> None:
@@ -256,7 +256,7 @@ class ClosedTests(InvitationTestCase):
             {"accepted_at": timezone.now()},
         ):
             link = self.link(f"{next(iter(change))}@a.example")
-            with platform():
+            with platform_context():
                 Invitation.objects.filter(accepted_at=None, revoked_at=None).update(**change)
             self.assertEqual(self.closed(link), wrong)
         link = self.link("last@a.example")
@@ -275,7 +275,7 @@ class ClosedTests(InvitationTestCase):
 
     def test_what_is_withdrawn_while_the_page_is_open_is_not_accepted(self) -> None:
         self.open(self.link())
-        with platform():
+        with platform_context():
             Invitation.objects.update(revoked_at=timezone.now())
         with self.assertLogs("django.request", "WARNING"):
             self.assertEqual(self.post(GOOD).status_code, 404)

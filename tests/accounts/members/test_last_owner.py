@@ -10,7 +10,7 @@ from accounts.auth.caller import Caller
 from accounts.members import members
 from accounts.members.members import SCOPES_OF, LastOwner
 from accounts.models import MemberRole, Membership
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from tests.accounts.member_worlds import make_member, roles_in
 from tests.support.factories import make_account
 
@@ -36,7 +36,7 @@ class ParallelTests(TransactionTestCase):
         """Start all deeds while the account is locked, so that they wait side by side."""
         results: list[object] = []
         threads = [threading.Thread(target=self.do, args=(deed, results)) for deed in deeds]
-        with tenant(self.acme.pk):
+        with tenant_context(self.acme.pk):
             members.take_turns(self.acme.pk)
             for thread in threads:
                 thread.start()

@@ -4,7 +4,7 @@ from django.db import connection
 from django.test import TestCase, TransactionTestCase
 
 from accounts.models import ApiKey
-from accounts.tenancy.context import NoDoor, platform, tenant
+from accounts.tenancy.context import NoTenantContext, platform_context, tenant_context
 from agents.models import AgentInstance
 from tests.support.factories import make_account, make_instance
 
@@ -27,29 +27,33 @@ class DoorTests(TestCase):
             lambda: ApiKey.objects.filter(name="x"),
             self.acme.agent_instances.all,
         ):
-            with self.assertRaises(NoDoor):
+            with self.assertRaises(NoTenantContext):
                 touch()
 
     def test_a_tenants_door_shows_its_rows_alone(self) -> None:
-        with tenant(self.acme.pk):
+        with tenant_context(self.acme.pk):
             self.assertEqual(list(AgentInstance.objects.all()), [self.bot])
             self.assertFalse(AgentInstance.objects.filter(pk=self.theirs.pk).exists())
             self.assertEqual(AgentInstance.objects.update(display_name="mine"), 1)
 
     def test_the_platforms_door_shows_all(self) -> None:
-        with platform():
+        with platform_context():
             found = AgentInstance.objects.filter(instance_slug="bot")
             self.assertEqual(set(found), {self.bot, self.theirs})
 
     def test_doors_are_not_nested(self) -> None:
-        with tenant(self.acme.pk), self.assertRaisesMessage(RuntimeError, "durable"), platform():
+        with (
+            tenant_context(self.acme.pk),
+            self.assertRaisesMessage(RuntimeError, "durable"),
+            platform_context(),
+        ):
             self.fail("a door inside a door")
 
 
 class DoorSettingTests(TransactionTestCase):
     def test_the_account_ends_with_the_transaction(self) -> None:
         acme = make_account("acme")
-        with tenant(acme.pk):
+        with tenant_context(acme.pk):
             self.assertEqual(current_account(), str(acme.pk))
         self.assertEqual(current_account(), "")
 
@@ -57,5 +61,5 @@ class DoorSettingTests(TransactionTestCase):
         acme = make_account("acme")
         connection.ensure_connection()
         connection.connection.close()
-        with tenant(acme.pk):
+        with tenant_context(acme.pk):
             self.assertEqual(current_account(), str(acme.pk))

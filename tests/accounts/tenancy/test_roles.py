@@ -15,7 +15,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 
 from accounts.tenancy import role_report, roles
-from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE, tenant
+from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE, tenant_context
 from accounts.tenancy.roles import (
     ALL,
     ROLES,
@@ -132,7 +132,7 @@ class MakingTests(TestCase):
         with (
             mock.patch.object(roles, "ROLES", ("salient_test_role",)),
             self.assertRaisesRegex(DatabaseProblem, line),
-            tenant(account.pk),
+            tenant_context(account.pk),
         ):
             make_roles(connection)
 
@@ -292,7 +292,7 @@ class SearchPathTests(TestCase):
             "CREATE TEMPORARY TABLE account_limits (LIKE account_limits INCLUDING ALL);"
             "GRANT ALL ON pg_temp.account_limits TO salient_tenant"
         )
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             run_sql(f"SELECT app_take_limits('{account.pk}', NULL, '[]', 5, 1, 1, 0, NULL)")
         counted = rows("SELECT sum(running) FROM public.account_limits")
         hidden = rows("SELECT count(*) FROM pg_temp.account_limits")

@@ -7,7 +7,7 @@ from typing import Any
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.config import read
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
@@ -47,10 +47,10 @@ class InstancePagesTests(TestCase):
     def test_an_agent_with_a_model_and_a_prompt_answers_without_any_file(self) -> None:
         answer = self.add(model="scripted:echo", system_prompt="Be kind.\r\nBe brief.")
         self.assertEqual(answer.status_code, 302)
-        with platform():
+        with platform_context():
             instance = AgentInstance.objects.get(account=self.account)
             publication = ConfigPublication.objects.get(agent_instance=instance)
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             effective = current_config("acme", instance).effective
 
         self.assertEqual(effective.config.system_prompt, "Be kind.\nBe brief.")
@@ -66,7 +66,7 @@ class InstancePagesTests(TestCase):
         ):
             with self.subTest(form=form):
                 self.assertContains(self.add(**form), told)
-        with platform():
+        with platform_context():
             self.assertFalse(AgentInstance.objects.filter(account=self.account).exists())
 
     def test_a_refused_form_leaves_no_files(self) -> None:
@@ -80,7 +80,7 @@ class InstancePagesTests(TestCase):
         answer = self.add()
 
         self.assertEqual(answer.status_code, 302)
-        with platform():
+        with platform_context():
             self.assertEqual(AgentInstance.objects.filter(account=self.account).count(), 1)
         listed = self.client.get(answer["Location"], secure=True)
         self.assertContains(listed, "first files were not written")
@@ -98,7 +98,7 @@ class InstancePagesTests(TestCase):
         form |= {"agent_type": "simple_chat"}
         self.client.post(path, form, secure=True)
 
-        with platform():
+        with platform_context():
             stored = AgentInstance.objects.get(pk=instance.pk)
         self.assertEqual(
             (stored.account_id, stored.instance_slug, stored.display_name),

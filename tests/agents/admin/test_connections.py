@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections import connections
 from agents.models import ProviderConnection
 from salient.ttl import clear_caches
@@ -34,12 +34,12 @@ class ConnectionAdminTests(TestCase):
         return self.client.post(address, {"base_url": URL, "key": ""} | fields)
 
     def rows(self) -> list[ProviderConnection]:
-        with platform():
+        with platform_context():
             return list(ProviderConnection.objects.all())
 
     def key(self) -> str:
         clear_caches()
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             return connections.connections_for(self.account.pk, ["connection/own:m"])["own"].key
 
     def test_a_key_that_is_typed_in_works_and_is_shown_on_no_page(self) -> None:

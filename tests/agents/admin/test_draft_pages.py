@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models.audit import AuditEntry
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents import config
 from agents.config.versions import publishing
 from agents.config.versions.current import current_config
-from agents.config.versions.publishing import GateFailure
+from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion, InstanceStatus
 from salient.ttl import clear_caches
 from tests.agents.publishing_worlds import PublishingWorld
@@ -61,14 +61,14 @@ class PagesTestCase(PublishingWorld, TestCase):
         }
 
     def draft(self) -> ConfigDraft | None:
-        with platform():
+        with platform_context():
             return publishing.draft_of(self.instance)
 
     def serve(self) -> None:
         """Answer once, as a turn does."""
         instance = self.stored()
         clear_caches()
-        with tenant(instance.account_id):
+        with tenant_context(instance.account_id):
             current_config("acme", instance)
 
 
@@ -100,7 +100,7 @@ class InstancePageTests(PagesTestCase):
     def test_what_is_wrong_is_told_and_what_serves_meanwhile(self) -> None:
         self.assertNotIn("keeps serving", self.home())
         self.serve()
-        with platform():
+        with platform_context():
             AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": XSS})
         page = self.home()
 
@@ -159,7 +159,7 @@ class EditTests(PagesTestCase):
         self.assertContains(answer, '<pre>temperatur: 1\n<span aria-hidden="true">^</span></pre>')
 
     def mark(self) -> str:
-        return publishing.mark_of(self.draft())
+        return publishing.etag_of(self.draft())
 
     def test_a_wrong_draft_is_kept_all_the_same(self) -> None:
         self.save("temperatur: [", review="1")
@@ -275,13 +275,13 @@ class ReviewTests(PagesTestCase):
         self.assertEqual((answer.status_code, self.numbers()), (200, []))
 
     def mark(self) -> str:
-        return publishing.mark_of(self.draft())
+        return publishing.etag_of(self.draft())
 
     def test_a_failed_test_chat_needs_a_reason(self) -> None:
-        def gate(_: AgentInstance, __: Mapping[str, Any]) -> list[GateFailure]:
-            return [GateFailure("greeting", f"says {XSS}")]
+        def gate(_: AgentInstance, __: Mapping[str, Any]) -> list[PublishCheckFailure]:
+            return [PublishCheckFailure("greeting", f"says {XSS}")]
 
-        publishing.register_gate(gate)
+        publishing.register_publish_check(gate)
         self.addCleanup(publishing._gates.remove, gate)
         self.save("retries: 1\n")
         self.assertIn("greeting", self.get("instance-review"))
@@ -296,7 +296,7 @@ class ReviewTests(PagesTestCase):
     def test_the_audit_log_names_the_person(self) -> None:
         self.save("retries: 1\n")
         self.publish_draft()
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="config_publications")
 
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "ann@example.com"))
@@ -340,12 +340,12 @@ class HistoryTests(PagesTestCase):
         self.publish("retries: 1\n")
         (self.base / "acme/bot/system_prompt.md").write_text("Be curt.")
         self.serve_changed_files()
-        with platform():
+        with platform_context():
             # In a test's one transaction all moments are one.
             rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
             rows.update(created_at=timezone.now() + timedelta(minutes=1))
         self.publish("retries: 5\n")
-        with platform():
+        with platform_context():
             publishing.roll_back(self.instance, 1, "Back", self.ann)
 
         self.assertIn(">files changed<", self.get("instance-history"))
@@ -361,7 +361,7 @@ class HistoryTests(PagesTestCase):
         for text in ("Be curt.", before):
             path.write_text(text)
             self.serve_changed_files()
-        with platform():
+        with platform_context():
             # In a test's one transaction the clock stands still.
             first = ConfigVersion.objects.filter(agent_instance=self.instance)
             first.filter(content__system_prompt=before).update(
@@ -456,7 +456,7 @@ class StatusTests(PagesTestCase):
         self.assertEqual(self.stored().status, InstanceStatus.ACTIVE)
         self.client.post(listed, form | {"sure": "yes"}, secure=True)
 
-        with platform():
+        with platform_context():
             rows = AgentInstance.objects.filter(account=self.instance.account)
             states = set(rows.values_list("status", flat=True))
         self.assertEqual(states, {"inactive"})

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.auth import visitor_tokens
 from accounts.models import Account, AccountStatus, ApiKey, KeyKind
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.api import origins
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
@@ -32,7 +32,7 @@ class OriginTests(World, TestCase):
         self.list(SHOP)
 
     def list(self, *listed: str, **fields: Any) -> None:
-        with platform():
+        with platform_context():
             AgentInstance.objects.filter(pk=self.instance.pk).update(
                 allowed_origins=list(listed), **fields
             )
@@ -226,7 +226,7 @@ class OriginTests(World, TestCase):
         self.assertEqual(origins.origins_of("acme", "bot"), set())
 
     def test_what_a_web_key_lists_counts_while_it_works(self) -> None:
-        with platform():
+        with platform_context():
             key = ApiKey.objects.create(
                 account=self.account,
                 name="web",
@@ -242,7 +242,7 @@ class OriginTests(World, TestCase):
             {"revoked_at": timezone.now()},
             {"revoked_at": None, "expires_at": timezone.now() - timedelta(seconds=1)},
         ):
-            with platform():
+            with platform_context():
                 ApiKey.objects.filter(pk=key.pk).update(**fields)
             self.assertEqual(origins.origins_of("acme", "bot"), {SHOP})
 

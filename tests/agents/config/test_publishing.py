@@ -12,12 +12,17 @@ from django.test import TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models.audit import AuditEntry
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.api.decorators import _instances
 from agents.config import ConfigError
 from agents.config.versions import publishing
 from agents.config.versions.current import AgentMisconfigured, CurrentConfig, current_config
-from agents.config.versions.publishing import GateFailed, GateFailure, NothingToPublish, Stale
+from agents.config.versions.publishing import (
+    NothingToPublish,
+    PublishCheckFailure,
+    PublishChecksFailed,
+    Stale,
+)
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, ConfigVersion
 from salient.ttl import clear_caches
 from tests.agents.publishing_worlds import PublishingWorld
@@ -30,16 +35,16 @@ class PublishingTestCase(PublishingWorld, TestCase):
 
     def current(self, draft: Mapping[str, Any] | None = None) -> CurrentConfig:
         instance = self.stored()
-        with tenant(instance.account_id):
+        with tenant_context(instance.account_id):
             return current_config("acme", instance, draft=draft)
 
     def served(self) -> list[str]:
-        with platform():
+        with platform_context():
             rows = ConfigVersion.objects.served(self.instance)
             return list(rows.values_list("digest", flat=True))
 
     def saved(self, text: str, **more: Any) -> ConfigDraft:
-        with platform():
+        with platform_context():
             return publishing.save_draft(self.instance, text, self.ann, **more)
 
 
@@ -54,7 +59,7 @@ class PublishTests(PublishingTestCase):
 
     def test_a_publication_keeps_who_why_and_which_version(self) -> None:
         made = self.publish("# calmer\ntemperature: 0\n", note="  Calmer answers ")
-        with platform():
+        with platform_context():
             stored = ConfigPublication.objects.get(pk=made.pk)
 
         self.assertEqual(
@@ -73,7 +78,7 @@ class PublishTests(PublishingTestCase):
         for text in ("retries: 0", "retries: 1", "retries: 3"):
             self.publish(text)
         other = make_instance(self.instance.account, "other")
-        with platform():
+        with platform_context():
             made = publishing.publish(other, "system_prompt: Hi\n", "First", None)
 
         self.assertEqual((self.numbers(), made.number), ([1, 2, 3], 1))
@@ -118,7 +123,7 @@ class PublishTests(PublishingTestCase):
 
     def test_it_is_in_the_audit_log_with_its_note(self) -> None:
         self.publish("retries: 4", note="Try harder")
-        with platform():
+        with platform_context():
             entry = AuditEntry.objects.get(object_type="config_publications")
 
         self.assertEqual((entry.action, entry.object), ("created", "Try harder"))
@@ -136,24 +141,24 @@ class StaleTests(PublishingTestCase):
         self.assertEqual(self.stored().override, {"retries": 4})
 
     def test_a_newer_draft_is_not_overwritten(self) -> None:
-        seen = publishing.mark_of(self.saved("retries: 1"))
+        seen = publishing.etag_of(self.saved("retries: 1"))
         self.saved("retries: 2", seen=seen)
         with self.assertRaisesMessage(Stale, "ann@example.com saved another draft"):
             self.saved("retries: 3", seen=seen)
 
-        with platform():
+        with platform_context():
             self.assertEqual(ConfigDraft.objects.get().text, "retries: 2")
 
     def test_a_draft_that_is_published_is_done_with(self) -> None:
         self.saved("retries: 4")
         self.publish("retries: 4")
-        with platform():
+        with platform_context():
             self.assertIsNone(publishing.draft_of(self.instance))
 
     def test_anothers_draft_outlives_a_publication(self) -> None:
         self.saved("retries: 5")
         self.publish("retries: 4")
-        with platform():
+        with platform_context():
             draft = publishing.draft_of(self.instance)
 
         assert draft is not None
@@ -162,7 +167,7 @@ class StaleTests(PublishingTestCase):
 
 class RollBackTests(PublishingTestCase):
     def roll_back(self, number: int, **more: Any) -> ConfigPublication:
-        with platform():
+        with platform_context():
             return publishing.roll_back(self.instance, number, "It was better", self.ann, **more)
 
     def test_a_roll_back_is_a_new_publication_of_the_old_text(self) -> None:
@@ -195,17 +200,19 @@ class RollBackTests(PublishingTestCase):
 class GateTests(PublishingTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.failures = [GateFailure("opening hours", "answers “never”")]
+        self.failures = [PublishCheckFailure("opening hours", "answers “never”")]
         self.asked: list[Mapping[str, Any]] = []
-        publishing.register_gate(self.gate)
+        publishing.register_publish_check(self.gate)
         self.addCleanup(publishing._gates.remove, self.gate)
 
-    def gate(self, instance: AgentInstance, override: Mapping[str, Any]) -> list[GateFailure]:
+    def gate(
+        self, instance: AgentInstance, override: Mapping[str, Any]
+    ) -> list[PublishCheckFailure]:
         self.asked.append(override)
         return self.failures
 
     def test_a_failed_test_chat_holds_the_publication_back(self) -> None:
-        with self.assertRaisesMessage(GateFailed, "opening hours: answers “never”"):
+        with self.assertRaisesMessage(PublishChecksFailed, "opening hours: answers “never”"):
             self.publish("retries: 1", gate_reason="  ")
 
         self.assertEqual((self.numbers(), self.asked), ([], [{"retries": 1}]))
@@ -251,7 +258,7 @@ class DraftTests(PublishingTestCase):
 class BrokenTests(PublishingTestCase):
     def break_it(self) -> None:
         """A key was published that a newer schema refuses."""
-        with platform():
+        with platform_context():
             AgentInstance.objects.filter(pk=self.instance.pk).update(override={"retries": "gone"})
 
     def test_a_broken_override_leaves_the_last_good_version_serving(self) -> None:
@@ -279,7 +286,7 @@ class BrokenTests(PublishingTestCase):
         good = self.current()
         self.publish("retries: 4")
         newer = self.current()
-        with platform():
+        with platform_context():
             rows = ConfigVersion.objects.filter(pk=newer.version_id)
             rows.update(content=dict(newer.effective.content) | {"retries": "gone"})
         self.break_it()
@@ -291,9 +298,9 @@ class HotPathTests(PublishingTestCase):
     def test_a_published_override_costs_a_turn_no_statement(self) -> None:
         self.publish("retries: 4")
         instance = self.stored()
-        with self.captureOnCommitCallbacks(execute=True), tenant(instance.account_id):
+        with self.captureOnCommitCallbacks(execute=True), tenant_context(instance.account_id):
             current_config("acme", instance)
-        with tenant(instance.account_id), CaptureQueriesContext(connection) as queries:
+        with tenant_context(instance.account_id), CaptureQueriesContext(connection) as queries:
             current_config("acme", instance)
 
         self.assertEqual(len(queries), 0)
@@ -309,7 +316,7 @@ class HotPathTests(PublishingTestCase):
         instance = self.stored()
         instance.override = Counted(retries=4)
         for _ in range(3):
-            with tenant(instance.account_id):
+            with tenant_context(instance.account_id):
                 current_config("acme", instance)
 
         self.assertEqual(Counted.looks, 1)
@@ -318,7 +325,7 @@ class HotPathTests(PublishingTestCase):
 class DifferenceTests(PublishingTestCase):
     def difference(self, text: str) -> publishing.Difference:
         instance = self.stored()
-        with platform():
+        with platform_context():
             return publishing.difference(instance, text)
 
     def test_it_shows_old_and_new_values_with_their_origins(self) -> None:
@@ -373,7 +380,7 @@ class DifferenceTests(PublishingTestCase):
 class ResetTests(PublishingTestCase):
     def reset(self, key: str) -> str:
         instance = self.stored()
-        with platform():
+        with platform_context():
             return publishing.reset(instance, key, self.ann).text
 
     def test_a_reset_takes_one_key_out_and_waits_to_be_published(self) -> None:

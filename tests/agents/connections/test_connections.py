@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections import connections
 from agents.models import ProviderConnection
 from agents.runtime.providers import clients, known_provider, model_problem
@@ -37,13 +37,13 @@ URL = "https://models.example.com/v1"
 
 
 def row(name: str = "own") -> ProviderConnection:
-    with platform():
+    with platform_context():
         return ProviderConnection.objects.get(name=name)
 
 
 def opened(account_id: UUID, model: str = "connection/own:m") -> dict[str, Connection]:
     clear_caches()
-    with tenant(account_id):
+    with tenant_context(account_id):
         return connections.connections_for(account_id, [model])
 
 
@@ -119,7 +119,7 @@ class KeyTests(TestCase):
 
     def test_a_row_whose_address_was_edited_by_hand_opens_nothing(self) -> None:
         self.make()
-        with platform():
+        with platform_context():
             ProviderConnection.objects.update(
                 base_url="https://evil.example.com", secret_host="https://evil.example.com:443"
             )
@@ -130,7 +130,7 @@ class KeyTests(TestCase):
         self.make()
         beta = make_account("beta")
         connections.create_connection(beta.pk, name="own", base_url=URL, key="beta's-own-key-12345")
-        with platform():
+        with platform_context():
             ProviderConnection.objects.filter(account=beta).update(
                 secret=ProviderConnection.objects.get(account=self.account).secret
             )
@@ -160,7 +160,7 @@ class KeyTests(TestCase):
             with self.subTest(key):
                 self.make(name="own", key=key)
                 self.assertEqual(self.key(), KEY)
-                with tenant(self.account.pk):
+                with tenant_context(self.account.pk):
                     ProviderConnection.objects.all().delete()
         self.assertEqual(self.make(key=" \n").secret, "")
 

@@ -15,10 +15,10 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.connections import probe
 from agents.connections.connections import create_connection, move, set_key
-from agents.connections.probe import Trial, try_out
+from agents.connections.probe import ProbeResult, probe_connection
 from agents.models import ProviderConnection
 from salient.security.ssrf import Limits, safe_fetch
 from tests.support.factories import make_account, make_connection, make_user
@@ -67,11 +67,11 @@ def connection(base_url: str, key: str = KEY) -> ProviderConnection:
 class TrialTests(SimpleTestCase):
     async def tried(
         self, answer: Any = MODELS, key: str = KEY, delay: float = 0.0, **fields: Any
-    ) -> Trial:
+    ) -> ProbeResult:
         server = Server()
         server.answer, server.delay, server.fields = answer, delay, fields
         async with server.running() as url:
-            trial = await sync_to_async(try_out)(connection(url, key))
+            trial = await sync_to_async(probe_connection)(connection(url, key))
         self.assertEqual([path for path, _ in server.asked], ["/v1/models"])
         return trial
 
@@ -86,8 +86,8 @@ class TrialTests(SimpleTestCase):
     async def test_the_stored_key_is_sent_and_none_where_there_is_none(self) -> None:
         server = Server()
         async with server.running() as url:
-            await sync_to_async(try_out)(connection(url))
-            trial = await sync_to_async(try_out)(connection(url, ""))
+            await sync_to_async(probe_connection)(connection(url))
+            trial = await sync_to_async(probe_connection)(connection(url, ""))
         self.assertEqual([sent for _, sent in server.asked], [f"Bearer {KEY}", None])
         self.assertIn("wants no key", trial.told)
 
@@ -131,7 +131,7 @@ class TrialTests(SimpleTestCase):
         async with Server().running() as url:
             row = connection(url)
         with override_settings(OUTBOUND_TRUSTED_HOSTS=[url.removeprefix("http://")[:-3]]):
-            trial = await sync_to_async(try_out)(row)
+            trial = await sync_to_async(probe_connection)(row)
 
         self.assertIn("was not reached", trial.told)
 
@@ -141,19 +141,21 @@ class TrialTests(SimpleTestCase):
 
         fetch = partial(safe_fetch, lookup=inside)
         with mock.patch.object(probe, "safe_fetch", fetch):
-            trial = await sync_to_async(try_out)(connection("https://models.example.com/v1"))
+            trial = await sync_to_async(probe_connection)(
+                connection("https://models.example.com/v1")
+            )
 
         self.assertIn("leads to an address that is not public", trial.told)
 
     def test_an_address_or_a_key_that_is_no_longer_good_is_told(self) -> None:
         row = connection("https://models.example.com/v1")
         row.base_url = "https://127.0.0.1/v1"
-        self.assertIn("The address is refused", try_out(row).told)
+        self.assertIn("The address is refused", probe_connection(row).told)
         row.secret, row.secret_host = "", ""
-        self.assertIn("The address is refused", try_out(row).told)
+        self.assertIn("The address is refused", probe_connection(row).told)
         row = connection("https://models.example.com/v1")
         row.pk = uuid4()
-        self.assertIn("The stored key cannot be opened", try_out(row).told)
+        self.assertIn("The stored key cannot be opened", probe_connection(row).told)
 
 
 @override_settings(SECURE_SSL_REDIRECT=False)
@@ -190,10 +192,10 @@ class PageTests(TestCase):
         row = make_connection(self.account, base_url="https://127.0.0.1/v1")
         test = reverse("admin:connection-test", args=[row.pk])
         self.assertEqual(self.client.get(test).status_code, 405)
-        with platform():
+        with platform_context():
             before = ProviderConnection.objects.values().get()
         self.assertContains(self.client.post(test, follow=True), "The address is refused")
-        with platform():
+        with platform_context():
             self.assertEqual(ProviderConnection.objects.values().get(), before)
         gone = reverse("admin:connection-test", args=[uuid4()])
         self.assertEqual(self.client.post(gone).status_code, 404)

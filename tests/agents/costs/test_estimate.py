@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.costs import pricing
-from agents.costs.estimate import BYTES_A_TOKEN, assumed, charge
-from agents.costs.estimate import ceiling as ceiling_of
+from agents.costs.estimate import BYTES_A_TOKEN, assumed, billable_cost
+from agents.costs.estimate import cost_estimate as ceiling_of
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
 from agents.runtime.run import RunRequest
@@ -25,7 +25,7 @@ def request(*models: str, said: str = "Hello", **more: object) -> RunRequest:
     return replace(wanted, **{"max_tokens": 100} | more)  # type: ignore[arg-type]
 
 
-def ceiling(wanted: RunRequest) -> Decimal:
+def cost_estimate(wanted: RunRequest) -> Decimal:
     return ceiling_of(wanted).of(wanted.messages)
 
 
@@ -43,7 +43,7 @@ class CeilingTests(SimpleTestCase):
             cost = pricing.price(worst).total_cost
             assert cost is not None
             with self.subTest(size=size):
-                self.assertGreaterEqual(ceiling(wanted), cost)
+                self.assertGreaterEqual(cost_estimate(wanted), cost)
 
     def test_it_covers_the_dearest_call_that_may_be_made(self) -> None:
         wanted = request()
@@ -51,18 +51,20 @@ class CeilingTests(SimpleTestCase):
         cost = pricing.price(worst).total_cost
         assert cost is not None
 
-        self.assertGreaterEqual(ceiling(wanted), cost)
-        self.assertLess(ceiling(wanted), cost * 3)
+        self.assertGreaterEqual(cost_estimate(wanted), cost)
+        self.assertLess(cost_estimate(wanted), cost * 3)
 
     def test_the_dearest_of_the_models_decides(self) -> None:
-        self.assertEqual(ceiling(request(MINI, LARGE)), ceiling(request(LARGE)))
-        self.assertEqual(ceiling(request("scripted:echo", MINI)), ceiling(request(MINI)))
+        self.assertEqual(cost_estimate(request(MINI, LARGE)), cost_estimate(request(LARGE)))
+        self.assertEqual(
+            cost_estimate(request("scripted:echo", MINI)), cost_estimate(request(MINI))
+        )
 
     def test_what_is_free_sets_nothing_aside(self) -> None:
-        self.assertEqual(ceiling(request("scripted:echo", "local:smollm2-135m")), 0)
+        self.assertEqual(cost_estimate(request("scripted:echo", "local:smollm2-135m")), 0)
 
     def test_more_to_write_to_read_or_to_do_costs_more(self) -> None:
-        least = ceiling(request())
+        least = cost_estimate(request())
         tools = ("current_time",)
         for name, more in {
             "output": request(max_tokens=1000),
@@ -70,28 +72,34 @@ class CeilingTests(SimpleTestCase):
             "tools": request(tools=tools),
         }.items():
             with self.subTest(name):
-                self.assertGreater(ceiling(more), least)
+                self.assertGreater(cost_estimate(more), least)
         once, often = request(tools=tools, max_tool_rounds=1), request(tools=tools)
-        self.assertGreater(ceiling(often), ceiling(once))
-        self.assertEqual(ceiling(request(tools=tools, max_tool_rounds=20)), ceiling(often))
+        self.assertGreater(cost_estimate(often), cost_estimate(once))
+        self.assertEqual(
+            cost_estimate(request(tools=tools, max_tool_rounds=20)), cost_estimate(often)
+        )
 
     def test_without_tools_there_is_one_call(self) -> None:
-        self.assertEqual(ceiling(request(max_tool_rounds=20)), ceiling(request(max_tool_rounds=0)))
+        self.assertEqual(
+            cost_estimate(request(max_tool_rounds=20)), cost_estimate(request(max_tool_rounds=0))
+        )
 
     def test_an_unbounded_answer_is_bounded_by_what_is_sent(self) -> None:
-        self.assertEqual(ceiling(request(max_tokens=None)), ceiling(request(max_tokens=4096)))
+        self.assertEqual(
+            cost_estimate(request(max_tokens=None)), cost_estimate(request(max_tokens=4096))
+        )
 
     @override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(20))
     def test_a_price_that_nobody_knows_is_assumed(self) -> None:
         for model in ("mock:new", "vllm:mine", "openrouter:who/knows"):
             with self.subTest(model):
-                self.assertGreaterEqual(ceiling(request(model)), assumed(100))
+                self.assertGreaterEqual(cost_estimate(request(model)), assumed(100))
         self.assertEqual(assumed(1_000_000), 20)
 
     def test_the_largest_fits_into_its_column(self) -> None:
         with override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(1_000_000)):
             for model in ("mock:new", "scripted:echo"):
-                self.assertLessEqual(ceiling(request(model, max_tokens=10**15)), MOST_DECIMAL)
+                self.assertLessEqual(cost_estimate(request(model, max_tokens=10**15)), MOST_DECIMAL)
 
     @given(st.text(max_size=200))
     def test_the_estimate_is_never_below_what_is_counted_afterwards(self, text: str) -> None:
@@ -100,7 +108,7 @@ class CeilingTests(SimpleTestCase):
 
         cost = pricing.price(counted).total_cost
         assert cost is not None
-        self.assertGreaterEqual(ceiling(request(said=text)), cost)
+        self.assertGreaterEqual(cost_estimate(request(said=text)), cost)
 
 
 class ChargeTests(SimpleTestCase):
@@ -108,9 +116,9 @@ class ChargeTests(SimpleTestCase):
         known = ModelCall("mock", "m", 10, 10, reported_cost=Decimal("0.5"))
         unknown = ModelCall("mock", "m", 600_000, 400_000)
 
-        self.assertEqual(charge([]), 0)
-        self.assertEqual(charge([known, known]), 1)
-        self.assertEqual(charge([known, unknown]), Decimal("10.5"))
+        self.assertEqual(billable_cost([]), 0)
+        self.assertEqual(billable_cost([known, known]), 1)
+        self.assertEqual(billable_cost([known, unknown]), Decimal("10.5"))
 
     def test_who_refused_is_paid_nothing(self) -> None:
-        self.assertEqual(charge([ModelCall("mock", "m", 0, 0, error="provider_auth")]), 0)
+        self.assertEqual(billable_cost([ModelCall("mock", "m", 0, 0, error="provider_auth")]), 0)

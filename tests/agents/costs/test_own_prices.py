@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 from agents.config import ConfigError
 from agents.config.loader import RECHECK_SECONDS
-from agents.costs.estimate import ceiling, charge, unpriced
+from agents.costs.estimate import billable_cost, cost_estimate, unpriced
 from agents.costs.own_prices import NO_PRICES, forget_prices, own_prices, read_prices
 from agents.costs.pricing import CostSource, price, total
 from agents.runtime.events import ModelCall
@@ -67,7 +67,7 @@ class PriceTests(OwnPricesCase):
         self.assertEqual(found.total_cost, Decimal("5.16"))
         self.assertEqual(found.source, CostSource.CONFIGURED)
         self.assertEqual(total([CALL, CALL], own_prices("acme")).total_cost, Decimal("10.32"))
-        self.assertEqual(charge([CALL], own_prices("acme")), Decimal("5.16"))
+        self.assertEqual(billable_cost([CALL], own_prices("acme")), Decimal("5.16"))
 
     def test_cached_tokens_without_a_price_of_their_own_cost_as_all(self) -> None:
         self.prices(f"prices:\n{entry('mock:m', 4)}")
@@ -139,32 +139,32 @@ class ReservationTests(OwnPricesCase):
     request = RunRequest(("mock:m",), "Be brief.", (ChatMessage("user", "Hello"),), max_tokens=100)
 
     def test_an_own_price_is_what_is_set_aside(self) -> None:
-        assumed = ceiling(self.request).of(self.request.messages)
+        assumed = cost_estimate(self.request).of(self.request.messages)
         self.assertEqual(unpriced(self.request), ["mock:m"])
         self.prices(f"prices:\n{entry('mock:m', 0.1)}")
         own = own_prices("acme")
 
         self.assertEqual(unpriced(self.request, own), [])
-        self.assertLess(ceiling(self.request, own).of(self.request.messages), assumed / 50)
+        self.assertLess(cost_estimate(self.request, own).of(self.request.messages), assumed / 50)
 
     def test_the_price_of_a_call_is_set_aside_for_each_round(self) -> None:
         self.prices(f"prices:\n{entry('mock:m', 0, request=0.25)}")
         own = own_prices("acme")
         with_tools = replace(self.request, tools=("current_time",), max_tool_rounds=3)
 
-        self.assertEqual(ceiling(self.request, own).cost, Decimal("0.25"))
+        self.assertEqual(cost_estimate(self.request, own).cost, Decimal("0.25"))
         # Each of the calls has its fee: three rounds of tools and the answer.
-        self.assertEqual(ceiling(with_tools, own).cost, 4 * Decimal("0.25"))
+        self.assertEqual(cost_estimate(with_tools, own).cost, 4 * Decimal("0.25"))
 
     def test_of_a_model_without_a_price_one_call_is_set_aside(self) -> None:
         with_tools = replace(self.request, tools=("current_time",))
         known = replace(with_tools, models=("openai:gpt-4o-mini",))
 
         once = replace(with_tools, max_tool_rounds=0)
-        self.assertEqual(ceiling(with_tools), ceiling(once))
+        self.assertEqual(cost_estimate(with_tools), cost_estimate(once))
         self.assertGreater(
-            ceiling(known).cost,
-            ceiling(replace(known, tools=())).cost * 5,
+            cost_estimate(known).cost,
+            cost_estimate(replace(known, tools=())).cost * 5,
         )
 
 

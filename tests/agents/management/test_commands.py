@@ -8,7 +8,7 @@ from unittest import mock
 
 from django.test import TestCase, override_settings
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config import read
 from agents.connections import connections
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
@@ -29,7 +29,7 @@ class CreateInstanceTests(TestCase):
         return str(path)
 
     def instances(self) -> list[AgentInstance]:
-        with platform():
+        with platform_context():
             return list(AgentInstance.objects.filter(account__slug="acme"))
 
     def assert_nothing_made(self) -> None:
@@ -171,7 +171,7 @@ class SetAgentStatusTests(TestCase):
         self.instance = make_instance(make_account("acme"), "bot")
 
     def status(self) -> str:
-        with platform():
+        with platform_context():
             return str(AgentInstance.objects.get(pk=self.instance.pk).status)
 
     def test_deactivates_activates_and_archives(self) -> None:

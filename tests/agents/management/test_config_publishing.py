@@ -9,11 +9,11 @@ from django.core.management import CommandError
 from django.test import TestCase
 
 from accounts.models.audit import AuditEntry
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents import config
 from agents.config.versions import publishing
 from agents.config.versions.current import current_config
-from agents.config.versions.publishing import GateFailure
+from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance, ConfigPublication
 from tests.agents.publishing_worlds import PublishingWorld
 from tests.support.commands import refusal, run, run_json
@@ -31,7 +31,7 @@ class ConfigCommandTestCase(PublishingWorld, TestCase):
     def serve(self) -> None:
         instance = self.stored()
         config.forget()
-        with tenant(instance.account_id):
+        with tenant_context(instance.account_id):
             current_config("acme", instance)
 
     def put(self, text: str, name: str = "acme/bot") -> str:
@@ -104,7 +104,7 @@ class ApplyTests(ConfigCommandTestCase):
 
     def test_a_tree_is_published_with_its_note(self) -> None:
         report = self.apply(self.put("# why\nretries: 5\n"))
-        with platform():
+        with platform_context():
             stored = ConfigPublication.objects.get()
             entry = AuditEntry.objects.get(object_type="config_publications")
 
@@ -153,10 +153,10 @@ class ApplyTests(ConfigCommandTestCase):
     def test_a_failed_gate_takes_all_of_it_back(self) -> None:
         other = make_instance(self.instance.account, "other")
 
-        def gate(instance: AgentInstance, _: Mapping[str, Any]) -> list[GateFailure]:
-            return [GateFailure("greeting", "is rude")] if instance.pk == other.pk else []
+        def gate(instance: AgentInstance, _: Mapping[str, Any]) -> list[PublishCheckFailure]:
+            return [PublishCheckFailure("greeting", "is rude")] if instance.pk == other.pk else []
 
-        publishing.register_gate(gate)
+        publishing.register_publish_check(gate)
         self.addCleanup(publishing._gates.remove, gate)
         self.put("retries: 5\n")
         source = self.put("system_prompt: Hi\n", "acme/other")

@@ -293,7 +293,7 @@ class SlowReaderTests(World, TestCase):
         self.assertTrue(partial.content.startswith("Hello!"))
         self.assertGreater(request.completion_tokens or 0, 0)
 
-    @override_settings(STREAM_HEARTBEAT_SECONDS=0.02)
+    @override_settings(STREAM_KEEP_ALIVE_SECONDS=0.02)
     async def test_nothing_comes_after_the_last_part_however_slowly_it_is_taken(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         sent: list[Mapping[str, Any]] = []
@@ -309,7 +309,7 @@ class SlowReaderTests(World, TestCase):
         self.assertFalse(sent[-1].get("more_body", False))
         self.assertIn(b"event: done", sent[-1]["body"])
 
-    @override_settings(STREAM_HEARTBEAT_SECONDS=0.02)
+    @override_settings(STREAM_KEEP_ALIVE_SECONDS=0.02)
     async def test_a_reader_that_stalls_at_a_heartbeat_is_cut_too(self) -> None:
         self.configure("model: scripted:echo?first_ms=60000\n")
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')

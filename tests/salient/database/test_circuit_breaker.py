@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django.test import TransactionTestCase, override_settings
 from psycopg.conninfo import conninfo_to_dict
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient import database
 from salient.database import circuit_breaker, database_config
 from salient.database.circuit_breaker import Circuit, LimitedConnection, ReplyTimeout, Unanswered
@@ -106,7 +106,7 @@ class CircuitTests(TransactionTestCase):
                 await ask((b"SELECT 1", []))
             with self.assertRaises(OperationalError):
                 await database.in_database(time.sleep, 0)
-            with self.assertRaises(OperationalError), platform():
+            with self.assertRaises(OperationalError), platform_context():
                 self.fail("nothing is sent")
 
     def test_the_kernel_is_told_to_notice_a_machine_that_is_gone(self) -> None:

@@ -76,7 +76,7 @@ class KeptConnectionTests(TransactionTestCase):
         await in_database_once(read, "acme")
         self.assertEqual(asked.count("acme"), 2)
 
-    @mock.patch.object(executor, "COMPANY_SECONDS", 0.0)
+    @mock.patch.object(executor, "SHARED_READ_SECONDS", 0.0)
     async def test_who_comes_later_does_not_wait_for_a_reading_that_hangs(self) -> None:
         hangs, calls = threading.Event(), []
 

@@ -12,12 +12,12 @@ from django.test import TransactionTestCase, override_settings
 from salient import database
 from salient.database import pipeline
 from salient.database.batches import Answer, MaybeDone, Statement
-from salient.database.pipeline import MOST_TOGETHER, ask, ask_together
+from salient.database.pipeline import MAX_BATCH, ask, call_batched
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 
 
-@override_settings(DATABASE_API_THREADS=2, DATABASE_API_CHANNELS=2)
+@override_settings(DATABASE_API_THREADS=2, DATABASE_API_CONNECTIONS=2)
 class ChannelTests(TransactionTestCase):
     def setUp(self) -> None:
         self.addCleanup(database.shut_down)
@@ -72,7 +72,7 @@ class ChannelTests(TransactionTestCase):
         self.assertEqual(await ask((b"SELECT 'done'", [])), "done")
 
 
-@override_settings(DATABASE_API_THREADS=2, DATABASE_API_CHANNELS=2)
+@override_settings(DATABASE_API_THREADS=2, DATABASE_API_CONNECTIONS=2)
 class TogetherTests(TransactionTestCase):
     """Calls that wait at the same time share a transaction, and nothing else."""
 
@@ -90,7 +90,7 @@ class TogetherTests(TransactionTestCase):
         self.assertEqual([len(places) for places in shared.values()], [16, 16, 8])
         for places in shared.values():
             self.assertEqual(places, list(range(len(places))))
-            self.assertLessEqual(len(places), MOST_TOGETHER)
+            self.assertLessEqual(len(places), MAX_BATCH)
 
     async def test_what_is_not_alike_shares_nothing(self) -> None:
         answers = await asyncio.gather(*(call(ECHO, number, number) for number in range(12)))
@@ -117,7 +117,7 @@ class TogetherTests(TransactionTestCase):
         self.assertFalse(any(sleeper.done() for sleeper in sleepers))
         await asyncio.gather(*sleepers)
 
-    @mock.patch.object(pipeline, "DOOR_SECONDS", 10.0)
+    @mock.patch.object(pipeline, "CONTEXT_WAIT_SECONDS", 10.0)
     async def test_those_at_one_door_take_turns_and_keep_no_other_door_waiting(self) -> None:
         mine, others = ((b"SELECT set_config('app.actor', $1, true)", [name]) for name in "ab")
         slow = asyncio.create_task(call(SLEEP, 1, "slow", mine))
@@ -159,7 +159,9 @@ class TogetherTests(TransactionTestCase):
         self.assertEqual([answer.own for answer in await asyncio.gather(*waiting)], [b"0", b"0"])
 
     async def test_they_go_in_their_order(self) -> None:
-        calls = [ask_together((ECHO, [str(n)]), alike="a", order=str(9 - n)) for n in range(1, 6)]
+        calls = [
+            call_batched((ECHO, [str(n)]), batch_key="a", order=str(9 - n)) for n in range(1, 6)
+        ]
         answers = await asyncio.gather(*calls)
         self.assertEqual([answer.place for answer in answers], [4, 3, 2, 1, 0])
 
@@ -196,8 +198,8 @@ SLEEP_FOR = (
 )
 
 
-async def call(text: bytes, value: object, alike: Any, *before: Statement) -> Answer:
-    return await ask_together(*before, (text, [str(value)]), alike=alike)
+async def call(text: bytes, value: object, batch_key: Any, *before: Statement) -> Answer:
+    return await call_batched(*before, (text, [str(value)]), batch_key=batch_key)
 
 
 def end_backend(pid: str) -> None:

@@ -31,7 +31,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from agents.models import (
     AgentInstance,
@@ -93,7 +93,7 @@ def make_one_of_each() -> dict[type[Model], Any]:
     request = make_llm_request(session, config_version=version)
     message = make_message(session, llm_request=request, config_version=version)
     user, owner = make_user(), make_user()
-    with tenant(account.pk):
+    with tenant_context(account.pk):
         membership = Membership.objects.create(account=account, user=owner, role="owner")
         invitation = Invitation.objects.create(
             account=account,
@@ -194,7 +194,7 @@ class ConversationPagesTests(TestCase):
         boss = make_user("boss@example.com", is_staff=True, is_superuser=True)
         self.client.force_login(boss)
         self.session = make_session()
-        with platform():
+        with platform_context():
             open_access(boss, self.session.account, reason="a ticket")
 
     def page(self) -> Any:
@@ -285,23 +285,23 @@ class LimitPageTests(TestCase):
     def test_a_budget_is_made_and_changed_and_keeps_what_was_spent(self) -> None:
         wanted = {"period": "day", "limit": "5", "alert_percents": "80,100"}
         self.post(address(Budget, "add"), account=self.account.pk, **wanted)
-        with platform():
+        with platform_context():
             Budget.objects.update(spent=2, reserved=1)
             key = Budget.objects.get().pk
         self.post(address(Budget, "change", key), limit="7", alert_percents="50")
 
-        with platform():
+        with platform_context():
             [budget] = Budget.objects.all()
         self.assertEqual((budget.pk, budget.limit, budget.alert_percents), (key, 7, [50]))
         self.assertEqual((budget.spent, budget.reserved), (2, 1))
 
     def test_limits_are_changed_and_running_turns_are_not(self) -> None:
         self.post(address(AccountLimits, "add"), account=self.account.pk, concurrent_turns="9")
-        with platform():
+        with platform_context():
             AccountLimits.objects.update(running=4)
         self.post(address(AccountLimits, "change", self.account.pk), message_bytes="10")
 
-        with platform():
+        with platform_context():
             [row] = AccountLimits.objects.all()
         self.assertEqual((row.running, row.message_bytes, row.concurrent_turns), (4, 10, None))
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.auth.staff_tokens import read_token
 from accounts.members.support_access import open_access
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, SavedChat
 from tests.sessions_app.evals.test_saved_chats import ChatWorld
@@ -65,7 +65,7 @@ class PlaygroundPageTests(StudioWorld, TestCase):
         self.assertContains(self.get("playground", draft="1"), 'value="draft" checked')
 
     def test_a_broken_draft_is_told_and_not_offered(self) -> None:
-        with platform():
+        with platform_context():
             self.draft.text = f"modell: {EVIL}\n"
             self.draft.save()
 
@@ -76,7 +76,7 @@ class PlaygroundPageTests(StudioWorld, TestCase):
         self.assertNotContains(answer, EVIL)
 
     def test_an_agent_that_answers_nobody_says_so(self) -> None:
-        with platform():
+        with platform_context():
             AgentInstance.objects.update(status=InstanceStatus.ARCHIVED)
 
         self.assertContains(self.get("playground"), "The agent is archived")
@@ -119,7 +119,7 @@ class TokenPageTests(StudioWorld, TestCase):
         self.assertEqual(self.post("playground-token").status_code, 200)
 
     def test_a_draft_that_is_gone_is_told(self) -> None:
-        with platform():
+        with platform_context():
             self.draft.delete()
 
         answer = self.post("playground-token", draft="1")
@@ -193,7 +193,7 @@ class RunsPageTests(StudioWorld, TestCase):
 
     def test_without_a_draft_there_is_one_column(self) -> None:
         self.run_chat(self.chat())
-        with platform():
+        with platform_context():
             self.draft.delete()
 
         answer = self.get("saved-chats")
@@ -203,7 +203,7 @@ class RunsPageTests(StudioWorld, TestCase):
 
     def test_a_broken_draft_is_told(self) -> None:
         self.chat()
-        with platform():
+        with platform_context():
             self.draft.text = "modell: x\n"
             self.draft.save()
 
@@ -240,7 +240,7 @@ class FormTests(StudioWorld, TestCase):
         return form | {"message_1": "Where is it?"} | more
 
     def only(self) -> SavedChat:
-        with platform():
+        with platform_context():
             return SavedChat.objects.get()
 
     def test_what_is_filled_in_is_a_test_chat(self) -> None:
@@ -272,25 +272,25 @@ class FormTests(StudioWorld, TestCase):
         self.assertEqual(chat.agent_instance_id, self.instance.pk)
 
     def test_what_is_wrong_is_said_where_it_is(self) -> None:
-        self.chat(name="Taken")
+        self.chat(name="Reservation")
         for more, told in (
             ({"message_1": ""}, "Say at least one thing."),
             ({"message_1": "", "contains_1": "x"}, "An answer needs something to answer."),
             ({"message_2": "x" * 40_000}, "longer than 32768 bytes"),
             ({"contains_1": "x" * 600}, "Expect at most"),
-            ({"name": "Taken"}, "has a test chat of that name"),
+            ({"name": "Reservation"}, "has a test chat of that name"),
         ):
             with self.subTest(told):
                 answer = self.browser.post(self.add, self.fill(**more), secure=True)
                 self.assertContains(answer, told)
-        self.assertEqual(self.only().name, "Taken")
+        self.assertEqual(self.only().name, "Reservation")
 
     def test_a_name_that_another_has_is_refused_on_change_too(self) -> None:
-        self.chat(name="Taken")
+        self.chat(name="Reservation")
         mine = self.chat(name="Mine")
         page = reverse("admin:sessions_app_savedchat_change", args=[mine.pk])
 
-        form = {"name": "Taken", "message_1": "x"}
+        form = {"name": "Reservation", "message_1": "x"}
         self.assertContains(self.browser.post(page, form, secure=True), "of that name")
 
     def test_the_list_is_as_many_queries_for_one_as_for_many(self) -> None:
@@ -312,7 +312,7 @@ class FormTests(StudioWorld, TestCase):
         answer = self.browser.post(page, {"post": "yes"}, secure=True)
 
         self.assertEqual(answer.status_code, 302)
-        with platform():
+        with platform_context():
             self.assertFalse(SavedChat.objects.exists())
 
 
@@ -329,11 +329,11 @@ class FromSessionPageTests(StudioWorld, TestCase):
 
         self.assertNotContains(answer, "Where is")
         self.assertNotContains(posted, "Where is")
-        with platform():
+        with platform_context():
             self.assertFalse(SavedChat.objects.exists())
 
     def test_with_a_reason_it_becomes_a_test_chat_in_one_click(self) -> None:
-        with platform():
+        with platform_context():
             open_access(self.root, self.account, reason="ticket 7")
 
         page = self.get("saved-chat-from-session", self.session.pk)
@@ -341,7 +341,7 @@ class FromSessionPageTests(StudioWorld, TestCase):
 
         self.assertContains(page, "Where is &lt;script&gt;")
         self.assertEqual(made.status_code, 302)
-        with platform():
+        with platform_context():
             chat = SavedChat.objects.get()
         self.assertEqual((chat.name, chat.session_id), ("Orders", self.session.pk))
         self.assertFalse(chat.is_gate)
@@ -353,11 +353,11 @@ class FromSessionPageTests(StudioWorld, TestCase):
         self.assertContains(self.get("saved-chat-from-session", mine.pk), "Ahoy")
 
     def test_a_name_that_is_taken_is_asked_again(self) -> None:
-        with platform():
+        with platform_context():
             open_access(self.root, self.account, reason="ticket 7")
-        self.chat(name="Taken")
+        self.chat(name="Reservation")
 
-        answer = self.post("saved-chat-from-session", self.session.pk, name="Taken")
+        answer = self.post("saved-chat-from-session", self.session.pk, name="Reservation")
 
         self.assertContains(answer, "of that name")
 

@@ -22,7 +22,7 @@ from accounts.admin.lists.keyset import Mark
 from accounts.members import support_access
 from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from sessions_app.admin.badges import origin_of
 from sessions_app.conversations import search
@@ -79,7 +79,7 @@ class ListCase(TestCase):
         return [row.pk for row in self.get(name, **query).context["cl"].result_list]
 
     def access(self) -> None:
-        with platform():
+        with platform_context():
             open_access(self.boss, self.account, reason="ticket 7")
 
     def of_account(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ class PlaceTests(ListCase):
         for name, model in LISTS.items():
             with self.subTest(name):
                 field = "last_activity_at" if name == "session" else "created_at"
-                with platform():
+                with platform_context():
                     wanted = list(model.objects.order_by(f"-{field}", "-pk").values_list("pk"))
                 first = f"?account__id__exact={self.account.pk}"
                 older = self.walk(name, "older", first)
@@ -148,7 +148,7 @@ class QueryTests(ListCase):
         search_before = self.number("session", **queries)
         for number in range(49):
             self.talk(number)
-        with platform():
+        with platform_context():
             Message.objects.update(content="word0")
         self.assertEqual({name: self.number(name) for name in LISTS}, before)
         self.assertEqual(self.number("session", **queries), search_before)
@@ -255,7 +255,7 @@ class OriginTests(ListCase):
 
     def caused(self, number: int, caller: str, **fields: Any) -> None:
         session = self.talk(number)
-        with platform():
+        with platform_context():
             LLMRequest.objects.filter(session=session).update(caller=caller, **fields)
 
     def badges(self, name: str) -> list[str]:
@@ -280,7 +280,7 @@ class OriginTests(ListCase):
             make_llm_request(session)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE llm_requests")
-        with platform(), reads() as found:
+        with platform_context(), reads() as found:
             self.listed_sessions()
         self.assertLess(found.rows_of["llm_requests"], 5)
 
@@ -298,7 +298,7 @@ class TextTests(ListCase):
         self.access()
         page = self.get("session", text="word1", **self.of_account())
         self.assertContains(page, "<mark>word1</mark>")
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.filter(object_type="messages", action="noted").get()
         self.assertEqual((noted.account_id, noted.object), (self.account.pk, "search: word1"))
 
@@ -336,7 +336,7 @@ class TextTests(ListCase):
 
     def test_a_messages_words_are_hidden_without_access(self) -> None:
         session = self.talk(1)
-        with platform():
+        with platform_context():
             message = Message.objects.get(session=session)
             feedback = MessageFeedback.objects.get(session=session)
             MessageFeedback.objects.update(comment="comment1")
@@ -371,7 +371,7 @@ class TextTests(ListCase):
                 self.get(name, **query)
         # Without a comment there is nothing to read in a feedback.
         self.assertEqual(self.looks(), ["messages"])
-        with platform():
+        with platform_context():
             MessageFeedback.objects.update(comment="comment1")
         self.get("messagefeedback")
         self.access()
@@ -379,7 +379,7 @@ class TextTests(ListCase):
         self.assertEqual(self.looks(), ["message_feedback", "messages", "messages"])
 
     def looks(self) -> list[str]:
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.filter(action="noted", object_id="list", reason="ticket 7")
             mine = noted.filter(account=self.account, actor=self.boss.email)
             return sorted(mine.values_list("object_type", flat=True))
@@ -398,7 +398,7 @@ class TextTests(ListCase):
                 [self.account.pk, self.instance.pk, session.pk],
             )
             cursor.execute("ANALYZE messages")
-        with platform():
+        with platform_context():
             self.assertEqual(rows("SELECT current_user::text"), [("salient_platform",)])
             hits = search.messages_with(self.account.pk, "rare7").order_by("-created_at", "-id")
             plan = hits.values_list("session_id", flat=True)[:1000].explain()
@@ -499,7 +499,7 @@ class ExportTests(ListCase):
         self.assertEqual([(slug, name) for slug, _, name, _ in found], [("acme", "CSV export")] * 2)
 
     def all_notes(self) -> list[Any]:
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.filter(action="noted", actor=self.boss.email)
             rows = noted.values_list("account__slug", "object_type", "object", "changes")
             return list(rows)
@@ -522,11 +522,11 @@ class ExportTests(ListCase):
         self.assertIn(b"INCOMPLETE: the export was ended here", text)
 
     def access_ends(self) -> None:
-        with platform():
+        with platform_context():
             support_access.end_all(self.boss)
 
     def noted(self) -> AuditEntry:
-        with platform():
+        with platform_context():
             entry: AuditEntry = AuditEntry.objects.filter(action="noted").get()
         return entry
 

@@ -13,7 +13,7 @@ from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from salient.formatting import compact, duration, exact_money, money
 from sessions_app.admin.overview.page import change, latest_failures, moved
 from sessions_app.admin.overview.svg_charts import HEIGHT, TOP, Chart, Series, nice, sparkline
@@ -157,7 +157,7 @@ class LinkTests(OverviewCase):
         rollup.rebuild(instance.account_id)
         days = Days.until_today(7)
 
-        with platform():
+        with platform_context():
             found = figures_by("day", days=days)
             both = latest_failures(found, days)
             none = latest_failures({}, days)

@@ -7,7 +7,7 @@ from typing import Any
 from django.test import TestCase
 
 from accounts.models import AuditEntry
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile
 from tests.accounts.admin.test_support import make_root, opened
 from tests.support.factories import make_profile, make_session
@@ -46,7 +46,7 @@ class ProfilePages(TestCase):
         form = {"customer_name": "Forged"}
         answer = self.client.post(f"{self.page}/change/", form, secure=True)
         self.assertTemplateUsed(answer, "admin/support/reason.html")
-        with platform():
+        with platform_context():
             self.assertEqual(Profile.objects.get().customer_name, CANARY)
 
     def test_with_one_they_are_shown_and_the_look_is_noted(self) -> None:
@@ -54,7 +54,7 @@ class ProfilePages(TestCase):
         for path in (LIST, f"{self.page}/change/"):
             self.assertContains(self.get(path), CANARY)
         self.assertContains(self.get(LIST, q="bird@example.com"), str(self.profile.pk))
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.filter(action="noted", object_type="profiles")
             found = set(noted.values_list("object_id", "reason"))
         self.assertEqual(found, {("list", "ticket 7"), (str(self.profile.pk), "ticket 7")})
@@ -66,5 +66,5 @@ class ProfilePages(TestCase):
     def test_it_is_erased_without_being_read(self) -> None:
         answer = self.client.post(f"{self.page}/delete/", {"post": "yes"}, secure=True)
         self.assertEqual(answer.status_code, 302)
-        with platform():
+        with platform_context():
             self.assertFalse(Profile.objects.exists())

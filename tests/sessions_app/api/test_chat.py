@@ -14,7 +14,7 @@ from django.utils import timezone
 
 import agents.config
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session
@@ -117,7 +117,7 @@ class StreamTests(World, TestCase):
 
     async def version_digest(self, request: object) -> str:
         def digest() -> str:
-            with platform():
+            with platform_context():
                 return str(request.config_version.digest)  # type: ignore[attr-defined]
 
         return await sync_to_async(digest)()
@@ -364,7 +364,7 @@ class CallerTests(World, TestCase):
     async def test_unknown_foreign_and_inactive_look_alike(self) -> None:
         def retire() -> None:
             retired = make_instance(self.account, "retired")
-            with platform():
+            with platform_context():
                 AgentInstance.objects.filter(pk=retired.pk).update(status="inactive")
 
         await sync_to_async(retire)()
@@ -387,7 +387,7 @@ class CallerTests(World, TestCase):
 
     def make_dead_key(self, fields: Mapping[str, object]) -> str:
         key, secret = make_key(self.account)
-        with platform():
+        with platform_context():
             ApiKey.objects.filter(pk=key.pk).update(**fields)
         return secret
 
@@ -408,7 +408,7 @@ class CallerTests(World, TestCase):
 
     async def test_the_use_of_a_key_is_noted_once_a_minute(self) -> None:
         def last_used() -> object:
-            with platform():
+            with platform_context():
                 return ApiKey.objects.get(account=self.account).last_used_at
 
         await self.ask(self.secret)
@@ -481,7 +481,7 @@ class SessionIsolationTests(World, TestCase):
         body = await self.say("hello")
 
         def load() -> Session:
-            with platform():
+            with platform_context():
                 return Session.objects.get(pk=body["session_id"])
 
         session = await sync_to_async(load)()

@@ -10,7 +10,7 @@ from django.test import Client, TestCase, override_settings
 
 from accounts.auth import visitor_tokens
 from accounts.models import Account, AccountStatus
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, Session
 from tests.support.api_client import ApiClient
@@ -67,7 +67,7 @@ class WhoMaySeeItTests(PageCase):
                 self.assertEqual(self.get().status_code, status)
 
     def test_what_is_not_there_or_not_active_is_the_same_404(self) -> None:
-        with platform():
+        with platform_context():
             make = AgentInstance.objects.create
             make(account=self.account, instance_slug="old", status=InstanceStatus.ARCHIVED)
         make_instance(make_account("gone", status=AccountStatus.SUSPENDED), "bot")
@@ -137,7 +137,7 @@ class WhatItShowsTests(PageCase):
         return visitor.session_key
 
     def session(self, key: str) -> Session:
-        with platform():
+        with platform_context():
             made: Session = Session.objects.create(
                 account=self.account,
                 account_slug="acme",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller
 from accounts.models import Scope
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import ChatIn, Mark, SessionsIn
 from sessions_app.conversations.conversations import conversations, empty
@@ -116,7 +116,7 @@ class ListTests(ConversationWorld):
         sessions = [await self.ask(self.api) for _ in range(5)]
 
         def at_one_moment() -> None:
-            with platform():
+            with platform_context():
                 Session.objects.filter(pk__in=sessions[:4]).update(
                     last_activity_at=Session.objects.get(pk=sessions[0]).last_activity_at
                 )
@@ -255,7 +255,7 @@ class DeleteTests(ConversationWorld):
         self.assertEqual((await self.delete(self.api, session.pk)).status, 204)
 
         def left() -> tuple[str, LLMRequest, int]:
-            with platform():
+            with platform_context():
                 rows = [*Session.objects.values(), *LLMRequest.objects.values()]
                 return str(rows), LLMRequest.objects.get(pk=request.pk), Profile.objects.count()
 
@@ -299,7 +299,7 @@ class RaceTests(World, TransactionTestCase):
 
     def test_a_message_that_meets_a_deletion_is_stored_nowhere(self) -> None:
         asking = threading.Thread(target=self.ask)
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             session = find_session(self.caller, self.instance, self.session.pk, lock=True)
             assert session is not None
             empty(session)

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.test import TestCase
 
 from accounts.models import Scope
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, make_message, make_session
@@ -35,7 +35,7 @@ class FeedbackTests(World, TestCase):
 
     async def kept(self) -> list[tuple[int, str]]:
         def read() -> list[tuple[int, str]]:
-            with platform():
+            with platform_context():
                 rows = MessageFeedback.objects.order_by("created_at")
                 return list(rows.values_list("rating", "comment"))
 
@@ -43,7 +43,7 @@ class FeedbackTests(World, TestCase):
 
     async def of_session(self, session_id: str) -> int | None:
         def read() -> int | None:
-            with tenant(self.account.pk):
+            with tenant_context(self.account.pk):
                 return Session.objects.get(pk=session_id).feedback
 
         return await sync_to_async(read)()
@@ -117,7 +117,7 @@ class FeedbackTests(World, TestCase):
         return make_message(session, role=Role.ASSISTANT).pk
 
     def question_of(self, session_id: str) -> UUID:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             found: UUID = Message.objects.get(session_id=session_id, role=Role.HUMAN).pk
         return found
 

@@ -58,9 +58,9 @@ class HistoryTests(World, TestCase):
         self.assertEqual([m["role"] for m in page["messages"]], ["user", "bot"])
 
     def add_note(self, session_id: str) -> None:
-        from accounts.tenancy.context import tenant  # noqa: PLC0415
+        from accounts.tenancy.context import tenant_context  # noqa: PLC0415
 
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             Message.objects.create(
                 account_id=self.account.pk,
                 agent_instance_id=self.instance.pk,
@@ -89,11 +89,11 @@ class HistoryTests(World, TestCase):
 
     def foreign_session(self, account: object) -> str:
         from accounts.models import Account  # noqa: PLC0415
-        from accounts.tenancy.context import tenant  # noqa: PLC0415
+        from accounts.tenancy.context import tenant_context  # noqa: PLC0415
 
         assert isinstance(account, Account)
         instance = make_instance(account, "bot")
-        with tenant(account.pk):
+        with tenant_context(account.pk):
             session = Session.objects.create(
                 account=account,
                 account_slug=account.slug,
@@ -217,9 +217,9 @@ class VisitorTests(World, TestCase):
         await self.ask(self.ada)
 
         def keys() -> list[str]:
-            from accounts.tenancy.context import platform  # noqa: PLC0415
+            from accounts.tenancy.context import platform_context  # noqa: PLC0415
 
-            with platform():
+            with platform_context():
                 return list(Session.objects.values_list("session_key", flat=True))
 
         [stored] = await sync_to_async(keys)()

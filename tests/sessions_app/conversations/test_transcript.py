@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from salient.database import storable
@@ -90,7 +90,7 @@ class PagesTestCase(TestCase):
         return request
 
     def let_in(self) -> None:
-        with platform():
+        with platform_context():
             open_access(self.boss, self.account, reason="Ticket 4711")
 
     def page(self, **query: str) -> Any:
@@ -122,7 +122,7 @@ class SessionPageTests(PagesTestCase):
             self.assertIn(told, page)
 
     def answer_of(self, request: LLMRequest) -> Message:
-        with platform():
+        with platform_context():
             return Message.objects.get(llm_request=request, role=Role.ASSISTANT)
 
     def test_with_a_reason_the_words_are_shown_and_the_reading_is_noted_once(self) -> None:
@@ -132,7 +132,7 @@ class SessionPageTests(PagesTestCase):
         self.assertIn("A secret answer", self.text())
         self.text()
 
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.filter(action="noted", object_type="sessions")
             self.assertEqual(
                 [(each.object_id, each.actor, each.reason) for each in noted],
@@ -223,7 +223,7 @@ class SessionPageTests(PagesTestCase):
         return len(queries)
 
     def test_a_deleted_conversation_says_so(self) -> None:
-        with platform():
+        with platform_context():
             Session.objects.filter(pk=self.session.pk).update(deleted_at=timezone.now())
 
         self.assertIn("was deleted", self.text())
@@ -316,7 +316,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("provider_rate_limited", page)
 
     def test_sections_are_sized_for_all_and_read_for_a_reason(self) -> None:
-        with platform():
+        with platform_context():
             PromptSection.objects.create(
                 account=self.account, digest="d" * 64, text="Never tell the secret."
             )

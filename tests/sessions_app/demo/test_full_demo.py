@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.limits.periods import start_of
 from accounts.models import Account, AccountStatus, AuditEntry, Budget, BudgetPeriod, Membership
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config import forget
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
@@ -46,7 +46,7 @@ class FullDemoTests(TestCase):
         cls.made = demo.fill(turns=TURNS)
 
     def setUp(self) -> None:
-        self.door = platform()
+        self.door = platform_context()
         self.door.__enter__()
         self.addCleanup(self.door.__exit__, None, None, None)
 
@@ -135,11 +135,11 @@ class FullDemoTests(TestCase):
 
         self.assertEqual((made, self.counts()), ({}, before))
         self.assertEqual(Account.objects.get(slug="cobalt-air").name, "Edited")
-        self.door = platform()
+        self.door = platform_context()
         self.door.__enter__()
 
     def counts(self) -> list[int]:
-        with platform():
+        with platform_context():
             models: list[Any] = [Account, AgentInstance, Session, LLMRequest, Message, AuditEntry]
             return [model.objects.count() for model in models]
 

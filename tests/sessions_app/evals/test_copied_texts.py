@@ -14,7 +14,7 @@ from django.urls import reverse
 from accounts.limits.quotas import set_limits
 from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
 from sessions_app.conversations import conversations
 from sessions_app.evals.saved_chats import from_session
@@ -37,18 +37,18 @@ class CopyWorld(StudioWorld):
         self.copy = self.made_of(self.source)
 
     def made_of(self, session: Session, name: str = "From life") -> SavedChat:
-        with platform():
+        with platform_context():
             return from_session(session, name)
 
     def change_page(self, chat: SavedChat) -> str:
         return reverse("admin:sessions_app_savedchat_change", args=[chat.pk])
 
     def open_access(self) -> None:
-        with platform():
+        with platform_context():
             open_access(self.root, self.account, reason="ticket 7")
 
     def run_session(self) -> Session:
-        with platform():
+        with platform_context():
             return Session.objects.get(copied_from=self.source.pk)
 
     def pages(self) -> list[Any]:
@@ -77,7 +77,7 @@ class ReadingTests(CopyWorld, TestCase):
         form = {"name": "New", "message_1": "forged"}
         answer = self.browser.post(self.change_page(self.copy), form, secure=True)
         self.assertEqual(answer.status_code, 403)
-        with platform():
+        with platform_context():
             self.assertEqual(SavedChat.objects.get().messages, [CANARY, "again"])
 
     def test_with_one_they_are_shown_and_the_look_is_noted_once(self) -> None:
@@ -87,7 +87,7 @@ class ReadingTests(CopyWorld, TestCase):
             chat, runs, _ = self.pages()
             for page in (chat, runs):
                 self.assertContains(page, CANARY)
-        with platform():
+        with platform_context():
             noted = AuditEntry.objects.get(action="noted", object_type="saved_chats")
         self.assertEqual((noted.object_id, noted.reason), (str(self.copy.pk), "ticket 7"))
 
@@ -135,7 +135,7 @@ class ReadingTests(CopyWorld, TestCase):
 
 class DeletionTests(CopyWorld, TestCase):
     def delete(self, session: Session) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             conversations.empty(Session.objects.select_for_update().get(pk=session.pk))
 
     def everything(self) -> str:
@@ -155,7 +155,7 @@ class DeletionTests(CopyWorld, TestCase):
         self.delete(self.source)
 
         self.assertNotIn(CANARY, self.everything())
-        with platform():
+        with platform_context():
             self.assertEqual((SavedChat.objects.count(), SavedChatRun.objects.count()), (0, 0))
             self.assertFalse(Message.objects.exists())
             self.assertFalse(Session.objects.filter(deleted_at=None).exists())
@@ -163,13 +163,13 @@ class DeletionTests(CopyWorld, TestCase):
 
     def turns(self) -> list[Any]:
         """What stays in the books."""
-        with platform():
+        with platform_context():
             rows = LLMRequest.objects.order_by("pk")
             return list(rows.values_list("pk", "total_tokens", "total_cost"))
 
     def test_also_where_the_test_chat_is_gone_or_its_run_was_not_kept(self) -> None:
         self.run_chat(self.copy)
-        with platform():
+        with platform_context():
             SavedChat.objects.all().delete()
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
@@ -177,13 +177,13 @@ class DeletionTests(CopyWorld, TestCase):
     def test_also_what_ran_before_sessions_knew_whose_words_they_say(self) -> None:
         self.run_chat(self.copy)
         self.run_chat(self.chat("by hand", name="by hand"))
-        with platform():
+        with platform_context():
             mine = Session.objects.filter(copied_from=self.source.pk)
             mine.update(copied_from=None, user_id=self.staff.pk)
         mark = import_module("sessions_app.migrations.0020_mark_copies").MARK
         with connection.cursor() as cursor:
             cursor.execute(mark)
-        with platform():
+        with platform_context():
             marked = Session.objects.exclude(copied_from=None)
             self.assertEqual([each.user_id for each in marked], [None])
         self.delete(self.source)
@@ -200,7 +200,7 @@ class DeletionTests(CopyWorld, TestCase):
         other = self.chat("by hand", name="by hand")
         self.run_chat(other)
         self.delete(self.source)
-        with platform():
+        with platform_context():
             self.assertEqual(SavedChat.objects.get().pk, other.pk)
             self.assertEqual(Message.objects.count(), 2)
 
@@ -221,7 +221,7 @@ class DeletionTests(CopyWorld, TestCase):
     def test_each_message_is_said_in_the_one_session(self) -> None:
         made = self.run_chat(self.copy)
         session = self.run_session()
-        with platform():
+        with platform_context():
             asked = LLMRequest.objects.filter(session_id=session.pk)
             callers = set(asked.values_list("caller", flat=True))
             self.assertEqual(asked.count(), 2)

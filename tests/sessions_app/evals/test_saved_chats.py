@@ -11,9 +11,9 @@ from django.test import TestCase
 from accounts.auth.caller import Caller
 from accounts.auth.staff_tokens import SCOPES
 from accounts.limits.quotas import set_limits
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.config.versions import publishing
-from agents.config.versions.publishing import GateFailed
+from agents.config.versions.publishing import PublishChecksFailed
 from agents.models import ConfigVersion
 from salient.api.problems import NotFound, Problem
 from sessions_app.conversations import conversations
@@ -41,7 +41,7 @@ class ChatWorld(PlaygroundWorld):
 
     def chat(self, *messages: str, **fields: Any) -> SavedChat:
         values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             made: SavedChat = SavedChat.objects.create(
                 account=self.account, agent_instance=self.instance, **values
             )
@@ -51,7 +51,7 @@ class ChatWorld(PlaygroundWorld):
         return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
 
     def gate(self) -> list[tuple[str, str]]:
-        with platform():
+        with platform_context():
             return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
 
 
@@ -87,7 +87,7 @@ class RunTests(ChatWorld, TestCase):
         chat = self.chat()
         old, new = self.run_chat(chat), self.run_chat(chat, self.drafted)
 
-        with platform():
+        with platform_context():
             versions = ConfigVersion.objects.in_bulk([old.config_version_id, new.config_version_id])
         self.assertEqual(versions[old.config_version_id].content["system_prompt"], "Be brief.")
         self.assertEqual(versions[new.config_version_id].content["system_prompt"], "Be a pirate.")
@@ -122,7 +122,7 @@ class RunTests(ChatWorld, TestCase):
         self.run_chat(chat)
 
         self.assertRaises(Problem, self.run_chat, chat)
-        with platform():
+        with platform_context():
             self.assertEqual(SavedChatRun.objects.count(), 1)
 
     def test_one_that_is_cut_by_a_limit_is_kept_as_failed(self) -> None:
@@ -134,11 +134,11 @@ class RunTests(ChatWorld, TestCase):
 
     def test_a_run_of_what_was_changed_meanwhile_is_not_kept(self) -> None:
         chat = self.chat()
-        with platform():
+        with platform_context():
             SavedChat.objects.get(pk=chat.pk).save()
 
         self.assertRaises(ChatChanged, self.run_chat, chat)
-        with platform():
+        with platform_context():
             self.assertEqual(SavedChatRun.objects.count(), 0)
 
     def test_another_instances_chat_is_not_found(self) -> None:
@@ -209,7 +209,7 @@ class GateTests(ChatWorld, TestCase):
     def test_another_draft_needs_another_run(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
-        with platform():
+        with platform_context():
             self.draft.text = DRAFT.replace("pirate", "parrot")
             self.draft.save()
             other = publishing.override_of(self.draft.text)
@@ -224,7 +224,7 @@ class GateTests(ChatWorld, TestCase):
     def test_the_newest_run_counts(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
-        with platform():
+        with platform_context():
             run = SavedChatRun.objects.get()
             run.pk, run.passed = None, False
             run._state.adding = True
@@ -242,7 +242,7 @@ class GateTests(ChatWorld, TestCase):
     def test_one_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
-        with platform():
+        with platform_context():
             chat.save()
 
         self.assertEqual(self.gate(), [("Greets", "was changed after its run")])
@@ -254,8 +254,8 @@ class GateTests(ChatWorld, TestCase):
 
     def test_publishing_asks_and_only_a_reason_goes_past(self) -> None:
         self.chat()
-        with platform():
-            with self.assertRaisesMessage(GateFailed, "Greets: has not been run"):
+        with platform_context():
+            with self.assertRaisesMessage(PublishChecksFailed, "Greets: has not been run"):
                 publishing.publish(self.instance, DRAFT, "why not", self.staff)
             made = publishing.publish(
                 self.instance, DRAFT, "why not", self.staff, gate_reason="it burns"
@@ -264,7 +264,7 @@ class GateTests(ChatWorld, TestCase):
 
     def test_what_passed_is_published(self) -> None:
         self.run_chat(self.chat(), self.drafted)
-        with platform():
+        with platform_context():
             made = publishing.publish(self.instance, DRAFT, "better", self.staff)
 
         self.assertEqual((made.number, made.gate_reason), (1, ""))
@@ -274,7 +274,7 @@ class GateTests(ChatWorld, TestCase):
         for count in (1, 20):
             for number in range(count):
                 self.chat(name=f"{count}-{number}")
-            with platform(), self.assertNumQueries(2) as queries:
+            with platform_context(), self.assertNumQueries(2) as queries:
                 gate(self.instance, OVERRIDE)
             numbers.append(len(queries))
         self.assertEqual(len(set(numbers)), 1)
@@ -285,7 +285,7 @@ class FromSessionTests(TestCase):
         self.session = make_session(make_instance(make_account("acme"), "bot"))
 
     def made(self, name: str = "From life") -> SavedChat:
-        with platform():
+        with platform_context():
             return from_session(self.session, name)
 
     def test_what_the_user_said_is_what_will_be_said(self) -> None:
@@ -309,6 +309,6 @@ class FromSessionTests(TestCase):
     def test_it_goes_when_its_conversation_is_deleted(self) -> None:
         make_message(self.session, content="one")
         self.made()
-        with platform():
+        with platform_context():
             conversations.empty(self.session)
             self.assertFalse(SavedChat.objects.exists())

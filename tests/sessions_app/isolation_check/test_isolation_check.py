@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.keys.services import create_account
 from accounts.models import Account, User
 from accounts.models.slugs import CHECK_PREFIX
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import two_accounts
@@ -117,7 +117,7 @@ class PlantedLeakTests(OneConnection):
 
     def test_a_view_that_forgets_whose_session_it_is_is_found(self) -> None:
         def careless(caller: Any, instance: Any, page: Any) -> Any:
-            with platform():
+            with platform_context():
                 found = Message.objects.filter(session_id=page.session_id)
                 body = json.dumps([message.content for message in found])
             return mock.Mock(as_response=lambda: HttpResponse(body))
@@ -149,7 +149,7 @@ class TidyTests(TestCase):
 
     def test_what_a_killed_check_left_is_removed_by_a_later_one(self) -> None:
         old, young = (Account(slug=f"{CHECK_PREFIX}{word}", name="") for word in ("old", "young"))
-        with platform():
+        with platform_context():
             for account in (old, young):
                 account.save(force_insert=True)
             hours_ago = timezone.now() - timedelta(hours=2)

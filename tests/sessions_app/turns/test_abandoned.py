@@ -7,7 +7,7 @@ from typing import Any
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import CompletionStatus, LLMRequest, Role, Session
 from sessions_app.turns import abandoned
 from tests.support.commands import refusal, run, run_json
@@ -39,7 +39,7 @@ class SettleAbandonedTests(TestCase):
         make_message(session or self.session, content=content, created_at=moment, role=Role.HUMAN)
 
     def fresh(self, request: LLMRequest) -> LLMRequest:
-        with platform():
+        with platform_context():
             found: LLMRequest = LLMRequest.objects.get(pk=request.pk)
         return found
 

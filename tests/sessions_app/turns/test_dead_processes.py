@@ -24,7 +24,7 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy.context import ask_as_tenant, platform
+from accounts.tenancy.context import call_as_tenant, platform_context
 from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
@@ -47,13 +47,13 @@ LATE = timedelta(seconds=30)
 def another_process(**fields: Any) -> ServerProcess:
     """A process of another machine that was last seen half a minute ago."""
     values = {"host": "elsewhere", "pid": 1, "seen_at": timezone.now() - LATE} | fields
-    with platform():
+    with platform_context():
         row: ServerProcess = ServerProcess.objects.create(**values)
     return row
 
 
 def requests() -> list[LLMRequest]:
-    with platform():
+    with platform_context():
         return list(LLMRequest.objects.order_by("created_at"))
 
 
@@ -61,14 +61,14 @@ class DeathTests(TestCase):
     """Which processes are dead."""
 
     def dead(self, *ids: UUID, may_trust_age: bool = True) -> set[UUID]:
-        with platform():
+        with platform_context():
             return dead_among(ids, may_trust_age=may_trust_age)
 
     def test_on_this_machine_the_kernel_tells_whatever_the_row_says(self) -> None:
         mine = this_process()
         mine.seen_at = timezone.now() - LATE
         again = another_process(host=this_host(), pid=os.getpid(), pid_started=1)
-        with platform():
+        with platform_context():
             mine.save(force_insert=True)
             other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
             started = server_processes.started_of(other.pid) or 0
@@ -108,16 +108,16 @@ class HeartbeatTests(TestCase):
         with mock.patch.object(connection, "close"):
             for _ in range(2):
                 beating.beat()
-                with platform():
+                with platform_context():
                     ServerProcess.objects.update(seen_at=timezone.now() - LATE)
             beating.beat()
-            with platform():
+            with platform_context():
                 [row] = ServerProcess.objects.all()
             self.assertEqual((row.pk, row.pid), (beating.id, os.getpid()))
             self.assertGreater(row.seen_at, timezone.now() - LATE / 2)
             with mock.patch.object(beating, "join"):
                 beating.stop()
-        with platform():
+        with platform_context():
             self.assertFalse(ServerProcess.objects.exists())
 
     def test_a_beat_that_is_refused_is_one_line_and_told_once(self) -> None:
@@ -167,7 +167,7 @@ class CommandTests(TestCase):
         self.running(lives.pk)
 
         def beat(_seconds: float) -> None:
-            with platform():
+            with platform_context():
                 ServerProcess.objects.update(seen_at=timezone.now())
 
         with mock.patch("time.sleep", beat):
@@ -204,7 +204,7 @@ class NextMessageTests(World, TransactionTestCase):
         self.assertEqual((now.pk, now.completion_status), (turn.request_id, "running"))
 
     def test_a_turn_of_a_process_that_lives_is_left_alone(self) -> None:
-        with platform():
+        with platform_context():
             mine = this_process()
             mine.save(force_insert=True)
         for process in (mine.pk, None):
@@ -214,14 +214,14 @@ class NextMessageTests(World, TransactionTestCase):
         self.assertEqual({each.completion_status for each in requests()}, {"running"})
 
     async def test_a_turn_that_was_stored_although_the_connection_broke_is_undone(self) -> None:
-        really_ask = ask_as_tenant
+        really_ask = call_as_tenant
 
         async def breaks(*args: Any, **options: Any) -> Any:
             await really_ask(*args, **options)
             raise OperationalError from MaybeDone("server closed the connection unexpectedly")
 
         with (
-            mock.patch.object(store, "ask_as_tenant", breaks),
+            mock.patch.object(store, "call_as_tenant", breaks),
             self.assertRaises(OperationalError),
         ):
             await self.open()
@@ -238,7 +238,7 @@ class NextMessageTests(World, TransactionTestCase):
     async def test_what_was_never_sent_is_not_looked_for(self) -> None:
         refused = mock.AsyncMock(side_effect=Unanswered)
         with (
-            mock.patch.object(store, "ask_as_tenant", refused),
+            mock.patch.object(store, "call_as_tenant", refused),
             mock.patch.object(turns, "in_background") as looked_for,
             self.assertRaises(OperationalError),
         ):
@@ -283,7 +283,7 @@ class KilledWorkerTests(World, TransactionTestCase):
 
     async def has_process(self) -> bool:
         def row() -> bool:
-            with platform():
+            with platform_context():
                 return ServerProcess.objects.exists()
 
         return await sync_to_async(row)()
@@ -291,7 +291,7 @@ class KilledWorkerTests(World, TransactionTestCase):
     def assert_settled(self) -> None:
         left = next(each for each in requests() if each.error_code == "abandoned")
         self.assertEqual(left.charged_cost, left.reserved_cost)
-        with platform():
+        with platform_context():
             self.assertEqual(AccountLimits.objects.get().running, 0)
             self.assertEqual(Budget.objects.get().reserved, 0)
 

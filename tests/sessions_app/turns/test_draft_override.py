@@ -19,7 +19,7 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.auth.staff_tokens import new_token, read_token, write_token
 from accounts.models import Account, AccountStatus, User
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
@@ -79,7 +79,7 @@ class PlaygroundWorld(World):
     def make_playground(self) -> None:
         self.make_world()
         self.staff = make_staff(email="sam@example.com")
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             self.draft = ConfigDraft.objects.create(
                 account=self.account, agent_instance=self.instance, text=DRAFT
             )
@@ -112,7 +112,7 @@ class TurnTests(PlaygroundWorld, TestCase):
         self.assertFalse(session.is_anonymous)
 
     def session(self) -> Session:
-        with platform():
+        with platform_context():
             return Session.objects.get()
 
     async def test_a_conversation_goes_on(self) -> None:
@@ -142,7 +142,7 @@ class TurnTests(PlaygroundWorld, TestCase):
         self.assertIsNone(version.last_served_at)
 
     def version(self, start: str) -> ConfigVersion:
-        with platform():
+        with platform_context():
             return ConfigVersion.objects.get(digest__startswith=start)
 
     async def test_a_draft_that_is_gone_or_broken_is_told(self) -> None:
@@ -158,7 +158,7 @@ class TurnTests(PlaygroundWorld, TestCase):
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
     def write(self, text: str | None) -> None:
-        with platform():
+        with platform_context():
             if text is None:
                 self.draft.delete()
             else:
@@ -289,7 +289,7 @@ class DemotedTests(PlaygroundWorld, TestCase):
             self.assertEqual((await self.play(self.client_of(person))).status, 401)
 
 
-@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+@override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningTests(PlaygroundWorld, TestCase):
     config = "model: scripted:echo?first_ms=60000\n"
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
 from accounts.models import Account, AccountLimits, ApiKey, MemberRole, RateState, User
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config.loader import forget
 from agents.models import AgentInstance, ConfigVersion
 from salient.ttl import clear_caches
@@ -33,7 +33,7 @@ class WhyCase(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
         self.client.force_login(make_root())
-        with platform():
+        with platform_context():
             self.key = ApiKey.objects.get(account=self.account)
 
     def ask(self, caller: str, **more: Any) -> Any:
@@ -59,26 +59,26 @@ class WhyCase(World, TestCase):
 
 class SituationTests(WhyCase):
     def change_key(self, **fields: Any) -> None:
-        with platform():
+        with platform_context():
             ApiKey.objects.filter(pk=self.key.pk).update(**fields)
 
     def change_agent(self, **fields: Any) -> None:
-        with platform():
+        with platform_context():
             AgentInstance.objects.filter(pk=self.instance.pk).update(**fields)
 
     def change_account(self, **fields: Any) -> None:
-        with platform():
+        with platform_context():
             Account.objects.filter(pk=self.account.pk).update(**fields)
 
     def use_up_the_rate(self) -> None:
         set_limits(self.account, requests_per_minute=1)
-        with platform():
+        with platform_context():
             later = timezone.now() + timedelta(minutes=5)
             RateState.objects.create(account=self.account, subject="account", arrival=later)
 
     def let_turns_run(self) -> None:
         set_limits(self.account, concurrent_turns=1)
-        with platform():
+        with platform_context():
             AccountLimits.objects.filter(account=self.account).update(running=1)
 
     def spend_all(self) -> None:
@@ -87,7 +87,7 @@ class SituationTests(WhyCase):
 
     def break_files(self) -> None:
         self.configure("model: [")
-        with platform():
+        with platform_context():
             ConfigVersion.objects.all().delete()
 
     def test_the_page_says_what_the_api_says(self) -> None:
@@ -160,7 +160,7 @@ class PageTests(WhyCase):
         self.assertEqual(rows_of(self.account), before)
 
     def test_every_check_is_told_and_what_to_do(self) -> None:
-        with platform():
+        with platform_context():
             ApiKey.objects.update(scopes=["agents:read"])
         page = self.ask(f"key:{self.key.pk}")
 

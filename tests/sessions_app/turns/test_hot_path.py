@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.auth.decorators import Caller
 from accounts.limits.quotas import set_limits
-from accounts.tenancy.context import tenant
+from accounts.tenancy.context import tenant_context
 from agents.api.decorators import find_instance
 from agents.config.versions.current import current_config
 from agents.costs import pricing
@@ -122,9 +122,9 @@ class StatementTests(World, TransactionTestCase):
         self.assertEqual(counts(), (1, 2, 1))
 
     def test_a_known_configuration_is_not_looked_up_again(self) -> None:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             current_config("acme", self.instance)
-        with tenant(self.account.pk), CaptureQueriesContext(connection) as queries:
+        with tenant_context(self.account.pk), CaptureQueriesContext(connection) as queries:
             current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
 
@@ -144,7 +144,7 @@ class StatementTests(World, TransactionTestCase):
         self.assertEqual(asked[1], asked[0])
 
     def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
-        with self.assertRaises(ZeroDivisionError), tenant(self.account.pk):
+        with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             current_config("acme", self.instance)
             raise ZeroDivisionError
         opened, _ = self.open_counted(ChatIn(message="one"))
@@ -197,7 +197,7 @@ class EarlyEndTests(World, TestCase):
         _, [request] = await sync_to_async(stored)()
         self.assertEqual(request.completion_status, "cancelled")
 
-    @override_settings(STREAM_HEARTBEAT_SECONDS=0.05)
+    @override_settings(STREAM_KEEP_ALIVE_SECONDS=0.05)
     async def test_a_quiet_stream_shows_that_it_lives(self) -> None:
         self.configure("model: scripted:echo?first_ms=300\n")
         answer = await self.api.post(self.path("stream"), {"message": "hello"})

@@ -22,7 +22,7 @@ from accounts.auth.bearer import VISITOR_SCOPES
 from accounts.auth.caller import Caller
 from accounts.limits import budgets, quotas
 from accounts.models import AccountLimits, Budget, Membership, RateState
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.costs import pricing
 from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
@@ -62,7 +62,7 @@ class LimitedWorld(World):
 
     def assert_books_are_closed(self) -> Decimal:
         """Nothing is reserved, nothing runs, and every budget has spent what the ledger says."""
-        with platform():
+        with platform_context():
             self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
             spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
             for budget in Budget.objects.all():
@@ -73,7 +73,7 @@ class LimitedWorld(World):
 
 
 def forget_turns() -> None:
-    with platform():
+    with platform_context():
         LLMRequest.objects.all().delete()
         RateState.objects.all().delete()
 
@@ -185,7 +185,7 @@ def new_visitor(site: str = "http://localhost") -> ApiClient:
 
 
 def reserved() -> Decimal:
-    with platform():
+    with platform_context():
         return Budget.objects.get().reserved
 
 
@@ -424,7 +424,7 @@ class AbandonedTests(LimitedWorld, TestCase):
 
     def abandon(self) -> store.Opened:
         opened = async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="hello"))
-        with platform():
+        with platform_context():
             long_ago = timezone.now() - timedelta(hours=1)
             LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
         return opened
@@ -469,7 +469,7 @@ class AbandonedTests(LimitedWorld, TestCase):
 
     def test_an_alert_of_the_last_turn_is_sent(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
-        with platform():
+        with platform_context():
             user = make_user("owner@example.com")
             Membership.objects.create(account=self.account, user=user, role="owner")
         reserved = self.abandon().taken.reserved
@@ -485,7 +485,7 @@ class AlertTests(LimitedWorld, TestCase):
 
     async def test_a_turn_that_passes_a_percentage_is_told_once_and_waits_for_no_mail(self) -> None:
         def join() -> None:
-            with platform():
+            with platform_context():
                 user = make_user("owner@example.com")
                 Membership.objects.create(account=self.account, user=user, role="owner")
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.config.versions.current import current_config
 from agents.runtime.run import ChatMessage
 from sessions_app.models import PromptSection
@@ -66,18 +66,21 @@ class SectionsTests(World, TransactionTestCase):
         self.configure(TOOLED, PROMPT)
 
     def sections(self, *history: str) -> prompts.Sections:
-        with tenant(self.account.pk):
+        with tenant_context(self.account.pk):
             current = current_config("acme", self.instance)
         said = [ChatMessage("user", text) for text in (*history, "größer?")]
         return prompts.sections_of(current.run_request(said, stream=True), current)
 
     def store(self, sections: prompts.Sections, account: Any = None) -> int:
-        with CaptureQueriesContext(connection) as queries, tenant((account or self.account).pk):
+        with (
+            CaptureQueriesContext(connection) as queries,
+            tenant_context((account or self.account).pk),
+        ):
             prompts.store_sections((account or self.account).pk, sections)
         return sum("prompt_sections" in query["sql"] for query in queries)
 
     def stored(self) -> int:
-        with platform():
+        with platform_context():
             return PromptSection.objects.count()
 
     def test_each_part_has_name_source_size_and_the_digest_of_its_text(self) -> None:
@@ -131,7 +134,7 @@ class SectionsTests(World, TransactionTestCase):
         self.assertEqual(self.stored(), 4)
 
     def test_what_was_rolled_back_is_stored_by_the_next_turn(self) -> None:
-        with self.assertRaises(ZeroDivisionError), tenant(self.account.pk):
+        with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             prompts.store_sections(self.account.pk, self.sections_inside())
             raise ZeroDivisionError
 
@@ -176,7 +179,7 @@ class ReadTests(TestCase):
         )
 
     def store(self, account_id: Any, text: str) -> None:
-        with tenant(account_id):
+        with tenant_context(account_id):
             digest = sha256(text.encode()).hexdigest()
             PromptSection.objects.create(account_id=account_id, digest=digest, text=text)
 
@@ -184,7 +187,7 @@ class ReadTests(TestCase):
         self.store(self.instance.account_id, "abc")
         request = self.request("abc")
 
-        with platform():
+        with platform_context():
             prompt, said = prompts.read_sections(request)
 
         self.assertEqual((prompt.name, prompt.text, prompt.bytes), ("system prompt", "abc", 3))
@@ -197,7 +200,7 @@ class ReadTests(TestCase):
             "tools": [{"name": "now", "arguments": "{}", "content": "noon", "is_error": False}],
         }
 
-        with platform():
+        with platform_context():
             parts = prompts.read_sections(request)
 
         self.assertEqual(
@@ -209,7 +212,7 @@ class ReadTests(TestCase):
         self.store(self.instance.account_id, "abc")
         requests = [self.request("abc") for _ in range(3)]
 
-        with platform(), self.assertNumQueries(1):
+        with platform_context(), self.assertNumQueries(1):
             found = prompts.read_sections_of(requests)
 
         self.assertEqual({parts[0].text for parts in found.values()}, {"abc"})
@@ -218,7 +221,7 @@ class ReadTests(TestCase):
         # It is from before there were sections, or its conversation was deleted.
         request = make_llm_request(self.session, request_body=None)
 
-        with platform():
+        with platform_context():
             self.assertEqual(prompts.read_sections(request), [])
 
     def test_the_same_text_of_another_account_is_not_shown(self) -> None:
@@ -226,7 +229,7 @@ class ReadTests(TestCase):
         self.store(other.account_id, "abc")
         mine, theirs = self.request("abc"), self.request("abc", make_session(other))
 
-        with platform():
+        with platform_context():
             found = prompts.read_sections_of([mine, theirs])
 
         self.assertIsNone(found[mine.pk][0].text)
@@ -242,7 +245,7 @@ class TurnTests(World, TransactionTestCase):
 
     def told(self) -> list[list[tuple[str, str | None]]]:
         _, requests = stored()
-        with platform():
+        with platform_context():
             found = prompts.read_sections_of(requests)
         return [[(part.name, part.text) for part in found[each.pk]] for each in requests]
 
@@ -262,7 +265,7 @@ class TurnTests(World, TransactionTestCase):
         async_to_sync(self.say)("hello")
         async_to_sync(self.say)("hello")
 
-        with platform():
+        with platform_context():
             self.assertEqual(PromptSection.objects.count(), 4)
 
     def test_after_the_first_turn_nothing_is_asked_about_prompts(self) -> None:
@@ -276,6 +279,6 @@ class TurnTests(World, TransactionTestCase):
         async_to_sync(self.say)("secret-word")
 
         _, [request] = stored()
-        with platform():
+        with platform_context():
             texts = list(PromptSection.objects.values_list("text", flat=True))
         self.assertNotIn("secret-word", f"{request.request_body}{texts}")

@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
 from tests.support.api_client import Answer, Call
 from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
@@ -20,7 +20,7 @@ PROMPT = "You are the shop's helper."
 
 
 def counted_models() -> list[str]:
-    with platform():
+    with platform_context():
         return list(UsageDay.objects.values_list("model", flat=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.models import ConfigPublication
 from tests.support.worlds import World, stored
@@ -16,11 +16,11 @@ class PublishedTurnTests(World, TransactionTestCase):
         self.make_world()
 
     def publish(self, text: str) -> ConfigPublication:
-        with platform():
+        with platform_context():
             return publishing.publish(self.instance, text, "For this test", None)
 
     def draft(self, text: str) -> None:
-        with platform():
+        with platform_context():
             publishing.save_draft(self.instance, text, None)
 
     def versions(self) -> list[object]:

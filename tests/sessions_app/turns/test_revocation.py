@@ -19,7 +19,7 @@ from accounts.auth import revocation as admission
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.connections import connections, revocation
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from agents.runtime.providers import Connection
@@ -36,7 +36,7 @@ def suspend(account: Account) -> None:
 
 def change_keys(**fields: Any) -> Callable[[Account], None]:
     def change(account: Account) -> None:
-        with platform():
+        with platform_context():
             ApiKey.objects.filter(account=account).update(**fields)
 
     return change
@@ -62,7 +62,7 @@ class Cutting(World):
         return call.answer()
 
 
-@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+@override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningTurnTests(Cutting, TestCase):
     async def test_a_suspended_accounts_stream_ends_with_error_and_done(self) -> None:
         answer = await self.cut_by(suspend)
@@ -105,7 +105,7 @@ class RunningTurnTests(Cutting, TestCase):
             await sync_to_async(self.fresh_key)()
 
     def fresh_key(self) -> None:
-        with platform():
+        with platform_context():
             ApiKey.objects.all().delete()
         _, self.secret = make_key(self.account)
         self.api = ApiClient(self.secret)
@@ -123,7 +123,7 @@ class RunningTurnTests(Cutting, TestCase):
         key_id = other.split("_")[2]
 
         def revoke_mine(account: Account) -> None:
-            with platform():
+            with platform_context():
                 ApiKey.objects.exclude(key_id=key_id).update(revoked_at=timezone.now())
 
         await self.cut_by(revoke_mine)
@@ -186,7 +186,7 @@ class RunningTurnTests(Cutting, TestCase):
 
 def set_agent(status: str) -> Callable[[Account], None]:
     def change(account: Account) -> None:
-        with platform():
+        with platform_context():
             AgentInstance.objects.filter(account=account).update(status=status)
 
     return change
@@ -203,7 +203,7 @@ def change_connection(**fields: Any) -> Callable[[Account], None]:
     return change
 
 
-@override_settings(ADMISSION_RECHECK_SECONDS=0.05)
+@override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningAgentTests(Cutting, TestCase):
     """What runs ends when its agent or its model connection is taken away."""
 
@@ -244,7 +244,7 @@ class RunningAgentTests(Cutting, TestCase):
             await sync_to_async(self.fresh_rows)()
 
     def fresh_rows(self) -> None:
-        with platform():
+        with platform_context():
             ProviderConnection.objects.all().delete()
             LLMRequest.objects.all().delete()
         self.connect()
@@ -308,16 +308,16 @@ class StandingTests(World, TestCase):
 
     def test_a_member_must_still_be_one_and_be_active(self) -> None:
         user = make_user("m@example.com")
-        with platform():
+        with platform_context():
             place = Membership.objects.create(
                 account=self.account, user=user, role=MemberRole.MEMBER
             )
         member = self.caller(role=MemberRole.MEMBER, user_id=user.pk)
         self.assertTrue(still_admitted(member))
-        with platform():
+        with platform_context():
             Membership.objects.filter(pk=place.pk).update(role=MemberRole.VIEWER)
         self.assertFalse(still_admitted(member))
-        with platform():
+        with platform_context():
             Membership.objects.filter(pk=place.pk).update(role=MemberRole.OWNER)
         user.is_active = False
         user.save()

@@ -16,7 +16,7 @@ from psycopg import errors
 
 from accounts.limits import budgets
 from accounts.models import Budget
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.runtime.events import ModelCall, ToolCall, ToolResult
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run
@@ -110,7 +110,7 @@ class SettlingWorld(World):
         return messages, request, await sync_to_async(self.session)()
 
     def session(self) -> Session:
-        with platform():
+        with platform_context():
             session: Session = Session.objects.get()
         return session
 
@@ -175,7 +175,7 @@ class LargeAmountTests(SettlingWorld, TestCase):
         )
 
     def counted(self) -> tuple[Decimal, Decimal, Decimal]:
-        with platform():
+        with platform_context():
             budget = Budget.objects.get()
             costs = sum(UsageDay.objects.values_list("cost", flat=True), Decimal(0))
         return budget.spent, costs, budget.reserved
@@ -332,7 +332,7 @@ class SearchedTextTests(TestCase):
         session = make_session(make_instance())
         filler = "x" * SEARCHED_CHARACTERS
         message = make_message(session, content=f"needle {filler} haystack")
-        with platform():
+        with platform_context():
             found = messages_with(session.account_id, "needle")
             late = messages_with(session.account_id, "haystack")
             self.assertEqual([each.pk for each in found], [message.pk])

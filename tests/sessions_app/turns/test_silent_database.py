@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.test import TransactionTestCase
 
 from accounts.models import AccountLimits
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
 from tests.support.served import Served, served
 from tests.support.silent_proxy import SilentProxy
@@ -61,7 +61,7 @@ class SilentDatabaseTests(World, TransactionTestCase):
         return await asyncio.gather(*(self.chat(client) for _ in range(20)))
 
     def assert_nothing_runs(self) -> None:
-        with platform():
+        with platform_context():
             self.assertFalse(LLMRequest.objects.running().exists())
             self.assertEqual(AccountLimits.objects.get().running, 0)
 
@@ -125,11 +125,11 @@ class SilentDatabaseTests(World, TransactionTestCase):
 
         self.assertEqual(status, 503)
         self.assert_nothing_runs()
-        with platform():
+        with platform_context():
             self.assertEqual(
                 set(LLMRequest.objects.values_list("completion_status", flat=True)), {"complete"}
             )
 
     def running(self) -> bool:
-        with platform():
+        with platform_context():
             return LLMRequest.objects.running().exists()

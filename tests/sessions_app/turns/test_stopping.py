@@ -17,7 +17,7 @@ from django.test import TransactionTestCase
 
 from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
 from tests.support.api_client import parse_event
 from tests.support.mock_openai import MockOpenAI, Received, Reply
@@ -151,7 +151,7 @@ class StoppingTests(World, TransactionTestCase):
 
     def rows(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
         """Count the requests by how they ended, and the answers by what they say."""
-        with platform():
+        with platform_context():
             requests = list(LLMRequest.objects.all())
             answers = list(Message.objects.filter(role=Role.ASSISTANT))
         texts = {answer.llm_request_id: answer.content for answer in answers}
@@ -166,7 +166,7 @@ class StoppingTests(World, TransactionTestCase):
         return ends, said
 
     def assert_nothing_is_held(self) -> None:
-        with platform():
+        with platform_context():
             [limits], [budget] = AccountLimits.objects.all(), Budget.objects.all()
             charged = sum(each.charged_cost or 0 for each in LLMRequest.objects.all())
         self.assertEqual(limits.running, 0)
@@ -209,7 +209,7 @@ class StoppingTests(World, TransactionTestCase):
         status, answer = asyncio.run(play())
 
         self.assertEqual((status, answer["code"]), (503, "server_stopping"))
-        with platform():
+        with platform_context():
             [request] = LLMRequest.objects.all()
         # The model is asked to stream also for a caller who waits: what came is stored.
         self.assertEqual(

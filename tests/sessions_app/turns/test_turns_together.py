@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from accounts.auth.caller import Caller
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.runtime.events import ModelCall
 from salient import database
 from salient.ids import uuid7
@@ -62,7 +62,7 @@ class BatchTests(FunctionCase):
         # What the history may cost is set aside.
         fresh, longer = Decimal(opened[0]["reserved"]), Decimal(opened[1]["reserved"])
         self.assertGreaterEqual(longer, fresh)
-        with platform():
+        with platform_context():
             asked = {
                 str(message.llm_request_id): (str(message.session_id), message.content)
                 for message in Message.objects.filter(role="human")
@@ -96,7 +96,7 @@ class BatchTests(FunctionCase):
             self.ask("app_settle_turns", outcomes)
 
         self.assertFalse(rollup.compare(self.account.pk))
-        with platform():
+        with platform_context():
             days = {day.model: day for day in UsageDay.objects.all()}
             sessions = set(Session.objects.values_list("turn_count", "last_status"))
         mini = days["openai:gpt-4o-mini"]
@@ -131,14 +131,14 @@ class BatchTests(FunctionCase):
     def test_waiting_for_locks_is_afterwards_as_it_was(self) -> None:
         begun = [self.wanted("one"), self.wanted("two")]
         self.ask("app_settle_turns", [*map(self.outcome, begun, self.opened(*begun))])
-        with platform():
+        with platform_context():
             known = list(Session.objects.values_list("pk", flat=True))
         again = [self.wanted("more", session=each) for each in known]
         opened = self.assert_as_it_was("app_open_turns", again)["each"]
         self.assert_as_it_was("app_settle_turns", [*map(self.outcome, again, opened)])
 
     def assert_as_it_was(self, function: str, turns: Any) -> Any:
-        with tenant(self.account.pk), connection.cursor() as cursor:
+        with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
             before = cursor.fetchone()
             cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])

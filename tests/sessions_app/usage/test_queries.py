@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
 
-from accounts.tenancy.context import platform
+from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient import database
 from sessions_app.models import Session, UsageDay
@@ -45,13 +45,13 @@ def settled(session: Session, moment: datetime = NOON, **fields: Any) -> None:
 
 
 def kept(instance: AgentInstance) -> list[UsageDay]:
-    with platform():
+    with platform_context():
         found = UsageDay.objects.filter(agent_instance_id=instance.pk)
         return list(found.order_by("day", "model"))
 
 
 def counters(session: Session) -> tuple[int, Decimal, int, str]:
-    with platform():
+    with platform_context():
         row: Session = Session.objects.get(pk=session.pk)
     return row.turn_count, row.total_cost, row.unpriced_turns, row.last_status
 
@@ -159,7 +159,7 @@ class RebuildTests(TestCase):
     def test_what_is_no_more_in_the_ledger_goes(self) -> None:
         settled(self.session)
         rollup.rebuild(self.instance.account_id)
-        with platform():
+        with platform_context():
             self.session.llm_requests.all().delete()
         rollup.rebuild(self.instance.account_id)
 
@@ -233,7 +233,7 @@ class ReadingTests(TestCase):
 
     def figures(self, *columns: str, **more: Any) -> Any:
         days = Days((NOON - 9 * DAY).date(), NOON.date())
-        with platform():
+        with platform_context():
             return figures_by(*columns, days=days, **more)
 
     def test_sums_equal_the_ledger(self) -> None:
@@ -360,7 +360,7 @@ class MeanwhileTests(LimitedWorld, TransactionTestCase):
 def in_a_thread(account_id: UUID) -> None:
     """Rebuild over a connection of this thread's own, with every session's row in doubt."""
     try:
-        with platform():
+        with platform_context():
             Session.objects.update(turn_count=F("turn_count") + 1)
         rollup.rebuild(account_id)
     finally:

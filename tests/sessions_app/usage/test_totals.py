@@ -15,7 +15,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import Account
-from accounts.tenancy.context import platform, tenant
+from accounts.tenancy.context import platform_context, tenant_context
 from sessions_app.models import UsageDay, UsageTotal
 from sessions_app.usage import rollup
 from sessions_app.usage import totals as usage_totals
@@ -50,12 +50,12 @@ class TotalsTests(TestCase):
         self.days = Days(ago(5), ago(0))
 
     def kept(self) -> set[date]:
-        with platform():
+        with platform_context():
             return set(UsageTotal.objects.values_list("day", flat=True))
 
     def assert_true(self) -> None:
         """Expect what is told to be what the roll-up says."""
-        with platform():
+        with platform_context():
             totals = Totals.of(self.days)
             told = totals.by_day_and_model()
             self.assertEqual(told, figures_by("day", "model", days=self.days, latency=True))
@@ -70,7 +70,7 @@ class TotalsTests(TestCase):
 
     def test_what_is_kept_is_read_and_not_summed_again(self) -> None:
         over = Days(ago(5), ago(2))
-        with platform():
+        with platform_context():
             keep(over)
             # Whichever way it is planned: that hangs on when the tables were last analysed.
             with connection.cursor() as cursor:
@@ -86,10 +86,10 @@ class TotalsTests(TestCase):
         self.assert_true()
         used(self.other, 3, "late:model")
         self.assert_forgotten()
-        with platform():
+        with platform_context():
             UsageDay.objects.filter(model="late:model").update(requests=99)
         self.assert_forgotten()
-        with platform():
+        with platform_context():
             UsageDay.objects.filter(model="late:model").delete()
         self.assert_forgotten()
 
@@ -106,7 +106,7 @@ class TotalsTests(TestCase):
 
     def test_an_erased_account_counts_no_more(self) -> None:
         self.assert_true()
-        with platform():
+        with platform_context():
             Account.objects.filter(slug="acme").delete()
         self.assertEqual(self.kept(), set())
         self.assert_true()
@@ -117,12 +117,12 @@ class TotalsTests(TestCase):
         self.assert_true()
         rollup.rebuild(instance.account_id)
         self.assert_true()
-        with platform():
+        with platform_context():
             found = Totals.of(self.days).by_account(self.days)
         self.assertEqual(found[instance.account_id].requests, 1)
 
     def test_many_days_are_summed_a_part_at_a_time_and_told_meanwhile(self) -> None:
-        with platform():
+        with platform_context():
             self.assertEqual(keep(self.days, most=3), 3)
         self.assertEqual(self.kept(), {ago(2), ago(3), ago(4)})
         self.assert_true()
@@ -146,13 +146,13 @@ class TotalsTests(TestCase):
 
     def test_days_without_use_have_no_sums(self) -> None:
         long_ago = Days(ago(40), ago(30))
-        with platform():
+        with platform_context():
             totals = Totals.of(long_ago)
             self.assertEqual((totals.by_day_and_model(), totals.kept), ({}, frozenset()))
         self.assertEqual(each_day({}), dict[date, Figures]())
 
     def test_an_account_reads_no_sums_but_its_own(self) -> None:
         self.assert_true()
-        with tenant(self.one.account_id), connection.cursor() as cursor:
+        with tenant_context(self.one.account_id), connection.cursor() as cursor:
             cursor.execute("SELECT DISTINCT account_id FROM usage_totals")
             self.assertEqual(cursor.fetchall(), [(self.one.account_id,)])
