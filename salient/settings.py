@@ -134,7 +134,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "salient.database.unavailable.DatabaseAwayMiddleware",
+    "salient.database.unavailable.DatabaseUnavailableMiddleware",
 ]
 
 TEMPLATES = [
