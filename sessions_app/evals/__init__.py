@@ -1,1 +1,1 @@
-"""The staff's pages to try agents out: the playground and the test chats."""
+"""Saved chats, their runs and the comparison of answers."""
