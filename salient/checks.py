@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.utils import get_files
 from django.core.checks import Error, Tags, register, run_checks
 from django.core.checks import Warning as Advice
+from django.core.files.storage import FileSystemStorage
 
 from salient.environment import SettingsError
 from salient.setting_values import MAKE_ONE
@@ -135,8 +138,9 @@ def static_files_are_there() -> Problems:
     except (OSError, ValueError, KeyError):
         yield "E012", f"The static files are not in {settings.STATIC_ROOT}: {run}."
         return
-    for folder in map(Path, settings.STATICFILES_DIRS):
-        names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    ignored = StaticFilesConfig.ignore_patterns
+    for folder in settings.STATICFILES_DIRS:
+        names = get_files(FileSystemStorage(folder), ignored)
         if missing := next((name for name in sorted(names) if name not in known), None):
             yield "E012", f"The static files are from another release ({missing} is new): {run}."
 

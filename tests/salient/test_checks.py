@@ -16,6 +16,7 @@ from unittest import mock
 
 from django.conf import settings
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
 
 from salient import lifespan
@@ -131,6 +132,14 @@ class StaticFileTests(SimpleTestCase):
         manifest = {"paths": dict.fromkeys(names, "hashed")}
         (self.root / "staticfiles.json").write_text(json.dumps(manifest))
         self.assertEqual(faults(), [])
+
+    def test_files_that_collectstatic_ignores_are_not_missed(self) -> None:
+        source = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("page.css", ".gitkeep", "page.css~"):
+            (source / name).write_text("")
+        with override_settings(STATICFILES_DIRS=[source]):
+            call_command("collectstatic", verbosity=0, interactive=False)
+            self.assertEqual(faults(), [])
 
 
 class StartTests(SimpleTestCase):
