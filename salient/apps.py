@@ -20,3 +20,13 @@ class SalientConfig(AppConfig):
 class SalientAdminConfig(django_admin.AdminConfig):
     default = False
     default_site = "accounts.admin.site.SalientAdminSite"
+
+    def ready(self) -> None:
+        """Import the admin of accounts before Django makes the site.
+
+        Making the site imports that package. Its pages would make a second site, register with it
+        and be lost with it.
+        """
+        from accounts import admin  # noqa: F401, PLC0415 - models are not ready when this loads
+
+        super().ready()

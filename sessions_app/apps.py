@@ -14,12 +14,10 @@ class SessionsConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only now.
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
-        from sessions_app.admin import explain_page  # noqa: PLC0415
         from sessions_app.adoption import checks  # noqa: F401, PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
 
         register_publish_check(saved_chats.gate)
-        explain_page.register()
         pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
 
 

@@ -135,7 +135,6 @@ def _account(text: str) -> Account | None:
         return None
 
 
-def register() -> None:
-    """Put the page on the site: it opens its doors itself."""
-    view = AdminSite.admin_view(admin.site, reading_auditors(why_refused))
-    SalientAdminSite.own_pages.append(path("why-refused/", view, name="why-refused"))
+# The page enters its tenant and platform contexts itself.
+_VIEW = AdminSite.admin_view(admin.site, reading_auditors(why_refused))
+SalientAdminSite.own_pages.append(path("why-refused/", _VIEW, name="why-refused"))

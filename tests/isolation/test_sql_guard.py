@@ -58,13 +58,13 @@ class FaultTests(TestCase):
 
 class PlaceTests(TestCase):
     def test_the_products_own_statement_is_noted_with_its_place(self) -> None:
-        with mock.patch("accounts.keys.services.platform", nullcontext):
+        with mock.patch("accounts.keys.services.platform_context", nullcontext):
             create_account("without-a-door")
         found = sql_guard.taken()
 
         self.assertTrue(found)
         for each in found:
-            self.assertRegex(each, r"^accounts/services\.py:\d+: outside the doors: ")
+            self.assertRegex(each, r"^accounts/keys/services\.py:\d+: outside the doors: ")
 
     def test_a_tests_own_statement_is_its_own_business(self) -> None:
         self.assertEqual(list(Account.objects.filter(slug="nobody")), [])

@@ -102,7 +102,7 @@ class LinkTests(SimpleTestCase):
 
 
 # Where settings are declared, as salient/environment/reader.py reads them.
-DECLARING = {"settings.py", "setting_values.py"}
+DECLARING = {"settings.py", "values.py"}
 
 
 def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
