@@ -1,15 +1,29 @@
-"""A small cache whose entries live for a few seconds: what a process may believe without asking."""
+"""The caches of one process, whose entries live for some seconds."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from weakref import WeakSet
 
-_caches: WeakSet["TTLCache[object, object]"] = WeakSet()
+from salient.database import in_database_once
+
+# A revoked key, a suspended account, a lost role or a changed connection is noticed by every
+# process after this many seconds at the latest.
+CACHE_TTL = 5
+_caches: WeakSet[TTLCache[object, object]] = WeakSet()
 
 
 class TTLCache[K, V]:
-    """Holds at most `size` values for `seconds` each; the oldest give way."""
+    """Holds at most `size` values for `seconds` each; the oldest are dropped first.
 
-    def __init__(self, *, seconds: float, size: int = 10_000) -> None:
+    Our own, because the event loop and the database threads share these caches. Each method is one
+    operation of a dict, so none needs a lock. cachetools.TTLCache breaks without one (four threads
+    left it raising KeyError for ever); with one it is no less code and takes 2.5 µs a look-up
+    instead of 0.3.
+    """
+
+    def __init__(self, *, seconds: float = CACHE_TTL, size: int = 10_000) -> None:
         self._seconds, self._size = seconds, size
         self._entries: dict[K, tuple[float, V]] = {}
         _caches.add(self)  # type: ignore[arg-type]
@@ -19,6 +33,17 @@ class TTLCache[K, V]:
         if entry is None or entry[0] < time.monotonic():
             return None
         return entry[1]
+
+    async def get_or_load[*Ks](
+        self: TTLCache[tuple[*Ks], V], load: Callable[[*Ks], V | None], *key: *Ks
+    ) -> V | None:
+        """Return the entry, or what `load` reads from the database; None is not stored."""
+        value = self.get(key)
+        if value is None:
+            value = await in_database_once(load, *key)
+            if value is not None:
+                self.put(key, value)
+        return value
 
     def put(self, key: K, value: V) -> None:
         # Removed first, so that the order of the dict is the order of age.

@@ -24,11 +24,9 @@ from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
 from salient.api.problems import Forbidden, NotFound, Unauthenticated
-from salient.database import in_database, in_database_once
+from salient.database import in_database
 from salient.ttl import TTLCache
 
-# A revoked key or a suspended account is refused after this many seconds at the latest.
-CACHE_TTL = 5
 LAST_USED_STEP = timedelta(minutes=1)
 # Each for its own conversations only; deleting one's own is every person's right.
 VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
@@ -38,7 +36,7 @@ _NO_HASH = "0" * 64
 # Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
 type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
 
-_keys: TTLCache[str, ApiKey] = TTLCache(seconds=CACHE_TTL)
+_keys: TTLCache[tuple[str], ApiKey] = TTLCache()
 
 
 class NetworkNotAllowed(Forbidden):
@@ -66,7 +64,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     key_id = key_text.key_id_of(text)
     if key_id is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    key = await _find_key(key_id)
+    key = await _keys.get_or_load(find_api_key, key_id)
     # The same work for a wrong id as for a wrong secret: the answer's time tells nothing.
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
@@ -134,7 +132,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
         token = visitor_tokens.read_token(text)
     except visitor_tokens.BadToken as error:
         raise Unauthenticated(str(error)) from error
-    key = await _find_key(token.key_id)
+    key = await _keys.get_or_load(find_api_key, token.key_id)
     if key is None or not still_vouches(key):
         raise Unauthenticated(UNKNOWN_TOKEN)
     _is_of_account(key, account)
@@ -179,15 +177,6 @@ def _visitor(request: HttpRequest, token: visitor_tokens.VisitorToken, key: ApiK
 def _end_user(token: visitor_tokens.VisitorToken, key: ApiKey) -> str:
     """Name the end user by a hash: what the account calls them stays in their sessions."""
     return f"end-user:{sha256(f'{key.account_id}/{token.end_user}'.encode()).hexdigest()[:32]}"
-
-
-async def _find_key(key_id: str) -> ApiKey | None:
-    key = _keys.get(key_id)
-    if key is None:
-        key = await in_database_once(find_api_key, key_id)
-        if key is not None:
-            _keys.put(key_id, key)
-    return key
 
 
 async def _note_use(key: ApiKey) -> None:

@@ -12,16 +12,15 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from msgspec.structs import replace
 from pydantic import ValidationError
 
 from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
-from accounts.auth.bearer import CACHE_TTL, VISITOR_SCOPES, bearer_caller
+from accounts.auth.bearer import VISITOR_SCOPES, bearer_caller
 from accounts.auth.caller import Caller, CallerKind
 from accounts.members.members import member_caller
-from accounts.models import Account, AccountStatus, Scope, User
+from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
-from accounts.tenancy.lookups import find_account
+from accounts.tenancy.lookups import cached_account
 from salient.actors import Actor, now_acting
 from salient.api.problems import (
     PRIVATE,
@@ -29,19 +28,17 @@ from salient.api.problems import (
     InternalError,
     Invalid,
     MethodNotAllowed,
-    NotFound,
     Problem,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
 from salient.api.schemas import In, query_of, refuse_query
-from salient.database import in_database_once, is_unavailable
+from salient.database import is_unavailable
 from salient.ttl import TTLCache
 
 __all__ = [
     "ANY",
-    "CACHE_TTL",
     "VISITOR_SCOPES",
     "ApiRequest",
     "ApiRoute",
@@ -62,10 +59,9 @@ MISPLACED = (
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
-_accounts: TTLCache[str, Account] = TTLCache(seconds=CACHE_TTL)
 # What reaches beyond any one agent.
 ACCOUNT_WIDE = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
-_staff: TTLCache[UUID, bool] = TTLCache(seconds=CACHE_TTL)
+_staff: TTLCache[tuple[UUID], bool] = TTLCache()
 
 
 class ApiRequest(HttpRequest):
@@ -212,8 +208,14 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
         visitor = visitor_tokens.cookie_visitor(request, account, instance)
         if visitor is not None and await _may_still_come(visitor):
             require_same_origin(request)
-            caller = await _visitor_caller(visitor.session_key, account)
-            return replace(caller, network=network_of(request))
+            return Caller(
+                account_id=(await cached_account(account)).pk,
+                account_slug=account,
+                scopes=VISITOR_SCOPES,
+                subject=f"visitor:{visitor.session_key[:32]}",
+                session_key=visitor.session_key,
+                network=network_of(request),
+            )
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
@@ -243,26 +245,11 @@ def is_credential(text: str) -> bool:
     return text.startswith((key_text.SECRET, key_text.PUBLISHABLE, key_text.TEST, *prefixes))
 
 
-async def _visitor_caller(session_key: str, account: str) -> Caller:
-    found = _accounts.get(account)
-    if found is None:
-        found = await in_database_once(_load_account, account)
-        if found is None:
-            raise NotFound
-        _accounts.put(account, found)
-    subject = f"visitor:{session_key[:32]}"
-    return Caller(found.pk, account, VISITOR_SCOPES, subject, session_key=session_key)
-
-
 async def _may_still_come(visitor: visitor_tokens.CookieVisitor) -> bool:
     """Tell whether the page that minted the cookie would still be shown."""
     if visitor.let_in is None:
         return bool(settings.DEMO)
-    known = _staff.get(visitor.let_in)
-    if known is None:
-        known = await in_database_once(_is_staff, visitor.let_in)
-        _staff.put(visitor.let_in, known)
-    return known
+    return bool(await _staff.get_or_load(_is_staff, visitor.let_in))
 
 
 def _is_staff(user_id: UUID) -> bool:
@@ -280,8 +267,3 @@ def require_same_origin(request: HttpRequest) -> None:
         same = origin is not None and origin.partition("://")[2] == request.headers.get("Host")
     if not same:
         raise Forbidden("A cookie works on this site's own pages only.")
-
-
-def _load_account(slug: str) -> Account | None:
-    account = find_account(slug)
-    return account if account and account.status == AccountStatus.ACTIVE else None

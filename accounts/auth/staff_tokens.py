@@ -17,11 +17,10 @@ from django.utils import timezone
 
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_address, network_of
-from accounts.models import Account, AccountStatus, Scope, User
+from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
-from accounts.tenancy.lookups import find_account
+from accounts.tenancy.lookups import cached_account
 from salient.api.problems import NotFound, Unauthenticated
-from salient.database import in_database_once
 from salient.ttl import TTLCache
 
 PREFIX: Final = "sal_pt_"
@@ -29,11 +28,9 @@ LASTS = timedelta(minutes=15)
 # Who may change an agent may try it out, which spends its account's money.
 PERMISSION: Final = "agents.change_agentinstance"
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
-CACHE_TTL = 5
 UNKNOWN = "The playground's token is unknown."
 
-_people: TTLCache[UUID, str] = TTLCache(seconds=CACHE_TTL)
-_accounts: TTLCache[str, Account] = TTLCache(seconds=CACHE_TTL)
+_people: TTLCache[tuple[UUID], User] = TTLCache()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +88,11 @@ def read_token(text: str) -> StaffToken:
 async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     """Tell which person of the staff holds the token; raises a Problem for anyone else."""
     token = read_token(text)
-    name = await _name_of(token.user_id)
-    if name is None:
+    user = await _people.get_or_load(find_player, token.user_id)
+    if user is None:
         raise Unauthenticated(UNKNOWN)
-    await _require_account(token, account)
+    if (await cached_account(account)).pk != token.account_id:
+        raise NotFound
     return Caller(
         account_id=token.account_id,
         account_slug=account,
@@ -104,7 +102,7 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
         network=network_of(client_address(request)),
         user_id=token.user_id,
         draft_id=token.draft_id,
-        name=name,
+        name=user.email,
         expires_at=token.expires_at,
     )
 
@@ -121,25 +119,3 @@ def find_player(user_id: UUID) -> User | None:
     with platform_context():
         user = User.objects.filter(pk=user_id).first()
         return user if may_play(user) else None
-
-
-async def _name_of(user_id: UUID) -> str | None:
-    name = _people.get(user_id)
-    if name is None:
-        user = await in_database_once(find_player, user_id)
-        if user is None:
-            return None
-        name = user.email
-        _people.put(user_id, name)
-    return name
-
-
-async def _require_account(token: StaffToken, slug: str) -> None:
-    account = _accounts.get(slug)
-    if account is None:
-        account = await in_database_once(find_account, slug)
-        if account is None or account.status != AccountStatus.ACTIVE:
-            raise NotFound
-        _accounts.put(slug, account)
-    if account.pk != token.account_id:
-        raise NotFound

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from accounts.auth.bearer import CACHE_TTL
 from accounts.auth.caller import Caller, CallerKind
 from accounts.limits.alerts import Alert
 from accounts.limits.periods import next_start
@@ -118,9 +117,9 @@ class Settlement(msgspec.Struct, frozen=True):
     alerts: list[Alert]
 
 
-_caps: TTLCache[UUID, Caps] = TTLCache(seconds=CACHE_TTL)
+_caps: TTLCache[UUID, Caps] = TTLCache()
 # Who has just been refused stays refused until then, whoever counts: no need to ask again.
-_refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=CACHE_TTL)
+_refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache()
 
 
 def known_caps(account_id: UUID) -> Caps | None:

@@ -17,14 +17,12 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from msgspec.structs import replace
 
-from accounts.auth.bearer import CACHE_TTL
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_address, network_of
 from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
-from salient.database import in_database_once
 from salient.ttl import TTLCache
 
 _VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ})
@@ -48,8 +46,8 @@ _RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
 # What the database sessions of Django are named by.
 _SESSION_KEY = re.compile(r"[0-9a-z]{32}")
 
-# Also that somebody is no member is believed: the chat page asks with every message.
-_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache(seconds=CACHE_TTL)
+# Whoever is no member is stored too, as (None,): the chat page asks with every message.
+_callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache()
 
 
 class LastOwner(Problem):
@@ -169,18 +167,14 @@ async def member_caller(request: HttpRequest, account_slug: str) -> Caller | Non
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if _SESSION_KEY.fullmatch(key) is None or not is_slug(account_slug):
         return None
-    known = _callers.get((key, account_slug))
-    if known is None:
-        known = (await in_database_once(_load_caller, key, account_slug),)
-        _callers.put((key, account_slug), known)
-    [caller] = known
+    [caller] = await _callers.get_or_load(_load_caller, key, account_slug) or [None]
     return caller and replace(caller, network=network_of(client_address(request)))
 
 
-def _load_caller(session_key: str, account_slug: str) -> Caller | None:
+def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key).load()
     if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return None
+        return (None,)
     with platform_context():
         membership = (
             Membership.objects.select_related("user")
@@ -193,8 +187,8 @@ def _load_caller(session_key: str, account_slug: str) -> Caller | None:
             .first()
         )
     if membership is None or not _is_of(session, membership.user):
-        return None
-    return caller_of(membership, account_slug)
+        return (None,)
+    return (caller_of(membership, account_slug),)
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import models
 from django.http.response import HttpResponseBase
 
-from accounts.auth.decorators import CACHE_TTL, ApiRequest, ApiRoute, Caller, api_view
+from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, api_view
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
@@ -25,7 +25,7 @@ type InstanceView[**P] = Callable[
     Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, HttpResponseBase]
 ]
 
-_instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache(seconds=CACHE_TTL)
+_instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache()
 
 
 def instance_view(

@@ -8,39 +8,31 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import AccountStatus, ApiKey, KeyKind
+from accounts.models import ApiKey, KeyKind
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.lookups import find_account
+from accounts.tenancy.lookups import find_active_account
 from agents.models import AgentInstance
-from salient.database import in_database_once
 from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)
 
-CACHE_TTL = 5
-
-_believed: TTLCache[tuple[str, str], frozenset[str]] = TTLCache(seconds=CACHE_TTL)
+_origins: TTLCache[tuple[str, str], frozenset[str]] = TTLCache()
 
 
 async def may_call_from(origin: str, *, account: str, instance: str, **_path: str) -> bool:
     """Tell whether the origin is listed; nothing is, where there is no such active instance."""
-    origins = _believed.get((account, instance))
-    if origins is None:
-        try:
-            origins = await in_database_once(origins_of, account, instance)
-        except (OperationalError, InterfaceError) as error:
-            logger.error("The database did not answer about origins: %s", error)  # noqa: TRY400 - expected, and its line says all
-            return False
-        _believed.put((account, instance), origins)
-    return origin in origins
+    try:
+        origins = await _origins.get_or_load(origins_of, account, instance)
+    except (OperationalError, InterfaceError) as error:
+        logger.error("The database did not answer about origins: %s", error)  # noqa: TRY400 - expected, and its line says all
+        return False
+    return origins is not None and origin in origins
 
 
 def origins_of(account: str, instance: str) -> frozenset[str]:
-    if not (is_slug(account) and is_slug(instance)):
-        return frozenset()
-    owner = find_account(account)
-    if owner is None or owner.status != AccountStatus.ACTIVE:
+    owner = find_active_account(account) if is_slug(instance) else None
+    if owner is None:
         return frozenset()
     with tenant_context(owner.pk):
         agent = AgentInstance.objects.active().filter(instance_slug=instance).first()

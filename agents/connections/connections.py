@@ -32,10 +32,8 @@ HINT_LENGTH = 4
 # A shorter key would be half told by its last characters.
 SHORTEST_HINTED = 16
 BATCH = 200
-# A changed connection is used by every process after this many seconds at the latest.
-CACHE_TTL = 5
 
-_believed: TTLCache[tuple[UUID, str], Connection] = TTLCache(seconds=CACHE_TTL)
+_connections: TTLCache[tuple[UUID, str], Connection] = TTLCache()
 
 
 class ConnectionExists(Problem):
@@ -103,7 +101,7 @@ def delete_connection(account_id: UUID, name: str, *, write: bool = True) -> Non
 
 def forget(account_id: UUID, name: str) -> None:
     """Let this process look the connection up anew."""
-    _believed.pop((account_id, name))
+    _connections.pop((account_id, name))
 
 
 def _locked(name: str) -> ProviderConnection:
@@ -175,10 +173,10 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
     """
     named = (connection_name(model.partition(":")[0]) for model in model_names)
     wanted = {name for name in named if name is not None}
-    found = {name: known for name in wanted if (known := _believed.get((account_id, name)))}
+    found = {name: known for name in wanted if (known := _connections.get((account_id, name)))}
     if missing := wanted - set(found):
         for _, connection in _opened(ProviderConnection.objects.filter(name__in=missing)):
-            _believed.put((account_id, connection.name), connection)
+            _connections.put((account_id, connection.name), connection)
             found[connection.name] = connection
     return found
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.auth.bearer import CACHE_TTL
 from accounts.keys.services import revoke_api_key
 from accounts.management.look_up import find_key
 from salient.commands import Refused, ReportingCommand
+from salient.ttl import CACHE_TTL
 
 
 class Command(ReportingCommand):

@@ -10,11 +10,10 @@ from django.http import HttpRequest
 from django.test import RequestFactory, TestCase
 from django.utils import timezone
 
-from accounts.auth.bearer import CACHE_TTL
 from accounts.members import members
 from accounts.models import Account, AccountStatus, MemberRole, Membership
 from accounts.tenancy.context import platform_context
-from salient.ttl import clear_caches
+from salient.ttl import CACHE_TTL, clear_caches
 from tests.accounts.member_worlds import browser_of, log_in, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
