@@ -14,6 +14,7 @@ from accounts.keys import offers
 from accounts.members.email_addresses import is_same
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
 from accounts.models.api_key import LASTING
+from salient.ids import parse_uuid
 
 USUAL_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
 NEVER = "never"
@@ -137,10 +138,8 @@ class ApiKeyForm(HandingForm, forms.ModelForm[ApiKey]):
 
     def _account(self) -> Account | None:
         asked = self.data.get("account") or self.initial.get("account") or ""
-        try:
-            return Account(pk=UUID(str(asked)))
-        except ValueError:
-            return None
+        account_id = parse_uuid(str(asked))
+        return Account(pk=account_id) if account_id else None
 
     def _agents(self) -> Any:
         """The account's agents, whichever is asked for."""

@@ -33,6 +33,7 @@ from accounts.models.api_key import READING
 from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
 from salient.api.problems import NotFound, Problem
+from salient.ids import parse_uuid
 
 SOON = timedelta(days=14)
 STATES = {
@@ -365,10 +366,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 def chosen_account(request: HttpRequest) -> Account | None:
     """Return the account that the form or its address names."""
     text = request.POST.get("account") or request.GET.get("account") or ""
-    try:
-        return Account.objects.filter(pk=UUID(text)).first()
-    except ValueError:
-        return None
+    account_id = parse_uuid(text)
+    return Account.objects.filter(pk=account_id).first() if account_id else None
 
 
 def key_asked_for(request: HttpRequest) -> ApiKey:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -17,7 +16,8 @@ from accounts.auth.by_method import by_method
 from accounts.auth.decorators import ApiRequest, api_view
 from accounts.members import invitations, members
 from accounts.models import Scope
-from salient.api.problems import Invalid, NotFound, Unavailable
+from salient.api.problems import Invalid, Unavailable
+from salient.api.schemas import path_uuid
 from salient.database import in_database
 
 logger = logging.getLogger(__name__)
@@ -59,22 +59,22 @@ async def member_invite(request: ApiRequest) -> HttpResponse:
 @api_view("PATCH", scope=Scope.MEMBERS_WRITE)
 async def member_change(request: ApiRequest, member_id: str) -> HttpResponse:
     """Give a member another role."""
-    wanted = RoleIn.of_body(request)
-    changed = await in_database(members.change_role, request.caller, _id(member_id), wanted.role)
+    role = RoleIn.of_body(request).role
+    changed = await in_database(members.change_role, request.caller, path_uuid(member_id), role)
     return MemberOut.of(changed).as_response()
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE)
 async def member_remove(request: ApiRequest, member_id: str) -> HttpResponse:
     """End a membership; the person stays a user."""
-    await in_database(members.remove, request.caller, _id(member_id))
+    await in_database(members.remove, request.caller, path_uuid(member_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE)
 async def one_invitation(request: ApiRequest, invitation_id: str) -> HttpResponse:
     """Take a pending invitation back; its link ends."""
-    await in_database(invitations.withdraw, request.caller, _id(invitation_id))
+    await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
@@ -90,10 +90,3 @@ def site_address(request: HttpRequest) -> str:
         return request.build_absolute_uri("/").rstrip("/")
     except DisallowedHost as error:
         raise Invalid.field("Host", "it does not name this installation") from error
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None

@@ -21,6 +21,7 @@ from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from accounts.models import Account, ApiKey, Membership
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
+from salient.ids import parse_uuid
 from sessions_app.turns.explain import Call, examine
 
 USUAL_BYTES = 100
@@ -129,10 +130,8 @@ def _form(request: HttpRequest) -> CallForm | None:
 
 
 def _account(text: str) -> Account | None:
-    try:
-        return Account.objects.filter(pk=UUID(text)).first()
-    except ValueError:
-        return None
+    account_id = parse_uuid(text)
+    return Account.objects.filter(pk=account_id).first() if account_id else None
 
 
 # The page enters its tenant and platform contexts itself.

@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.db.models import Model, Q, QuerySet
 
-from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm, as_uuid
+from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm
 from agents.models import AgentInstance
+from salient.ids import parse_uuid
 from sessions_app.conversations import search
 from sessions_app.models import CompletionStatus
 
@@ -30,7 +31,7 @@ class IdSearchForm(FilterForm):
     ids = {INSTANCE: "agent instance", SESSION: "session"}
 
     def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
-        key = as_uuid(text)
+        key = parse_uuid(text)
         return rows.filter(Q(pk=key) | Q(session_id=key)) if key else rows.none()
 
 
@@ -123,5 +124,5 @@ class SessionFilters(FilterForm):
         return rows
 
     def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
-        key = as_uuid(text)
+        key = parse_uuid(text)
         return rows.filter(pk=key) if key else search.sessions_of(rows, text)

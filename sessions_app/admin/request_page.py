@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -16,6 +15,7 @@ from accounts.admin.base import RecordAdmin, pretty_json
 from accounts.members import support_access
 from accounts.models import ApiKey
 from salient.formatting import money
+from salient.ids import parse_uuid
 from sessions_app.conversations.transcript import Work
 from sessions_app.models import LLMRequest, Message
 from sessions_app.turns import prompts
@@ -98,8 +98,8 @@ def caller_of(row: LLMRequest) -> dict[str, str]:
     told = {"kind": kind.replace("-", " ") or "unknown", "name": name, "address": ""}
     if kind != "key":
         return told
-    key_id = _id(name)
     mine = ApiKey.objects.filter(account_id=row.account_id)
+    key_id = parse_uuid(name)
     key = mine.filter(pk=key_id).first() if key_id else None
     if key is None:
         return told
@@ -123,10 +123,3 @@ def _rest(body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     return {name: value for name, value in body.items() if name not in _TOLD_BODY}
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, cast
-from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
 
@@ -11,7 +10,7 @@ from accounts.auth.decorators import ApiRequest
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
-from salient.api.problems import NotFound
+from salient.api.schemas import path_uuid
 from salient.database import in_database
 from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
 from sessions_app.conversations import conversations, history
@@ -78,9 +77,5 @@ async def session_delete(
     request: ApiRequest, instance: AgentInstance, session_id: str
 ) -> HttpResponse:
     """Delete one conversation."""
-    try:
-        wanted = UUID(session_id)
-    except ValueError:
-        raise NotFound from None
-    await in_database(conversations.delete, request.caller, instance, wanted)
+    await in_database(conversations.delete, request.caller, instance, path_uuid(session_id))
     return HttpResponse(status=204)

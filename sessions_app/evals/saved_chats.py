@@ -21,6 +21,7 @@ from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance
 from agents.runtime.events import ToolCall
 from salient.api.problems import NotFound, Problem
+from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
 from salient.formatting import dollars
 from sessions_app.api.schemas import ChatIn
@@ -95,10 +96,7 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
 
 def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:
     """Return the instance's test chat; raises NotFound."""
-    try:
-        wanted = UUID(chat_id)
-    except ValueError:
-        raise NotFound from None
+    wanted = path_uuid(chat_id)
     with tenant_context(caller.account_id):
         chat: SavedChat | None = SavedChat.objects.filter(
             pk=wanted, agent_instance_id=instance.pk

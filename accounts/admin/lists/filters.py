@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,17 +13,11 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Account
+from salient.ids import parse_uuid
 
 # More accounts than these are no list to choose from: their name is typed.
 MOST_CHOICES = 200
 ACCOUNT, FROM, TO = "account__id__exact", "from", "to"
-
-
-def as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 class FilterForm(forms.Form):
@@ -83,7 +76,7 @@ class FilterForm(forms.Form):
         return values
 
     def _find_account(self, text: str) -> Account | None:
-        key = as_uuid(text)
+        key = parse_uuid(text)
         found = Account.objects.filter(Q(pk=key) if key else Q(slug=text)).first()
         if found is None:
             self.add_error(ACCOUNT, ValidationError("There is no such account."))
