@@ -31,7 +31,6 @@ LAST_USED_STEP = timedelta(minutes=1)
 # Each for its own conversations only; deleting one's own is every person's right.
 VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
 UNKNOWN_KEY = "The API key is unknown or mistyped."
-UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
 _NO_HASH = "0" * 64
 # Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
 type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
@@ -128,13 +127,10 @@ KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_near, _is_of_account, _is_on_
 
 async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     """Tell which visitor holds the token; it works while the key that minted it might."""
-    try:
-        token = visitor_tokens.read_token(text)
-    except visitor_tokens.BadToken as error:
-        raise Unauthenticated(str(error)) from error
+    token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
     if key is None or not still_vouches(key):
-        raise Unauthenticated(UNKNOWN_TOKEN)
+        raise Unauthenticated(visitor_tokens.UNKNOWN_TOKEN)
     _is_of_account(key, account)
     _require_origin(request, token, key)
     if key.instance_ids and token.instance_id not in key.instance_ids:

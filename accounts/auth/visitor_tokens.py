@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -18,8 +18,17 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts.auth.signed_tokens import SignedTokens
+
 COOKIE_SECONDS = 180 * 24 * 3600
 TOKEN_PREFIX: Final = "sal_vt_"  # noqa: S105 - a prefix, no secret
+UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
+_tokens = SignedTokens(
+    TOKEN_PREFIX,
+    salt="salient.visitor-token",
+    unknown=UNKNOWN_TOKEN,
+    expired="The visitor token has expired; ask for a new one.",
+)
 
 
 def cookie_name(account: str, instance: str) -> str:
@@ -73,10 +82,6 @@ def _stored(visitor: str) -> str:
     return hashlib.sha256(visitor.encode()).hexdigest()
 
 
-class BadToken(ValueError):
-    """The text is no token of this server, or no longer."""
-
-
 @dataclass(frozen=True, slots=True)
 class VisitorToken:
     """What a token says; it is signed and needs no row. Its holder can read it."""
@@ -115,37 +120,25 @@ def new_token(
     )
 
 
-def _token_signer() -> signing.Signer:
-    # A dot, because a colon may not stand in a bearer token (RFC 6750, 2.1).
-    return signing.Signer(salt="salient.visitor-token", sep=".")
-
-
 def write_token(token: VisitorToken) -> str:
     facts = {
         "k": token.key_id,
         "i": token.instance_id.hex,
-        "e": int(token.expires_at.timestamp()),
         "o": token.origin,
         "s": token.end_user,
         "v": token.visitor,
     }
-    return TOKEN_PREFIX + _token_signer().sign_object(facts)
+    return _tokens.write(facts, token.expires_at)
 
 
 def read_token(text: str) -> VisitorToken:
-    """Return what the token says; raises BadToken when it is forged or has expired."""
-    try:
-        facts = _token_signer().unsign_object(text.removeprefix(TOKEN_PREFIX))
-    except signing.BadSignature as error:
-        raise BadToken("The visitor token is unknown.") from error
-    token = VisitorToken(
+    """Return what the token says; raises Unauthenticated when it is forged or has expired."""
+    facts, expires_at = _tokens.read(text)
+    return VisitorToken(
         key_id=facts["k"],
         instance_id=UUID(facts["i"]),
-        expires_at=datetime.fromtimestamp(facts["e"], UTC),
+        expires_at=expires_at,
         origin=facts["o"],
         end_user=facts["s"],
         visitor=facts["v"],
     )
-    if token.expires_at <= timezone.now():
-        raise BadToken("The visitor token has expired; ask for a new one.")
-    return token

@@ -20,6 +20,7 @@ from accounts.keys.services import rotate_api_key
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
+from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient
@@ -78,19 +79,19 @@ class TokenTextTests(SimpleTestCase):
         text = visitor_tokens.write_token(self.token())
         position = data.draw(st.integers(len(visitor_tokens.TOKEN_PREFIX), len(text) - 2))
         other = data.draw(st.characters(codec="ascii").filter(lambda c: c != text[position]))
-        with self.assertRaises(visitor_tokens.BadToken):
+        with self.assertRaises(Unauthenticated):
             visitor_tokens.read_token(text[:position] + other + text[position + 1 :])
 
     @given(st.text())
     def test_no_text_is_more_than_a_bad_token(self, text: str) -> None:
-        with self.assertRaises(visitor_tokens.BadToken):
+        with self.assertRaises(Unauthenticated):
             visitor_tokens.read_token(visitor_tokens.TOKEN_PREFIX + text)
 
     def test_other_things_that_this_server_signs_are_no_tokens(self) -> None:
         facts = {"k": "0" * 12, "i": make_uuid().hex, "e": 2**40, "o": None, "s": "x", "v": ""}
         for salt in ("visitor/acme/bot", "django.core.signing", "salient.visitor"):
             signed = signing.Signer(salt=salt, sep=".").sign_object(facts)
-            with self.assertRaises(visitor_tokens.BadToken):
+            with self.assertRaises(Unauthenticated):
                 visitor_tokens.read_token(visitor_tokens.TOKEN_PREFIX + signed)
 
     def test_two_visitors_are_never_the_same(self) -> None:
@@ -104,7 +105,7 @@ class TokenTextTests(SimpleTestCase):
             visitor_tokens.read_token(text)
         with (
             patch.object(timezone, "now", return_value=now + timedelta(seconds=60)),
-            self.assertRaisesMessage(visitor_tokens.BadToken, "has expired"),
+            self.assertRaisesMessage(Unauthenticated, "has expired"),
         ):
             visitor_tokens.read_token(text)
 
