@@ -28,6 +28,7 @@ from accounts.keys import offers
 from accounts.keys.offers import Offer
 from accounts.keys.services import end_keys, rotatable, rotate, successor_of
 from accounts.members import support_access
+from accounts.members.one_time_links import LIFETIME
 from accounts.models import Account, ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
 from accounts.pages.key_offer import example_agent, root_of
@@ -214,7 +215,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         return self._shown_once(request, obj, text, title="API key made")
 
     def _offered(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
-        days = offers.LIFETIME.days
+        days = LIFETIME.days
         told = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
         messages.success(request, told)
         return redirect("admin:accounts_apikey_change", key.pk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -15,20 +14,19 @@ from django.utils import timezone
 from accounts.auth import key_text
 from accounts.keys.services import ROTATION_OVERLAP, retire
 from accounts.members.email_addresses import is_same
-from accounts.members.invitations import token_hash
+from accounts.members.one_time_links import (
+    LIFETIME,
+    LinkClosed,
+    find_row,
+    new_token,
+    token_hash,
+)
 from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
-from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.lookups import find_account
 from salient.actors import Actor, acting
 
-LIFETIME = timedelta(days=7)
 # Who could let themselves be given the same rights.
 TAKERS = (MemberRole.OWNER, MemberRole.ADMIN)
-
-
-class NotOffered(Exception):
-    """The token is wrong, expired, withdrawn or used: nobody learns which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def takers(account_id: UUID) -> list[tuple[str, str]]:
 
 def offer(key: ApiKey, taker: str) -> Offer:
     """Make the unsaved key one that waits for this person; the caller saves it."""
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     # Its id is another one when it is taken: this one was never part of a key's text.
     key.key_id, key.secret_hash = key_text.new_key(key.prefix).key_id, ""
     key.taker, key.offer_hash = taker, token_hash(token)
@@ -77,16 +75,11 @@ def send(offered: Offer, site: str) -> None:
 
 
 def find(account_slug: str, hashed: str) -> ApiKey:
-    """Return the key that waits, with its account; raises NotOffered."""
-    account = find_account(account_slug) if is_slug(account_slug) else None
-    if account is None or account.status != AccountStatus.ACTIVE or not hashed:
-        raise NotOffered
-    with tenant_context(account.pk):
-        key: ApiKey | None = ApiKey.objects.waiting().filter(offer_hash=hashed).first()
-    if key is None:
-        raise NotOffered
-    key.account = account
-    return key
+    """Return the key that waits, with its account; raises LinkClosed."""
+    if not hashed:
+        # The column's value where nothing is offered.
+        raise LinkClosed
+    return find_row(account_slug, lambda: ApiKey.objects.waiting().filter(offer_hash=hashed))
 
 
 def role_of(user: User, key: ApiKey) -> str:
@@ -97,7 +90,7 @@ def role_of(user: User, key: ApiKey) -> str:
 
 
 def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
-    """Give the waiting key its secret, which is shown this once; raises NotOffered.
+    """Give the waiting key its secret, which is shown this once; raises LinkClosed.
 
     A key that it succeeds works on for so long. Who may take it is asked again, for a person may
     have lost the role meanwhile.
@@ -114,7 +107,7 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
             .first()
         )
         if key is None or not is_same(key.taker, user.email) or not _may_hold(key.account, user):
-            raise NotOffered
+            raise LinkClosed
         _retire_the_old(key, overlap)
         text = key.give_secret()
         key.offer_hash, key.offer_expires_at = "", None
@@ -133,6 +126,6 @@ def _retire_the_old(key: ApiKey, overlap: timedelta) -> None:
         return
     old = ApiKey.objects.active().select_for_update().filter(key_id=key.rotated_from).first()
     if old is not None and old.rotated_at is not None:
-        raise NotOffered
+        raise LinkClosed
     if old is not None:
         retire(old, overlap)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
-from hashlib import sha256
 from http import HTTPStatus
 from uuid import UUID
 
@@ -17,13 +14,17 @@ from django.utils import timezone
 from accounts.auth.caller import Caller
 from accounts.members.email_addresses import with_address
 from accounts.members.members import acting_role, require_rank, take_turns
+from accounts.members.one_time_links import (
+    LIFETIME,
+    LinkClosed,
+    find_row,
+    new_token,
+    token_hash,
+)
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
-from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.lookups import find_account
 from salient.api.problems import NotFound, Problem
 
-LIFETIME = timedelta(days=7)
 MOST_PENDING = 100
 
 
@@ -41,10 +42,6 @@ class TooManyInvitations(Problem):
 
     def __init__(self) -> None:
         super().__init__(f"{MOST_PENDING} invitations are open; delete some, or wait for answers.")
-
-
-class NotInvited(Exception):
-    """The token is wrong, expired, withdrawn or used: nobody learns which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "
         if pending.count() >= MOST_PENDING:
             raise TooManyInvitations
         invitation = Invitation(email=email)
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     invitation.account = account
     invitation.role = role
     invitation.token_hash = token_hash(token)
@@ -114,16 +111,8 @@ def withdraw(caller: Caller, invitation_id: UUID) -> None:
 
 
 def find(account_slug: str, hashed: str) -> Invitation:
-    """Return the pending invitation with its account; raises NotInvited."""
-    account = find_account(account_slug) if is_slug(account_slug) else None
-    if account is None or account.status != AccountStatus.ACTIVE:
-        raise NotInvited
-    with tenant_context(account.pk):
-        invitation = Invitation.objects.pending().filter(token_hash=hashed).first()
-    if invitation is None:
-        raise NotInvited
-    invitation.account = account
-    return invitation
+    """Return the pending invitation with its account; raises LinkClosed."""
+    return find_row(account_slug, lambda: Invitation.objects.pending().filter(token_hash=hashed))
 
 
 def invited_user(invitation: Invitation) -> User | None:
@@ -132,7 +121,7 @@ def invited_user(invitation: Invitation) -> User | None:
 
 
 def accept(invitation: Invitation, user: User) -> Membership:
-    """Make the person a member, and a user if need be; raises NotInvited, IntegrityError.
+    """Make the person a member, and a user if need be; raises LinkClosed, IntegrityError.
 
     It is the platform that makes users: an account only sees those who are its members.
     """
@@ -144,7 +133,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
             account__status=AccountStatus.ACTIVE,
         )
         if not offered.update(accepted_at=timezone.now()):
-            raise NotInvited
+            raise LinkClosed
         if user._state.adding:
             user.save(force_insert=True)
         # Who became a member in the meantime stays what they are.
@@ -152,11 +141,6 @@ def accept(invitation: Invitation, user: User) -> Membership:
             account_id=invitation.account_id, user=user, defaults={"role": invitation.role}
         )
     return membership
-
-
-def token_hash(token: str) -> str:
-    """Return what is stored of a token; 256 random bits need no salt."""
-    return sha256(token.encode()).hexdigest()
 
 
 def send(invited: Invited, site: str) -> None:

@@ -14,30 +14,18 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.members import invitations
-from accounts.members.invitations import NotInvited
+from accounts.members.one_time_links import LinkClosed
 from accounts.models import Invitation, User
+from accounts.pages.one_time_links import LinkPages
 
-# The hash of the token whose link was opened in this browser.
-OPENED = "invitation"
+_link = LinkPages("invitation", invitations.find, "accounts:join", "invitation_gone.html")
 
 
 @require_safe
 @cache_control(private=True, no_store=True)
 def invitation(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    """The link in the e-mail: it hands its token over to the session and leads on.
-
-    So the token stands in no address that a page refers from, posts to or goes back to.
-    """
-    hashed = invitations.token_hash(token)
-    try:
-        invitations.find(account, hashed)
-    except NotInvited:
-        response = gone(request)
-    else:
-        request.session[OPENED] = hashed
-        response = redirect("accounts:join", account)
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    """Open the link of the e-mail."""
+    return _link.open(request, account, token)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -46,14 +34,14 @@ def invitation(request: HttpRequest, account: str, token: str) -> HttpResponse:
 def join(request: HttpRequest, account: str) -> HttpResponse:
     """Say who invites to what; POST accepts, for the person with that address alone."""
     try:
-        offered = invitations.find(account, request.session.get(OPENED, ""))
+        offered = _link.opened(request, account)
         known = invitations.invited_user(offered)
         if known is None:
             return join_as_new(request, offered)
         if known.pk == request.user.pk:
             return join_as_known(request, offered, known)
-    except NotInvited:
-        return gone(request)
+    except LinkClosed:
+        return _link.closed(request)
     return page(request, offered, status=200 if request.method != "POST" else 403)
 
 
@@ -80,7 +68,7 @@ def joined(request: HttpRequest, offered: Invitation, user: User) -> HttpRespons
     membership = invitations.accept(offered, user)
     if request.user.pk != user.pk:
         login(request, user)
-    request.session.pop(OPENED, None)
+    _link.forget(request)
     return page(request, offered, membership=membership)
 
 
@@ -88,8 +76,3 @@ def page(
     request: HttpRequest, offered: Invitation, *, status: int = 200, **context: Any
 ) -> HttpResponse:
     return render(request, "invitation.html", {"invitation": offered, **context}, status=status)
-
-
-def gone(request: HttpRequest) -> HttpResponse:
-    """One answer for a wrong, expired, withdrawn and used token."""
-    return render(request, "invitation_gone.html", status=404)

@@ -6,36 +6,26 @@ from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.admin.api_key_forms import OverlapForm
 from accounts.keys import offers
-from accounts.keys.offers import NotOffered
 from accounts.members.email_addresses import is_same
-from accounts.members.invitations import token_hash
+from accounts.members.one_time_links import LinkClosed
 from accounts.models import ApiKey, User
+from accounts.pages.one_time_links import LinkPages
 from accounts.tenancy.context import tenant_context
 
-# The hash of the token whose link was opened in this browser.
-OPENED = "key-offer"
+_link = LinkPages("key-offer", offers.find, "accounts:take-key", "key_gone.html")
 
 
 @require_safe
 @cache_control(private=True, no_store=True)
 def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    """The link in the e-mail: it hands its token over to the session and leads on."""
-    hashed = token_hash(token)
-    try:
-        offers.find(account, hashed)
-    except NotOffered:
-        response = gone(request)
-    else:
-        request.session[OPENED] = hashed
-        response = redirect("accounts:take-key", account)
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    """Open the link of the e-mail."""
+    return _link.open(request, account, token)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,7 +33,7 @@ def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
 def take(request: HttpRequest, account: str) -> HttpResponse:
     """Say which key waits for whom; POST makes it, for this person alone, and shows it once."""
     try:
-        key = offers.find(account, request.session.get(OPENED, ""))
+        key = _link.opened(request, account)
         user = request.user
         if not isinstance(user, User) or not is_same(user.email, key.taker):
             return page(request, key, status=403 if request.method == "POST" else 200)
@@ -52,8 +42,8 @@ def take(request: HttpRequest, account: str) -> HttpResponse:
             status = 403 if request.method == "POST" else 200
             return page(request, key, status=status, is_taker=True, role=role)
         return take_as(request, key, user)
-    except NotOffered:
-        return gone(request)
+    except LinkClosed:
+        return _link.closed(request)
 
 
 def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
@@ -62,17 +52,12 @@ def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
         return page(request, key, is_taker=True, may_take=True, form=form, agents=agents_of(key))
     hours = form.cleaned_data["overlap_hours"] if form else 0
     taken, text = offers.take(key, user, timedelta(hours=hours))
-    request.session.pop(OPENED, None)
+    _link.forget(request)
     return page(request, taken, text=text, agent=an_agent(taken), root=root_of(request))
 
 
 def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any) -> HttpResponse:
     return render(request, "key_offer.html", {"key": key, **context}, status=status)
-
-
-def gone(request: HttpRequest) -> HttpResponse:
-    """One answer for a wrong, expired, withdrawn and used token."""
-    return render(request, "key_gone.html", status=404)
 
 
 def agents_of(key: ApiKey) -> list[str]:

@@ -11,7 +11,7 @@ from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
-from accounts.members.invitations import token_hash
+from accounts.members.one_time_links import token_hash
 from accounts.members.support_access import open_access
 from accounts.models import AuditEntry, Invitation, User
 from accounts.tenancy.context import platform_context, tenant_context

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.test import TestCase
 
-from accounts.members.invitations import token_hash
+from accounts.members.one_time_links import token_hash
 from accounts.models import MemberRole
 from salient.commands import Misused, Refused
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in

@@ -1,0 +1,50 @@
+"""What the pages behind a link that works once have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from accounts.members.one_time_links import LinkClosed, token_hash
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPages[R]:
+    """The pages of one kind of link.
+
+    The link in the e-mail holds the token. Opening it stores the token's hash in the session and
+    redirects, so that the token stands in no address that a page refers from, posts to or goes
+    back to.
+    """
+
+    session_key: str
+    # Of an account's slug and a token's hash; raises LinkClosed.
+    find: Callable[[str, str], R]
+    next_page: str
+    closed_template: str
+
+    def open(self, request: HttpRequest, account: str, token: str) -> HttpResponse:
+        hashed = token_hash(token)
+        try:
+            self.find(account, hashed)
+        except LinkClosed:
+            response = self.closed(request)
+        else:
+            request.session[self.session_key] = hashed
+            response = redirect(self.next_page, account)
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    def opened(self, request: HttpRequest, account: str) -> R:
+        """Return the row whose link was opened in this browser; raises LinkClosed."""
+        return self.find(account, request.session.get(self.session_key, ""))
+
+    def forget(self, request: HttpRequest) -> None:
+        request.session.pop(self.session_key, None)
+
+    def closed(self, request: HttpRequest) -> HttpResponse:
+        """One answer for a wrong, expired, withdrawn and used token."""
+        return render(request, self.closed_template, status=404)
