@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.admin.account.status import StatusChange
 from agents.api import decorators
 from agents.models import AgentInstance, InstanceStatus
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    """What one of the actions is called and what follows from it, in words."""
-
-    status: str
-    verb: str
-    done: str
-    means: str
-    dangerous: bool = True
-
 
 CHANGES = {
     change.status: change

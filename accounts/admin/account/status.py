@@ -21,9 +21,9 @@ NAMES = {AccountStatus.DELETED: "archived"}
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """What one of the actions is called and what follows from it, in words."""
+    """What the change to a status is called and what follows from it, in words."""
 
-    status: AccountStatus
+    status: str
     verb: str
     done: str
     means: str
