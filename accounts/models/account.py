@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.models.foreign_keys import account_constraint, account_key
 from accounts.models.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.database.constraints import CompositeForeignKey
@@ -117,12 +118,7 @@ class AccountLimits(TenantModel):
         db_table = "account_limits"
         verbose_name_plural = "account limits"
         constraints = [
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_account_limits_account_id",
-            ),
+            account_constraint("account_limits"),
             models.CheckConstraint(condition=Q(running__gte=0), name="ck_account_limits_running"),
         ]
 
@@ -142,9 +138,7 @@ class Budget(TenantModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="budgets", db_constraint=False, db_index=False
-    )
+    account = account_key("budgets")
     agent_instance_id = models.UUIDField(
         null=True, blank=True, help_text="Empty: the budget of the whole account."
     )
@@ -169,12 +163,7 @@ class Budget(TenantModel):
                 nulls_distinct=False,
                 name="uq_budgets_account_instance_period",
             ),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_budgets_account_id",
-            ),
+            account_constraint("budgets"),
             CompositeForeignKey(
                 fields=["account", "agent_instance_id"],
                 to="agents.AgentInstance",
@@ -204,9 +193,7 @@ class RateState(TenantModel):
     """
 
     pk = models.CompositePrimaryKey("account_id", "subject")
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
+    account = account_key()
     # "account", "key:<id>", "visitor:<hash>", "network:<prefix>"
     subject = models.CharField(max_length=100)
     arrival = models.DateTimeField()
@@ -216,12 +203,7 @@ class RateState(TenantModel):
     class Meta:
         db_table = "rate_states"
         constraints = [
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_rate_states_account_id",
-            ),
+            account_constraint("rate_states"),
         ]
 
     def __str__(self) -> str:

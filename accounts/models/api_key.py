@@ -14,9 +14,9 @@ from django.utils import timezone
 from accounts.auth import key_text
 from accounts.auth.networks import read_network
 from accounts.models.audit import SupportAccess
+from accounts.models.foreign_keys import account_constraint, account_key
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.api.origins import validate_origin
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 
@@ -72,13 +72,7 @@ class ApiKey(TenantModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        "accounts.Account",
-        models.DB_CASCADE,
-        related_name="api_keys",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("api_keys")
     name = models.CharField(max_length=100)
     key_id = models.CharField(max_length=12, editable=False)
     # Empty until the key is taken: no key's text has this hash.
@@ -121,12 +115,7 @@ class ApiKey(TenantModel):
         verbose_name = "API key"
         constraints = [
             models.UniqueConstraint(fields=["key_id"], name="uq_api_keys_key_id"),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_api_keys_account_id",
-            ),
+            account_constraint("api_keys"),
             models.CheckConstraint(
                 condition=Q(scopes__contained_by=Scope.values), name="ck_api_keys_scopes"
             ),

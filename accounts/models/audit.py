@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.models.foreign_keys import account_constraint, account_key, user_constraint
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 # The tables that entries are about: the database's triggers record changes of most, and what is
@@ -87,12 +87,7 @@ class AuditEntry(TenantModel):
         verbose_name = "audit entry"
         verbose_name_plural = "audit log"
         constraints = [
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_audit_log_account_id",
-            ),
+            account_constraint("audit_log"),
             models.CheckConstraint(
                 condition=Q(actor_kind__in=ActorKind.values), name="ck_audit_log_actor_kind"
             ),
@@ -123,13 +118,7 @@ class SupportAccess(TenantModel):
     """A time in which one of the staff may read an account's texts, for a reason they gave."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        "accounts.Account",
-        models.DB_CASCADE,
-        related_name="support_accesses",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("support_accesses")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,
@@ -151,18 +140,8 @@ class SupportAccess(TenantModel):
         ordering = ["-created_at"]
         verbose_name_plural = "support accesses"
         constraints = [
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_support_accesses_account_id",
-            ),
-            CompositeForeignKey(
-                fields=["user"],
-                to=settings.AUTH_USER_MODEL,
-                to_fields=["id"],
-                name="fk_support_accesses_user_id",
-            ),
+            account_constraint("support_accesses"),
+            user_constraint("support_accesses"),
             models.CheckConstraint(
                 condition=Q(reason__regex=r"\S"), name="ck_support_accesses_reason"
             ),

@@ -12,8 +12,8 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.members.email_addresses import AddressField, normal_email, with_address
+from accounts.models.foreign_keys import account_constraint, account_key, user_constraint
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 
@@ -135,13 +135,7 @@ class Membership(TenantModel):
     """A person's place in an account."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        "accounts.Account",
-        models.DB_CASCADE,
-        related_name="memberships",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("memberships")
     user = models.ForeignKey(
         User, models.DO_NOTHING, related_name="memberships", db_constraint=False, db_index=False
     )
@@ -156,15 +150,8 @@ class Membership(TenantModel):
         ordering = ["created_at"]
         constraints = [
             models.UniqueConstraint(fields=["account", "user"], name="uq_memberships_account_user"),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_memberships_account_id",
-            ),
-            CompositeForeignKey(
-                fields=["user"], to="accounts.User", to_fields=["id"], name="fk_memberships_user_id"
-            ),
+            account_constraint("memberships"),
+            user_constraint("memberships"),
             models.CheckConstraint(
                 condition=Q(role__in=MemberRole.values), name="ck_memberships_role"
             ),
@@ -184,13 +171,7 @@ class Invitation(TenantModel):
     """An offer of a place in an account, sent by e-mail; the token is stored as a hash."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        "accounts.Account",
-        models.DB_CASCADE,
-        related_name="invitations",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("invitations")
     email = AddressField()
     role = models.CharField(max_length=6, choices=MemberRole)
     # The inviter's address; "" when a key or a command invited.
@@ -214,12 +195,7 @@ class Invitation(TenantModel):
                 name="uq_invitations_open",
                 condition=Q(accepted_at=None, revoked_at=None),
             ),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_invitations_account_id",
-            ),
+            account_constraint("invitations"),
             models.CheckConstraint(
                 condition=Q(role__in=MemberRole.values), name="ck_invitations_role"
             ),

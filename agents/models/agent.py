@@ -10,11 +10,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.models import Account
+from accounts.models.foreign_keys import account_constraint, account_key, tenant_constraint
 from accounts.models.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.api.origins import validate_origin
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 
 
@@ -33,13 +32,7 @@ class AgentInstance(TenantModel):
     """A named, configured agent that an account offers."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account,
-        models.DB_CASCADE,
-        related_name="agent_instances",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("agent_instances")
     instance_slug = models.CharField(max_length=63, validators=[validate_slug])
     agent_type = models.CharField(max_length=50, default="simple_chat")
     display_name = models.CharField(max_length=255)
@@ -74,12 +67,7 @@ class AgentInstance(TenantModel):
             models.UniqueConstraint(
                 fields=["account", "id", "instance_slug"], name="uq_agent_instances_account_id_slug"
             ),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_agent_instances_account_id",
-            ),
+            account_constraint("agent_instances"),
             models.CheckConstraint(
                 condition=Q(instance_slug__regex=f"^{SLUG_PATTERN}$"),
                 name="ck_agent_instances_slug",
@@ -133,9 +121,7 @@ class ConfigVersion(TenantModel):
     """One effective configuration of an instance: known by its content, which never changes."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
+    account = account_key()
     agent_instance = models.ForeignKey(
         AgentInstance,
         models.DB_CASCADE,
@@ -161,12 +147,7 @@ class ConfigVersion(TenantModel):
             models.UniqueConstraint(
                 fields=["account", "agent_instance", "id"], name="uq_config_versions_instance_id"
             ),
-            CompositeForeignKey(
-                fields=["account", "agent_instance"],
-                to="agents.AgentInstance",
-                to_fields=["account", "id"],
-                name="fk_config_versions_agent_instance_id",
-            ),
+            tenant_constraint("config_versions", "agent_instance", "agents.AgentInstance"),
         ]
         indexes = [
             models.Index(
@@ -190,13 +171,7 @@ class ProviderConnection(TenantModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(
-        Account,
-        models.DB_CASCADE,
-        related_name="provider_connections",
-        db_constraint=False,
-        db_index=False,
-    )
+    account = account_key("provider_connections")
     # "connection/" and the name fit in a request's column `provider`.
     name = models.CharField(max_length=39, validators=[validate_slug])
     base_url = models.URLField(max_length=500)
@@ -215,12 +190,7 @@ class ProviderConnection(TenantModel):
             models.UniqueConstraint(
                 fields=["account", "name"], name="uq_provider_connections_account_name"
             ),
-            CompositeForeignKey(
-                fields=["account"],
-                to="accounts.Account",
-                to_fields=["id"],
-                name="fk_provider_connections_account_id",
-            ),
+            account_constraint("provider_connections"),
         ]
 
     def __str__(self) -> str:

@@ -7,16 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.models import Account
+from accounts.models.foreign_keys import account_key, tenant_constraint, user_constraint
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
-
-
-def _account_key() -> models.ForeignKey[Account]:
-    return models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
 
 
 def _author_key() -> models.ForeignKey[models.Model | None]:
@@ -31,25 +25,6 @@ def _author_key() -> models.ForeignKey[models.Model | None]:
     )
 
 
-def _author_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["author"],
-        to=settings.AUTH_USER_MODEL,
-        to_fields=["id"],
-        name=f"fk_{table}_author_id",
-        on_delete="SET NULL",
-    )
-
-
-def _instance_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["account", "agent_instance"],
-        to="agents.AgentInstance",
-        to_fields=["account", "id"],
-        name=f"fk_{table}_agent_instance_id",
-    )
-
-
 class ConfigDraftQuerySet(TenantQuerySet["ConfigDraft"]):
     pass
 
@@ -58,7 +33,7 @@ class ConfigDraft(TenantModel):
     """What somebody is writing to be published: YAML, as typed; it may be wrong."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
+    account = account_key()
     agent_instance = models.ForeignKey(
         "agents.AgentInstance",
         models.DB_CASCADE,
@@ -81,8 +56,8 @@ class ConfigDraft(TenantModel):
         ordering = ["-updated_at"]
         constraints = [
             models.UniqueConstraint(fields=["agent_instance"], name="uq_config_drafts_instance"),
-            _instance_constraint("config_drafts"),
-            _author_constraint("config_drafts"),
+            tenant_constraint("config_drafts", "agent_instance", "agents.AgentInstance"),
+            user_constraint("config_drafts", "author", on_delete="SET NULL"),
         ]
         indexes = [
             models.Index(
@@ -109,7 +84,7 @@ class ConfigPublication(TenantModel):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = _account_key()
+    account = account_key()
     agent_instance = models.ForeignKey(
         "agents.AgentInstance",
         models.DB_CASCADE,
@@ -145,7 +120,7 @@ class ConfigPublication(TenantModel):
             models.UniqueConstraint(
                 fields=["agent_instance", "number"], name="uq_config_publications_number"
             ),
-            _instance_constraint("config_publications"),
+            tenant_constraint("config_publications", "agent_instance", "agents.AgentInstance"),
             CompositeForeignKey(
                 fields=["account", "agent_instance", "config_version"],
                 to="agents.ConfigVersion",
@@ -153,7 +128,7 @@ class ConfigPublication(TenantModel):
                 name="fk_config_publications_config_version_id",
                 on_delete="NO ACTION",
             ),
-            _author_constraint("config_publications"),
+            user_constraint("config_publications", "author", on_delete="SET NULL"),
             models.CheckConstraint(
                 condition=Q(note__regex=r"\S"), name="ck_config_publications_note"
             ),

@@ -11,17 +11,20 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.db.models.functions import Left, Now
 
+from accounts.models.foreign_keys import (
+    account_constraint,
+    account_key,
+    tenant_constraint,
+    user_constraint,
+)
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from agents.costs.pricing import CostSource
 from agents.models import AgentInstance
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 from sessions_app.models.insights import (
     MessageFeedback,
 )
 from sessions_app.models.keys import (
-    account_constraint,
-    account_key,
     instance_constraint,
     instance_key,
     session_constraint,
@@ -104,13 +107,7 @@ class Session(TenantModel):
             models.UniqueConstraint(F("session_key"), name="ix_sessions_session_key"),
             models.UniqueConstraint(fields=["account", "id"], name="uq_sessions_account_id"),
             *slug_constraints("sessions"),
-            CompositeForeignKey(
-                fields=["user"],
-                to=settings.AUTH_USER_MODEL,
-                to_fields=["id"],
-                name="fk_sessions_user_id",
-                on_delete="SET NULL",
-            ),
+            user_constraint("sessions", on_delete="SET NULL"),
         ]
         indexes = [
             models.Index(fields=["email"], name="ix_sessions_email"),
@@ -323,11 +320,10 @@ class Message(TenantModel):
             account_constraint("messages"),
             session_constraint("messages"),
             instance_constraint("messages"),
-            CompositeForeignKey(
-                fields=["account", "llm_request"],
-                to="sessions_app.LLMRequest",
-                to_fields=["account", "id"],
-                name="fk_messages_llm_request_id",
+            tenant_constraint(
+                "messages",
+                "llm_request",
+                "sessions_app.LLMRequest",
                 on_delete="SET NULL (llm_request_id)",
             ),
             version_constraint("messages"),

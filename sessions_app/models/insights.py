@@ -7,12 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.models.foreign_keys import account_constraint, account_key, tenant_constraint
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
-from salient.database.constraints import CompositeForeignKey
 from salient.ids import uuid7
 from sessions_app.models.keys import (
-    account_constraint,
-    account_key,
     instance_constraint,
     instance_key,
     session_constraint,
@@ -183,12 +181,7 @@ class MessageFeedback(TenantModel):
             account_constraint("message_feedback"),
             instance_constraint("message_feedback"),
             session_constraint("message_feedback"),
-            CompositeForeignKey(
-                fields=["account", "message"],
-                to="sessions_app.Message",
-                to_fields=["account", "id"],
-                name="fk_message_feedback_message_id",
-            ),
+            tenant_constraint("message_feedback", "message", "sessions_app.Message"),
             models.UniqueConstraint(
                 fields=["message", "caller"], name="uq_message_feedback_message_caller"
             ),
@@ -291,12 +284,7 @@ class SavedChatRun(TenantModel):
             account_constraint("saved_chat_runs"),
             instance_constraint("saved_chat_runs"),
             version_constraint("saved_chat_runs"),
-            CompositeForeignKey(
-                fields=["account", "saved_chat"],
-                to="sessions_app.SavedChat",
-                to_fields=["account", "id"],
-                name="fk_saved_chat_runs_saved_chat_id",
-            ),
+            tenant_constraint("saved_chat_runs", "saved_chat", "sessions_app.SavedChat"),
         ]
         indexes = [
             models.Index(

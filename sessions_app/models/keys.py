@@ -1,18 +1,12 @@
-"""The keys that every row of a conversation has: its account, its instance, its session."""
+"""The keys that every row of a conversation has: its instance, its version, its session."""
 
 from __future__ import annotations
 
 from django.db import models
 
-from accounts.models import Account
+from accounts.models.foreign_keys import tenant_constraint
 from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
-
-
-def account_key() -> models.ForeignKey[Account]:
-    return models.ForeignKey(
-        Account, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
 
 
 def instance_key() -> models.ForeignKey[AgentInstance]:
@@ -64,29 +58,8 @@ def slug_constraints(table: str) -> list[CompositeForeignKey]:
 
 
 def session_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["account", "session"],
-        to="sessions_app.Session",
-        to_fields=["account", "id"],
-        name=f"fk_{table}_session_id",
-    )
+    return tenant_constraint(table, "session", "sessions_app.Session")
 
 
 def instance_constraint(table: str) -> CompositeForeignKey:
-    return CompositeForeignKey(
-        fields=["account", "agent_instance"],
-        to="agents.AgentInstance",
-        to_fields=["account", "id"],
-        name=f"fk_{table}_agent_instance_id",
-        on_delete="NO ACTION",
-    )
-
-
-def account_constraint(table: str) -> CompositeForeignKey:
-    """Direct, so that erasing an account removes the rows before instances are checked."""
-    return CompositeForeignKey(
-        fields=["account"],
-        to="accounts.Account",
-        to_fields=["id"],
-        name=f"fk_{table}_account_id",
-    )
+    return tenant_constraint(table, "agent_instance", "agents.AgentInstance", on_delete="NO ACTION")
