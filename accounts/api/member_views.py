@@ -12,8 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.api.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
 from accounts.auth import attempts
-from accounts.auth.by_method import by_method
-from accounts.auth.decorators import ApiRequest, api_view
+from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.members import invitations, members
 from accounts.models import Scope
 from salient.api.problems import Invalid, Unavailable

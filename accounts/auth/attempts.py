@@ -1,9 +1,9 @@
-"""How often one may try to log in, or have an e-mail sent, before any account is known.
+"""Limits on log-ins and e-mails, counted before any account is known.
 
-A log-in counts for the network that it comes from and for the person in that network, tightly; and
-for the person from everywhere, loosely. Networks from which the person has logged in are not held
-to the last one, so that nobody is locked out by what others try in their name. People are counted
-by a keyed hash of the address that was typed, whether or not it exists.
+A log-in counts for its network and for the person in that network, with tight limits, and for the
+person from everywhere, with a loose one. The last does not apply in networks from which the person
+has logged in before, so that attempts in somebody's name do not lock them out. People are counted
+by a keyed hash of the typed address, whether or not it exists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from salient.api.problems import Problem
 logger = logging.getLogger(__name__)
 
 KNOWN_FOR = timedelta(days=90)
-# GCRA, as accounts/limits/rates.py: `arrival` is when all that was tried so far would be through.
+# GCRA, as accounts/limits/rates.py: `arrival` is when all attempts so far would be allowed.
 TAKE = """
     INSERT INTO attempt_rates AS known (subject, arrival) VALUES (%(subject)s, now() + %(step)s)
     ON CONFLICT (subject) DO UPDATE SET arrival = greatest(known.arrival, now()) + %(step)s
@@ -41,7 +41,7 @@ WAIT = """
 
 
 class AttemptRate(models.Model):
-    """How far the attempts of one subject have run ahead of the clock; of no account."""
+    """The GCRA state of one subject's attempts; it belongs to no account."""
 
     subject = models.CharField(primary_key=True, max_length=100)
     arrival = models.DateTimeField()
@@ -55,7 +55,7 @@ class AttemptRate(models.Model):
 
 
 class TooManyAttempts(Problem):
-    """It was tried too often; Retry-After says when it may be tried again."""
+    """Too many attempts; Retry-After says when the next is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_attempts"
@@ -68,7 +68,7 @@ class TooManyAttempts(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """So many attempts at once, then one each `step`."""
+    """Allows `quota` attempts at once, then one each `step`."""
 
     name: str
     quota: int
@@ -76,7 +76,7 @@ class Allowance:
     refusal: str = "There were too many attempts to log in."
 
     def take(self, of: str) -> None:
-        """Count one attempt; raises TooManyAttempts, and then does not count it."""
+        """Count one attempt; raises TooManyAttempts without counting it."""
         values: dict[str, Any] = {
             "subject": f"{self.name}:{of}",
             "step": self.step,
@@ -89,9 +89,6 @@ class Allowance:
                 [seconds] = cursor.fetchone() or [0]
                 raise TooManyAttempts(self.refusal, max(1, ceil(seconds)))
 
-    def forget(self, of: str) -> None:
-        AttemptRate.objects.filter(subject=f"{self.name}:{of}").delete()
-
 
 PERSON_THERE = Allowance("person-in-network", 10, timedelta(minutes=1))
 PERSON = Allowance("person", 60, timedelta(seconds=10))
@@ -100,16 +97,12 @@ MAIL = Allowance(
 )
 
 
-def from_network() -> Allowance:
-    most = settings.LIMIT_LOGINS_PER_MINUTE_PER_NETWORK
-    return Allowance("network", most, timedelta(minutes=1) / most)
-
-
 def try_login(request: HttpRequest, email: str) -> None:
     """Count an attempt to log in; raises TooManyAttempts."""
     network, person, there = _subjects(request, email)
+    most = settings.LIMIT_LOGINS_PER_MINUTE_PER_NETWORK
     try:
-        from_network().take(network)
+        Allowance("network", most, timedelta(minutes=1) / most).take(network)
         PERSON_THERE.take(there)
         if not AttemptRate.objects.filter(
             subject=f"known:{there}", arrival__gt=models.functions.Now()
@@ -121,26 +114,26 @@ def try_login(request: HttpRequest, email: str) -> None:
 
 
 def logged_in(request: HttpRequest, email: str) -> None:
-    """Forget the failures of this person in this network, which is known from now on."""
+    """Delete the person's failures in this network, and remember it for KNOWN_FOR."""
     _, _, there = _subjects(request, email)
-    PERSON_THERE.forget(there)
+    AttemptRate.objects.filter(subject=f"{PERSON_THERE.name}:{there}").delete()
     AttemptRate.objects.update_or_create(
         subject=f"known:{there}", defaults={"arrival": models.functions.Now() + KNOWN_FOR}
     )
 
 
 def send_mail_to(email: str) -> None:
-    """Count an e-mail that anybody has sent to this address; raises TooManyAttempts."""
+    """Count an e-mail to this address, whoever has it sent; raises TooManyAttempts."""
     MAIL.take(_hash(email))
 
 
 def forget_past_attempts(at: datetime) -> int:
-    """Delete what says nothing any more; for the periodic command."""
+    """Delete the rows whose time is over and return how many; the periodic command calls it."""
     return AttemptRate.objects.filter(arrival__lt=at).delete()[0]
 
 
 def _subjects(request: HttpRequest, email: str) -> tuple[str, str, str]:
-    network = networks.network_of(networks.client_address(request)) or "unknown"
+    network = networks.client_network(request) or "unknown"
     return network, _hash(email), _hash(email, network)
 
 

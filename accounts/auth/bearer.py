@@ -1,5 +1,4 @@
-"""What stands behind `Authorization: Bearer`: a key of an account, a visitor's token, or the
-playground's.
+"""The caller of `Authorization: Bearer`: a key of an account, a visitor's token, or staff's.
 
 A key is checked in this order, and the first failure answers:
 1. format and checksum, 2. look-up by id, 3. the keyed hash, compared in constant time: 401 in one
@@ -28,11 +27,11 @@ from salient.database import in_database
 from salient.ttl import TTLCache
 
 LAST_USED_STEP = timedelta(minutes=1)
-# Each for its own conversations only; deleting one's own is every person's right.
+# For the visitor's own conversations only; everybody may delete their own.
 VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
 UNKNOWN_KEY = "The API key is unknown or mistyped."
 _NO_HASH = "0" * 64
-# Asks of a key, an account's slug, the client's address and the page's origin; raises a Problem.
+# Gets the key, the account's slug, the client's address and the page's origin; raises a Problem.
 type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
 
 _keys: TTLCache[tuple[str], ApiKey] = TTLCache()
@@ -47,7 +46,7 @@ class OriginNotAllowed(Forbidden):
 
 
 async def bearer_caller(request: HttpRequest, header: str, account: str) -> Caller:
-    """Tell who holds the key or token; raises a Problem for anyone else."""
+    """Return who holds the key or token; raises a Problem for anyone else."""
     scheme, _, text = header.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("Send the API key as “Authorization: Bearer sal_sk_…”.")
@@ -64,7 +63,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     if key_id is None:
         raise Unauthenticated(UNKNOWN_KEY)
     key = await _keys.get_or_load(find_api_key, key_id)
-    # The same work for a wrong id as for a wrong secret: the answer's time tells nothing.
+    # The same work for a wrong id as for a wrong secret: the response time shows no difference.
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
@@ -77,7 +76,7 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
 def admitted(
     key: ApiKey, account: str, *, address: networks.Address | None, origin: str | None
 ) -> Caller:
-    """Let in who holds the key, at this account from there; raises a Problem."""
+    """Return the caller who holds the key at this account; raises a Problem if it is refused."""
     for check in KEY_CHECKS:
         check(key, account, address, origin)
     return Caller(
@@ -101,7 +100,7 @@ def _is_alive(key: ApiKey, *_where: object) -> None:
         raise Unauthenticated(refusal)
 
 
-def _is_near(
+def _is_in_network(
     key: ApiKey, _account: str, address: networks.Address | None, _origin: str | None
 ) -> None:
     if key.networks and not networks.is_within(address, key.networks):
@@ -113,7 +112,7 @@ def _is_of_account(key: ApiKey, account: str, *_where: object) -> None:
         raise NotFound
 
 
-def _is_on_its_page(
+def _is_from_its_page(
     key: ApiKey, _account: str, _address: networks.Address | None, origin: str | None
 ) -> None:
     """A publishable key comes from a listed origin's page."""
@@ -121,12 +120,12 @@ def _is_on_its_page(
         raise OriginNotAllowed("This publishable key is not allowed from this origin.")
 
 
-# In this order, and the first failure answers; accounts/auth/explain.py tells staff of each.
-KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_near, _is_of_account, _is_on_its_page)
+# In this order, and the first failure answers; accounts/auth/explain.py shows staff each of them.
+KEY_CHECKS: tuple[KeyCheck, ...] = (_is_alive, _is_in_network, _is_of_account, _is_from_its_page)
 
 
 async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller:
-    """Tell which visitor holds the token; it works while the key that minted it might."""
+    """Return the visitor who holds the token; raises a Problem."""
     token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
     if key is None or not still_vouches(key):
@@ -139,7 +138,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
 
 
 def still_vouches(key: ApiKey) -> bool:
-    """Tell whether the key's visitors may come; rotating a key does not send them away."""
+    """Return whether the key's visitors may still call; rotating the key does not end them."""
     if key.revoked_at is not None or Scope.VISITORS_WRITE not in key.scopes:
         return False
     return key.rotated_at is not None or key.refusal() is None
@@ -155,28 +154,29 @@ def _require_origin(request: HttpRequest, token: visitor_tokens.VisitorToken, ke
 
 def _visitor(request: HttpRequest, token: visitor_tokens.VisitorToken, key: ApiKey) -> Caller:
     session_key = token.session_key
+    if session_key:
+        subject = f"visitor:{session_key[:32]}"
+    else:
+        # Hashed: what the account calls its end users stays in their sessions.
+        end_user = sha256(f"{key.account_id}/{token.end_user}".encode()).hexdigest()
+        subject = f"end-user:{end_user[:32]}"
     return Caller(
         account_id=key.account_id,
         account_slug=key.account.slug,
         scopes=VISITOR_SCOPES,
-        subject=f"visitor:{session_key[:32]}" if session_key else _end_user(token, key),
+        subject=subject,
         session_key=session_key,
         end_user=token.end_user,
         instance_ids=frozenset({token.instance_id}),
         is_test=key.mode == KeyMode.TEST,
-        network=networks.network_of(networks.client_address(request)),
+        network=networks.client_network(request),
         key_id=key.key_id,
         expires_at=token.expires_at,
     )
 
 
-def _end_user(token: visitor_tokens.VisitorToken, key: ApiKey) -> str:
-    """Name the end user by a hash: what the account calls them stays in their sessions."""
-    return f"end-user:{sha256(f'{key.account_id}/{token.end_user}'.encode()).hexdigest()[:32]}"
-
-
 async def _note_use(key: ApiKey) -> None:
-    """Note that the key has been let in, at most once a minute."""
+    """Store that the key was used, at most once a minute."""
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
         key.last_used_at = now

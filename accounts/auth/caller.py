@@ -1,4 +1,4 @@
-"""Who calls the API, once the door has let them in."""
+"""The authenticated caller of the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CallerKind(StrEnum):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls, already bound to the account of the path.
+    """Who calls; the key, token or session was checked for the account of the path.
 
     `subject` names the caller in limits and in rows: "key:<id>", "visitor:<32 hex>",
     "end-user:<32 hex>", "member:<user id>" or "staff:<user id>".
@@ -44,13 +44,13 @@ class Caller(msgspec.Struct, frozen=True):
     # A member, known by Django's session cookie; without a role, the platform's staff.
     role: MemberRole | None = None
     user_id: UUID | None = None
-    # The draft that staff try out; None: the agent as everybody meets it.
+    # The draft that staff try out; None: the published agent.
     draft_id: UUID | None = None
-    # The test chat that staff run; None: they talk themselves.
+    # The saved chat that staff run; None: they type themselves.
     test_chat: UUID | None = None
-    # Staff whose test chat says again what an account's people said: its session is nobody's.
+    # The saved chat repeats a conversation of the account's people: its session belongs to nobody.
     says_again: bool = False
-    # As people know the caller: a member's e-mail address, the public part of a key.
+    # For people: a member's e-mail address, or the public part of a key.
     name: str = ""
     # The public part of the key that was sent, or that made the visitor's token.
     key_id: str = ""

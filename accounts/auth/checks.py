@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts.auth.decorators import ANY
 from accounts.models import Scope
 
-# Answered to everyone, and nothing of an account is in the answer.
+# Answered to everyone; the answer holds nothing of an account.
 OPEN = frozenset({"", "healthz", "readyz"})
 _SCOPES = frozenset({ANY, *Scope.values})
 
@@ -32,7 +32,7 @@ def all_routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, C
 
 
 def undeclared(routes: Iterable[tuple[str, Callable[..., Any]]]) -> list[CheckMessage]:
-    """Return an error for each route that would be open without anyone having said so."""
+    """Return an error for each route that declares no scope and is no page."""
     errors: list[CheckMessage] = []
     for pattern, view in routes:
         is_page = pattern.endswith(("/", "/$", ".*)$"))
@@ -48,8 +48,8 @@ def undeclared(routes: Iterable[tuple[str, Callable[..., Any]]]) -> list[CheckMe
 
 
 def _declares(view: Callable[..., Any]) -> bool:
-    """Tell whether the door is in front of every method of the view, with a scope that exists."""
+    """Return whether each method of the view is authenticated and asks for a scope that exists."""
     methods: tuple[str, ...] = getattr(view, "methods", ())
-    usual = getattr(view, "scope", None)
-    scopes: Mapping[str, str] = getattr(view, "scopes", dict.fromkeys(methods, usual))
+    one_scope = getattr(view, "scope", None)
+    scopes: Mapping[str, str] = getattr(view, "scopes", dict.fromkeys(methods, one_scope))
     return bool(methods) and set(scopes) == set(methods) and _SCOPES.issuperset(scopes.values())

@@ -1,4 +1,4 @@
-"""The API's one door: who is calling, for which account, and with what rights."""
+"""The decorator of every API view: it authenticates the caller and checks scope and request."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
-from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
+from accounts.auth import key_text, staff_tokens, visitor_tokens
 from accounts.auth.bearer import VISITOR_SCOPES, bearer_caller
 from accounts.auth.caller import Caller, CallerKind
+from accounts.auth.networks import client_network
 from accounts.members.members import member_caller
 from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
@@ -46,11 +47,12 @@ __all__ = [
     "CallerKind",
     "api_view",
     "as_problem",
+    "by_method",
 ]
 
 logger = logging.getLogger(__name__)
 
-# The scope of a route that everyone may call who gets in, except with a publishable key.
+# The scope of a route that every authenticated caller may use, except a publishable key.
 ANY: Final = "any"
 MISPLACED = (
     "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
@@ -59,7 +61,7 @@ MISPLACED = (
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type RouteScope = Scope | Literal["any"]
 
-# What reaches beyond any one agent.
+# These change more than one agent.
 ACCOUNT_WIDE = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
 _staff: TTLCache[tuple[UUID], bool] = TTLCache()
 
@@ -73,7 +75,7 @@ type View[**P] = Callable[Concatenate[ApiRequest, P], Answer]
 
 
 class ApiRoute(Protocol):
-    """A view behind the door; it knows the scope that it asks for."""
+    """A view made by `api_view`; it knows the scope that it asks for."""
 
     scope: str
     methods: tuple[str, ...]
@@ -85,9 +87,9 @@ class ApiRoute(Protocol):
 def api_view(
     *methods: str, scope: RouteScope, query: type[In] | None = None
 ) -> Callable[[View[...]], ApiRoute]:
-    """Make a view that is entered with a known caller, and whose failures are problem documents.
+    """Make a view that runs with an authenticated caller, and whose errors are problem documents.
 
-    `query` is what its GET reads in the address. Where nothing is read, nothing may stand.
+    `query` is what its GET reads in the query string; any other query is refused.
     """
 
     def decorate(view: View[...]) -> ApiRoute:
@@ -95,13 +97,16 @@ def api_view(
         async def wrapper(http_request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
             request = cast(ApiRequest, http_request)
             try:
-                await _admit(request, methods, scope, kwargs)
+                await _authorize(request, methods, scope, kwargs)
                 if query is None or request.method not in {"GET", "HEAD"}:
                     refuse_query(request)
                 response = await view(request, **kwargs)
             except Exception as error:
                 response = as_problem(error, request.path).as_response()
-            return _private(response)
+            # What belongs to an account stays out of every cache.
+            for name, value in PRIVATE.items():
+                response.headers[name] = value
+            return response
 
         route = cast(Any, wrapper)
         route.scope, route.methods, route.query = str(scope), methods, query
@@ -110,7 +115,31 @@ def api_view(
     return decorate
 
 
-async def _admit(
+def by_method(*routes: ApiRoute) -> ApiRoute:
+    """Join API views of different methods at one address; `scopes` maps each method to its scope.
+
+    Any other method is answered with 405.
+    """
+    table = {method: route for route in routes for method in route.methods}
+    refusal = api_view(*table, scope=ANY)(_unreachable)
+
+    async def dispatch(request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
+        return await table.get(request.method or "", refusal)(request, **kwargs)
+
+    joined = cast(Any, dispatch)
+    joined.methods = tuple(table)
+    joined.scopes = {method: route.scope for method, route in table.items()}
+    joined.query = table["GET"].query if "GET" in table else None
+    joined.scope = routes[0].scope
+    return cast(ApiRoute, joined)
+
+
+async def _unreachable(_request: ApiRequest, **_kwargs: str) -> HttpResponseBase:
+    """Stands for the methods that api_view refuses before it calls its view."""
+    raise NotImplementedError
+
+
+async def _authorize(
     request: ApiRequest, methods: tuple[str, ...], scope: RouteScope, kwargs: dict[str, str]
 ) -> None:
     if request.method not in methods:
@@ -136,7 +165,7 @@ def _require_readable_body(request: HttpRequest) -> None:
 
 
 def _refuse_nul(request: HttpRequest) -> None:
-    """The database takes no NUL in any text; bodies are looked at as they are read."""
+    """PostgreSQL stores no NUL; bodies are checked where they are parsed."""
     if "%00" not in request.META["QUERY_STRING"]:
         return
     for name, values in request.GET.lists():
@@ -145,7 +174,7 @@ def _refuse_nul(request: HttpRequest) -> None:
 
 
 def actor_of(caller: Caller) -> Actor:
-    """Name the caller as the audit log does."""
+    """Return the caller as the audit log names them."""
     match caller.kind:
         case CallerKind.MEMBER:
             return Actor("member", str(caller.user_id), caller.name)
@@ -167,14 +196,14 @@ def require_scope(caller: Caller, scope: RouteScope) -> None:
 
 
 def as_problem(error: Exception, path: str) -> Problem:
-    """Say what went wrong without a word that was not written for callers."""
+    """Return the Problem of an error; what was not written for callers stays in the log."""
     match error:
         case Problem():
             return error
         case ValidationError():
             return Invalid.of(error)
         case SuspiciousOperation():
-            # Django's words for a request that it does not read, as one with too many fields.
+            # Django refuses to parse it.
             return Invalid("The request cannot be read: it has too many fields, or a broken one.")
         case _ if is_unavailable(error):
             logger.error("The database did not answer at %s: %s", path, error)
@@ -184,15 +213,8 @@ def as_problem(error: Exception, path: str) -> Problem:
             return InternalError()
 
 
-def _private(response: HttpResponseBase) -> HttpResponseBase:
-    """Keep what belongs to an account out of every cache."""
-    for name, value in PRIVATE.items():
-        response.headers[name] = value
-    return response
-
-
 async def authenticate(request: HttpRequest, account: str, instance: str | None) -> Caller:
-    """Tell who calls; a bearer key or token wins over a cookie.
+    """Return who calls; a bearer key or token wins over a cookie.
 
     Raises Unauthenticated without valid credentials, NotFound with valid ones for another account.
     """
@@ -200,7 +222,9 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
     _refuse_misplaced_key(request, header)
     if header is not None:
         return await bearer_caller(request, header, account)
-    member = None if asks_as_visitor(request) else await member_caller(request, account)
+    # A page may want its visitor to call, also when a member of the account reads it.
+    as_visitor = request.headers.get("Salient-Caller") == "visitor"
+    member = None if as_visitor else await member_caller(request, account)
     if member is not None:
         require_same_origin(request)
         return member
@@ -214,22 +238,13 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
                 scopes=VISITOR_SCOPES,
                 subject=f"visitor:{visitor.session_key[:32]}",
                 session_key=visitor.session_key,
-                network=network_of(request),
+                network=client_network(request),
             )
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
-def asks_as_visitor(request: HttpRequest) -> bool:
-    """Tell whether a page wants its visitor to call, also when a member of the account reads it."""
-    return request.headers.get("Salient-Caller") == "visitor"
-
-
-def network_of(request: HttpRequest) -> str:
-    return networks.network_of(networks.client_address(request))
-
-
 def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:
-    """Say where a key belongs; in an address it stands in logs and histories for ever."""
+    """Refuse a key in the address, which logs and browser histories keep, or in X-Api-Key."""
     if "sal_" in request.META["QUERY_STRING"]:
         for name, value in query_of(request):
             if is_credential(value) or is_credential(name):
@@ -246,7 +261,7 @@ def is_credential(text: str) -> bool:
 
 
 async def _may_still_come(visitor: visitor_tokens.CookieVisitor) -> bool:
-    """Tell whether the page that minted the cookie would still be shown."""
+    """Return whether the page that set the cookie would still be shown."""
     if visitor.let_in is None:
         return bool(settings.DEMO)
     return bool(await _staff.get_or_load(_is_staff, visitor.let_in))
@@ -259,7 +274,7 @@ def _is_staff(user_id: UUID) -> bool:
 
 
 def require_same_origin(request: HttpRequest) -> None:
-    """Refuse what another site's page sends with the cookie of a visitor or a member."""
+    """Refuse what another site's page sends with a visitor's or a member's cookie."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         same = site == "same-origin"

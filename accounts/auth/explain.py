@@ -1,7 +1,6 @@
-"""Why a call would be refused: the door's own checks, asked one after the other.
+"""Why a call would be refused: the checks of a real call, run one after the other.
 
-Nothing is checked here that the door does not check itself: each step calls what a real call goes
-through, and keeps the Problem that it raises.
+Each step calls the function that a real call goes through, and keeps the Problem that it raises.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ KEY_TITLES = (
     "Its account is the called one, and active",
     "A publishable key comes from one of its pages",
 )
-# What staff or the account can do about it, by the answer's code.
+# What staff or the account can do about a refusal, by its code.
 ADVICE = {
-    "unauthenticated": "Make a new key, or rotate one that still works; a dead key stays dead.",
+    "unauthenticated": "Make a new key, or rotate one that still works; this one stays invalid.",
     "network_not_allowed": "Add the caller's network to the key, or call from one of its own.",
     "origin_not_allowed": "Call from a page of the key's origins; another page needs another key.",
     "forbidden": "Use a key or role with this right: scopes cannot be added to a key.",
@@ -33,18 +32,18 @@ ADVICE = {
     "too_many_turns": "Wait until an answer has ended, or raise the turns that may run at once.",
     "budget_exceeded": "Raise the budget, wait until it begins anew, or make the call cheaper.",
     "invalid_request": "Send a shorter message, or raise the account's limit.",
-    "agent_misconfigured": "Mend the agent's configuration, or the connection that it names.",
+    "agent_misconfigured": "Correct the agent's configuration, or the connection that it names.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step; `is_reached` is False behind one that failed, for the call never gets there."""
+    """One step; `is_reached` is False after a step that failed, where a call has ended."""
 
     title: str
     problem: Problem | None = None
     advice: str = ""
-    # What there is to know although it passed.
+    # What staff should know although it passed.
     facts: str = ""
     is_reached: bool = True
 
@@ -56,7 +55,7 @@ class Check:
 
 
 def asked(title: str, act: Callable[[], object], advice: str = "") -> Check:
-    """Do a step, and keep what it is refused with."""
+    """Run a step and keep the Problem that refuses it."""
     try:
         act()
     except Problem as problem:
@@ -67,18 +66,15 @@ def asked(title: str, act: Callable[[], object], advice: str = "") -> Check:
 def key_checks(
     key: ApiKey, account: str, *, address: Address | None, origin: str | None
 ) -> Iterator[Check]:
-    """Ask what the door asks of a key."""
+    """Run the checks of a key that a call goes through."""
     advice = {2: "Call the account that the key belongs to; reactivate it if it is suspended."}
     for place, (title, check) in enumerate(zip(KEY_TITLES, bearer.KEY_CHECKS, strict=True)):
         yield asked(title, partial(check, key, account, address, origin), advice.get(place, ""))
 
 
 def scope_check(caller: Caller) -> Check:
-    return asked("The caller has the right to talk to agents", lambda: _may_chat(caller))
-
-
-def _may_chat(caller: Caller) -> None:
-    require_scope(caller, Scope.CHAT)
+    title = "The caller has the right to talk to agents"
+    return asked(title, partial(require_scope, caller, Scope.CHAT))
 
 
 def first_refusal(checks: list[Check]) -> Check | None:

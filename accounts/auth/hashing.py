@@ -1,4 +1,4 @@
-"""Password hashes, made a few at a time: each takes memory and a processor for a while."""
+"""Makes and checks password hashes, few at a time: each takes 19 MiB and a processor."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from salient.database import give_back
 AT_ONCE, MOST_WAITING = 2, 32
 WAIT_SECONDS = 3.0
 
-# Threads of their own: the C library keeps what a thread has used, so each thread that ever made
-# a hash would hold its 19 MiB for as long as the process.
+# Threads of their own: the C library keeps the memory that a thread has used, so each thread that
+# ever made a hash would hold 19 MiB until the process ends.
 _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hashing")
 _here = BoundedSemaphore(AT_ONCE + MOST_WAITING)
 
 
 class HashingBusy(Unavailable):
-    """As many passwords are being checked as may be, and others wait already."""
+    """As many passwords are being checked as is allowed, and MOST_WAITING others wait."""
 
     def __init__(self) -> None:
         super().__init__("Many people are logging in at this moment; try again.")
 
 
 def one_of_few[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do the work in its turn, without a database connection here; raises HashingBusy."""
+    """Do the work in a hashing thread; this one gives its connection back. Raises HashingBusy."""
     give_back()
     if not _here.acquire(blocking=False):
         raise HashingBusy
@@ -39,16 +39,16 @@ def one_of_few[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
         except TimeoutError as error:
             if doing.cancel():
                 raise HashingBusy from error
-            # It has begun.
+            # It has begun, so it will end.
             return doing.result()
     finally:
         _here.release()
 
 
 class Argon2Hasher(Argon2PasswordHasher):
-    """Argon2id as OWASP's password storage cheat sheet has it: 19 MiB, two passes, one lane.
+    """Argon2id as in OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
 
-    Django's own takes 100 MiB and eight lanes, which is more than a server of many tenants has.
+    Django's default takes 100 MiB and eight lanes, too much for a server of many tenants.
     """
 
     time_cost = 2
@@ -63,7 +63,7 @@ class Argon2Hasher(Argon2PasswordHasher):
 
 
 class PBKDF2Hasher(PBKDF2PasswordHasher):
-    """For hashes that were made elsewhere; verifying one makes it anew."""
+    """For hashes that were made elsewhere; Django replaces one when it is verified."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         return one_of_few(super().encode, password, salt, iterations)

@@ -1,4 +1,4 @@
-"""The text of an API key: `sal_sk_<id12>_<secret32><crc6>`; `sal_pk_`, `sal_tk_` alike."""
+"""The text of an API key: `sal_sk_<id12>_<secret32><crc6>`, or with `sal_pk_` or `sal_tk_`."""
 
 import hmac
 import re
@@ -12,7 +12,7 @@ from django.conf import settings
 
 SECRET: Final = "sal_sk"  # noqa: S105 - a prefix, no secret
 PUBLISHABLE: Final = "sal_pk"
-# A secret key in test mode: to be told apart before it meets a server.
+# A secret key in test mode: the text alone shows it.
 TEST: Final = "sal_tk"
 
 _ALPHABET = string.digits + string.ascii_letters
@@ -37,7 +37,7 @@ def _random(length: int) -> str:
 
 
 def _checksum(text: str) -> str:
-    """Six characters of CRC-32: secret scanners and typing errors are told apart by it."""
+    """Return six characters of CRC-32: secret scanners and mistyped keys are recognised by it."""
     rest, last = divmod(zlib.crc32(text.encode()), len(_PAIRS))
     first, middle = divmod(rest, len(_PAIRS))
     return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
@@ -58,8 +58,8 @@ def key_id_of(text: str) -> str | None:
 
 
 def secret_hash(text: str) -> str:
-    """HMAC-SHA256 under the server's pepper, in hex: a stolen table opens nothing.
+    """Return the HMAC-SHA256 under the server's pepper, in hex: a stolen table opens nothing.
 
-    The prefix is hashed too: a test key does not become a live one by another spelling.
+    The prefix is hashed too, so that another prefix does not turn a test key into a live one.
     """
     return hmac.digest(settings.API_KEY_PEPPER.encode(), text.encode(), "sha256").hex()

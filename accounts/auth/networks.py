@@ -1,8 +1,8 @@
-"""Where a client comes from: its address, its network, and which networks a key allows."""
+"""The address of a client, its network, and the networks that a key allows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -20,42 +20,39 @@ from django.http import HttpRequest
 type Address = IPv4Address | IPv6Address
 type Network = IPv4Network | IPv6Network
 
-# What one household or office has: its members share a rate.
+# What one household or office has: its people share a rate limit.
 _SHARED_PREFIX = {4: 24, 6: 64}
 
 
 def client_address(request: HttpRequest) -> Address | None:
-    """Return the address of the client, None when nobody trustworthy says it.
+    """Return the client's address, None where no trusted source names it.
 
-    Behind proxies (settings.TRUST_PROXY_HEADERS) it is the right-most hop that is no trusted
-    proxy: what stands left of it in X-Forwarded-For was written by the client itself.
+    Behind proxies (settings.TRUST_PROXY_HEADERS) it is the right-most hop of X-Forwarded-For that
+    is no trusted proxy: the client itself may have written what stands left of it.
     """
-    peer = request.META.get("REMOTE_ADDR", "")
+    hop = _address(request.META.get("REMOTE_ADDR", ""))
     if not settings.TRUST_PROXY_HEADERS:
-        return _address(peer)
-    hop = _address(peer)
-    # Without a list, whoever connects is the proxy. So is a Unix socket, which has no address.
-    if hop is not None and settings.TRUSTED_PROXIES and not _is_proxy(hop):
         return hop
-    for text in _hops(request):
-        hop = _address(text)
-        if hop is None or not _is_proxy(hop):
-            return hop
+    proxies = settings.TRUSTED_PROXIES
+    # Without a list, every peer is a proxy. So is a Unix socket, which has no address.
+    if hop is not None and proxies and not is_within(hop, proxies):
+        return hop
+    for text in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        if text := text.strip():
+            hop = _address(text)
+            if hop is None or not is_within(hop, proxies):
+                return hop
     return hop
 
 
-def _hops(request: HttpRequest) -> Iterator[str]:
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return (hop.strip() for hop in reversed(forwarded.split(",")) if hop.strip())
-
-
-def _is_proxy(address: Address) -> bool:
-    return is_within(address, settings.TRUSTED_PROXIES)
+def client_network(request: HttpRequest) -> str:
+    """Return the client's /24 or /64, "" when its address is unknown."""
+    return network_of(client_address(request))
 
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
-    """Read an address; an IPv4 one inside IPv6 is the IPv4 one."""
+    """Read an address; None for any other text. IPv4 inside IPv6 is read as IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -65,7 +62,7 @@ def _address(text: str) -> Address | None:
 
 @lru_cache(maxsize=4096)
 def network_of(address: Address | None) -> str:
-    """Return the client's /24 or /64, "" when the address is unknown."""
+    """Return the /24 or /64 of an address, "" for none."""
     if address is None:
         return ""
     return str(ip_network(f"{address}/{_SHARED_PREFIX[address.version]}", strict=False))
@@ -85,15 +82,12 @@ def read_network(text: str) -> Network:
         network = ip_network(text)
     except ValueError:
         network = None
-    if network is None or "%" in text or _is_mapped(network):
+    # IPv4 inside IPv6 would never match: addresses are compared as IPv4.
+    is_mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None
+    if network is None or "%" in text or is_mapped:
         raise ValidationError(
             f"“{text}” is no network. Write it in CIDR form, without host bits: 203.0.113.0/24, "
             "2001:db8::/32 or a single address.",
             code="invalid",
         )
     return network
-
-
-def _is_mapped(network: Network) -> bool:
-    """IPv4 inside IPv6 never matches: addresses are compared as IPv4."""
-    return isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None

@@ -1,15 +1,15 @@
-"""Ends what a caller has running once the caller may no longer call, or when its time is over.
+"""Ends running turns whose caller may no longer call, or whose time is over.
 
-Each event loop has one task that asks about all its running turns together, once for each key,
-member and account: a thousand streams of one account are one question. What else a turn depends on
-is asked by checks that the upper apps register, once for all turns together.
+Each event loop has one revocation watcher. It checks all its running turns together, once for each
+key, member and account: a thousand streams of one caller are one look-up. The upper apps register
+checks of what else a turn depends on; each runs once for all turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
@@ -24,24 +24,25 @@ from accounts.auth.staff_tokens import find_player
 from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.lookups import find_account, find_api_key
+from accounts.tenancy.lookups import find_active_account, find_api_key
 from salient.api.lifespan import when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
 
 logger = logging.getLogger(__name__)
-# The database may be silent; those whose time is over are ended all the same.
-LONGEST_LOOK_SECONDS = 10.0
+# When the database does not answer for so long, turns whose time is over still end.
+CHECK_TIMEOUT_SECONDS = 10.0
 
-type Standing = tuple[CallerKind, UUID, str, UUID | None]
+# What the right to call depends on: kind, account, public part of the key, user.
+type Identity = tuple[CallerKind, UUID, str, UUID | None]
 
 
 class Interrupted(Problem):
-    """A turn that was ended from outside; what came of it is kept and settled."""
+    """A turn was ended from outside; its answer so far is stored and settled."""
 
 
 class Revoked(Interrupted):
-    """Somebody took away what the turn depends on."""
+    """What the turn depends on was revoked."""
 
     status = HTTPStatus.FORBIDDEN
 
@@ -53,8 +54,8 @@ class AccessEnded(Revoked):
         super().__init__("The access of this caller has ended.")
 
 
-# Of all requirements of one type, those that no longer hold, each with the error that ends its
-# turns.
+# Gets all requirements of one type; returns those that no longer hold, each with the error that
+# ends its turns.
 type Check = Callable[[Collection[Any]], Mapping[Any, type[Revoked]]]
 _checks: dict[type, Check] = {}
 
@@ -86,10 +87,10 @@ class ServerStopping(Interrupted):
 
 
 class Watch:
-    """One running turn; `end` interrupts it, also while it waits for its model.
+    """A running turn under watch; `end` interrupts it, also while it waits for its model.
 
-    Inside of it `next` raises a Revoked, TimeOver or ServerStopping as soon as it is due.
-    `requirements` are what it depends on besides its caller: values with a registered check.
+    `next` then raises the Revoked, TimeOver or ServerStopping. `requirements` are what the turn
+    depends on besides its caller: values of types with a registered check.
     """
 
     __slots__ = ("_ended", "_waiting", "caller", "deadline", "requirements")
@@ -102,21 +103,28 @@ class Watch:
         self._waiting: asyncio.Task[object] | None = None
 
     def __enter__(self) -> Self:
-        _put_on_the_list(self)
+        loop = asyncio.get_running_loop()
+        if loop not in _watchers:
+            _watchers[loop] = _Watcher()
+        _watchers[loop].watches.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _take_off_the_list(self)
+        loop = asyncio.get_running_loop()
+        watcher = _watchers[loop]
+        watcher.watches.discard(self)
+        if not watcher.watches:
+            watcher.task.cancel()
+            del _watchers[loop]
 
     @property
-    def standing(self) -> Standing:
-        """What the caller's right to call hangs on; many callers may share it."""
+    def identity(self) -> Identity:
         caller = self.caller
         return caller.kind, caller.account_id, caller.key_id, caller.user_id
 
-    def end(self, why: type[Interrupted]) -> None:
+    def end(self, error: type[Interrupted]) -> None:
         if self._ended is None:
-            self._ended = why
+            self._ended = error
             if self._waiting is not None:
                 self._waiting.cancel()
 
@@ -128,7 +136,7 @@ class Watch:
         try:
             return await anext(events, None)
         except asyncio.CancelledError:
-            # As asyncio.timeout() does: another's cancellation is not ours to swallow.
+            # As asyncio.timeout() does it: a cancellation that is not ours goes on.
             if self._ended is not None and task is not None and task.uncancel() == 0:
                 raise self._ended from None
             raise
@@ -136,73 +144,56 @@ class Watch:
             self._waiting = None
 
 
-class _List:
-    """The watches of one event loop, and the task that goes through them while there are any."""
+class _Watcher:
+    """The watches of one event loop, and the task that checks them while there are any."""
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
-        self.task = asyncio.create_task(self._go_round())
+        self.task = asyncio.create_task(self._run())
 
-    async def _go_round(self) -> None:
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)
-            # None may be over before the next round, which would be too late.
+            # Ended one round early rather than late.
             next_round = loop.time() + settings.REVOCATION_CHECK_SECONDS
             for watch in list(self.watches):
                 if watch.deadline < next_round:
                     watch.end(TimeOver)
             try:
-                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
-                    await self._look()
+                async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                    await self._check()
             except (OperationalError, InterfaceError, TimeoutError) as error:
                 logger.warning("The database did not say who may still call: %s", error)
             except Exception:
-                logger.exception("Unexpected error while asking who may still call")
+                logger.exception("Unexpected error while checking who may still call")
 
-    async def _look(self) -> None:
-        callers = {watch.standing: watch.caller for watch in self.watches}
-        gone = await in_database(_gone, callers.items())
+    async def _check(self) -> None:
+        callers = {watch.identity: watch.caller for watch in self.watches}
+        refused = await in_database(_refused, callers)
         for watch in list(self.watches):
-            if _is_over(watch.caller) or watch.standing in gone:
+            if _is_over(watch.caller) or watch.identity in refused:
                 watch.end(AccessEnded)
         needed = {each for watch in self.watches for each in watch.requirements}
         unmet = await in_database(_unmet, needed)
         for watch in list(self.watches):
-            for why in [unmet[each] for each in watch.requirements if each in unmet]:
-                watch.end(why)
+            for error in [unmet[each] for each in watch.requirements if each in unmet]:
+                watch.end(error)
 
 
-_lists: dict[asyncio.AbstractEventLoop, _List] = {}
-
-
-def _put_on_the_list(watch: Watch) -> None:
-    loop = asyncio.get_running_loop()
-    ours = _lists.get(loop)
-    if ours is None:
-        ours = _lists[loop] = _List()
-    ours.watches.add(watch)
-
-
-def _take_off_the_list(watch: Watch) -> None:
-    loop = asyncio.get_running_loop()
-    ours = _lists[loop]
-    ours.watches.discard(watch)
-    if not ours.watches:
-        ours.task.cancel()
-        del _lists[loop]
+_watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
 
 
 @when_stopping
 def _end_all() -> None:
-    """Interrupt what the time for stopping did not suffice for: so it is settled and told."""
-    ours = _lists.get(asyncio.get_running_loop())
-    for watch in list(ours.watches) if ours else []:
+    """Interrupt the turns that did not end in the time for stopping, so that they are settled."""
+    watcher = _watchers.get(asyncio.get_running_loop())
+    for watch in list(watcher.watches) if watcher else []:
         watch.end(ServerStopping)
 
 
 def _is_over(caller: Caller) -> bool:
-    """Whether a token has run out; a key's own end is read with the key."""
+    """Return whether the token has expired; the expiry of a key is read with the key."""
     return (
         caller.kind in {CallerKind.VISITOR, CallerKind.END_USER, CallerKind.STAFF}
         and caller.expires_at is not None
@@ -211,25 +202,23 @@ def _is_over(caller: Caller) -> bool:
 
 
 def _unmet(needed: Collection[Hashable]) -> dict[Hashable, type[Revoked]]:
-    """Ask each check about all of its requirements at once."""
+    """Run each check once, with all requirements of its type."""
     unmet: dict[Hashable, type[Revoked]] = {}
     for kind in {type(each) for each in needed}:
         unmet |= _checks[kind]([each for each in needed if type(each) is kind])
     return unmet
 
 
-def _gone(callers: Iterable[tuple[Standing, Caller]]) -> set[Standing]:
-    return {standing for standing, caller in callers if not still_admitted(caller)}
+def _refused(callers: Mapping[Identity, Caller]) -> set[Identity]:
+    return {identity for identity, caller in callers.items() if not still_admitted(caller)}
 
 
 def still_admitted(caller: Caller) -> bool:
-    """Ask the database, past every cache, whether this caller may still talk to agents."""
+    """Return whether the caller may still talk to agents, read past every cache."""
     if caller.key_id:
         return _key_admits(caller)
-    account = find_account(caller.account_slug)
+    account = find_active_account(caller.account_slug)
     if account is None or account.pk != caller.account_id:
-        return False
-    if account.status != AccountStatus.ACTIVE:
         return False
     if caller.user_id is None:
         return True
@@ -240,9 +229,11 @@ def still_admitted(caller: Caller) -> bool:
 
 def _key_admits(caller: Caller) -> bool:
     key = find_api_key(caller.key_id)
-    if key is None or key.account_id != caller.account_id:
-        return False
-    if key.account.status != AccountStatus.ACTIVE:
+    if (
+        key is None
+        or key.account_id != caller.account_id
+        or key.account.status != AccountStatus.ACTIVE
+    ):
         return False
     if caller.kind == CallerKind.SECRET_KEY:
         return key.refusal() is None and Scope.CHAT in key.scopes

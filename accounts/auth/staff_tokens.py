@@ -1,7 +1,7 @@
-"""The playground's tokens: with one, staff call one agent for minutes, as its API's callers do.
+"""The playground's tokens: with one, staff call one agent through the API for some minutes.
 
-A token is signed and needs no row. It works for the account, the agent and the draft that it names,
-while its holder may use the playground.
+A token works for the account, the agent and the draft that it names, while its holder may use the
+playground.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.auth.caller import Caller
-from accounts.auth.networks import client_address, network_of
+from accounts.auth.networks import client_network
 from accounts.auth.signed_tokens import SignedTokens
 from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
@@ -25,7 +25,7 @@ from salient.ttl import TTLCache
 
 PREFIX: Final = "sal_pt_"
 LASTS = timedelta(minutes=15)
-# Who may change an agent may try it out, which spends its account's money.
+# Whoever may change an agent may try it out, which costs its account money.
 PERMISSION: Final = "agents.change_agentinstance"
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
 UNKNOWN = "The playground's token is unknown."
@@ -41,7 +41,7 @@ _people: TTLCache[tuple[UUID], User] = TTLCache()
 
 @dataclass(frozen=True, slots=True)
 class StaffToken:
-    """Who calls which agent; without a draft it is as everybody meets it."""
+    """Who calls which agent; without a draft it is the published one."""
 
     user_id: UUID
     account_id: UUID
@@ -80,7 +80,7 @@ def read_token(text: str) -> StaffToken:
 
 
 async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
-    """Tell which person of the staff holds the token; raises a Problem for anyone else."""
+    """Return the person of the staff who holds the token; raises a Problem for anyone else."""
     token = read_token(text)
     user = await _people.get_or_load(find_player, token.user_id)
     if user is None:
@@ -93,7 +93,7 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
         scopes=SCOPES,
         subject=f"staff:{token.user_id}",
         instance_ids=frozenset({token.instance_id}),
-        network=network_of(client_address(request)),
+        network=client_network(request),
         user_id=token.user_id,
         draft_id=token.draft_id,
         name=user.email,
@@ -102,14 +102,14 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
 
 
 def may_play(user: object) -> bool:
-    """Tell whether the person may use the playground; auditors change nothing, so they do not."""
+    """Return whether the person may use the playground; auditors may not, as they only read."""
     if not isinstance(user, User) or not user.is_active or not user.is_staff:
         return False
     return not user.is_auditor and user.has_perm(PERMISSION)
 
 
 def find_player(user_id: UUID) -> User | None:
-    """Ask the database, past every cache, for the person, if they may use the playground."""
+    """Read the person past every cache; None where they may not use the playground."""
     with platform_context():
         user = User.objects.filter(pk=user_id).first()
         return user if may_play(user) else None

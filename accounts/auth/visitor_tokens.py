@@ -1,7 +1,8 @@
-"""Visitors: unguessable, minted by the server alone, for one account and one agent instance.
+"""Visitors: made by the server alone, unguessable, for one account and one agent instance.
 
-A first-party page's visitor has a cookie, an embed's a bearer token. Whatever else a client
-brings, such as the cookie of the server before tenancy, is never adopted: it gets a new visitor.
+The visitor of our own page has a cookie, the visitor of another site's page a bearer token. What a
+client brings besides, such as the cookie of the server before tenancy, is ignored: it becomes a new
+visitor.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ _tokens = SignedTokens(
 
 
 def cookie_name(account: str, instance: str) -> str:
-    """One cookie per instance; `__Host-` needs HTTPS, which a development machine has not."""
+    """Return the name of the instance's cookie; `__Host-` needs HTTPS."""
     prefix = "__Host-" if settings.HTTPS else ""
     return f"{prefix}salient.{account}.{instance}"
 
 
 def _signer(account: str, instance: str) -> signing.TimestampSigner:
-    # Another salt than the one of cookies without a moment: those are unknown here, not broken.
+    # Not the salt of the earlier cookies without a timestamp: those are unknown here, not broken.
     return signing.TimestampSigner(salt=f"visitor-cookie/{account}/{instance}")
 
 
 @dataclass(frozen=True, slots=True)
 class CookieVisitor:
-    """Who a cookie stands for. `let_in` is the person who might see the page; None: everybody."""
+    """Who a cookie stands for. `let_in` is the staff who opened the page; None: a visitor."""
 
     session_key: str
     let_in: UUID | None
@@ -53,7 +54,7 @@ class CookieVisitor:
 def set_cookie(
     response: HttpResponse, account: str, instance: str, *, let_in: UUID | None = None
 ) -> None:
-    """Mint a new visitor: 256 bits, signed for this account and instance alone."""
+    """Set the cookie of a new visitor: 256 random bits, signed for this account and instance."""
     visitor = f"{secrets.token_urlsafe(32)}.{let_in.hex if let_in else ''}"
     response.set_cookie(
         cookie_name(account, instance),
@@ -66,7 +67,7 @@ def set_cookie(
 
 
 def cookie_visitor(request: HttpRequest, account: str, instance: str) -> CookieVisitor | None:
-    """Tell who the visitor's cookie stands for; None unless this server minted it, and lately."""
+    """Return the visitor of the cookie; None unless this server made it within COOKIE_SECONDS."""
     value = request.COOKIES.get(cookie_name(account, instance))
     if value is None:
         return None
@@ -84,15 +85,15 @@ def _stored(visitor: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VisitorToken:
-    """What a token says; it is signed and needs no row. Its holder can read it."""
+    """What a token says; its holder can read it."""
 
-    # The key that minted it: when that is revoked, so is the token.
+    # The key that made it: when the key is revoked, so is the token.
     key_id: str
     instance_id: UUID
     expires_at: datetime
-    # Where it was minted, when a web page asked for it: it works from nowhere else.
+    # The page's origin when a web page asked for it: it works from nowhere else.
     origin: str | None = None
-    # Who it stands for: an end user whom the account named, else an anonymous visitor.
+    # The end user whom the account named; None: an anonymous visitor.
     end_user: str | None = None
     visitor: str = field(default="", repr=False)
 
@@ -109,7 +110,7 @@ def new_token(
     origin: str | None = None,
     end_user: str | None = None,
 ) -> VisitorToken:
-    """Mint a token for an end user, or for a new visitor of 256 bits."""
+    """Make a token for an end user, or for a new visitor of 256 random bits."""
     return VisitorToken(
         key_id=key_id,
         instance_id=instance_id,

@@ -8,8 +8,7 @@ from typing import Annotated
 from django.http import HttpResponse
 from pydantic import Field, SecretStr
 
-from accounts.auth.by_method import by_method
-from accounts.auth.decorators import ApiRequest, api_view
+from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.models import Scope
 from agents.connections import connections
 from agents.models import ProviderConnection

@@ -152,7 +152,7 @@ class RunningTurnTests(Cutting, TestCase):
                 await asyncio.gather(*running)
 
         self.assertEqual(set(asked), {1})
-        self.assertEqual(admission._lists, {})
+        self.assertEqual(admission._watchers, {})
 
     async def test_a_database_that_is_away_ends_nothing(self) -> None:
         failing = mock.Mock(side_effect=OperationalError("away"))
