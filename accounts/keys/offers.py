@@ -1,4 +1,4 @@
-"""Keys that staff make and never see: offered by e-mail, and made when the person takes them."""
+"""Key offers: staff offer a key by e-mail, and its secret is made when the person takes it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRo
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.actors import Actor, acting
 
-# Who could let themselves be given the same rights.
+# These roles can give themselves the same rights.
 TAKERS = (MemberRole.OWNER, MemberRole.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A key that waits, with the token for its link, which is stored nowhere."""
+    """An offered key, with the token for its link, which is stored nowhere."""
 
     key: ApiKey
     token: str = field(repr=False)
@@ -42,7 +42,7 @@ class Offer:
 
 
 def takers(account_id: UUID) -> list[tuple[str, str]]:
-    """Return who may be offered a key: e-mail address and role; inside the platform's door."""
+    """Return whom a key may be offered to, as (e-mail address, role); in the platform's context."""
     members = Membership.objects.filter(
         account_id=account_id, role__in=TAKERS, user__is_active=True
     ).order_by("created_at")
@@ -54,9 +54,9 @@ def takers(account_id: UUID) -> list[tuple[str, str]]:
 
 
 def offer(key: ApiKey, taker: str) -> Offer:
-    """Make the unsaved key one that waits for this person; the caller saves it."""
+    """Turn the unsaved key into an offer to this person; the caller saves it."""
     token = new_token()
-    # Its id is another one when it is taken: this one was never part of a key's text.
+    # It gets another id when it is taken, so that this one is part of no key's text.
     key.key_id, key.secret_hash = key_text.new_key(key.prefix).key_id, ""
     key.taker, key.offer_hash = taker, token_hash(token)
     key.offer_expires_at = timezone.now() + LIFETIME
@@ -90,10 +90,10 @@ def role_of(user: User, key: ApiKey) -> str:
 
 
 def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
-    """Give the waiting key its secret, which is shown this once; raises LinkClosed.
+    """Give the offered key its secret, and return it with its text; raises LinkClosed.
 
-    A key that it succeeds works on for so long. Who may take it is asked again, for a person may
-    have lost the role meanwhile.
+    A key that it replaces works on for `overlap`. The person's role is read again, because they may
+    have lost it meanwhile.
     """
     with acting(Actor("member", str(user.pk), user.email)), platform_context():
         waiting = ApiKey.objects.waiting().select_for_update(of=["self"])
@@ -108,7 +108,7 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
         )
         if key is None or not is_same(key.taker, user.email) or not _may_hold(key.account, user):
             raise LinkClosed
-        _retire_the_old(key, overlap)
+        _retire_predecessor(key, overlap)
         text = key.give_secret()
         key.offer_hash, key.offer_expires_at = "", None
         key.save(update_fields=["key_id", "secret_hash", "offer_hash", "offer_expires_at"])
@@ -120,8 +120,8 @@ def _may_hold(account: Account, user: User) -> bool:
     return bool(mine.filter(user__is_active=True).exists())
 
 
-def _retire_the_old(key: ApiKey, overlap: timedelta) -> None:
-    """End what the key succeeds, unless it has ended; two successors are one too many."""
+def _retire_predecessor(key: ApiKey, overlap: timedelta) -> None:
+    """Let the key that this one replaces end; raises LinkClosed if it has a successor already."""
     if not key.rotated_from:
         return
     old = ApiKey.objects.active().select_for_update().filter(key_id=key.rotated_from).first()

@@ -1,4 +1,4 @@
-"""The verbs of accounts: make tenants; issue, rotate and revoke keys."""
+"""Makes accounts; issues, rotates and revokes API keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_account(slug: str, *, name: str = "") -> Account:
 
 
 class KeyWanted(TypedDict, total=False):
-    """What a new key shall be; left out, it is a live secret key with every scope, for a year."""
+    """What a new key is to be; by default a live secret key with every scope for API_KEY_DAYS."""
 
     name: Required[str]
     scopes: Iterable[str]
@@ -40,7 +40,7 @@ class KeyWanted(TypedDict, total=False):
     instance_ids: Iterable[UUID]
     origins: Iterable[str]
     networks: Iterable[str]
-    # None, chosen on purpose, is never.
+    # None: it never expires.
     expires_at: datetime | None
 
 
@@ -100,7 +100,7 @@ def _require_instances(account: Account, ids: list[UUID]) -> None:
 
 
 class ShownToStaff(Problem):
-    """The key is the platform's staff's for a while; a successor would outlive it."""
+    """Staff were shown the key: a successor would outlive their support access."""
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
@@ -113,7 +113,7 @@ class ShownToStaff(Problem):
 
 
 class AlreadyRotated(Problem):
-    """A successor exists; who did not make it has found a theft."""
+    """There is a successor; an owner who did not make it has found a theft."""
 
     status = HTTPStatus.CONFLICT
     code = "key_already_rotated"
@@ -134,11 +134,10 @@ class Rotated:
 def rotate_api_key(
     account_id: UUID, key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP
 ) -> Rotated:
-    """Make a key's successor, with its rights and as long a life; the old one dies after overlap.
+    """Make a key's successor, with its rights and as long a life; the old one ends after overlap.
 
-    Raises NotFound for a key that is dead, AlreadyRotated when there is a successor, ShownToStaff.
-    The row is read under a lock: a successor has the rights that its key has now, and there is
-    only one.
+    The row is locked, so that there is one successor, with the rights that the key has now. Raises
+    NotFound for a key that has ended, AlreadyRotated, ShownToStaff.
     """
     with tenant_context(account_id):
         return rotate(key_pk, overlap)
@@ -147,7 +146,7 @@ def rotate_api_key(
 def rotate(
     key_pk: UUID, overlap: timedelta = ROTATION_OVERLAP, *, shown_under: SupportAccess | None = None
 ) -> Rotated:
-    """Inside a door: do what rotate_api_key does; a key that is shown to staff ends as they do."""
+    """Do as rotate_api_key inside a context; a key shown to staff expires with their access."""
     old, now = rotatable(key_pk), timezone.now()
     successor = successor_of(old, now)
     if shown_under is not None:
@@ -181,7 +180,7 @@ def successor_of(old: ApiKey, now: datetime) -> ApiKey:
 
 
 def retire(old: ApiKey, overlap: timedelta) -> datetime:
-    """Let a key that has a successor work on for so long; say when it ends."""
+    """Let a key that has a successor work on for `overlap`; return when it ends."""
     now = timezone.now()
     ends = min(old.expires_at or now + overlap, now + overlap)
     ApiKey.objects.filter(pk=old.pk).update(rotated_at=now, expires_at=ends)
@@ -189,16 +188,16 @@ def retire(old: ApiKey, overlap: timedelta) -> datetime:
 
 
 def revoke_api_key(key: ApiKey) -> list[str]:
-    """End a key, its successors and the visitors they started, within seconds.
+    """Revoke a key and its successors, and so their visitors; return the ids of the ended keys.
 
-    Whoever holds a leaked key may have rotated it. Returns the ids of the keys that ended.
+    The successors too, because whoever holds a leaked key may have rotated it.
     """
     with tenant_context(key.account_id):
         return end_keys([key])
 
 
 def end_keys(chosen: Iterable[ApiKey]) -> list[str]:
-    """Inside a door: end these keys and all that came of them by rotation."""
+    """Revoke these keys and their successors, inside a context; return the ended keys' ids."""
     ended: list[str] = []
     generation = [key.key_id for key in chosen]
     while generation:

@@ -1,4 +1,4 @@
-"""E-mail addresses of people: the one form in which they are stored, looked up and written to."""
+"""E-mail addresses of people: one form in which they are stored, looked up and compared."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Collate, Lower
 
 LONGEST, LONGEST_LOCAL = 254, 64
-# RFC 5322's dot-atom. Other letters are refused: nobody has to guess whether a dotless i is an i.
-# Django's own pattern takes that, and the Kelvin sign for a k.
+# RFC 5322's dot-atom, ASCII only: Django's own pattern takes a dotless i for an i, and the Kelvin
+# sign for a k.
 _LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
 
@@ -56,7 +56,7 @@ def _real_domain(text: str) -> str:
 
 
 def look_up_form(text: str | None) -> str | None:
-    """Return the form under which somebody may be known; None for what is nobody's address."""
+    """Return the address in its one form; None for what is no address."""
     try:
         return normal_email(text or "")
     except ValueError:
@@ -64,7 +64,7 @@ def look_up_form(text: str | None) -> str | None:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether both are the address of one person."""
+    """Return whether both are the same address."""
     found = look_up_form(one)
     return found is not None and found == look_up_form(other)
 
@@ -72,8 +72,9 @@ def is_same(one: str, other: str) -> bool:
 def with_address[M: models.Model](rows: QuerySet[M], path: str, text: str | None) -> QuerySet[M]:
     """Narrow to the rows whose column at `path` is this address, however it is typed.
 
-    The first condition has an index, and finds also what was written before addresses had one
-    form. PostgreSQL's lower() makes a “k” of the Kelvin sign; under "C" it does so of a “K” alone.
+    The first condition has an index, and also finds rows from before addresses had one form.
+    PostgreSQL's lower() turns the Kelvin sign into “k”; the second condition compares under "C",
+    where lower() changes only ASCII letters.
     """
     address = look_up_form(text)
     if address is None:
@@ -113,7 +114,7 @@ class AddressField(models.EmailField[str, str]):
         return super().clean(_checked(value) if value else value, model_instance)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001
-        """Store it in its one form; an old one that has none stays as it is."""
+        """Store the one form; an old value that is no address stays as it is."""
         value = super().pre_save(model_instance, add)
         found = look_up_form(value) or value
         setattr(model_instance, self.attname, found)

@@ -74,11 +74,17 @@ def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
         if earlier is not None:
             require_rank(actor, MemberRole(earlier.role))
         account = Account.objects.get(pk=caller.account_id)
-        return offer(account, email=email, role=role, invited_by=_address(caller))
+        invited_by = ""
+        if caller.user_id is not None:
+            invited_by = User.objects.values_list("email", flat=True).get(pk=caller.user_id)
+        return offer(account, email=email, role=role, invited_by=invited_by)
 
 
 def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "") -> Invited:
-    """Inside a door and the account's turn: make or renew the invitation of this address."""
+    """Make or renew the invitation of this address; call it under `take_turns`.
+
+    Raises AlreadyMember or TooManyInvitations.
+    """
     members = Membership.objects.filter(account_id=account.pk)
     if with_address(members, "user__email", email).exists():
         raise AlreadyMember
@@ -99,7 +105,7 @@ def offer(account: Account, *, email: str, role: MemberRole, invited_by: str = "
 
 
 def withdraw(caller: Caller, invitation_id: UUID) -> None:
-    """Take a pending invitation back; raises NotFound or Forbidden."""
+    """Withdraw a pending invitation; raises NotFound or Forbidden."""
     with tenant_context(caller.account_id):
         take_turns(caller.account_id)
         invitation = Invitation.objects.pending().filter(pk=invitation_id).first()
@@ -123,7 +129,7 @@ def invited_user(invitation: Invitation) -> User | None:
 def accept(invitation: Invitation, user: User) -> Membership:
     """Make the person a member, and a user if need be; raises LinkClosed, IntegrityError.
 
-    It is the platform that makes users: an account only sees those who are its members.
+    In the platform's context: an account sees only the users who are its members.
     """
     with platform_context():
         take_turns(invitation.account_id)
@@ -136,7 +142,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
             raise LinkClosed
         if user._state.adding:
             user.save(force_insert=True)
-        # Who became a member in the meantime stays what they are.
+        # Whoever became a member in the meantime keeps their role.
         membership, _ = Membership.objects.get_or_create(
             account_id=invitation.account_id, user=user, defaults={"role": invitation.role}
         )
@@ -160,22 +166,21 @@ def send(invited: Invited, site: str) -> None:
 
 
 def has_owner(account_id: UUID) -> bool:
-    """Whether the account has an owner, be it one who may not log in now.
+    """Return whether the account has an owner; one who may not log in now counts.
 
-    Else who may deactivate people could take an account's owner away, and step in.
+    Else staff who may deactivate people could remove an account's owner and become it themselves.
     """
-    owners = Membership.objects.owners().filter(account_id=account_id)
-    return bool(owners.exists())
+    return bool(Membership.objects.owners().filter(account_id=account_id).exists())
 
 
 def owners_of(account_id: UUID) -> list[str]:
-    """Return the addresses of those who are told what staff do; inside a door."""
+    """Return the addresses of the owners who are told what staff do."""
     owners = Membership.objects.owners().filter(account_id=account_id, user__is_active=True)
     return list(owners.order_by("user__email").values_list("user__email", flat=True))
 
 
 def tell_owners(invited: Invited, owners: list[str], reason: str) -> None:
-    """Write to the owners that staff have invited somebody, and why."""
+    """Write to the owners that staff have invited somebody, with the reason."""
     if not owners:
         return
     invitation = invited.invitation
@@ -183,13 +188,6 @@ def tell_owners(invited: Invited, owners: list[str], reason: str) -> None:
     context = {"account": name, "invitation": invitation, "reason": reason}
     text = render_to_string("invited_by_staff.txt", context)
     send_mail(f"{invitation.email} was invited to {name} on Salient", text, None, owners)
-
-
-def _address(caller: Caller) -> str:
-    """Return the e-mail address of the member who calls, "" for a key."""
-    if caller.user_id is None:
-        return ""
-    return User.objects.values_list("email", flat=True).get(pk=caller.user_id)
 
 
 def _open(account_id: UUID, email: str) -> Invitation | None:

@@ -1,4 +1,4 @@
-"""Members: what each role may do, who may give it, and how a member calls the API."""
+"""Members: what each role may do, who may give it, and the API caller of a member's session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.utils.crypto import constant_time_compare
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
-from accounts.auth.networks import client_address, network_of
+from accounts.auth.networks import client_network
 from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
@@ -43,7 +43,7 @@ SCOPES_OF: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.VIEWER: _VIEWER,
 }
 _RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
-# What the database sessions of Django are named by.
+# The keys of Django's database sessions.
 _SESSION_KEY = re.compile(r"[0-9a-z]{32}")
 
 # Whoever is no member is stored too, as (None,): the chat page asks with every message.
@@ -83,9 +83,9 @@ def remove(caller: Caller, membership_id: UUID) -> None:
 
 
 def take_turns(account_id: UUID) -> None:
-    """Let one transaction at a time change who belongs to an account.
+    """Lock the members of an account until the transaction ends.
 
-    Two owners who remove each other cannot both find that one is left.
+    Else two owners who remove each other could both find that one is left.
     """
     with connection.cursor() as cursor:
         key = f"members/{account_id}"
@@ -93,52 +93,48 @@ def take_turns(account_id: UUID) -> None:
 
 
 def set_role(target: Membership, role: MemberRole) -> None:
-    """Inside a door and the account's turn: change a role, but never the last owner's."""
+    """Change a role, but never the last owner's; call it under `take_turns`."""
     if role != MemberRole.OWNER:
         _require_another_owner(target)
     if _RANK[role] < _RANK[MemberRole(target.role)]:
-        _withdraw_offers_of(target)
+        _withdraw_invitations_of(target)
     target.role = role
     target.save(update_fields=["role", "updated_at"])
 
 
 def remove_membership(target: Membership) -> None:
-    """Inside a door and the account's turn: end a membership, but never the last owner's."""
+    """End a membership, but never the last owner's; call it under `take_turns`."""
     _require_another_owner(target)
-    _withdraw_offers_of(target)
+    _withdraw_invitations_of(target)
     Membership.objects.filter(pk=target.pk).delete()
 
 
-def _withdraw_offers_of(target: Membership) -> None:
-    """An offer is worth what the person who made it may still give."""
+def _withdraw_invitations_of(target: Membership) -> None:
+    """Withdraw what the person has offered and may no longer give."""
     person = User.objects.filter(pk=target.user_id).values("email")
-    offers = Invitation.objects.pending().filter(account_id=target.account_id)
-    offers.filter(invited_by__in=person).update(revoked_at=timezone.now())
+    pending = Invitation.objects.pending().filter(account_id=target.account_id)
+    pending.filter(invited_by__in=person).update(revoked_at=timezone.now())
 
 
 def acting_role(caller: Caller) -> MemberRole:
-    """Return with which role the caller acts now; raises Forbidden without the right to.
+    """Return the role with which the caller changes members; raises Forbidden where they may not.
 
-    A member's role is read again, for the caller's may be some seconds old. A key acts as the
-    highest role, but never an owner's, whose every right it holds itself.
+    A member's role is read again, because the caller's may be some seconds old. A key acts as the
+    highest role below owner whose rights it all has.
     """
     if caller.user_id is None:
-        return _role_of_key(caller)
+        for role in (MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER):
+            if SCOPES_OF[role] <= caller.scopes:
+                return role
+        raise Forbidden("This key may give nobody a role: it lacks the rights of each.")
     mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
     if mine is None or Scope.MEMBERS_WRITE not in SCOPES_OF[MemberRole(mine.role)]:
         raise Forbidden("Your role in this account has changed.")
     return MemberRole(mine.role)
 
 
-def _role_of_key(caller: Caller) -> MemberRole:
-    for role in (MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER):
-        if SCOPES_OF[role] <= caller.scopes:
-            return role
-    raise Forbidden("This key may give nobody a role: it lacks the rights of each.")
-
-
 def require_rank(actor: MemberRole, *roles: MemberRole) -> None:
-    """Refuse to give a role, or touch one, that is above the actor's own."""
+    """Refuse to give or change a role above the actor's own."""
     if any(_RANK[role] > _RANK[actor] for role in roles):
         raise Forbidden(f"The role “{actor.value}” can neither give nor change a higher one.")
 
@@ -159,16 +155,16 @@ def _require_another_owner(target: Membership) -> None:
 
 
 async def member_caller(request: HttpRequest, account_slug: str) -> Caller | None:
-    """Tell which member of the account calls, by Django's session cookie.
+    """Return the member of the account who calls, by Django's session cookie.
 
-    What was found is believed for 5 s, so that is when a logged-out, demoted or removed member is
-    refused at the latest.
+    The answer is cached for CACHE_TTL seconds: a logged-out, demoted or removed member is refused
+    after that at the latest.
     """
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if _SESSION_KEY.fullmatch(key) is None or not is_slug(account_slug):
         return None
     [caller] = await _callers.get_or_load(_load_caller, key, account_slug) or [None]
-    return caller and replace(caller, network=network_of(client_address(request)))
+    return caller and replace(caller, network=client_network(request))
 
 
 def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
@@ -192,10 +188,10 @@ def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:
-    """Tell whether the session was opened with the password that the user has now."""
-    told = session.get(HASH_SESSION_KEY, "")
+    """Return whether the session was opened with the password that the user has now."""
+    stored = session.get(HASH_SESSION_KEY, "")
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return any(constant_time_compare(told, known) for known in hashes)
+    return any(constant_time_compare(stored, known) for known in hashes)
 
 
 def caller_of(membership: Membership, account_slug: str) -> Caller:

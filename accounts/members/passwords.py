@@ -1,4 +1,4 @@
-"""How people log in and set their passwords; a hash is made outside of every transaction."""
+"""How people log in and set their passwords; hashes are made outside of every transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from salient.actors import Actor, acting
 
 
 class LogInForm(AuthenticationForm):
-    """Takes an attempt before it looks anybody up."""
+    """Counts the attempt before it looks the person up."""
 
     def clean(self) -> dict[str, Any]:
         email, password = (self.cleaned_data.get(name) for name in ("username", "password"))
@@ -39,14 +39,14 @@ class AdminLogInForm(LogInForm, AdminAuthenticationForm):
 
 
 class OwnPasswordForm(SetPasswordForm[User]):
-    """Hashes first; then the platform saves."""
+    """Makes the hash before the transaction that saves it."""
 
     actor_kind = "member"
 
     def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002
         person = super().save(commit=False)
         if commit:
-            # Named here, for behind a link nobody is logged in.
+            # Named here, because whoever opens a link is not logged in.
             with acting(Actor(self.actor_kind, str(person.pk), person.email)), platform_context():
                 person.save()
         return person
@@ -67,7 +67,7 @@ def send_link(person: User, site: str) -> None:
 
 
 class SetPasswordView(PasswordResetConfirmView):
-    """Django's page: the link's token goes into the session, and works until it was used."""
+    """Django's page: it keeps the link's token in the session, and the token works once."""
 
     form_class = OwnPasswordForm
     template_name = "set_password.html"

@@ -1,6 +1,6 @@
-"""Support access: the one way for staff and auditors to an account's texts, with a reason.
+"""Support access: how staff and auditors come to read an account's texts, with a reason.
 
-Nobody is excepted, superusers neither. All of it happens inside the platform's door.
+It holds for superusers too. Everything here runs inside the platform's context.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ type Person = User | AnonymousUser
 
 
 def may_open(user: Person) -> bool:
-    """Tell whether the person may ask for texts at all; an auditor may, for they see everything."""
+    """Return whether the person may open an access; auditors may, as they see everything."""
     if not isinstance(user, User) or not user.is_active or not user.is_staff:
         return False
     return user.is_auditor or user.has_perm("accounts.add_supportaccess")
@@ -47,11 +47,10 @@ def may_open(user: Person) -> bool:
 def open_access(
     user: User, account: Account, *, reason: str, minutes: int = DEFAULT_MINUTES
 ) -> SupportAccess:
-    """Let the person read the account's texts for so long.
+    """Let the person read the account's texts for so many minutes; raises ValidationError.
 
-    An earlier access of theirs ends, and with it the keys that they were shown under it.
-
-    The database writes it into the account's audit log. Raises ValidationError.
+    An earlier access of theirs ends, with the keys that they were shown under it. The database
+    writes both into the account's audit log.
     """
     reason = " ".join(reason.split())
     if not reason:
@@ -72,17 +71,17 @@ def open_access(
 
 
 def end_access(access: SupportAccess) -> None:
-    """End it now, with the keys that were shown under it; one that has ended stays as it was."""
+    """End an access that is open, with the keys that were shown under it."""
     _end(SupportAccess.objects.open().filter(pk=access.pk))
 
 
 def end_all(user: User) -> None:
-    """End what a person has open, who is about to go."""
+    """End every access of a person who leaves."""
     _end(SupportAccess.objects.open().filter(user=user))
 
 
 def end_of_who_may_not() -> None:
-    """End what is open to people who have lost the right, with the keys shown under it."""
+    """End every access of people who have lost the right to it."""
     opened = SupportAccess.objects.open().values("user_id")
     lost = [user.pk for user in User.objects.filter(pk__in=opened) if not may_open(user)]
     _end(SupportAccess.objects.open().filter(user_id__in=lost))
@@ -110,14 +109,14 @@ def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
 
 
 def act_under(access: SupportAccess) -> None:
-    """Give the access's reason to whatever the log is told of in the rest of this request."""
+    """Put the access's reason into the log entries of the rest of this request."""
     set_transaction_actor(Actor("staff", str(access.user_id), access.staff, access.reason))
 
 
 def note_reading(
     access: SupportAccess, object_type: str, object_id: object, label: str = ""
 ) -> None:
-    """Note in the account's audit log what is read, once for each object and access.
+    """Write into the account's audit log what is read, once for each object and access.
 
     `object_type` is the table's name, such as "sessions".
     """
@@ -148,9 +147,9 @@ def require_texts(
     object_id: object = "",
     label: str = "",
 ) -> HttpResponse | None:
-    """Return nothing when the person may read the account's texts, else the page that asks why.
+    """Return nothing when the person may read the account's texts, else the page for the reason.
 
-    Name the object that is about to be shown, and its reading is noted:
+    Name the object that is about to be shown, and the audit log notes that it was read:
 
         if (page := require_texts(request, session.account_id,
                                   object_type="sessions", object_id=session.pk)) is not None:
@@ -167,9 +166,9 @@ def require_texts(
 def require_access(
     request: HttpRequest, account_id: UUID, *, back: str, why: str
 ) -> HttpResponse | None:
-    """Return nothing when the person has an access, whose reason the log is then told.
+    """Return nothing when the person has an access, whose reason then stands in the audit log.
 
-    Else the page that asks for one, and leads `back`.
+    Else the page that asks for one, and leads `back`; `why` says what needs one.
     """
     access = current_access(request.user, account_id)
     if access is None:
@@ -179,7 +178,7 @@ def require_access(
 
 
 class ReasonForm(forms.Form):
-    """Why, and for how long; `next` is the page that the texts are on."""
+    """The reason and the time; `next` is the page with the texts."""
 
     account = forms.ModelChoiceField(Account.objects.all(), widget=forms.HiddenInput)
     next = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -197,7 +196,7 @@ class ReasonForm(forms.Form):
 
 
 def inline_form(request: HttpRequest, account: Account) -> ReasonForm | None:
-    """Return the form that stands in the place of an account's words; None for who may not ask."""
+    """Return the form that is shown in place of the texts; None for those who may not open one."""
     if not may_open(request.user):
         return None
     back = request.get_full_path() if request.method == "GET" else request.path
@@ -213,10 +212,10 @@ def reason_page(
     why: str = "",
     instead: str = "",
 ) -> HttpResponse:
-    """Ask for the reason, in place of the texts.
+    """Return the page that asks for the reason, in place of the texts.
 
-    `why` says what needs one, `back` where it leads, `instead` where the better way is. Not a 403:
-    a browser counts a refused document among its errors.
+    `why` says what needs one, `back` is the page to return to, `instead` a better way. The status
+    is 200, because a browser reports a 403 as an error.
     """
     account = get_object_or_404(Account, pk=account_id)
     if form is None:
@@ -224,9 +223,7 @@ def reason_page(
         form = ReasonForm(initial={"account": account, "next": back})
     context = {
         **admin.site.each_context(request),
-        "title": f"Support access to {account.name}"
-        if why
-        else f"Read the texts of {account.name}",
+        "title": f"{'Support access to' if why else 'Read the texts of'} {account.name}",
         "account": account,
         "why": why,
         "instead": instead,

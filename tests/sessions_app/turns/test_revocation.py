@@ -134,16 +134,15 @@ class RunningTurnTests(Cutting, TestCase):
 
     async def test_a_thousand_streams_of_one_key_are_one_question(self) -> None:
         asked: list[int] = []
-        real = admission._gone
+        real = admission._refused
 
         def counting(callers: Any) -> Any:
-            callers = list(callers)
             asked.append(len(callers))
             return real(callers)
 
         body = b'{"message": "hello"}'
         calls = [Call(self.api, "POST", self.path("stream"), raw=body) for _ in range(20)]
-        with mock.patch.object(admission, "_gone", counting):
+        with mock.patch.object(admission, "_refused", counting):
             running = [asyncio.create_task(call.run()) for call in calls]
             async with asyncio.timeout(10):
                 while (await sync_to_async(counts)())[2] < 20 or not asked:  # noqa: ASYNC110
@@ -158,7 +157,7 @@ class RunningTurnTests(Cutting, TestCase):
         failing = mock.Mock(side_effect=OperationalError("away"))
         self.configure("model: scripted:echo?first_ms=300\n")
         with (
-            mock.patch.object(admission, "_gone", failing),
+            mock.patch.object(admission, "_refused", failing),
             self.assertLogs("accounts.auth.revocation", "WARNING"),
         ):
             answer = await self.api.post(self.path("stream"), {"message": "hello"})
