@@ -1,9 +1,9 @@
-"""What `manage.py check` says about tenants that could meet."""
+"""The checks of `manage.py check` that accounts cannot reach each other's rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.apps import apps
 from django.core import checks
@@ -20,7 +20,7 @@ from salient.database.constraints import CompositeForeignKey
 def check_tenant_models(
     app_configs: Sequence[Any] | None = None, **_more: Any
 ) -> list[checks.CheckMessage]:
-    """Find models with an account that lack what keeps accounts apart."""
+    """Find models with an account that lack what isolates accounts."""
     chosen = apps.get_app_configs() if app_configs is None else app_configs
     return [
         checks.Error(problem, obj=model, id=f"accounts.{code}")
@@ -36,12 +36,12 @@ def model_problems(model: type[models.Model]) -> Iterator[tuple[str, str]]:
         yield "E001", "it has an account and is no TenantModel"
     managers = [model._default_manager, model._base_manager, *model._meta.managers]
     if not all(isinstance(manager, TenantManager) for manager in managers):
-        yield "E002", "a manager of it gives rows outside the doors: derive it from TenantManager"
+        yield "E002", "a manager of it gives rows outside a context: derive it from TenantManager"
     keys = [set(c.fields) for c in model._meta.constraints if isinstance(c, CompositeForeignKey)]
     for field in model._meta.concrete_fields:
         if field.column == "account_id":
             held = any("account" in key for key in keys)
-        elif field.is_relation and issubclass(_target(field), TenantModel):
+        elif field.is_relation and issubclass(cast(Any, field.related_model), TenantModel):
             held = any({"account", field.name} <= key for key in keys)
         else:
             continue
@@ -51,18 +51,13 @@ def model_problems(model: type[models.Model]) -> Iterator[tuple[str, str]]:
         yield "E004", "its table is not in accounts.tenancy.roles.TENANT_RIGHTS"
 
 
-def _target(field: Any) -> type[models.Model]:
-    target: type[models.Model] = field.related_model
-    return target
-
-
 @checks.register(checks.Tags.database)
 def check_policies(
     *, databases: Sequence[str] | None = None, **_more: Any
 ) -> list[checks.CheckMessage]:
     """Find tables whose row-level security is not what their migration made.
 
-    While migrations are pending there is nothing to judge: one of them may make it.
+    While migrations are pending nothing is reported: one of them may make the policy.
     """
     return [
         checks.Error(problem, id="accounts.E005")

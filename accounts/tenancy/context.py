@@ -1,4 +1,4 @@
-"""The doors to the database: the only way to tenant data."""
+"""Tenant and platform contexts: the only way to tenant data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from accounts.models import Account
 
 PLATFORM: Final = "platform"
-# The roles that a door takes on; row-level security is written for them (accounts/tenancy/rls.py).
+# The roles that a context takes on; row-level security is written for them
+# (accounts/tenancy/rls.py).
 TENANT_ROLE, PLATFORM_ROLE = "salient_tenant", "salient_platform"
-# How long one statement may take in a door; how long it waits for a lock; how long the
-# transaction may idle. A role's own settings would not do: SET ROLE does not apply them.
+# How long one statement may take in a context. This, the lock and the idle time-out are set here,
+# because SET ROLE does not apply a role's own settings.
 STATEMENT_SECONDS = 5
 _ENTER = """
     SELECT set_config('role', %s, true), set_config('app.account_id', %s, true),
@@ -40,7 +41,7 @@ _LEAVE = """
         set_config('idle_in_transaction_session_timeout', NULL, true)
 """
 type Context = UUID | str
-_context: ContextVar[Context | None] = ContextVar("door", default=None)
+_context: ContextVar[Context | None] = ContextVar("tenant_context", default=None)
 
 
 class NoTenantContext(RuntimeError):
@@ -48,7 +49,7 @@ class NoTenantContext(RuntimeError):
 
 
 def current_context() -> Context | None:
-    """Return the account whose door is open, PLATFORM, or None."""
+    """Return the account of the open context, PLATFORM, or None."""
     return _context.get()
 
 
@@ -70,10 +71,10 @@ async def call_as_tenant(
     """
     if not settings.DATABASE_API_THREADS:
         return await in_database(_ask_inside, account_id, function, value)
-    door = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
+    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
     call = f"SELECT {function}($1)".encode()
     return await call_batched(
-        (_ENTER_BY_NUMBER, door), (call, [value]), batch_key=batch_key, order=order
+        (_ENTER_BY_NUMBER, values), (call, [value]), batch_key=batch_key, order=order
     )
 
 
@@ -93,9 +94,9 @@ def platform_context(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[
 
 
 @contextmanager
-def _open(door: Context, values: list[str]) -> Iterator[None]:
+def _open(context: Context, values: list[str]) -> Iterator[None]:
     with _transaction(values):
-        token = _context.set(door)
+        token = _context.set(context)
         try:
             yield
         finally:
@@ -156,7 +157,7 @@ class TenantQuerySet[M: models.Model](models.QuerySet[M]):
 
 
 class TenantManager[M: models.Model](models.Manager[M]):
-    """Gives the rows of the door that is open; refuses where none is."""
+    """Gives the rows that the open context may see; raises NoTenantContext without one."""
 
     def get_queryset(self) -> models.QuerySet[M]:
         rows = super().get_queryset()
@@ -182,9 +183,9 @@ class TenantModel(models.Model):
 
 @receiver(class_prepared)
 def scope_base_managers(sender: type[models.Model], **_more: Any) -> None:
-    """Send what Django itself does with a row (save, refresh, follow a key) through the doors too.
+    """Require a context also for what Django does with a row: save, refresh, follow a key.
 
-    Not by Meta.base_manager_name: that would have to be said by every model and every migration.
+    Not by Meta.base_manager_name, which every model and every migration would have to name.
     """
     if issubclass(sender, TenantModel):
         sender._meta.base_manager_name = "objects"

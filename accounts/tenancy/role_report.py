@@ -1,4 +1,4 @@
-"""Judges the database's roles, and writes the SQL that makes them where Salient may not."""
+"""Checks the database's roles, and writes the SQL that makes them where Salient may not."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ CREATE_LOGIN = """DO $$ BEGIN
 EXCEPTION WHEN duplicate_object THEN NULL; END $$"""
 
 
-def judge(connection: BaseDatabaseWrapper) -> dict[str, Any]:
-    """Say what is missing (problems) and what could be tighter (advice) for the present login."""
+def check_roles(connection: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Return {"ok", "login", "problems", "advice"} of the roles and of the present login."""
     database = Database(connection)
     [(login,)] = database.rows("SELECT session_user::text")
     if missing := database.missing_roles():
@@ -61,7 +61,7 @@ def _role_problems(database: Database) -> Iterator[str]:
 
 
 def _login_problems(database: Database) -> Iterator[str]:
-    """PostgreSQL 16 tells being a member from being allowed to take the role on."""
+    """From PostgreSQL 16 on, a member of a role may be forbidden to SET it."""
     for role in ROLES:
         [(may,)] = database.rows(
             "SELECT pg_has_role(session_user, %s, CASE WHEN "
@@ -99,7 +99,7 @@ def _function_problems(database: Database) -> Iterator[str]:
 
 
 def _access_problems(database: Database) -> Iterator[str]:
-    """Who gets in from other databases of the server, and what could hide our tables."""
+    """Find logins of other databases that may connect, and tables that could hide ours."""
     public = database.public_rights()
     members = database.strangers()
     [(login,)] = database.rows("SELECT session_user::text")
@@ -125,7 +125,7 @@ def _access_problems(database: Database) -> Iterator[str]:
 
 
 def _advice(database: Database) -> Iterator[str]:
-    """Doors bind every login. What these have outside the doors is theirs alone to misuse."""
+    """Find what the login may do outside a context; inside one it has the rights of its role."""
     [(is_super, owns, inherits)] = database.rows(
         """
         SELECT rolsuper,
@@ -135,7 +135,7 @@ def _advice(database: Database) -> Iterator[str]:
         """,
         [list(ROLES)],
     )
-    rest = "outside the doors row-level security does not bind it; see `database_roles --sql`"
+    rest = f"outside a context row-level security does not bind it; {SEE_SQL}"
     if (strangers := database.strangers()) and "CONNECT" not in database.public_rights():
         yield (
             f"members of the roles that are no logins of this database: {', '.join(strangers)}; "
@@ -146,11 +146,11 @@ def _advice(database: Database) -> Iterator[str]:
     elif owns:
         yield f"the login owns the tables: {rest}"
     elif inherits:
-        yield "the login inherits the roles' rights outside the doors: ALTER ROLE … NOINHERIT"
+        yield "the login inherits the roles' rights outside a context: ALTER ROLE … NOINHERIT"
 
 
 def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
-    """What an administrator runs so that Salient serves with a login that owns nothing."""
+    """Return the SQL after which Salient serves with a login that owns nothing."""
     name, database = sql.Identifier(login), sql.Identifier(connection.settings_dict["NAME"])
     made = [
         "-- 1. As an administrator of the server (a superuser, or a role with CREATEROLE):",
@@ -175,14 +175,14 @@ def statements(connection: BaseDatabaseWrapper, login: str) -> list[str]:
 
 
 def apply(connection: BaseDatabaseWrapper, login: str, password: str) -> list[str]:
-    """Run these statements, all or none, and set the login's password where one is given."""
+    """Run these statements in one transaction, and set the login's password where one is given."""
     lines = [line for line in statements(connection, login) if not line.startswith("--")]
     database = Database(connection)
     with transaction.atomic(using=connection.alias):
         for line in lines:
             database.run(line)
         if password:
-            # The server's log and its statistics see only the hash.
+            # Hashed here, so that the server's log and statistics never contain it.
             name = login.encode()
             hashed = connection.connection.pgconn.encrypt_password(password.encode(), name)
             change = sql.SQL("ALTER ROLE {} PASSWORD {}")
@@ -191,7 +191,7 @@ def apply(connection: BaseDatabaseWrapper, login: str, password: str) -> list[st
 
 
 def _owner(connection: BaseDatabaseWrapper) -> sql.Identifier:
-    """The login that migrates: the tables' owner, or, before there are any, the one that asks."""
+    """Return the login that migrates: the tables' owner or, before there are any, this one."""
     query = "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('accounts')"
     try:
         found = Database(connection).rows(query)
@@ -201,7 +201,7 @@ def _owner(connection: BaseDatabaseWrapper) -> sql.Identifier:
 
 
 def _strangers(connection: BaseDatabaseWrapper) -> list[str]:
-    """Name who loses the way in, as comments."""
+    """Return comments that name the logins which lose access."""
     try:
         database = Database(connection)
         found = [] if database.missing_roles() else database.strangers()
@@ -215,7 +215,7 @@ def _finished(*parts: sql.Composed) -> Iterator[str]:
 
 
 def _rights(database: Database, login: str) -> Iterator[sql.Composed]:
-    """Nothing where the database or the tables are not there yet."""
+    """Yield nothing where the database or the tables do not exist yet."""
     try:
         if database.missing_roles() or not database.secured():
             return
@@ -226,12 +226,12 @@ def _rights(database: Database, login: str) -> Iterator[sql.Composed]:
     yield from function_grants((login, name) for name in FUNCTIONS)
     [(schema,)] = database.rows("SELECT current_schema()::text")
     yield sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(schema))
-    yield from _taken_back(database, login)
+    yield from _revocations(database, login)
     yield from fixed_paths(database)
 
 
-def _taken_back(database: Database, login: str) -> Iterator[sql.Composed]:
-    """What `migrate` once gave to members of the roles that are another database's logins."""
+def _revocations(database: Database, login: str) -> Iterator[sql.Composed]:
+    """Yield REVOKEs of what an earlier `migrate` gave to logins of other databases."""
     for stranger in database.strangers():
         if stranger != login and (tables := sorted(database.rights_of(stranger))):
             listed = sql.SQL(", ").join(map(sql.Identifier, tables))

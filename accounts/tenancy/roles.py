@@ -1,4 +1,4 @@
-"""The database's roles: who they are, and what each may do with which table."""
+"""The database's roles, and the rights of each on every table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from salient.database import DatabaseProblem
 ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)
 FUNCTIONS: Final = ("app_find_account", "app_find_api_key")
 ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
-# The registry: what the tenant's role may do with each table that holds accounts' data. What is
-# not named stays forbidden: rewriting a key or a configuration, deleting what was paid for.
+# The registry: the tenant role's rights on each table that holds accounts' data. What is not named
+# is forbidden: rewriting a key or a configuration, deleting what was paid for.
 TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "accounts": "SELECT",
     "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
@@ -47,14 +47,14 @@ TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "usage_days": ALL,
     "usage_totals": "SELECT",
 }
-# What even the platform's role only reads, or only adds to.
+# The platform's role has all rights on the tables that are not listed here.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {
     "django_migrations": "SELECT",
     "audit_log": "SELECT, INSERT",
 }
 _RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 
-# One right: what may be done, and with which column ("": with all).
+# One right: the privilege and the column ("": all columns).
 type Right = tuple[str, str]
 type Rights = dict[str, set[Right]]
 
@@ -80,7 +80,7 @@ def has_account(model: type[models.Model]) -> bool:
 
 
 class Database:
-    """What the catalog says about our tables and roles."""
+    """Reads our tables and roles from the catalog."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -99,7 +99,7 @@ class Database:
         return [role for role in ROLES if role not in have]
 
     def columns(self) -> dict[str, list[str]]:
-        """The columns of the tables that Django's models have, as far as they are there."""
+        """Return the columns of the tables of Django's models that exist."""
         ours = [*self.connection.introspection.django_table_names(), "django_migrations"]
         found: dict[str, list[str]] = {}
         for table, column in self.rows(
@@ -112,7 +112,7 @@ class Database:
         return found
 
     def secured(self) -> set[str]:
-        """The tables with row-level security."""
+        """Return the tables with row-level security."""
         query = (
             "SELECT relname FROM pg_class WHERE relrowsecurity "
             "AND relnamespace = current_schema()::regnamespace"
@@ -140,7 +140,7 @@ class Database:
         return found
 
     def policies(self) -> dict[str, set[tuple[str, ...]]]:
-        """Each table's policies: name, kind, roles, command, USING, WITH CHECK."""
+        """Return each table's policies: name, kind, roles, command, USING, WITH CHECK."""
         query = r"""
             SELECT tablename, policyname, permissive, array_to_string(roles, ','), cmd,
                 regexp_replace(qual, '\s+', ' ', 'g'), regexp_replace(with_check, '\s+', ' ', 'g')
@@ -152,9 +152,10 @@ class Database:
         return found
 
     def logins(self) -> list[str]:
-        """Who may take on both roles and was let into this database by name.
+        """Return the logins that may take on both roles and may CONNECT here by name.
 
-        Roles belong to the whole server: what everybody may, another database's login may too.
+        By name, because roles belong to the whole server: what PUBLIC may, the logins of other
+        databases may too.
         """
         query = """
             SELECT rolname FROM pg_roles AS login
@@ -172,7 +173,7 @@ class Database:
         return [name for (name,) in self.rows(query, [list(ROLES)])]
 
     def strangers(self) -> list[str]:
-        """Logins that may take on one of the roles and are not this database's own."""
+        """Return the logins of other databases that may take on one of the roles."""
         query = """
             SELECT DISTINCT rolname FROM pg_roles AS login, unnest(%s::text[]) AS role
             WHERE rolcanlogin AND NOT rolsuper AND rolname <> ALL (%s)
@@ -184,7 +185,7 @@ class Database:
         return [name for (name,) in self.rows(query, [list(ROLES), self.logins()])]
 
     def public_rights(self) -> set[str]:
-        """What everybody on the server may do with this database: CONNECT, TEMPORARY."""
+        """Return what PUBLIC may do with this database: CONNECT, TEMPORARY."""
         query = """
             SELECT privilege_type FROM pg_database,
                 aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl
@@ -193,7 +194,7 @@ class Database:
         return {right for (right,) in self.rows(query)}
 
     def creators(self, logins: Iterable[str]) -> list[tuple[str, str]]:
-        """Which of the roles and logins may make tables of their own, and where: TEMP, CREATE."""
+        """Return (name, TEMPORARY or CREATE) of the roles and logins that may make tables."""
         query = """
             SELECT name, 'TEMPORARY' FROM unnest(%s::text[]) AS name
             WHERE has_database_privilege(name, current_database(), 'TEMPORARY')
@@ -206,7 +207,7 @@ class Database:
         return list(self.rows(query, [names, names]))
 
     def unfixed_functions(self) -> list[str]:
-        """Our functions that find tables by the caller's search_path, with their arguments."""
+        """Return our functions without a search_path of their own, with their arguments."""
         query = r"""
             SELECT oid::regprocedure::text FROM pg_proc
             WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'app\_%%'
@@ -217,7 +218,7 @@ class Database:
         return [name for (name,) in self.rows(query, [])]
 
     def uncallable(self, logins: Iterable[str]) -> list[tuple[str, str]]:
-        """The look-up functions that are there and that a login may not call."""
+        """Return (login, name) of the look-up functions that exist and the login may not call."""
         query = """
             SELECT login, name FROM unnest(%s::text[]) AS login, unnest(%s::text[]) AS name
             WHERE NOT has_function_privilege(login, to_regprocedure(name || '(text)'), 'EXECUTE')
@@ -226,7 +227,7 @@ class Database:
 
 
 def make_roles(connection: BaseDatabaseWrapper) -> None:
-    """Make the roles where they are missing, and let the migrating login take them on.
+    """Make the missing roles, and let the migrating login take them on.
 
     Raises DatabaseProblem, one line, where the rights do not suffice.
     """
@@ -254,8 +255,8 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$
 """
-# INHERIT FALSE: outside a door the login has nothing of the role. Whoever may not grant it to
-# themselves may be a migrating login apart from the one that serves; `database_roles` tells.
+# INHERIT FALSE: outside a context the login has no right of the role. A login that may not grant
+# it to itself may migrate only, with another one that serves; `database_roles` reports.
 JOIN_ROLE = """
 DO $$ BEGIN
     IF current_setting('server_version_num')::int >= 160000 THEN
@@ -271,9 +272,10 @@ END $$
 
 
 def wanted_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights]:
-    """What each role ought to have, by the tables that are there now.
+    """Return the rights that each role and login should have on the tables that exist.
 
-    A login itself reaches only what belongs to no account: people, their sessions, Django's own.
+    A login itself has rights only on what belongs to no account: people, their sessions, Django's
+    tables.
     """
     columns, secured = database.columns(), database.secured()
     wanted: dict[str, Rights] = {
@@ -295,7 +297,7 @@ def _whole(table: str) -> str:
 
 
 def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Rights]:
-    """The wanted rights of the tables where a role has others."""
+    """Return the wanted rights of the tables where a role has others."""
     lacking: dict[str, Rights] = {}
     for role, wanted in wanted_rights(database, logins).items():
         have = database.rights_of(role)
@@ -306,12 +308,12 @@ def lacking_rights(database: Database, logins: Iterable[str]) -> dict[str, Right
 
 
 def grants(lacking: Mapping[str, Rights]) -> Iterator[sql.Composed]:
-    """The statements that give exactly these rights."""
+    """Yield the statements that give exactly these rights."""
     for role, tables in lacking.items():
-        batch_key: dict[frozenset[Right], list[str]] = {}
+        by_rights: dict[frozenset[Right], list[str]] = {}
         for table, rights in sorted(tables.items()):
-            batch_key.setdefault(frozenset(rights), []).append(table)
-        for shared, names in batch_key.items():
+            by_rights.setdefault(frozenset(rights), []).append(table)
+        for shared, names in by_rights.items():
             yield from _exactly(shared, names, sql.Identifier(role))
 
 
@@ -330,28 +332,26 @@ def _in_words(rights: Iterable[Right]) -> Iterator[sql.Composable]:
     for privilege, column in sorted(rights):
         columns.setdefault(privilege, []).append(column)
     for privilege, names in columns.items():
-        text = sql.SQL(privilege)
-        if names != [""]:
-            listed = sql.SQL(", ").join(map(sql.Identifier, names))
-            yield sql.SQL("{} ({})").format(text, listed)
+        if names == [""]:
+            yield sql.SQL(privilege)
         else:
-            yield text
+            listed = sql.SQL(", ").join(map(sql.Identifier, names))
+            yield sql.SQL("{} ({})").format(sql.SQL(privilege), listed)
 
 
 def usage(database: Database, logins: Iterable[str]) -> Iterator[sql.Composed]:
-    """Let them into the schema; where it is public, as it mostly is, everybody is."""
+    """Yield GRANT USAGE ON SCHEMA for those without it; PUBLIC mostly has it."""
     [(schema,)] = database.rows("SELECT current_schema()::text")
     for role in (*ROLES, *logins):
-        if database.rows("SELECT has_schema_privilege(%s, %s, 'USAGE')", [role, schema]) != [
-            (True,)
-        ]:
+        [(has,)] = database.rows("SELECT has_schema_privilege(%s, %s, 'USAGE')", [role, schema])
+        if not has:
             yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(
                 sql.Identifier(schema), sql.Identifier(role)
             )
 
 
 def function_grants(lacking: Iterable[tuple[str, str]]) -> Iterator[sql.Composed]:
-    """The statements that let these logins call these functions."""
+    """Yield the statements that let these logins call these functions."""
     for login, name in lacking:
         yield sql.SQL("GRANT EXECUTE ON FUNCTION {}(text) TO {}").format(
             sql.Identifier(name), sql.Identifier(login)
@@ -359,9 +359,9 @@ def function_grants(lacking: Iterable[tuple[str, str]]) -> Iterator[sql.Composed
 
 
 def fixed_paths(database: Database) -> Iterator[sql.Composed]:
-    """Have our functions find our tables only: a temporary one of the same name hides none.
+    """Set the search_path of our functions, so that no temporary table hides one of ours.
 
-    pg_temp is looked through first wherever it is not named.
+    PostgreSQL searches pg_temp first where it is not named.
     """
     [(schema,)] = database.rows("SELECT current_schema()::text")
     for function in database.unfixed_functions():
@@ -371,20 +371,20 @@ def fixed_paths(database: Database) -> Iterator[sql.Composed]:
 
 
 def grant_rights(using: str) -> None:
-    """Give every role what it lacks, and every function its search_path.
+    """Give every role the rights that it lacks, and every function its search_path.
 
-    Run after each migrate, so that no new table and no function that was replaced is forgotten.
+    It runs after each migrate, for new tables and replaced functions.
     """
     database = Database(connections[using])
     if database.missing_roles():
         return
     with transaction.atomic(using=using):
         logins = database.logins()
-        for statement in usage(database, logins):
-            database.run(statement)
-        for statement in grants(lacking_rights(database, logins)):
-            database.run(statement)
-        for statement in function_grants(database.uncallable(logins)):
-            database.run(statement)
-        for statement in fixed_paths(database):
-            database.run(statement)
+        for statements in (
+            usage(database, logins),
+            grants(lacking_rights(database, logins)),
+            function_grants(database.uncallable(logins)),
+            fixed_paths(database),
+        ):
+            for statement in statements:
+                database.run(statement)

@@ -23,7 +23,7 @@ from django.test import Client, SimpleTestCase, override_settings
 
 from accounts.models import Account, User
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.role_report import judge, statements
+from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
 from tests.support.api_client import ApiClient
@@ -106,7 +106,7 @@ class PlainLoginTests(SimpleTestCase):
             run_sql(f'DROP ROLE IF EXISTS "{name}"')
 
     def test_the_login_has_all_that_it_needs_and_nothing_to_advise(self) -> None:
-        report = judge(connection)
+        report = check_roles(connection)
         self.assertEqual((report["problems"], report["advice"]), ([], []))
         self.assertEqual(report["login"], self.login)
 

@@ -12,7 +12,7 @@ from salient.commands import ReportingCommand
 
 
 class Command(ReportingCommand):
-    """Judges by the login that it runs with: give it the DATABASE_URL that Salient serves with."""
+    """Checks the login that it runs with: give it the DATABASE_URL that Salient serves with."""
 
     help = "Check the roles that keep tenants apart; exit code 1 when something is missing."
     writes = False
@@ -41,7 +41,7 @@ class Command(ReportingCommand):
             return {"applied": len(role_report.apply(connection, options["login"], password))}
         if options["sql"]:
             return {"sql": role_report.statements(connection, options["login"])}
-        return role_report.judge(connection)
+        return role_report.check_roles(connection)
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         if "sql" in report:
