@@ -1,4 +1,4 @@
-"""Accounts as a Django app: the rights of the database's roles follow each migrate."""
+"""Accounts as a Django app; each migrate grants the database's roles their rights."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Tenants"
 
     def ready(self) -> None:
-        """Connect what must happen after each migrate, and register the checks."""
+        """Register the checks, and what runs after each migrate."""
         from accounts.auth import checks as route_checks  # noqa: F401, PLC0415 - models are not ready before
         from accounts.tenancy import checks  # noqa: F401, PLC0415 - models are not ready before
 

@@ -1,4 +1,4 @@
-"""The demo's login and API key: made once, and again when they no longer work."""
+"""Makes the demo's login and API key, and makes them again when they no longer work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMAIL = "admin@example.com"
 
 
 def ensure_login(*, reset_password: bool = False) -> str | None:
-    """Make the staff login; return its password when it is new, for it is kept nowhere."""
+    """Make the staff login; return its password when it is new, as only its hash is stored."""
     user = with_address(User.objects.all(), "email", EMAIL).first()
     if user is not None and not reset_password:
         return None
@@ -36,7 +36,7 @@ def login_exists() -> bool:
 
 
 def ensure_key(account: Account, file: Path) -> str:
-    """Return the API key of this checkout; it is kept in a file that only its owner reads."""
+    """Return the API key of this checkout from `file`, which only its owner may read."""
     text = kept_key(account, file)
     if text is None:
         _, text = issue_api_key(account, name="demo")
@@ -46,7 +46,7 @@ def ensure_key(account: Account, file: Path) -> str:
 
 
 def kept_key(account: Account, file: Path) -> str | None:
-    """Return the key in the file when it still opens the account."""
+    """Return the key in the file when it is still valid for the account."""
     try:
         text = json.loads(file.read_text())["api_key"]
     except (OSError, ValueError, TypeError, KeyError):

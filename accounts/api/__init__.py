@@ -1,1 +1,1 @@
-"""The async views of an account: who calls, its members, its keys."""
+"""The API of an account: the caller, its members, its keys, its audit log."""

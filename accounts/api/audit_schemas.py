@@ -56,7 +56,7 @@ def _object_id(text: str) -> str:
     return text
 
 
-# A person or a key, a visitor, or an end user; commands are known by their names.
+# The id of a person or a key, a visitor, or an end user; commands have names.
 _ACTOR = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:visitor|end-user):[0-9a-f]{32}"
 )

@@ -1,4 +1,4 @@
-"""The API for the audit log: an account reads who changed what of its own, staff included."""
+"""The API of the audit log: an account reads who changed what of its own, staff included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from salient.database import in_database
 
 @api_view("GET", scope=Scope.AUDIT_READ, query=AuditIn)
 async def audit(request: ApiRequest) -> HttpResponse:
-    """Give a page of the account's audit log."""
+    """Return a page of the account's audit log."""
     page = AuditIn.of_query(request)
     found = await in_database(log.entries_of, request.caller.account_id, page)
     return found.as_response()

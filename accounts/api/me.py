@@ -1,4 +1,4 @@
-"""What a caller may know of itself."""
+"""What the API tells a caller about itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from accounts.limits.status import limit_status
 from accounts.models import Account, ApiKey
 from accounts.tenancy.context import tenant_context
 
-_TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
+_SEES_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 def describe(caller: Caller) -> MeOut:
@@ -25,12 +25,12 @@ def describe(caller: Caller) -> MeOut:
         agents=agents,
         networks=(key.networks if key else None) or None,
         expires_at=caller.expires_at,
-        limits=limit_status(caller).as_dict() if caller.kind in _TOLD_OF_LIMITS else None,
+        limits=limit_status(caller).as_dict() if caller.kind in _SEES_LIMITS else None,
     )
 
 
 def _agents(caller: Caller) -> list[str] | None:
-    """Name the instances that the caller is held to; the account knows them, this room does not."""
+    """Return the slugs of the caller's instances, None for all of the account."""
     if not caller.instance_ids:
         return None
     instances = Account(pk=caller.account_id).agent_instances.filter(pk__in=caller.instance_ids)

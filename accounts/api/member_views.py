@@ -36,7 +36,7 @@ async def member_list(request: ApiRequest) -> HttpResponse:
 
 @api_view("POST", scope=Scope.MEMBERS_WRITE)
 async def member_invite(request: ApiRequest) -> HttpResponse:
-    """Invite a person by e-mail; once more renews the invitation and its link."""
+    """Invite a person by e-mail; inviting again renews the invitation and its link."""
     wanted = InviteIn.of_body(request)
     site = site_address(request)
     await in_database(attempts.send_mail_to, wanted.email)
@@ -44,10 +44,10 @@ async def member_invite(request: ApiRequest) -> HttpResponse:
         invitations.invite, request.caller, email=wanted.email, role=wanted.role
     )
     try:
-        # In a thread of its own: a slow mail server keeps no one from the database.
+        # Not in a database thread: a slow mail server would hold it.
         await asyncio.to_thread(invitations.send, invited, site)
     except OSError as error:
-        # SMTP errors are OSErrors; their text may hold the message.
+        # SMTP errors are OSErrors; their text may contain the message, so it is not logged.
         logger.error("An invitation was not sent: %s", type(error).__name__)  # noqa: TRY400
         raise Unavailable("The e-mail could not be sent; invite once more.") from error
     response = InvitationOut.of(invited.invitation).as_response()
@@ -72,7 +72,7 @@ async def member_remove(request: ApiRequest, member_id: str) -> HttpResponse:
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE)
 async def one_invitation(request: ApiRequest, invitation_id: str) -> HttpResponse:
-    """Take a pending invitation back; its link ends."""
+    """Withdraw a pending invitation; its link stops working."""
     await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 

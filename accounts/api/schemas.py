@@ -24,18 +24,18 @@ class MeOut(Out):
     agents: list[str] | None
     networks: list[str] | None
     expires_at: datetime | None
-    # What the account allows and what is left; a visitor is told of neither.
+    # The account's limits and what is left of them; null for visitors.
     limits: dict[str, Any] | None
 
 
 class RotateIn(In):
-    """For how many seconds the old key works on; long enough to bring the new one everywhere."""
+    """For how many seconds the old key works on, while the new one is deployed."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP)] = 24 * 3600
 
 
 class RotatedOut(Out):
-    """The new key, shown this once, and when the old one ends."""
+    """The new key, which is shown only here, and when the old one ends."""
 
     key: str
     expires_at: datetime | None

@@ -1,4 +1,4 @@
-"""What the API tells a caller about itself, and how a key changes itself."""
+"""The API for a caller about itself: what it may do, and the rotation of its key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def who_am_i(request: ApiRequest) -> HttpResponse:
 
 @api_view("POST", scope=ANY)
 async def rotate_key(request: ApiRequest) -> HttpResponse:
-    """Give a secret key its successor; any secret key may renew itself, and none another."""
+    """Rotate the secret key of this call; a key rotates itself and no other."""
     wanted = RotateIn.of_body(request, may_be_empty=True)
     caller = request.caller
     if caller.kind != CallerKind.SECRET_KEY or caller.api_key_id is None:

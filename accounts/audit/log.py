@@ -1,4 +1,4 @@
-"""Reads the audit log: for an account its own entries, for a page one entry as a table."""
+"""Reads the audit log: an account's own entries, and one entry as a table for a page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Change:
 
 
 def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
-    """Give the account a page of its log, the newest first."""
+    """Return a page of the account's log, the newest entries first."""
     with tenant_context(account_id):
         rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
         if page.before is not None:
@@ -49,14 +49,14 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
 
 
 def history_of(row: Model) -> QuerySet[AuditEntry]:
-    """Return the newest entries about one row; inside the platform's door."""
+    """Return the newest entries about one row; inside the platform's context."""
     table, key = row._meta.db_table, str(row.pk)
     entries = AuditEntry.objects.filter(object_type=table, object_id=key)
     return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]
 
 
 def changes_of(entry: AuditEntry) -> list[Change]:
-    """Return what changed, by the columns' names."""
+    """Return what changed, sorted by column."""
     return [
         Change(name.replace("_", " "), in_words(before), in_words(after))
         for name, (before, after) in sorted(entry.changes.items())

@@ -1,4 +1,4 @@
-"""Who there is: people, tenants and the keys that speak for them."""
+"""Accounts (tenants), their limits, budgets and rates."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class AccountLimits(TenantModel):
     message_bytes = models.IntegerField(null=True, blank=True)
     history_messages = models.IntegerField(null=True, blank=True)
     output_tokens = models.IntegerField(null=True, blank=True)
-    # How many turns run now: the one number here that the platform writes.
+    # How many turns run now; the only column here that the platform writes.
     running = models.IntegerField(db_default=0, editable=False)
 
     objects = TenantManager.from_queryset(AccountLimitsQuerySet)()
@@ -148,7 +148,7 @@ class Budget(TenantModel):
     spent = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
     reserved = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
     alert_percents = ArrayField(models.IntegerField(), default=default_alert_percents, blank=True)
-    # The highest percentage that was told in this period.
+    # The highest percentage of which an alert was sent in this period.
     alerted_percent = models.IntegerField(db_default=0, editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -189,7 +189,7 @@ class RateStateQuerySet(TenantQuerySet["RateState"]):
 class RateState(TenantModel):
     """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371).
 
-    Each turn writes its rows, so no index has `arrival`: it would have an entry of each of them.
+    Each turn updates its rows, so no index holds `arrival`.
     """
 
     pk = models.CompositePrimaryKey("account_id", "subject")

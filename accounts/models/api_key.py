@@ -1,4 +1,4 @@
-"""Keys: what speaks for an account, what it may do, and who was given it."""
+"""API keys: what they may do, how long they work, and to whom they were offered."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Scope(models.TextChoices):
     AUDIT_READ = "audit:read", "read who changed what"
 
 
-# Read what people wrote: directly, by going on with their session, or as an end user of their name.
+# These read what people wrote: directly, by continuing their session, or as their end user.
 READING = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.VISITORS_WRITE})
-# Open the texts to somebody for longer than the key lives: a new member, another model server.
+# These open the texts for longer than the key lives: to a new member, to another model server.
 LASTING = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
 
 
@@ -59,16 +59,16 @@ class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
         return alive.exclude(secret_hash="")
 
     def waiting(self) -> ApiKeyQuerySet:
-        """Return those that somebody was offered, may still take, and has not taken."""
+        """Return the offered keys that may still be taken."""
         now = timezone.now()
         alive = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
         return alive.filter(secret_hash="", offer_expires_at__gt=now)
 
 
 class ApiKey(TenantModel):
-    """A secret that speaks for an account; only its keyed hash is stored.
+    """A secret that calls the API for an account; only its keyed hash is stored.
 
-    One that is offered has no secret yet: it is made when the person takes it.
+    An offered key has no secret yet: it is made when the person takes the key.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -97,12 +97,13 @@ class ApiKey(TenantModel):
     revoked_at = models.DateTimeField(null=True, blank=True)
     # A successor was made; the key works on until it expires.
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # The key that this one succeeds: who revokes that one means this one too.
+    # The key_id of its predecessor: revoking that one revokes this one too.
     rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Under which access staff were shown the key: it ends with it, and has no successor.
+    # The support access under which staff were shown the key; it expires with the access and has
+    # no successor.
     support_access_id = models.UUIDField(null=True, blank=True, editable=False)
-    # The e-mail address of whom it was offered to, and until when it may be taken.
+    # The e-mail address of the person it is offered to, and until when they may take it.
     taker = models.EmailField(blank=True, editable=False, db_default="")
     offer_hash = models.CharField(max_length=64, blank=True, editable=False, db_default="")
     offer_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -144,19 +145,19 @@ class ApiKey(TenantModel):
 
     @property
     def shown_id(self) -> str:
-        """The part of the key's text that is no secret; one that waits has no text yet."""
+        """The public part of the key's text; an offered key has no text yet."""
         return f"{self.prefix}_…" if self.is_waiting else f"{self.prefix}_{self.key_id}_…"
 
     @property
     def prefix(self) -> str:
-        """How the key's text begins: what it is can be seen without the server."""
+        """How the key's text begins; it shows kind and mode without a look-up."""
         if self.kind == KeyKind.PUBLISHABLE:
             return key_text.PUBLISHABLE
         return key_text.TEST if self.mode == KeyMode.TEST else key_text.SECRET
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it was offered and not taken, so that nobody has it."""
+        """Whether it is offered and not taken yet, so that nobody has it."""
         return not self.secret_hash
 
     @property
@@ -173,13 +174,13 @@ class ApiKey(TenantModel):
     def reads_texts(self) -> bool:
         """Whether its holder can come to read what people wrote.
 
-        A test key reads it too: by the history, as an end user, and the script remembers aloud.
+        A test key can too: by the history, as an end user, and because the script repeats it.
         """
         is_secret = self.kind == KeyKind.SECRET
         return self.is_lasting or (is_secret and not READING.isdisjoint(self.scopes))
 
     def clean(self) -> None:
-        """Write networks in one form; refuse a key that could never be used as it is meant."""
+        """Bring networks into one form; raises ValidationError for a key that could not be used."""
         self.networks = [str(read_network(text)) for text in self.networks]
         for origin in self.origins:
             validate_origin(origin)
@@ -205,12 +206,12 @@ class ApiKey(TenantModel):
         return text.text
 
     def bind_to(self, access: SupportAccess) -> None:
-        """Let the unsaved key end when the access of those it is shown to ends."""
+        """Let the unsaved key expire with the support access under which staff are shown it."""
         self.support_access_id = access.pk
         self.expires_at = min(self.expires_at or access.expires_at, access.expires_at)
 
     def refusal(self, now: datetime | None = None) -> str | None:
-        """Say why the key is not accepted now, or nothing."""
+        """Return why the key is not accepted now, None where it is."""
         now = now or timezone.now()
         if self.revoked_at is not None and self.revoked_at <= now:
             return "The API key has been revoked."

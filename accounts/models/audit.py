@@ -24,7 +24,7 @@ OBJECT_TYPES = (
 
 
 class ActorKind(models.TextChoices):
-    """Whose doing a change is."""
+    """Who made a change."""
 
     STAFF = "staff"
     MEMBER = "member"
@@ -38,7 +38,7 @@ class AuditAction(models.TextChoices):
     CREATED = "created"
     CHANGED = "changed"
     DELETED = "deleted"
-    # What changes no row of its own and yet must be known: an export, a look into texts.
+    # What changes no row and is recorded all the same: an export, the reading of texts.
     NOTED = "noted"
 
 
@@ -48,10 +48,10 @@ class AuditEntryQuerySet(TenantQuerySet["AuditEntry"]):
 
 
 class AuditEntry(TenantModel):
-    """One change of one row, written by a trigger; nobody's role may alter or delete it.
+    """One change of one row, written by a trigger; no role may change or delete it.
 
-    `changes` maps a column to [before, after]; a secret's values are never there. An entry without
-    an account is about the platform: people, and accounts that are no more.
+    `changes` maps a column to [before, after], without the values of secrets. An entry without an
+    account is about the platform: people, and deleted accounts.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -69,7 +69,7 @@ class AuditEntry(TenantModel):
     )
     # The user's or key's id; the command's name.
     actor_id = models.CharField(max_length=100, db_default="", editable=False)
-    # As people know it: an e-mail address, a key's name.
+    # For people: an e-mail address, a key's name.
     actor = models.CharField(max_length=255, db_default="", editable=False)
     action = models.CharField(max_length=7, choices=AuditAction, editable=False)
     # The table's name.
@@ -126,7 +126,7 @@ class SupportAccess(TenantModel):
         db_constraint=False,
         db_index=False,
     )
-    # As the account reads it, who can not see the staff's own rows.
+    # Copied, because the account cannot read the staff's own rows.
     staff = models.CharField(max_length=255, editable=False)
     reason = models.TextField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,4 +1,4 @@
-"""The names that stand in URLs and folder names."""
+"""Slugs: the names of accounts and instances in URLs and folder names."""
 
 import re
 
@@ -9,18 +9,18 @@ RESERVED = frozenset(
     {"accounts", "admin", "agents", "api", "chat", "health", "healthz", "history", "me"}
     | {"members", "metadata", "new", "readyz", "static", "stream", "usage", "widget"}
 )
-# What `manage.py isolation_check` makes and removes.
+# `manage.py isolation_check` makes and removes accounts with it.
 CHECK_PREFIX = "isolation-check-"
 _SLUG = re.compile(SLUG_PATTERN)
 
 
 def is_slug(value: str) -> bool:
-    """Tell whether value may name an account or an instance."""
+    """Return whether value may name an account or an instance."""
     return _SLUG.fullmatch(value) is not None and value not in RESERVED
 
 
 def validate_slug(value: str) -> None:
-    """Raise django's ValidationError, which says what a slug is made of."""
+    """Raise Django's ValidationError where value is no slug, or a reserved one."""
     if value in RESERVED or value.startswith(CHECK_PREFIX):
         raise ValidationError(f"“{value}” is a reserved name.", code="reserved")
     if not is_slug(value):

@@ -1,4 +1,4 @@
-"""People: how they log in, which accounts they are members of, and what auditors may do."""
+"""People, their memberships and invitations, and what auditors may do."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class UserManager(DjangoUserManager["User"]):
 class User(AbstractUser):
     """A person, known by e-mail address.
 
-    What one may do in an account is told by a Membership. The flags here are for the admin alone:
-    staff do what their permissions say, an auditor (who is staff as well) sees everything and
-    changes nothing, whatever groups and permissions say.
+    A Membership says what they may do in an account. The flags here are for the admin alone: staff
+    do what their permissions allow; an auditor (who is staff too) sees everything and changes
+    nothing, whatever groups and permissions say.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -103,7 +103,7 @@ class User(AbstractUser):
         return self.email
 
     def clean(self) -> None:
-        """The address is in its one form by its field; Django's own would make it another."""
+        """Do not normalise the address as Django does: its field has done so."""
 
     def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
         return self._audits(perm) if self.is_auditor else super().has_perm(perm, obj)
@@ -126,7 +126,7 @@ class MembershipQuerySet(TenantQuerySet["Membership"]):
         return self.filter(role=MemberRole.OWNER)
 
     def with_people(self) -> MembershipQuerySet:
-        """Add what an account may know of its members: the tenant's role reads no more."""
+        """Select what an account may know of its members; the tenant's role may read no more."""
         people = ("user__email", "user__first_name", "user__last_name")
         return self.select_related("user").only("account_id", "role", "created_at", *people)
 
