@@ -190,7 +190,19 @@ class RouteTests(SimpleTestCase):
             if is_api(path)
         }
 
+        missing = [
+            row_of(path, view) for path, view in routes() if is_api(path) and path not in listed
+        ]
+        self.assertEqual(missing, [], "docs/api.md lacks these rows of its table of routes")
         self.assertEqual(listed, there)
+
+
+def row_of(path: str, view: Any) -> str:
+    """Return the row of a route in docs/api.md; its last column is the view's docstring."""
+    methods = ", ".join(f"`{method}`" for method in getattr(view, "methods", ["GET"]))
+    scope = getattr(view, "scope", None)
+    text = " ".join((view.__doc__ or "").split()).rstrip(".")
+    return f"| {methods} | `{path}` | {f'`{scope}`' if scope else 'none'} | {text} |"
 
 
 def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
