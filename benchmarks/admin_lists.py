@@ -1,7 +1,7 @@
 """Measures the staff's lists on big tables: python -m benchmarks.admin_lists writes ADMIN.md.
 
-Each page is asked for as a browser does, through the whole admin; what counts is the time that its
-statements took. Then everything is exported, and the memory of this process watched.
+Each page is requested as by a browser, through the whole admin; the time of its statements is
+measured. Then everything is exported, and the memory of this process is measured.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from benchmarks.big_data import fill as big_data
 
 DATABASE = "admin_lists"
 REPORT = Path(__file__).parent / "ADMIN.md"
-NOTES = 500_000
+AUDIT_COUNT = 500_000
 
 
-NOTE = """
+AUDIT_ENTRIES = """
     INSERT INTO audit_log (id, account_id, created_at, actor_kind, actor, action, object_type,
         object_id, object, changes)
     SELECT gen_random_uuid(), id, now() - n * interval '15 seconds', 'staff', 'ann@example.com',
@@ -36,7 +36,7 @@ NOTE = """
     JOIN (SELECT id, slug, row_number() OVER () AS place FROM accounts) AS a
         ON place = 1 + n %% (SELECT count(*) FROM accounts)
 """
-THUMBS = """
+FEEDBACK = """
     INSERT INTO message_feedback (id, account_id, agent_instance_id, session_id, message_id, rating,
         caller, created_at)
     SELECT gen_random_uuid(), account_id, agent_instance_id, session_id, id,
@@ -51,7 +51,7 @@ def say(line: str) -> None:
 
 
 def prepare(requests: int) -> None:
-    """Make the database and its rows, unless there is one with as many."""
+    """Create the database and its rows, unless it exists."""
     with cluster.administrator() as administrator:
         found = administrator.execute(
             "SELECT FROM pg_database WHERE datname = %s", [DATABASE]
@@ -63,8 +63,8 @@ def prepare(requests: int) -> None:
         with cluster.administrator(DATABASE) as filling:
             size = big_data.Size(requests=requests, messages=requests // 5)
             big_data.fill(filling, size, say)
-            filling.execute(NOTE, {"notes": NOTES})
-            filling.execute(THUMBS)
+            filling.execute(AUDIT_ENTRIES, {"notes": AUDIT_COUNT})
+            filling.execute(FEEDBACK)
             big_data.finish(filling)
 
 
@@ -75,7 +75,7 @@ def report(measured: Any, pages: list[Any], exported: list[str]) -> str:
 Made by `python -m benchmarks.admin_lists` on {time.strftime("%Y-%m-%d")} with {rows}.
 PostgreSQL with 512 MB of shared buffers, on a machine of {os.cpu_count()} shared cores. A deep page
 begins after {measured.DEEP:.0%} of the rows. SQL is the time of all statements of a page, those of
-the log-in and of the filters included, as the process that asks sees it: the median and the worst
+the log-in and of the filters included, measured in the client process: the median and the worst
 of {measured.ROUNDS} rounds, the first of them included. The goal is less than {measured.GOAL_MS} ms
 for the median.
 

@@ -1,4 +1,4 @@
-"""Asks for the staff's lists as a browser does, and adds up the time of their statements."""
+"""Requests the staff's lists as a browser does, and adds up the time of their statements."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from sessions_app.models import LLMRequest, Session
 
 GOAL_MS = 150
 ROUNDS = 7
-# A place so deep that this share of all rows stands before it.
+# A page after this share of all rows.
 DEEP = 0.8
-# So many rows in, an export's memory has come to what it stays at.
+# After this number of rows an export's memory no longer grows.
 EARLY = 100_000
 
 
 @dataclass
 class Page:
-    """One page's numbers: statements, and the milliseconds that they took in each round."""
+    """One page: its number of statements, and their milliseconds in each round."""
 
     name: str
     what: str
@@ -52,8 +52,7 @@ class Page:
 
 @contextmanager
 def timed(page: Page) -> Iterator[None]:
-    """Add up the time between a statement's sending and its last row."""
-
+    """Add up the time from sending each statement to its last row."""
     spent, count = 0.0, 0
 
     def watch(execute: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,19 +71,19 @@ def timed(page: Page) -> Iterator[None]:
 
 
 def all_pages() -> list[Page]:
-    user, browser = boss(), Client()
+    user, browser = superuser(), Client()
     browser.force_login(user)
     return [*overviews(browser), *pages_of(browser), *searches(user, browser)]
 
 
 def overviews(browser: Any) -> Iterator[Page]:
-    """Measure the first page over its ranges of days."""
+    """Measure the overview for each range of days."""
     for days in RANGES:
         yield measured(browser, "overview", f"{days} days", "", {"days": str(days)})
 
 
 def pages_of(browser: Any) -> Iterator[Page]:
-    """Measure each list: at its beginning, deep down, inside one account, with filters."""
+    """Measure each list: its first page, a deep page, inside one account, with filters."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT account_id::text FROM llm_requests GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
@@ -122,7 +121,6 @@ def pages_of(browser: Any) -> Iterator[Page]:
 
 
 def deep_mark(model: Any, moment: str, account: str | None) -> Any:
-
     with platform_context(statement_seconds=120):
         rows = model.objects.filter(account_id=account) if account else model.objects.all()
         place = int(rows.count() * DEEP)
@@ -143,7 +141,7 @@ def measured(browser: Any, name: str, what: str, path: str, query: dict[str, str
 
 
 def searches(account_user: Any, browser: Any) -> Iterator[Page]:
-    """Measure the search for words inside the account that talks most."""
+    """Measure the full-text search inside the account with most messages."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT account_id FROM messages GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
         [largest] = cursor.fetchone()
@@ -161,10 +159,9 @@ def searches(account_user: Any, browser: Any) -> Iterator[Page]:
 
 
 async def export() -> list[str]:
-    """Export all requests and sessions; what this process grew by meanwhile is the memory."""
-
+    """Export all requests and sessions; the memory is the peak of this process."""
     lines = []
-    user = await sync_to_async(boss)()
+    user = await sync_to_async(superuser)()
     for name, model, columns, moment in (
         ("sessions", Session, csv_columns.SESSION_COLUMNS, "last_activity_at"),
         ("requests", LLMRequest, csv_columns.REQUEST_COLUMNS, "created_at"),
@@ -190,14 +187,12 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def boss() -> Any:
-
-    found = User.objects.filter(email="boss@example.com").first()
-    return found or User.objects.create_superuser("boss@example.com", password=None)
+def superuser() -> Any:
+    found = User.objects.filter(email="superuser@example.com").first()
+    return found or User.objects.create_superuser("superuser@example.com", password=None)
 
 
 def counted() -> dict[str, int]:
-
     tables = {"accounts": "accounts", "sessions": "sessions", "llm_requests": "requests"}
     tables |= {"messages": "messages", "audit_log": "audit entries", "usage_days": "usage rows"}
     with connection.cursor() as cursor:

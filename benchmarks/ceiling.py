@@ -1,10 +1,10 @@
-"""The ceiling: what a turn costs with nothing around it.
+"""The ceiling: what a turn costs at least, as the best result that can be reached.
 
-A bare ASGI application, served by the same gunicorn worker. It sends the body that it got to the
-same model server through one kept aiohttp client, relays the answer as it comes (JSON, or the
+A bare ASGI application, served by the same gunicorn worker. It sends the request's body to the
+same model server through one kept aiohttp client, relays the answer as it arrives (JSON, or the
 bytes of the stream), and stores one row by one INSERT on a pooled connection, in one of four
-threads. It knows no accounts, keys, limits, sessions, prices or shapes. At /without-model it
-leaves the call of the model out.
+threads. It has no accounts, keys, limits, sessions, prices or schemas. At /without-model it
+does not call the model.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import aiohttp
 from psycopg_pool import ConnectionPool
 
 THREADS = 4
-TABLE = "CREATE TABLE turns (id bigserial PRIMARY KEY, asked text, answered text, at timestamptz)"
-INSERT = "INSERT INTO turns (asked, answered, at) VALUES (%s, %s, now())"
+TABLE = "CREATE TABLE turns (id bigserial PRIMARY KEY, request text, answer text, at timestamptz)"
+INSERT = "INSERT INTO turns (request, answer, at) VALUES (%s, %s, now())"
 JSON = [(b"content-type", b"application/json")]
 STREAM = [(b"content-type", b"text/event-stream")]
 
@@ -29,7 +29,7 @@ type Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Ceiling:
-    """Opens what it keeps with the first call, inside the worker."""
+    """The application; its client and pool open when the worker starts."""
 
     def __init__(self) -> None:
         self._model: aiohttp.ClientSession | None = None
@@ -40,17 +40,17 @@ class Ceiling:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        asked = await body_of(receive)
+        request = await body_of(receive)
         if scope["path"] == "/without-model":
-            answered = b"{}"
-            await self._store(asked, answered)
-            await send_whole(send, answered)
-        elif b'"stream": true' in asked:
-            await self._stream(asked, send)
+            answer = b"{}"
+            await self._store(request, answer)
+            await send_whole(send, answer)
+        elif b'"stream": true' in request:
+            await self._stream(request, send)
         else:
-            answered = await self._ask(asked)
-            await self._store(asked, answered)
-            await send_whole(send, answered)
+            answer = await self._call_model(request)
+            await self._store(request, answer)
+            await send_whole(send, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -65,27 +65,27 @@ class Ceiling:
         self._pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _post(self, asked: bytes) -> Any:
+    def _post(self, request: bytes) -> Any:
         assert self._model is not None  # noqa: S101 - the lifespan made it
         headers = {"Content-Type": "application/json"}
-        return self._model.post("/v1/chat/completions", data=asked, headers=headers)
+        return self._model.post("/v1/chat/completions", data=request, headers=headers)
 
-    async def _ask(self, asked: bytes) -> bytes:
-        async with self._post(asked) as response:
+    async def _call_model(self, request: bytes) -> bytes:
+        async with self._post(request) as response:
             return bytes(await response.read())
 
-    async def _stream(self, asked: bytes, send: Send) -> None:
+    async def _stream(self, request: bytes, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": STREAM})
-        answered = []
-        async with self._post(asked) as response:
+        answer = []
+        async with self._post(request) as response:
             async for part in response.content.iter_any():
-                answered.append(part)
+                answer.append(part)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
-        await self._store(asked, b"".join(answered))
+        await self._store(request, b"".join(answer))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _store(self, asked: bytes, answered: bytes) -> None:
-        values = [asked.decode(), answered.decode()]
+    async def _store(self, request: bytes, answer: bytes) -> None:
+        values = [request.decode(), answer.decode()]
         await asyncio.get_running_loop().run_in_executor(self._threads, self._insert, values)
 
     def _insert(self, values: list[str]) -> None:

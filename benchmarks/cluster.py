@@ -1,4 +1,4 @@
-"""A PostgreSQL of the benchmark's own, from the embedded wheel, and what it can be asked."""
+"""The benchmark's own PostgreSQL, from the embedded wheel, and queries about its load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIRECTORY = BENCH / "postgres"
 # Besides the embedded server's own settings. Both sides of every comparison have them.
 SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
-    # What a client sends, not what a function does inside.
+    # Counts statements of clients, not those inside of functions.
     "pg_stat_statements.track": "top",
     "max_connections": "200",
     "shared_buffers": "512MB",
@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 class BenchServer(EmbeddedServer):
-    """The embedded server with an eye on its statements."""
+    """The embedded server with statistics of its statements."""
 
     def _make_cluster(self, log: IO[bytes]) -> None:
         super()._make_cluster(log)
@@ -39,7 +39,7 @@ class BenchServer(EmbeddedServer):
 
 
 def start() -> None:
-    """Have the server run until this process ends."""
+    """Start the server; it runs until this process ends."""
     DIRECTORY.parent.mkdir(parents=True, exist_ok=True)
     SharedProcess(
         name="the benchmark's PostgreSQL",
@@ -51,7 +51,7 @@ def start() -> None:
 
 
 def url(database: str, client: str = "benchmark") -> str:
-    """DATABASE_URL as Salient takes it; the client's name tells its connections apart."""
+    """DATABASE_URL in Salient's form; the client's name identifies its connections."""
     host = quote(str(socket_directory(DIRECTORY)), safe="")
     return f"postgres://{NAME}@/{database}?host={host}&application_name={client}"
 
@@ -63,7 +63,7 @@ def administrator(database: str = "postgres") -> Iterator[psycopg.Connection[Any
 
 
 def make_database(name: str, *, template: str = "template1") -> None:
-    """Make it anew; nobody may be connected to the template."""
+    """Create it, replacing an old one; nobody may be connected to the template."""
     drop_database(name)
     with administrator() as connection:
         make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
@@ -85,7 +85,7 @@ def backends(client: str) -> list[int]:
 
 
 def statements(database: str) -> int:
-    """How many statements clients have sent to this database, BEGIN and COMMIT included."""
+    """Return the number of statements that clients sent to it, BEGIN and COMMIT included."""
     count = (
         "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements s "
         "JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = %s"

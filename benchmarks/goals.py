@@ -1,4 +1,4 @@
-"""The goals of the benchmark, judged by what was measured; what was not measured is not met."""
+"""The goals of the benchmark, and whether the measurements meet them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from statistics import median
 from benchmarks.measure import Record, Waited
 from benchmarks.subjects import json_at, sse_at
 
-USUAL, MANY = 16, 64
+CONCURRENCY, HIGH_CONCURRENCY = 16, 64
 CHUNKS, MANY_CHUNKS = 20, 500
 STREAMS, POOL = 2_000, 8
-# How much dearer a turn may be and still count as flat: the noise of a shared machine.
+# A turn may cost so much more and still count as flat: the noise of a shared machine.
 FLAT = 1.15
 
 
 @dataclass(frozen=True)
 class Flat:
-    """One turn's CPU, the database's included, with little and with much in the tables."""
+    """One turn's CPU, the database's included, with few and with many rows in the tables."""
 
     what: str
     small: list[float]
@@ -31,7 +31,7 @@ class Flat:
 
 @dataclass
 class Measured:
-    """All that one run of the benchmark has found."""
+    """All measurements of one run of the benchmark."""
 
     records: list[Record] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
@@ -52,22 +52,26 @@ class Measured:
         base: str = "",
         subject: str = "salient",
     ) -> list[float]:
-        """A subject's number over another's, round by round; `base` is the other's scenario."""
+        """Divide a subject's number by another's by round; `base` is the other's scenario."""
         mine = {r.round: number(r) for r in self.of(subject, scenario)}
         others = {r.round: number(r) for r in self.of(over, base or scenario)}
         return [mine[n] / others[n] for n in sorted(mine.keys() & others.keys()) if others[n]]
 
     def per_chunk(self, subject: str, kind: str, few: int, many: int) -> list[float]:
-        """Microseconds of CPU for each chunk beyond the few, round by round."""
-        low = {r.round: r.cpu_ms for r in self.of(subject, sse_at(USUAL, f"{kind}-{few}").name)}
-        high = {r.round: r.cpu_ms for r in self.of(subject, sse_at(USUAL, f"{kind}-{many}").name)}
+        """Return microseconds of CPU for each further chunk, round by round."""
+        low = {
+            r.round: r.cpu_ms for r in self.of(subject, sse_at(CONCURRENCY, f"{kind}-{few}").name)
+        }
+        high = {
+            r.round: r.cpu_ms for r in self.of(subject, sse_at(CONCURRENCY, f"{kind}-{many}").name)
+        }
         rounds = sorted(low.keys() & high.keys())
         return [(high[n] - low[n]) * 1000 / (many - few) for n in rounds]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One promise: its limit, what was found, and whether that keeps it."""
+    """A goal: its limit, the measurement, and whether it is met (None: not measured)."""
 
     name: str
     limit: str
@@ -80,15 +84,15 @@ class Goal:
 
 
 def at_most(name: str, limit: float, values: Iterable[float], unit: str) -> Goal:
-    """Judge the median; the spread of the rounds is shown."""
-    return _judged(name, f"<= {limit:g} {unit}", values, unit, lambda found: found <= limit)
+    """Compare the median with the limit, and show the spread of the rounds."""
+    return _compared(name, f"<= {limit:g} {unit}", values, unit, lambda found: found <= limit)
 
 
 def at_least(name: str, limit: float, values: Iterable[float], unit: str) -> Goal:
-    return _judged(name, f">= {limit:g} {unit}", values, unit, lambda found: found >= limit)
+    return _compared(name, f">= {limit:g} {unit}", values, unit, lambda found: found >= limit)
 
 
-def _judged(
+def _compared(
     name: str, limit: str, values: Iterable[float], unit: str, keeps: Callable[[float], bool]
 ) -> Goal:
     found = list(values)
@@ -98,13 +102,13 @@ def _judged(
 
 
 def spread(values: list[float]) -> str:
-    """The median, and from where to where the rounds went."""
+    """The median, with the lowest and highest round."""
     text = number(median(values))
     return text if len(values) == 1 else f"{text} ({number(min(values))}-{number(max(values))})"
 
 
 def number(value: float) -> str:
-    """About three digits, as people write them; whole numbers as they are."""
+    """Round to about three digits; whole numbers stay."""
     digits = 0 if value == int(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2  # noqa: PLR2004
     return f"{value:,.{digits}f}"
 
@@ -124,11 +128,11 @@ def _over_ceiling(measured: Measured) -> list[Goal]:
 
     found = []
     for name, make, limit in (("JSON", json_at, 2.5), ("SSE, 20 chunks", sse_at, 3.5)):
-        base = make(USUAL).name
-        # The dearer of the two ways to use sessions counts.
+        base = make(CONCURRENCY).name
+        # The more expensive of the two ways to use sessions counts.
         ways = [
             measured.ratios(scenario, "ceiling", cost, base=base)
-            for scenario in (base, make(USUAL, continues=True).name)
+            for scenario in (base, make(CONCURRENCY, continues=True).name)
         ]
         dearer = max((way for way in ways if way), key=median, default=[])
         found.append(at_most(f"{name}: CPU of a turn", limit, dearer, "x ceiling"))
@@ -143,7 +147,7 @@ def rate(record: Record) -> float:
 def _over_litellm(measured: Measured) -> list[Goal]:
     found = []
     for make, limit in ((json_at, 10), (sse_at, 15)):
-        for at in (USUAL, MANY):
+        for at in (CONCURRENCY, HIGH_CONCURRENCY):
             load = make(at).name
             rates = measured.ratios(load, "litellm", rate)
             found.append(at_least(f"{load}: turns a second", limit, rates, "x LiteLLM"))

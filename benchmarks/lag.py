@@ -1,7 +1,7 @@
-"""Salient as production serves it, with a clock beside it that writes how late the loop is.
+"""Salient as production serves it, with a task that measures how late the event loop is.
 
-Every 10 ms a sleeper looks how much later than that it was woken: for so long the event loop did
-something else. The file of LAG_FILE gets one number (ms) a line.
+The task sleeps for 10 ms and measures how much later it is woken: for that long the event loop was
+busy. The file LAG_FILE gets one number (ms) a line.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _sleeper: list[asyncio.Task[None]] = []
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
-        # The loop holds tasks weakly.
+        # The loop keeps only weak references to tasks.
         _sleeper.append(asyncio.create_task(watch(Path(os.environ["LAG_FILE"]))))
     await salient(scope, receive, send)
 
 
 async def watch(path: Path) -> None:
-    """Write in batches, so that the writing is no lag of its own."""
+    """Write in batches, so that writing causes no lag itself."""
     late: list[float] = []
     with path.open("a") as file:
         while True:

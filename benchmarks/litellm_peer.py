@@ -1,4 +1,4 @@
-"""The peer: LiteLLM's proxy from its own locked environment, without a database, with a key."""
+"""Installs and starts LiteLLM's proxy, from its own lock, without a database, with a key."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ litellm_settings:
 general_settings:
   master_key: {key}
 """
-# As its documentation asks of production, and nothing fetched from elsewhere.
+# As its documentation recommends for production; nothing is fetched at run time.
 SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOG": "ERROR",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    # As many calls at once as there are; its own limit is 500, and 0 would make it 100.
+    # No limit of parallel calls; its default is 500, and 0 would mean 100.
     "AIOHTTP_CONNECTOR_LIMIT": "100000",
     "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "100000",
 }
 
 
 class NotInstalled(Exception):
-    """The peer can not be had here; the message says why."""
+    """LiteLLM cannot be installed here; the message says why."""
 
 
 def install() -> str:
@@ -68,7 +68,7 @@ def _install() -> None:
 
 
 def _bootstrap() -> ModuleType:
-    """The set-up's own way to uv; it is a script and no package."""
+    """Import bin/bootstrap.py, which is a script and not a package, for its uv."""
     spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "bin" / "bootstrap.py")
     assert spec is not None  # noqa: S101 - the file is there
     assert spec.loader is not None  # noqa: S101
@@ -78,7 +78,7 @@ def _bootstrap() -> ModuleType:
 
 
 def command(port: int, model_port: int) -> tuple[list[str], dict[str, str]]:
-    """What starts the proxy with one worker, and its environment."""
+    """Return the command that starts the proxy with one worker, and its environment."""
     config = BENCH / "litellm.yaml"
     config.write_text(CONFIG.format(model_port=model_port, key=MASTER_KEY))
     program = [str(ENVIRONMENT / "bin" / "litellm"), "--config", str(config)]

@@ -1,4 +1,4 @@
-"""A load client on raw asyncio: kept connections, one call after the other, every error counted.
+"""A load client on plain asyncio: kept connections, one call after the other; it counts errors.
 
 `python -m benchmarks.load` reads a Plan as JSON from stdin and writes a Result as JSON to stdout.
 """
@@ -22,26 +22,26 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 _SESSION = re.compile(rb'"session_id": ?"([0-9a-f-]{36})"')
 CLOSES = b"\r\nconnection: close"
 LAST_CHUNK = b"0\r\n\r\n"
-MOST_KNOCKING = 256
+MAX_CONNECTING = 256
 
 
 @dataclass
 class Plan:
-    """What to ask, of whom, how often, and what a good answer holds."""
+    """What is requested, how often, and what a good answer contains."""
 
     port: int
     path: str
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     connections: int = 1
-    # Until so many seconds are over, or so many calls of each connection are answered.
+    # Ends after these seconds, or after this number of calls of each connection.
     seconds: float = 0.0
     calls: int = 0
-    # Text → how often a whole answer holds it at least.
+    # Text → how often a complete answer contains it at least.
     expected: dict[str, int] = field(default_factory=dict)
-    # What the first chunk of an answer holds; nothing: the body's first byte.
+    # A text in the first chunk of an answer; empty: the body's first byte counts.
     first: str = ""
-    # Each connection continues the session that its first answer names, or its share of these.
+    # Each connection continues the session of its first answer, or its share of `sessions`.
     continues: bool = False
     sessions: list[str] = field(default_factory=list)
     timeout: float = 120.0
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass
 class Result:
-    """What came back; `errors` counts every call that was not answered as expected."""
+    """The answers; `errors` counts every call that was not answered as expected."""
 
     turns: int = 0
     errors: dict[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Result:
 
 
 class Answer:
-    """The bytes of one answer as they come."""
+    """The bytes of one answer as they arrive."""
 
     def __init__(self, first: bytes) -> None:
         self._first = first
@@ -75,7 +75,7 @@ class Answer:
         self._body_at = self._whole_at = 0
 
     def feed(self, data: bytes) -> bool:
-        """Take more; True once the answer is whole."""
+        """Add data; returns True once the answer is complete."""
         self.data += data
         if not self._body_at and not self._read_head():
             return False
@@ -111,13 +111,13 @@ class Meter:
         self.plan = plan
         self.expected = [(text.encode(), count) for text, count in plan.expected.items()]
         self.errors: Counter[str] = Counter()
-        # What the kernel drops of more is sent again after up to a minute.
-        self.knocking = asyncio.Semaphore(MOST_KNOCKING)
+        # The kernel drops more connections than this, and retries them after up to a minute.
+        self.connecting = asyncio.Semaphore(MAX_CONNECTING)
         self.latencies: list[float] = []
         self.firsts: list[float] = []
         self.reconnects = 0
 
-    def take(self, answer: Answer) -> None:
+    def record(self, answer: Answer) -> None:
         if fault := self._fault(answer):
             self.errors[fault] += 1
             return
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, meter: Meter, number: int) -> None:
         self._meter, self._plan = meter, meter.plan
-        # Those of the plan are shared out; a connection takes one after the other.
+        # The plan's sessions are divided among connections; each uses its own in turn.
         mine = self._plan.sessions[number :: self._plan.connections]
         self._sessions = cycle(mine) if mine else None
         self._session = ""
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             self._done.set_result(answer)
 
     async def run(self, until: float) -> None:
-        """Call until the time is over or all calls are made."""
+        """Call until the time is over or all calls are done."""
         made = 0
         while (made < self._plan.calls) if self._plan.calls else (time.perf_counter() < until):
             made += 1
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
                 self._close()
             except OSError as error:
                 self._meter.errors[type(error).__name__] += 1
-                # A server that refuses would otherwise be asked a million times.
+                # A server that refuses would otherwise be called a million times.
                 await asyncio.sleep(0.05)
         self._close()
 
@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self._meter.errors["connection lost"] += 1
             return
-        self._meter.take(answer)
+        self._meter.record(answer)
         self._learn(answer)
         if answer.closes:
             self._meter.reconnects += 1
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        async with self._meter.knocking:
+        async with self._meter.connecting:
             await loop.create_connection(lambda: self, "127.0.0.1", self._plan.port)
 
     def _learn(self, answer: Answer) -> None:
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run(plan: Plan) -> Result:
-    """Carry out the plan; turns that run when the time is over are waited for and count."""
+    """Carry out the plan; turns that run when the time is over are finished and count."""
     meter = Meter(plan)
     connections = [Connection(meter, number) for number in range(plan.connections)]
     cpu, begin = time.process_time(), time.perf_counter()

@@ -18,9 +18,9 @@ from benchmarks.servers import Server
 from benchmarks.subjects import Scenario, Subject, sse_at
 
 WARM_SHARE, WARM_CONNECTIONS = 0.25, 4
-# After a load: what is settled behind a caller's back is paid for by the turn, too.
+# After a load: work that continues after the answer belongs to the turn's cost, too.
 SETTLE_SECONDS = 0.2
-# A stream that has to wait for a place waits more than once.
+# A stream that waits for a free connection waits more than once.
 LONGEST_SECONDS = 900.0
 
 
@@ -39,13 +39,13 @@ class Record:
     statements: float = 0.0
     connections: int = 0
     memory_mb: float = 0.0
-    # How many cores others on this machine used meanwhile.
-    neighbours: float = 0.0
+    # How many cores other processes of this machine used meanwhile.
+    other_load: float = 0.0
 
 
 @dataclass
 class Waited:
-    """What so many streams needed that all waited for their first token at once."""
+    """What many streams needed that all waited for their first token at once."""
 
     subject: str
     streams: int
@@ -59,7 +59,7 @@ class Waited:
 
 
 def load(plan: Plan) -> Result:
-    """Run the client in a process of its own."""
+    """Run the client in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"],
         cwd=ROOT,
@@ -86,7 +86,7 @@ def measure(subject: Subject, scenario: Scenario, seconds: float, number: int = 
 
 def measure_plan(subject: Subject, plan: Plan, name: str, number: int) -> Record:
     """Measure a plan; the server is warm already."""
-    cost, others = Cost(subject.server), Neighbours()
+    cost, others = Cost(subject.server), OtherLoad()
     result = load(plan)
     time.sleep(SETTLE_SECONDS)
     cpu, database, sent = cost.since()
@@ -102,18 +102,18 @@ def measure_plan(subject: Subject, plan: Plan, name: str, number: int) -> Record
         statements=sent / turns,
         connections=subject.server.connections(),
         memory_mb=meters.proportional_kb(cost.processes) / 1024,
-        neighbours=others.cores(besides=database),
+        other_load=others.cores(besides=database),
     )
 
 
-class Neighbours:
-    """What the machine has worked since this was made that was not the benchmark's."""
+class OtherLoad:
+    """The CPU time of other processes since this was created."""
 
     def __init__(self) -> None:
         self._begin, self._started = self._now(), time.monotonic()
 
     def cores(self, *, besides: float) -> float:
-        """Cores in use by others; PostgreSQL, whose seconds are given, is no child of ours."""
+        """Return cores in use by others; PostgreSQL's seconds are given: it is no child process."""
         seconds = self._now() - self._begin - besides
         return max(0.0, seconds / (time.monotonic() - self._started))
 
@@ -123,7 +123,7 @@ class Neighbours:
 
 
 class Cost:
-    """What a server and its database have used since this was made."""
+    """The CPU time of a server and its database since this was created."""
 
     def __init__(self, server: Server) -> None:
         self._database = server.database
@@ -132,7 +132,7 @@ class Cost:
         self._begin = self._now()
 
     def since(self) -> tuple[float, float, float]:
-        """CPU seconds of the server and of its database's backends, and statements."""
+        """Return CPU seconds of the server, those of its database's backends, and statements."""
         cpu, database, sent = (
             now - then for now, then in zip(self._now(), self._begin, strict=True)
         )
@@ -150,7 +150,7 @@ def wait(
     most_waiting: Callable[[], int],
     lag_file: Path | None = None,
 ) -> Waited:
-    """Open so many streams at once; the model lets all of them wait so long."""
+    """Open many streams at once, and have the model wait for so many seconds in each."""
     warm(subject, sse_at(16), 2.0)
     plan = replace(
         subject.plan(sse_at(streams, f"wait-{seconds}")), calls=1, timeout=LONGEST_SECONDS
@@ -163,7 +163,7 @@ def wait(
         meters.Watch(subject.server.connections) as connected,
     ):
         result = load(plan)
-    # The lag's file is written a second at a time.
+    # The lag is written to its file once a second.
     time.sleep(1.5)
     late = [float(line) / 1000 for line in lag_lines(lag_file)[before:]]
     cpu, _, sent = cost.since()

@@ -1,4 +1,4 @@
-"""What processes have used, read from /proc: CPU seconds and memory of a server and its workers."""
+"""Reads CPU seconds and memory of a server and its workers from /proc."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _children(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of all threads; of children that ended, what their parent collected."""
+    """User and system time of all threads, and of ended children that their parent waited for."""
     return sum(_ticks(pid) for pid in pids) / TICKS
 
 
@@ -48,14 +48,14 @@ def _ticks(pid: int) -> int:
 
 
 def machine_seconds() -> float:
-    """What all processors have worked since the machine began, what a host took away included."""
+    """CPU seconds of all processors since the machine started, time stolen by a host included."""
     fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
     busy = [int(field) for at, field in enumerate(fields[:8]) if at not in IDLE]
     return sum(busy) / TICKS
 
 
 def resident_kb(pids: Iterable[int]) -> int:
-    """Memory in RAM; pages that processes share count for each of them, so look at differences."""
+    """Memory in RAM; shared pages count for each process, so only differences are meaningful."""
     total = 0
     for pid in pids:
         try:
@@ -66,7 +66,7 @@ def resident_kb(pids: Iterable[int]) -> int:
 
 
 def proportional_kb(pids: Iterable[int]) -> int:
-    """Memory in RAM, each shared page divided by those who share it; slow to ask."""
+    """Memory in RAM, each shared page divided among its processes; slow to read."""
     total = 0
     for pid in pids:
         try:
@@ -78,7 +78,7 @@ def proportional_kb(pids: Iterable[int]) -> int:
 
 
 class Watch(threading.Thread):
-    """Asks for a number again and again and keeps the largest."""
+    """Reads a number repeatedly and keeps the largest."""
 
     def __init__(self, ask: Callable[[], int], every: float = 0.25) -> None:
         super().__init__(daemon=True)

@@ -1,8 +1,8 @@
 """A model server that costs nearly nothing: OpenAI's chat API from prebuilt bytes.
 
-How it answers stands in the message itself, so that one server and one model's name serve every
-scenario: `chunks-20` sends 20 chunks one after the other, `paced-20` sends one every 2 ms, and
-`wait-10s` lets the first one wait for 10 s. GET /waiting says how many calls waited at once.
+The message says how it answers, so that one server and one model's name serve every scenario:
+`chunks-20` sends 20 chunks one after the other, `paced-20` sends one every 2 ms, and `wait-10s`
+waits 10 s before the first one. GET /waiting says how many calls waited at once.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def json_answer(answer: object) -> bytes:
 
 @cache
 def stream_pieces(chunks: int) -> tuple[bytes, ...]:
-    """The pieces of a stream as HTTP chunks; the last one holds all that comes after the text."""
+    """The pieces of a stream as HTTP chunks; the last one has everything after the text."""
     deltas = [{"content": word(number)} for number in range(chunks)]
     deltas[0] = {"role": "assistant", **deltas[0]}
     texts = [_event([{"index": 0, "delta": delta, "finish_reason": None}]) for delta in deltas]
@@ -72,7 +72,7 @@ def _http_chunk(data: bytes) -> bytes:
 
 
 class Waiting:
-    """How many calls wait for their first token now, and how many did at most."""
+    """How many calls wait for their first token now, and the most at once."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -84,15 +84,15 @@ class Waiting:
     def leave(self) -> None:
         self.now -= 1
 
-    def taken(self) -> bytes:
-        """Report and begin anew."""
-        report = json_answer({"now": self.now, "most": self.most})
+    def report(self) -> bytes:
+        """Return the numbers as JSON and reset the most."""
+        answer = json_answer({"now": self.now, "most": self.most})
         self.most = self.now
-        return report
+        return answer
 
 
 class MockModel(asyncio.Protocol):
-    """One kept connection; a call comes only after the answer to the one before."""
+    """One kept connection, which sends a call only after the answer to the one before."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting
@@ -121,10 +121,10 @@ class MockModel(asyncio.Protocol):
 
     def _take(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET /waiting"):
-            self._transport.write(self._waiting.taken())
+            self._transport.write(self._waiting.report())
             return
         kind, number = b"chunks", PLAIN_CHUNKS
-        # The newest message says it; the ones before it are history.
+        # The newest message decides; those before it are history.
         for found in _BEHAVIOUR.finditer(body):
             kind, number = found[1], int(found[2])
         self._answer(kind, number, stream=_STREAM.search(body) is not None)
@@ -143,7 +143,7 @@ class MockModel(asyncio.Protocol):
             self._later(number if waits else 0, self._send, (whole_answer(chunks),), 0, pace)
 
     def _send(self, pieces: tuple[bytes, ...], at: int, pace: float) -> None:
-        """Send one piece now and the next one in a turn of the loop of its own, as tokens come."""
+        """Send one piece now and the next one in a later turn of the loop, as tokens arrive."""
         self._end_wait()
         self._transport.write(pieces[at])
         self._next = None

@@ -1,4 +1,4 @@
-"""Writes RESULTS.md: the goals first, then all that they were judged by."""
+"""Writes RESULTS.md: the goals, then the measurements behind them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from benchmarks import litellm_peer
 from benchmarks.cluster import ROOT
 from benchmarks.goals import (
     CHUNKS,
+    CONCURRENCY,
     FLAT,
-    MANY,
+    HIGH_CONCURRENCY,
     MANY_CHUNKS,
-    USUAL,
     Goal,
     Measured,
     goals,
@@ -35,38 +35,39 @@ LOADS = ("load", "subject", "turns/s", "CPU ms", "x ceiling", "p50", "p95", "p99
 MORE = ("1st chunk p50", "1st p99", "DB ms", "statements", "conn.", "MB", "busy", "errors")
 FAR = """
 All subjects share the cores with the client, the model and PostgreSQL. The ceiling, which stores
-one row and does nothing else, says how far from LiteLLM anything can be here.
+one row and does nothing else, is the best ratio to LiteLLM that can be reached here.
 """
 HOW = """\
 ## What is compared
 
-Each subject is one worker process that serves one mock model over loopback; all run side by side
-and are measured in turns, another first in each round. Numbers are medians, in brackets from the
-lowest to the highest round. The machine is shared, so **ratios within a round are the result** and
-absolutes are context.
+Each subject is one worker process that calls one mock model over loopback; all run side by side
+and are measured one after the other, in another order each round. Numbers are medians, with the
+lowest and the highest round in brackets. The machine is shared, so **ratios within a round are the
+result** and absolutes are context.
 
 - **Salient** is served as production serves it: `gunicorn.conf.py`, `salient.asgi:application`,
   one worker, `DATABASE_POOL_SIZE=8`, production's settings. Every turn is authenticated by an API
   key, counted against two rate limits and the account's places, reserved and settled in three
   budgets, priced, and stored (session, two messages, one request) behind row-level security.
 - **The ceiling** (`benchmarks/ceiling.py`) is a bare ASGI application under the same gunicorn
-  worker and uvloop. It sends the body on to the same model through one kept aiohttp client, relays
-  the answer (JSON, or the stream's bytes as they come, several events at once when they come so),
-  and does one `INSERT` of the question and the answer on a pooled autocommit connection in one of
-  four threads. No accounts, keys, limits, sessions, prices or shapes.
-- **LiteLLM** is `litellm[proxy]` {litellm} from PyPI in an environment of its own, one worker, a
-  master key, no database: it stores nothing.
+  worker and uvloop. It sends the body to the same model through one kept aiohttp client, relays
+  the answer (JSON, or the stream's bytes as they arrive, with several events at once if so), and
+  does one `INSERT` of the request and the answer on a pooled autocommit connection in one of four
+  threads. It has no accounts, keys, limits, sessions, prices or schemas.
+- **LiteLLM** is `litellm[proxy]` {litellm} from PyPI in its own environment, with one worker, a
+  master key and no database: it stores nothing.
 
 CPU is user and system time of a server's whole process tree, divided by the turns answered; `busy`
 is its share of one core. `DB ms` is the CPU of PostgreSQL's processes for it, not part of CPU.
-Statements are those a client sends, `BEGIN` and `COMMIT` included. Latencies are in ms and hold
-the wait behind {usual} or more other callers. MB is the proportional memory of the process tree.
+Statements are those that a client sends, `BEGIN` and `COMMIT` included. Latencies are in ms and
+include the wait behind {usual} or more other callers. MB is the proportional memory of the process
+tree.
 """
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Where and how long was measured."""
+    """Where and how long the benchmark ran."""
 
     date: str
     machine: str
@@ -136,15 +137,15 @@ def results(measured: Measured, facts: Facts) -> str:
         "## How far from LiteLLM",
         FAR.strip(),
         peer_table(measured),
-        HOW.format(litellm=litellm_peer.version(), usual=USUAL).strip(),
+        HOW.format(litellm=litellm_peer.version(), usual=CONCURRENCY).strip(),
         "## Loads",
-        neighbours(measured.records),
+        other_load(measured.records),
         loads_table(measured),
         "## Each further chunk of a stream",
         chunks_table(measured),
         "## Streams that wait",
         waiting_table(measured.waited),
-        "## With little and with much in the tables",
+        "## With few and with many rows in the tables",
         flat_table(measured),
         "## Whether the harness is the bottleneck",
         capacity_table(measured),
@@ -153,8 +154,10 @@ def results(measured: Measured, facts: Facts) -> str:
 
 
 def peer_table(measured: Measured) -> str:
-    """Turns a second over LiteLLM's: what each way could reach at most, and what it reaches."""
-    loads = [make(at).name for make in (json_at, sse_at) for at in (1, USUAL, MANY)]
+    """Turns a second divided by LiteLLM's, of the ceiling and of Salient."""
+    loads = [
+        make(at).name for make in (json_at, sse_at) for at in (1, CONCURRENCY, HIGH_CONCURRENCY)
+    ]
     rows = []
     for load in loads:
         found = [
@@ -166,14 +169,14 @@ def peer_table(measured: Measured) -> str:
     return table(("x LiteLLM's turns a second", "ceiling", "salient"), rows)
 
 
-def neighbours(records: list[Record]) -> str:
-    """How far the absolutes can be believed."""
-    found = [record.neighbours for record in records]
+def other_load(records: list[Record]) -> str:
+    """Say how much other processes disturbed the absolute numbers."""
+    found = [record.other_load for record in records]
     if not any(found):
-        return "How busy the rest of the machine was is not known."
+        return "The load of other processes is not known."
     return (
-        f"Meanwhile others used {spread(found)} of the machine's {os.cpu_count()} cores. What they "
-        "use is missing in turns/s and latencies, and makes CPU ms somewhat dearer for everybody."
+        f"Other processes used {spread(found)} of the machine's {os.cpu_count()} cores. That "
+        "lowers turns/s, adds to latencies, and raises CPU ms somewhat for all subjects."
     )
 
 
@@ -231,20 +234,20 @@ def over_ceiling(measured: Measured, records: list[Record]) -> str:
 
 
 def chunks_table(measured: Measured) -> str:
-    """What the goal is judged by, and the same where each chunk comes alone."""
+    """The numbers behind the goal, and the same where each chunk is sent alone."""
     kinds = (
         ("as fast as the model sends them", "chunks", CHUNKS, MANY_CHUNKS),
-        ("one every 2 ms, so that each comes alone", "paced", 20, 200),
+        ("one every 2 ms, so that each is sent alone", "paced", 20, 200),
     )
     rows = []
     for name, kind, few, many in kinds:
         found = [measured.per_chunk(s, kind, few, many) for s in ("ceiling", "salient", "litellm")]
         rows.append((name, *(spread(each) if each else "-" for each in found)))
     text = (
-        "In us of CPU. The goal is judged by the first line. A chunk that comes alone costs two "
+        "In us of CPU. The goal is about the first line. A chunk that is sent alone costs two "
         "system calls and a turn of the event loop, in the ceiling as well."
     )
-    return f"{text}\n\n{table(('chunks come', 'ceiling', 'salient', 'litellm'), rows)}"
+    return f"{text}\n\n{table(('chunks are sent', 'ceiling', 'salient', 'litellm'), rows)}"
 
 
 def waiting_table(waited: list[Waited]) -> str:
@@ -252,10 +255,9 @@ def waiting_table(waited: list[Waited]) -> str:
     more = ("lag max", "1st chunk p50", "1st max", "CPU ms each", "statements each")
     rows = [waited_row(each) for each in waited]
     text = (
-        "All are opened at once, and the model lets each wait for its first token; `at once` is "
-        "how many the model saw wait at the same time. Lag (ms) is how much later than asked a "
-        "sleeper in the server's event loop wakes (`benchmarks/lag.py`), from the first call to "
-        "the last."
+        "All are opened at once, and the model delays the first token of each; `at once` is the "
+        "number that waited at the model at the same time. Lag (ms) is how late a sleeping task "
+        "in the server's event loop is woken (`benchmarks/lag.py`), over all calls."
     )
     return f"{text}\n\n{table((*head, *more), rows)}"
 
@@ -279,17 +281,13 @@ def waited_row(each: Waited) -> list[str]:
     ]
 
 
-def waited_line(each: Waited) -> str:
-    return "  ".join(waited_row(each))
-
-
 def flat_table(measured: Measured) -> str:
     rows = [
         (flat.what, spread(flat.small), spread(flat.large), f"{flat.ratio:.2f}")
         for flat in measured.flat
     ]
     text = (
-        "CPU of a JSON turn in ms, PostgreSQL's included, measured in turns; up to "
+        "CPU of a JSON turn in ms, PostgreSQL's included, measured alternately; up to "
         f"{FLAT:g} x counts as flat. Sessions are continued in the first line, new in the others."
     )
     return f"{text}\n\n{table(('from … to', 'little', 'much', 'ratio'), rows)}"

@@ -1,4 +1,4 @@
-"""The benchmark: python -m benchmarks.run measures everything in turns and writes RESULTS.md."""
+"""The benchmark: `python -m benchmarks.run` measures everything and writes RESULTS.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from benchmarks.cluster import BENCH, ROOT
 from benchmarks.goals import Flat, Measured
 from benchmarks.load import Plan
 from benchmarks.measure import Record, load, measure, measure_plan, wait, warm
-from benchmarks.servers import NotStarted, Yard
+from benchmarks.servers import NotStarted, Servers
 from benchmarks.subjects import Subject, json_at, sse_at
 
 SALIENT, LITTLE, ACCOUNTS, REQUESTS, CEILING = DATABASES = (
@@ -44,7 +44,7 @@ SCENARIOS = [
 ]
 FEW_ACCOUNTS, MANY_ACCOUNTS = 10, 10_000
 WAITING = (1_000, 2_000)
-# The model's shortest wait; longer where a server needs longer to take all streams in.
+# The model's shortest wait; longer where a server needs longer to accept all streams.
 WAIT_SECONDS, LONGEST_WAIT = 10, 120
 FLAT_CONNECTIONS = 8
 LEAST_FLAT_ROUNDS = 5
@@ -67,8 +67,8 @@ def say(text: str) -> None:
 class Benchmark:
     """The parts of one run, in their order."""
 
-    def __init__(self, options: Options, yard: Yard) -> None:
-        self.options, self.yard = options, yard
+    def __init__(self, options: Options, servers: Servers) -> None:
+        self.options, self.servers = options, servers
         self.measured = Measured()
         self.subjects: list[Subject] = []
         self.made: dict[str, Any] = {}
@@ -90,24 +90,24 @@ class Benchmark:
     def prepare(self) -> None:
         """Databases, the model and the servers that the rounds compare."""
         say("Making the databases …")
-        self.yard.model()
-        self.made = self.yard.new_salient_database(SALIENT)
-        self.yard.new_ceiling_database(CEILING)
+        self.servers.model()
+        self.made = self.servers.new_salient_database(SALIENT)
+        self.servers.new_ceiling_database(CEILING)
         if self.wants("flat"):
             for name in (LITTLE, ACCOUNTS, REQUESTS):
                 cluster.make_database(name, template=SALIENT)
         say("Starting the servers …")
-        self.subjects = [subjects.ceiling(self.yard.ceiling(CEILING)), self.salient(SALIENT)]
+        self.subjects = [subjects.ceiling(self.servers.ceiling(CEILING)), self.salient(SALIENT)]
         if self.wants("rounds") or self.wants("waiting"):
             self.add_peer()
 
     def salient(self, database: str) -> Subject:
-        """A running Salient whose tables are not empty, as the planner knows.
+        """Start Salient, and analyze its tables once they have rows.
 
-        Plans that were made for empty tables read all of them, and are kept while they grow.
+        Plans that were made for empty tables read all rows, and are kept while the tables grow.
         """
         name = "salient" if database == SALIENT else database
-        subject = subjects.salient(self.yard.salient(database, name), self.made["key"], name)
+        subject = subjects.salient(self.servers.salient(database, name), self.made["key"], name)
         warm(subject, json_at(FLAT_CONNECTIONS), SETTLE_IN_SECONDS)
         with cluster.administrator(database) as connection:
             connection.execute("VACUUM ANALYZE")
@@ -117,25 +117,26 @@ class Benchmark:
     def add_peer(self) -> None:
         try:
             litellm_peer.install()
-            self.subjects.append(subjects.litellm(self.yard.litellm()))
+            self.subjects.append(subjects.litellm(self.servers.litellm()))
         except (litellm_peer.NotInstalled, NotStarted) as error:
             self.measured.notes.append(f"LiteLLM could not be measured: {error}")
             say(self.measured.notes[-1])
 
     def capacity(self) -> None:
-        """What the model server and the client do with nothing between them."""
+        """Measure the model server and the client with nothing between them."""
         for scenario in (json_at(16), sse_at(16), sse_at(16, "chunks-500")):
             plan = subjects.ceiling(self.subjects[0].server).plan(scenario)
-            result = load(replace(plan, port=self.yard.model_port, seconds=self.options.seconds))
+            result = load(replace(plan, port=self.servers.model_port, seconds=self.options.seconds))
             record = Record("mock and client alone", scenario.name, 0, result)
             self.measured.records.append(record)
             self.tell(record)
 
     def rounds(self) -> None:
-        """Each round measures all subjects beside each other, in another order each time."""
+        """Measure all subjects side by side in each round, in another order each time."""
         for number in range(self.options.rounds):
+            first = number % len(self.subjects)
             for scenario in SCENARIOS:
-                for subject in rotated(self.subjects, number):
+                for subject in self.subjects[first:] + self.subjects[:first]:
                     if subject.takes(scenario):
                         record = measure(subject, scenario, self.options.seconds, number)
                         self.measured.records.append(record)
@@ -149,25 +150,25 @@ class Benchmark:
         )
 
     def waiting(self) -> None:
-        """Fresh servers for each number, for memory once taken is not given back."""
+        """Use new servers for each number, because a process does not give memory back."""
         for streams in WAITING:
             for name in [subject.name for subject in self.subjects]:
                 seconds = self.long_enough(name, streams)
                 say(f"{streams:,} streams wait {seconds} s at {name} …")
                 with self.noted(f"{streams:,} streams at {name}"):
                     self.measured.waited.append(self.wait_at(name, streams, seconds))
-                    say(report.waited_line(self.measured.waited[-1]))
+                    say("  ".join(report.waited_row(self.measured.waited[-1])))
 
     @contextmanager
     def noted(self, what: str) -> Iterator[None]:
-        """Go on without a server that did not start."""
+        """Continue without a server that did not start."""
         try:
             yield
         except NotStarted as error:
             self.measured.notes.append(f"{what}: {error}")
 
     def long_enough(self, name: str, streams: int) -> int:
-        """Long enough that the last stream has come before the first one ends."""
+        """Return seconds, so many that the last stream has arrived before the first one ends."""
         scenario = sse_at(64)
         [subject] = [each for each in self.subjects if each.name == name]
         known = self.measured.of(name, scenario.name)
@@ -178,7 +179,7 @@ class Benchmark:
     def wait_at(self, name: str, streams: int, seconds: int) -> Any:
         lag_file = BENCH / "lag"
         lag_file.unlink(missing_ok=True)
-        own = Yard(secrets=self.yard.secrets, model_port=self.yard.model_port)
+        own = Servers(secrets=self.servers.secrets, model_port=self.servers.model_port)
         try:
             if name == "salient":
                 server = own.salient(SALIENT, "salient-waiting", lag_file)
@@ -188,12 +189,12 @@ class Benchmark:
             else:
                 subject = subjects.ceiling(own.ceiling(CEILING, "ceiling-waiting"))
             file = lag_file if name == "salient" else None
-            return wait(subject, streams, seconds, self.yard.most_waiting, file)
+            return wait(subject, streams, seconds, self.servers.most_waiting, file)
         finally:
             own.stop()
 
     def flatness(self) -> None:
-        """The same turn with little and with much in the tables, in turns."""
+        """Measure the same turn with few and with many rows in the tables, alternately."""
         self.fill(LITTLE, accounts=FEW_ACCOUNTS - 1)
         seconds = self.fill(ACCOUNTS, accounts=MANY_ACCOUNTS - 1)
         say(f"{MANY_ACCOUNTS:,} accounts took {seconds:.0f} s")
@@ -214,17 +215,20 @@ class Benchmark:
             for is_large in (False, True) if number % 2 else (True, False):
                 subject, plan = large if is_large else small
                 record = measure_plan(subject, plan, what, number)
-                # The first time warms both up.
+                # The first measurement warms both up.
                 if number >= 0:
                     costs[is_large].append(record.cpu_ms + record.database_ms)
-                    say(f"  {'much' if is_large else 'little':8}{cost_line(record)}")
+                    say(
+                        f"  {'much' if is_large else 'little':8}{record.cpu_ms:8.2f} ms CPU "
+                        f"{record.database_ms:8.2f} ms in the database"
+                    )
                 if record.result.errors:
                     self.measured.notes.append(f"{what}: errors {record.result.errors}")
         self.measured.flat.append(Flat(what, costs[False], costs[True]))
         say(f"{what}: {self.measured.flat[-1].ratio:.2f} x")
 
     def fill(self, database: str, *, accounts: int = 1_000, requests: int = 0) -> float:
-        """Have the other accounts and their requests in the database; returns the seconds."""
+        """Add other accounts and their requests to the database; returns the seconds."""
         begin = time.monotonic()
         size = ["--accounts", str(accounts), "--requests", str(requests)]
         command = [sys.executable, "-m", "benchmarks.big_data.fill", *size]
@@ -233,29 +237,20 @@ class Benchmark:
         return time.monotonic() - begin
 
 
-def cost_line(record: Record) -> str:
-    return f"{record.cpu_ms:8.2f} ms CPU {record.database_ms:8.2f} ms in the database"
-
-
-def rotated(those: Sequence[Subject], by: int) -> list[Subject]:
-    at = by % len(those)
-    return [*those[at:], *those[:at]]
-
-
 @contextmanager
-def open_yard() -> Iterator[Yard]:
-    """A running PostgreSQL and a yard for servers; nothing of it is left afterwards."""
+def open_servers() -> Iterator[Servers]:
+    """A running PostgreSQL, and servers to be started; nothing is left afterwards."""
     BENCH.mkdir(parents=True, exist_ok=True)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Two for each waiting stream.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     cluster.start()
-    yard = Yard()
+    servers = Servers()
     try:
-        yield yard
+        yield servers
     finally:
-        yard.stop()
+        servers.stop()
         for name in DATABASES:
             cluster.drop_database(name)
 
@@ -274,8 +269,8 @@ def options() -> tuple[Options, Path]:
 def main() -> None:
     chosen, output = options()
     begin = time.monotonic()
-    with open_yard() as yard:
-        measured = Benchmark(chosen, yard).run()
+    with open_servers() as servers:
+        measured = Benchmark(chosen, servers).run()
     (BENCH / "measured.json").write_text(json.dumps(asdict(measured), indent=1))
     facts = report.Facts.of_this_machine(
         rounds=chosen.rounds, seconds=chosen.seconds, minutes=(time.monotonic() - begin) / 60

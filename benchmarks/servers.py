@@ -1,4 +1,4 @@
-"""Starts what is measured, each with an environment of its own, and ends all of it."""
+"""Starts the measured servers, each with its own environment, and ends all of them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Server:
 
 
 @dataclass
-class Yard:
+class Servers:
     """All servers of one benchmark; closing it ends them, the last one first."""
 
     stack: ExitStack = field(default_factory=ExitStack)
@@ -70,7 +70,7 @@ class Yard:
     ) -> Server:
         """Start a server and wait until it answers; raises NotStarted."""
         log = BENCH / f"{name}.log"
-        # Only what a server needs: nothing of this shell's keys and switches.
+        # Only what a server needs: no keys and settings of this shell.
         values = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         values |= {"HOME": str(BENCH), "PORT": str(port), "HOST": "127.0.0.1", **environment}
         with log.open("wb") as out:
@@ -96,9 +96,12 @@ class Yard:
             "BENCH_DATABASE": database,
             "MODEL_URL": f"http://127.0.0.1:{self.model_port}",
         }
-        # Salient's gunicorn.conf.py would ask Salient's checks first.
-        options = ["--config", "python:benchmarks.ceiling_server", "benchmarks.ceiling:application"]
-        return self.start(name, [*GUNICORN, *options], values, free_port())
+        port = free_port()
+        # The package stands in for gunicorn.conf.py, whose hooks would check Salient's settings.
+        options = f"""--config python:benchmarks --bind 127.0.0.1:{port} --worker-class asgi
+            --worker-connections 4000 --backlog 4096 --keep-alive 15 --no-control-socket"""
+        command = [*GUNICORN, *options.split(), "benchmarks.ceiling:application"]
+        return self.start(name, command, values, port)
 
     def salient(self, database: str, name: str = "salient", lag_file: Path | None = None) -> Server:
         module = "benchmarks.lag" if lag_file else "salient.asgi"
@@ -113,7 +116,7 @@ class Yard:
         return self.start(name, command, values, port)
 
     def salient_environment(self, database: str, client: str) -> dict[str, str]:
-        """Production's settings, behind a proxy that says it took the call over HTTPS."""
+        """Production's settings, behind a proxy that says it received the call over HTTPS."""
         return {
             **self.secrets,
             "DATABASE_URL": cluster.url(database, client),
@@ -130,7 +133,7 @@ class Yard:
             "OPENAI_API_KEY": "sk-mock",
             "LOG_LEVEL": "warning",
             "WEB_CONCURRENCY": "1",
-            # A turn that waits is cut by time, and a benchmark's must not be.
+            # A waiting turn must not reach its time limit in a benchmark.
             "STREAM_MAX_SECONDS": "600",
         }
 
@@ -150,13 +153,13 @@ class Yard:
         return done.stdout
 
     def new_salient_database(self, name: str) -> dict[str, Any]:
-        """Migrate and furnish a database; returns the key and the long conversations."""
+        """Create a migrated database with a tenant; returns the key and the long conversations."""
         cluster.make_database(name)
         (BENCH / "agents").mkdir(parents=True, exist_ok=True)
         self.run(name, "manage.py", "migrate", "--verbosity", "0")
-        # No server of production starts without them.
+        # A production server does not start without them.
         self.run(name, "manage.py", "collectstatic", "--noinput", "--verbosity", "0")
-        made = self.run(name, "-m", "benchmarks.furnish", str(BENCH / "agent.yaml"))
+        made = self.run(name, "-m", "benchmarks.tenant", str(BENCH / "agent.yaml"))
         return dict(json.loads(made))
 
     def new_ceiling_database(self, name: str) -> None:
@@ -165,7 +168,7 @@ class Yard:
             connection.execute(ceiling.TABLE)
 
     def most_waiting(self) -> int:
-        """How many calls the model let wait at once since this was asked last."""
+        """How many calls waited at the model at once since the last call of this."""
         with urlopen(f"http://127.0.0.1:{self.model_port}/waiting", timeout=10) as answer:
             return int(json.load(answer)["most"])
 

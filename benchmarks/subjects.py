@@ -1,4 +1,4 @@
-"""Who is measured and with what: each subject's way of asking for the same turn."""
+"""The servers that are measured, and the request of each for the same turn."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks import litellm_peer
-from benchmarks.furnish import ACCOUNT, INSTANCE
 from benchmarks.load import Plan
 from benchmarks.servers import Server
+from benchmarks.tenant import ACCOUNT, INSTANCE
 
 CHUNK = '"content":"'
 DONE = "[DONE]"
@@ -16,13 +16,13 @@ DONE = "[DONE]"
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of load. `what` is told to the model server: chunks-20, paced-20, wait-10."""
+    """One kind of load. `what` is the model server's behaviour: chunks-20, paced-20, wait-10."""
 
     name: str
     what: str
     connections: int
     stream: bool = False
-    # Salient only: each connection goes on in one session instead of beginning one a turn.
+    # Salient only: each connection continues one session instead of beginning one a turn.
     continues: bool = False
     without_model: bool = False
 
@@ -50,7 +50,7 @@ def _name(kind: str, connections: int, more: dict[str, bool]) -> str:
 
 @dataclass
 class Subject:
-    """A server and how it is asked."""
+    """A server and its requests."""
 
     name: str
     server: Server
@@ -73,11 +73,10 @@ def litellm(server: Server) -> Subject:
     def plan(scenario: Scenario) -> Plan:
         return _openai(server, scenario, headers=headers)
 
-    return Subject("litellm", server, plan, _is_usual)
+    def takes(scenario: Scenario) -> bool:
+        return not scenario.continues and not scenario.without_model
 
-
-def _is_usual(scenario: Scenario) -> bool:
-    return not scenario.continues and not scenario.without_model
+    return Subject("litellm", server, plan, takes)
 
 
 def salient(server: Server, key: str, name: str = "salient") -> Subject:
@@ -85,7 +84,7 @@ def salient(server: Server, key: str, name: str = "salient") -> Subject:
     base = f"/accounts/{ACCOUNT}/agents/{INSTANCE}"
 
     def plan(scenario: Scenario) -> Plan:
-        # Words that reach us together go on in one event: the words are counted.
+        # Words that arrive together are sent in one event, so the words are counted.
         events = {" word": scenario.chunks, "event: done\n": 1}
         return Plan(
             port=server.port,
@@ -111,12 +110,12 @@ def _openai(
 ) -> Plan:
     text = f"Please say something, {scenario.what}."
     system = "You are a friendly assistant. Answer briefly and plainly."
-    said = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
     whole = {CHUNK: scenario.chunks, DONE: 1} if scenario.stream else {CHUNK: 1}
     return Plan(
         port=server.port,
         path=path,
-        body={"model": "gpt-4o-mini", "stream": scenario.stream, "messages": said},
+        body={"model": "gpt-4o-mini", "stream": scenario.stream, "messages": messages},
         headers=headers or {},
         connections=scenario.connections,
         expected=expected or whole,

@@ -1,7 +1,7 @@
 """Fills a migrated scratch database: python -m benchmarks.big_data.fill --requests 5000000.
 
-Millions of rows take a minute or two, for indexes and foreign keys are made once over all of them.
-Nothing is left unchecked; either all rows are there or none.
+Millions of rows take a minute or two, because indexes and foreign keys are created once for all of
+them. Every constraint is checked; either all rows are stored or none.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 import psycopg
 
 from benchmarks.big_data import rows
-from benchmarks.big_data.bare import bare
+from benchmarks.big_data.without_indexes import without_indexes
 
 LARGE = ("sessions", "llm_requests", "messages", "usage_days")
 # Table and statement, in the order in which rows refer to each other.
-BEFORE = {
+SETUP_TABLES = {
     "accounts": rows.ACCOUNTS,
     "account_limits": rows.LIMITS,
     "rate_states": rows.RATE_STATES,
@@ -34,11 +34,11 @@ BEFORE = {
     "budgets": rows.BUDGETS,
     "config_versions": rows.VERSIONS,
 }
-HAPPENED = {
+USAGE_TABLES = {
     "sessions": rows.SESSIONS,
     "llm_requests": rows.REQUESTS,
     "messages": rows.MESSAGES,
-    # Tables that sum up what happened come last.
+    # Tables of sums come last.
     "usage_days": rows.USAGE_DAYS,
 }
 
@@ -47,12 +47,12 @@ type Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much there is to be; requests come eight to a conversation, spread over `days`."""
+    """How many rows are made; a conversation has eight requests, spread over `days`."""
 
     requests: int = 5_000_000
     accounts: int = 1_000
     instances_per_account: int = 3
-    # None: a fifth as many as requests. They belong to the latest conversations.
+    # Messages of the latest conversations; None: a fifth of the number of requests.
     messages: int | None = None
     days: int = 90
     # Messages of one more conversation, with the session key "long-session"; 0: there is none.
@@ -65,7 +65,7 @@ class Size:
             "accounts": self.accounts,
             "instances": self.instances_per_account,
             "sessions": ceil(self.requests / rows.TURNS),
-            "told": ceil(messages / rows.TURNS / 2),
+            "with_messages": ceil(messages / rows.TURNS / 2),
             "turns": rows.TURNS,
             "long_turns": self.long_session // 2,
             "long_key": rows.LONG_SESSION,
@@ -77,7 +77,7 @@ class Size:
 def fill(
     connection: psycopg.Connection[Any], size: Size, tell: Tell = lambda line: None
 ) -> dict[str, int]:
-    """Make the rows in one transaction, then the planner's statistics; returns rows by table.
+    """Insert the rows in one transaction; returns the number of rows by table.
 
     The connection's login owns the tables, and nobody else uses them meanwhile.
     """
@@ -87,19 +87,19 @@ def fill(
             "SET LOCAL maintenance_work_mem = '512MB'; SET LOCAL work_mem = '256MB';"
             "SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = 0;" + rows.FUNCTIONS
         )
-        _insert(cursor, BEFORE, values, made, tell)
+        _insert(cursor, SETUP_TABLES, values, made, tell)
         cursor.execute(rows.CONVERSATIONS, values)
         cursor.execute(rows.LONG_CONVERSATION, values)
         cursor.execute("ANALYZE conversations")
-        with bare(connection, LARGE):
-            _insert(cursor, HAPPENED, values, made, tell)
+        with without_indexes(connection, LARGE):
+            _insert(cursor, USAGE_TABLES, values, made, tell)
             began = time.monotonic()
         tell(f"{'indexes and keys':<40} {time.monotonic() - began:7.1f} s")
     return made
 
 
 def finish(connection: psycopg.Connection[Any]) -> None:
-    """Do what autovacuum would begin a minute later; the connection is in autocommit mode."""
+    """Vacuum and analyze, as autovacuum would later; the connection is in autocommit mode."""
     connection.execute("VACUUM (ANALYZE)")
 
 
@@ -127,11 +127,11 @@ def _arguments() -> argparse.Namespace:
     )
     for name, help_text in {
         "requests": "rows of llm_requests",
-        "accounts": "how many accounts; a few of them talk most",
+        "accounts": "number of accounts; a few of them have most requests",
         "instances_per_account": "agents of each account",
-        "messages": "words of the latest conversations (default: a fifth of the requests)",
+        "messages": "messages of the latest conversations (default: a fifth of the requests)",
         "days": "over which the requests are spread, up to now",
-        "long_session": "messages of one conversation more (default: none)",
+        "long_session": "messages of one more conversation (default: none)",
     }.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, default=getattr(defaults, name), help=help_text)

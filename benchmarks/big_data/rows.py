@@ -1,7 +1,7 @@
-"""The statements that make believable rows: each one fills a table from numbers alone.
+"""The statements that generate realistic rows: each one fills a table from numbers.
 
-They name the columns they need and leave the others to their defaults, so that a table may grow
-without this file. Everything is drawn from hashes of the row's number: two runs are alike.
+They name the columns that they need and leave the others to their defaults, so that new columns
+need no change here. All values are hashes of the row's number, so two runs give the same rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 TURNS = 8
 LONG_SESSION = "long-session"
 
-# Ids as the application makes them: version 7 for what happens, in the order of its time.
+# Ids as the application makes them: version 7, in the order of their time.
 FUNCTIONS = """
     CREATE FUNCTION pg_temp.id_of(what text) RETURNS uuid IMMUTABLE LANGUAGE sql
         RETURN md5(what)::uuid;
@@ -80,7 +80,7 @@ INSTANCES = """
     FROM generate_series(1, %(accounts)s) AS n, generate_series(1, %(instances)s) AS i
 """
 
-# The first of them has served the older half of the requests, the second serves now.
+# The first one served the older half of the requests; the second one is in force.
 VERSIONS = """
     INSERT INTO config_versions (id, account_id, agent_instance_id, digest, content,
         created_at, last_served_at)
@@ -93,8 +93,8 @@ VERSIONS = """
         LATERAL (SELECT %(until)s::timestamptz - (2 - v) * %(span)s::interval / 2) AS at (served)
 """
 
-# Who talks when. A few accounts talk most: of 1,000 the largest has a tenth of everything, the
-# next one a quarter of that.
+# A few accounts have most conversations: of 1,000 the largest has a tenth of all, the next one a
+# quarter of that.
 CONVERSATIONS = """
     CREATE TEMPORARY TABLE conversations ON COMMIT DROP AS
     SELECT n, account, instance, began, pg_temp.id_at(began, 'session ' || n) AS id,
@@ -112,7 +112,7 @@ CONVERSATIONS = """
         ) AS chosen (account, instance, began)
 """
 
-# One conversation that never ends, in the first account.
+# One very long conversation, in the first account.
 LONG_CONVERSATION = """
     INSERT INTO conversations
     SELECT %(sessions)s + 1, 1, 1, began, pg_temp.id_at(began, %(long_key)s), %(long_key)s,
@@ -165,7 +165,7 @@ REQUESTS = """
     ORDER BY n, turn
 """
 
-# The latest conversations have their words; the long one has all of them.
+# Only the latest conversations have messages; the long one has all of its messages.
 MESSAGES = """
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
         config_version_id, role, content, created_at)
@@ -187,7 +187,7 @@ MESSAGES = """
         LATERAL (
             VALUES ('human', asked), ('assistant', asked + interval '3 seconds')
         ) AS side (role, said)
-    WHERE n > %(sessions)s - %(told)s
+    WHERE n > %(sessions)s - %(with_messages)s
     ORDER BY n, said
 """
 
@@ -204,9 +204,9 @@ USAGE_DAYS = f"""
     FROM llm_requests, LATERAL (
         SELECT (settled_at AT TIME ZONE 'UTC')::date, provider || ':' || llm_requests.model,
             least(33, floor(2 * ln(greatest(latency_ms, 1)::float8) / ln(2::float8)))
-        -- Keeps it from being computed once for each bucket.
+        -- So that it is not computed once for each bucket.
         OFFSET 0
     ) AS counted (day, model, bucket)
     WHERE settled_at IS NOT NULL
     GROUP BY account_id, agent_instance_id, day, counted.model
-"""  # noqa: S608 - numbers of ours
+"""  # noqa: S608 - fixed numbers

@@ -55,7 +55,10 @@ class GoalTests(TestCase):
         self.assertIs(judged(Measured(records))[SSE].met, False)
 
     def test_each_concurrency_is_judged(self) -> None:
-        records = [record("litellm", json_at(at), rps=10) for at in (goals.USUAL, goals.MANY)] + [
+        records = [
+            record("litellm", json_at(at), rps=10)
+            for at in (goals.CONCURRENCY, goals.HIGH_CONCURRENCY)
+        ] + [
             record("salient", json_at(16), rps=200),
             record("salient", json_at(64), rps=90),
         ]

@@ -82,6 +82,19 @@ class LinkTests(SimpleTestCase):
                 with self.subTest(page=page.name, name=name):
                     self.assertTrue((ROOT / name).exists())
 
+    def test_every_term_of_the_glossary_names_its_module(self) -> None:
+        page = ROOT / "docs/architecture.md"
+        glossary = rows(page, "term", "meaning", "where")
+        terms = [term for term, *_ in glossary]
+
+        self.assertIn("tenant context", terms)
+        self.assertEqual(terms, sorted(set(terms), key=str.lower))
+        for term, meaning, where in glossary:
+            with self.subTest(term=term):
+                self.assertTrue(meaning)
+                self.assertTrue(quoted(where))
+                self.assertEqual([n for n in quoted(where) if not (ROOT / n).is_file()], [])
+
     def test_every_named_command_is_there(self) -> None:
         for page in PAGES:
             for name in set(re.findall(r"manage\.py ([a-z_]+)", page.read_text())):
@@ -190,7 +203,19 @@ class RouteTests(SimpleTestCase):
             if is_api(path)
         }
 
+        missing = [
+            row_of(path, view) for path, view in routes() if is_api(path) and path not in listed
+        ]
+        self.assertEqual(missing, [], "docs/api.md lacks these rows of its table of routes")
         self.assertEqual(listed, there)
+
+
+def row_of(path: str, view: Any) -> str:
+    """Return the row of a route in docs/api.md; its last column is the view's docstring."""
+    methods = ", ".join(f"`{method}`" for method in getattr(view, "methods", ["GET"]))
+    scope = getattr(view, "scope", None)
+    text = " ".join((view.__doc__ or "").split()).rstrip(".")
+    return f"| {methods} | `{path}` | {f'`{scope}`' if scope else 'none'} | {text} |"
 
 
 def subclasses(kind: type[Any]) -> Iterator[type[Any]]:

@@ -1,4 +1,4 @@
-"""Tables without indexes and keys for as long as they are filled; all of it is checked after."""
+"""Drops indexes and keys of tables while they are filled, then creates and checks them again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-# What is dropped in this order and made again in the opposite one.
+# Dropped in this order, created again in the opposite one.
 _FOREIGN_KEYS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE contype = 'f'
@@ -29,10 +29,10 @@ type Row = tuple[str, ...]
 
 
 @contextmanager
-def bare(connection: psycopg.Connection[Any], tables: Sequence[str]) -> Iterator[None]:
-    """Do without the tables' indexes, keys and triggers inside the block, in one transaction.
+def without_indexes(connection: psycopg.Connection[Any], tables: Sequence[str]) -> Iterator[None]:
+    """Drop the tables' indexes, keys and triggers inside the block, in one transaction.
 
-    To make them again reads every row and refuses the whole when one breaks a rule.
+    Creating them again reads every row, and fails when one violates a constraint.
     """
     keys = _read(connection, _FOREIGN_KEYS, tables)
     unique = _read(connection, _UNIQUE, tables)

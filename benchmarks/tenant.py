@@ -1,6 +1,6 @@
-"""Fills a migrated database with what a customer has: an account, an agent, a key, limits.
+"""Creates a tenant in a migrated database: an account, an agent, a key, limits, budgets.
 
-Everything goes through Salient's own commands, but for long conversations, which are inserted.
+Everything is made by Salient's own commands, except long conversations, which are inserted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ CONFIG = f"""\
 model: openai:gpt-4o-mini
 system_prompt: You are a friendly assistant. Answer briefly and plainly.
 history_limit: {HISTORY_LIMIT}
-# Longer than any scenario lets a stream wait.
+# Longer than a stream waits in any scenario.
 timeouts: {{first_token: 150}}
 """
-# Limits and budgets are asked at every turn and never refuse one.
+# Limits and budgets are checked at every turn and never refuse one.
 NO_END = "10000000"
 MANY_TURNS = "100000"
 _SESSIONS = """
@@ -47,14 +47,14 @@ def command(name: str, *arguments: str) -> dict[str, Any]:
     """Run one of Salient's commands and read its report."""
     from django.core.management import call_command  # noqa: PLC0415 - after Django is set up
 
-    said = StringIO()
-    call_command(name, *arguments, "--json", stdout=said)
-    report: dict[str, Any] = json.loads(said.getvalue())
+    output = StringIO()
+    call_command(name, *arguments, "--json", stdout=output)
+    report: dict[str, Any] = json.loads(output.getvalue())
     return report
 
 
-def furnish(config: Path) -> str:
-    """Make the account with all that a turn asks about; returns the text of its key."""
+def create_tenant(config: Path) -> str:
+    """Create the account with everything that a turn needs; returns the text of its key."""
     config.write_text(CONFIG)
     command("create_account", ACCOUNT)
     command("create_instance", ACCOUNT, INSTANCE, "--config", str(config), "--force")
@@ -68,7 +68,7 @@ def furnish(config: Path) -> str:
 
 
 def long_sessions(sessions: int, messages: int) -> list[str]:
-    """Insert conversations of so many messages; returns their ids."""
+    """Insert conversations with that many messages each; returns their ids."""
     from django.db import connection  # noqa: PLC0415 - after Django is set up
 
     with connection.cursor() as cursor:
@@ -79,13 +79,13 @@ def long_sessions(sessions: int, messages: int) -> list[str]:
 
 
 def main() -> None:
-    """Arguments: the file for the agent's configuration. Writes what it made as JSON."""
+    """The argument is the file for the agent's configuration; writes the key and ids as JSON."""
     import django  # noqa: PLC0415 - a script that needs the environment first
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     django.setup()
     made = {
-        "key": furnish(Path(sys.argv[1])),
+        "key": create_tenant(Path(sys.argv[1])),
         "short": long_sessions(400, 10),
         "long": long_sessions(20, 10_000),
     }
