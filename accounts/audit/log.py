@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 
-from accounts.api.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
+from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.tenancy.context import tenant_context
+from salient.api.cursor import Cursor, older
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -37,14 +38,13 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     with tenant_context(account_id):
         rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
         if page.before is not None:
-            at, last = page.before.moment, page.before.id
-            rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=last))
+            rows = older(rows, "created_at", page.before)
         found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])
     shown = found[: page.limit]
     more = len(found) > page.limit
     return AuditOut(
         entries=[EntryOut.of(entry) for entry in shown],
-        before=str(AuditMark(shown[-1].created_at, shown[-1].pk)) if more else None,
+        before=str(Cursor(shown[-1].created_at, shown[-1].pk)) if more else None,
     )
 
 

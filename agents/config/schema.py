@@ -14,13 +14,10 @@ from agents.config.errors import closest, legible
 from agents.runtime.providers import (
     Connection,
     connection_name,
-    known_provider,
+    model_exists,
     model_problem,
-    scripted,
 )
 from agents.runtime.providers.base import ChatMessage
-from agents.runtime.providers.local_models import LOCAL_MODELS
-from agents.runtime.providers.registry import LOCAL, SCRIPTED
 from agents.runtime.run import RunRequest
 from agents.runtime.run import Timeouts as RunTimeouts
 from agents.runtime.tools import tool_names
@@ -68,7 +65,8 @@ def _model(name: str) -> str:
         )
     if (hidden := invisible(name)) is not None:
         raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
-    if not (colon and model.strip() and _exists(provider, model)):
+    # What is not installed or has no key here is no fault of the file: other machines read it too.
+    if not (colon and model.strip() and model_exists(provider, model)):
         why = model_problem(name) or f'There is no provider "{provider}".'
         raise PydanticCustomError(COMPLETE, "{why}", {"why": legible(why, limit=300)})
     return name
@@ -85,15 +83,6 @@ def invisible(name: str) -> str | None:
     if model.strip() and (provider != provider.strip() or model != model.strip()):
         return "must have no space at its ends or beside the colon"
     return None
-
-
-def _exists(provider: str, model: str) -> bool:
-    # What is not installed or has no key here is no fault of the file: other machines read it too.
-    if provider == LOCAL:
-        return model in LOCAL_MODELS
-    if provider == SCRIPTED:
-        return scripted.problem(model) is None
-    return known_provider(provider)
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 
 from accounts.admin.base import RecordAdmin
-from accounts.admin.lists.keyset import Mark
 from accounts.members import support_access
+from salient.api.cursor import Cursor
 from salient.formatting import spend
 from sessions_app.conversations import transcript
 from sessions_app.models import Session
@@ -44,7 +44,7 @@ class SessionPage(RecordAdmin[Session]):
             "whose": whose(session),
             "cost": spend(session.total_cost, session.unpriced_turns),
             "state": transcript.STATES.get(session.last_status, ""),  # type: ignore[call-overload]
-            "page": transcript.read(session, mark_of(request)),
+            "page": transcript.read(session, cursor_of(request)),
             **self._texts(request, session),
             **self._doings(request, session),
             **(extra_context or {}),
@@ -99,10 +99,10 @@ def whose(session: Session) -> str:
     return session.end_user or session.email or "anonymous visitor"
 
 
-def mark_of(request: HttpRequest) -> Mark | None:
+def cursor_of(request: HttpRequest) -> Cursor | None:
     """Read the place that the address names; a broken one is the newest page."""
     try:
-        return Mark.of(request.GET["before"])
+        return Cursor.read(request.GET["before"])
     except (KeyError, ValueError):
         return None
 

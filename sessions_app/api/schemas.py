@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -20,6 +19,7 @@ from pydantic import (
 
 from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
+from salient.api.cursor import Cursor
 from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
 from salient.texts import is_blank
@@ -171,34 +171,13 @@ class HistoryOut(Out):
     before: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where a page of sessions ends: a moment of activity and the session that had it."""
-
-    moment: datetime
-    id: UUID
-
-    def __str__(self) -> str:
-        moment = self.moment.astimezone(UTC).replace(tzinfo=None)
-        return f"{moment.isoformat(timespec='microseconds')}_{self.id.hex}"
-
-    @classmethod
-    def read(cls, text: object) -> Self:
-        moment, _, session_id = str(text).partition("_")
-        try:
-            at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
-            return cls(at, UUID(hex=session_id))
-        except ValueError:
-            raise ValueError("give back the `before` of the page above") from None
-
-
 class SessionsIn(In):
     """Which part of a list of conversations: the latest `limit`, or those before `before`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[Mark, PlainValidator(Mark.read)] | None = None
+    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
 
 
 class SessionOut(Out):

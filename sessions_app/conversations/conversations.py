@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from uuid import UUID
 
-from django.db.models import F
-from django.db.models.fields.tuple_lookups import Tuple, TupleLessThan
 from django.utils import timezone
 
 from accounts.auth.decorators import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from sessions_app.api.schemas import Mark, SessionOut, SessionsIn, SessionsOut
+from salient.api.cursor import Cursor, older
+from sessions_app.api.schemas import SessionOut, SessionsIn, SessionsOut
 from sessions_app.conversations.history import find_session, own_sessions
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
@@ -23,7 +22,7 @@ def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     with tenant_context(caller.account_id):
         sessions = own_sessions(caller, instance)
         if page.before is not None:
-            sessions = sessions.filter(_before(page.before))
+            sessions = older(sessions, "last_activity_at", page.before)
         newest = sessions.order_by("-last_activity_at", "-id")
         # One more than the page holds: its presence says that there is another page.
         rows = list(newest[: page.limit + 1])
@@ -31,13 +30,8 @@ def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     last = shown[-1] if len(rows) > page.limit else None
     return SessionsOut(
         sessions=[SessionOut.of(session) for session in shown],
-        before=str(Mark(last.last_activity_at, last.pk)) if last else None,
+        before=str(Cursor(last.last_activity_at, last.pk)) if last else None,
     )
-
-
-def _before(mark: Mark) -> TupleLessThan:
-    """Where the page begins, as one place in the index: what lies before it is not read."""
-    return TupleLessThan(Tuple(F("last_activity_at"), F("id")), (mark.moment, mark.id))
 
 
 def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:

@@ -27,7 +27,7 @@ from agents.costs.pricing import Price
 from agents.models import AgentInstance
 from agents.runtime.conversation import has_unanswered, without_refused
 from agents.runtime.providers.base import ChatMessage
-from agents.runtime.providers.registry import SCRIPTED
+from agents.runtime.providers.scripted import SCRIPTED
 from agents.runtime.run import RunRequest
 from salient.api.problems import Invalid, NotFound
 from salient.database import Answer, in_database, in_database_once, is_unavailable, storable

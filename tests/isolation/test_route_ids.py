@@ -21,7 +21,7 @@ import sessions_app.api.usage_schemas
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
-from sessions_app.api.schemas import Mark
+from salient.api.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
 from tests.support.border import MatrixTestCase, Principal, rows_of, taken_back
 from tests.support.factories import make_message
@@ -77,7 +77,7 @@ class IdTests(MatrixTestCase):
         if whose == "malformed":
             return "No such thing!"
         if place == "before":
-            return self.mark(who, whose) if of_list else self.message(who, whose)
+            return self.cursor(who, whose) if of_list else self.message(who, whose)
         return {
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
@@ -121,8 +121,8 @@ class IdTests(MatrixTestCase):
             rows = Message.objects.filter(session_id=self.session(who, whose))
             return str(rows.latest("created_at", "id").pk)
 
-    def mark(self, who: Principal, whose: str) -> str:
-        return str(Mark(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
+    def cursor(self, who: Principal, whose: str) -> str:
+        return str(Cursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
 
     def test_whose_id_it_is_decides(self) -> None:
         wrong, hidden = [], []
@@ -221,7 +221,7 @@ class PlaceTests(SimpleTestCase):
             for module in SCHEMAS
             for shape in shapes(module)
             for name, field in shape.model_fields.items()
-            if {UUID, Mark} & parts(field.annotation)
+            if {UUID, Cursor} & parts(field.annotation)
         }
         self.assertEqual(found, ID_FIELDS)
         self.assertEqual({f.partition(".")[2] for f in ID_FIELDS} - {p for *_, p in ROWS}, set())

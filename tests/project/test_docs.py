@@ -16,8 +16,7 @@ from django.test import SimpleTestCase
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents.runtime.errors import RunError
-from agents.runtime.providers import native, registry
-from agents.runtime.providers.openai import endpoints
+from agents.runtime.providers import registered_providers
 from salient.api.limits import UnknownHost
 from salient.api.problems import Problem
 from salient.api.server_refusals import REFUSALS
@@ -167,10 +166,7 @@ class SettingTests(SimpleTestCase):
 
     def test_every_provider_is_listed_with_its_key(self) -> None:
         listed = {quoted(row[0])[0]: quoted(row[1]) for row in rows(README, "provider", "key")}
-        keys: dict[str, list[str]] = {name: [] for name in registry.provider_names()}
-        keys |= {name: list(provider.keys) for name, provider in native.KNOWN.items()}
-        known = endpoints.KNOWN.items()
-        keys |= {name: [each.key_variable] if each.needs_key else [] for name, each in known}
+        keys = {each.name: list(each.key_variables) for each in registered_providers()}
 
         self.assertEqual(listed, keys)
 

@@ -493,6 +493,7 @@ WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
 ID_FIELDS = {
     "ChatIn.session_id",
     "HistoryIn.session_id",
+    "AuditIn.before",
     "HistoryIn.before",
     "SessionsIn.before",
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -13,8 +11,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
-from django.db.models import F, Model, QuerySet
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -24,37 +21,9 @@ from psycopg.errors import QueryCanceled
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.csv_export import Columns, Export, Right, csv_response, note_export
 from accounts.admin.lists.filters import FilterForm
+from salient.api.cursor import Cursor, newer, older
 
 BEFORE, AFTER = "before", "after"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A row's place in a list: when it was, and its id among those of the same moment."""
-
-    moment: datetime
-    id: UUID
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Read what str() wrote; raises ValueError."""
-        moment, _, key = text.partition("~")
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None:
-            raise ValueError("a moment without a time zone")
-        return cls(at, UUID(key))
-
-    def __str__(self) -> str:
-        return f"{self.moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}~{self.id}"
-
-
-def older[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
-    """Return what stands before the mark, as one range of an index on the field and the id."""
-    return rows.filter(TupleLessThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
-
-
-def newer[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
-    return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
 
 
 class KeysetChangeList(ChangeList):
@@ -85,7 +54,7 @@ class KeysetChangeList(ChangeList):
 
     def _read(self, query: QueryDict) -> list[Any]:
         field, size = self.model_admin.moment, self.list_per_page
-        before, after = (_mark(query.get(name)) for name in (BEFORE, AFTER))
+        before, after = (_cursor(query.get(name)) for name in (BEFORE, AFTER))
         rows = self.queryset.order_by(f"-{field}", "-id")
         if before is not None:
             rows = older(rows, field, before)
@@ -121,16 +90,16 @@ class KeysetChangeList(ChangeList):
         return self._page(AFTER, self.result_list[0]) if self.result_list else ""
 
     def _page(self, side: str, row: Any) -> str:
-        mark = Mark(getattr(row, self.model_admin.moment), row.pk)
-        return self.form.address(**{side: str(mark)})
+        cursor = Cursor(getattr(row, self.model_admin.moment), row.pk)
+        return self.form.address(**{side: str(cursor)})
 
     def export_page(self) -> str:
         return self.model_admin.export_address() + self.form.address()
 
 
-def _mark(text: str | None) -> Mark | None:
+def _cursor(text: str | None) -> Cursor | None:
     try:
-        return Mark.of(text) if text else None
+        return Cursor.read(text) if text else None
     except ValueError as error:
         raise IncorrectLookupParameters from error
 

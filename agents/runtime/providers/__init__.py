@@ -6,8 +6,10 @@ from agents.runtime.providers.registry import (
     describe_model,
     find_provider,
     known_provider,
+    model_exists,
     model_problem,
     provider_names,
+    registered_providers,
 )
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "describe_model",
     "find_provider",
     "known_provider",
+    "model_exists",
     "model_problem",
     "provider_names",
+    "registered_providers",
 ]

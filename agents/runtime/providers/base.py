@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -111,6 +112,32 @@ class Provider(Protocol):
     least_first_token_timeout: float
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]: ...
+
+
+def _any_model(_: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredProvider:
+    """One entry of a module's `PROVIDERS`, found by the name that models have before the colon.
+
+    The functions get the model's name without its provider. `problem` says in one sentence why the
+    model cannot be used on this machine; None means that it can. `exists` says whether a
+    configuration may name the model at all, also one that is written for another machine.
+    `describe` tells everybody what the model is good for. One of the `key_variables` of the
+    environment holds the key. `model_prefixes` serve the hint for a model without its provider.
+    `close` closes what the running event loop keeps open.
+    """
+
+    name: str
+    make: Callable[[], Provider]
+    problem: Callable[[str], str | None]
+    exists: Callable[[str], bool] = _any_model
+    describe: Callable[[str], str] | None = None
+    key_variables: tuple[str, ...] = ()
+    model_prefixes: tuple[str, ...] = ()
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 def finish_reason(word: str) -> str:

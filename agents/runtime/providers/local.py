@@ -10,14 +10,16 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.runtime.errors import ProviderUnavailable
-from agents.runtime.providers.base import ModelEvent, ModelRequest
+from agents.runtime.providers import local_models
+from agents.runtime.providers.base import ModelEvent, ModelRequest, RegisteredProvider
 from agents.runtime.providers.openai.compatible import OpenAICompatible
 from agents.runtime.providers.openai.endpoints import Endpoint
 from agents.runtime.providers.refusals import log_failure
 from salient.local.shared_process import SharedProcess, SharedProcessError
 
+LOCAL = "local"
 # llama.cpp's server hangs up after an answer without saying so.
-ENDPOINT = Endpoint("local", "", needs_key=False, keep_alive=False)
+ENDPOINT = Endpoint(LOCAL, "", needs_key=False, keep_alive=False)
 # After which its keeper knows that the process died.
 NOTICED_SECONDS = 0.5
 
@@ -96,7 +98,19 @@ def _ensure(model: str) -> Address:
     except (SharedProcessError, OSError) as error:
         failure = ProviderUnavailable(str(error))
         failure.retryable = False
-        log_failure("local", model, failure)
+        log_failure(LOCAL, model, failure)
         raise failure from error
     address = _addresses[model] = Address(state["url"], state["key"])
     return address
+
+
+PROVIDERS = (
+    RegisteredProvider(
+        name=LOCAL,
+        make=LocalModel,
+        problem=local_models.problem,
+        exists=local_models.LOCAL_MODELS.__contains__,
+        describe=local_models.describe,
+        model_prefixes=("smollm", "qwen"),
+    ),
+)

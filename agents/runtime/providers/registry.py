@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from agents.runtime.discovery import by_name, declared
 from agents.runtime.errors import UnknownModel
-from agents.runtime.providers import local_models, native, scripted
-from agents.runtime.providers.base import Provider
+from agents.runtime.providers.base import Provider, RegisteredProvider
 from agents.runtime.providers.clients import close_client
 from agents.runtime.providers.connections import (
     LONGEST_NAME,
@@ -15,35 +15,10 @@ from agents.runtime.providers.connections import (
     connection_name,
     is_connection_name,
 )
-from agents.runtime.providers.local import LocalModel
-from agents.runtime.providers.openai.compatible import OpenAICompatible
-from agents.runtime.providers.openai.endpoints import (
-    KNOWN,
-    PROVIDER_NAME,
-    Endpoint,
-    endpoint_problem,
-    find_endpoint,
-)
+from agents.runtime.providers.openai import openai_provider
+from agents.runtime.providers.openai.endpoints import PROVIDER_NAME, Endpoint, find_endpoint
 from agents.runtime.providers.refusals import log_failure
 from salient.api.lifespan import on_stop
-
-LOCAL = "local"
-SCRIPTED = "scripted"
-# Whose model a bare name most likely is.
-FAMILIES = {
-    "gpt": "openai",
-    "o1": "openai",
-    "o3": "openai",
-    "o4": "openai",
-    "claude": "anthropic",
-    "gemini": "google",
-    "mistral": "mistral",
-    "grok": "xai",
-    "deepseek": "deepseek",
-    "smollm": LOCAL,
-    "qwen": LOCAL,
-    "echo": SCRIPTED,
-}
 
 _CONNECTION_NAMING = (
     f"A connection is written {PREFIX}NAME:MODEL, its name in up to {LONGEST_NAME} lower-case "
@@ -51,15 +26,37 @@ _CONNECTION_NAMING = (
 )
 
 
+def find_providers(package: str) -> dict[str, RegisteredProvider]:
+    """What the modules of the package declare in `PROVIDERS`, by name."""
+    return by_name(
+        (provider.name, provider)
+        for providers in declared(package, "PROVIDERS")
+        for provider in providers
+    )
+
+
+_PROVIDERS: Mapping[str, RegisteredProvider] = find_providers(__package__)
+
+
 def known_provider(name: str) -> bool:
     """Whether the name can be used; which connections an account has, only its rows say."""
     if (connected := connection_name(name)) is not None:
         return is_connection_name(connected)
-    return name in provider_names() or find_endpoint(name) is not None
+    return _find(name) is not None
+
+
+def model_exists(provider: str, model: str) -> bool:
+    """Whether a configuration may name the model, even if it cannot be used on this machine."""
+    found = _find(provider)
+    return found.exists(model) if found else known_provider(provider)
 
 
 def provider_names() -> list[str]:
-    return sorted({LOCAL, SCRIPTED, *KNOWN, *native.KNOWN})
+    return sorted(_PROVIDERS)
+
+
+def registered_providers() -> list[RegisteredProvider]:
+    return [_PROVIDERS[name] for name in provider_names()]
 
 
 def find_provider(
@@ -76,11 +73,11 @@ def find_provider(
         if connection is not None:
             return ConnectedServer(connection), name, own_name
         problem = f'The account has no connection "{connected}".'
-    if problem is not None:
-        error = UnknownModel(problem)
-        log_failure(name, own_name, error)
-        raise error
-    return _provider(name, own_name), name, own_name
+    if problem is None and (provider := _find(name)) is not None:
+        return provider.make(), name, own_name
+    error = UnknownModel(problem or _unknown_provider(name))
+    log_failure(name, own_name, error)
+    raise error
 
 
 def model_problem(model: str) -> str | None:
@@ -88,39 +85,29 @@ def model_problem(model: str) -> str | None:
     if (problem := _naming_problem(model)) is not None:
         return problem
     name, _, own_name = model.partition(":")
-    if name == LOCAL:
-        return local_models.problem(own_name)
-    if name == SCRIPTED:
-        return scripted.problem(own_name)
-    if name in native.KNOWN:
-        return native.problem(name)
     if (connected := connection_name(name)) is not None:
         return None if is_connection_name(connected) else _CONNECTION_NAMING
-    endpoint = find_endpoint(name)
-    return endpoint_problem(endpoint) if endpoint else _unknown_provider(name)
+    provider = _find(name)
+    return provider.problem(own_name) if provider else _unknown_provider(name)
 
 
 def describe_model(model: str) -> str:
     """Which model answers and what it is good for, in one sentence for everybody."""
     name, _, own_name = model.partition(":")
-    if name == LOCAL:
-        return local_models.describe(own_name)
-    if name == SCRIPTED:
-        return scripted.DESCRIPTION
     if (connected := connection_name(name)) is not None:
         return f"{own_name} answers, over the network at the account's own server “{connected}”."
+    provider = _find(name)
+    if provider and provider.describe:
+        return provider.describe(own_name)
     return f"{own_name} answers, over the network at {name}."
 
 
-def _provider(name: str, model: str) -> Provider:
-    if name == LOCAL:
-        return LocalModel()
-    if name == SCRIPTED:
-        return scripted.Scripted()
-    if name in native.KNOWN:
-        return native.Native(name)
-    endpoint = find_endpoint(name) or Endpoint(name, "")
-    return OpenAICompatible(endpoint, endpoint.url, endpoint.key)
+def _find(name: str) -> RegisteredProvider | None:
+    """A provider of this package, or any server whose `<NAME>_BASE_URL` is set."""
+    if name in _PROVIDERS:
+        return _PROVIDERS[name]
+    endpoint = find_endpoint(name)
+    return openai_provider(endpoint) if endpoint else None
 
 
 def _naming_problem(model: str) -> str | None:
@@ -133,9 +120,9 @@ def _naming_problem(model: str) -> str | None:
 
 
 def _suggest_family(model: str) -> str:
-    for prefix, provider in FAMILIES.items():
-        if model.lower().startswith(prefix):
-            return f' Did you mean "{provider}:{model}"?'
+    for provider in _PROVIDERS.values():
+        if model.lower().startswith(provider.model_prefixes):
+            return f' Did you mean "{provider.name}:{model}"?'
     close = get_close_matches(model.lower(), provider_names(), n=1)
     return f' Did you mean "{close[0]}:…"?' if close else ""
 
@@ -153,4 +140,5 @@ def _unknown_provider(name: str) -> str:
 async def close_clients() -> None:
     """Close what the running loop keeps open to the providers."""
     await close_client()
-    await native.close()
+    for close in {provider.close for provider in _PROVIDERS.values() if provider.close}:
+        await close()

@@ -17,10 +17,12 @@ from agents.runtime.providers.base import (
     Finished,
     ModelEvent,
     ModelRequest,
+    RegisteredProvider,
     Usage,
     estimate_tokens,
 )
 
+SCRIPTED = "scripted"
 DESCRIPTION = (
     "No model is installed: the answers are scripted, good for trying the platform out "
     "and for nothing else."
@@ -146,3 +148,15 @@ def _usage(request: ModelRequest, answer: str) -> Usage:
 def _seconds(options: dict[str, list[str]], name: str) -> float:
     value = options.get(name, ["0"])[0]
     return int(value) / 1000 if value.isdecimal() else 0.0
+
+
+PROVIDERS = (
+    RegisteredProvider(
+        name=SCRIPTED,
+        make=Scripted,
+        problem=problem,
+        exists=lambda model: problem(model) is None,
+        describe=lambda _: DESCRIPTION,
+        model_prefixes=("echo",),
+    ),
+)

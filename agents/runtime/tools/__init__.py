@@ -6,16 +6,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.runtime.discovery import by_name, declared
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.tools.base import Arguments, Tool, ToolError
-from agents.runtime.tools.current_time import TOOL as CURRENT_TIME
 
-__all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "run_tools", "tool_names"]
+__all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "find_tools", "run_tools", "tool_names"]
 
 # Characters of one result that a model is told.
 LONGEST_RESULT = 64_000
 
-TOOLS: Mapping[str, Tool[Any]] = {tool.name: tool for tool in (CURRENT_TIME,)}
+
+def find_tools(package: str) -> dict[str, Tool[Any]]:
+    """The tools that the modules of the package declare in `TOOL`, by name."""
+    return by_name((tool.name, tool) for tool in declared(package, "TOOL"))
+
+
+TOOLS: Mapping[str, Tool[Any]] = find_tools(__name__)
 
 
 def tool_names() -> list[str]:

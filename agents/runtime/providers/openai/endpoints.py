@@ -26,6 +26,8 @@ class Endpoint:
     # Asks OpenRouter to report the cost of the call in its usage.
     ask_for_cost: bool = False
     keep_alive: bool = True
+    # How the names of its models begin.
+    model_prefixes: tuple[str, ...] = ()
 
     @property
     def key_variable(self) -> str:
@@ -60,13 +62,18 @@ class Endpoint:
 KNOWN = {
     endpoint.name: endpoint
     for endpoint in (
-        Endpoint("openai", "https://api.openai.com/v1", max_tokens_field="max_completion_tokens"),
+        Endpoint(
+            "openai",
+            "https://api.openai.com/v1",
+            max_tokens_field="max_completion_tokens",
+            model_prefixes=("gpt", "o1", "o3", "o4"),
+        ),
         Endpoint("openrouter", "https://openrouter.ai/api/v1", ask_for_cost=True),
         Endpoint("groq", "https://api.groq.com/openai/v1"),
         Endpoint("together", "https://api.together.xyz/v1"),
-        Endpoint("mistral", "https://api.mistral.ai/v1"),
-        Endpoint("deepseek", "https://api.deepseek.com/v1"),
-        Endpoint("xai", "https://api.x.ai/v1"),
+        Endpoint("mistral", "https://api.mistral.ai/v1", model_prefixes=("mistral",)),
+        Endpoint("deepseek", "https://api.deepseek.com/v1", model_prefixes=("deepseek",)),
+        Endpoint("xai", "https://api.x.ai/v1", model_prefixes=("grok",)),
         Endpoint("fireworks", "https://api.fireworks.ai/inference/v1"),
         Endpoint("cerebras", "https://api.cerebras.ai/v1"),
         Endpoint("perplexity", "https://api.perplexity.ai"),

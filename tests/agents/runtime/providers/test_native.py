@@ -28,8 +28,9 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.events import ToolCall, ToolResult
-from agents.runtime.providers import close_clients, pydantic_ai
+from agents.runtime.providers import close_clients
 from agents.runtime.providers.base import ModelRequest, ToolRound
+from agents.runtime.providers.native import pydantic_ai
 from tests.agents.runtime.runs import events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"

@@ -6,12 +6,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from agents.runtime.errors import RunError
-from agents.runtime.providers.base import ModelEvent, ModelRequest
+from agents.runtime.providers.base import ModelEvent, ModelRequest, RegisteredProvider
 from agents.runtime.providers.openai.endpoints import NO_KEY, is_header_value
 from agents.runtime.providers.refusals import log_failure
 
@@ -27,6 +28,7 @@ class NativeProvider:
     package: str
     extra: str
     more: tuple[str, ...] = ()
+    model_prefixes: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -39,8 +41,14 @@ KNOWN = {
         "anthropic",
         "anthropic",
         ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"),
+        model_prefixes=("claude",),
     ),
-    "google": NativeProvider(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "google.genai", "google"),
+    "google": NativeProvider(
+        ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        "google.genai",
+        "google",
+        model_prefixes=("gemini",),
+    ),
     # Credentials may also come from the cloud's own machinery.
     "google-cloud": NativeProvider(
         (),
@@ -53,8 +61,12 @@ KNOWN = {
         "boto3",
         "bedrock",
         (
-            *("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-            *("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_REGION"),
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_DEFAULT_REGION",
+            "AWS_REGION",
         ),
     ),
     "cohere": NativeProvider(("CO_API_KEY",), "cohere", "cohere", ("CO_BASE_URL",)),
@@ -123,3 +135,17 @@ def _installed(package: str) -> bool:
         return find_spec(package) is not None
     except ModuleNotFoundError:
         return False
+
+
+def _registered(name: str, provider: NativeProvider) -> RegisteredProvider:
+    return RegisteredProvider(
+        name=name,
+        make=partial(Native, name),
+        problem=lambda _: problem(name),
+        key_variables=provider.keys,
+        model_prefixes=provider.model_prefixes,
+        close=close,
+    )
+
+
+PROVIDERS = tuple(_registered(name, provider) for name, provider in KNOWN.items())
