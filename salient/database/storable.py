@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 # An `integer` column's range, and what fits a thousand times into a `numeric(20, 8)`.
 MOST_INTEGER = 2**31 - 1
 MOST_DECIMAL = Decimal(999_999_999)
@@ -14,7 +16,8 @@ _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(value: Any) -> Any:
-    """Return the value as it can be stored, at any depth of mappings and lists.
+    """Return the value as it can be stored, at any depth of mappings, structs and lists.
+
 
     Texts lose their NULs, and half a surrogate pair becomes U+FFFD. Numbers stay within their
     columns; a decimal that is no number is None. All else is returned as it is.
@@ -51,6 +54,10 @@ def _mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _struct(values: msgspec.Struct) -> dict[str, Any]:
+    return _mapping(msgspec.structs.asdict(values))
+
+
 def _list(values: Iterable[Any]) -> list[Any]:
     return [storable(value) for value in values]
 
@@ -74,6 +81,7 @@ _BY_TYPE = _ByType(
         int: _integer,
         Decimal: _decimal,
         dict: _mapping,
+        msgspec.Struct: _struct,
         list: _list,
         tuple: _list,
     }

@@ -17,7 +17,6 @@ from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.alerts import tell
 from accounts.tenancy.context import platform_context, tenant_context
@@ -25,11 +24,11 @@ from agents.costs import pricing
 from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import CostSource, Price
-from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 from sessions_app.turns.server_processes import BEAT_SECONDS, dead_among, forget_dead
+from sessions_app.turns.store import OpenTurn
 
 ERROR_CODE = "abandoned"
 COUNT = "SELECT app_count_turn(%s, %s)"
@@ -74,21 +73,14 @@ def settle_of_dead_processes(*, may_trust_age: bool, but: UUID | None = None) ->
     return _settle_where(lambda each, _now: each.server_process_id in dead) if dead else []
 
 
-def settle_left(
-    caller: Caller,
-    instance: AgentInstance,
-    session_id: UUID | None,
-    key: str | None,
-    *,
-    may_trust_age: bool,
-) -> bool:
-    """End what a dead process left in the caller's session or under its key, and say whether."""
-    which = Q(session_id=session_id) if session_id else Q(pk=None)
-    if caller.session_key is not None:
-        which |= Q(session__session_key=caller.session_key, agent_instance_id=instance.pk)
-    if key is not None:
-        which |= Q(caller=caller.subject, idempotency_key=key)
-    with tenant_context(caller.account_id):
+def settle_left(turn: OpenTurn, *, may_trust_age: bool) -> bool:
+    """End what a dead process left in the turn's session or under its key; False if nothing."""
+    which = Q(session_id=turn.session_id) if turn.session_id else Q(pk=None)
+    if turn.session_key is not None:
+        which |= Q(session__session_key=turn.session_key, agent_instance_id=turn.agent_instance_id)
+    if turn.idempotency_key is not None:
+        which |= Q(caller=turn.caller, idempotency_key=turn.idempotency_key)
+    with tenant_context(turn.account_id):
         running = LLMRequest.objects.running().filter(which)
         found = dict(running.values_list("pk", "server_process_id"))
     holders = {process for process in found.values() if process is not None}

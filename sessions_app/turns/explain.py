@@ -31,8 +31,8 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Problem, Unauthenticated
 from salient.formatting import dollars
 from sessions_app.api.schemas import ChatIn
+from sessions_app.turns.plan import check_size, run_request
 from sessions_app.turns.problems import with_unknown_price
-from sessions_app.turns.store import check_size, scripted
 
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
@@ -121,20 +121,16 @@ def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
     yield asked(CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance)))
     if not found:
         return
-    caps = quotas.caps_of(caller.account_id)
+    limits = quotas.limits_of(caller)
     message = ChatIn.model_construct(message=call.message)
-    size = asked(SIZE, lambda: check_size(message, caps))
+    size = asked(SIZE, lambda: check_size(message, limits))
     yield size
     if size.problem is None:
-        yield from _limit_checks(caller, call, found[0], caps)
+        yield from _limit_checks(limits, call, found[0])
 
 
-def _limit_checks(
-    caller: Caller, call: Call, current: CurrentConfig, caps: quotas.Caps
-) -> Iterator[Check]:
-    tokens = caps.output(current.effective.config.max_tokens)
-    run = current.run_request((), stream=True, max_tokens=tokens)
-    run = scripted(run) if caller.is_test else run
+def _limit_checks(limits: quotas.Limits, call: Call, current: CurrentConfig) -> Iterator[Check]:
+    caller, run = limits.caller, run_request(current, limits, stream=True)
     cost = cost_estimate(run, own_prices(caller.account_slug)).of(
         [ChatMessage("user", call.message)]
     )

@@ -31,7 +31,7 @@ def stream(
     return StreamingHttpResponse(
         TurnStream(turn, encode(turn, events, path, BEGIN if named else b"")),
         content_type=CONTENT_TYPE,
-        headers=HEADERS | turn.taken.headers,
+        headers=HEADERS | turn.reservation.headers,
     )
 
 

@@ -182,7 +182,7 @@ class NextMessageTests(World, TransactionTestCase):
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def open(self, **body: Any) -> turns.Turn:
-        return await turns.open_turn(
+        return await turns.begin_new(
             self.caller, self.instance, ChatIn(message="hello", **body), stream=True
         )
 

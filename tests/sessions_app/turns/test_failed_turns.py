@@ -11,7 +11,7 @@ from django.test import TestCase
 
 from agents.runtime import calls
 from agents.runtime.providers.base import Finished
-from sessions_app.turns import store
+from sessions_app.turns import plan
 from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.support.api_client import Answer
 from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
@@ -112,7 +112,7 @@ class SentAgainTests(FailedTurnWorld, TestCase):
 
     async def test_nothing_more_is_read_where_no_turn_has_failed(self) -> None:
         async with MockOpenAI():
-            with mock.patch.object(store, "refused_texts") as read:
+            with mock.patch.object(plan, "refused_texts") as read:
                 for text in ("One", "Two", "Three"):
                     await self.chat(text)
         read.assert_not_called()
@@ -122,8 +122,8 @@ class SentAgainTests(FailedTurnWorld, TestCase):
             server.replies += [error(503), Reply("Good.")]
             await self.chat("One")
             with (
-                mock.patch.object(store, "refused_texts", side_effect=OperationalError),
-                self.assertLogs("sessions_app.turns.store", "WARNING"),
+                mock.patch.object(plan, "refused_texts", side_effect=OperationalError),
+                self.assertLogs("sessions_app.turns.plan", "WARNING"),
             ):
                 answer = await self.chat("Two")
         self.assertEqual(answer.status, 200)

@@ -23,10 +23,8 @@ from accounts.auth.caller import Caller
 from accounts.limits import budgets, quotas
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy.context import platform_context
-from agents.costs import pricing
 from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
-from agents.runtime.run import Run
 from salient import database
 from salient.api.lifespan import finish_background
 from sessions_app.api.schemas import ChatIn
@@ -293,7 +291,7 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
         self.assertEqual(request.charged_cost, 0)
 
     def open(self) -> Coroutine[Any, Any, turns.Turn]:
-        return turns.open_turn(self.caller, self.instance, ChatIn(message="hello"), stream=True)
+        return turns.begin_new(self.caller, self.instance, ChatIn(message="hello"), stream=True)
 
     async def test_while_the_turn_is_being_stored(self) -> None:
         opening = asyncio.create_task(self.open())
@@ -422,17 +420,18 @@ class AbandonedTests(LimitedWorld, TestCase):
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def abandon(self) -> store.Opened:
-        opened = async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="hello"))
+    def abandon(self) -> turns.Turn:
+        message = ChatIn(message="hello")
+        turn = async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         with platform_context():
             long_ago = timezone.now() - timedelta(hours=1)
-            LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
-        return opened
+            LLMRequest.objects.filter(pk=turn.request_id).update(created_at=long_ago)
+        return turn
 
     def test_what_nobody_knows_counts_as_the_whole_reservation(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
         self.budget(Decimal(1))
-        reserved = [self.abandon().taken.reserved for _ in range(2)]
+        reserved = [self.abandon().reservation.reserved for _ in range(2)]
         self.assertEqual(len(settle_abandoned()), 2)
 
         self.assertEqual(self.assert_books_are_closed(), sum(reserved))
@@ -449,21 +448,12 @@ class AbandonedTests(LimitedWorld, TestCase):
 
     def test_who_settles_later_settles_nothing(self) -> None:
         self.configure("model: scripted:echo\n")
-        opened = self.abandon()
+        turn = self.abandon()
         settle_abandoned()
-        turn = turns.Turn(
-            caller=self.caller,
-            instance=self.instance,
-            current=opened.current,
-            session_id=opened.session_id,
-            request_id=opened.request_id,
-            run=Run(opened.run),
-            taken=opened.taken,
-        )
         turn.end(CompletionStatus.COMPLETE)
         before = stored()
 
-        self.assertIsNone(async_to_sync(store.settle_turn)(turn, turn.usage(), pricing.total([])))
+        self.assertIsNone(async_to_sync(store.settle)(turn.as_settled()))
         self.assertEqual(stored(), before)
         self.assert_books_are_closed()
 
@@ -472,7 +462,7 @@ class AbandonedTests(LimitedWorld, TestCase):
         with platform_context():
             user = make_user("owner@example.com")
             Membership.objects.create(account=self.account, user=user, role="owner")
-        reserved = self.abandon().taken.reserved
+        reserved = self.abandon().reservation.reserved
         self.budget(reserved)
         settle_abandoned()
 
@@ -539,7 +529,8 @@ class OwnPriceTests(LimitedWorld, TestCase):
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
         async with MockOpenAI():
             with self.assertRaises(quotas.BudgetExceeded) as caught:
-                await store.open_turn(caller, self.instance, ChatIn(message="hello"))
+                message = ChatIn(message="hello")
+                await turns.begin_new(caller, self.instance, message, stream=True)
 
         self.assertNotIn("unpriced_models", caught.exception.members)
         self.assertNotIn("mock:new", caught.exception.detail)

@@ -89,18 +89,18 @@ class SettlingWorld(World):
             yield
 
     @contextmanager
-    def refusing(self, *kept_back: str) -> Iterator[list[dict[str, Any]]]:
+    def refusing(self, *kept_back: str) -> Iterator[list[store.SettleTurn]]:
         """Let the database refuse whatever holds one of these; gives what it was asked to store."""
-        asked: list[dict[str, Any]] = []
+        asked: list[store.SettleTurn] = []
         settle = store._settle
 
-        async def picky(turn: turns.Turn, outcome: dict[str, Any]) -> Any:
-            asked.append(outcome)
-            if any(outcome[name] is not None for name in kept_back):
+        async def picky(turn: store.SettleTurn) -> Any:
+            asked.append(turn)
+            if any(getattr(turn, name) is not None for name in kept_back):
                 refused = OperationalError("string is too long")
                 refused.__cause__ = errors.ProgramLimitExceeded("string is too long")
                 raise refused
-            return await settle(turn, outcome)
+            return await settle(turn)
 
         with mock.patch.object(store, "_settle", picky):
             yield asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from salient import database
 from salient.ids import uuid7
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session, UsageDay
+from sessions_app.turns import store
 from sessions_app.usage import rollup
 from tests.support.reads import reads
 from tests.support.served import database_url
@@ -206,6 +208,19 @@ class TogetherTests(World, TransactionTestCase):
         self.assertEqual([answer["status"] for answer in answers], ["complete"] * 6)
         self.assertEqual(await sync_to_async(counts)(), (6, 14, 7))
         self.assertEqual(await sync_to_async(running_turns)(), 0)
+
+
+class FieldNameTests(TestCase):
+    def test_the_functions_read_every_field_of_the_rows(self) -> None:
+        for function, row in (
+            ("app_open_turns", store.OpenTurn),
+            ("app_settle_turns", store.SettleTurn),
+        ):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [function])
+                [text] = cursor.fetchone()
+            words = set(re.findall(r"\w+", text))
+            self.assertEqual(set(row.__struct_fields__) - words, set())
 
 
 class FormerServerTests(FunctionCase):
