@@ -29,12 +29,12 @@ from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
 from sessions_app.api.schemas import ChatIn
-from sessions_app.models import LLMRequest
+from sessions_app.models import LLMRequest, ServerProcess
 from sessions_app.turns import abandoned, heartbeat, server_processes, store
 from sessions_app.turns import turn as turns
 from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
-from sessions_app.turns.server_processes import ServerProcess, dead_among, this_host, this_process
+from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.sessions_app.turns.test_stopping import LONG, SHORT, HeldModel, Stream, ask
 from tests.support.commands import run_json
 from tests.support.factories import make_instance, make_llm_request, make_session
