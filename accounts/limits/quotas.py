@@ -34,7 +34,7 @@ SEES_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 class RateLimited(Problem):
-    """Too many calls in a short time; Retry-After says when the next one is let through."""
+    """Too many calls in a short time; Retry-After says when the next one is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
@@ -79,13 +79,13 @@ class Caps:
     output_tokens: int | None
 
     def output(self, configured: int | None) -> int:
-        """Return how many tokens the model is told to write at most; there is always a number."""
+        """Return how many tokens the model may write; there is always a number."""
         given = [most for most in (configured, self.output_tokens) if most is not None]
         return min(given, default=settings.DEFAULT_OUTPUT_TOKENS)
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What a turn holds until it is settled: so many dollars of each budget, and one place."""
+    """What a turn holds until it is settled: one running turn, and dollars of each budget."""
 
     reserved: Decimal
     rates: tuple[Rate, ...]
@@ -93,7 +93,7 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """When the database settled the cost, and which alerts that set off."""
+    """When the database settled the cost, and the alerts that this set off."""
 
     moment: datetime
     alerts: list[Alert]
@@ -121,13 +121,9 @@ class Limits(msgspec.Struct, frozen=True):
     most_turns: int
     caps: Caps
 
-    def refusal(self, answer: dict[str, Any], cost: Decimal) -> Problem:
-        """Return the Problem for the database's refusal of a call that may cost so much."""
-        return _refusal(self.caller, answer, cost)
-
 
 _caps: TTLCache[UUID, Caps] = TTLCache(seconds=CACHE_TTL)
-# A caller who was refused a moment ago, and when: until the rate allows a call nobody is asked.
+# Who was refused and when: until the rate allows a call, the database is not asked again.
 _refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache(seconds=CACHE_TTL)
 
 
@@ -193,7 +189,7 @@ def refuse_at_once(caller: Caller) -> None:
         known = _refused.get((caller.account_id, subject))
         if known is None:
             continue
-        rate = known[1].after(int((time.monotonic() - known[0]) * MICROSECONDS))
+        rate = known[1].after_time(int((time.monotonic() - known[0]) * MICROSECONDS))
         if rate.wait:
             raise RateLimited([rate])
 
@@ -206,7 +202,7 @@ def take(
     turn: bool = True,
     at: datetime | None = None,
 ) -> Reservation:
-    """Take one call of each rate, a place among the running turns, and `cost` of each budget.
+    """Take one call of each rate, one running turn, and `cost` dollars of each budget.
 
     One statement, inside the tenant context. It locks the account's row until the transaction
     ends: make it the last statement. Let a Problem end the transaction: only then nothing is taken.
@@ -222,21 +218,25 @@ def take(
         at,
     )
     if answer["refused"]:
-        raise _refusal(caller, answer, cost)
+        raise refusal(caller, answer, cost)
     return reservation([Rate(**row) for row in answer["rates"]], cost)
 
 
 def reservation(rates: Iterable[Rate], cost: Decimal, *, before: int = 0) -> Reservation:
     """Return what a call holds, of rates as they were `before` calls ago, this one not counted."""
-    after = tuple(rate.taken(before + 1) for rate in rates)
+    after = tuple(rate.after_calls(before + 1) for rate in rates)
     return Reservation(cost, after, headers(after))
 
 
-def _refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
+def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
+    """Return the Problem for the database's refusal of a call that may cost `cost` dollars."""
     match answer["refused"]:
         case "rate_limited":
             rates = tuple(Rate(**row) for row in answer["rates"])
-            _remember(caller, rates)
+            now, subjects = time.monotonic(), subjects_of(caller)
+            for rate in rates:
+                if rate.wait:
+                    _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
             return RateLimited(rates)
         case "too_many_turns":
             return TooManyTurns(answer["facts"]["limit"])
@@ -320,13 +320,6 @@ def _call(statement: str, *values: Any) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return json.loads(cursor.fetchone()[0])
-
-
-def _remember(caller: Caller, rates: Sequence[Rate]) -> None:
-    now, subjects = time.monotonic(), subjects_of(caller)
-    for rate in rates:
-        if rate.wait:
-            _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
 
 
 def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> BudgetExceeded:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
@@ -91,8 +92,8 @@ def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable
     arrivals = dict(states.values_list("subject", "arrival"))
     for policy, subject in subjects.items():
         quota = quotas.limit_of(row, RATES[policy].name)
-        ahead = arrivals.get(subject, now) - now
-        yield Rate.of(policy, quota).running_ahead(round(ahead.total_seconds() * MICROSECONDS))
+        ahead = (arrivals.get(subject, now) - now).total_seconds()
+        yield replace(Rate.of(policy, quota), ahead=max(0, round(ahead * MICROSECONDS)))
 
 
 def _rate(rate: Rate) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.limits import quotas
-from accounts.limits.alerts import tell
+from accounts.limits.alerts import send
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
@@ -218,7 +218,7 @@ def _settle(
         LLMRequest.objects.filter(pk=request.pk).update(settled_at=settlement.moment)
         with connection.cursor() as cursor:
             cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
-    tell(settlement.alerts)
+    send(settlement.alerts)
     return True
 
 

@@ -145,7 +145,7 @@ _read_rates = msgspec.json.Decoder(list[Rate]).decode
 async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called as store.open()
     """Find or make the session, store the message and a running request, reserve the limits.
 
-    Raises NotFound, TurnInProgress, KeyUsed and the Problems of `limits`; then nothing is stored.
+    Raises NotFound, TurnInProgress, KeyUsed and the refusals of `limits`; then nothing is stored.
     """
     try:
         answer = await call_as_tenant(
@@ -170,7 +170,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
                 raise NotFound from error
             case SQLState.REFUSED:
                 refused = msgspec.json.decode(cast(Any, error.__cause__).diag.message_primary)
-                raise limits.refusal(refused, Decimal(refused["cost"])) from error
+                raise quotas.refusal(limits.caller, refused, Decimal(refused["cost"])) from error
         raise
     row = _read_opened(answer.own)
     return Opened(

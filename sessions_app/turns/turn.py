@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
-from accounts.limits.alerts import tell_soon
+from accounts.limits.alerts import send_in_background
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from agents.config.versions.current import CurrentConfig
 from agents.connections.revocation import AgentUse
@@ -374,7 +374,7 @@ async def _settle(turn: Turn) -> None:
         return
     if note_use:
         turn.instance.last_used_at = now
-    tell_soon(settled.alerts)
+    send_in_background(settled.alerts)
     if settled.is_answer_refused:
         raise AnswerNotStored(turn.session_id, turn.request_id)
 

@@ -175,7 +175,7 @@ class RateTests(TestCase):
 
 class HeaderTests(SimpleTestCase):
     def test_the_tightest_limit_is_told(self) -> None:
-        wide, tight = Rate.of("account", 600).taken(), Rate.of("key", 2).taken()
+        wide, tight = Rate.of("account", 600).after_calls(), Rate.of("key", 2).after_calls()
 
         self.assertEqual(tightest([wide, tight]), tight)
         self.assertEqual(
@@ -187,6 +187,6 @@ class HeaderTests(SimpleTestCase):
         )
 
     def test_a_hardly_used_limit_is_whole_again_at_once(self) -> None:
-        told = headers([Rate.of("account", 600).taken()])
+        told = headers([Rate.of("account", 600).after_calls()])
 
         self.assertEqual(told["RateLimit"], '"account";r=599;t=1')
