@@ -1,4 +1,7 @@
-"""How much of a rate limit is left, and the response headers that say so."""
+"""Rate limits: how much is left, and the response headers for it.
+
+They are our own because a call counts in the transaction of its turn; libraries count in a cache.
+"""
 
 from __future__ import annotations
 

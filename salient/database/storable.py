@@ -1,4 +1,4 @@
-"""Makes any value fit for a row: what PostgreSQL would refuse is replaced, by its type."""
+"""Replaces what PostgreSQL would refuse in a value; Django and psycopg raise for it instead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _text(text: str) -> str:
     # Most texts are ASCII without a NUL, which both tests see at once.
     if (text.isascii() and "\x00" not in text) or not _NOT_STORED.search(text):
         return text
-    # Two halves that belong together, such as from two pieces of JSON, become their character.
+    # Two halves of a pair, for example from two pieces of JSON, become their character.
     whole = text.replace("\x00", "").encode("utf-16-le", "surrogatepass")
     return whole.decode("utf-16-le", "replace")
 
@@ -67,7 +67,7 @@ def _unchanged(value: Any) -> Any:
 
 
 class _ByType(dict[type, Callable[[Any], Any]]):
-    """What is done to values of a type: a subclass is looked up once, by its nearest base."""
+    """The function for values of a type; a subclass has that of its nearest base."""
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
         self[kind] = next((self[base] for base in kind.__mro__ if base in self), _unchanged)

@@ -1,4 +1,7 @@
-"""Runtime events as text/event-stream."""
+"""Runtime events as text/event-stream.
+
+The stream is our own because closing it, even unread, must settle the turn.
+"""
 
 from __future__ import annotations
 

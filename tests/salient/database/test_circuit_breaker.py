@@ -17,7 +17,7 @@ from accounts.tenancy.context import platform_context
 from salient import database
 from salient.database import circuit_breaker, database_config
 from salient.database.circuit_breaker import Circuit, LimitedConnection, ReplyTimeout, Unanswered
-from salient.database.pipeline import ask
+from salient.database.pipeline import execute
 from tests.support.silent_proxy import SilentProxy
 
 
@@ -40,12 +40,12 @@ class CircuitTests(TransactionTestCase):
         self.enterContext(mock.patch.object(circuit_breaker, "PROBE_SECONDS", 0.3))
 
     def test_only_silence_is_no_answer(self) -> None:
-        self.assertTrue(circuit_breaker.answers())
+        self.assertTrue(circuit_breaker.server_answers())
         nobody = {"host": "127.0.0.1", "port": "1", "dbname": "x"}
         with mock.patch.object(circuit_breaker, "_parameters", return_value=nobody):
-            self.assertTrue(circuit_breaker.answers())
+            self.assertTrue(circuit_breaker.server_answers())
         self.proxy.hold()
-        self.assertFalse(circuit_breaker.answers())
+        self.assertFalse(circuit_breaker.server_answers())
 
     def test_it_opens_when_the_server_is_silent_and_closes_when_it_answers(self) -> None:
         circuit, heard = Circuit(), list[bool]()
@@ -103,7 +103,7 @@ class CircuitTests(TransactionTestCase):
         self.addCleanup(database.shut_down)
         with mock.patch.object(database.circuit, "is_open", new=True):
             with self.assertRaises(OperationalError):
-                await ask((b"SELECT 1", []))
+                await execute((b"SELECT 1", []))
             with self.assertRaises(OperationalError):
                 await database.in_database(time.sleep, 0)
             with self.assertRaises(OperationalError), platform_context():
