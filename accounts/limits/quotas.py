@@ -194,7 +194,7 @@ def refuse_at_once(caller: Caller) -> None:
             raise RateLimited([rate])
 
 
-def take(
+def reserve(
     caller: Caller,
     instance_id: UUID,
     cost: Decimal = NOTHING,
@@ -202,10 +202,10 @@ def take(
     turn: bool = True,
     at: datetime | None = None,
 ) -> Reservation:
-    """Take one call of each rate, one running turn, and `cost` dollars of each budget.
+    """Reserve one call of each rate, one running turn, and `cost` dollars of each budget.
 
     One statement, inside the tenant context. It locks the account's row until the transaction
-    ends: make it the last statement. Let a Problem end the transaction: only then nothing is taken.
+    ends: make it the last statement. Let a Problem roll it back: only then nothing is reserved.
     """
     answer = _call(
         "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)",

@@ -135,7 +135,7 @@ def _limit_checks(limits: quotas.Limits, call: Call, current: CurrentConfig) -> 
     now = limit_status_in_context(caller, timezone.now())
     refused: Problem | None = None
     try:
-        quotas.take(caller, call.instance.pk, cost)
+        quotas.reserve(caller, call.instance.pk, cost)
     except quotas.BudgetExceeded as problem:
         refused = with_unknown_price(problem, caller, run)
     except Problem as problem:

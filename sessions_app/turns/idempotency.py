@@ -102,7 +102,7 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress
         answer = _answer(request)
-        reservation = quotas.take(caller, instance.pk, turn=False)
+        reservation = quotas.reserve(caller, instance.pk, turn=False)
     headers = reservation.headers | {"Idempotency-Replayed": "true"}
     return Replay(answer, _problem(request, headers), headers)
 

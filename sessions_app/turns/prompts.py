@@ -20,7 +20,8 @@ from agents.runtime.tools import TOOLS
 from salient.ttl import TTLCache
 from sessions_app.models import LLMRequest, PromptSection
 
-PROMPT, HISTORY, SAID, TOOLS_USED = "system prompt", "history", "user message", "tool results"
+PROMPT, HISTORY = "system prompt", "history"
+USER_MESSAGE, TOOL_RESULTS = "user message", "tool results"
 # Each request's row lists its sections, so a prompt with many headings is cut into a few only.
 MOST_PARTS = 12
 LONGEST_NAME = 80
@@ -69,7 +70,7 @@ def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = 
     )
     texts = [said] if said is not None else [message.content for message in request.messages]
     *before, last = [len(text.encode()) for text in texts]
-    spoken = [_from_messages(SAID, 1, last)]
+    spoken = [_from_messages(USER_MESSAGE, 1, last)]
     if before:
         spoken.insert(0, _from_messages(HISTORY, len(before), sum(before)))
     return Sections([*fixed, *spoken], fixed.texts)
@@ -134,7 +135,7 @@ def listed(request: LLMRequest) -> list[dict[str, Any]]:
     if sections and (used := (request.response_body or {}).get("tools")):
         # Later calls of the model read these parts of each tool call.
         texts = (f"{call['name']}{call['arguments']}{call['content']}" for call in used)
-        sections.append(_sized(TOOLS_USED, "tools", sum(len(text.encode()) for text in texts)))
+        sections.append(_sized(TOOL_RESULTS, "tools", sum(len(text.encode()) for text in texts)))
     return sections
 
 

@@ -1,4 +1,4 @@
-"""Who waits for a silent server has it asked, and everybody is refused until it answers."""
+"""A call that waits for a silent server starts a probe; all are refused until it answers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class CircuitTests(TransactionTestCase):
             with self.assertRaises(OperationalError), platform_context():
                 self.fail("nothing is sent")
 
-    def test_the_kernel_is_told_to_notice_a_machine_that_is_gone(self) -> None:
+    def test_the_keep_alive_settings_reach_the_kernel(self) -> None:
         url = "postgres://u@h/d?tcp_user_timeout=5000&connect_timeout=9"
         options = database_config(url, pool_size=8)["OPTIONS"]
         self.assertEqual((options["keepalives"], options["keepalives_idle"]), (1, 10))

@@ -26,7 +26,7 @@ class PoolTests(TransactionTestCase):
         value = await execute((b"SELECT $1", ["one"]), (b"SELECT $1 || '!'", ["it's \\ 'two'"]))
         self.assertEqual(value, "it's \\ 'two'!")
 
-    async def test_what_is_set_ends_with_the_call(self) -> None:
+    async def test_a_setting_ends_with_the_call(self) -> None:
         local = (b"SELECT set_config('app.account_id', $1, true)", ["mine"])
         read: Statement = (b"SELECT current_setting('app.account_id', true)", [])
         self.assertEqual(await execute(local, read), "mine")

@@ -51,7 +51,7 @@ class LeaveAtOnceTests(World, TransactionTestCase):
         async def open_and_tell(*args: object, **kwargs: object) -> store.Opened:
             found = await really_open(*args, **kwargs)  # type: ignore[arg-type]
             opened.set()
-            # The client leaves while it is on its way back.
+            # The client leaves while the answer is on its way back.
             await asyncio.sleep(0.01)
             return found
 

@@ -26,12 +26,12 @@ from sessions_app.turns import turn as turns
 from tests.support.api_client import Call
 from tests.support.worlds import World, counts, stored
 
-# Outside of tests the door and the statement travel together, without BEGIN and COMMIT.
+# Outside of tests the context and the statement are one message, without BEGIN and COMMIT.
 OPEN_BUDGET, SETTLE_BUDGET = 4, 4
 
 
 class StatementTests(World, TransactionTestCase):
-    """Outside a TestCase's transaction, so that BEGIN and COMMIT are what they are in life."""
+    """Outside a TestCase's transaction, so that BEGIN and COMMIT are sent as in production."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -104,14 +104,14 @@ class StatementTests(World, TransactionTestCase):
         self.assertFalse(async_to_sync(store.settle)(turn.as_settled()))
         self.assertEqual(counts(), (1, 2, 1))
 
-    def test_a_known_configuration_is_not_looked_up_again(self) -> None:
+    def test_a_cached_configuration_needs_no_query(self) -> None:
         with tenant_context(self.account.pk):
             current_config("acme", self.instance)
         with tenant_context(self.account.pk), CaptureQueriesContext(connection) as queries:
             current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
 
-    def test_what_is_no_longer_believed_is_asked_once_by_all_who_come_then(self) -> None:
+    def test_an_expired_value_is_read_once_for_all_callers(self) -> None:
         async def come(callers: int) -> None:
             await asyncio.gather(
                 *(find_instance(self.caller, self.instance.instance_slug) for _ in range(callers))
@@ -126,7 +126,7 @@ class StatementTests(World, TransactionTestCase):
 
         self.assertEqual(asked[1], asked[0])
 
-    def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
+    def test_a_version_is_cached_only_once_it_is_committed(self) -> None:
         with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             current_config("acme", self.instance)
             raise ZeroDivisionError
@@ -135,7 +135,7 @@ class StatementTests(World, TransactionTestCase):
         self.assertEqual(counts(), (1, 1, 1))
         self.assertIsNotNone(turn.current.version_id)
 
-    def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
+    def test_a_refused_turn_caches_no_missing_configuration(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
             self.begin(ChatIn(message="too long"))
@@ -150,7 +150,7 @@ class EarlyEndTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_a_client_that_leaves_is_settled_with_what_came(self) -> None:
+    async def test_a_client_that_leaves_is_settled_with_the_partial_answer(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
         seen = 0
@@ -210,7 +210,7 @@ class ManyStreamsTests(World, TransactionTestCase):
         endings = [task.result() for task in asking]
 
         self.assertEqual(endings, ["done"] * 200)
-        # Four threads and three channels of the API, and the one that counts.
+        # Four threads and three pipeline connections of the API, and the one of this test.
         self.assertLessEqual(most, 8)
         self.assertEqual(await sync_to_async(counts)(), (200, 400, 200))
 
