@@ -37,7 +37,7 @@ class FailedTurnWorld(World):
 
     @staticmethod
     def sent(server: MockOpenAI) -> list[list[str]]:
-        """Return the messages of each request without the system prompt; a > marks the assistant's."""
+        """Return each request's messages without the system prompt; > marks the assistant's."""
         return [
             [
                 (">" if message["role"] == "assistant" else "") + (message["content"] or "")
