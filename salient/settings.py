@@ -7,6 +7,7 @@ from pathlib import Path
 import django_stubs_ext
 from django.utils.csp import CSP
 
+from accounts.limits.registry import LIMITS
 from salient import database
 from salient.environment import values
 from salient.environment.reader import Environment
@@ -79,19 +80,9 @@ OUTBOUND_TRUSTED_HOSTS = env.items("OUTBOUND_TRUSTED_HOSTS", default=[], each=va
 
 # What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
 DEFAULT_LIMITS = {
-    "requests_per_minute": env.integer("LIMIT_REQUESTS_PER_MINUTE", default=600, least=1),
-    "requests_per_minute_per_key": env.integer(
-        "LIMIT_REQUESTS_PER_MINUTE_PER_KEY", default=600, least=1
-    ),
-    "requests_per_minute_per_visitor": env.integer(
-        "LIMIT_REQUESTS_PER_MINUTE_PER_VISITOR", default=30, least=1
-    ),
-    "requests_per_minute_per_network": env.integer(
-        "LIMIT_REQUESTS_PER_MINUTE_PER_NETWORK", default=120, least=1
-    ),
-    "concurrent_turns": env.integer("LIMIT_CONCURRENT_TURNS", default=500, least=1),
-    "message_bytes": env.integer("LIMIT_MESSAGE_BYTES", default=32 * 1024, least=1, most=32 * 1024),
-    "history_messages": env.integer("LIMIT_HISTORY_MESSAGES", default=200, least=0, most=10_000),
+    name: env.integer(limit.setting, default=limit.default, least=limit.least, most=limit.most)
+    for name, limit in LIMITS.items()
+    if limit.default is not None
 }
 # How many attempts to log in one network may make (accounts/auth/attempts.py).
 LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(

@@ -11,36 +11,16 @@ from django.contrib import admin
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts.admin.base import PlatformModelAdmin
 from accounts.limits.budgets import check_percents, put_budget
-from accounts.limits.periods import start_of
-from accounts.limits.quotas import HIGHEST, forget_caps, limit_of, lock_account
-from accounts.models import AccountLimits, Budget, BudgetPeriod
+from accounts.limits.periods import current_period
+from accounts.limits.quotas import forget_caps, limit_of, lock_account
+from accounts.limits.registry import LIMITS, Limit
+from accounts.models import AccountLimits, Budget
 from salient.formatting import exact_money, money
 
 COUNTED = ("was_spent", "is_reserved", "left", "period_start")
-UNITS = {
-    "requests_per_minute": "calls a minute, all together",
-    "requests_per_minute_per_key": "calls a minute with one key or member",
-    "requests_per_minute_per_visitor": "calls a minute of one visitor",
-    "requests_per_minute_per_network": "calls a minute from one /24 or /64",
-    "concurrent_turns": "answers that are written at once",
-    "message_bytes": "bytes of UTF-8",
-    "history_messages": "messages that the model is given",
-    "output_tokens": "tokens that the model may write",
-}
-BOUNDS = (
-    "requests_per_minute",
-    "requests_per_minute_per_key",
-    "requests_per_minute_per_visitor",
-    "requests_per_minute_per_network",
-    "concurrent_turns",
-    "message_bytes",
-    "history_messages",
-    "output_tokens",
-)
 
 
 class BudgetForm(forms.ModelForm[Budget]):
@@ -102,10 +82,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
 
     @admin.display(description="left")
     def left(self, budget: Budget) -> str:
-        """As a turn finds it: what belongs to a period that is over counts no more."""
-        begun = start_of(BudgetPeriod(budget.period), timezone.now())
-        spent = budget.spent if budget.period_start >= begun else Decimal(0)
-        return money(max(Decimal(0), budget.limit - spent - budget.reserved))
+        return money(current_period(budget).remaining)
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
         kept = put_budget(
@@ -123,25 +100,25 @@ class LimitsForm(forms.ModelForm[AccountLimits]):
 
     class Meta:
         model = AccountLimits
-        fields = ("account", *BOUNDS)
+        fields = ["account", *LIMITS]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in BOUNDS:
+        for name, limit in LIMITS.items():
             if name in self.fields:
                 self.fields[name].validators += [
                     MinValueValidator(1),
-                    MaxValueValidator(HIGHEST[name]),
+                    MaxValueValidator(limit.highest),
                 ]
-                self.fields[name].help_text = _told(name)
+                self.fields[name].help_text = _help_text(limit)
 
 
-def _told(name: str) -> str:
-    """Say what is counted, and what holds while the field is empty."""
-    usual = settings.DEFAULT_LIMITS.get(name)
-    if usual is None:
-        return f"{UNITS[name]}; empty: what the agent's configuration says"
-    return f"{UNITS[name]}; empty: the installation's {usual:,}"
+def _help_text(limit: Limit) -> str:
+    """Name what is counted, and what applies while the field is empty."""
+    default = settings.DEFAULT_LIMITS.get(limit.name)
+    if default is None:
+        return f"{limit.unit}; empty: what the agent's configuration says"
+    return f"{limit.unit}; empty: the installation's {default:,}"
 
 
 @admin.register(AccountLimits)
@@ -152,7 +129,7 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     search_fields = ["account__slug"]
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
-        return ["account", *BOUNDS, *(["running_now"] if obj else [])]
+        return ["account", *LIMITS, *(["running_now"] if obj else [])]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AccountLimits | None = None
@@ -176,6 +153,6 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
         lock_account(obj.account_id)
         # Never `running`: turns start and end while the form is open.
         AccountLimits.objects.filter(pk=obj.pk).update(
-            **{name: getattr(obj, name) for name in BOUNDS}
+            **{name: getattr(obj, name) for name in LIMITS}
         )
         forget_caps()

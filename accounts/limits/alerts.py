@@ -1,4 +1,4 @@
-"""Tells an account's owners how much of a budget is spent; never at the cost of a turn."""
+"""Mails an account's owners how much of a budget is spent; a turn never waits for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A budget has passed one of its percentages; the database says so once a period."""
+    """A budget has passed one of its percentages; the database reports it once a period."""
 
     account_id: UUID
     instance_id: UUID | None
@@ -59,16 +59,13 @@ class Alert:
         )
 
 
-_telling: set[asyncio.Task[None]] = set()
-
-
-def tell_soon(alerts: Iterable[Alert]) -> None:
-    """Tell them without anybody waiting for the mail server."""
+def send_in_background(alerts: Iterable[Alert]) -> None:
+    """Send them without waiting for the mail server."""
     for alert in alerts:
-        in_background(_tell_aside(alert))
+        in_background(_send_from_loop(alert))
 
 
-def tell(alerts: Iterable[Alert]) -> None:
+def send(alerts: Iterable[Alert]) -> None:
     """Log each alert and mail it to the account's owners and admins; nothing is raised."""
     for alert in alerts:
         try:
@@ -77,17 +74,17 @@ def tell(alerts: Iterable[Alert]) -> None:
             logger.exception("An alert of account %s could not be sent", alert.account_id)
 
 
-async def _tell_aside(alert: Alert) -> None:
+async def _send_from_loop(alert: Alert) -> None:
     try:
         addressees = await in_database(_addressees, alert)
-        # Not in a thread of the database: a slow mail server would hold it.
+        # Not in a thread of the database: a slow mail server would block it.
         await asyncio.to_thread(_send, alert, addressees)
     except Exception:
         logger.exception("An alert of account %s could not be sent", alert.account_id)
 
 
 def _addressees(alert: Alert) -> tuple[str, list[str]]:
-    """Return the account's slug and whom to write to."""
+    """Return the account's slug and the addresses to write to."""
     with platform_context():
         slug = Account.objects.values_list("slug", flat=True).get(pk=alert.account_id)
         people = Membership.objects.filter(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -18,7 +16,6 @@ from accounts.models import Account, Budget, BudgetPeriod
 from accounts.tenancy.context import tenant_context
 
 MOST_PERCENT = 1000
-COUNT = "SELECT spent, reserved FROM app_count_budget(%s, %s, %s)"
 
 
 def set_budget(
@@ -29,7 +26,7 @@ def set_budget(
     instance_id: UUID | None = None,
     alert_percents: Sequence[int] | None = None,
 ) -> Budget:
-    """Make or change a budget; what was spent in the period counts, also before it was made.
+    """Make or change a budget; what was spent earlier in its period counts.
 
     Raises ValidationError.
     """
@@ -51,7 +48,7 @@ def put_budget(
     instance_id: UUID | None = None,
     alert_percents: Sequence[int] | None = None,
 ) -> Budget:
-    """Do what set_budget does, inside the door that is open."""
+    """Do what set_budget does, inside an open context."""
     if period not in BudgetPeriod.values:
         raise ValidationError(f"A budget is for a {' or a '.join(BudgetPeriod.values)}.")
     budget = _locked(account, period, instance_id)
@@ -59,8 +56,15 @@ def put_budget(
     if alert_percents is not None:
         budget.alert_percents = sorted(set(alert_percents))
     check_percents(budget.alert_percents)
-    # What the new limit makes of the past is no news.
-    budget.alerted_percent = _reached(budget)
+    # No alert is sent for what was spent before the limit was set.
+    budget.alerted_percent = max(
+        (
+            percent
+            for percent in budget.alert_percents
+            if budget.spent and budget.spent * 100 >= percent * budget.limit
+        ),
+        default=0,
+    )
     budget.full_clean()
     budget.save()
     return budget
@@ -81,14 +85,18 @@ def remove_budget(account: Account, *, period: str, instance_id: UUID | None = N
 
 
 def _locked(account: Account, period: str, instance_id: UUID | None) -> Budget:
-    """Return the budget's row, kept from the turns that spend of it, or a new one."""
+    """Return the budget's row, locked against turns that spend of it, or a new one."""
     lock_account(account.pk)
     rows = Budget.objects.filter(account_id=account.pk, agent_instance_id=instance_id)
     found: Budget | None = rows.filter(period=period).select_for_update().first()
     if found is not None:
         return found
     start = start_of(BudgetPeriod(period), timezone.now())
-    spent, reserved = _counted(account.pk, instance_id, start)
+    with connection.cursor() as cursor:
+        # From the requests: what was settled since the start, and what running turns reserve.
+        count = "SELECT spent, reserved FROM app_count_budget(%s, %s, %s)"
+        cursor.execute(count, [account.pk, instance_id, start])
+        spent, reserved = cursor.fetchone()
     return Budget(
         account=account,
         agent_instance_id=instance_id,
@@ -98,17 +106,3 @@ def _locked(account: Account, period: str, instance_id: UUID | None) -> Budget:
         reserved=reserved,
         alerted_percent=0,
     )
-
-
-def _counted(account_id: UUID, instance_id: UUID | None, since: datetime) -> Any:
-    """Return what the ledger says was spent since then, and what running turns have reserved."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT, [account_id, instance_id, since])
-        return cursor.fetchone()
-
-
-def _reached(budget: Budget) -> int:
-    if not budget.spent:
-        return 0
-    spent = budget.spent * 100
-    return max((p for p in budget.alert_percents if spent >= p * budget.limit), default=0)

@@ -1,4 +1,4 @@
-"""What an account may take at once: rates, turns, dollars; taken and given back as one."""
+"""What a call takes of its account's limits: rates, running turns and dollars, all or nothing."""
 
 from __future__ import annotations
 
@@ -20,39 +20,20 @@ from django.db import connection
 from accounts.auth.caller import Caller, CallerKind
 from accounts.limits.alerts import Alert
 from accounts.limits.periods import next_start
-from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate, headers
+from accounts.limits.rates import MICROSECONDS, Rate, headers
+from accounts.limits.registry import LIMITS, RATES
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Problem
 from salient.formatting import dollars
 from salient.ttl import TTLCache
 
-TAKE = "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)"
-RELEASE = "SELECT app_release_limits(%s, %s, 1, %s, %s, %s)"
-QUOTAS = {
-    "account": "requests_per_minute",
-    "key": "requests_per_minute_per_key",
-    "visitor": "requests_per_minute_per_visitor",
-    "network": "requests_per_minute_per_network",
-}
-# The longest message that the API takes of anybody.
-MAX_MESSAGE_BYTES = 32 * 1024
-_MOST_REQUESTS = WINDOW_SECONDS * MICROSECONDS
-# No account's own limit is above these, for something else holds there: the API's longest message,
-# the longest history and answer of a configuration, one call each microsecond, the column's size.
-HIGHEST = {
-    **dict.fromkeys(QUOTAS.values(), _MOST_REQUESTS),
-    "concurrent_turns": 2**31 - 1,
-    "message_bytes": MAX_MESSAGE_BYTES,
-    "history_messages": 200,
-    "output_tokens": 1_000_000,
-}
 NOTHING = Decimal(0)
 SEES_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 class RateLimited(Problem):
-    """Too many calls in a short time; Retry-After says when the next one is let through."""
+    """Too many calls in a short time; Retry-After says when the next one is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
@@ -97,13 +78,13 @@ class Caps:
     output_tokens: int | None
 
     def output(self, configured: int | None) -> int:
-        """Return how many tokens the model is told to write at most; there is always a number."""
+        """Return how many tokens the model may write; there is always a number."""
         given = [most for most in (configured, self.output_tokens) if most is not None]
         return min(given, default=settings.DEFAULT_OUTPUT_TOKENS)
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What a turn holds until it is settled: so many dollars of each budget, and one place."""
+    """What a turn holds until it is settled: one running turn, and dollars of each budget."""
 
     reserved: Decimal
     rates: tuple[Rate, ...]
@@ -111,24 +92,64 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """When the database settled the cost, and which alerts that set off."""
+    """When the database settled the cost, and the alerts that this set off."""
 
     moment: datetime
     alerts: list[Alert]
 
 
+class RateLimit(msgspec.Struct, frozen=True):
+    """A rate that a call counts under, with the field names of app_take_limits.
+
+    `usual` holds where the account has no limit of its own.
+    """
+
+    policy: str
+    subject: str
+    usual: int
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """All that limits a caller's turns; made once a turn and passed along.
+
+    `rates` and `most_turns` are the installation's: the database reads the account's own.
+    """
+
+    caller: Caller
+    rates: list[RateLimit]
+    most_turns: int
+    caps: Caps
+
+
 _caps: TTLCache[UUID, Caps] = TTLCache()
-# Who has just been refused stays refused until then, whoever counts: no need to ask again.
+# Who was refused and when: until the rate allows a call, the database is not asked again.
 _refused: TTLCache[tuple[UUID, str], tuple[float, Rate]] = TTLCache()
 
 
-def known_caps(account_id: UUID) -> Caps | None:
-    """Return the account's caps if they are believed, without asking the database."""
-    return _caps.get(account_id)
+def limits_of(caller: Caller) -> Limits:
+    """Return the caller's limits; call it inside the tenant context."""
+    return _limits(caller, caps_of(caller.account_id))
+
+
+def known_limits(caller: Caller) -> Limits | None:
+    """Return the caller's limits if this process knows them, without asking the database."""
+    caps = _caps.get(caller.account_id)
+    return None if caps is None else _limits(caller, caps)
+
+
+def _limits(caller: Caller, caps: Caps) -> Limits:
+    return Limits(caller, _rates(caller), settings.DEFAULT_LIMITS["concurrent_turns"], caps)
+
+
+def _rates(caller: Caller) -> list[RateLimit]:
+    return [
+        RateLimit(policy, subject, settings.DEFAULT_LIMITS[RATES[policy].name])
+        for policy, subject in subjects_of(caller).items()
+    ]
 
 
 def caps_of(account_id: UUID) -> Caps:
-    """Return the account's caps; call it inside a door."""
+    """Return the account's caps; call it inside a context."""
     caps = _caps.get(account_id)
     if caps is None:
         row = AccountLimits.objects.filter(account_id=account_id).first()
@@ -142,15 +163,15 @@ def caps_of(account_id: UUID) -> Caps:
 
 
 def limit_of(row: AccountLimits | None, name: str) -> int:
-    """Return the account's own limit, else the installation's; never more than can hold."""
+    """Return the account's own limit, else the installation's; never above the highest."""
     own = getattr(row, name, None)
-    return min(int(settings.DEFAULT_LIMITS[name] if own is None else own), HIGHEST[name])
+    return min(int(settings.DEFAULT_LIMITS[name] if own is None else own), LIMITS[name].highest)
 
 
 def subjects_of(caller: Caller) -> dict[str, str]:
-    """Return under which policies the call counts, and as whose.
+    """Return the subject of each policy that the caller's calls count under.
 
-    A network's limit is for people: a secret key's server has one address for all of them.
+    A network's limit is for people: all users of a secret key's server share its address.
     """
     subjects = {"account": "account"}
     if caller.kind == CallerKind.SECRET_KEY:
@@ -162,17 +183,17 @@ def subjects_of(caller: Caller) -> dict[str, str]:
 
 
 def refuse_at_once(caller: Caller) -> None:
-    """Raise RateLimited for who was refused a moment ago and need not be asked about again."""
+    """Raise RateLimited for a caller who was refused a moment ago, without asking the database."""
     for subject in subjects_of(caller).values():
         known = _refused.get((caller.account_id, subject))
         if known is None:
             continue
-        rate = known[1].after(int((time.monotonic() - known[0]) * MICROSECONDS))
+        rate = known[1].after_time(int((time.monotonic() - known[0]) * MICROSECONDS))
         if rate.wait:
             raise RateLimited([rate])
 
 
-def take(
+def reserve(
     caller: Caller,
     instance_id: UUID,
     cost: Decimal = NOTHING,
@@ -180,19 +201,17 @@ def take(
     turn: bool = True,
     at: datetime | None = None,
 ) -> Reservation:
-    """Take one call of each rate, a place among the running turns, and `cost` of each budget.
+    """Reserve one call of each rate, one running turn, and `cost` dollars of each budget.
 
-    One statement, inside the tenant's door. It locks the account's row until the transaction ends:
-    call it as the last thing before that. Let a Problem end the transaction: only then nothing is
-    taken.
+    One statement, inside the tenant context. It locks the account's row until the transaction
+    ends: make it the last statement. Let a Problem roll it back: only then nothing is reserved.
     """
-    asked = request_of(caller)
     answer = _call(
-        TAKE,
+        "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)",
         caller.account_id,
         instance_id,
-        json.dumps(asked.rates),
-        asked.most_turns,
+        msgspec.json.encode(_rates(caller)).decode(),
+        settings.DEFAULT_LIMITS["concurrent_turns"],
         int(turn),
         cost,
         at,
@@ -202,35 +221,21 @@ def take(
     return reservation([Rate(**row) for row in answer["rates"]], cost)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What the database is asked to take, in the words of its functions."""
-
-    rates: list[dict[str, Any]]
-    most_turns: int
-
-
-def request_of(caller: Caller) -> Asked:
-    """Say under which policies the call counts, and what holds where the account has no own."""
-    usual = settings.DEFAULT_LIMITS
-    rates = [
-        {"policy": policy, "subject": subject, "usual": usual[QUOTAS[policy]]}
-        for policy, subject in subjects_of(caller).items()
-    ]
-    return Asked(rates, usual["concurrent_turns"])
-
-
 def reservation(rates: Iterable[Rate], cost: Decimal, *, before: int = 0) -> Reservation:
-    """Say what was taken, and how much is left of each rate; so many calls were before this one."""
-    after = tuple(rate.taken(before + 1) for rate in rates)
+    """Return what a call holds, of rates as they were `before` calls ago, this one not counted."""
+    after = tuple(rate.after_calls(before + 1) for rate in rates)
     return Reservation(cost, after, headers(after))
 
 
 def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
-    """Return the Problem that the database's refusal is."""
+    """Return the Problem for the database's refusal of a call that may cost `cost` dollars."""
     match answer["refused"]:
         case "rate_limited":
             rates = tuple(Rate(**row) for row in answer["rates"])
-            _remember(caller, rates)
+            now, subjects = time.monotonic(), subjects_of(caller)
+            for rate in rates:
+                if rate.wait:
+                    _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
             return RateLimited(rates)
         case "too_many_turns":
             return TooManyTurns(answer["facts"]["limit"])
@@ -246,18 +251,19 @@ def release(
     cost: Decimal | None,
     at: datetime | None = None,
 ) -> Settlement:
-    """Give back a turn's place and reservation, and count what it did cost.
+    """Release a turn's place and reservation, and count what it did cost.
 
-    A cost of None is one that nobody knows: the whole reservation counts. Call it once a turn,
-    inside a door, after everything else that the transaction locks.
+    A cost of None is unknown: the whole reservation counts. Call it once a turn, inside a context,
+    after everything else that the transaction locks.
     """
     reserved = reserved or NOTHING
     spent = reserved if cost is None else cost
-    return settlement(account_id, _call(RELEASE, account_id, instance_id, reserved, spent, at))
+    release = "SELECT app_release_limits(%s, %s, 1, %s, %s, %s)"
+    return settlement(account_id, _call(release, account_id, instance_id, reserved, spent, at))
 
 
 def settlement(account_id: UUID, answer: dict[str, Any]) -> Settlement:
-    """Read what the database says of a turn that was settled."""
+    """Read the database's answer to a turn that was settled."""
     return Settlement(
         datetime.fromisoformat(answer["moment"]),
         [Alert.of(account_id, facts) for facts in answer["alerts"]],
@@ -267,7 +273,7 @@ def settlement(account_id: UUID, answer: dict[str, Any]) -> Settlement:
 def set_limits(account: Account, **limits: int | None) -> AccountLimits:
     """Set the account's own limits; None is the installation's default again.
 
-    Raises ValidationError for a number below 1 or above HIGHEST.
+    Raises ValidationError for a number below 1 or above the highest.
     """
     check_limits(limits)
     with tenant_context(account.pk):
@@ -281,29 +287,30 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
 
 
 def check_limits(limits: Mapping[str, int | None]) -> None:
-    """Raise ValidationError for what is below 1, or so high that something else holds."""
+    """Raise ValidationError for a number below 1 or above the highest."""
     for name, limit in limits.items():
-        if limit is not None and not 1 <= limit <= HIGHEST[name]:
+        highest = LIMITS[name].highest
+        if limit is not None and not 1 <= limit <= highest:
             raise ValidationError(
-                f"{name}: a limit is a whole number from 1 to {HIGHEST[name]}, not {limit}."
+                f"{name}: a limit is a whole number from 1 to {highest}, not {limit}."
             )
 
 
 def forget_caps() -> None:
-    """Ask again what holds; other processes do so within seconds."""
+    """Read the limits again from now on; other processes do so within seconds."""
     _caps.clear()
     _refused.clear()
 
 
 def lock_account(account_id: UUID) -> AccountLimits:
-    """Keep every turn of the account from starting and from settling until the transaction ends."""
+    """Lock the account: none of its turns starts or settles until the transaction ends."""
     AccountLimits.objects.bulk_create([AccountLimits(account_id=account_id)], ignore_conflicts=True)
     row: AccountLimits = AccountLimits.objects.select_for_update().get(account_id=account_id)
     return row
 
 
 def forget_past_rates(at: datetime) -> int:
-    """Delete the rate states that say nothing any more; for the periodic command."""
+    """Delete the rate states that are back at zero; for the periodic command."""
     with platform_context():
         return RateState.objects.filter(arrival__lt=at).delete()[0]
 
@@ -314,15 +321,8 @@ def _call(statement: str, *values: Any) -> Any:
         return json.loads(cursor.fetchone()[0])
 
 
-def _remember(caller: Caller, rates: Sequence[Rate]) -> None:
-    now, subjects = time.monotonic(), subjects_of(caller)
-    for rate in rates:
-        if rate.wait:
-            _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
-
-
 def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> BudgetExceeded:
-    """Say which budget is short; its amounts are for the account's own, not for its visitors."""
+    """Name the budget that is short; its amounts are for the account's own, not its visitors."""
     scope = "account" if facts["instance"] is None else "instance"
     period = BudgetPeriod(facts["period"])
     resets_at = next_start(period, datetime.fromisoformat(facts["period_start"]))

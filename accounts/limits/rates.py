@@ -1,4 +1,7 @@
-"""How much of a rate limit is left, and the response headers that say so."""
+"""Rate limits: how much is left, and the response headers for it.
+
+They are our own because a call counts in the transaction of its turn; libraries count in a cache.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,9 @@ MICROSECONDS = 1_000_000
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """One limit after a call: GCRA (ITU-T I.371) in whole microseconds.
+    """One rate limit after a call, by GCRA (ITU-T I.371) in whole microseconds.
 
-    Each call takes `step`; `ahead` is how far the calls so far have run ahead of the clock, and
-    `quota` steps are as far as they may.
+    Each call adds `step` to `ahead`, which falls with the clock and may be `quota` steps at most.
     """
 
     policy: str
@@ -26,17 +28,17 @@ class Rate(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, policy: str, quota: int) -> Self:
-        """Return the limit as nobody has used it yet."""
+        """Return the limit before any call."""
         return cls(policy, quota, -(-WINDOW_SECONDS * MICROSECONDS // max(quota, 1)))
 
     @property
     def remaining(self) -> int:
-        """How many calls would be let through now."""
+        """How many calls are allowed now."""
         return max(0, (self.quota * self.step - self.ahead) // self.step)
 
     @property
     def wait(self) -> int:
-        """Microseconds until the next call is let through."""
+        """Microseconds until the next call is allowed."""
         return max(0, self.ahead + self.step - self.quota * self.step)
 
     @property
@@ -45,28 +47,25 @@ class Rate(msgspec.Struct, frozen=True):
 
     @property
     def reset_seconds(self) -> int:
-        """Seconds until the whole quota is there again; for an empty one, until a call is."""
+        """Seconds until the whole quota is free again; with none left, until one call is."""
         return self.wait_seconds if self.wait else ceil(self.ahead / MICROSECONDS)
 
-    def taken(self, calls: int = 1) -> Rate:
+    def after_calls(self, calls: int = 1) -> Rate:
         return Rate(self.policy, self.quota, self.step, self.ahead + calls * self.step)
 
-    def running_ahead(self, microseconds: int) -> Rate:
-        return msgspec.structs.replace(self, ahead=max(0, microseconds))
-
-    def after(self, microseconds: int) -> Rate:
-        return self.running_ahead(self.ahead - microseconds)
+    def after_time(self, microseconds: int) -> Rate:
+        return Rate(self.policy, self.quota, self.step, max(0, self.ahead - microseconds))
 
 
 def tightest(rates: Iterable[Rate]) -> Rate:
-    """Return the limit that will refuse first."""
+    """Return the limit that refuses first."""
     return min(rates, key=lambda rate: (rate.remaining, -rate.reset_seconds))
 
 
 def headers(rates: Sequence[Rate]) -> dict[str, str]:
-    """Write `RateLimit-Policy` for all limits and `RateLimit` for the tightest.
+    """Return `RateLimit-Policy` for all limits and `RateLimit` for the tightest.
 
-    As structured fields of draft-ietf-httpapi-ratelimit-headers.
+    They are structured fields of draft-ietf-httpapi-ratelimit-headers.
     """
     if not rates:
         return {}

@@ -1,4 +1,4 @@
-"""What is left for a caller: of its rates, of its account's budgets and places."""
+"""What is left for a caller: of its rates, its account's budgets and its running turns."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.limits.periods import next_start, start_of
+from accounts.limits.periods import current_period
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
-from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
+from accounts.limits.registry import RATES
+from accounts.models import Account, AccountLimits, Budget, RateState
 from accounts.tenancy.context import tenant_context
 from salient.formatting import dollars
 
@@ -29,11 +31,8 @@ class BudgetStatus:
     limit: Decimal
     spent: Decimal
     reserved: Decimal
+    remaining: Decimal
     resets_at: datetime
-
-    @property
-    def remaining(self) -> Decimal:
-        return max(Decimal(0), self.limit - self.spent - self.reserved)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -56,7 +55,7 @@ class LimitStatus:
     caps: quotas.Caps
 
     def as_dict(self) -> dict[str, Any]:
-        """As GET /me tells it: dollars as exact decimals."""
+        """Return it as GET /me shows it; dollars are exact decimals."""
         return {
             "rates": [_rate(rate) for rate in self.rates],
             "turns": {"running": self.running, "limit": self.concurrent_turns},
@@ -68,13 +67,13 @@ class LimitStatus:
 
 
 def limit_status(caller: Caller, *, at: datetime | None = None) -> LimitStatus:
-    """Read what is left now; it takes nothing and waits for nobody."""
+    """Read what is left now, without taking anything or waiting for a lock."""
     with tenant_context(caller.account_id):
         return limit_status_in_context(caller, at or timezone.now())
 
 
 def limit_status_in_context(caller: Caller, now: datetime) -> LimitStatus:
-    """Inside the tenant's door: do what standing does."""
+    """Do what limit_status does, inside the tenant context."""
     row = AccountLimits.objects.filter(account_id=caller.account_id).first()
     return LimitStatus(
         rates=tuple(_rates(caller, row, now)),
@@ -92,9 +91,9 @@ def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable
     )
     arrivals = dict(states.values_list("subject", "arrival"))
     for policy, subject in subjects.items():
-        quota = quotas.limit_of(row, quotas.QUOTAS[policy])
-        ahead = arrivals.get(subject, now) - now
-        yield Rate.of(policy, quota).running_ahead(round(ahead.total_seconds() * MICROSECONDS))
+        quota = quotas.limit_of(row, RATES[policy].name)
+        ahead = (arrivals.get(subject, now) - now).total_seconds()
+        yield replace(Rate.of(policy, quota), ahead=max(0, round(ahead * MICROSECONDS)))
 
 
 def _rate(rate: Rate) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def _rate(rate: Rate) -> dict[str, Any]:
 
 
 def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
-    """Give the account's budgets and those of the agents that the caller may use."""
+    """Return the account's budgets and those of the agents that the caller may use."""
     agents = _agents(caller)
     rows = Budget.objects.filter(account_id=caller.account_id)
     for row in rows.order_by("agent_instance_id", "period"):
@@ -117,15 +116,19 @@ def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
 
 
 def _agents(caller: Caller) -> dict[UUID, str]:
-    """Name the instances; the account knows them, this room does not."""
+    """Return the slugs of the account's agents that the caller may use, by their ids."""
     instances = Account(pk=caller.account_id).agent_instances.values_list("pk", "instance_slug")
     return {pk: slug for pk, slug in instances if caller.may_use(pk)}
 
 
 def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStatus:
-    period = BudgetPeriod(row.period)
-    begun = start_of(period, now)
-    # The first turn of a period writes it down; until then its row tells of the one before.
-    spent = row.spent if row.period_start >= begun else Decimal(0)
-    resets_at = next_start(period, max(begun, row.period_start))
-    return BudgetStatus(agent, period.value, row.limit, spent, row.reserved, resets_at)
+    period = current_period(row, now)
+    return BudgetStatus(
+        agent,
+        row.period,
+        row.limit,
+        period.spent,
+        row.reserved,
+        period.remaining,
+        period.resets_at,
+    )

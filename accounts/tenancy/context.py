@@ -14,7 +14,7 @@ from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
 from salient.actors import actor_text
-from salient.database import Answer, apart, call_batched, circuit, in_database, together
+from salient.database import Answer, call_batched, circuit, in_database, json_array, split_answers
 
 if TYPE_CHECKING:
     from accounts.models import Account
@@ -81,8 +81,8 @@ async def call_as_tenant(
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
     with tenant_context(account_id), connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s)", [together([value])])
-        [answer] = apart(cursor.fetchone()[0], 1)
+        cursor.execute(f"SELECT {function}(%s)", [json_array([value])])
+        [answer] = split_answers(cursor.fetchone()[0], 1)
         return answer
 
 

@@ -1,4 +1,4 @@
-"""The most that a run may cost, before it starts; and what a run counts, after it."""
+"""The cost estimate of a run before it starts, and its billable cost afterwards."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from agents.runtime.run import RunRequest
 from agents.runtime.tools import TOOLS
 from salient.database.storable import MOST_DECIMAL
 
-# Generous: texts of any language have fewer tokens than half their bytes.
+# A high estimate: texts of any language have fewer tokens than half their bytes.
 BYTES_A_TOKEN = 2
 TOKENS_A_MESSAGE = 8
 TOKENS_A_TOOL_RESULT = 2_000
-# A run that uses its tools more often than this may cost more than was set aside.
+# A run that uses its tools more often than this may cost more than was reserved.
 MOST_ROUNDS = 5
-# How much longer than its fixed part the input may get, in tokens: each a tenth more than the last.
+# Tokens of input beyond the fixed part, for which prices are compared; each 10 % above the last.
 LENGTHS = tuple(round(1_000 * 1.1**number) for number in range(82))
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """The most dollars that a run may cost: so much, and more for each byte and message it reads.
+    """The most dollars that a run may cost: a base, and more for each byte and message it reads.
 
-    The database adds the history, which nobody else has read yet (app_open_turn).
+    The database adds the history, which only it has read (app_open_turns).
     """
 
     cost: Decimal
@@ -50,11 +50,11 @@ class CostEstimate:
 
 
 def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstimate:
-    """Say what the run may cost before its messages are known; the dearest of its models decides.
+    """Estimate the run before its messages are known; the most expensive of its models decides.
 
-    Every call reads what was read and written before it, and writes all that it may.
+    Every call is taken to read all that was read and written before it, and to write all it may.
     """
-    return _ceiling(
+    return _cost_estimate(
         request.models,
         request.system_prompt,
         request.tools,
@@ -67,7 +67,7 @@ def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstima
 
 
 @lru_cache(maxsize=1024)
-def _ceiling(
+def _cost_estimate(
     models: tuple[str, ...],
     system_prompt: str,
     tools: tuple[str, ...],
@@ -89,19 +89,19 @@ def _of_model(
 ) -> tuple[Decimal, Decimal]:
     """Return what a model's run may cost without its messages, and for each token of them.
 
-    Where nobody knows its price, the first call alone is set aside: rounds would multiply what is
-    only assumed, and refuse a budget that is a thousand times what the call will count.
+    Of a model without a known price the first call alone is reserved: rounds would multiply what is
+    only assumed, and refuse a budget that is a thousand times the billable cost.
     """
     calls = 1 if is_unpriced(model, own) else rounds + 1
     grown = sum(number * (written + TOKENS_A_TOOL_RESULT) for number in range(calls))
     read, written = calls * fixed + grown, calls * written
-    # What a call costs beside its tokens is in the first part once.
+    # The first term has the price of a call itself once.
     cost = _dollars(model, read, written, own) + (calls - 1) * _dollars(model, 0, 0, own)
     return cost, _per_token(model, read, written, own) * calls
 
 
 def unpriced(request: RunRequest, own: OwnPrices = NO_PRICES) -> list[str]:
-    """Return those of the run's models whose price nobody knows."""
+    """Return those of the run's models that have no known price."""
     return [model for model in request.models if is_unpriced(model, own)]
 
 
@@ -116,9 +116,9 @@ def _fixed_tokens(system_prompt: str, tools: tuple[str, ...]) -> int:
 
 
 def _per_token(model: str, read: int, written: int, own: OwnPrices) -> Decimal:
-    """Return what a token more costs where it costs most: some prices rise with the length.
+    """Return what one more token costs where it costs most: some prices rise with the length.
 
-    Each length pays what the next one costs, for a price may rise anywhere between them.
+    Each length is priced as the next one, because a price may rise anywhere between them.
     """
     least = _dollars(model, read, written, own)
     return max(
@@ -128,17 +128,16 @@ def _per_token(model: str, read: int, written: int, own: OwnPrices) -> Decimal:
 
 
 def billable_cost(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Decimal:
-    """Return what the calls count against budgets: what they cost, else what is assumed."""
-    return sum((_charge(call, own) for call in calls), ZERO)
-
-
-def _charge(call: ModelCall, own: OwnPrices) -> Decimal:
-    cost = pricing.price(call, own).total_cost
-    return assumed(call.input_tokens + call.output_tokens) if cost is None else cost
+    """Return what the calls count against budgets: their price, else the assumed one."""
+    total = ZERO
+    for call in calls:
+        cost = pricing.price(call, own).total_cost
+        total += assumed(call.input_tokens + call.output_tokens) if cost is None else cost
+    return total
 
 
 def assumed(tokens: int) -> Decimal:
-    """Return what so many tokens of a model without a known price are taken to cost."""
+    """Return the dollars for tokens of a model without a known price."""
     cost: Decimal = settings.UNKNOWN_PRICE_PER_MTOK * tokens / 1_000_000
     return min(cost, MOST_DECIMAL).quantize(SMALLEST)
 

@@ -48,7 +48,7 @@ def _pattern(model: str) -> str:
             'must be written "provider:model"; a * at its end stands for any rest',
         )
     if (hidden := invisible(model)) is not None:
-        # No model has such a name: its price would never count.
+        # No model has such a name: the price would never apply.
         raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
     return model
 
@@ -64,11 +64,12 @@ def _day(value: Any) -> date:
 
 def _dollars(value: Any) -> Decimal:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # As it was typed: 0.1 is a tenth. What is no number at all compares as False.
+    # NaN fails the comparison, too.
     if not is_number or not 0 <= value <= MOST_DOLLARS:
         raise PydanticCustomError(
             COMPLETE, f"must be a number of US dollars from 0 to {MOST_DOLLARS:,}"
         )
+    # By str(), so that 0.1 is exactly a tenth.
     return Decimal(str(value))
 
 
@@ -78,7 +79,7 @@ type Dollars = Annotated[Decimal, BeforeValidator(_dollars)]
 
 
 class ModelPrice(BaseModel):
-    """What a model costs from a day (UTC) on; tokens in dollars a million, a call in dollars."""
+    """A model's price from a day (UTC) on: dollars for a million tokens, and for each call."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -96,13 +97,13 @@ class ModelPrice(BaseModel):
 
     @property
     def rank(self) -> tuple[bool, int, date]:
-        """The whole name before patterns, a longer pattern before a shorter, then the newest."""
+        """A whole name ranks above patterns, a longer pattern above a shorter, then the newest."""
         return (not self.model.endswith("*"), len(self.model), self.since)
 
     def prompt_cost(self, tokens: int, cached: int) -> Decimal:
-        """What a call costs besides its output."""
-        again = self.input if self.cached_input is None else self.cached_input
-        return ((tokens - cached) * self.input + cached * again) / A_MILLION + self.request
+        """Return what a call costs without its output."""
+        cached_price = self.input if self.cached_input is None else self.cached_input
+        return ((tokens - cached) * self.input + cached * cached_price) / A_MILLION + self.request
 
     def completion_cost(self, tokens: int) -> Decimal:
         return tokens * self.output / A_MILLION
@@ -130,19 +131,19 @@ _SECTIONS: Sections = {(): PriceFile, ("prices",): ModelPrice}
 
 @dataclass(frozen=True, eq=False)
 class PriceTable:
-    """What one file says, known by its identity: a file that was read again is another table."""
+    """The prices of one file; compared by identity, as each reading makes a new table."""
 
     prices: tuple[ModelPrice, ...] = ()
 
     def of(self, model: str, day: date) -> ModelPrice | None:
-        """Return what holds for `provider:model` on a day."""
-        holding = (each for each in self.prices if each.since <= day and each.matches(model))
-        return max(holding, key=lambda each: each.rank, default=None)
+        """Return the price of `provider:model` on a day."""
+        matching = (each for each in self.prices if each.since <= day and each.matches(model))
+        return max(matching, key=lambda each: each.rank, default=None)
 
 
 @dataclass(frozen=True, eq=False)
 class OwnPrices:
-    """An account's table and, for what that does not say, the installation's."""
+    """An account's prices first, then the installation's."""
 
     tables: tuple[PriceTable, ...] = ()
 
@@ -155,10 +156,10 @@ NO_PRICES, _EMPTY = OwnPrices(), PriceTable()
 
 
 def own_prices(account: str) -> OwnPrices:
-    """Return what the account's and the installation's files say; cheap enough for every turn."""
+    """Return the account's and the installation's prices; cheap enough for every turn."""
     base, now = str(settings.AGENT_CONFIG_DIR), time.monotonic()
-    own = _kept(base, f"{account}/{PRICES_FILE}").get(now) if is_slug(account) else _EMPTY
-    return _together(own, _kept(base, PRICES_FILE).get(now))
+    own = _file(base, f"{account}/{PRICES_FILE}").get(now) if is_slug(account) else _EMPTY
+    return _combined(own, _file(base, PRICES_FILE).get(now))
 
 
 def read_prices(base: Path, path: str) -> PriceTable:
@@ -170,8 +171,8 @@ def read_prices(base: Path, path: str) -> PriceTable:
     return PriceTable(tuple(PriceFile.model_validate(layer.content).prices))
 
 
-class _KeptFile:
-    """One file's prices; while it is broken, the last good ones."""
+class _PriceFile:
+    """The prices of one file; while it is broken, the last good ones."""
 
     def __init__(self, base: Path, path: str) -> None:
         self._path = path
@@ -186,7 +187,7 @@ class _KeptFile:
         return self._good or _EMPTY
 
     def _look(self, now: float) -> None:
-        # Another thread may have looked while this one waited.
+        # Another thread may have read the file while this one waited for the lock.
         if now < self._watched.look_at or not self._watched.look(now, hurry=self._good is None):
             return
         found = self._watched.found
@@ -197,16 +198,16 @@ class _KeptFile:
 
 
 @lru_cache(maxsize=10_000)
-def _kept(base: str, path: str) -> _KeptFile:
-    return _KeptFile(Path(base), path)
+def _file(base: str, path: str) -> _PriceFile:
+    return _PriceFile(Path(base), path)
 
 
 @lru_cache(maxsize=10_000)
-def _together(*tables: PriceTable) -> OwnPrices:
+def _combined(*tables: PriceTable) -> OwnPrices:
     return OwnPrices(tuple(table for table in tables if table.prices))
 
 
 def forget_prices() -> None:
-    """Drop everything that is kept, the last good prices too."""
-    _kept.cache_clear()
-    _together.cache_clear()
+    """Drop all cached files, the last good prices too."""
+    _file.cache_clear()
+    _combined.cache_clear()

@@ -1,4 +1,4 @@
-"""What calls cost in US dollars: as reported, else by own prices, else by public lists."""
+"""Prices of calls in US dollars: as reported, else by own prices, else by public lists."""
 
 import time
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from salient.database.storable import MOST_DECIMAL
 SMALLEST = Decimal("0.00000001")
 ZERO = Decimal(0).quantize(SMALLEST)
 FREE_PROVIDERS = frozenset({"local", "scripted"})
-# Servers of one's own: what they cost is not in any list, and a list may know a namesake.
+# Self-hosted servers: no list has their prices, but a list may have a model of the same name.
 OWN_SERVERS = frozenset({"ollama", "lmstudio", "vllm", "llamacpp"})
 # Where our name differs from the one in the price lists.
 LISTED_AS = {"xai": "x-ai", "bedrock": "aws", "google-cloud": "google"}
@@ -34,7 +34,7 @@ class CostSource(StrEnum):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """Dollars with eight places. None is "unknown", which is not zero."""
+    """Dollars with eight decimal places; None is unknown, which is not zero."""
 
     prompt_cost: Decimal | None
     completion_cost: Decimal | None
@@ -46,25 +46,25 @@ UNKNOWN = Price(None, None, None, CostSource.UNKNOWN)
 FREE = Price(ZERO, ZERO, ZERO, CostSource.FREE)
 
 
-# Seconds for which a price is kept: some depend on the time of day. A day has a whole number.
+# Seconds for which a price is cached: some depend on the time of day. It divides a day evenly.
 MOMENT_SECONDS = 300
 
 
 def moment() -> int:
-    """Return what prices are kept by."""
+    """Return the part of the cache's key that changes with the time."""
     return int(time.time() // MOMENT_SECONDS)
 
 
 def price(call: ModelCall, own: OwnPrices = NO_PRICES) -> Price:
-    """What one call costs, with the account's own prices; a reported cost has no parts."""
+    """Return what one call costs by these prices; a reported cost has no parts."""
     return _price(call, own, moment())
 
 
 @lru_cache(maxsize=1024)
 def _price(call: ModelCall, own: OwnPrices, moment: int) -> Price:
-    """Kept, for what settles a turn asks several times."""
+    """Cached, because settling a turn asks for it several times."""
     reported = call.reported_cost
-    # What is no amount is not reported: a cost below nothing would give a budget something back.
+    # Only amounts count as reported: a negative cost would add to what is left of a budget.
     if reported is not None and reported.is_finite() and reported >= 0:
         return Price(None, None, _dollars(reported), CostSource.REPORTED)
     if _was_refused(call):
@@ -81,12 +81,12 @@ def _price(call: ModelCall, own: OwnPrices, moment: int) -> Price:
 
 @on_start
 def load_lists() -> None:
-    """Read the price lists, which takes a quarter of a second, before the first turn would."""
+    """Load the price lists before the first turn; it takes a quarter of a second."""
     price(ModelCall("openai", "gpt-4o-mini", 1, 1))
 
 
 def total(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Price:
-    """What the calls of one turn cost together; unknown as soon as one part of it is."""
+    """Return what the calls of one turn cost together; unknown when one of them is."""
     prices = [price(call, own) for call in calls]
     if len(prices) == 1:
         return prices[0]
@@ -110,7 +110,7 @@ def _listed(call: ModelCall) -> Price:
     usage = Usage(
         input_tokens=call.input_tokens,
         output_tokens=call.output_tokens,
-        # A provider that counts more from its cache than it read at all is not to be believed.
+        # A provider may report more cached tokens than input tokens.
         cache_read_tokens=min(call.cached_tokens, call.input_tokens),
     )
     provider = LISTED_AS.get(call.provider, call.provider)
@@ -123,14 +123,14 @@ def _listed(call: ModelCall) -> Price:
 
 
 def _was_refused(call: ModelCall) -> bool:
-    """The provider did no work: not an estimate, but a certain zero."""
+    """Whether the provider refused the call and did no work, so that it costs nothing."""
     return bool(call.error) and not (call.estimated or call.input_tokens or call.output_tokens)
 
 
 def _source(sources: set[CostSource]) -> CostSource:
     if CostSource.UNKNOWN in sources:
         return CostSource.UNKNOWN
-    # What is free changes neither the sum nor where it comes from.
+    # A free call changes neither the sum nor its source.
     paid = sources - {CostSource.FREE}
     if len(paid) > 1:
         return CostSource.MIXED
@@ -138,7 +138,7 @@ def _source(sources: set[CostSource]) -> CostSource:
 
 
 def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """A sum over nothing is zero; one over anything unknown is unknown."""
+    """Return the sum, zero for no costs; None when one of them is unknown."""
     result = ZERO
     for cost in costs:
         if cost is None:

@@ -1,6 +1,6 @@
-"""The one way to PostgreSQL: which server, how many connections, and how async code gets there."""
+"""Access to PostgreSQL: the server, its connections, and calls from async code."""
 
-from salient.database.batches import Answer, MaybeDone, apart, together
+from salient.database.batches import Answer, MaybeDone, json_array, split_answers
 from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
 from salient.database.diagnosis import (
@@ -15,16 +15,14 @@ from salient.database.executor import (
     in_database,
     in_database_once,
     release_connection,
-    shut_down,
 )
-from salient.database.pipeline import call_batched
+from salient.database.pipeline import call_batched, shut_down
 from salient.database.storable import storable
 
 __all__ = [
     "Answer",
     "DatabaseProblem",
     "MaybeDone",
-    "apart",
     "call_batched",
     "check_server",
     "circuit",
@@ -35,9 +33,10 @@ __all__ = [
     "in_database",
     "in_database_once",
     "is_unavailable",
+    "json_array",
     "limit_replies",
     "release_connection",
     "shut_down",
+    "split_answers",
     "storable",
-    "together",
 ]

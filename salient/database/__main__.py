@@ -7,7 +7,7 @@ from salient.database import check_server, explain
 
 
 def main() -> str | None:
-    """The problem in one line, or None."""
+    """Return the problem in one line, or None."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     try:
         check_server()

@@ -13,7 +13,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to the embedded PostgreSQL."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Make sure that the server runs, then connect; its troubles are the database's."""
+        """Make sure that the server runs, then connect; OperationalError when it cannot start."""
         try:
             embedded.ensure_running()
         except SharedProcessError as error:

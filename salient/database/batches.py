@@ -1,4 +1,4 @@
-"""What waits for a connection, what travels together, and who gets which part of the answer."""
+"""Calls that wait for a connection, the batches that are made of them, and their answers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django import db
 
 
 class MaybeDone(psycopg.OperationalError):
-    """The connection ended before the server said what became of a statement that was sent."""
+    """The connection ended before the server reported the outcome of a statement that was sent."""
 
 
 type Statement = tuple[bytes, Sequence[str]]
-# As Django's own wrapper does it, most special first.
-_DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
+# As in Django's own wrapper, the most specific first.
+_DJANGO_ERRORS: Sequence[tuple[type[Exception], type[Exception]]] = (
     (psycopg.DataError, db.DataError),
     (psycopg.OperationalError, db.OperationalError),
     (psycopg.IntegrityError, db.IntegrityError),
@@ -31,7 +31,7 @@ _DJANGOS: Sequence[tuple[type[Exception], type[Exception]]] = (
 
 
 class Answers(msgspec.Struct):
-    """What a function of many values gives: an answer for each of them, and one for all."""
+    """What a function of many values returns: an answer for each value, and one for all."""
 
     all: msgspec.Raw
     each: list[msgspec.Raw] = []
@@ -39,7 +39,7 @@ class Answers(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One value's part: its own, what all have in common, and its place among them from 0; JSON."""
+    """One value's part, as JSON: its own, the common one, and its place in the batch from 0."""
 
     own: bytes
     common: bytes
@@ -47,72 +47,74 @@ class Answer:
 
 
 @dataclass(slots=True, eq=False)
-class Asked:
-    """Statements with their values, the last of which gives one; and who waits for it."""
+class PendingCall:
+    """Statements, the last of which returns one value, and the future that waits for it."""
 
     statements: Sequence[Statement]
     answer: asyncio.Future[Any]
-    # What it may travel with: None for nothing, else whatever waits with an equal one.
+    # Waiting calls with an equal key are coalesced; None: never.
     batch_key: Hashable = None
-    # What comes before, if anything: those who enter by the same door lock the same rows.
-    door: Hashable = None
-    # Those that travel together lock rows in this order.
+    # The statements before the last, if any: transactions of one context lock the same rows.
+    context: Hashable = None
+    # The calls of a batch are sorted by it, because they lock rows in this order.
     order: str = ""
-    # It has failed in company, perhaps by somebody else's fault.
-    alone: bool = False
+    # Whether it has failed in a batch, and is sent alone now: the fault may be another call's.
+    is_alone: bool = False
 
-    def lane(self) -> Hashable:
+    @property
+    def queue_key(self) -> Hashable:
         if self.batch_key is None:
             return self
-        return ("alone", self.batch_key) if self.alone else self.batch_key
+        return ("alone", self.batch_key) if self.is_alone else self.batch_key
 
-    def entry(self) -> Hashable:
-        """The door that it enters by in its turn; who goes alone may have to wait long."""
-        return None if self.alone else self.door
+    @property
+    def exclusive_context(self) -> Hashable:
+        """The context that sends one batch at a time; a call that is sent alone may take long."""
+        return None if self.is_alone else self.context
 
-    def give(self, answer: str | Answer) -> None:
+    def resolve(self, answer: str | Answer) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
-            self.answer.set_exception(djangos(error))
+            self.answer.set_exception(as_django_error(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes over a connection as one transaction."""
+    """Calls that are sent over a connection as one transaction."""
 
-    lane: Hashable
-    door: Hashable
-    asked: list[Asked]
-    many: bool
+    queue_key: Hashable
+    context: Hashable
+    calls: list[PendingCall]
+    is_coalesced: bool
 
     def statements(self) -> Sequence[Statement]:
-        *before, (text, values) = self.asked[0].statements
-        if self.many:
-            values = [together(asked.statements[-1][1][0] for asked in self.asked)]
+        *before, (text, values) = self.calls[0].statements
+        if self.is_coalesced:
+            values = [json_array(call.statements[-1][1][0] for call in self.calls)]
         return (*before, (text, values))
 
-    def give(self, value: str) -> None:
-        if not self.many:
-            self.asked[0].give(value)
+    def resolve(self, value: str) -> None:
+        if not self.is_coalesced:
+            self.calls[0].resolve(value)
             return
-        for asked, answer in zip(self.asked, apart(value, len(self.asked)), strict=True):
-            asked.give(answer)
+        for call, answer in zip(self.calls, split_answers(value, len(self.calls)), strict=True):
+            call.resolve(answer)
 
     def fail(self, error: Exception) -> None:
-        for asked in self.asked:
-            asked.fail(error)
+        for call in self.calls:
+            call.fail(error)
 
 
-def together(values: Iterable[str]) -> str:
+def json_array(values: Iterable[str]) -> str:
     """Write JSON values as one array."""
     return f"[{','.join(values)}]"
 
 
-def apart(text: str, count: int) -> list[Answer]:
-    """Read the Answers to so many values; who has none of its own has an empty one."""
+def split_answers(text: str, count: int) -> list[Answer]:
+    """Read the Answers to so many values; without `each`, their own parts are empty."""
     answers = _decode(text)
     own = [bytes(each) for each in answers.each] or [b""] * count
     return [Answer(each, bytes(answers.all), place) for place, each in enumerate(own)]
@@ -121,11 +123,11 @@ def apart(text: str, count: int) -> list[Answer]:
 _decode = msgspec.json.Decoder(Answers).decode
 
 
-def djangos(error: Exception) -> Exception:
+def as_django_error(error: Exception) -> Exception:
     """Return Django's error for one of psycopg's, with that one as its cause."""
-    for psycopgs, djangos_own in _DJANGOS:
-        if isinstance(error, psycopgs):
-            wrapped = djangos_own(*error.args)
+    for psycopg_error, django_error in _DJANGO_ERRORS:
+        if isinstance(error, psycopg_error):
+            wrapped = django_error(*error.args)
             wrapped.__cause__ = error
             return wrapped
     return error

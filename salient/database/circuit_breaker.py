@@ -1,8 +1,9 @@
-"""Knows when the database is there but does not answer, and has callers refused at once then.
+"""Refuses calls at once while the database is there but does not answer.
 
-A paused server or dropped packets close no connection: whoever waits would wait for as long as it
-lasts. Who has waited for a while has the server asked on a connection of its own; only when that
-one gets no answer either is everybody refused, until it gets one.
+A paused server or dropped packets close no connection, so that a call would wait until they end.
+A call that has waited for a while starts a probe on a connection of its own; when that gets no
+answer either, all calls are refused until it gets one. It is our own because breaker libraries
+count errors, and a silent server causes none.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from psycopg.abc import PQGen
 from psycopg.errors import ConnectionTimeout
 
 logger = logging.getLogger(__name__)
-# Seconds: who has waited for so long has the server asked.
+# Seconds after which a waiting call starts the probe.
 SUSPECT_SECONDS = 2.0
-# A statement in a tenant context ends within 5 s by the server's own limit.
+# Seconds; the server itself ends a statement in a context after 5.
 REPLY_SECONDS = 6.0
-# How long the server has to answer that, and how often it is asked again.
+# How long a probe waits for an answer, and the pause before the next one.
 PROBE_SECONDS = 2
 PROBE_AGAIN_SECONDS = 0.5
 UNANSWERED = "the database does not answer"
@@ -32,52 +33,52 @@ type Listener = Callable[[], None]
 
 
 class ReplyTimeout(psycopg.OperationalError):
-    """The server did not say anything for longer than a statement may take."""
+    """The server sent nothing for longer than a statement may take."""
 
     def __init__(self) -> None:
         super().__init__(UNANSWERED)
 
 
 class Unanswered(OperationalError):
-    """The server is known not to answer; nothing was sent."""
+    """The circuit is open; nothing was sent."""
 
     def __init__(self) -> None:
         super().__init__(UNANSWERED)
 
 
 class Circuit:
-    """One for the process: its connections lead to one server."""
+    """The process' one circuit, as all its connections lead to one server; open means refusing."""
 
     def __init__(self) -> None:
         self.is_open = False
-        # Connections from before the last time that the server did not answer may be dead.
+        # Counts the silences: connections from an earlier generation may be dead.
         self.generation = 0
         self._lock = threading.Lock()
         self._prober: threading.Thread | None = None
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> Listener:
-        """Have listener called, from another thread, when the circuit opens and when it closes."""
+        """Call the listener, from another thread, when the circuit opens and when it closes."""
         self._listeners.append(listener)
         return listener
 
     def refuse(self) -> None:
-        """Raise Unanswered while the server is known not to answer."""
+        """Raise Unanswered while the circuit is open."""
         if self.is_open:
             raise Unanswered
 
     def suspect(self) -> None:
-        """Have the server asked, unless it is being asked already; nobody waits for it."""
+        """Start the probe in a thread, unless it runs already."""
         with self._lock:
             if self._prober is None:
                 self._prober = threading.Thread(
-                    target=self._ask, name="database-probe", daemon=True
+                    target=self._probe, name="database-probe", daemon=True
                 )
                 self._prober.start()
 
-    def _ask(self) -> None:
+    def _probe(self) -> None:
         try:
-            while not answers():
+            while not server_answers():
                 if not self.is_open:
                     logger.error("The database is there but does not answer; callers get 503.")
                     self._set(is_open=True)
@@ -99,13 +100,13 @@ class Circuit:
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection that a server process does not wait for longer than a statement may take."""
+    """A connection on which a server process waits no longer than a statement may take."""
 
-    # Seconds; None: as long as it takes, which is for commands such as migrate.
+    # Seconds; None: without a limit, for commands such as migrate.
     reply_seconds: float | None = None
 
     def wait[R](self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
-        """Wait for what the server says; a connection that is given up is closed."""
+        """Wait for the server; after a ReplyTimeout the connection is closed."""
         limit = self.reply_seconds
         if limit is None:
             return super().wait(gen, interval, timeout)
@@ -117,7 +118,7 @@ class LimitedConnection(psycopg.Connection[Any]):
 
 
 def _limited[R](gen: PQGen[R], limit: float) -> PQGen[R]:
-    """Pass everything on; psycopg comes back every interval with nothing while it waits."""
+    """Wrap psycopg's generator, which is resumed every interval without a state while it waits."""
     began, has_suspected = time.monotonic(), False
     try:
         state = next(gen)
@@ -136,17 +137,17 @@ def _limited[R](gen: PQGen[R], limit: float) -> PQGen[R]:
 
 
 def is_over(waited: float, limit: float = REPLY_SECONDS) -> bool:
-    """Whether somebody has waited long enough, who waits less while nobody is answered."""
+    """Whether a call has waited too long; while the circuit is open the limit is shorter."""
     return waited >= (SUSPECT_SECONDS if circuit.is_open else limit)
 
 
 def limit_replies() -> None:
-    """Limit every connection of this process from now on; a server does so when it starts."""
+    """Limit every connection of this process from now on; for server processes."""
     LimitedConnection.reply_seconds = REPLY_SECONDS
 
 
-def answers() -> bool:
-    """Ask the server on a connection of its own; an error is an answer, only silence is none."""
+def server_answers() -> bool:
+    """Probe the server on a new connection; an error is an answer, only silence is none."""
     try:
         probe = LimitedConnection.connect(**_parameters())
     except ConnectionTimeout:
@@ -174,7 +175,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def forget_idle() -> None:
-    """Have the pool make its connections anew."""
+    """Make the pool replace its idle connections."""
     default: Any = connections[DEFAULT_DB_ALIAS]
     if default.pool and not default.pool.closed:
         default.pool.drain()

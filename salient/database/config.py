@@ -11,12 +11,12 @@ from psycopg_pool import ConnectionPool
 from salient.database import embedded
 from salient.database.circuit_breaker import LimitedConnection, ReplyTimeout, circuit
 
-# What a server that is being restarted answers, or nobody in its place.
+# Parts of the errors while a server is being restarted.
 RESTARTING = ("Connection refused", "No such file", "starting up", "shutting down")
-# How long a connection of the pool has to show that it works; the pool waits for 3 s.
+# How long the check of a pooled connection may take; callers wait for the pool for 3 s.
 CHECK_SECONDS = 1.5
-# What tells the kernel that the server's machine is gone, in seconds (the last in milliseconds);
-# DATABASE_URL may say otherwise. A local socket has no need of them.
+# How soon the kernel notices that the server's machine is gone, in seconds (the last one in
+# milliseconds). DATABASE_URL may change them; a local socket ignores them.
 KEEP_ALIVE = {
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -30,7 +30,7 @@ SHAPE = "postgres://user:password@host:5432/name"
 def database_config(
     url: str | None, *, pool_size: int, timeout: float = 3.0, api_connections: int = 0
 ) -> dict[str, Any]:
-    """The settings of the default database; nothing is started and nothing connected.
+    """Return the settings of the default database; nothing is started or connected.
 
     `timeout` (seconds) bounds both the wait for the pool and the making of a connection.
     """
@@ -48,7 +48,7 @@ def database_config(
         "timeout": timeout,
         # A new connection is tried for as long as a caller waits (below), then by the next caller.
         "reconnect_timeout": 0,
-        "connection_class": PatientConnection,
+        "connection_class": ReconnectingConnection,
         "check": check_connection,
     }
     return {
@@ -75,7 +75,7 @@ def embedded_server() -> dict[str, Any]:
 
 
 def parsed(url: str) -> dict[str, Any]:
-    """A libpq URL as Django's settings. The error never shows the URL, for it holds a password."""
+    """Return a libpq URL as Django's settings. Errors never show the URL: it has a password."""
     wrong = ImproperlyConfigured(f"DATABASE_URL is wrong: it must look like {SHAPE}")
     if not url.startswith(("postgres://", "postgresql://")):
         raise wrong
@@ -102,13 +102,13 @@ def parsed(url: str) -> dict[str, Any]:
     return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts}
 
 
-class PatientConnection(LimitedConnection):
-    """A connection that waits for a server that is just being restarted.
+class ReconnectingConnection(LimitedConnection):
+    """A connection that is tried again while the server is being restarted.
 
-    The pool itself would try after 1 s and 3 s: too late for callers who wait for 3 s.
+    psycopg_pool itself tries after 1 s and 3 s: too late for callers who wait for 3 s.
     """
 
-    # Which time between two silences of the server it is from; see Circuit.
+    # The circuit's generation when it was made.
     generation = 0
 
     @classmethod
@@ -129,9 +129,9 @@ class PatientConnection(LimitedConnection):
 
 
 def check_connection(connection: LimitedConnection) -> None:
-    """Refuse a broken connection, and throw out the others that broke with it.
+    """Raise for a broken connection, and have the pool check all others.
 
-    The pool alone finds them one by one, with a growing pause after each: after a restart of the
+    The pool itself finds them one by one, with a growing pause after each: after a restart of the
     server a request would time out although the server is back.
     """
     limit = connection.reply_seconds
@@ -139,7 +139,7 @@ def check_connection(connection: LimitedConnection) -> None:
     try:
         ConnectionPool.check_connection(connection)
     except ReplyTimeout:
-        # Asking the others too would take as long for each of them.
+        # Checking the others would take as long for each of them.
         circuit.suspect()
         raise
     except psycopg.Error:

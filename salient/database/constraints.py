@@ -1,4 +1,4 @@
-"""A foreign key over several columns, as a constraint of the model that refers."""
+"""A foreign key over several columns as a model constraint; Django's own has one column."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -36,7 +36,7 @@ class CompositeForeignKey(BaseConstraint):
         return [str(_field(model, name).column) for name in names]
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
-        """Return the clause that stands inside CREATE TABLE."""
+        """Return the clause for CREATE TABLE."""
         quote = schema_editor.quote_name
         target = model._meta.apps.get_model(self.to)
         columns = ", ".join(map(quote, self._columns(model, self.fields)))

@@ -1,4 +1,4 @@
-"""Says in one line what is wrong with the database and what to do about it."""
+"""Explains in one line what is wrong with the database and what to do about it."""
 
 import errno
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from salient.local.shared_process import SharedProcessError
 OLDEST = 15
 INSUFFICIENT_PRIVILEGE = "42501"
 DISK_FULL = "53100"
-# What psycopg calls an OperationalError although the server answers: a value beyond its limits.
+# A class of codes: psycopg raises OperationalError, but the server answers, and refuses a value.
 PROGRAM_LIMIT_EXCEEDED = "54"
-# What a folder says that may not, or cannot, be written to.
+# The errors of a folder that cannot be written to.
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
-# libpq has no codes for what happens before a connection stands, only these words.
+# libpq has no codes for errors while it connects, only these words.
 CONNECTING = {
     "Connection refused": "nothing answers: does it run, and are host and port right?",
     "No such file or directory": "there is no such socket: does it run?",
@@ -42,7 +42,7 @@ class DatabaseProblem(Exception):
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Tell whether the database does not answer, or cannot; not whether it refuses some data."""
+    """Whether the database does not answer or cannot work; False when it refuses some data."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
     condition = getattr(error.__cause__, "sqlstate", None) or ""
@@ -50,13 +50,13 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def ensure_started() -> None:
-    """Use the embedded server, when it is the one, until this process and its children end."""
+    """Start the embedded server where it is the configured one; it runs until this process ends."""
     if connection.settings_dict["ENGINE"] == "salient.database":
         embedded.ensure_running()
 
 
 def check_server() -> None:
-    """Connect once, apart from the pool, and raise `DatabaseProblem` unless all is well."""
+    """Connect once, outside the pool, and raise `DatabaseProblem` if anything is wrong."""
     try:
         ensure_started()
         with psycopg.connect(**_parameters()) as probe:
@@ -67,14 +67,14 @@ def check_server() -> None:
 
 
 def check_version(number: int) -> None:
-    """Refuse a server that is too old, by libpq's number: 150004 is 15.4."""
+    """Raise DatabaseProblem for a server that is too old; libpq's number 150004 is 15.4."""
     if number // 10_000 < OLDEST:
         version = f"{number // 10_000}.{number % 10_000}"
         raise DatabaseProblem(f"{_server()} is PostgreSQL {version}: at least {OLDEST} is needed")
 
 
 def explain(error: BaseException) -> str | None:
-    """The one line for an error that is the database's or its settings' doing, else None."""
+    """Return the line for an error of the database or its settings, and None for others."""
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, (DatabaseProblem, SharedProcessError, ImproperlyConfigured)):
@@ -85,7 +85,7 @@ def explain(error: BaseException) -> str | None:
             return _why_pool_timed_out()
         if isinstance(cause, psycopg.Error) and (line := _explain_postgres(cause)):
             return line
-    # Django refuses an old server in words of its own; a lost connection has no code.
+    # Django's own refusal of an old server, and a lost connection, have no code.
     known = (InterfaceError, psycopg.InterfaceError)
     return next((f"{_server()}: {_first_line(e)}" for e in causes if isinstance(e, known)), None)
 
@@ -104,7 +104,7 @@ def _explain_postgres(error: psycopg.Error) -> str | None:
 
 
 def _why_pool_timed_out() -> str:
-    """The pool keeps the reason to itself, so ask the server directly."""
+    """Connect outside the pool, which does not report the reason."""
     try:
         check_server()
     except DatabaseProblem as problem:
@@ -113,7 +113,7 @@ def _why_pool_timed_out() -> str:
 
 
 def _check_rights(probe: psycopg.Connection[Any]) -> None:
-    """A user who may read the migrations' table may work; before the first migration all may."""
+    """Check that the user may read the migrations' table, if it is there."""
     row = probe.execute(
         "SELECT coalesce(has_table_privilege(to_regclass('django_migrations'), 'SELECT'), true)"
     ).fetchone()
@@ -123,7 +123,7 @@ def _check_rights(probe: psycopg.Connection[Any]) -> None:
 
 
 def _parameters() -> dict[str, Any]:
-    """What to connect with: the settings without what only Django understands."""
+    """Return the settings as libpq's parameters, without those that only Django knows."""
     options = {**connection.settings_dict["OPTIONS"]}
     for name in ("pool", "assume_role", "isolation_level", "server_side_binding"):
         options.pop(name, None)
@@ -139,7 +139,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def _server() -> str:
-    """The server's name for people; never with a password."""
+    """Return the server's name for people, without a password."""
     settings = connection.settings_dict
     if settings["ENGINE"] == "salient.database":
         return "the embedded PostgreSQL"
@@ -148,7 +148,7 @@ def _server() -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it; Django's own errors name their cause only by context."""
+    """Yield the error and its causes; Django's own errors have theirs as context only."""
     while error is not None:
         yield error
         context = error.__context__ if isinstance(error, DatabaseError) else None

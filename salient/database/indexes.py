@@ -1,7 +1,7 @@
-"""Indexes that are built while the platform writes on: an interrupted one is made anew.
+"""Indexes that are built while the platform writes; one that was interrupted is built again.
 
-A `migrate` that is killed leaves such an index behind: INVALID, or valid but not recorded. Django's
-own operations then fail on the name for ever.
+They are our own because a killed `migrate` leaves an index that is INVALID, or valid but not
+recorded, and Django's operations then always fail on its name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INVALID = """
 
 
 class AddIndexConcurrently(operations.AddIndexConcurrently):
-    """Drops what an interrupted run has left under the index' name, then makes the index."""
+    """Drops an index of the same name that an interrupted run has left, then builds it."""
 
     def database_forwards(
         self,
@@ -39,7 +39,7 @@ class AddIndexConcurrently(operations.AddIndexConcurrently):
 
 
 class RemoveIndexConcurrently(operations.RemoveIndexConcurrently):
-    """Does so on the way back; the way there does not mind that the index is gone."""
+    """Does so when it is reversed; forwards, a missing index is no error."""
 
     def database_backwards(
         self,
@@ -61,12 +61,12 @@ def drop_leftover(schema_editor: BaseDatabaseSchemaEditor, name: str) -> None:
 def check_indexes(
     *, databases: Sequence[str] | None = None, **_more: Any
 ) -> list[checks.CheckMessage]:
-    """Name the indexes that no query uses: what was being built when it was interrupted."""
+    """Warn about indexes that no query uses, because building them was interrupted."""
     return [
         checks.Warning(
             f"The index {index} of the table {table} is invalid: no query uses it, and every "
-            "write still keeps it up.",
-            hint=f"An interrupted “manage.py migrate” is run again, which makes it anew. Otherwise "
+            "write still updates it.",
+            hint=f"Run an interrupted “manage.py migrate” again, which builds it again. Otherwise "
             f"run REINDEX INDEX CONCURRENTLY {index}, or drop it where its name ends with _ccnew.",
             id="salient.W001",
         )

@@ -1,4 +1,4 @@
-"""Makes any value fit for a row: what PostgreSQL would refuse is replaced, by its type."""
+"""Replaces what PostgreSQL would refuse in a value; Django and psycopg raise for it instead."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 # An `integer` column's range, and what fits a thousand times into a `numeric(20, 8)`.
 MOST_INTEGER = 2**31 - 1
 MOST_DECIMAL = Decimal(999_999_999)
@@ -14,7 +16,8 @@ _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(value: Any) -> Any:
-    """Return the value as it can be stored, at any depth of mappings and lists.
+    """Return the value as it can be stored, at any depth of mappings, structs and lists.
+
 
     Texts lose their NULs, and half a surrogate pair becomes U+FFFD. Numbers stay within their
     columns; a decimal that is no number is None. All else is returned as it is.
@@ -26,7 +29,7 @@ def _text(text: str) -> str:
     # Most texts are ASCII without a NUL, which both tests see at once.
     if (text.isascii() and "\x00" not in text) or not _NOT_STORED.search(text):
         return text
-    # Two halves that belong together, such as from two pieces of JSON, become their character.
+    # Two halves of a pair, for example from two pieces of JSON, become their character.
     whole = text.replace("\x00", "").encode("utf-16-le", "surrogatepass")
     return whole.decode("utf-16-le", "replace")
 
@@ -51,6 +54,10 @@ def _mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _struct(values: msgspec.Struct) -> dict[str, Any]:
+    return _mapping(msgspec.structs.asdict(values))
+
+
 def _list(values: Iterable[Any]) -> list[Any]:
     return [storable(value) for value in values]
 
@@ -60,7 +67,7 @@ def _unchanged(value: Any) -> Any:
 
 
 class _ByType(dict[type, Callable[[Any], Any]]):
-    """What is done to values of a type: a subclass is looked up once, by its nearest base."""
+    """The function for values of a type; a subclass has that of its nearest base."""
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
         self[kind] = next((self[base] for base in kind.__mro__ if base in self), _unchanged)
@@ -74,6 +81,7 @@ _BY_TYPE = _ByType(
         int: _integer,
         Decimal: _decimal,
         dict: _mapping,
+        msgspec.Struct: _struct,
         list: _list,
         tuple: _list,
     }

@@ -1,4 +1,4 @@
-"""What pages say when they cannot be shown; the API's door says it for the API."""
+"""The page for a database that does not answer; the API's handler has its own answer."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from salient.database import circuit, is_unavailable
 
 
 class DatabaseUnavailableMiddleware:
-    """Answers 503 with Retry-After instead of 500, and a refusal with its own status."""
+    """Answers 503 with Retry-After instead of 500, and a Problem with its own status."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -32,5 +32,5 @@ class DatabaseUnavailableMiddleware:
 
 
 def unavailable() -> HttpResponse:
-    """Return the page, without the request: what it knows of its user stands in the database."""
+    """Return the page, rendered without the request: its user would be read from the database."""
     return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "5"})

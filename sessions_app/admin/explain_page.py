@@ -17,7 +17,7 @@ from django.urls import path
 from accounts.admin.auditors import reading_auditors
 from accounts.admin.site import SalientAdminSite
 from accounts.auth.explain import first_refusal
-from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import Account, ApiKey, Membership
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance

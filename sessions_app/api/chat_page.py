@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.auth import visitor_tokens
 from accounts.auth.decorators import VISITOR_SCOPES, Caller
-from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy.context import tenant_context
 from agents.config import EffectiveConfig

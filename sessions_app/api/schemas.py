@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
 from salient.api.cursor import Cursor
 from salient.api.problems import FieldError

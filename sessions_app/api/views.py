@@ -28,7 +28,7 @@ async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     if isinstance(turn, Replay):
         return turn.as_response()
     await turns.finish(turn)
-    return with_headers(turn.answer_out().as_response(), turn.taken.headers)
+    return with_headers(turn.answer_out().as_response(), turn.reservation.headers)
 
 
 @instance_view("POST", "GET", scope=Scope.CHAT, query=ChatIn)

@@ -31,9 +31,9 @@ def give(
         else:
             _put(caller, session, message_id, given)
         Session.objects.filter(pk=session.pk).update(feedback=_latest(session))
-        taken = quotas.take(caller, instance.pk, turn=False)
+        reservation = quotas.reserve(caller, instance.pk, turn=False)
     kept = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
-    return kept, taken.headers
+    return kept, reservation.headers
 
 
 def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Session:

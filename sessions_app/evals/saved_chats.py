@@ -140,7 +140,7 @@ async def answers(
 async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: Progress) -> Answer:
     said = ChatIn(message=message, session_id=progress.session_id)
     try:
-        turn = await turns.open_turn(caller, instance, said, stream=True)
+        turn = await turns.begin_new(caller, instance, said, stream=True)
     except Problem as problem:
         if not progress.versions:
             await in_database(_drop, caller, progress)

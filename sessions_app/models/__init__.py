@@ -21,7 +21,7 @@ from sessions_app.models.insights import (
     UsageSums,
     UsageTotal,
 )
-from sessions_app.turns.server_processes import ServerProcess
+from sessions_app.models.server_process import ServerProcess
 
 __all__ = [
     "SEARCHED",

@@ -1,1 +1,1 @@
-"""One turn: open it, run it, settle it; its stream, its repetition, its failures."""
+"""One turn: begin it, run it, settle it; its stream, its replay, its failures."""

@@ -1,4 +1,4 @@
-"""Settles the turns that a killed process left running, as errors.
+"""Settles, as errors, the turns that a killed process left running.
 
 They are found by their process, or, where a turn has none, by their age.
 """
@@ -13,33 +13,31 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.auth.caller import Caller
 from accounts.limits import quotas
-from accounts.limits.alerts import tell
+from accounts.limits.alerts import send
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import own_prices
-from agents.costs.pricing import CostSource, Price
-from agents.models import AgentInstance
+from agents.costs.pricing import CostSource
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 from sessions_app.turns.server_processes import BEAT_SECONDS, dead_among, forget_dead
+from sessions_app.turns.store import OpenTurn
 
 ERROR_CODE = "abandoned"
-COUNT = "SELECT app_count_turn(%s, %s)"
-# What a turn may take beyond its own time limit: opening, settling, a slow reader.
+# Seconds beyond a turn's own time limit, for opening, settling and a slow reader.
 GRACE_SECONDS = 120
-# The longest limit that a configuration may set, for a request whose version is not known.
+# The longest time limit of a configuration, for a request whose version is not known.
 LONGEST_TURN_SECONDS = 600
 BATCH = 100
-# How long a command waits for the heartbeats of processes that look dead: a database that stood
-# still makes all of them look so.
+# How long a command waits for the heartbeats of processes that look dead: after a pause of the
+# database all of them do.
 WAIT_SECONDS = 2 * BEAT_SECONDS
 
 
@@ -56,39 +54,37 @@ class Abandoned:
 
 
 def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> list[Abandoned]:
-    """End every turn whose process is dead, or that is older than it can be or than the seconds.
+    """End every turn whose process is dead, or that is older than its limit or than `older_than` s.
 
-    A process that still works on one of them loses nothing: whoever settles first has settled it.
+    A process that still works on one of them loses nothing: a turn is settled once.
     """
     dead = _surely_dead()
-    settled = _settle_where(lambda each, now: _is_late(each, now, older_than, dead), write=write)
+    settled = _settle_where(
+        lambda each, now: each.server_process_id in dead or _is_late(each, now, older_than),
+        write=write,
+    )
     if write:
         with platform_context():
             forget_dead()
     return settled
 
 
-def settle_of_dead_processes(*, may_trust_age: bool, but: UUID | None = None) -> list[Abandoned]:
-    """End what processes that are known to be dead left running; it costs a query otherwise."""
-    dead = _dead_now(may_trust_age=may_trust_age, but=but)
+def settle_of_dead_processes(
+    *, may_trust_age: bool, except_id: UUID | None = None
+) -> list[Abandoned]:
+    """End the turns of processes that are known to be dead; one query when there are none."""
+    dead = _dead_now(may_trust_age=may_trust_age, except_id=except_id)
     return _settle_where(lambda each, _now: each.server_process_id in dead) if dead else []
 
 
-def settle_left(
-    caller: Caller,
-    instance: AgentInstance,
-    session_id: UUID | None,
-    key: str | None,
-    *,
-    may_trust_age: bool,
-) -> bool:
-    """End what a dead process left in the caller's session or under its key, and say whether."""
-    which = Q(session_id=session_id) if session_id else Q(pk=None)
-    if caller.session_key is not None:
-        which |= Q(session__session_key=caller.session_key, agent_instance_id=instance.pk)
-    if key is not None:
-        which |= Q(caller=caller.subject, idempotency_key=key)
-    with tenant_context(caller.account_id):
+def settle_left(turn: OpenTurn, *, may_trust_age: bool) -> bool:
+    """End what a dead process left in the turn's session or under its key; False if nothing."""
+    which = Q(session_id=turn.session_id) if turn.session_id else Q(pk=None)
+    if turn.session_key is not None:
+        which |= Q(session__session_key=turn.session_key, agent_instance_id=turn.agent_instance_id)
+    if turn.idempotency_key is not None:
+        which |= Q(caller=turn.caller, idempotency_key=turn.idempotency_key)
+    with tenant_context(turn.account_id):
         running = LLMRequest.objects.running().filter(which)
         found = dict(running.values_list("pk", "server_process_id"))
     holders = {process for process in found.values() if process is not None}
@@ -103,7 +99,7 @@ def settle_left(
 
 
 def _surely_dead() -> set[UUID]:
-    """Ask twice, for this process cannot tell how long the database has been answering."""
+    """Look twice: this process cannot tell since when the database has been answering."""
     first = _dead_now(may_trust_age=True)
     if not first - _dead_now(may_trust_age=False):
         return first
@@ -111,20 +107,19 @@ def _surely_dead() -> set[UUID]:
     return first & _dead_now(may_trust_age=True)
 
 
-def _dead_now(*, may_trust_age: bool, but: UUID | None = None) -> set[UUID]:
-    """Return the dead ones of all processes that turns are running under."""
+def _dead_now(*, may_trust_age: bool, except_id: UUID | None = None) -> set[UUID]:
+    """Return the dead processes that turns are running under."""
     with platform_context():
         running = LLMRequest.objects.running().order_by()
         found = set(running.values_list("server_process_id", flat=True).distinct())
-        holders = {process for process in found if process is not None and process != but}
+        holders = {process for process in found if process is not None and process != except_id}
         return dead_among(holders, may_trust_age=may_trust_age) if holders else set()
 
 
-type Choice = Callable[[LLMRequest, datetime], bool]
-
-
-def _settle_where(chosen: Choice, *, write: bool = True) -> list[Abandoned]:
-    """Go through all running turns, oldest first, and end those that are chosen."""
+def _settle_where(
+    chosen: Callable[[LLMRequest, datetime], bool], *, write: bool = True
+) -> list[Abandoned]:
+    """End the chosen ones of all running turns, oldest first."""
     now, settled = timezone.now(), list[Abandoned]()
     after: tuple[datetime, UUID] | None = None
     while True:
@@ -137,31 +132,22 @@ def _settle_where(chosen: Choice, *, write: bool = True) -> list[Abandoned]:
         after = (requests[-1].created_at, requests[-1].pk)
 
 
-def _is_late(request: LLMRequest, now: datetime, older_than: float | None, dead: set[UUID]) -> bool:
-    return request.server_process_id in dead or _age(request, now) > _limit(request, older_than)
-
-
 def _running(after: tuple[datetime, UUID] | None) -> list[LLMRequest]:
-    """Return the next ones, oldest first."""
+    """Return the next batch of running turns, oldest first."""
     rows = LLMRequest.objects.running().select_related("config_version")
     if after is not None:
         moment, key = after
-        rows = rows.filter(
-            models.Q(created_at__gt=moment) | models.Q(created_at=moment, pk__gt=key)
-        )
+        rows = rows.filter(Q(created_at__gt=moment) | Q(created_at=moment, pk__gt=key))
     return list(rows.order_by("created_at", "pk")[:BATCH])
 
 
-def _age(request: LLMRequest, now: datetime) -> float:
-    return (now - request.created_at) / timedelta(seconds=1)
-
-
-def _limit(request: LLMRequest, older_than: float | None) -> float:
-    if older_than is not None:
-        return older_than
-    version = request.config_version
-    timeouts = version.content.get("timeouts", {}) if version else {}
-    return cast(float, timeouts.get("total", LONGEST_TURN_SECONDS)) + GRACE_SECONDS
+def _is_late(request: LLMRequest, now: datetime, older_than: float | None) -> bool:
+    """Whether the turn is older than `older_than` seconds, or than it can become."""
+    if older_than is None:
+        version = request.config_version
+        timeouts = version.content.get("timeouts", {}) if version else {}
+        older_than = cast(float, timeouts.get("total", LONGEST_TURN_SECONDS)) + GRACE_SECONDS
+    return (now - request.created_at) / timedelta(seconds=1) > older_than
 
 
 def _found(request: LLMRequest) -> Abandoned:
@@ -176,7 +162,7 @@ def _found(request: LLMRequest) -> Abandoned:
 
 
 def settle_unstarted(request_id: UUID) -> bool:
-    """End a turn that was stored although its caller was refused: no model was asked.
+    """End a turn that was stored although its caller got an error: no model was called.
 
     It costs nothing, and its idempotency key is free for the caller's next try.
     """
@@ -199,13 +185,13 @@ def settle_unstarted(request_id: UUID) -> bool:
 def _settle(
     request_id: UUID, outcome_of: Callable[[Abandoned, LLMRequest], dict[str, Any]] | None = None
 ) -> bool:
-    """End one turn and give its limits back, in a transaction of its own: no two accounts' locks.
+    """End one turn and release its limits; False where another process is just settling it.
 
-    One that is just being settled by somebody else is passed over.
+    It has a transaction of its own, so that no transaction locks rows of two accounts.
     """
     with platform_context():
         running = LLMRequest.objects.running().filter(pk=request_id)
-        # The session first, as every turn locks it: the next one may be waiting for it.
+        # The session first, as every turn locks it: the next turn may be waiting for it.
         free = Session.objects.select_for_update(skip_locked=True, no_key=True)
         if free.filter(pk__in=running.values("session_id")).first() is None:
             return False
@@ -222,23 +208,23 @@ def _settle(
             charged_cost=counted,
             settled_at=timezone.now(),
         )
-        released = quotas.release(
+        settlement = quotas.release(
             request.account_id,
             request.agent_instance_id,
             reserved=request.reserved_cost,
             cost=counted,
         )
         # It counts in the day in which its budgets were changed, as every turn does.
-        LLMRequest.objects.filter(pk=request.pk).update(settled_at=released.moment)
+        LLMRequest.objects.filter(pk=request.pk).update(settled_at=settlement.moment)
         with connection.cursor() as cursor:
-            cursor.execute(COUNT, [request.account_id, request.pk])
-    tell(released.alerts)
+            cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
+    send(settlement.alerts)
     return True
 
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:
-    """What went in was probably read; what came out nobody knows, so neither what it cost."""
-    price = _price(request, found.input_tokens)
+    """The input was probably read; the output is not known, and so neither is the cost."""
+    price = pricing.price(_call(request, found.input_tokens), own_prices(request.account_slug))
     return {
         "requests": 1,
         "prompt_tokens": found.input_tokens,
@@ -254,18 +240,14 @@ def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:
 def _counted(request: LLMRequest, found: Abandoned, outcome: dict[str, Any]) -> Decimal:
     """Return what counts against budgets: never less than what is known to have been spent.
 
-    What came out nobody knows, so all that was set aside counts.
+    The output is not known, so the whole reservation counts.
     """
     if outcome["cost_source"] == CostSource.FREE:
         return Decimal(0)
-    known = [request.reserved_cost, request.charged_cost, request.total_cost]
     own = own_prices(request.account_slug)
+    known = [request.reserved_cost, request.charged_cost, request.total_cost]
     known.append(billable_cost([_call(request, found.input_tokens)], own))
     return max(cost for cost in known if cost is not None)
-
-
-def _price(request: LLMRequest, input_tokens: int) -> Price:
-    return pricing.price(_call(request, input_tokens), own_prices(request.account_slug))
 
 
 def _call(request: LLMRequest, input_tokens: int) -> ModelCall:
@@ -275,7 +257,7 @@ def _call(request: LLMRequest, input_tokens: int) -> ModelCall:
 
 
 def _sent(request: LLMRequest) -> Iterator[str]:
-    """Read again what the model was sent: the prompt, the newest messages, the question."""
+    """Read what the model was sent: the prompt, the newest messages, the question."""
     if request.config_version:
         yield request.config_version.content.get("system_prompt", "")
     body = request.request_body if isinstance(request.request_body, dict) else {}

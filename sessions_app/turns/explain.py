@@ -1,6 +1,6 @@
-"""Why a message to an agent would be refused: the door's checks, the agent's, and the limits'.
+"""Why a message to an agent would be refused: by authentication, by the agent, or by a limit.
 
-The call is tried as a real one is, short of its rows: whatever it took is taken back.
+The call is checked as a real one is, up to its rows; all that it reserved is rolled back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.auth.bearer import admitted
 from accounts.auth.caller import Caller
-from accounts.auth.explain import Check, asked, first_refusal, key_checks, scope_check
+from accounts.auth.explain import ADVICE, Check, asked, first_refusal, key_checks, scope_check
 from accounts.auth.networks import Address, network_of
 from accounts.limits import quotas
 from accounts.limits.status import LimitStatus, limit_status_in_context
@@ -31,14 +31,14 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Problem, Unauthenticated
 from salient.formatting import dollars
 from sessions_app.api.schemas import ChatIn
+from sessions_app.turns.plan import check_size, run_request
 from sessions_app.turns.problems import with_unknown_price
-from sessions_app.turns.store import check_size, scripted
 
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
 CONFIG = "The agent's configuration and its model connection work"
-# In the order in which the database takes them.
-TAKEN = {
+# By error code, in the order in which the database checks them.
+LIMITS = {
     "rate_limited": "No rate is used up",
     "too_many_turns": "Another turn may run",
     "budget_exceeded": "What the call may cost fits into every budget",
@@ -58,12 +58,12 @@ class Call:
 
 
 def examine(call: Call) -> list[Check]:
-    """Return every check in the order of a call; opens the tenant's door itself."""
-    checks = list(_door_checks(call))
+    """Return every check in the order of a call; opens the tenant context itself."""
+    checks = list(_auth_checks(call))
     caller = None if first_refusal(checks) else _caller(call)
     if caller is not None:
         checks.append(scope_check(caller))
-    with tenant_context(call.instance.account_id), _taken_back():
+    with tenant_context(call.instance.account_id), _rolled_back():
         if caller is not None and first_refusal(checks) is None:
             checks.append(
                 asked(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
@@ -71,11 +71,11 @@ def examine(call: Call) -> list[Check]:
         if caller is not None and first_refusal(checks) is None:
             checks += _turn_checks(caller, call)
     titles = [check.title for check in checks]
-    left = [title for title in (AGENT, CONFIG, SIZE, *TAKEN.values()) if title not in titles]
+    left = [title for title in (AGENT, CONFIG, SIZE, *LIMITS.values()) if title not in titles]
     return [*checks, *(Check(title, is_reached=False) for title in left)]
 
 
-def _door_checks(call: Call) -> Iterator[Check]:
+def _auth_checks(call: Call) -> Iterator[Check]:
     account = call.instance.account
     if call.key is not None:
         yield from key_checks(call.key, account.slug, address=call.address, origin=call.origin)
@@ -88,11 +88,9 @@ def _door_checks(call: Call) -> Iterator[Check]:
 
 
 def _is_member(call: Call) -> None:
-    """As members.member_caller finds nobody then, and the door asks for a key."""
-    member = call.member
-    if member is None or not member.user.is_active:
-        raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
-    if call.instance.account.status != AccountStatus.ACTIVE:
+    """Raise what the API answers: without an active member it asks for a key."""
+    is_active = call.member is not None and call.member.user.is_active
+    if not is_active or call.instance.account.status != AccountStatus.ACTIVE:
         raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
@@ -100,7 +98,7 @@ def _caller(call: Call) -> Caller:
     slug = call.instance.account.slug
     if call.key is not None:
         return admitted(call.key, slug, address=call.address, origin=call.origin)
-    assert call.member is not None  # noqa: S101 - the door's check has passed
+    assert call.member is not None  # noqa: S101 - the member's check has passed
     return replace(caller_of(call.member, slug), network=network_of(call.address))
 
 
@@ -113,7 +111,7 @@ def _may_use(caller: Caller, instance: AgentInstance) -> None:
 def _agent_advice(call: Call) -> str:
     if call.instance.status != "active":
         return f"The agent is {call.instance.status}: activate it on its page."
-    return "The key is held to other agents: make one for this agent too."
+    return "The key is restricted to other agents: make one for this agent too."
 
 
 def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
@@ -121,45 +119,33 @@ def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
     yield asked(CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance)))
     if not found:
         return
-    caps = quotas.caps_of(caller.account_id)
+    limits = quotas.limits_of(caller)
     message = ChatIn.model_construct(message=call.message)
-    size = asked(SIZE, lambda: check_size(message, caps))
+    size = asked(SIZE, lambda: check_size(message, limits))
     yield size
     if size.problem is None:
-        yield from _limit_checks(caller, call, found[0], caps)
+        yield from _limit_checks(limits, call, found[0])
 
 
-def _limit_checks(
-    caller: Caller, call: Call, current: CurrentConfig, caps: quotas.Caps
-) -> Iterator[Check]:
-    tokens = caps.output(current.effective.config.max_tokens)
-    run = current.run_request((), stream=True, max_tokens=tokens)
-    run = scripted(run) if caller.is_test else run
+def _limit_checks(limits: quotas.Limits, call: Call, current: CurrentConfig) -> Iterator[Check]:
+    caller, run = limits.caller, run_request(current, limits, stream=True)
     cost = cost_estimate(run, own_prices(caller.account_slug)).of(
         [ChatMessage("user", call.message)]
     )
     now = limit_status_in_context(caller, timezone.now())
     refused: Problem | None = None
     try:
-        quotas.take(caller, call.instance.pk, cost)
+        quotas.reserve(caller, call.instance.pk, cost)
     except quotas.BudgetExceeded as problem:
         refused = with_unknown_price(problem, caller, run)
     except Problem as problem:
         refused = problem
     facts = _facts(now, cost)
-    for code, title in TAKEN.items():
-        if refused is None:
-            yield Check(title, facts=facts[code])
-        elif refused.code == code:
-            check = asked(title, lambda: _again(refused))
-            yield replace(check, facts=facts[code])
+    for code, title in LIMITS.items():
+        if refused is not None and refused.code == code:
+            yield Check(title, refused, ADVICE.get(code, ""), facts=facts[code])
             return
-        else:
-            yield Check(title, facts=facts[code])
-
-
-def _again(problem: Problem) -> None:
-    raise problem
+        yield Check(title, facts=facts[code])
 
 
 def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:
@@ -178,8 +164,8 @@ def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:
 
 
 @contextmanager
-def _taken_back() -> Iterator[None]:
-    """Undo in the database whatever is done inside: the call is only tried."""
+def _rolled_back() -> Iterator[None]:
+    """Roll back whatever is done inside: the call is only checked."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)

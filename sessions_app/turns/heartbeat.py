@@ -1,6 +1,6 @@
-"""Tells the database that this server process lives, and settles what dead ones left running.
+"""Writes to the database that this server process runs, and settles the turns of dead ones.
 
-It has a thread of its own: an event loop or a pool that is busy for seconds is no death.
+It has a thread of its own, because an event loop or a pool may be busy for seconds.
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ from django.db.models.functions import Now
 
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import on_start, on_stop
+from sessions_app.models import ServerProcess
 from sessions_app.turns import abandoned
-from sessions_app.turns.server_processes import BEAT_SECONDS, ServerProcess, this_process
+from sessions_app.turns.server_processes import BEAT_SECONDS, this_process
 
 logger = logging.getLogger(__name__)
-# Beats between two searches for what dead processes left.
+# Beats between two searches for the turns of dead processes.
 SEARCH_EVERY = 2
-# After a silence of the database every process that lives has beaten again within this time.
+# When the database answers again, every running process has written its row within this time.
 STEADY_SECONDS = 3 * BEAT_SECONDS
 # How long a server that stops waits for a beat under way.
 STOP_SECONDS = 3.0
 
 
 class Heartbeat(threading.Thread):
-    """Writes the process' row every few seconds, from its first beat until it is stopped."""
+    """Writes the process' row every few seconds until it is stopped."""
 
     def __init__(self) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._row = this_process()
         self._stopped = threading.Event()
-        # Since when, by the process' own clock, each beat came in time; None: the last one failed.
+        # By time.monotonic(): since when each beat came in time; None after one that failed.
         self._steady_since: float | None = None
         self._last = 0.0
         self.has_row = self._is_missing = False
 
     @property
     def id(self) -> UUID | None:
-        """What turns are opened with; None before the row is there: their age alone tells then."""
+        """The process of new turns; None before its row is stored: then a turn's age counts."""
         return self._row.pk if self.has_row else None
 
     @property
     def is_steady(self) -> bool:
-        """Whether each of the last few beats came in time: then those of all that live did."""
+        """Whether the last few beats came in time, and so those of all running processes."""
         now, since = time.monotonic(), self._steady_since
         if since is None or now - self._last > 2 * BEAT_SECONDS:
             return False
@@ -59,15 +60,17 @@ class Heartbeat(threading.Thread):
             try:
                 self.beat()
                 if beats % SEARCH_EVERY == 0:
-                    abandoned.settle_of_dead_processes(may_trust_age=self.is_steady, but=self.id)
+                    abandoned.settle_of_dead_processes(
+                        may_trust_age=self.is_steady, except_id=self.id
+                    )
                 beats += 1
             except (DatabaseError, InterfaceError) as error:
-                # A server that is newer than the database has no table yet.
+                # Before its migration a newer server finds no table.
                 self._miss(error)
             except Exception:
-                logger.exception("Unexpected error while looking for what dead processes left")
+                logger.exception("Unexpected error while settling the turns of dead processes")
             finally:
-                # Its next beat may be given another one by the pool.
+                # The pool may give the next beat another connection.
                 connection.close()
             self._stopped.wait(BEAT_SECONDS)
 
@@ -89,7 +92,7 @@ class Heartbeat(threading.Thread):
         self._steady_since, self._is_missing = None, True
 
     def stop(self) -> None:
-        """End the thread and remove the row; what still runs under it is anybody's to settle."""
+        """End the thread and remove the row; other processes may settle turns that still run."""
         self._stopped.set()
         self.join(STOP_SECONDS)
         if not self.has_row:
@@ -99,7 +102,7 @@ class Heartbeat(threading.Thread):
             with platform_context():
                 ServerProcess.objects.filter(pk=self._row.pk).delete()
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The database did not take that this process ends: %s", error)
+            logger.warning("The row of this process could not be removed: %s", error)
         finally:
             connection.close()
 
@@ -109,7 +112,7 @@ _heartbeat: Heartbeat | None = None
 
 @on_start
 def start() -> None:
-    """Begin to beat; nobody waits for the first one, for the database may be away."""
+    """Start the thread without waiting for its first beat: the database may be away."""
     global _heartbeat  # noqa: PLW0603 - a process has one
     _heartbeat = Heartbeat()
     _heartbeat.start()
@@ -124,7 +127,7 @@ async def stop() -> None:
 
 
 def process_id() -> UUID | None:
-    """Return what the turns of this process are opened with; None where none beats."""
+    """Return the id that new turns get; None where no heartbeat runs."""
     return None if _heartbeat is None else _heartbeat.id
 
 

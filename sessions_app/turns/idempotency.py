@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one turn: a call that is sent again gets the answer that it had."""
+"""One Idempotency-Key, one turn: a call that is sent again gets the same answer again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FAILURES: dict[str, type[RunError]] = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, RunError)
 }
-# How a turn is ended besides by its model: each is replayed by its own code.
+# Failures that are not the model's; each is replayed with its own code.
 _ENDINGS: dict[str, Callable[[], Problem]] = {
     kind.code: kind for kind in (ServerStopping, TimeOver, TurnAbandoned)
 }
@@ -55,7 +55,7 @@ class KeyUsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A turn of before as it is told again: its answer, and how it failed, if it did."""
+    """An earlier turn that is answered again: its answer, and how it failed, if it did."""
 
     answer: ChatOut
     problem: Problem | None
@@ -87,7 +87,7 @@ def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Ke
 
 
 def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
-    """Rebuild the answer from its rows; it counts as a call and costs nothing.
+    """Rebuild the answer from its rows; the replay counts as a call and costs nothing.
 
     Raises TurnInProgress while it is being made, IdempotencyKeyReused for another message.
     """
@@ -102,14 +102,15 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress
         answer = _answer(request)
-        taken = quotas.take(caller, instance.pk, turn=False)
-    headers = taken.headers | {"Idempotency-Replayed": "true"}
+        reservation = quotas.reserve(caller, instance.pk, turn=False)
+    headers = reservation.headers | {"Idempotency-Replayed": "true"}
     return Replay(answer, _problem(request, headers), headers)
 
 
 def _answer(request: LLMRequest) -> ChatOut:
     said = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
+    calls = (request.response_body or {}).get("calls") or [{}]
     return ChatOut(
         response=said.content if said else "",
         status=request.completion_status,
@@ -117,42 +118,31 @@ def _answer(request: LLMRequest) -> ChatOut:
         message_id=said.pk if said else None,
         llm_request_id=request.pk,
         model=f"{request.provider}:{request.model}",
-        finish_reason=_finish_reason(request),
-        usage=_usage(request),
-        cost=CostOut.of(_price(request)),
+        finish_reason=calls[-1].get("finish_reason") or None,
+        usage=UsageOut(
+            input_tokens=request.prompt_tokens or 0,
+            output_tokens=request.completion_tokens or 0,
+            total_tokens=request.total_tokens or 0,
+            cached_tokens=request.cached_tokens or 0,
+            requests=request.requests,
+            estimated=request.tokens_estimated,
+        ),
+        cost=CostOut.of(
+            Price(
+                request.prompt_cost,
+                request.completion_cost,
+                request.total_cost,
+                CostSource(request.cost_source),
+            )
+        ),
         config_version=version.digest[:12] if version else "",
         latency_ms=request.latency_ms or 0,
         time_to_first_token_ms=request.time_to_first_token_ms,
     )
 
 
-def _finish_reason(request: LLMRequest) -> str | None:
-    calls = (request.response_body or {}).get("calls") or [{}]
-    return calls[-1].get("finish_reason") or None
-
-
-def _usage(request: LLMRequest) -> UsageOut:
-    return UsageOut(
-        input_tokens=request.prompt_tokens or 0,
-        output_tokens=request.completion_tokens or 0,
-        total_tokens=request.total_tokens or 0,
-        cached_tokens=request.cached_tokens or 0,
-        requests=request.requests,
-        estimated=request.tokens_estimated,
-    )
-
-
-def _price(request: LLMRequest) -> Price:
-    return Price(
-        request.prompt_cost,
-        request.completion_cost,
-        request.total_cost,
-        CostSource(request.cost_source),
-    )
-
-
 def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
-    """Say again how it failed; a client that left itself had no failure to be told."""
+    """Return the turn's failure again; a client that left had none."""
     if request.completion_status in ANSWERED:
         return None
     if request.error_code == AnswerNotStored.code:

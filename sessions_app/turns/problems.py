@@ -1,4 +1,4 @@
-"""How it is told to the caller that a turn was refused, failed or could not be stored."""
+"""The errors of a turn that was refused, failed or could not be stored."""
 
 from __future__ import annotations
 
@@ -41,8 +41,16 @@ class IdempotencyKeyReused(Problem):
         super().__init__("This Idempotency-Key came with another message before; use a new one.")
 
 
+class DraftGone(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "draft_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The draft was published or discarded meanwhile; reload the page.")
+
+
 class AnswerNotStored(Problem):
-    """The database answers and refuses to store this answer; what the call cost is settled."""
+    """The database refused to store this answer; the cost of the call is settled."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "answer_not_stored"
@@ -92,7 +100,7 @@ def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest)
 
 
 class TurnAbandoned(Problem):
-    """A replayed turn whose server died; its message is stored, and what was set aside counts."""
+    """A replayed turn whose server died; its message is stored, and its reservation counts."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "abandoned"
@@ -105,7 +113,7 @@ class TurnAbandoned(Problem):
 
 
 class ProviderFailed(Problem):
-    """The model did not answer. The user's message is kept, and what came of the answer."""
+    """The model did not answer in full; the message and what came of the answer are stored."""
 
     status = HTTPStatus.BAD_GATEWAY
 

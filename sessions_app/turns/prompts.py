@@ -1,4 +1,4 @@
-"""What a model was told, in sections: named, measured, and each text stored once by its content."""
+"""A model's prompt in named, measured sections; each text is stored once, by its digest."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from agents.runtime.tools import TOOLS
 from salient.ttl import TTLCache
 from sessions_app.models import LLMRequest, PromptSection
 
-PROMPT, HISTORY, SAID, TOOLS_USED = "system prompt", "history", "user message", "tool results"
-# Each request's row lists its sections: a prompt with a hundred headings is not a hundred of them.
+PROMPT, HISTORY = "system prompt", "history"
+USER_MESSAGE, TOOL_RESULTS = "user message", "tool results"
+# Each request's row lists its sections, so a prompt with many headings is cut into a few only.
 MOST_PARTS = 12
 LONGEST_NAME = 80
 _HEADING = re.compile(r"^(?:(?P<fence>```|~~~)|#{1,3}[ \t]+(?P<title>\S.*))", re.MULTILINE)
 
-# Which texts of an account this process knows to be stored.
+# The texts of an account that this process knows to be stored.
 _stored: TTLCache[tuple[UUID, str], str] = TTLCache(seconds=3600)
 
 
 class Sections(list[dict[str, Any]]):
-    """The sections as a request's row has them, and beside them the texts that their digests name.
+    """The sections as a request's row lists them, and their texts by digest.
 
     A section is {"name", "source", "bytes", "tokens"} with "digest" where its text is the agent's,
     or "messages" where it is the conversation's, whose rows have the text.
@@ -44,7 +45,7 @@ class Sections(list[dict[str, Any]]):
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """A section as it is shown; `text` is None where messages hold it, or where it is gone."""
+    """A section as it is shown; `text` is None when messages have it, or when it was deleted."""
 
     name: str
     source: str
@@ -56,9 +57,9 @@ class PromptPart:
 
 
 def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = None) -> Sections:
-    """Say what the model is told and where each part comes from.
+    """Return the sections of a request, each with its source.
 
-    `said` is the user's message while the request has none yet: app_open_turn measures the rest.
+    `said` is the user's message while the request has none yet: app_open_turns measures the rest.
     """
     origins = current.effective.origins
     fixed = _fixed(
@@ -69,24 +70,24 @@ def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = 
     )
     texts = [said] if said is not None else [message.content for message in request.messages]
     *before, last = [len(text.encode()) for text in texts]
-    told = [_from_messages(SAID, 1, last)]
+    spoken = [_from_messages(USER_MESSAGE, 1, last)]
     if before:
-        told.insert(0, _from_messages(HISTORY, len(before), sum(before)))
-    return Sections([*fixed, *told], fixed.texts)
+        spoken.insert(0, _from_messages(HISTORY, len(before), sum(before)))
+    return Sections([*fixed, *spoken], fixed.texts)
 
 
 def are_stored(account_id: UUID, sections: Sections) -> bool:
-    """Tell, without asking the database, whether this process knows that all texts are stored."""
-    return not _news(account_id, sections)
+    """Whether this process knows, without asking the database, that all texts are stored."""
+    return not _unknown(account_id, sections)
 
 
 def store_sections(account_id: UUID, sections: Sections) -> None:
-    """Store the texts that this process does not know to be stored; mostly it asks nothing.
+    """Store the texts that this process does not know to be stored; mostly without a query.
 
-    Call it inside the tenant's door, in a transaction that locks nothing else: a text that another
-    turn stores at this moment is waited for.
+    Call it inside the tenant context, in a transaction that locks nothing else: it waits for
+    another turn that stores the same text.
     """
-    new = _news(account_id, sections)
+    new = _unknown(account_id, sections)
     if not new:
         return
     PromptSection.objects.bulk_create(
@@ -100,12 +101,12 @@ def store_sections(account_id: UUID, sections: Sections) -> None:
 
 
 def read_sections(request: LLMRequest) -> list[PromptPart]:
-    """Return the sections of one request with their texts, in the order in which they were told."""
+    """Return the sections of one request with their texts, in the order of the prompt."""
     return read_sections_of([request])[request.pk]
 
 
 def read_sections_of(requests: Iterable[LLMRequest]) -> dict[UUID, list[PromptPart]]:
-    """Return the sections of many requests by their ids; one query, whatever their number."""
+    """Return the sections of many requests by their ids, with one query."""
     requests = list(requests)
     digests = {row["digest"] for each in requests for row in listed(each) if "digest" in row}
     found = PromptSection.objects.filter(
@@ -125,24 +126,21 @@ def read_sections_of(requests: Iterable[LLMRequest]) -> dict[UUID, list[PromptPa
 
 
 def listed(request: LLMRequest) -> list[dict[str, Any]]:
-    """Return the sections as the row lists them: without a query, and without texts."""
-    asked, came = request.request_body or {}, request.response_body or {}
-    sections: list[dict[str, Any]] = list(asked.get("sections", []))
-    before = asked.get("history_messages", 0)
+    """Return the sections as the row lists them, without their texts and without a query."""
+    body = request.request_body or {}
+    sections: list[dict[str, Any]] = list(body.get("sections", []))
+    before = body.get("history_messages", 0)
     if sections and before and all(row["name"] != HISTORY for row in sections):
-        sections.insert(-1, _from_messages(HISTORY, before, asked["history_bytes"]))
-    if sections and (used := came.get("tools")):
-        sections.append(_sized(TOOLS_USED, "tools", sum(map(_tool_bytes, used))))
+        sections.insert(-1, _from_messages(HISTORY, before, body["history_bytes"]))
+    if sections and (used := (request.response_body or {}).get("tools")):
+        # Later calls of the model read these parts of each tool call.
+        texts = (f"{call['name']}{call['arguments']}{call['content']}" for call in used)
+        sections.append(_sized(TOOL_RESULTS, "tools", sum(len(text.encode()) for text in texts)))
     return sections
 
 
-def _tool_bytes(used: Mapping[str, str]) -> int:
-    """Measure what a later call of the model was told of a tool's call."""
-    return len(f"{used['name']}{used['arguments']}{used['content']}".encode())
-
-
 def split(prompt: str) -> Iterator[tuple[str, str]]:
-    """Cut a prompt at its Markdown headings into names and texts; joined again it is the prompt."""
+    """Cut a prompt at its Markdown headings into (name, text); the joined texts are the prompt."""
     starts = [(0, PROMPT), *_headings(prompt)]
     if len(starts) > 1 and starts[1][0] == 0:
         del starts[0]
@@ -153,11 +151,11 @@ def split(prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def _headings(prompt: str) -> Iterator[tuple[int, str]]:
-    """Find headings of the first three levels; in a fenced block a # is none."""
+    """Find headings of the first three levels; a # in a fenced block is none."""
     fence = ""
     for found in _HEADING.finditer(prompt):
-        if mark := found["fence"]:
-            fence = mark if not fence else "" if mark == fence else fence
+        if marker := found["fence"]:
+            fence = marker if not fence else "" if marker == fence else fence
         elif not fence:
             title = found["title"].rstrip("# \t\r")[:LONGEST_NAME]
             yield found.start(), f"{PROMPT}: {title}" if title else PROMPT
@@ -165,7 +163,7 @@ def _headings(prompt: str) -> Iterator[tuple[int, str]]:
 
 @lru_cache(maxsize=256)
 def _fixed(prompt: str, prompt_source: str, tools: tuple[str, ...], tools_source: str) -> Sections:
-    """What all turns of a configuration are told; split, measured and hashed once."""
+    """Return the sections that all turns of a configuration share; computed once."""
     parts = [(name, prompt_source, text) for name, text in split(prompt)]
     parts += [(f"tool: {name}", tools_source, _schema(name)) for name in tools]
     named = [
@@ -180,8 +178,8 @@ def _fixed(prompt: str, prompt_source: str, tools: tuple[str, ...], tools_source
 
 def _schema(tool: str) -> str:
     spec = TOOLS[tool].spec
-    told = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    schema = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return json.dumps(schema, indent=2, ensure_ascii=False)
 
 
 def _from_messages(name: str, messages: int, size: int) -> dict[str, Any]:
@@ -189,12 +187,12 @@ def _from_messages(name: str, messages: int, size: int) -> dict[str, Any]:
 
 
 def _sized(name: str, source: str, size: int) -> dict[str, Any]:
-    # As estimate_tokens() in agents/runtime/providers/base.py has it: four bytes each.
+    # Four bytes a token, as estimate_tokens() in agents/runtime/providers/base.py counts.
     return {"name": name, "source": source, "bytes": size, "tokens": ceil(size / 4)}
 
 
-def _news(account_id: UUID, sections: Sections) -> list[str]:
-    # Sorted, so that two turns which store the same texts wait for each other in one order.
+def _unknown(account_id: UUID, sections: Sections) -> list[str]:
+    # Sorted, so that two turns that store the same texts lock them in one order.
     return sorted(digest for digest in sections.texts if not _stored.get((account_id, digest)))
 
 

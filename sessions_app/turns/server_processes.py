@@ -1,7 +1,7 @@
-"""The server processes that hold turns: who they are, and which of them have died.
+"""Which server processes have died.
 
 A process writes its row every BEAT_SECONDS (sessions_app/turns/heartbeat.py), by the database's
-clock. On the same machine the kernel says whether a process still runs; on another one its row.
+clock. Of a process of this machine /proc says whether it still runs; of another one, its row.
 """
 
 from __future__ import annotations
@@ -17,37 +17,18 @@ from django.db import models
 from django.db.models import ExpressionWrapper, Q
 from django.db.models.functions import Now
 
-from salient.ids import uuid7
+from sessions_app.models import ServerProcess
 
 BEAT_SECONDS = 2.0
 # A process of another machine that has not written its row for so long is dead.
 DEAD_AFTER = timedelta(seconds=10)
-# A dead process' row is of no use once its turns are settled.
+# The row of a dead process is not needed once its turns are settled.
 FORGET_AFTER = timedelta(days=1)
 ZOMBIE = "Z"
 
 
-class ServerProcess(models.Model):
-    """One process that serves; its row belongs to no account."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Which machine and which process namespace the number is of; "" where the system cannot tell.
-    host = models.CharField(max_length=255, blank=True, db_default="")
-    pid = models.IntegerField()
-    # By the kernel's clock: a number that is used again belongs to another process.
-    pid_started = models.BigIntegerField(db_default=0)
-    started_at = models.DateTimeField(db_default=Now(), editable=False)
-    seen_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        db_table = "server_processes"
-
-    def __str__(self) -> str:
-        return f"process {self.pid}"
-
-
 def this_process() -> ServerProcess:
-    """Describe the running process; nothing is stored."""
+    """Return the row of the running process; it is not stored."""
     pid = os.getpid()
     return ServerProcess(host=this_host(), pid=pid, pid_started=started_of(pid) or 0)
 
@@ -62,7 +43,7 @@ def this_host() -> str:
 
 
 def started_of(pid: int) -> int | None:
-    """When a process of this machine began, in the kernel's ticks; None for one that has ended."""
+    """Return when a process of this machine began, in kernel ticks; None if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -71,7 +52,7 @@ def started_of(pid: int) -> int | None:
 
 
 def is_hidden(pid: int) -> bool:
-    """Whether a process of another user runs that /proc does not show (hidepid, ProtectProc)."""
+    """Whether the process is another user's and /proc does not show it (hidepid, ProtectProc)."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -85,7 +66,7 @@ def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
     """Return those of the processes that have died; call it inside the platform's context.
 
     `may_trust_age`: the caller has itself reached the database for a while. Otherwise an old row
-    may only mean that the database stood still, for everybody.
+    may only mean that the database did not answer, to any process.
     """
     late = ExpressionWrapper(Q(seen_at__lt=Now() - DEAD_AFTER), models.BooleanField())
     rows = ServerProcess.objects.filter(pk__in=ids).annotate(is_late=late)
@@ -97,7 +78,7 @@ def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
             runs = not (may_trust_age and row.is_late)
         if runs:
             alive.add(row.pk)
-    # A process removes its row when it stops in order, with no turn left.
+    # A process that stops in order has removed its row, and no turn of it is left.
     return set(ids) - alive
 
 

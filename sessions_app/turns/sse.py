@@ -1,4 +1,7 @@
-"""Runtime events as text/event-stream."""
+"""Runtime events as text/event-stream.
+
+The stream is our own because closing it, even unread, must settle the turn.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,18 @@ from sessions_app.turns.turn import Turn, leave
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"X-Accel-Buffering": "no"}
-
-
-# Sent first, so that a client that loses the connection before any event has one to name.
+# Sent first, so that a client that loses the connection before any event has an id to send back.
 BEGIN = b"id: 0\n\n"
 
 
 def stream(
     turn: Turn, events: AsyncGenerator[Event], path: str, *, named: bool
 ) -> StreamingHttpResponse:
-    """Stream the turn; `named` is for clients that connect again by themselves."""
+    """Stream the turn; `named` is for clients that connect again and send the last id."""
     return StreamingHttpResponse(
         TurnStream(turn, encode(turn, events, path, BEGIN if named else b"")),
         content_type=CONTENT_TYPE,
-        headers=HEADERS | turn.taken.headers,
+        headers=HEADERS | turn.reservation.headers,
     )
 
 
@@ -42,7 +43,7 @@ class TurnStream:
         self._turn, self._frames = turn, frames
 
     def __aiter__(self) -> Self:
-        # Not the frames: the response keeps, and closes, what this gives.
+        # Not the frames: the response keeps, and closes, what this returns.
         return self
 
     def __anext__(self) -> Awaitable[bytes]:
@@ -55,7 +56,7 @@ class TurnStream:
 
 
 def replay(earlier: Replay) -> StreamingHttpResponse:
-    """Tell a turn of before again: what was said in one event, how it failed, `done`."""
+    """Stream an earlier turn again: its text in one event, its error if it failed, `done`."""
     return StreamingHttpResponse(
         encode_replay(earlier), content_type=CONTENT_TYPE, headers=HEADERS | earlier.headers
     )
@@ -64,7 +65,7 @@ def replay(earlier: Replay) -> StreamingHttpResponse:
 async def encode(
     turn: Turn, events: AsyncGenerator[Event], path: str, begin: bytes = b""
 ) -> AsyncGenerator[bytes]:
-    """Write each event as a frame; whatever happens to the model, the last one is `done`."""
+    """Write each event as a frame; also after an error, the last one is `done`."""
     number = 0
     if begin:
         yield begin
@@ -90,12 +91,12 @@ async def encode_replay(earlier: Replay) -> AsyncIterator[bytes]:
 
 
 def _error(problem: Problem) -> str:
-    told = problem.as_dict()
-    return json.dumps(told | {"message": told["detail"]})
+    content = problem.as_dict()
+    return json.dumps(content | {"message": content["detail"]})
 
 
 def data_of(event: Event) -> tuple[str, str] | None:
-    """Name the event and give its data; a text delta travels as it is."""
+    """Return the event's name and data; a text delta is sent as it is."""
     match event:
         case TextDelta(text):
             return "message", text
@@ -108,10 +109,7 @@ def data_of(event: Event) -> tuple[str, str] | None:
 
 
 def frame(number: int, name: str, data: str) -> bytes:
-    """Write one event; each line of data has a field of its own, as the standard asks.
-
-    Nothing comes after `done`.
-    """
+    """Write one event, with a `data` field for each line as the standard requires."""
     if "\n" in data or "\r" in data:
         data = "\ndata: ".join(data.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     event = f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()

@@ -1,4 +1,4 @@
-"""A conversation in a terminal: the operator's turns, over the same engine as everybody's."""
+"""A conversation in a terminal: the operator's turns, run by the same code as the API's."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from pydantic import ValidationError
 from accounts.auth.decorators import Caller
 from accounts.models import Account, Scope
 from agents.models import AgentInstance
-from agents.runtime.events import Event, TextDelta, ToolCall
+from agents.runtime.events import TextDelta, ToolCall
 from agents.runtime.providers import close_clients
 from salient.api.problems import Invalid
 from salient.database import release_connection, shut_down
 from sessions_app.api.schemas import ChatIn, ChatOut
 from sessions_app.turns import turn as turns
 
-type Say = Callable[[str], None]
-
 
 def operator(account: Account) -> Caller:
-    """Somebody who may use manage.py may use every agent."""
+    """Return the caller for somebody who may use manage.py, and so every agent."""
     return Caller(account.pk, account.slug, frozenset(Scope.values))
 
 
 @dataclass(slots=True)
 class Conversation:
-    """Its turns continue one another; `say` gets each piece of an answer as it comes."""
+    """The turns of one session; `say` gets each piece of an answer as it comes."""
 
     caller: Caller
     instance: AgentInstance
-    say: Say
+    say: Callable[[str], None]
     session_id: UUID | None = None
     last: turns.Turn | None = field(default=None, init=False)
 
@@ -44,24 +42,21 @@ class Conversation:
             message = ChatIn(message=text, session_id=self.session_id)
         except ValidationError as error:
             raise Invalid.of(error) from None
-        turn = await turns.open_turn(self.caller, self.instance, message, stream=True)
+        turn = await turns.begin_new(self.caller, self.instance, message, stream=True)
         self.session_id, self.last = turn.session_id, turn
         async with aclosing(turns.answer(turn)) as events:
             async for event in events:
-                self._tell(event)
+                match event:
+                    case TextDelta(text):
+                        self.say(text)
+                    case ToolCall(name=name):
+                        self.say(f"[uses {name}] ")
         return turn.answer_out()
-
-    def _tell(self, event: Event) -> None:
-        match event:
-            case TextDelta(text):
-                self.say(text)
-            case ToolCall(name=name):
-                self.say(f"[uses {name}] ")
 
 
 @contextmanager
 def event_loop() -> Iterator[asyncio.Runner]:
-    """One loop for all turns; Ctrl-C cancels the turn that is under way and no more."""
+    """Give one loop for all turns; Ctrl-C cancels the turn that is under way and nothing else."""
     with asyncio.Runner() as runner:
         try:
             yield runner
@@ -76,7 +71,7 @@ async def _close() -> None:
 
 
 def summary(answer: ChatOut) -> str:
-    """Say in one line what the turn took."""
+    """Return one line: the model, the tokens, the cost and the time of the turn."""
     usage, total = answer.usage, answer.cost.total
     cost = "cost unknown" if total is None else f"${total.normalize():f}" if total else "free"
     about = "about " if usage.estimated else ""

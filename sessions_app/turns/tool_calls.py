@@ -1,4 +1,4 @@
-"""What models and tools did in a turn, as a request's row keeps it for staff to read."""
+"""The calls of models and tools in a turn, as a request's row keeps them for staff to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run
 
-# A tool may answer with pages; the row keeps their beginnings.
+# Characters: a tool may answer with pages, and the row keeps their beginnings.
 LONGEST_KEPT = 4_000
 MOST_KEPT = 50
 
@@ -50,5 +50,5 @@ def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
 
 
 def cut(text: str) -> str:
-    """Return what is kept of a text."""
+    """Return the beginning of a text, as it is kept."""
     return text if len(text) <= LONGEST_KEPT else text[:LONGEST_KEPT] + " …"

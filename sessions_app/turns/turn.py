@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
-from accounts.limits.alerts import tell_soon
-from accounts.limits.quotas import Reservation
+from accounts.limits.alerts import send_in_background
+from accounts.limits.quotas import BudgetExceeded, Reservation
 from agents.config.versions.current import CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
+from agents.costs.estimate import billable_cost
 from agents.costs.own_prices import OwnPrices, own_prices
 from agents.costs.pricing import Price
 from agents.models import AgentInstance
@@ -31,22 +34,27 @@ from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
 from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
-from sessions_app.models import CompletionStatus
-from sessions_app.turns import abandoned, heartbeat, store
+from sessions_app.models import CompletionStatus, LLMRequest
+from sessions_app.turns import abandoned, heartbeat, store, tool_calls
 from sessions_app.turns.idempotency import Key, KeyUsed, Replay, replay
+from sessions_app.turns.plan import TurnPlan, messages_of, plan_turn, turn_row
 from sessions_app.turns.problems import (
     AnswerNotStored,
     SettlementDelayed,
     TurnInProgress,
     provider_problem,
+    with_unknown_price,
 )
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
-# Seconds; a database that is away for longer leaves its turns to settle_abandoned.
+# How often a turn notes that its instance is in use: all its turns wait for that row.
+LAST_USED_STEP = timedelta(minutes=1)
+# Seconds between tries; a database that is away for longer leaves its turns to settle_abandoned.
 SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
-# Seconds; a statement whose connection has broken ends within its timeout.
+# Seconds between searches for a turn whose connection broke: its statement ends in its timeout.
 UNDO_AFTER = (0, 1, 2, 4, 8)
+# Seconds for which a search waits for a database that is away.
 UNDO_WITHIN = 600
 
 
@@ -60,18 +68,17 @@ class Turn:
     session_id: UUID
     request_id: UUID
     run: Run
-    taken: Reservation
+    reservation: Reservation
     answer_id: UUID = field(default_factory=uuid7)
     started: float = field(default_factory=time.monotonic)
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
     latency_ms: int = 0
-    # What its calls cost, where the account or the installation says so itself.
+    # The prices that the account or the installation has set itself.
     own_prices: OwnPrices = field(init=False)
-    # False when the rows could not be written: then nothing may be promised of them.
+    # False when the rows could not be written: the outcome then names no message.
     stored: bool = True
-    # Whether the database has refused the answer's text; the turn is settled without it.
-    is_answer_refused: bool = False
+    # Each with the number of calls that it was computed from.
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
 
@@ -83,7 +90,7 @@ class Turn:
         self.latency_ms = round((time.monotonic() - self.started) * 1000)
 
     def fail(self, error_code: str) -> None:
-        """End with what came, if anything came."""
+        """End as partial when some text has come, else as an error."""
         self.end(CompletionStatus.PARTIAL if self.run.text else CompletionStatus.ERROR, error_code)
 
     @property
@@ -92,6 +99,7 @@ class Turn:
         last = self.run.calls[-1] if self.run.calls else None
         return f"{last.provider}:{last.model}" if last else self.run.request.models[0]
 
+    @property
     def uses(self) -> AgentUse:
         """What the turn depends on besides its caller."""
         connections = tuple(self.run.request.connections.values())
@@ -99,13 +107,13 @@ class Turn:
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the last call of the model ended, as it is stored; None when nobody said."""
+        """Why the model's last call ended, as it is stored; None when the provider gave none."""
         last = self.run.calls[-1] if self.run.calls else None
         return (storable(last.finish_reason) or None) if last else None
 
     @property
     def time_to_first_token_ms(self) -> int | None:
-        """From the start of the turn, with the calls before the one that spoke."""
+        """From the start of the turn, with the calls before the one that wrote a token."""
         before = 0
         for call in self.run.calls:
             if call.time_to_first_token_ms is not None:
@@ -114,28 +122,26 @@ class Turn:
         return None
 
     def price(self) -> Price:
-        """What the calls cost together; reckoned once, when the last of them has ended."""
+        """What the calls cost together."""
         if self._price is None or self._price[0] != len(self.run.calls):
             self._price = len(self.run.calls), pricing.total(self.run.calls, self.own_prices)
         return self._price[1]
 
     def usage(self) -> UsageOut:
-        """What the calls used together; added up once, when the last of them has ended."""
-        if self._usage is None or self._usage[0] != len(self.run.calls):
-            self._usage = len(self.run.calls), self._added_up()
-        return self._usage[1]
-
-    def _added_up(self) -> UsageOut:
+        """What the calls used together."""
         calls = self.run.calls
-        read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
-        return UsageOut(
-            input_tokens=read,
-            output_tokens=written,
-            total_tokens=read + written,
-            cached_tokens=sum(c.cached_tokens for c in calls),
-            requests=len(calls),
-            estimated=any(c.estimated for c in calls),
-        )
+        if self._usage is None or self._usage[0] != len(calls):
+            read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
+            usage = UsageOut(
+                input_tokens=read,
+                output_tokens=written,
+                total_tokens=read + written,
+                cached_tokens=sum(c.cached_tokens for c in calls),
+                requests=len(calls),
+                estimated=any(c.estimated for c in calls),
+            )
+            self._usage = len(calls), usage
+        return self._usage[1]
 
     def outcome(self) -> DoneOut:
         return DoneOut(**self._facts())
@@ -159,21 +165,58 @@ class Turn:
             "time_to_first_token_ms": self.time_to_first_token_ms,
         }
 
+    def as_settled(self, *, note_use: bool = False) -> store.SettleTurn:
+        """Return the row that settles the turn as it has ended."""
+        provider, _, model = self.model.partition(":")
+        usage, price = self.usage(), self.price()
+        return store.SettleTurn(
+            account_id=self.caller.account_id,
+            agent_instance_id=self.instance.pk,
+            session_id=self.session_id,
+            request_id=self.request_id,
+            config_version_id=self.current.version_id,
+            answer_id=self.answer_id,
+            answer=storable(self.run.text) or None,
+            reserved=self.reservation.reserved,
+            charged_cost=billable_cost(self.run.calls, self.own_prices),
+            provider=provider[: _max_length("provider")],
+            model=model[: _max_length("model")],
+            completion_status=self.status,
+            error_code=self.error_code,
+            requests=usage.requests,
+            prompt_tokens=usage.input_tokens,
+            completion_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
+            total_tokens=usage.total_tokens,
+            tokens_estimated=usage.estimated,
+            prompt_cost=price.prompt_cost,
+            completion_cost=price.completion_cost,
+            total_cost=price.total_cost,
+            cost_source=price.source,
+            latency_ms=self.latency_ms,
+            time_to_first_token_ms=self.time_to_first_token_ms,
+            response_body=tool_calls.response_body(self.run, self.own_prices),
+            note_use=note_use,
+        )
+
+
+def _max_length(column: str) -> int:
+    return int(cast(Any, LLMRequest._meta.get_field(column)).max_length)
+
 
 async def begin(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn | Replay:
-    """Open a turn, or find the answer that the caller's key has had before."""
+    """Begin a turn for a call of the API, or find the answer that the caller's key had before."""
     if takes_no_turns():
         raise ServerStopping("The server stops and takes no new message; send it again.")
     try:
-        return await open_turn(caller, instance, message, stream=stream, key=key)
+        return await begin_new(caller, instance, message, stream=stream, key=key)
     except KeyUsed:
-        assert key is not None  # noqa: S101 - only a key can have been used
-        return await in_database(replay, caller, instance, key)
+        return await in_database(replay, caller, instance, cast(Key, key))
 
 
-async def open_turn(
+async def begin_new(
     caller: Caller,
     instance: AgentInstance,
     message: ChatIn,
@@ -181,92 +224,79 @@ async def open_turn(
     stream: bool,
     key: Key | None = None,
 ) -> Turn:
-    """Store the user's message and a running request; one transaction, one hop.
+    """Store the user's message and a running request; one transaction, one round trip.
 
-    Raises KeyUsed for a key that came before.
+    Raises a Problem, and then nothing of the message is kept; KeyUsed for a key that came before.
     """
-    opening = asyncio.create_task(_open(caller, instance, message, stream=stream, key=key))
+    beginning = asyncio.create_task(_begin(caller, instance, message, stream=stream, key=key))
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        # What is being stored will be stored: nobody else would give its limits back.
-        await asyncio.shield(_end_unseen(opening))
+        # What is being stored will be stored, and nobody else would release its limits.
+        await asyncio.shield(_leave_begun(beginning))
         raise
 
 
-async def _open(
+async def _begin(
     caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
 ) -> Turn:
-    request_id = uuid7()
-    ask = partial(store.open_turn, caller, instance, message, stream=stream, key=key)
+    plan = await plan_turn(caller, instance, message, stream=stream)
+    row = turn_row(plan, instance, message, key)
     try:
-        opened = await _asked(ask, request_id, caller, instance, message, key)
+        opened = await _open(plan, row)
+    except BudgetExceeded as problem:
+        raise with_unknown_price(problem, caller, plan.run) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
-            in_background(_undo(request_id))
+            in_background(_undo(row.request_id))
         raise
     return Turn(
         caller=caller,
         instance=instance,
-        current=opened.current,
+        current=plan.current,
         session_id=opened.session_id,
-        request_id=opened.request_id,
-        run=Run(opened.run),
-        taken=opened.taken,
+        request_id=row.request_id,
+        run=Run(replace(plan.run, messages=await messages_of(opened, caller, message))),
+        reservation=opened.reservation,
     )
 
 
-async def _asked(
-    ask: partial[Coroutine[Any, Any, store.Opened]],
-    request_id: UUID,
-    caller: Caller,
-    instance: AgentInstance,
-    message: ChatIn,
-    key: Key | None,
-) -> store.Opened:
-    """Ask for a turn; where a dead process left one in its place, settle that and ask again."""
+async def _open(plan: TurnPlan, row: store.OpenTurn) -> store.Opened:
+    """Open the turn; where a dead process left one in its place, settle that and try again."""
     try:
-        return await ask(request_id=request_id)
+        return await store.open(row, plan.limits)
     except (KeyUsed, TurnInProgress):
-        has_settled = await in_database(
-            abandoned.settle_left,
-            caller,
-            instance,
-            message.session_id,
-            None if key is None else key.text,
-            may_trust_age=heartbeat.is_steady(),
-        )
-        if not has_settled:
+        may_trust_age = heartbeat.is_steady()
+        if not await in_database(abandoned.settle_left, row, may_trust_age=may_trust_age):
             raise
-        return await ask(request_id=request_id)
+        return await store.open(row, plan.limits)
 
 
 async def _undo(request_id: UUID) -> None:
-    """Settle a turn that was stored although its caller was told that it was not.
+    """Settle a turn that may be stored although its caller got an error.
 
     Its transaction may end after the connection did, so it is looked for more than once.
     """
     for pause in UNDO_AFTER:
         await asyncio.sleep(pause)
-        if await _when_it_answers(partial(in_database, abandoned.settle_unstarted, request_id)):
+        if await _settle_unstarted(request_id):
             return
 
 
-async def _when_it_answers(ask: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-    """Ask the database, which may be away for a while; after that the turn's age tells."""
+async def _settle_unstarted(request_id: UUID) -> bool:
+    """Settle the turn, if it is there, as soon as the database answers."""
     deadline = time.monotonic() + UNDO_WITHIN
-    while True:
+    while time.monotonic() <= deadline:
         try:
-            return await ask()
+            return await in_database(abandoned.settle_unstarted, request_id)
         except (OperationalError, InterfaceError):
-            if time.monotonic() > deadline:
-                return False
-        await asyncio.sleep(2)
+            await asyncio.sleep(2)
+    return False
 
 
-async def _end_unseen(opening: asyncio.Task[Turn]) -> None:
+async def _leave_begun(beginning: asyncio.Task[Turn]) -> None:
     try:
-        turn = await opening
+        turn = await beginning
     except Exception:
         logger.debug("Nothing was opened for a client that has left", exc_info=True)
     else:
@@ -280,14 +310,14 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     """
     try:
         async with aclosing(turn.run.events()) as events:
-            with Watch(turn.caller, turn.uses()) as watch:
+            with Watch(turn.caller, turn.uses) as watch:
                 while (event := await watch.next(events)) is not None:
                     yield event
         turn.end(CompletionStatus.COMPLETE)
     except RunError as error:
         turn.fail(error.code)
         problem = provider_problem(error, turn.session_id, turn.request_id)
-        problem.headers |= turn.taken.headers
+        problem.headers |= turn.reservation.headers
         raise problem from error
     except Revoked as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
@@ -303,14 +333,14 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         raise
     finally:
         # Also when the client has left: what was used is paid for.
-        await asyncio.shield(settle_turn(turn))
+        await asyncio.shield(_settle_or_retry(turn))
 
 
 async def leave(turn: Turn) -> None:
     """Settle a turn that nobody waits for; one that has run is settled already."""
     if turn.status is CompletionStatus.RUNNING:
         turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
-        await asyncio.shield(settle_turn(turn))
+        await asyncio.shield(_settle_or_retry(turn))
 
 
 async def finish(turn: Turn) -> None:
@@ -320,8 +350,8 @@ async def finish(turn: Turn) -> None:
             pass
 
 
-async def settle_turn(turn: Turn) -> None:
-    """Store the answer, what it used and what it cost; one transaction, one hop.
+async def _settle_or_retry(turn: Turn) -> None:
+    """Store the answer, what it used and what it cost; one transaction, one round trip.
 
     While the database does not answer, it is tried again in the background: SettlementDelayed.
     Raises AnswerNotStored where the database refuses the answer.
@@ -337,10 +367,15 @@ async def settle_turn(turn: Turn) -> None:
 
 
 async def _settle(turn: Turn) -> None:
-    released = await store.settle_turn(turn, turn.usage(), turn.price())
-    if released is not None:
-        tell_soon(released.alerts)
-    if turn.is_answer_refused:
+    now, last_used = timezone.now(), turn.instance.last_used_at
+    note_use = last_used is None or now - last_used >= LAST_USED_STEP
+    settled = await store.settle(turn.as_settled(note_use=note_use))
+    if settled is None:
+        return
+    if note_use:
+        turn.instance.last_used_at = now
+    send_in_background(settled.alerts)
+    if settled.is_answer_refused:
         raise AnswerNotStored(turn.session_id, turn.request_id)
 
 

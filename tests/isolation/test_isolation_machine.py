@@ -426,11 +426,11 @@ class IsolationMachineTests(TestCase):
         self.enterContext(override_settings(AGENT_CONFIG_DIR=folder))
         self.enterContext(
             mock.patch(
-                "sessions_app.turns.store.cost_estimate",
+                "sessions_app.turns.plan.cost_estimate",
                 return_value=CostEstimate(RESERVED, Decimal(0), Decimal(0)),
             )
         )
-        self.enterContext(mock.patch("sessions_app.turns.store.billable_cost", return_value=COST))
+        self.enterContext(mock.patch("sessions_app.turns.turn.billable_cost", return_value=COST))
         run_state_machine_as_test(
             ThreeAccounts,
             settings=settings(

@@ -143,7 +143,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
         """Open a turn and let it be answered and settled, each with few rows."""
         message = ChatIn(message="hello", session_id=session.pk if session else None)
         with self.reads_few(*indexes, rows=TURN):
-            turn = async_to_sync(turns.open_turn)(caller, self.instance, message, stream=False)
+            turn = async_to_sync(turns.begin_new)(caller, self.instance, message, stream=False)
         with self.reads_few(rows=TURN):
             async_to_sync(turns.finish)(turn)
         self.assertEqual(turn.status, CompletionStatus.COMPLETE)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from msgspec.structs import asdict
 
 from accounts.auth.caller import Caller
 from accounts.limits import quotas
@@ -21,7 +22,7 @@ from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
 from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus
-from sessions_app.turns import store
+from sessions_app.turns import plan
 from sessions_app.turns import turn as turns
 
 
@@ -41,9 +42,11 @@ class TurnFunctions:
         """Say what is to be opened."""
         with tenant_context(self.account.pk):
             current = current_config(self.account.slug, self.instance)
+            limits = quotas.limits_of(replace(self.caller, **caller))
         asked = ChatIn(message=message, session_id=session)
-        run, who = current.run_request((), stream=True), replace(self.caller, **caller)
-        return store._wanted(who, self.instance, current, run, asked) | {"most_messages": 10}
+        turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True))
+        row = asdict(plan.turn_row(turn_plan, self.instance, asked, None))
+        return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
 
     def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:
         each: list[dict[str, Any]] = self.ask("app_open_turns", wanted)["each"]
@@ -66,5 +69,4 @@ class TurnFunctions:
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)
-        ended = store._outcome(turn, turn.usage(), turn.price())
-        return ended | {"answer": "Hi.", "note_use": False}
+        return asdict(turn.as_settled()) | {"answer": "Hi."}

@@ -8,10 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.utils import timezone
-
-from accounts.limits.periods import start_of
-from accounts.models import Budget, BudgetPeriod
+from accounts.limits.periods import current_period
+from accounts.models import Budget
 from salient.formatting import money
 
 SOON, FULL = 80, 100
@@ -47,9 +45,7 @@ class Bar:
 
 
 def bar_of(budget: Budget, now: datetime | None = None) -> Bar:
-    """Read the bar; a budget's row tells of the period before until a turn begins the next one."""
-    begun = start_of(BudgetPeriod(budget.period), now or timezone.now())
-    return Bar(budget, budget.spent if budget.period_start >= begun else Decimal(0))
+    return Bar(budget, current_period(budget, now).spent)
 
 
 def account_bars(account_ids: Collection[UUID]) -> dict[UUID, Bar]:

@@ -16,6 +16,7 @@ from accounts.admin.account.budget_bars import Bar, account_bars, bar_of
 from accounts.admin.account.status import badge, open_to
 from accounts.audit.log import STATES, changes_of, name_of
 from accounts.limits.quotas import limit_of
+from accounts.limits.registry import LIMITS
 from accounts.models import (
     Account,
     AccountLimits,
@@ -26,16 +27,6 @@ from accounts.models import (
 )
 
 MOST_ROWS, AUDITED = 20, 8
-LIMITS = (
-    ("requests_per_minute", "requests a minute"),
-    ("requests_per_minute_per_key", "requests a minute and key"),
-    ("requests_per_minute_per_visitor", "requests a minute and visitor"),
-    ("requests_per_minute_per_network", "requests a minute and network"),
-    ("concurrent_turns", "turns at once"),
-    ("message_bytes", "bytes of a message"),
-    ("history_messages", "messages of history"),
-    ("output_tokens", "tokens of an answer"),
-)
 TOOLS = (
     ("Sessions", "admin:sessions_app_session_changelist", "account__id__exact"),
     ("LLM requests", "admin:sessions_app_llmrequest_changelist", "account__id__exact"),
@@ -104,11 +95,11 @@ def limits_of(account: Account) -> list[tuple[str, int | None, bool]]:
     row = AccountLimits.objects.filter(account_id=account.pk).first()
     return [
         (
-            words,
+            limit.label,
             row.output_tokens if row and name == "output_tokens" else _limit(row, name),
             getattr(row, name, None) is not None,
         )
-        for name, words in LIMITS
+        for name, limit in LIMITS.items()
     ]
 
 

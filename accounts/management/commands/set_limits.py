@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from accounts.limits.quotas import HIGHEST, set_limits
+from accounts.limits.quotas import set_limits
+from accounts.limits.registry import LIMITS
 from accounts.management.look_up import find_account
 from accounts.models import AccountLimits
 from accounts.tenancy.context import tenant_context
@@ -15,16 +16,6 @@ from salient.commands import Misused, ReportingCommand
 
 DEFAULT = "default"
 WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")
-EXPLAINED = {
-    "requests_per_minute": "calls a minute of the whole account",
-    "requests_per_minute_per_key": "calls a minute of one secret key",
-    "requests_per_minute_per_visitor": "calls a minute of one visitor, end user or member",
-    "requests_per_minute_per_network": "calls a minute of people at one address (/24, /64)",
-    "concurrent_turns": "turns that run at once",
-    "message_bytes": "the longest message",
-    "history_messages": "earlier messages that a model is sent at most",
-    "output_tokens": "tokens that a model may write in one call",
-}
 
 
 class Command(ReportingCommand):
@@ -34,30 +25,30 @@ class Command(ReportingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
-        for name, explained in EXPLAINED.items():
+        for limit in LIMITS.values():
             parser.add_argument(
-                f"--{name.replace('_', '-')}",
+                limit.option,
                 metavar="N",
-                help=f"{explained}, at most {HIGHEST[name]}; “{DEFAULT}” for the installation's",
+                help=f"{limit.unit}, at most {limit.highest}; “{DEFAULT}” for the installation's",
             )
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        wanted = {name: number(options[name]) for name in EXPLAINED if options[name] is not None}
+        wanted = {name: number(options[name]) for name in LIMITS if options[name] is not None}
         refuse_too_high(wanted)
         account = find_account(options["account"])
         if wanted and not options["dry_run"]:
             set_limits(account, **wanted)
         with tenant_context(account.pk):
             row = AccountLimits.objects.filter(account_id=account.pk).first()
-        own = {name: getattr(row, name, None) for name in EXPLAINED}
+        own = {name: getattr(row, name, None) for name in LIMITS}
         if options["dry_run"]:
             own |= wanted
         return {
             "account": account.slug,
             "changed": bool(wanted) and not options["dry_run"],
             "limits": own,
-            "defaults": {name: settings.DEFAULT_LIMITS.get(name) for name in EXPLAINED},
+            "defaults": {name: settings.DEFAULT_LIMITS.get(name) for name in LIMITS},
             "running": row.running if row else 0,
         }
 
@@ -78,8 +69,8 @@ def number(text: str) -> int | None:
 
 
 def refuse_too_high(limits: Mapping[str, int | None]) -> None:
-    """Raise Misused for a number above which something else holds, and say how much that is."""
+    """Raise Misused for a number above the limit's highest."""
     for name, limit in limits.items():
-        if limit is not None and limit > HIGHEST[name]:
-            option = f"--{name.replace('_', '-')}"
-            raise Misused(f"{option}: at most {HIGHEST[name]} holds, so {limit} is not set.")
+        highest, option = LIMITS[name].highest, LIMITS[name].option
+        if limit is not None and limit > highest:
+            raise Misused(f"{option}: at most {highest} holds, so {limit} is not set.")

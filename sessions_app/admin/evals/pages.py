@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 
 from accounts.auth.staff_tokens import may_play, new_token, write_token
-from accounts.limits.quotas import MAX_MESSAGE_BYTES
+from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.members.support_access import inline_form, require_texts
 from accounts.models import AccountStatus, User
 from agents.config.versions import publishing

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.admin.limits import BOUNDS, UNITS
-from accounts.limits.quotas import HIGHEST
+from accounts.limits.registry import LIMITS
+from accounts.models import AccountLimits
 from tests.accounts.admin.test_support import make_root
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
 
@@ -30,17 +30,19 @@ class LimitPages(TestCase):
     def test_each_bound_tells_its_unit_and_what_holds_without_it(self) -> None:
         page = self.page(make_limits(self.account, running=3, concurrent_turns=7))
 
-        self.assertEqual(set(UNITS), set(BOUNDS))
+        columns = {field.name for field in AccountLimits._meta.fields}
+        self.assertEqual(set(LIMITS), columns - {"account", "running"})
         self.assertContains(page, "3 of 7")
         for name, usual in settings.DEFAULT_LIMITS.items():
-            self.assertContains(page, f"{UNITS[name]}; empty: the installation")
+            self.assertContains(page, f"{LIMITS[name].unit}; empty: the installation")
             self.assertContains(page, f"{usual:,}")
 
     def test_a_bound_above_which_something_else_holds_is_refused_and_that_is_named(self) -> None:
         row = make_limits(self.account)
         meta = row._meta
         address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
-        for name, most in HIGHEST.items():
+        for name, limit in LIMITS.items():
+            most = limit.highest
             page = self.client.post(address, {name: most + 1}, secure=True)
             self.assertContains(page, f"less than or equal to {most}")
 

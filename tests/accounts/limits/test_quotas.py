@@ -1,4 +1,4 @@
-"""Budgets, places and caps: taken as one or not at all, given back as they became."""
+"""Budgets, running turns and caps: reserved all or nothing, released by what a turn cost."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class LimitsCase(TestCase):
     def budget(self, limit: str, period: str = "day", **more: Any) -> Budget:
         return budgets.set_budget(self.account, period=period, limit=Decimal(limit), **more)
 
-    def take(self, cost: str, *, at: datetime | None = None, bot: Any = None) -> None:
+    def reserve(self, cost: str, *, at: datetime | None = None, bot: Any = None) -> None:
         with tenant_context(self.account.pk):
-            quotas.take(self.caller, (bot or self.bot).pk, Decimal(cost), at=at)
+            quotas.reserve(self.caller, (bot or self.bot).pk, Decimal(cost), at=at)
 
     def release(
         self, reserved: str, cost: str | None, *, at: datetime | None = None, bot: Any = None
@@ -65,7 +65,7 @@ class LimitsCase(TestCase):
 
     def refused(self, cost: str, **more: Any) -> dict[str, Any]:
         with self.assertRaises(BudgetExceeded) as error:
-            self.take(cost, **more)
+            self.reserve(cost, **more)
         return error.exception.members
 
     def amounts(self, budget: Budget) -> tuple[Decimal, Decimal]:
@@ -85,15 +85,15 @@ class LimitsCase(TestCase):
 class BudgetTests(LimitsCase):
     def test_a_turn_reserves_its_most_and_settles_what_it_cost(self) -> None:
         day = self.budget("1")
-        self.take("0.4")
+        self.reserve("0.4")
         self.assertEqual(self.amounts(day), (0, Decimal("0.4")))
         self.release("0.4", "0.1")
         self.assertEqual(self.amounts(day), (Decimal("0.1"), 0))
 
     def test_the_last_cent_is_spent_and_not_one_more(self) -> None:
         self.budget("1")
-        self.take("0.99")
-        self.take("0.01")
+        self.reserve("0.99")
+        self.reserve("0.01")
         told = self.refused("0.00000001")
 
         self.assertEqual((told["budget"], told["period"]), ("account", "day"))
@@ -102,7 +102,7 @@ class BudgetTests(LimitsCase):
         self.assertEqual(Decimal(told["spent"]), 0)
         self.assertEqual(told["resets_at"], next_start(BudgetPeriod.DAY, NOW).isoformat())
 
-    def test_the_budget_with_the_least_room_decides_and_is_named(self) -> None:
+    def test_the_budget_with_the_least_left_decides_and_is_named(self) -> None:
         all_of_them = [
             self.budget("5"),
             self.budget("3", "month"),
@@ -113,18 +113,18 @@ class BudgetTests(LimitsCase):
         self.assertEqual((told["budget"], told["period"]), ("instance", "month"))
         self.assertEqual({self.amounts(each) for each in all_of_them}, {(0, 0)})
 
-        self.take("2", bot=self.other)
+        self.reserve("2", bot=self.other)
         self.assertEqual([self.amounts(each)[1] for each in all_of_them], [2, 2, 0, 0])
 
     def test_a_refused_turn_takes_no_rate_and_no_place(self) -> None:
         self.budget("1")
-        self.take("1")
+        self.reserve("1")
         before = self.rates(), self.running()
         self.refused("1")
 
         self.assertEqual((self.rates(), self.running()), before)
 
-    def test_visitors_are_not_told_the_accounts_amounts(self) -> None:
+    def test_visitors_do_not_see_the_accounts_amounts(self) -> None:
         self.budget("1")
         self.caller = Caller(
             self.account.pk, "acme", frozenset(), "visitor:1", session_key="1" * 64
@@ -132,47 +132,47 @@ class BudgetTests(LimitsCase):
         told = self.refused("2")
         self.assertEqual(set(told), {"budget", "period", "resets_at"})
 
-    def test_what_is_free_needs_no_room(self) -> None:
+    def test_a_free_call_needs_no_budget(self) -> None:
         day = self.budget("0")
-        self.take("0")
+        self.reserve("0")
         self.release("0", "0")
         self.assertEqual(self.amounts(day), (0, 0))
         self.refused("0.01")
 
     def test_a_turn_that_costs_more_than_it_reserved_is_counted_whole(self) -> None:
         day = self.budget("1")
-        self.take("0.5")
+        self.reserve("0.5")
         self.release("0.5", "1.7")
 
         self.assertEqual(self.amounts(day), (Decimal("1.7"), 0))
         self.assertEqual(Decimal(self.refused("0.01")["remaining"]), 0)
-        self.take("0")
+        self.reserve("0")
 
-    def test_a_cost_that_nobody_knows_is_the_reservation(self) -> None:
+    def test_an_unknown_cost_is_the_reservation(self) -> None:
         day = self.budget("1")
-        self.take("0.5")
+        self.reserve("0.5")
         self.release("0.5", None)
         self.assertEqual(self.amounts(day), (Decimal("0.5"), 0))
 
     def test_eight_places_are_kept_exactly(self) -> None:
         day = self.budget("1")
         for _ in range(3):
-            self.take("0.33333333")
+            self.reserve("0.33333333")
             self.release("0.33333333", "0.33333333")
         self.assertEqual(self.amounts(day), (Decimal("0.99999999"), 0))
         self.refused("0.00000002")
-        self.take("0.00000001")
+        self.reserve("0.00000001")
 
 
 class PeriodTests(LimitsCase):
     def test_a_new_day_has_new_money(self) -> None:
         day, month = self.budget("1"), self.budget("10", "month")
-        self.take("1", at=NOW)
+        self.reserve("1", at=NOW)
         self.release("1", "1", at=NOW)
         self.refused("1", at=NOW)
         tomorrow = start_of(BudgetPeriod.DAY, NOW) + timedelta(days=1)
         self.refused("1", at=tomorrow - timedelta(microseconds=1))
-        self.take("1", at=tomorrow)
+        self.reserve("1", at=tomorrow)
 
         self.assertEqual(self.amounts(day), (0, 1))
         self.assertEqual(day.period_start, tomorrow)
@@ -181,21 +181,21 @@ class PeriodTests(LimitsCase):
 
     def test_a_month_is_over_with_its_last_moment(self) -> None:
         month = self.budget("1", "month")
-        self.take("1", at=NOW)
+        self.reserve("1", at=NOW)
         self.release("1", "1", at=NOW)
         end = next_start(BudgetPeriod.MONTH, NOW)
         self.refused("1", at=end - timedelta(microseconds=1))
-        self.take("1", at=end)
+        self.reserve("1", at=end)
 
         self.assertEqual((self.amounts(month), month.period_start), ((0, 1), end))
 
     def test_a_turn_over_midnight_counts_in_the_day_in_which_it_is_settled(self) -> None:
         day = self.budget("1")
-        self.take("0.6", at=NOW)
+        self.reserve("0.6", at=NOW)
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
-        # It still runs: what it may cost is kept from the new day.
+        # It still runs: its reservation counts in the new day.
         self.refused("0.5", at=tomorrow)
-        self.take("0.4", at=tomorrow)
+        self.reserve("0.4", at=tomorrow)
         self.release("0.6", "0.2", at=tomorrow)
         self.assertEqual(self.amounts(day), (Decimal("0.2"), Decimal("0.4")))
         self.release("0.4", "0.4", at=tomorrow)
@@ -203,19 +203,19 @@ class PeriodTests(LimitsCase):
 
     def test_a_day_that_only_a_settlement_sees_begins_with_it(self) -> None:
         day = self.budget("1")
-        self.take("0.6", at=NOW)
+        self.reserve("0.6", at=NOW)
         self.release("0.6", "0.6", at=NOW)
-        self.take("0.4", at=NOW)
+        self.reserve("0.4", at=NOW)
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
         self.release("0.4", "0.3", at=tomorrow)
 
         self.assertEqual(self.amounts(day), (Decimal("0.3"), 0))
         self.assertEqual(day.period_start, tomorrow)
 
-    def test_a_clock_that_goes_back_takes_no_period_back(self) -> None:
+    def test_a_clock_that_goes_back_reopens_no_period(self) -> None:
         day = self.budget("1")
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
-        self.take("0.5", at=tomorrow)
+        self.reserve("0.5", at=tomorrow)
         self.release("0.5", "0.5", at=NOW)
 
         self.assertEqual(self.amounts(day), (Decimal("0.5"), 0))
@@ -248,13 +248,13 @@ class SetBudgetTests(LimitsCase):
 
     def test_a_change_keeps_what_was_spent(self) -> None:
         first = self.budget("1")
-        self.take("0.5")
+        self.reserve("0.5")
         again = self.budget("3")
 
         self.assertEqual((first.pk, again.limit), (again.pk, 3))
         self.assertEqual(self.amounts(again), (0, Decimal("0.5")))
 
-    def test_what_makes_no_sense_is_refused(self) -> None:
+    def test_invalid_values_are_refused(self) -> None:
         stranger = make_instance(make_account("beta"))
         right: dict[str, Any] = {"period": "day", "limit": ONE}
         cases: dict[str, dict[str, Any]] = {
@@ -275,26 +275,26 @@ class SetBudgetTests(LimitsCase):
 
         self.assertTrue(budgets.remove_budget(self.account, period="day"))
         self.assertFalse(budgets.remove_budget(self.account, period="day"))
-        self.take("1")
+        self.reserve("1")
 
 
 class PlaceTests(LimitsCase):
     def test_no_more_turns_run_than_there_are_places(self) -> None:
         quotas.set_limits(self.account, concurrent_turns=2)
-        self.take("0")
-        self.take("0")
+        self.reserve("0")
+        self.reserve("0")
         before = self.rates()
         with self.assertRaises(TooManyTurns) as refused:
-            self.take("0")
+            self.reserve("0")
         self.assertEqual((refused.exception.members["limit"], self.running()), (2, 2))
         self.assertEqual(self.rates(), before)
 
         self.release("0", "0")
-        self.take("0")
+        self.reserve("0")
         self.assertEqual(self.running(), 2)
 
     def test_places_never_become_fewer_than_none(self) -> None:
-        self.take("0")
+        self.reserve("0")
         for _ in range(3):
             self.release("0", "0")
         self.assertEqual(self.running(), 0)
@@ -302,12 +302,12 @@ class PlaceTests(LimitsCase):
     def test_the_accounts_row_is_made_when_it_is_needed(self) -> None:
         with platform_context():
             self.assertFalse(AccountLimits.objects.exists())
-        self.take("0")
+        self.reserve("0")
         self.assertEqual(self.running(), 1)
 
 
 class CapTests(SimpleTestCase):
-    def test_there_is_always_a_bound_on_the_answer_and_the_lowest_holds(self) -> None:
+    def test_the_lowest_bound_on_the_answer_applies_and_there_is_always_one(self) -> None:
         for configured, own, expected in (
             (None, None, 4096),
             (None, 50, 50),
@@ -320,7 +320,7 @@ class CapTests(SimpleTestCase):
                 self.assertEqual(caps.output(configured), expected)
 
     @override_settings(DEFAULT_OUTPUT_TOKENS=7)
-    def test_the_installation_says_what_holds_where_nobody_says_anything(self) -> None:
+    def test_the_installations_bound_applies_without_another_one(self) -> None:
         self.assertEqual(Caps(1, 1, None).output(None), 7)
 
 
@@ -353,12 +353,12 @@ class AlertTests(LimitsCase):
             )
 
     def spend(self, cost: str, at: datetime = NOW) -> list[int]:
-        self.take(cost, at=at)
+        self.reserve(cost, at=at)
         released = self.release(cost, cost, at=at)
-        alerts.tell(released.alerts)
+        alerts.send(released.alerts)
         return [alert.percent for alert in released.alerts]
 
-    def test_each_percentage_is_told_once_a_period(self) -> None:
+    def test_each_percentage_is_reported_once_a_period(self) -> None:
         self.budget("1", alert_percents=[50, 80, 100])
         told = [self.spend("0.1") for _ in range(10)]
         expected = [
@@ -385,7 +385,7 @@ class AlertTests(LimitsCase):
         self.assertEqual(self.spend("1"), [100])
         self.assertEqual(len(mail.outbox), 1)
 
-    def test_a_mail_server_that_is_down_harms_nobody(self) -> None:
+    def test_a_mail_server_that_is_down_fails_no_turn(self) -> None:
         self.budget("1")
         with (
             mock.patch("accounts.limits.alerts.send_mail", side_effect=ConnectionRefusedError),
@@ -403,11 +403,11 @@ class AlertTests(LimitsCase):
 
 
 class StandingTests(LimitsCase):
-    def test_tells_what_is_left_and_takes_nothing(self) -> None:
+    def test_the_status_shows_what_is_left_and_reserves_nothing(self) -> None:
         quotas.set_limits(self.account, requests_per_minute_per_key=5, concurrent_turns=3)
         self.budget("1")
         self.budget("2", "month", instance_id=self.bot.pk)
-        self.take("0.25")
+        self.reserve("0.25")
         told = [limit_status(self.caller).as_dict() for _ in range(3)][-1]
 
         self.assertEqual([rate["policy"] for rate in told["rates"]], ["account", "key"])
@@ -420,7 +420,7 @@ class StandingTests(LimitsCase):
 
     def test_a_period_that_is_over_says_so_before_any_turn_does(self) -> None:
         self.budget("1")
-        self.take("1", at=NOW)
+        self.reserve("1", at=NOW)
         self.release("1", "1", at=NOW)
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
         [told] = limit_status(self.caller, at=tomorrow).budgets

@@ -23,7 +23,7 @@ MINUTE = 60_000_000
 
 
 class Bucket:
-    """The reference: a leaking bucket that holds `quota` calls, in whole microseconds."""
+    """The reference: a leaking bucket of `quota` calls, in whole microseconds."""
 
     def __init__(self, quota: int) -> None:
         self.drop = -(-MINUTE // quota)
@@ -55,9 +55,9 @@ class RateTests(TestCase):
 
     def call(self, caller: Caller, at: datetime) -> Reservation:
         with tenant_context(self.account.pk):
-            return quotas.take(caller, self.instance.pk, turn=False, at=at)
+            return quotas.reserve(caller, self.instance.pk, turn=False, at=at)
 
-    def test_it_lets_through_exactly_what_a_leaking_bucket_holds(self) -> None:
+    def test_it_allows_exactly_the_calls_of_a_leaking_bucket(self) -> None:
         @settings(max_examples=25, deadline=None)
         @given(
             quota=st.integers(1, 7),
@@ -148,11 +148,11 @@ class RateTests(TestCase):
         stranger = Caller(other.pk, "beta", frozenset(), "key:1")
         bot = make_instance(other, "bot")
         with tenant_context(other.pk):
-            taken = quotas.take(stranger, bot.pk, turn=False, at=NOON)
+            reservation = quotas.reserve(stranger, bot.pk, turn=False, at=NOON)
 
-        self.assertEqual(taken.rates[0].remaining, 599)
+        self.assertEqual(reservation.rates[0].remaining, 599)
 
-    def test_who_was_refused_is_refused_without_a_question_while_it_is_true(self) -> None:
+    def test_a_refused_caller_is_refused_without_a_query_while_the_rate_refuses(self) -> None:
         quotas.set_limits(self.account, requests_per_minute_per_key=1)
         caller = self.caller()
         self.call(caller, datetime.now(UTC))
@@ -165,7 +165,7 @@ class RateTests(TestCase):
         clear_caches()
         quotas.refuse_at_once(caller)
 
-    def test_what_says_nothing_any_more_is_forgotten(self) -> None:
+    def test_rate_states_that_are_back_at_zero_are_deleted(self) -> None:
         caller = self.caller()
         self.call(caller, NOON)
 
@@ -174,8 +174,8 @@ class RateTests(TestCase):
 
 
 class HeaderTests(SimpleTestCase):
-    def test_the_tightest_limit_is_told(self) -> None:
-        wide, tight = Rate.of("account", 600).taken(), Rate.of("key", 2).taken()
+    def test_the_tightest_limit_is_in_the_header(self) -> None:
+        wide, tight = Rate.of("account", 600).after_calls(), Rate.of("key", 2).after_calls()
 
         self.assertEqual(tightest([wide, tight]), tight)
         self.assertEqual(
@@ -187,6 +187,6 @@ class HeaderTests(SimpleTestCase):
         )
 
     def test_a_hardly_used_limit_is_whole_again_at_once(self) -> None:
-        told = headers([Rate.of("account", 600).taken()])
+        told = headers([Rate.of("account", 600).after_calls()])
 
         self.assertEqual(told["RateLimit"], '"account";r=599;t=1')

@@ -7,7 +7,8 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.test import TestCase
 
-from accounts.limits.quotas import HIGHEST, set_limits
+from accounts.limits.quotas import set_limits
+from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from agents.config.schema import AgentConfig
@@ -58,8 +59,8 @@ class SetLimitsCommandTests(TestCase):
                 self.assertIn(words, message)
 
     def test_a_limit_above_which_something_else_holds_is_refused_and_that_is_named(self) -> None:
-        for name, most in HIGHEST.items():
-            option = f"--{name.replace('_', '-')}"
+        for name, limit in LIMITS.items():
+            most, option = limit.highest, f"--{name.replace('_', '-')}"
             for value in (most + 1, 99_999_999_999):
                 for more in ((), ("--dry-run",)):
                     status, message = refusal("set_limits", "acme", option, str(value), *more)
@@ -68,7 +69,8 @@ class SetLimitsCommandTests(TestCase):
                     self.assertIn(f"at most {most}", message)
             with platform_context():
                 self.assertFalse(AccountLimits.objects.exists())
-        for name, most in HIGHEST.items():
+        for name, limit in LIMITS.items():
+            most = limit.highest
             told = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
             self.assertEqual(told["limits"][name], most)
 
@@ -78,10 +80,10 @@ class SetLimitsCommandTests(TestCase):
 
     def test_what_the_other_bounds_are_is_what_holds_there(self) -> None:
         history = AgentConfig.model_json_schema()["properties"]["history_limit"]
-        self.assertEqual(HIGHEST["history_messages"], history["maximum"])
+        self.assertEqual(LIMITS["history_messages"].highest, history["maximum"])
         for name in ("message_bytes", "output_tokens"):
-            with self.assertRaisesMessage(ValidationError, str(HIGHEST[name])):
-                set_limits(self.account, **{name: HIGHEST[name] + 1})
+            with self.assertRaisesMessage(ValidationError, str(LIMITS[name].highest)):
+                set_limits(self.account, **{name: LIMITS[name].highest + 1})
 
 
 class SetBudgetCommandTests(TestCase):

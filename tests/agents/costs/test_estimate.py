@@ -1,4 +1,4 @@
-"""A run's ceiling is above what it costs, and what cannot be known has a price all the same."""
+"""A run's cost estimate is above its cost, and an unknown price is assumed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def input_tokens(wanted: RunRequest) -> int:
     return sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN
 
 
-class CeilingTests(SimpleTestCase):
+class CostEstimateTests(SimpleTestCase):
     def test_a_price_that_rises_with_the_length_is_covered_at_every_length(self) -> None:
         for size in (0, 10_000, 390_000, 410_000, 1_000_000):
             wanted = request("google:gemini-2.5-pro", said="x" * size)
@@ -45,7 +45,7 @@ class CeilingTests(SimpleTestCase):
             with self.subTest(size=size):
                 self.assertGreaterEqual(cost_estimate(wanted), cost)
 
-    def test_it_covers_the_dearest_call_that_may_be_made(self) -> None:
+    def test_it_covers_the_most_expensive_call_that_may_be_made(self) -> None:
         wanted = request()
         worst = ModelCall("openai", "gpt-4o-mini", input_tokens(wanted), 100)
         cost = pricing.price(worst).total_cost
@@ -54,13 +54,13 @@ class CeilingTests(SimpleTestCase):
         self.assertGreaterEqual(cost_estimate(wanted), cost)
         self.assertLess(cost_estimate(wanted), cost * 3)
 
-    def test_the_dearest_of_the_models_decides(self) -> None:
+    def test_the_most_expensive_of_the_models_decides(self) -> None:
         self.assertEqual(cost_estimate(request(MINI, LARGE)), cost_estimate(request(LARGE)))
         self.assertEqual(
             cost_estimate(request("scripted:echo", MINI)), cost_estimate(request(MINI))
         )
 
-    def test_what_is_free_sets_nothing_aside(self) -> None:
+    def test_a_free_model_reserves_nothing(self) -> None:
         self.assertEqual(cost_estimate(request("scripted:echo", "local:smollm2-135m")), 0)
 
     def test_more_to_write_to_read_or_to_do_costs_more(self) -> None:
@@ -90,7 +90,7 @@ class CeilingTests(SimpleTestCase):
         )
 
     @override_settings(UNKNOWN_PRICE_PER_MTOK=Decimal(20))
-    def test_a_price_that_nobody_knows_is_assumed(self) -> None:
+    def test_an_unknown_price_is_assumed(self) -> None:
         for model in ("mock:new", "vllm:mine", "openrouter:who/knows"):
             with self.subTest(model):
                 self.assertGreaterEqual(cost_estimate(request(model)), assumed(100))
@@ -102,7 +102,7 @@ class CeilingTests(SimpleTestCase):
                 self.assertLessEqual(cost_estimate(request(model, max_tokens=10**15)), MOST_DECIMAL)
 
     @given(st.text(max_size=200))
-    def test_the_estimate_is_never_below_what_is_counted_afterwards(self, text: str) -> None:
+    def test_the_estimate_is_never_below_the_billable_cost(self, text: str) -> None:
         tokens = estimate_tokens("Be brief." + text)
         counted = ModelCall("openai", "gpt-4o-mini", tokens, 100)
 
@@ -111,8 +111,8 @@ class CeilingTests(SimpleTestCase):
         self.assertGreaterEqual(cost_estimate(request(said=text)), cost)
 
 
-class ChargeTests(SimpleTestCase):
-    def test_known_costs_count_as_they_are_and_unknown_ones_as_assumed(self) -> None:
+class BillableCostTests(SimpleTestCase):
+    def test_known_costs_count_and_unknown_ones_are_assumed(self) -> None:
         known = ModelCall("mock", "m", 10, 10, reported_cost=Decimal("0.5"))
         unknown = ModelCall("mock", "m", 600_000, 400_000)
 
@@ -120,5 +120,5 @@ class ChargeTests(SimpleTestCase):
         self.assertEqual(billable_cost([known, known]), 1)
         self.assertEqual(billable_cost([known, unknown]), Decimal("10.5"))
 
-    def test_who_refused_is_paid_nothing(self) -> None:
+    def test_a_refusal_of_the_provider_costs_nothing(self) -> None:
         self.assertEqual(billable_cost([ModelCall("mock", "m", 0, 0, error="provider_auth")]), 0)

@@ -88,7 +88,7 @@ class PriceTests(OwnPricesCase):
         self.assertEqual(price(listed, own_prices("acme")).total_cost, 3)
         self.assertEqual(price(listed, own_prices("beta")).total_cost, 2)
 
-    def test_what_the_provider_reports_comes_first_and_a_refusal_costs_nothing(self) -> None:
+    def test_the_reported_cost_comes_first_and_a_refusal_costs_nothing(self) -> None:
         self.prices(WHOLE)
         reported = replace(CALL, reported_cost=Decimal("0.5"))
         refused = ModelCall("mock", "m", 0, 0, error="provider_auth")
@@ -138,7 +138,7 @@ class PriceTests(OwnPricesCase):
 class ReservationTests(OwnPricesCase):
     request = RunRequest(("mock:m",), "Be brief.", (ChatMessage("user", "Hello"),), max_tokens=100)
 
-    def test_an_own_price_is_what_is_set_aside(self) -> None:
+    def test_an_own_price_is_reserved(self) -> None:
         assumed = cost_estimate(self.request).of(self.request.messages)
         self.assertEqual(unpriced(self.request), ["mock:m"])
         self.prices(f"prices:\n{entry('mock:m', 0.1)}")
@@ -147,7 +147,7 @@ class ReservationTests(OwnPricesCase):
         self.assertEqual(unpriced(self.request, own), [])
         self.assertLess(cost_estimate(self.request, own).of(self.request.messages), assumed / 50)
 
-    def test_the_price_of_a_call_is_set_aside_for_each_round(self) -> None:
+    def test_the_price_of_a_call_is_reserved_for_each_round(self) -> None:
         self.prices(f"prices:\n{entry('mock:m', 0, request=0.25)}")
         own = own_prices("acme")
         with_tools = replace(self.request, tools=("current_time",), max_tool_rounds=3)
@@ -156,7 +156,7 @@ class ReservationTests(OwnPricesCase):
         # Each of the calls has its fee: three rounds of tools and the answer.
         self.assertEqual(cost_estimate(with_tools, own).cost, 4 * Decimal("0.25"))
 
-    def test_of_a_model_without_a_price_one_call_is_set_aside(self) -> None:
+    def test_of_a_model_without_a_price_one_call_is_reserved(self) -> None:
         with_tools = replace(self.request, tools=("current_time",))
         known = replace(with_tools, models=("openai:gpt-4o-mini",))
 
@@ -197,12 +197,12 @@ class ReloadTests(OwnPricesCase):
             self.assertEqual(self.later(), 1)
         self.assertIn("prices.yaml keeps its last good prices", logged.output[0])
 
-    def test_a_broken_file_of_an_account_leaves_the_installations(self) -> None:
+    def test_with_an_accounts_broken_file_the_installations_prices_apply(self) -> None:
         self.prices("prices: 7", "acme")
         with self.assertLogs("agents.config", "ERROR"):
             self.assertEqual(self.later(), 1)
 
-    def test_what_does_not_change_is_one_table(self) -> None:
+    def test_an_unchanged_file_is_one_table(self) -> None:
         self.assertIs(own_prices("acme"), own_prices("acme"))
         self.assertIsNot(own_prices("acme"), NO_PRICES)
 

@@ -1,4 +1,4 @@
-"""Prices: reported first, then listed, and never a zero for what is not known."""
+"""Prices: reported first, then listed, and never zero for an unknown one."""
 
 from copy import replace
 from decimal import Decimal
@@ -31,11 +31,11 @@ class PriceTests(SimpleTestCase):
         cached = price(replace(LISTED, cached_tokens=1000))
         self.assertEqual(cached.prompt_cost, Decimal("0.00007500"))
 
-    def test_more_cached_than_read_is_not_believed(self) -> None:
+    def test_more_cached_than_input_tokens_are_ignored(self) -> None:
         odd = replace(LISTED, cached_tokens=5000)
         self.assertEqual(price(odd), price(replace(LISTED, cached_tokens=1000)))
 
-    def test_what_the_provider_reports_comes_first(self) -> None:
+    def test_the_reported_cost_comes_first(self) -> None:
         self.assertEqual(
             price(REPORTED), Price(None, None, Decimal("0.12345679"), CostSource.REPORTED)
         )
@@ -62,7 +62,7 @@ class PriceTests(SimpleTestCase):
             free = price(replace(LISTED, provider=provider))
             self.assertEqual((free.total_cost, free.source), (Decimal(0), CostSource.FREE))
 
-    def test_what_nobody_lists_is_unknown(self) -> None:
+    def test_an_unlisted_price_is_unknown(self) -> None:
         for call in (
             UNKNOWN,
             replace(LISTED, provider="mock"),

@@ -1,4 +1,4 @@
-"""Who waits for a silent server has it asked, and everybody is refused until it answers."""
+"""A call that waits for a silent server starts a probe; all are refused until it answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from accounts.tenancy.context import platform_context
 from salient import database
 from salient.database import circuit_breaker, database_config
 from salient.database.circuit_breaker import Circuit, LimitedConnection, ReplyTimeout, Unanswered
-from salient.database.pipeline import ask
+from salient.database.pipeline import execute
 from tests.support.silent_proxy import SilentProxy
 
 
@@ -40,12 +40,12 @@ class CircuitTests(TransactionTestCase):
         self.enterContext(mock.patch.object(circuit_breaker, "PROBE_SECONDS", 0.3))
 
     def test_only_silence_is_no_answer(self) -> None:
-        self.assertTrue(circuit_breaker.answers())
+        self.assertTrue(circuit_breaker.server_answers())
         nobody = {"host": "127.0.0.1", "port": "1", "dbname": "x"}
         with mock.patch.object(circuit_breaker, "_parameters", return_value=nobody):
-            self.assertTrue(circuit_breaker.answers())
+            self.assertTrue(circuit_breaker.server_answers())
         self.proxy.hold()
-        self.assertFalse(circuit_breaker.answers())
+        self.assertFalse(circuit_breaker.server_answers())
 
     def test_it_opens_when_the_server_is_silent_and_closes_when_it_answers(self) -> None:
         circuit, heard = Circuit(), list[bool]()
@@ -103,13 +103,13 @@ class CircuitTests(TransactionTestCase):
         self.addCleanup(database.shut_down)
         with mock.patch.object(database.circuit, "is_open", new=True):
             with self.assertRaises(OperationalError):
-                await ask((b"SELECT 1", []))
+                await execute((b"SELECT 1", []))
             with self.assertRaises(OperationalError):
                 await database.in_database(time.sleep, 0)
             with self.assertRaises(OperationalError), platform_context():
                 self.fail("nothing is sent")
 
-    def test_the_kernel_is_told_to_notice_a_machine_that_is_gone(self) -> None:
+    def test_the_keep_alive_settings_reach_the_kernel(self) -> None:
         url = "postgres://u@h/d?tcp_user_timeout=5000&connect_timeout=9"
         options = database_config(url, pool_size=8)["OPTIONS"]
         self.assertEqual((options["keepalives"], options["keepalives_idle"]), (1, 10))

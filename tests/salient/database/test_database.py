@@ -71,7 +71,7 @@ class ConfigTests(SimpleTestCase):
 
 
 class ExplainTests(SimpleTestCase):
-    def test_what_postgresql_says_becomes_one_line_of_advice(self) -> None:
+    def test_an_error_of_postgresql_becomes_one_line_of_advice(self) -> None:
         for said, advice in (
             ('connection to server at "x" failed: Connection refused\n\tIs it up?', "does it run"),
             ("failed to resolve host 'nowhere'", "host name is not known"),
@@ -90,7 +90,7 @@ class ExplainTests(SimpleTestCase):
         full = errors.DiskFull("could not extend file")
         self.assertIn("its disk is full", explain(wrapped(full)) or "")
 
-    def test_what_django_says_while_it_handles_an_error_is_explained_by_that_error(self) -> None:
+    def test_djangos_errors_are_explained_by_the_error_being_handled(self) -> None:
         denied = errors.InsufficientPrivilege("permission denied for schema public")
         outer = DatabaseError("Unable to create the table")
         outer.__context__ = denied
@@ -169,7 +169,7 @@ class EmbeddedServerTests(SimpleTestCase):
         with (self.directory / "keeper.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
-    def test_it_works_at_a_long_path_and_after_what_a_crash_leaves(self) -> None:
+    def test_it_works_at_a_long_path_and_after_a_crash(self) -> None:
         self.assertEqual(self.ask("SELECT current_user"), "salient")
         self.stop()
         sockets = embedded.socket_directory(self.directory)
@@ -183,7 +183,7 @@ class EmbeddedServerTests(SimpleTestCase):
         (self.directory / "data" / "PG_VERSION").write_text("17\n")
         self.assertRegex(self.ask("SELECT 1"), "made by PostgreSQL 17, installed is 18. To keep")
 
-    def test_without_the_wheel_the_line_says_what_to_do(self) -> None:
+    def test_without_the_wheel_the_line_gives_advice(self) -> None:
         no_wheel = mock.patch.object(embedded, "find_spec", return_value=None)
         with no_wheel, self.assertRaisesRegex(SharedProcessError, "DATABASE_URL is not set"):
             embedded.ensure_running(self.directory)

@@ -34,7 +34,7 @@ def hang_up_on(number: int) -> None:
 
 
 @override_settings(DATABASE_API_THREADS=THREADS)
-class KeptConnectionTests(TransactionTestCase):
+class ThreadConnectionTests(TransactionTestCase):
     available_apps = ()
 
     def setUp(self) -> None:
@@ -59,7 +59,7 @@ class KeptConnectionTests(TransactionTestCase):
         await in_database(tenant.set, "beta")
         self.assertEqual(tenant.get(), "acme")
 
-    async def test_who_asks_the_same_meanwhile_gets_the_same_answer(self) -> None:
+    async def test_equal_calls_under_way_share_the_result(self) -> None:
         asked: list[str] = []
 
         def read(name: str) -> str:
@@ -77,7 +77,7 @@ class KeptConnectionTests(TransactionTestCase):
         self.assertEqual(asked.count("acme"), 2)
 
     @mock.patch.object(executor, "SHARED_READ_SECONDS", 0.0)
-    async def test_who_comes_later_does_not_wait_for_a_reading_that_hangs(self) -> None:
+    async def test_a_later_call_does_not_wait_for_one_that_hangs(self) -> None:
         hangs, calls = threading.Event(), []
 
         def read() -> int:
@@ -93,7 +93,7 @@ class KeptConnectionTests(TransactionTestCase):
         hangs.set()
         await first
 
-    async def test_who_leaves_and_who_fails_in_company_keeps_nobody_from_the_next_answer(
+    async def test_cancelled_and_failed_shared_calls_do_not_affect_the_next_one(
         self,
     ) -> None:
         def read(divisor: int) -> int:
@@ -145,7 +145,7 @@ class KeptConnectionTests(TransactionTestCase):
         self.assertTrue(await asyncio.to_thread(done.wait, 10))
         self.assertTrue((await asyncio.gather(caller, return_exceptions=True))[0])
 
-    async def test_what_fails_after_its_caller_has_left_is_no_error_of_the_event_loop(self) -> None:
+    async def test_an_error_after_the_callers_cancellation_is_not_logged(self) -> None:
         go_on, reports = threading.Event(), list[dict[str, object]]()
         asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
 
@@ -191,7 +191,7 @@ class ReleaseTests(TransactionTestCase):
     available_apps = ()
 
     @override_settings(DATABASE_API_THREADS=0)
-    async def test_the_pages_connection_goes_back_to_the_pool(self) -> None:
+    async def test_the_connection_of_a_page_returns_to_the_pool(self) -> None:
         def is_open() -> bool:
             return connection.connection is not None
 
@@ -210,7 +210,7 @@ class PoolTests(TransactionTestCase):
         self.addCleanup(connection.close)
 
     def test_a_broken_connection_does_not_fail_the_next_requests(self) -> None:
-        """Each that broke is thrown out together with the first that is found."""
+        """All broken connections are closed with the first one that is found."""
         self.hold_together(6)
         with connection.cursor() as cursor:
             cursor.execute(

@@ -8,8 +8,8 @@ from django.test import TestCase
 from sessions_app.api import chat_page
 
 
-class DatabaseAwayTests(TestCase):
-    def test_a_page_says_to_come_back_when_the_database_is_away(self) -> None:
+class DatabaseUnavailableTests(TestCase):
+    def test_a_page_says_when_to_try_again_while_the_database_is_unavailable(self) -> None:
         for error in (OperationalError("away"), InterfaceError("closed")):
             with mock.patch.object(chat_page, "may_see", side_effect=error):
                 answer = self.client.get("/accounts/acme/agents/bot/", secure=True)

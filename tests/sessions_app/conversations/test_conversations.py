@@ -21,7 +21,7 @@ from sessions_app.api.schemas import ChatIn, SessionsIn
 from sessions_app.conversations.conversations import conversations, empty
 from sessions_app.conversations.history import find_session
 from sessions_app.models import LLMRequest, Profile, Session
-from sessions_app.turns import store
+from sessions_app.turns import turn as turns
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
     make_account,
@@ -273,9 +273,8 @@ class RaceTests(World, TransactionTestCase):
 
     def ask(self) -> None:
         try:
-            async_to_sync(store.open_turn)(
-                self.caller, self.instance, ChatIn(message="too late", session_id=self.session.pk)
-            )
+            message = ChatIn(message="too late", session_id=self.session.pk)
+            async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         except BaseException as error:
             self.caught.append(error)
         finally:

@@ -54,7 +54,7 @@ class SettleAbandonedTests(TestCase):
         self.assertEqual(row.error_code, "abandoned")
         self.assertIsNotNone(row.settled_at)
 
-    def test_leaves_alone_what_is_young_and_what_is_settled(self) -> None:
+    def test_young_and_settled_turns_are_not_touched(self) -> None:
         young = self.request(timedelta(seconds=10))
         self.request(completion_status=CompletionStatus.COMPLETE)
 
@@ -80,7 +80,7 @@ class SettleAbandonedTests(TestCase):
         self.assertEqual(run_json("settle_abandoned", "--older-than", "5")["settled"], 1)
         self.assertEqual(refusal("settle_abandoned", "--older-than", "0")[0], 2)
 
-    def test_what_was_sent_is_counted_as_an_estimate(self) -> None:
+    def test_the_sent_tokens_are_estimated(self) -> None:
         version = make_config_version(self.instance, content={"system_prompt": "p" * 40})
         self.said("too old for the history", 4 * HOUR)
         self.said("h" * 20, 3 * HOUR)
@@ -96,7 +96,7 @@ class SettleAbandonedTests(TestCase):
         self.assertIsNone(row.completion_tokens)
         self.assertTrue(row.tokens_estimated)
 
-    def test_its_cost_is_unknown_and_not_nothing_unless_the_model_is_free(self) -> None:
+    def test_its_cost_is_unknown_unless_the_model_is_free(self) -> None:
         paid = self.request(provider="openai", model="gpt-5-mini")
         free = self.request()
 
@@ -109,7 +109,7 @@ class SettleAbandonedTests(TestCase):
             (self.fresh(free).total_cost, self.fresh(free).cost_source), (Decimal(0), "free")
         )
 
-    def test_it_never_counts_less_than_what_is_known_to_be_spent(self) -> None:
+    def test_it_never_counts_less_than_the_known_cost(self) -> None:
         for fields, counted in (
             ({"reserved_cost": "0.5"}, "0.5"),
             ({"reserved_cost": "0.5", "total_cost": 16_800}, 16_800),
@@ -120,7 +120,7 @@ class SettleAbandonedTests(TestCase):
                 run("settle_abandoned")
                 self.assertEqual(self.fresh(request).charged_cost, Decimal(counted))
 
-    def test_what_was_read_counts_where_less_was_set_aside(self) -> None:
+    def test_the_input_counts_where_less_was_reserved(self) -> None:
         version = make_config_version(self.instance, content={"system_prompt": "p" * 4_000_000})
         request = self.request(
             provider="mock", model="dear", config_version=version, reserved_cost="0.5"

@@ -1,4 +1,4 @@
-"""What a process that was killed leaves running is settled at once, and its sessions go on."""
+"""Turns of a killed process are settled at once, and their sessions continue."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
 from sessions_app.api.schemas import ChatIn
-from sessions_app.models import LLMRequest
+from sessions_app.models import LLMRequest, ServerProcess
 from sessions_app.turns import abandoned, heartbeat, server_processes, store
 from sessions_app.turns import turn as turns
 from sessions_app.turns.heartbeat import Heartbeat
 from sessions_app.turns.problems import TurnInProgress
-from sessions_app.turns.server_processes import ServerProcess, dead_among, this_host, this_process
+from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.sessions_app.turns.test_stopping import LONG, SHORT, HeldModel, Stream, ask
 from tests.support.commands import run_json
 from tests.support.factories import make_instance, make_llm_request, make_session
@@ -64,7 +64,7 @@ class DeathTests(TestCase):
         with platform_context():
             return dead_among(ids, may_trust_age=may_trust_age)
 
-    def test_on_this_machine_the_kernel_tells_whatever_the_row_says(self) -> None:
+    def test_on_this_machine_the_kernel_decides_and_not_the_row(self) -> None:
         mine = this_process()
         mine.seen_at = timezone.now() - LATE
         again = another_process(host=this_host(), pid=os.getpid(), pid_started=1)
@@ -83,7 +83,7 @@ class DeathTests(TestCase):
         other.communicate()
         self.assertEqual(self.dead(mine.pk, theirs.pk), {theirs.pk})
 
-    def test_of_another_users_process_that_is_hidden_the_row_tells(self) -> None:
+    def test_of_a_hidden_process_of_another_user_the_row_decides(self) -> None:
         late = another_process(host=this_host(), pid=2**22, pid_started=7)
         lives = another_process(host=this_host(), pid=2**22, seen_at=timezone.now())
         with mock.patch("os.kill", side_effect=PermissionError):
@@ -91,7 +91,7 @@ class DeathTests(TestCase):
             self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), set())
         self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), {late.pk, lives.pk})
 
-    def test_on_another_machine_the_age_of_its_row_tells_once_the_database_was_there(self) -> None:
+    def test_on_another_machine_the_age_of_its_row_decides_after_a_steady_time(self) -> None:
         late, lives = another_process(), another_process(seen_at=timezone.now())
         self.assertEqual(self.dead(late.pk, lives.pk), {late.pk})
         self.assertEqual(self.dead(late.pk, lives.pk, may_trust_age=False), set())
@@ -120,7 +120,7 @@ class HeartbeatTests(TestCase):
         with platform_context():
             self.assertFalse(ServerProcess.objects.exists())
 
-    def test_a_beat_that_is_refused_is_one_line_and_told_once(self) -> None:
+    def test_failing_beats_are_logged_once_in_one_line(self) -> None:
         beating = Heartbeat()
         with self.assertLogs("sessions_app.turns.heartbeat") as logs:
             for _ in range(2):
@@ -175,40 +175,40 @@ class CommandTests(TestCase):
 
 
 class NextMessageTests(World, TransactionTestCase):
-    """In this process; the other one's row says that it is dead."""
+    """Turns of this process, after those of a process whose row shows that it is dead."""
 
     def setUp(self) -> None:
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def open(self, **body: Any) -> turns.Turn:
-        return await turns.open_turn(
+        return await turns.begin_new(
             self.caller, self.instance, ChatIn(message="hello", **body), stream=True
         )
 
-    def left_by(self, process: UUID | None) -> turns.Turn:
+    def abandoned_by(self, process: UUID | None) -> turns.Turn:
         with mock.patch.object(heartbeat, "process_id", return_value=process):
             return async_to_sync(self.open)()
 
     def test_a_turn_knows_its_process(self) -> None:
         process = uuid7()
-        self.left_by(process)
+        self.abandoned_by(process)
         self.assertEqual(requests()[0].server_process_id, process)
 
-    def test_the_next_message_settles_what_a_dead_process_left_and_goes_on(self) -> None:
-        left = self.left_by(uuid7())
+    def test_the_next_message_settles_the_turn_of_a_dead_process(self) -> None:
+        left = self.abandoned_by(uuid7())
         turn = async_to_sync(self.open)(session_id=left.session_id)
 
         before, now = requests()
         self.assertEqual((before.completion_status, before.error_code), ("error", "abandoned"))
         self.assertEqual((now.pk, now.completion_status), (turn.request_id, "running"))
 
-    def test_a_turn_of_a_process_that_lives_is_left_alone(self) -> None:
+    def test_a_turn_of_a_running_process_is_not_settled(self) -> None:
         with platform_context():
             mine = this_process()
             mine.save(force_insert=True)
         for process in (mine.pk, None):
-            left = self.left_by(process)
+            left = self.abandoned_by(process)
             with self.assertRaises(TurnInProgress):
                 async_to_sync(self.open)(session_id=left.session_id)
         self.assertEqual({each.completion_status for each in requests()}, {"running"})
@@ -235,7 +235,7 @@ class NextMessageTests(World, TransactionTestCase):
         self.assertIsNone(request.idempotency_key)
         await self.open(session_id=request.session_id)
 
-    async def test_what_was_never_sent_is_not_looked_for(self) -> None:
+    async def test_a_turn_that_was_never_sent_is_not_undone(self) -> None:
         refused = mock.AsyncMock(side_effect=Unanswered)
         with (
             mock.patch.object(store, "call_as_tenant", refused),

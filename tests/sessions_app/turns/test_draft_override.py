@@ -35,7 +35,7 @@ OPEN_TO_STAFF = {"chat", "stream", "history", "sessions", "me", "feedback", "tes
 
 
 def make_staff(**fields: Any) -> User:
-    """Return somebody whose one permission is to change agents."""
+    """Return a person whose only permission is to change agents."""
     staff = make_user(**{"is_staff": True, **fields})
     staff.user_permissions.add(Permission.objects.get(codename="change_agentinstance"))
     return staff
@@ -48,7 +48,7 @@ class TokenTests(SimpleTestCase):
             ids[0], ids[1], ids[2], timezone.now().replace(microsecond=0) + timedelta(minutes=9)
         )
 
-    def test_what_is_written_is_read(self) -> None:
+    def test_a_token_reads_as_it_was_written(self) -> None:
         self.assertEqual(read_token(write_token(self.token)), self.token)
 
     def test_it_lasts_a_quarter_of_an_hour_at_most(self) -> None:
@@ -56,7 +56,7 @@ class TokenTests(SimpleTestCase):
 
         self.assertLessEqual(token.expires_at - timezone.now(), timedelta(minutes=15))
 
-    def test_what_is_forged_cut_or_anothers_is_refused(self) -> None:
+    def test_a_forged_or_cut_or_foreign_token_is_refused(self) -> None:
         text = write_token(self.token)
         other_salt = signing.Signer(salt="salient.visitor-token", sep=".")
         visitors = staff_tokens.PREFIX + other_salt.sign_object({"u": self.token.user_id.hex})
@@ -115,7 +115,7 @@ class TurnTests(PlaygroundWorld, TestCase):
         with platform_context():
             return Session.objects.get()
 
-    async def test_a_conversation_goes_on(self) -> None:
+    async def test_a_conversation_continues(self) -> None:
         first = (await self.play(self.player)).json()
         again = (await self.play(self.player, session_id=first["session_id"])).json()
 
@@ -145,7 +145,7 @@ class TurnTests(PlaygroundWorld, TestCase):
         with platform_context():
             return ConfigVersion.objects.get(digest__startswith=start)
 
-    async def test_a_draft_that_is_gone_or_broken_is_told(self) -> None:
+    async def test_a_deleted_or_broken_draft_is_reported(self) -> None:
         trying = self.client_of(self.staff, draft_id=self.draft.pk)
         await sync_to_async(self.write)("modell: x\n")
         broken = await self.play(trying)
@@ -199,7 +199,7 @@ class BorderTests(PlaygroundWorld, TestCase):
                     if last not in OPEN_TO_STAFF:
                         self.assertIn(answer.status, {403, 404})
 
-    async def test_others_conversations_are_not_told(self) -> None:
+    async def test_conversations_of_others_are_not_shown(self) -> None:
         theirs = await self.say("a customer's secret")
         colleague = self.client_of(await sync_to_async(make_staff)())
         colleagues = (await self.play(colleague)).json()
@@ -223,7 +223,7 @@ class BorderTests(PlaygroundWorld, TestCase):
                 self.assertEqual((await self.play(ApiClient(bad))).status, 401)
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
-    async def test_it_is_never_taken_from_an_address_a_cookie_or_a_body(self) -> None:
+    async def test_it_is_never_read_from_an_address_a_cookie_or_a_body(self) -> None:
         token = self.player.key
         address = await ApiClient().get(self.path("stream"), message="hi", token=token)
         cookie = await ApiClient(headers={"cookie": f"token={token}"}).post(
@@ -268,14 +268,14 @@ class DemotedTests(PlaygroundWorld, TestCase):
     def setUp(self) -> None:
         self.make_playground()
 
-    async def test_who_is_demoted_is_refused(self) -> None:
+    async def test_a_demoted_person_is_refused(self) -> None:
         for name, demote in DEMOTIONS.items():
             staff = await sync_to_async(make_staff)()
             client = self.client_of(staff)
             with self.subTest(name):
                 self.assertEqual((await self.play(client, "history")).status, 405)
                 await sync_to_async(demote)(staff)
-                # Seconds later: what was believed is believed no more.
+                # Seconds later, when the caches have expired.
                 clear_caches()
                 self.assertEqual((await self.play(client)).status, 401)
 
@@ -317,7 +317,7 @@ class RunningTests(PlaygroundWorld, TestCase):
 
         self.assertIn("access_ended", answer.body.decode())
 
-    def test_who_is_asked_past_every_cache(self) -> None:
+    def test_the_person_is_checked_past_every_cache(self) -> None:
         caller = Caller(self.account.pk, "acme", staff_tokens.SCOPES, user_id=self.staff.pk)
 
         self.assertTrue(still_admitted(caller))

@@ -46,17 +46,17 @@ class LeaveAtOnceTests(World, TransactionTestCase):
 
     async def test_leaving_while_the_turn_is_opened_settles_it_without_a_call(self) -> None:
         opened = asyncio.Event()
-        really_open = store.open_turn
+        really_open = store.open
 
         async def open_and_tell(*args: object, **kwargs: object) -> store.Opened:
             found = await really_open(*args, **kwargs)  # type: ignore[arg-type]
             opened.set()
-            # The client leaves while it is on its way back.
+            # The client leaves while the answer is on its way back.
             await asyncio.sleep(0.01)
             return found
 
         call = Call(self.api, "POST", self.path("stream"), raw=BODY)
-        with mock.patch.object(store, "open_turn", open_and_tell):
+        with mock.patch.object(store, "open", open_and_tell):
             running = asyncio.create_task(call.run())
             async with asyncio.timeout(10):
                 await opened.wait()
@@ -77,7 +77,7 @@ class NotStoredTests(World, TestCase):
         self.make_world()
 
     async def test_an_answer_that_could_not_be_stored_is_not_called_complete(self) -> None:
-        settle = store.settle_turn
+        settle = store.settle
         away = [OperationalError("away"), OperationalError("away"), None]
 
         async def settle_later(*args: object) -> object:
@@ -87,7 +87,7 @@ class NotStoredTests(World, TestCase):
             return await settle(*args)  # type: ignore[arg-type]
 
         with (
-            mock.patch.object(store, "settle_turn", settle_later),
+            mock.patch.object(store, "settle", settle_later),
             mock.patch.object(turn, "SETTLE_AGAIN_AFTER", (0, 0)),
         ):
             answer = await self.api.post(self.path("stream"), {"message": "hello"})

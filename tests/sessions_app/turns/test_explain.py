@@ -1,4 +1,4 @@
-"""The page's verdict is the API's: each situation is asked of both."""
+"""The page gives the API's answer: each situation is tried with both."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class PageTests(WhyCase):
 
         self.assertEqual(rows_of(self.account), before)
 
-    def test_every_check_is_told_and_what_to_do(self) -> None:
+    def test_every_check_is_shown_with_advice(self) -> None:
         with platform_context():
             ApiKey.objects.update(scopes=["agents:read"])
         page = self.ask(f"key:{self.key.pk}")
@@ -169,7 +169,7 @@ class PageTests(WhyCase):
         self.assertContains(page, "What to do:")
         self.assertContains(page, "scopes cannot be added")
 
-    def test_what_is_left_is_told_where_all_passes(self) -> None:
+    def test_what_is_left_is_shown_where_all_passes(self) -> None:
         page = self.ask(f"key:{self.key.pk}")
 
         self.assertContains(page, "The call would be answered")
@@ -183,7 +183,7 @@ class PageTests(WhyCase):
         self.assertContains(page, "bot")
         self.assertNotContains(page, "theirs")
 
-    def test_another_accounts_key_or_a_wrong_address_is_told_at_the_form(self) -> None:
+    def test_a_foreign_key_or_a_wrong_address_is_a_form_error(self) -> None:
         theirs, _ = make_key(make_account("beta"))
         for caller, more in (
             (f"key:{theirs.pk}", {}),
@@ -195,7 +195,7 @@ class PageTests(WhyCase):
             self.assertContains(page, "errorlist")
             self.assertFalse(page.context["checks"])
 
-    def test_it_is_for_who_may_see_keys_and_for_auditors(self) -> None:
+    def test_it_is_for_auditors_and_people_who_may_see_keys(self) -> None:
         self.client.force_login(make_user(is_staff=True))
         self.assertEqual(self.client.get(PAGE, secure=True).status_code, 403)
         self.client.force_login(make_user(is_staff=True, is_auditor=True))

@@ -11,7 +11,7 @@ from django.test import TestCase
 
 from agents.runtime import calls
 from agents.runtime.providers.base import Finished
-from sessions_app.turns import store
+from sessions_app.turns import plan
 from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.support.api_client import Answer
 from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
@@ -37,7 +37,7 @@ class FailedTurnWorld(World):
 
     @staticmethod
     def sent(server: MockOpenAI) -> list[list[str]]:
-        """What each request holds beside the system prompt; the assistant's words after a >."""
+        """Return each request's messages without the system prompt; > marks the assistant's."""
         return [
             [
                 (">" if message["role"] == "assistant" else "") + (message["content"] or "")
@@ -48,7 +48,7 @@ class FailedTurnWorld(World):
 
 
 class SentAgainTests(FailedTurnWorld, TestCase):
-    async def test_what_was_refused_alone_as_too_long_is_not_sent_again(self) -> None:
+    async def test_a_message_that_was_too_long_alone_is_not_sent_again(self) -> None:
         async with MockOpenAI() as server:
             server.replies += [Reply("Fine."), TOO_LONG, TOO_LONG, Reply("Yes."), Reply("Six.")]
             statuses = [
@@ -64,7 +64,7 @@ class SentAgainTests(FailedTurnWorld, TestCase):
             ],
         )
 
-    async def test_what_the_provider_rejected_is_not_sent_again_but_what_it_missed_is(self) -> None:
+    async def test_a_rejected_message_is_not_sent_again_but_a_missed_one_is(self) -> None:
         for failure, again in ((error(400, "bad words"), "Two"), (error(503), "One\n\nTwo")):
             self.session = None
             async with MockOpenAI() as server:
@@ -112,18 +112,18 @@ class SentAgainTests(FailedTurnWorld, TestCase):
 
     async def test_nothing_more_is_read_where_no_turn_has_failed(self) -> None:
         async with MockOpenAI():
-            with mock.patch.object(store, "refused_texts") as read:
+            with mock.patch.object(plan, "refused_texts") as read:
                 for text in ("One", "Two", "Three"):
                     await self.chat(text)
         read.assert_not_called()
 
-    async def test_a_database_that_is_away_for_that_does_not_stop_the_turn(self) -> None:
+    async def test_an_unreachable_database_at_that_moment_does_not_stop_the_turn(self) -> None:
         async with MockOpenAI() as server:
             server.replies += [error(503), Reply("Good.")]
             await self.chat("One")
             with (
-                mock.patch.object(store, "refused_texts", side_effect=OperationalError),
-                self.assertLogs("sessions_app.turns.store", "WARNING"),
+                mock.patch.object(plan, "refused_texts", side_effect=OperationalError),
+                self.assertLogs("sessions_app.turns.plan", "WARNING"),
             ):
                 answer = await self.chat("Two")
         self.assertEqual(answer.status, 200)
@@ -164,7 +164,7 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
             answer = await self.chat("one", "stream")
         self.assertIsNone(json.loads(answer.events()[-1][1])["finish_reason"])
 
-    async def test_a_filter_that_left_nothing_is_said(self) -> None:
+    async def test_an_answer_that_was_filtered_whole_is_reported(self) -> None:
         async with MockOpenAI():
             with providers({"mock": FakeProvider([Finished("content_filter")])}):
                 answer = await self.chat("one", "stream")

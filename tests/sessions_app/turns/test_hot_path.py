@@ -16,8 +16,6 @@ from accounts.limits.quotas import set_limits
 from accounts.tenancy.context import tenant_context
 from agents.api.decorators import find_instance
 from agents.config.versions.current import current_config
-from agents.costs import pricing
-from agents.runtime.run import Run
 from salient import database
 from salient.api.problems import Invalid
 from salient.ttl import clear_caches
@@ -28,38 +26,31 @@ from sessions_app.turns import turn as turns
 from tests.support.api_client import Call
 from tests.support.worlds import World, counts, stored
 
-# Outside of tests the door and the statement travel together, without BEGIN and COMMIT.
+# Outside of tests the context and the statement are one message, without BEGIN and COMMIT.
 OPEN_BUDGET, SETTLE_BUDGET = 4, 4
 
 
 class StatementTests(World, TransactionTestCase):
-    """Outside a TestCase's transaction, so that BEGIN and COMMIT are what they are in life."""
+    """Outside a TestCase's transaction, so that BEGIN and COMMIT are sent as in production."""
 
     def setUp(self) -> None:
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def open_counted(self, message: ChatIn) -> tuple[store.Opened, int]:
+    def begin(self, message: ChatIn, caller: Caller | None = None) -> turns.Turn:
+        who = caller or self.caller
+        return async_to_sync(turns.begin_new)(who, self.instance, message, stream=True)
+
+    def open_counted(self, message: ChatIn, caller: Caller | None = None) -> tuple[turns.Turn, int]:
         with CaptureQueriesContext(connection) as queries:
-            opened = async_to_sync(store.open_turn)(self.caller, self.instance, message)
-        return opened, len(queries)
+            turn = self.begin(message, caller)
+        return turn, len(queries)
 
-    def answered(self, message: ChatIn) -> store.Opened:
+    def answered(self, message: ChatIn) -> turns.Turn:
         """Open and settle one turn: the next one of its session may follow."""
-        opened, _ = self.open_counted(message)
-        self.settle_counted(opened)
-        return opened
-
-    def turn_of(self, opened: store.Opened) -> turns.Turn:
-        return turns.Turn(
-            caller=self.caller,
-            instance=self.instance,
-            current=opened.current,
-            session_id=opened.session_id,
-            request_id=opened.request_id,
-            run=Run(opened.run),
-            taken=opened.taken,
-        )
+        turn, _ = self.open_counted(message)
+        self.settle_counted(turn)
+        return turn
 
     async def run_counted(self, turn: turns.Turn) -> None:
         async for _ in turn.run.events():
@@ -68,8 +59,8 @@ class StatementTests(World, TransactionTestCase):
 
     def test_a_turn_in_a_long_session_stays_within_its_statements(self) -> None:
         # The first turn of a process also notes which configuration serves.
-        opened = self.answered(ChatIn(message="one"))
-        again = ChatIn(message="two", session_id=opened.session_id)
+        turn = self.answered(ChatIn(message="one"))
+        again = ChatIn(message="two", session_id=turn.session_id)
 
         self.assertLessEqual(self.open_counted(again)[1], OPEN_BUDGET)
 
@@ -78,57 +69,49 @@ class StatementTests(World, TransactionTestCase):
         visitor = replace(self.caller, session_key="k" * 64)
         for caller in (self.caller, visitor, visitor):
             with self.subTest(visitor=caller.is_visitor):
-                with CaptureQueriesContext(connection) as queries:
-                    opened = async_to_sync(store.open_turn)(
-                        caller, self.instance, ChatIn(message="hello")
-                    )
-                self.assertLessEqual(len(queries), OPEN_BUDGET)
-                self.settle_counted(opened)
+                turn, number = self.open_counted(ChatIn(message="hello"), caller)
+                self.assertLessEqual(number, OPEN_BUDGET)
+                self.settle_counted(turn)
 
     def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
         message = ChatIn(message="more", session_id=self.answered(ChatIn(message="one")).session_id)
         numbers = set()
         for _ in range(5):
-            opened, number = self.open_counted(message)
-            self.settle_counted(opened)
+            turn, number = self.open_counted(message)
+            self.settle_counted(turn)
             numbers.add(number)
 
         self.assertEqual(len(numbers), 1)
 
     def test_settling_stays_within_its_statements(self) -> None:
-        opened, _ = self.open_counted(ChatIn(message="one"))
-        first = self.settle_counted(opened)
+        first = self.settle_counted(self.open_counted(ChatIn(message="one"))[0])
         second = self.settle_counted(self.open_counted(ChatIn(message="two"))[0])
 
         self.assertLessEqual(first, SETTLE_BUDGET)
         self.assertLessEqual(second, SETTLE_BUDGET)
 
-    def settle_counted(self, opened: store.Opened) -> int:
-        turn = self.turn_of(opened)
+    def settle_counted(self, turn: turns.Turn) -> int:
         asyncio.run(self.run_counted(turn))
-        usage, price = turn.usage(), pricing.total(turn.run.calls)
         with CaptureQueriesContext(connection) as queries:
-            self.assertTrue(async_to_sync(store.settle_turn)(turn, usage, price))
+            self.assertTrue(async_to_sync(store.settle)(turn.as_settled(note_use=True)))
         return len(queries)
 
     def test_settling_twice_stores_once(self) -> None:
-        opened, _ = self.open_counted(ChatIn(message="one"))
-        turn = self.turn_of(opened)
+        turn, _ = self.open_counted(ChatIn(message="one"))
         asyncio.run(self.run_counted(turn))
-        usage, price = turn.usage(), pricing.total(turn.run.calls)
 
-        self.assertTrue(async_to_sync(store.settle_turn)(turn, usage, price))
-        self.assertFalse(async_to_sync(store.settle_turn)(turn, usage, price))
+        self.assertTrue(async_to_sync(store.settle)(turn.as_settled()))
+        self.assertFalse(async_to_sync(store.settle)(turn.as_settled()))
         self.assertEqual(counts(), (1, 2, 1))
 
-    def test_a_known_configuration_is_not_looked_up_again(self) -> None:
+    def test_a_cached_configuration_needs_no_query(self) -> None:
         with tenant_context(self.account.pk):
             current_config("acme", self.instance)
         with tenant_context(self.account.pk), CaptureQueriesContext(connection) as queries:
             current_config("acme", self.instance)
         self.assertEqual(len(queries), 0)
 
-    def test_what_is_no_longer_believed_is_asked_once_by_all_who_come_then(self) -> None:
+    def test_an_expired_value_is_read_once_for_all_callers(self) -> None:
         async def come(callers: int) -> None:
             await asyncio.gather(
                 *(find_instance(self.caller, self.instance.instance_slug) for _ in range(callers))
@@ -143,19 +126,19 @@ class StatementTests(World, TransactionTestCase):
 
         self.assertEqual(asked[1], asked[0])
 
-    def test_a_version_is_believed_only_once_it_is_committed(self) -> None:
+    def test_a_version_is_cached_only_once_it_is_committed(self) -> None:
         with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             current_config("acme", self.instance)
             raise ZeroDivisionError
-        opened, _ = self.open_counted(ChatIn(message="one"))
+        turn, _ = self.open_counted(ChatIn(message="one"))
 
         self.assertEqual(counts(), (1, 1, 1))
-        self.assertIsNotNone(opened.current.version_id)
+        self.assertIsNotNone(turn.current.version_id)
 
-    def test_a_refused_turn_leaves_no_configuration_behind_that_is_not_there(self) -> None:
+    def test_a_refused_turn_caches_no_missing_configuration(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
-            async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="too long"))
+            self.begin(ChatIn(message="too long"))
         set_limits(self.account, message_bytes=None)
 
         self.answered(ChatIn(message="short"))
@@ -167,7 +150,7 @@ class EarlyEndTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_a_client_that_leaves_is_settled_with_what_came(self) -> None:
+    async def test_a_client_that_leaves_is_settled_with_the_partial_answer(self) -> None:
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
         seen = 0
@@ -227,7 +210,7 @@ class ManyStreamsTests(World, TransactionTestCase):
         endings = [task.result() for task in asking]
 
         self.assertEqual(endings, ["done"] * 200)
-        # Four threads and three channels of the API, and the one that counts.
+        # Four threads and three pipeline connections of the API, and the one of this test.
         self.assertLessEqual(most, 8)
         self.assertEqual(await sync_to_async(counts)(), (200, 400, 200))
 

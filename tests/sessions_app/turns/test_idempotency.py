@@ -49,7 +49,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertNotIn("idempotency-replayed", first.headers)
         self.assertEqual(await sync_to_async(counts)(), (1, 2, 1))
 
-    async def test_a_stream_is_told_again_as_events(self) -> None:
+    async def test_a_stream_is_replayed_as_events(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three"))
             first, second = await self.send(what="stream"), await self.send(what="stream")
@@ -61,7 +61,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual(events[0][1], "".join(d for n, d in first.events() if n == "message"))
         self.assertEqual(json.loads(events[1][1]), json.loads(first.events()[-1][1]))
 
-    async def test_what_came_as_a_stream_may_be_asked_for_whole(self) -> None:
+    async def test_a_streamed_answer_may_be_replayed_whole(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three"))
             await self.send(what="stream")
@@ -78,7 +78,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual((other.status, other.json()["code"]), (422, "idempotency_key_reused"))
         self.assertEqual(len(server.requests), 1)
 
-    async def test_a_failure_is_told_again_and_not_tried_again(self) -> None:
+    async def test_a_failure_is_replayed_and_not_tried_again(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(error(500))
             first, second = await self.send(), await self.send()
@@ -113,7 +113,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual((refused.status, answered.status), (402, 200))
         self.assertEqual(len(server.requests), 1)
 
-    async def test_an_answer_that_is_known_needs_no_budget_but_counts_as_a_call(self) -> None:
+    async def test_a_replay_needs_no_budget_but_counts_as_a_call(self) -> None:
         await sync_to_async(quotas.set_limits)(self.account, requests_per_minute_per_key=3)
         async with MockOpenAI():
             first = await self.send()
@@ -124,7 +124,7 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual([a.status for a in again], [200, 200, 429])
         self.assertIn("r=1", again[0].headers["ratelimit"])
 
-    async def test_what_is_no_key_is_refused(self) -> None:
+    async def test_an_invalid_key_is_refused(self) -> None:
         for name, key in (("long", "k" * 256), ("empty", ""), ("tab", "a\tb"), ("é", "é")):
             with self.subTest(name):
                 answer = await self.send(key=key)

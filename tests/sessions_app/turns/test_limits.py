@@ -23,10 +23,8 @@ from accounts.auth.caller import Caller
 from accounts.limits import budgets, quotas
 from accounts.models import AccountLimits, Budget, Membership, RateState
 from accounts.tenancy.context import platform_context
-from agents.costs import pricing
 from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
-from agents.runtime.run import Run
 from salient import database
 from salient.api.lifespan import finish_background
 from sessions_app.api.schemas import ChatIn
@@ -42,7 +40,7 @@ from tests.support.worlds import World, counts, stored
 
 
 class LimitedWorld(World):
-    """`acme` talks to a model whose price nobody knows: what is set aside is an assumption."""
+    """`acme` uses a model without a known price, so that reservations are assumed."""
 
     config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"
 
@@ -53,7 +51,7 @@ class LimitedWorld(World):
         return await self.api.post(self.path("chat"), {"message": message, **body})
 
     async def one_reservation(self) -> Decimal:
-        """Return what one turn sets aside, of a turn that leaves nothing behind but its row."""
+        """Return what one turn reserves, from a turn that leaves only its row."""
         await self.chat()
         _, [request] = await sync_to_async(stored)()
         await sync_to_async(forget_turns)()
@@ -84,13 +82,13 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
         self.make_world()
         self.addCleanup(database.shut_down)
 
-    async def test_a_hundred_calls_against_room_for_ten(self) -> None:
+    async def test_a_hundred_calls_against_a_budget_for_ten(self) -> None:
         async with MockOpenAI() as server:
             each = await self.one_reservation()
             await sync_to_async(self.budget)(each * 10 + each / 2)
             await sync_to_async(self.budget)(each * 100, "month")
             server.requests.clear()
-            # What each costs is what it set aside: no room comes back.
+            # Each costs what it has reserved: nothing is released.
             server.replies.extend(Reply(usage=usage(10, 5, cost=float(each))) for _ in range(100))
             answers = await asyncio.gather(*(self.chat() for _ in range(100)))
             reached = len(server.requests)
@@ -237,7 +235,7 @@ class SettlementTests(LimitedWorld, TestCase):
         self.assertEqual(request.completion_status, "cancelled")
         self.assertGreater(request.charged_cost or 0, 0)
 
-    async def test_an_unknown_price_counts_as_what_is_assumed(self) -> None:
+    async def test_an_unknown_price_counts_as_the_assumed_one(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply(usage=usage(1000, 500)))
             await self.chat()
@@ -252,7 +250,7 @@ class SettlementTests(LimitedWorld, TestCase):
         request = await self.closed()
         self.assertEqual((answer.status, request.charged_cost), (200, 0))
 
-    async def test_a_model_that_costs_more_than_was_set_aside(self) -> None:
+    async def test_a_model_that_costs_more_than_was_reserved(self) -> None:
         async with MockOpenAI() as server:
             server.replies += [Reply(usage=usage(10, 5, cost=1.5)), Reply()]
             first, second = await self.chat(), await self.chat()
@@ -276,7 +274,7 @@ class Unread(Call):
 
 
 class EarlyLeaveTests(LimitedWorld, TestCase):
-    """Whoever leaves before the model is asked leaves nothing behind that runs."""
+    """No turn stays running when the client leaves before the model is called."""
 
     config = "model: scripted:echo\nfallback_models: [openai:gpt-4o-mini]\n"
 
@@ -293,7 +291,7 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
         self.assertEqual(request.charged_cost, 0)
 
     def open(self) -> Coroutine[Any, Any, turns.Turn]:
-        return turns.open_turn(self.caller, self.instance, ChatIn(message="hello"), stream=True)
+        return turns.begin_new(self.caller, self.instance, ChatIn(message="hello"), stream=True)
 
     async def test_while_the_turn_is_being_stored(self) -> None:
         opening = asyncio.create_task(self.open())
@@ -318,7 +316,7 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
             await call.run()
         await self.assert_cancelled()
 
-    async def test_a_refused_call_of_somebody_who_left_is_no_more_than_that(self) -> None:
+    async def test_a_refused_call_of_a_client_that_left_stores_nothing(self) -> None:
         await sync_to_async(self.budget)(Decimal(0))
         opening = asyncio.create_task(self.open())
         await asyncio.sleep(0)
@@ -334,7 +332,7 @@ class RefusalTests(LimitedWorld, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_nothing_of_a_refused_message_is_kept(self) -> None:
+    async def test_a_refused_message_stores_nothing(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
         await sync_to_async(self.budget)(Decimal(0))
         answers = [await self.chat(), await self.api.post(self.path("stream"), {"message": "x"})]
@@ -370,7 +368,7 @@ class RefusalTests(LimitedWorld, TestCase):
             answer = await new_visitor().post(self.path("chat"), {"message": "hello"})
             statuses[answer.status] += 1
         self.assertEqual(statuses[200] + statuses[429], 1000)
-        # A few more may come through than ten: the minute goes on meanwhile.
+        # A few more than ten may be allowed, because time passes meanwhile.
         self.assertLess(statuses[200], 40)
         self.assertEqual((await sync_to_async(counts)())[0], statuses[200])
 
@@ -391,7 +389,7 @@ class RefusalTests(LimitedWorld, TestCase):
         self.assertEqual((refused.status, refused.json()["code"]), (400, "invalid_request"))
         self.assertIn("20 bytes", refused.json()["detail"])
 
-    async def test_an_answer_is_bounded_where_nobody_bounds_it(self) -> None:
+    async def test_an_answer_without_a_configured_bound_is_bounded(self) -> None:
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             await self.chat()
@@ -416,23 +414,24 @@ class RefusalTests(LimitedWorld, TestCase):
 
 
 class AbandonedTests(LimitedWorld, TestCase):
-    """A killed process gives nothing back: the periodic command does, from the rows."""
+    """The periodic command releases the limits of a killed process, from the rows."""
 
     def setUp(self) -> None:
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def abandon(self) -> store.Opened:
-        opened = async_to_sync(store.open_turn)(self.caller, self.instance, ChatIn(message="hello"))
+    def abandon(self) -> turns.Turn:
+        message = ChatIn(message="hello")
+        turn = async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         with platform_context():
             long_ago = timezone.now() - timedelta(hours=1)
-            LLMRequest.objects.filter(pk=opened.request_id).update(created_at=long_ago)
-        return opened
+            LLMRequest.objects.filter(pk=turn.request_id).update(created_at=long_ago)
+        return turn
 
-    def test_what_nobody_knows_counts_as_the_whole_reservation(self) -> None:
+    def test_an_unknown_cost_counts_as_the_whole_reservation(self) -> None:
         self.configure("model: openai:gpt-4o-mini\n")
         self.budget(Decimal(1))
-        reserved = [self.abandon().taken.reserved for _ in range(2)]
+        reserved = [self.abandon().reservation.reserved for _ in range(2)]
         self.assertEqual(len(settle_abandoned()), 2)
 
         self.assertEqual(self.assert_books_are_closed(), sum(reserved))
@@ -447,23 +446,14 @@ class AbandonedTests(LimitedWorld, TestCase):
 
         self.assertEqual(self.assert_books_are_closed(), 0)
 
-    def test_who_settles_later_settles_nothing(self) -> None:
+    def test_a_later_settlement_changes_nothing(self) -> None:
         self.configure("model: scripted:echo\n")
-        opened = self.abandon()
+        turn = self.abandon()
         settle_abandoned()
-        turn = turns.Turn(
-            caller=self.caller,
-            instance=self.instance,
-            current=opened.current,
-            session_id=opened.session_id,
-            request_id=opened.request_id,
-            run=Run(opened.run),
-            taken=opened.taken,
-        )
         turn.end(CompletionStatus.COMPLETE)
         before = stored()
 
-        self.assertIsNone(async_to_sync(store.settle_turn)(turn, turn.usage(), pricing.total([])))
+        self.assertIsNone(async_to_sync(store.settle)(turn.as_settled()))
         self.assertEqual(stored(), before)
         self.assert_books_are_closed()
 
@@ -472,7 +462,7 @@ class AbandonedTests(LimitedWorld, TestCase):
         with platform_context():
             user = make_user("owner@example.com")
             Membership.objects.create(account=self.account, user=user, role="owner")
-        reserved = self.abandon().taken.reserved
+        reserved = self.abandon().reservation.reserved
         self.budget(reserved)
         settle_abandoned()
 
@@ -483,7 +473,7 @@ class AlertTests(LimitedWorld, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_a_turn_that_passes_a_percentage_is_told_once_and_waits_for_no_mail(self) -> None:
+    async def test_passing_a_percentage_is_mailed_once_and_delays_no_turn(self) -> None:
         def join() -> None:
             with platform_context():
                 user = make_user("owner@example.com")
@@ -504,7 +494,7 @@ class AlertTests(LimitedWorld, TestCase):
 
 
 class OwnPriceTests(LimitedWorld, TestCase):
-    """A model whose price nobody lists: what is set aside, what is said, and what helps."""
+    """A model without a listed price: its reservation, the refusal, and the own price."""
 
     config = "model: mock:new\ntools: [current_time]\n"
 
@@ -534,12 +524,13 @@ class OwnPriceTests(LimitedWorld, TestCase):
         self.assertIn("mock:new is unknown: $10 for a million tokens", problem["detail"])
         self.assertIn("acme/prices.yaml", problem["detail"])
 
-    async def test_a_visitor_is_not_told_of_prices(self) -> None:
+    async def test_a_visitor_sees_no_prices(self) -> None:
         await sync_to_async(self.budget)(Decimal("0.01"))
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
         async with MockOpenAI():
             with self.assertRaises(quotas.BudgetExceeded) as caught:
-                await store.open_turn(caller, self.instance, ChatIn(message="hello"))
+                message = ChatIn(message="hello")
+                await turns.begin_new(caller, self.instance, message, stream=True)
 
         self.assertNotIn("unpriced_models", caught.exception.members)
         self.assertNotIn("mock:new", caught.exception.detail)

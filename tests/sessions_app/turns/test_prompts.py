@@ -47,7 +47,7 @@ class SplitTests(SimpleTestCase):
 
         self.assertEqual(self.names(prompt), ["system prompt", "system prompt: Real"])
 
-    def test_a_heading_on_top_leaves_no_empty_part(self) -> None:
+    def test_a_heading_at_the_start_makes_no_empty_section(self) -> None:
         self.assertEqual(self.names("# Role\nHelp."), ["system prompt: Role"])
 
     def test_a_prompt_of_a_hundred_headings_is_a_dozen_parts(self) -> None:
@@ -57,7 +57,7 @@ class SplitTests(SimpleTestCase):
 
 
 class SectionsTests(World, TransactionTestCase):
-    """Outside a TestCase's transaction: what is known to be stored has been committed."""
+    """Outside a TestCase's transaction, because texts count as stored once they are committed."""
 
     config = TOOLED
 
@@ -121,7 +121,7 @@ class SectionsTests(World, TransactionTestCase):
 
         self.assertEqual(sum(row["bytes"] for row in parts), len(PROMPT.strip().encode()))
 
-    def test_a_text_is_stored_once_and_then_not_asked_for(self) -> None:
+    def test_a_text_is_stored_once_and_then_needs_no_query(self) -> None:
         self.assertEqual(self.store(self.sections()), 1)
         self.assertEqual(self.store(self.sections("another", "turn")), 0)
         self.assertEqual(self.stored(), 4)
@@ -133,7 +133,7 @@ class SectionsTests(World, TransactionTestCase):
         self.assertEqual(self.store(self.sections()), 1)
         self.assertEqual(self.stored(), 4)
 
-    def test_what_was_rolled_back_is_stored_by_the_next_turn(self) -> None:
+    def test_a_text_that_was_rolled_back_is_stored_by_the_next_turn(self) -> None:
         with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             prompts.store_sections(self.account.pk, self.sections_inside())
             raise ZeroDivisionError
@@ -147,7 +147,7 @@ class SectionsTests(World, TransactionTestCase):
             current.run_request([ChatMessage("user", "hi")], stream=True), current
         )
 
-    def test_whether_they_are_stored_is_known_without_asking(self) -> None:
+    def test_whether_they_are_stored_needs_no_query(self) -> None:
         sections = self.sections()
 
         self.assertFalse(prompts.are_stored(self.account.pk, sections))
@@ -193,7 +193,7 @@ class ReadTests(TestCase):
         self.assertEqual((prompt.name, prompt.text, prompt.bytes), ("system prompt", "abc", 3))
         self.assertEqual((said.text, said.messages), (None, 1))
 
-    def test_what_only_the_end_of_the_turn_knew_is_told_with_the_rest(self) -> None:
+    def test_sections_known_only_at_the_end_of_the_turn_are_listed(self) -> None:
         request = self.request("abc")
         request.request_body |= {"history_messages": 3, "history_bytes": 30}
         request.response_body = {
@@ -249,7 +249,7 @@ class TurnTests(World, TransactionTestCase):
             found = prompts.read_sections_of(requests)
         return [[(part.name, part.text) for part in found[each.pk]] for each in requests]
 
-    def test_a_turns_row_names_what_the_model_was_told(self) -> None:
+    def test_a_turns_row_lists_the_prompts_sections(self) -> None:
         first = async_to_sync(self.say)("hello")
         async_to_sync(self.say)("again", session_id=first["session_id"])
 
@@ -268,7 +268,7 @@ class TurnTests(World, TransactionTestCase):
         with platform_context():
             self.assertEqual(PromptSection.objects.count(), 4)
 
-    def test_after_the_first_turn_nothing_is_asked_about_prompts(self) -> None:
+    def test_after_the_first_turn_prompts_need_no_query(self) -> None:
         async_to_sync(self.say)("hello")
         with CaptureQueriesContext(connection) as queries:
             async_to_sync(self.say)("hello")

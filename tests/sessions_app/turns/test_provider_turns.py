@@ -39,7 +39,9 @@ retries: 1
     async def chat(self, message: str, **body: Any) -> Answer:
         return await self.api.post(self.path("chat"), {"message": message, **body})
 
-    async def test_what_is_configured_arrives_on_the_first_turn_and_on_the_second(self) -> None:
+    async def test_the_configuration_reaches_the_model_on_the_first_turn_and_the_second(
+        self,
+    ) -> None:
         async with MockOpenAI() as server:
             server.replies += [Reply("I am here."), Reply("Still here.")]
             first = (await self.chat("one")).json()
@@ -111,7 +113,7 @@ retries: 1
         self.assertEqual((request.total_cost, request.cost_source), (Decimal("0.003"), "reported"))
         self.assertEqual((request.prompt_tokens, request.completion_tokens), (250, 30))
 
-    async def test_an_unknown_price_is_unknown_and_not_nothing(self) -> None:
+    async def test_an_unknown_price_is_not_zero(self) -> None:
         async with MockOpenAI():
             body = (await self.chat("hello")).json()
 
@@ -150,7 +152,7 @@ retries: 1
         _, [request] = await sync_to_async(stored)()
         self.assertEqual((request.provider, request.model), ("mock", "other"))
 
-    async def test_a_cut_stream_keeps_what_came(self) -> None:
+    async def test_a_cut_stream_stores_the_partial_answer(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four five", cut_after=4))
             answer = await self.api.post(self.path("stream"), {"message": "count"})

@@ -76,7 +76,7 @@ class RunningTurnTests(Cutting, TestCase):
         )
         self.assertIsNotNone(request.settled_at)
 
-    async def test_what_was_said_is_kept_and_paid(self) -> None:
+    async def test_the_partial_answer_is_stored_and_paid(self) -> None:
         self.configure("model: scripted:echo?delay_ms=40\n")
         call = Call(self.api, "POST", self.path("stream"), raw=b'{"message": "hello"}')
         running = asyncio.create_task(call.run())
@@ -153,7 +153,7 @@ class RunningTurnTests(Cutting, TestCase):
         self.assertEqual(set(asked), {1})
         self.assertEqual(admission._watchers, {})
 
-    async def test_a_database_that_is_away_ends_nothing(self) -> None:
+    async def test_an_unreachable_database_ends_no_turn(self) -> None:
         failing = mock.Mock(side_effect=OperationalError("away"))
         self.configure("model: scripted:echo?first_ms=300\n")
         with (
@@ -176,7 +176,7 @@ class RunningTurnTests(Cutting, TestCase):
         self.assertEqual(request.error_code, "time_limit")
 
     @override_settings(STREAM_MAX_SECONDS=0.15)
-    async def test_what_was_said_within_the_time_is_a_part(self) -> None:
+    async def test_an_answer_cut_by_the_time_limit_is_partial(self) -> None:
         self.configure("model: scripted:echo?delay_ms=30\n")
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
 
@@ -204,7 +204,7 @@ def change_connection(**fields: Any) -> Callable[[Account], None]:
 
 @override_settings(REVOCATION_CHECK_SECONDS=0.05)
 class RunningAgentTests(Cutting, TestCase):
-    """What runs ends when its agent or its model connection is taken away."""
+    """A running turn ends when its agent or its model connection is withdrawn."""
 
     config = "model: scripted:echo?first_ms=60000\nfallback_models: [connection/own:m]\n"
 
@@ -282,7 +282,7 @@ class RunningAgentTests(Cutting, TestCase):
 
 
 class StandingTests(World, TestCase):
-    """Who may still call, asked of the database."""
+    """Whether a caller may still call, read from the database."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -291,7 +291,7 @@ class StandingTests(World, TestCase):
         values: dict[str, Any] = {"account_id": self.account.pk, "account_slug": "acme"}
         return Caller(**(values | {"scopes": frozenset({"chat"})} | fields))
 
-    def test_a_key_is_asked_about_anew(self) -> None:
+    def test_a_key_is_checked_again(self) -> None:
         key_id = self.secret.split("_")[2]
         mine = self.caller(key_id=key_id)
         self.assertTrue(still_admitted(mine))

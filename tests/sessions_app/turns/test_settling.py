@@ -89,18 +89,18 @@ class SettlingWorld(World):
             yield
 
     @contextmanager
-    def refusing(self, *kept_back: str) -> Iterator[list[dict[str, Any]]]:
-        """Let the database refuse whatever holds one of these; gives what it was asked to store."""
-        asked: list[dict[str, Any]] = []
+    def refusing(self, *kept_back: str) -> Iterator[list[store.SettleTurn]]:
+        """Make the database refuse rows with one of these; yields the rows that were sent."""
+        asked: list[store.SettleTurn] = []
         settle = store._settle
 
-        async def picky(turn: turns.Turn, outcome: dict[str, Any]) -> Any:
-            asked.append(outcome)
-            if any(outcome[name] is not None for name in kept_back):
+        async def picky(turn: store.SettleTurn) -> Any:
+            asked.append(turn)
+            if any(getattr(turn, name) is not None for name in kept_back):
                 refused = OperationalError("string is too long")
                 refused.__cause__ = errors.ProgramLimitExceeded("string is too long")
                 raise refused
-            return await settle(turn, outcome)
+            return await settle(turn)
 
         with mock.patch.object(store, "_settle", picky):
             yield asked
@@ -116,7 +116,7 @@ class SettlingWorld(World):
 
 
 class HostileContentTests(SettlingWorld, TestCase):
-    async def test_what_postgresql_cannot_store_is_settled_in_every_field(self) -> None:
+    async def test_unstorable_characters_are_settled_in_every_field(self) -> None:
         call = ModelCall(f"p{HOSTILE}", f"m{HOSTILE}", 3, 4, finish_reason=HOSTILE, error=HOSTILE)
         used = ToolRound(
             HOSTILE,
@@ -215,7 +215,7 @@ class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
         again = await self.say("and now?", session_id=str(session.pk))
         self.assertEqual(again["status"], "complete")
 
-    async def test_what_an_index_cannot_hold_is_no_absent_database(self) -> None:
+    async def test_a_value_too_large_for_an_index_is_no_unavailable_database(self) -> None:
         await sync_to_async(self.index_whole_texts)()
         with (
             self.ended_with([self.call]),
@@ -243,8 +243,8 @@ class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
         self.assertEqual((second.status, second.json()), (first.status, first.json()))
 
 
-class AwayWhenSettledTests(SettlingWorld, TestCase):
-    """A database that goes away while the model answers."""
+class UnavailableWhenSettledTests(SettlingWorld, TestCase):
+    """A database that becomes unavailable while the model answers."""
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -292,7 +292,7 @@ class AnyLengthTests(SettlingWorld, TestCase):
                 messages, _ = await sync_to_async(stored)(body["session_id"])
                 self.assertEqual(messages[-1].content, text)
 
-    async def test_a_session_with_a_long_history_goes_on(self) -> None:
+    async def test_a_session_with_a_long_history_continues(self) -> None:
         self.configure("model: scripted:say\n")
         session = await sync_to_async(make_session)(self.instance)
         for role in (Role.HUMAN, Role.ASSISTANT) * 3:
@@ -303,7 +303,7 @@ class AnyLengthTests(SettlingWorld, TestCase):
 
 
 class SearchedTextTests(TestCase):
-    """The index holds the beginning of a text, and the beginning always fits."""
+    """The index has the beginning of a text, and the beginning always fits."""
 
     def test_no_beginning_is_too_long_for_the_index(self) -> None:
         session = make_session(make_instance())

@@ -91,7 +91,7 @@ class SilentDatabaseTests(World, TransactionTestCase):
         async with client.get("/admin/login/", allow_redirects=False) as answer:
             return answer.status
 
-    def test_connections_that_died_in_the_silence_are_replaced_and_fail_nobody(self) -> None:
+    def test_connections_that_died_in_the_silence_are_replaced_without_an_error(self) -> None:
         async def play() -> tuple[set[Any], set[Any]]:
             async with self.serving() as (proxy, _server, client):
                 await self.many(client)

@@ -173,7 +173,7 @@ class StoppingTests(World, TransactionTestCase):
         self.assertEqual(budget.reserved, 0)
         self.assertEqual(budget.spent, charged)
 
-    def test_of_twenty_streams_each_is_settled_whole_or_with_what_was_said(self) -> None:
+    def test_twenty_streams_are_each_settled_whole_or_with_the_partial_answer(self) -> None:
         streams = [Stream(LONG) for _ in range(15)] + [Stream(SHORT) for _ in range(5)]
 
         async def play() -> int:
@@ -195,7 +195,7 @@ class StoppingTests(World, TransactionTestCase):
         self.assertEqual(said, {("partial", SPOKEN): 15, ("complete", WHOLE): 5})
         self.assert_nothing_is_held()
 
-    def test_a_call_that_still_waits_for_its_answer_is_told_and_settled(self) -> None:
+    def test_a_call_that_still_waits_for_its_answer_gets_an_error_and_is_settled(self) -> None:
         async def play() -> tuple[int, Any]:
             async with (
                 self.serving(cut_after=1) as (server, model, client),
@@ -211,7 +211,7 @@ class StoppingTests(World, TransactionTestCase):
         self.assertEqual((status, answer["code"]), (503, "server_stopping"))
         with platform_context():
             [request] = LLMRequest.objects.all()
-        # The model is asked to stream also for a caller who waits: what came is stored.
+        # The model streams also for a caller of the whole answer: the partial answer is stored.
         self.assertEqual(
             (request.completion_status, request.error_code), ("partial", "server_stopping")
         )

@@ -60,7 +60,7 @@ class ConversationTests(World, TestCase):
         self.assertEqual(request.completion_status, CompletionStatus.CANCELLED)
         self.assertEqual(messages[1].content, "".join(self.said))
 
-    async def test_refuses_what_the_api_refuses(self) -> None:
+    async def test_it_refuses_the_same_messages_as_the_api(self) -> None:
         with self.assertRaises(Invalid):
             await self.conversation.turn(" ")
         self.conversation.session_id = uuid4()
@@ -95,7 +95,7 @@ class ChatCommandTests(World, TransactionTestCase):
 
         self.assertIn("“one”", second)
 
-    def test_what_cannot_be_is_refused_in_one_line(self) -> None:
+    def test_wrong_arguments_are_refused_in_one_line(self) -> None:
         self.assertIn("Did you mean “bot”?", refusal("chat", "acme", "bott")[1])
         self.assertEqual(refusal("chat", "acme", "bot", "--json")[0], 2)
         self.configure("model: scripted:fail\nretries: 0\n")

@@ -1,8 +1,9 @@
-"""Turns that come at the same time: opened and settled together, as if each had come alone."""
+"""Turns that come at the same time are opened and settled in batches, as if each came alone."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from salient import database
 from salient.ids import uuid7
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session, UsageDay
+from sessions_app.turns import store
 from sessions_app.usage import rollup
 from tests.support.reads import reads
 from tests.support.served import database_url
@@ -59,7 +61,7 @@ class BatchTests(FunctionCase):
             [each["history"] for each in opened],
             [[], said("one"), [], said("uno"), []],
         )
-        # What the history may cost is set aside.
+        # The cost of the history is reserved.
         fresh, longer = Decimal(opened[0]["reserved"]), Decimal(opened[1]["reserved"])
         self.assertGreaterEqual(longer, fresh)
         with platform_context():
@@ -77,7 +79,7 @@ class BatchTests(FunctionCase):
             size = sum(len(text) for _, text in each["history"])
             self.assertEqual(body["history_bytes"], size)
 
-    def test_they_are_counted_as_the_ledger_says(self) -> None:
+    def test_usage_days_agree_with_the_requests(self) -> None:
         slow = ModelCall("openai", "gpt-4o-mini", 100, 20, latency_ms=900)
         other = ModelCall("openai", "gpt-4o", 5, 7, cached_tokens=3)
         unknown = ModelCall("openai", "nobody-knows-it", 1, 1)
@@ -108,7 +110,7 @@ class BatchTests(FunctionCase):
         self.assertEqual(running_turns(), 0)
         self.assertEqual(counts(), (12, 22, 12))
 
-    def test_a_plan_that_was_made_for_empty_tables_reads_none_of_them_whole(self) -> None:
+    def test_a_plan_made_for_empty_tables_scans_no_whole_table(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("DISCARD PLANS")
         with reads() as found:
@@ -118,7 +120,7 @@ class BatchTests(FunctionCase):
         read_whole = {name for name, times in found.tables.items() if times}
         self.assertEqual({"sessions", "llm_requests", "messages"} & read_whole, set())
 
-    def test_a_batch_with_one_that_is_settled_settles_none(self) -> None:
+    def test_a_batch_with_a_settled_turn_settles_none(self) -> None:
         wanted = [self.wanted("one"), self.wanted("two")]
         one, two = map(self.outcome, wanted, self.opened(*wanted))
         self.ask("app_settle_turns", [one])
@@ -128,7 +130,7 @@ class BatchTests(FunctionCase):
         self.assertEqual(running_turns(), 1)
         self.assertFalse(rollup.compare(self.account.pk))
 
-    def test_waiting_for_locks_is_afterwards_as_it_was(self) -> None:
+    def test_the_lock_timeout_is_restored(self) -> None:
         begun = [self.wanted("one"), self.wanted("two")]
         self.ask("app_settle_turns", [*map(self.outcome, begun, self.opened(*begun))])
         with platform_context():
@@ -149,13 +151,13 @@ class BatchTests(FunctionCase):
 
 
 def said(question: str) -> list[list[str]]:
-    """What is known of a conversation of one turn, the newest first."""
+    """Return the history of a session of one turn, newest first."""
     return [["assistant", "Hi."], ["human", question]]
 
 
 @override_settings(DATABASE_API_THREADS=4)
-class TogetherTests(World, TransactionTestCase):
-    """Turns of one key that come at the same time are opened and settled together."""
+class CoalescedTurnTests(World, TransactionTestCase):
+    """Turns of one key that come at the same time are opened and settled in batches."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -173,7 +175,7 @@ class TogetherTests(World, TransactionTestCase):
         self.assertEqual(len({answer.json()["session_id"] for answer in answers}), 40)
         for number, answer in enumerate(answers):
             self.assertIn(f"I am {number}.", answer.json()["response"])
-        # As if they had come one after the other: each header tells what was left after its call.
+        # As if they had come one after the other: each header has what was left after its call.
         batches = await sync_to_async(batches_of_sessions)()
         self.assertLess(len(batches), 20)
         told = {a.json()["session_id"]: remaining(a.headers["ratelimit"]) for a in answers}
@@ -182,7 +184,7 @@ class TogetherTests(World, TransactionTestCase):
             self.assertEqual(left, list(range(left[0], left[0] + len(left))) if left else [])
         self.assertEqual(await sync_to_async(running_turns)(), 0)
 
-    async def test_one_that_is_refused_takes_nobody_with_it(self) -> None:
+    async def test_a_refused_turn_fails_no_other(self) -> None:
         await self.api.post(self.path("chat"), {"message": "hello"})
         bodies = [{"message": f"I am {n}."} for n in range(20)]
         bodies[7]["session_id"] = str(uuid7())
@@ -192,7 +194,7 @@ class TogetherTests(World, TransactionTestCase):
         self.assertEqual(await sync_to_async(counts)(), (20, 40, 20))
         self.assertEqual(await sync_to_async(running_turns)(), 0)
 
-    async def test_one_whose_conversation_is_held_takes_nobody_with_it(self) -> None:
+    async def test_a_turn_whose_session_is_locked_blocks_no_other(self) -> None:
         held = (await self.say("hello"))["session_id"]
         async with await psycopg.AsyncConnection.connect(database_url()) as holder:
             await holder.execute("SELECT FROM sessions WHERE id = %s FOR UPDATE", [held])
@@ -208,10 +210,23 @@ class TogetherTests(World, TransactionTestCase):
         self.assertEqual(await sync_to_async(running_turns)(), 0)
 
 
-class FormerServerTests(FunctionCase):
-    """While a new version migrates, servers of the one before open and settle as ever."""
+class FieldNameTests(TestCase):
+    def test_the_functions_read_every_field_of_the_rows(self) -> None:
+        for function, row in (
+            ("app_open_turns", store.OpenTurn),
+            ("app_settle_turns", store.SettleTurn),
+        ):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [function])
+                [text] = cursor.fetchone()
+            words = set(re.findall(r"\w+", text))
+            self.assertEqual(set(row.__struct_fields__) - words, set())
 
-    def test_what_they_open_they_can_settle(self) -> None:
+
+class FormerServerTests(FunctionCase):
+    """During a migration, servers of the version before still open and settle turns."""
+
+    def test_turns_of_the_former_version_are_opened_and_settled(self) -> None:
         wanted = self.wanted("hello")
         rates = wanted.pop("rates")
         former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
