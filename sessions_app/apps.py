@@ -6,6 +6,30 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 
+# What the tenant's role may do with each table; requests, which were paid for, are never deleted.
+TENANT_RIGHTS = {
+    "sessions": "SELECT, INSERT, UPDATE, DELETE",
+    "messages": "SELECT, INSERT, UPDATE, DELETE",
+    "llm_requests": "SELECT, INSERT, UPDATE",
+    "profiles": "SELECT, INSERT, UPDATE, DELETE",
+    "prompt_sections": "SELECT, INSERT",
+    "message_feedback": "SELECT, INSERT, UPDATE, DELETE",
+    "usage_days": "SELECT, INSERT, UPDATE, DELETE",
+    "usage_totals": "SELECT",
+    "saved_chats": "SELECT, INSERT, UPDATE, DELETE",
+    "saved_chat_runs": "SELECT, INSERT",
+}
+# What the audit log is about: changes, readings under a support access, exports.
+AUDITED = [
+    "saved_chats",
+    "sessions",
+    "messages",
+    "message_feedback",
+    "profiles",
+    "llm_requests",
+    "usage_days",
+]
+
 
 class SessionsConfig(AppConfig):
     name = "sessions_app"
@@ -13,10 +37,12 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
+        from accounts.tenancy.registry import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from sessions_app.adoption import checks  # noqa: F401, PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
 
+        register_tables(TENANT_RIGHTS, audited=AUDITED)
         register_publish_check(saved_chats.gate)
         pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
 

@@ -35,7 +35,7 @@ class Change:
 def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     """Give the account a page of its log, the newest first."""
     with tenant_context(account_id):
-        rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
+        rows = AuditEntry.objects.filter(account_id=account_id, **page.conditions())
         if page.before is not None:
             at, last = page.before.moment, page.before.id
             rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=last))

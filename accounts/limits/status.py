@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -15,8 +14,9 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
-from accounts.models import Account, AccountLimits, Budget, BudgetPeriod, RateState
+from accounts.models import AccountLimits, Budget, BudgetPeriod, RateState
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.registry import instance_slugs
 from salient.formatting import dollars
 
 
@@ -109,17 +109,12 @@ def _rate(rate: Rate) -> dict[str, Any]:
 
 def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     """Give the account's budgets and those of the agents that the caller may use."""
-    agents = _agents(caller)
+    instances = instance_slugs(caller.account_id).items()
+    agents = {pk: slug for pk, slug in instances if caller.may_use(pk)}
     rows = Budget.objects.filter(account_id=caller.account_id)
     for row in rows.order_by("agent_instance_id", "period"):
         if row.agent_instance_id is None or row.agent_instance_id in agents:
             yield _budget(row, agents.get(row.agent_instance_id or caller.account_id), now)
-
-
-def _agents(caller: Caller) -> dict[UUID, str]:
-    """Name the instances; the account knows them, this room does not."""
-    instances = Account(pk=caller.account_id).agent_instances.values_list("pk", "instance_slug")
-    return {pk: slug for pk, slug in instances if caller.may_use(pk)}
 
 
 def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStatus:

@@ -17,9 +17,10 @@ from salient.database import DatabaseProblem
 ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)
 FUNCTIONS: Final = ("app_find_account", "app_find_api_key")
 ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
-# The registry: what the tenant's role may do with each table that holds accounts' data. What is
-# not named stays forbidden: rewriting a key or a configuration, deleting what was paid for.
-TENANT_RIGHTS: Final[Mapping[str, str]] = {
+# What the tenant's role may do with each table that holds accounts' data; the apps above add their
+# tables (registry.register_tables). What is not named stays forbidden: rewriting a key or a
+# configuration, deleting what was paid for.
+TENANT_RIGHTS: Final[dict[str, str]] = {
     "accounts": "SELECT",
     "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
     "api_keys": "SELECT, INSERT, "
@@ -31,21 +32,6 @@ TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "rate_states": ALL,
     "audit_log": "SELECT, INSERT",
     "support_accesses": "SELECT",
-    "agent_instances": "SELECT, INSERT, UPDATE",
-    "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
-    "provider_connections": ALL,
-    "config_drafts": ALL,
-    "config_publications": "SELECT, INSERT",
-    "saved_chats": ALL,
-    "saved_chat_runs": "SELECT, INSERT",
-    "sessions": ALL,
-    "messages": ALL,
-    "llm_requests": "SELECT, INSERT, UPDATE",
-    "profiles": ALL,
-    "prompt_sections": "SELECT, INSERT",
-    "message_feedback": ALL,
-    "usage_days": ALL,
-    "usage_totals": "SELECT",
 }
 # What even the platform's role only reads, or only adds to.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {

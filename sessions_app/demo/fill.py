@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, models
 from django.utils import timezone
 
+from accounts.keys.services import all_accounts
 from accounts.limits.periods import start_of
 from accounts.models import (
     Account,
@@ -42,9 +43,7 @@ type Tell = Callable[[str], None]
 def foreign_accounts(*, besides: Iterable[str] = ()) -> list[str]:
     """Return the accounts that no demo made; somebody's work, most likely."""
     ours = {plan.slug for plan in ACCOUNTS} | set(besides)
-    with platform_context():
-        slugs = Account.objects.order_by("slug").values_list("slug", flat=True)
-        return [slug for slug in slugs if slug not in ours]
+    return [account.slug for account in all_accounts() if account.slug not in ours]
 
 
 def fill(

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandParser
 
+from accounts.keys.services import all_accounts
 from accounts.management.look_up import find_account
-from accounts.models import Account
-from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 from sessions_app.usage import rollup, totals
 
@@ -39,7 +38,7 @@ class Command(ReportingCommand):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         work = rollup.rebuild if options["rebuild"] else rollup.compare
-        accounts = [find_account(options["account"])] if options["account"] else _accounts()
+        accounts = [find_account(options["account"])] if options["account"] else all_accounts()
         found = {account.slug: work(account.pk, options["since"]) for account in accounts}
         if options["rebuild"]:
             # What was made again is forgotten there; a page has less time to sum it than we have.
@@ -71,8 +70,3 @@ class Command(ReportingCommand):
             yield f"The figures of {report['accounts']} accounts equal the ledger."
         else:
             yield "Make them again with --rebuild."
-
-
-def _accounts() -> list[Account]:
-    with platform_context():
-        return list(Account.objects.order_by("slug"))
