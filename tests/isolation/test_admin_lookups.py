@@ -22,8 +22,6 @@ from accounts.admin.base import LIST_PARAMETERS, PlatformModelAdmin
 from accounts.models import AuditEntry, MemberRole, User
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile, SavedChat
-from tests.accounts.admin.test_auditors import make_auditor
-from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import make_member
 from tests.support.factories import (
     make_account,
@@ -32,6 +30,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.people import make_auditor, make_root, opened
 
 OPERATORS = (
     *("", "exact", "iexact", "startswith", "icontains", "gt", "lte", "range", "in", "regex"),

@@ -19,11 +19,9 @@ from django.forms import BaseForm
 from django.http.response import HttpResponseBase
 from django.test import Client
 
-from tests.isolation.test_route_ids import SCHEMAS, shapes
-from tests.isolation.test_route_pages import PagesTestCase, pages
-from tests.salient.api.test_limits import connections_stay_open
-from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.border import MatrixTestCase, taken_back
+from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
+from tests.support.api_shapes import SCHEMAS, shapes
+from tests.support.border import MatrixTestCase, PagesTestCase, pages, taken_back
 from tests.support.factories import write_config
 from tests.support.route_table import BODIES, QUERIES
 from tests.support.routes import Route, routes

@@ -41,7 +41,6 @@ from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
 from salient.ids import uuid7
 from sessions_app.models import LLMRequest, Message, Session
-from tests.schema.test_constraints import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support import sql_guard
 from tests.support.api_client import ApiClient
 from tests.support.catalog import rows
@@ -52,6 +51,7 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
+from tests.support.tenant_rows import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support.worlds import World
 
 DENIED = r"permission denied|row-level security"

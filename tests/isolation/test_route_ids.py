@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import datetime
-from types import ModuleType
-from typing import Any, TypeGuard, get_args
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.test import SimpleTestCase
 from pydantic import BaseModel
 
-import accounts.api.audit_schemas
-import accounts.api.member_schemas
-import accounts.api.schemas
-import agents.api.connection_views
-import agents.api.schemas
-import sessions_app.api.schemas
-import sessions_app.api.usage_schemas
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from sessions_app.api.schemas import Mark
 from sessions_app.models import Message, Role, SavedChat, Session
+from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.border import MatrixTestCase, Principal, rows_of, taken_back
 from tests.support.factories import make_message
 from tests.support.route_table import (
@@ -36,15 +28,6 @@ from tests.support.route_table import (
 )
 from tests.support.routes import Route, routes
 
-SCHEMAS = (
-    accounts.api.schemas,
-    accounts.api.audit_schemas,
-    accounts.api.member_schemas,
-    agents.api.schemas,
-    agents.api.connection_views,
-    sessions_app.api.schemas,
-    sessions_app.api.usage_schemas,
-)
 ROWS = id_rows()
 NO_SLUGS = (
     *("Bot", "bot\n", "bot ", "b..t", "..", "-bot", "b" * 64, "bót", "me", "%62ot"),
@@ -229,25 +212,3 @@ class PlaceTests(SimpleTestCase):
     def test_every_shape_that_comes_in_is_looked_at(self) -> None:
         listed = {shape for module in SCHEMAS for shape in shapes(module)}
         self.assertEqual({s for s in all_shapes(BaseModel) if is_sent(s)} - listed, set())
-
-
-def parts(annotation: Any) -> set[Any]:
-    """Return a type and all types that it is made of."""
-    return {annotation}.union(*map(parts, get_args(annotation)))
-
-
-def shapes(module: ModuleType) -> list[type[BaseModel]]:
-    return [s for _, s in inspect.getmembers(module, inspect.isclass) if is_sent(s)]
-
-
-def all_shapes(base: type[BaseModel]) -> list[type[BaseModel]]:
-    return [base, *(s for each in base.__subclasses__() for s in all_shapes(each))]
-
-
-def is_sent(shape: type) -> TypeGuard[type[BaseModel]]:
-    rooms = ("accounts.", "agents.", "sessions_app.", "salient.")
-    return (
-        issubclass(shape, BaseModel)
-        and shape.__name__.endswith("In")
-        and (shape.__module__.startswith(rooms))
-    )

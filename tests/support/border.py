@@ -16,16 +16,23 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
-from django.test import TestCase, override_settings
+from django.http.response import HttpResponseBase
+from django.test import Client, TestCase, override_settings
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
+from accounts.limits.budgets import set_budget
+from accounts.limits.quotas import set_limits
+from accounts.members.invitations import token_hash
+from accounts.members.support_access import open_access
 from accounts.models import (
     Account,
     AccountLimits,
     AccountStatus,
+    AuditEntry,
     Budget,
     Invitation,
     KeyKind,
@@ -40,9 +47,9 @@ from accounts.tenancy.context import TenantModel, platform_context, tenant_conte
 from accounts.tenancy.roles import has_account
 from agents.connections.connections import create_connection
 from agents.instances.services import create_instance
-from agents.models import AgentInstance
+from agents.models import AgentInstance, ConfigVersion
 from salient.ttl import clear_caches
-from sessions_app.models import Message, Role, SavedChat, Session
+from sessions_app.models import Message, MessageFeedback, Profile, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
@@ -51,6 +58,7 @@ from tests.support.factories import (
     make_config_draft,
     make_config_publication,
     make_config_version,
+    make_connection,
     make_feedback,
     make_instance,
     make_key,
@@ -68,7 +76,7 @@ from tests.support.factories import (
     write_config,
 )
 from tests.support.route_table import BODIES, QUERIES
-from tests.support.routes import Route
+from tests.support.routes import Route, routes
 
 # Stands in all that belongs to the other account, so in nothing that anybody else may see.
 CANARY = "canary-of-beta"
@@ -356,4 +364,81 @@ class MatrixTestCase(BorderTestCase):
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
             "name": self.acme.connection,
+        }
+
+
+TOKEN = "t" * 32
+
+
+def pages() -> list[Route]:
+    return [route for route in routes() if not route.is_api()]
+
+
+class PagesTestCase(BorderTestCase):
+    """A row of everything that pages show, and everybody's browser."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # As production is: the chat pages are for the staff.
+        self.enterContext(override_settings(DEMO=False))
+        with tenant_context(self.acme.account.pk):
+            mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
+            mine.update(token_hash=token_hash("opened"))
+        beta, request = self.beta, self.beta.message.llm_request
+        assert request is not None
+        assert request.config_version is not None
+        with platform_context():
+            own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
+            own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
+            own.append(AuditEntry.objects.filter(account=beta.account)[0])
+            own.append(SavedChat.objects.get(account=beta.account))
+            own.append(MessageFeedback.objects.get(account=beta.account))
+        everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
+        everything += [
+            beta.member,
+            beta.invitation,
+            beta.message,
+            request,
+            request.config_version,
+            beta.member.user,
+            *own,
+            set_limits(beta.account, concurrent_turns=50),
+            set_budget(beta.account, period="month", limit=Decimal(50)),
+            # Trying it out calls nobody: the address is refused.
+            make_connection(beta.account, base_url="https://127.0.0.1/v1"),
+        ]
+        self.one_of = {type(each): str(each.pk) for each in everything}
+        self.beta_before = rows_of(self.beta.account)
+
+    def call(
+        self, route: Route, method: str, who: str, *, token: str | None = TOKEN
+    ) -> HttpResponseBase:
+        client = self.principals[who].client
+        headers = dict(client.headers) | {"origin": "https://testserver"}
+        if client.key is not None:
+            headers["authorization"] = f"Bearer {client.key}"
+        if token is not None:
+            headers["x-csrftoken"] = token
+            headers["cookie"] = f"csrftoken={token}; {headers.get('cookie', '')}"
+        browser = Client(enforce_csrf_checks=True, headers=headers)
+        return browser.generic(method, route.path(self.values(route)), secure=True)
+
+    def values(self, route: Route) -> dict[str, str]:
+        # A row of beta's, where there is one: the staff of the platform see every account.
+        pk = self.one_of[route.model] if route.model else "0"
+        return {
+            "account": "acme",
+            "instance": "bot",
+            "token": "opened",
+            "uidb64": "MA",
+            "object_id": pk,
+            "id": pk,
+            "content_type_id": "0",
+            "app_label": "auth",
+            "url": "nothing/",
+            "number": "1",
+            "old": self.one_of[ConfigVersion],
+            "new": self.one_of[ConfigVersion],
+            "status": "inactive",
+            "change": "suspend",
         }

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
 from django.db import connection
+from django.test import SimpleTestCase
 
 DATA = Path(__file__).parent.parent / "data"
 _numbers = count(1)
@@ -64,3 +68,35 @@ def _connect_to(name: str) -> None:
     connection.settings_dict["NAME"] = name
     # Each database numbers its content types itself.
     ContentType.objects.clear_cache()
+
+
+OWN_APPS = ("accounts", "agents", "sessions_app")
+
+
+BASELINE = ("sessions", "messages", "llm_requests", "profiles")
+
+
+def migrate(*target: str, **options: Any) -> None:
+    call_command("migrate", *target, verbosity=0, **options)
+
+
+def own_tables() -> list[str]:
+    """The tables that our apps have today."""
+    models = apps.get_models(include_auto_created=True)
+    return [model._meta.db_table for model in models if model._meta.app_label in OWN_APPS]
+
+
+class ScratchCase(SimpleTestCase):
+    """Works in a database of its own, which the class shares."""
+
+    databases = {"default"}
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.enterClassContext(scratch_database())
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Bring the database to where the tests begin."""

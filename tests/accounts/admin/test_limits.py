@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts.admin.limits import BOUNDS, UNITS
 from accounts.limits.quotas import HIGHEST
-from tests.accounts.admin.test_support import make_root
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
+from tests.support.people import make_root
 
 
 class LimitPages(TestCase):

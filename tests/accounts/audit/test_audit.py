@@ -31,7 +31,6 @@ from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
 from sessions_app.conversations.conversations import empty
 from sessions_app.models import Profile
-from tests.schema.test_constraints import make_tenant
 from tests.support.catalog import rows
 from tests.support.factories import (
     make_account,
@@ -50,6 +49,7 @@ from tests.support.factories import (
     make_support_access,
     make_user,
 )
+from tests.support.tenant_rows import make_tenant
 
 ACTORS = [
     Actor("staff", "7", "staff@example.com", "ticket 12"),

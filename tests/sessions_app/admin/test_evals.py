@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client, TestCase
@@ -15,8 +13,6 @@ from accounts.members.support_access import open_access
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, SavedChat
-from tests.sessions_app.evals.test_saved_chats import ChatWorld
-from tests.sessions_app.turns.test_draft_override import make_staff
 from tests.support.factories import (
     make_instance,
     make_llm_request,
@@ -24,29 +20,10 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.people import make_staff
+from tests.support.worlds import StudioWorld
 
 EVIL = "<script>alert(1)</script>"
-
-
-class StudioWorld(ChatWorld):
-    def make_studio(self) -> None:
-        self.make_chat_world()
-        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
-        self.browser = self.browser_of(self.root)
-
-    def browser_of(self, user: Any) -> Client:
-        client = Client()
-        client.force_login(user)
-        return client
-
-    def at(self, name: str, key: Any = None) -> str:
-        return reverse(f"admin:{name}", args=[key or self.instance.pk])
-
-    def get(self, name: str, key: Any = None, /, **query: str) -> Any:
-        return self.browser.get(self.at(name, key), query, secure=True)
-
-    def post(self, name: str, key: Any = None, /, **data: str) -> Any:
-        return self.browser.post(self.at(name, key), data, secure=True)
 
 
 class PlaygroundPageTests(StudioWorld, TestCase):

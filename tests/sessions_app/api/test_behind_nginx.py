@@ -12,9 +12,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.test import TransactionTestCase
 
-from tests.sessions_app.turns.test_stopping import SHORT, WHOLE, HeldModel, Stream, ask
 from tests.support.certificates import certificate, client_context
 from tests.support.factories import make_key
+from tests.support.held_model import SHORT, WHOLE, HeldModel, Stream, ask
 from tests.support.nginx import HOST, proxied
 from tests.support.served import Served, eventually, served
 from tests.support.worlds import World

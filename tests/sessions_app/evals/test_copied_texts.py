@@ -19,9 +19,8 @@ from salient.api.problems import NotFound, Problem
 from sessions_app.conversations import conversations
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from tests.sessions_app.admin.test_evals import StudioWorld
 from tests.support.factories import make_message, make_session
-from tests.support.worlds import counts
+from tests.support.worlds import StudioWorld, counts
 
 CANARY = "Canary 4711"
 

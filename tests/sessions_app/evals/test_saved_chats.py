@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.auth.caller import Caller
-from accounts.auth.staff_tokens import SCOPES
 from accounts.limits.quotas import set_limits
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.config.versions.publishing import PublishChecksFailed
 from agents.models import ConfigVersion
@@ -20,39 +17,8 @@ from sessions_app.conversations import conversations
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, from_session, gate
 from sessions_app.models import Role, SavedChat, SavedChatRun
-from tests.sessions_app.turns.test_draft_override import DRAFT, PlaygroundWorld
 from tests.support.factories import make_account, make_instance, make_message, make_session
-from tests.support.worlds import counts, stored
-
-OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
-
-
-class ChatWorld(PlaygroundWorld):
-    def make_chat_world(self) -> None:
-        self.make_playground()
-        self.published = self.caller()
-        self.drafted = self.caller(draft_id=self.draft.pk)
-
-    def caller(self, **fields: Any) -> Caller:
-        subject = f"staff:{self.staff.pk}"
-        me = {"subject": subject, "user_id": self.staff.pk, "name": self.staff.email}
-        whose = {"account_id": self.account.pk, "account_slug": "acme", "scopes": SCOPES}
-        return Caller(**{**whose, **me, **fields})
-
-    def chat(self, *messages: str, **fields: Any) -> SavedChat:
-        values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
-        with tenant_context(self.account.pk):
-            made: SavedChat = SavedChat.objects.create(
-                account=self.account, agent_instance=self.instance, **values
-            )
-        return made
-
-    def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
-        return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
-
-    def gate(self) -> list[tuple[str, str]]:
-        with platform_context():
-            return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
+from tests.support.worlds import DRAFT, OVERRIDE, ChatWorld, counts, stored
 
 
 class RunTests(ChatWorld, TestCase):
