@@ -21,8 +21,9 @@ from django.test import Client
 
 from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
 from tests.support.api_shapes import SCHEMAS, shapes
-from tests.support.border import MatrixTestCase, PagesTestCase, pages, taken_back
 from tests.support.factories import write_config
+from tests.support.isolation_accounts import rolled_back
+from tests.support.isolation_cases import MatrixTestCase, PagesTestCase, pages
 from tests.support.route_table import BODIES, QUERIES
 from tests.support.routes import Route, routes
 
@@ -204,7 +205,7 @@ class ApiTests(MatrixTestCase):
         )
         query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in usual.items()))
         call.scope["query_string"] = query.encode()
-        with nullcontext() if method == "GET" else taken_back():
+        with nullcontext() if method == "GET" else rolled_back():
             async_to_sync(call.run)()
         return call.answer()
 
@@ -354,7 +355,7 @@ class PageTests(PagesTestCase):
             ]
             for place, value in spread(fields, FORM_VALUES, kind=itemgetter(3)):
                 address, form, name, _ = place
-                with taken_back():
+                with rolled_back():
                     answer = self.browser.post(address, form | {name: value}, secure=True)
                 if answer.status_code >= 500:
                     wrong.append(f"{address} {name}={value!r}: {answer.status_code}")

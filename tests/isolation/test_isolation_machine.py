@@ -37,8 +37,8 @@ from agents.costs.estimate import CostEstimate
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
-from tests.support.border import make_member, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.isolation_accounts import make_member, rows_of
 from tests.support.isolation_model import (
     BUDGET,
     COST,

@@ -15,8 +15,9 @@ from agents.connections.connections import create_connection
 from sessions_app.api.schemas import Mark
 from sessions_app.models import Message, Role, SavedChat, Session
 from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
-from tests.support.border import MatrixTestCase, Principal, rows_of, taken_back
 from tests.support.factories import make_message
+from tests.support.isolation_accounts import rolled_back, rows_of
+from tests.support.isolation_cases import MatrixTestCase, Principal
 from tests.support.route_table import (
     API,
     BODIES,
@@ -114,7 +115,7 @@ class IdTests(MatrixTestCase):
             for (caller, whose), status in statuses.items():
                 who = self.principals[caller]
                 value = self.value(who, place, whose, of_list=name.endswith("sessions"))
-                with taken_back():
+                with rolled_back():
                     answer = self.call(who, route, method, **self.put(route, method, place, value))
                     case = f"{method} {name} {place} {whose} of {caller}"
                     if answer.status != status:
@@ -151,7 +152,7 @@ class IdTests(MatrixTestCase):
         key = self.principals["key"]
         for name, method in BODIES:
             for field in NEVER_FROM_A_BODY:
-                with self.subTest(name=name, field=field), taken_back():
+                with self.subTest(name=name, field=field), rolled_back():
                     answer = self.call(key, by_short_name()[name], method, body={field: "x"})
                     self.assertEqual(
                         (answer.status, answer.json()["code"]), (400, "invalid_request")
@@ -170,7 +171,7 @@ class IdTests(MatrixTestCase):
                 ({"query": {"api_key": key}}, 400),
                 ({"query": {"key": key}}, 400),
             ):
-                with self.subTest(name=name, method=method, misplaced=misplaced), taken_back():
+                with self.subTest(name=name, method=method, misplaced=misplaced), rolled_back():
                     answer = self.call(nobody, route, method, **misplaced)
                     self.assertEqual(answer.status, status)
                     self.assertNotIn(key, answer.body.decode())

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 from django.test import SimpleTestCase
 
 from accounts.models import User
-from tests.support.border import (
-    CANARY,
-    SECRET,
-    PagesTestCase,
-    ids_of,
-    pages,
-    rows_of,
-    taken_back,
-)
+from tests.support.isolation_accounts import CANARY, SECRET, ids_of, rolled_back, rows_of
+from tests.support.isolation_cases import PagesTestCase, pages
 from tests.support.route_table import BROWSERS, METHODS, PAGES, rows
 from tests.support.routes import Route
 
@@ -44,7 +37,7 @@ class PageMatrixTests(PagesTestCase):
         hidden = {CANARY, SECRET} | ids_of(self.beta.account)
         wrong = []
         for route, method, who, status in cells():
-            with taken_back():
+            with rolled_back():
                 answer = self.call(route, method, who)
                 case = f"{method} {route.name} {who}"
                 if answer.status_code != status:

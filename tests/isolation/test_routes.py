@@ -15,7 +15,8 @@ from django.test import SimpleTestCase
 from accounts.tenancy.context import TenantManager
 from tests.support import sql_guard
 from tests.support.api_client import Answer
-from tests.support.border import CANARY, SECRET, MatrixTestCase, Principal, rows_of, taken_back
+from tests.support.isolation_accounts import CANARY, SECRET, rolled_back, rows_of
+from tests.support.isolation_cases import MatrixTestCase, Principal
 from tests.support.route_table import API, CALLERS, METHODS, rows
 from tests.support.routes import ACCOUNT, Route, routes
 
@@ -69,7 +70,7 @@ class RouteMatrixTests(MatrixTestCase):
         """Call every cell; what one call did is undone before the next."""
         heard, wrong = [], []
         for cell in cells:
-            with taken_back():
+            with rolled_back():
                 answer = self.call(self.who(cell), cell.route, cell.method)
                 if answer.status != cell.status:
                     wrong.append(f"{cell}: {answer.status} {answer.body!r}")

@@ -26,7 +26,7 @@ from sessions_app.api import schemas
 from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
 from sessions_app.api.usage_schemas import UsageIn
 from tests.support.api_client import Answer
-from tests.support.border import MatrixTestCase
+from tests.support.isolation_cases import MatrixTestCase
 from tests.support.route_table import BODIES
 from tests.support.routes import ACCOUNT, Route, routes
 

@@ -153,8 +153,8 @@ class ChatWorld(PlaygroundWorld):
             return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
 
 
-class StudioWorld(ChatWorld):
-    def make_studio(self) -> None:
+class EvalPagesWorld(ChatWorld):
+    def make_eval_pages(self) -> None:
         self.make_chat_world()
         self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
         self.browser = self.browser_of(self.root)

@@ -10,9 +10,9 @@ from django.test import TestCase
 from django.utils import timezone
 
 from sessions_app.usage import rollup
-from tests.sessions_app.usage_worlds import DAY, busy_account, settled
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_budget, make_instance, make_key
+from tests.support.usage import DAY, busy_account, settled
 
 USAGE = "/accounts/acme/usage"
 

@@ -20,16 +20,16 @@ from sessions_app.conversations import conversations
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
 from tests.support.factories import make_message, make_session
-from tests.support.worlds import StudioWorld, counts
+from tests.support.worlds import EvalPagesWorld, counts
 
 CANARY = "Canary 4711"
 
 
-class CopyWorld(StudioWorld):
+class CopyWorld(EvalPagesWorld):
     """A conversation of acme's, and a test chat that was made of it."""
 
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
         self.source = make_session(self.instance)
         for role, text in ((Role.HUMAN, CANARY), (Role.ASSISTANT, "Yes?"), (Role.HUMAN, "again")):
             make_message(self.source, role=role, content=text)

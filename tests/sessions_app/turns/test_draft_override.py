@@ -134,7 +134,7 @@ class TurnTests(PlaygroundWorld, TestCase):
                 self.draft.save()
 
 
-class BorderTests(PlaygroundWorld, TestCase):
+class RightsTests(PlaygroundWorld, TestCase):
     def setUp(self) -> None:
         self.make_playground()
         self.beta = make_account("beta")
