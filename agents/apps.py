@@ -8,10 +8,11 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from accounts.tenancy.registry import register_instances, register_tables  # noqa: PLC0415
-        from agents.instances.services import instance_slugs  # noqa: PLC0415
+        from accounts.tenancy.agents import register_agents  # noqa: PLC0415
+        from accounts.tenancy.roles import register_tables  # noqa: PLC0415
+        from agents.instances.services import slugs_of  # noqa: PLC0415
 
-        register_instances(instance_slugs)
+        register_agents(slugs_of)
         register_tables(
             {
                 "agent_instances": "SELECT, INSERT, UPDATE",

@@ -37,7 +37,7 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from accounts.tenancy.registry import register_tables  # noqa: PLC0415
+        from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from sessions_app.adoption import checks  # noqa: F401, PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415

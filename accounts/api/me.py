@@ -6,8 +6,8 @@ from accounts.api.schemas import MeOut
 from accounts.auth.caller import Caller, CallerKind
 from accounts.keys.services import find_key
 from accounts.limits.status import limit_status
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.registry import instance_slugs
 
 _TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
@@ -15,7 +15,7 @@ _TOLD_OF_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 def describe(caller: Caller) -> MeOut:
     with tenant_context(caller.account_id):
         key = find_key(caller.api_key_id, caller.account_id) if caller.api_key_id else None
-        slugs = instance_slugs(caller.account_id) if caller.instance_ids else {}
+        slugs = agent_slugs(caller.account_id) if caller.instance_ids else {}
     return MeOut(
         account=caller.account_slug,
         kind=caller.kind,

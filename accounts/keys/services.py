@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
 from accounts.models.slugs import title_of
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.registry import instance_slugs
 from salient.api.problems import NotFound, Problem
 
 ROTATION_OVERLAP = timedelta(hours=24)
@@ -128,7 +128,7 @@ def _known(scopes: Iterable[str]) -> list[str]:
 
 
 def _require_instances(account: Account, ids: list[UUID]) -> None:
-    if not set(ids) <= instance_slugs(account.pk).keys():
+    if not set(ids) <= agent_slugs(account.pk).keys():
         raise ValidationError("A key's agent instances are of its own account.")
 
 

@@ -15,8 +15,8 @@ from accounts.limits import quotas
 from accounts.limits.periods import next_start, start_of
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
 from accounts.models import AccountLimits, Budget, BudgetPeriod, RateState
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.registry import instance_slugs
 from salient.formatting import dollars
 
 
@@ -109,7 +109,7 @@ def _rate(rate: Rate) -> dict[str, Any]:
 
 def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     """Give the account's budgets and those of the agents that the caller may use."""
-    instances = instance_slugs(caller.account_id).items()
+    instances = agent_slugs(caller.account_id).items()
     agents = {pk: slug for pk, slug in instances if caller.may_use(pk)}
     rows = Budget.objects.filter(account_id=caller.account_id)
     for row in rows.order_by("agent_instance_id", "period"):

@@ -14,7 +14,7 @@ from salient.ids import uuid7
 
 # The tables that entries are about: the database's triggers record changes of most, and what is
 # read or exported of the others is noted. The apps above add theirs
-# (accounts/tenancy/registry.py).
+# (accounts.tenancy.roles.register_tables).
 OBJECT_TYPES = [
     "accounts",
     "users",

@@ -11,6 +11,7 @@ from django.db import ProgrammingError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
+from accounts.models.audit import OBJECT_TYPES
 from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE
 from salient.database import DatabaseProblem
 
@@ -18,7 +19,7 @@ ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)
 FUNCTIONS: Final = ("app_find_account", "app_find_api_key")
 ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
 # What the tenant's role may do with each table that holds accounts' data; the apps above add their
-# tables (registry.register_tables). What is not named stays forbidden: rewriting a key or a
+# tables (register_tables). What is not named stays forbidden: rewriting a key or a
 # configuration, deleting what was paid for.
 TENANT_RIGHTS: Final[dict[str, str]] = {
     "accounts": "SELECT",
@@ -43,6 +44,15 @@ _RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 # One right: what may be done, and with which column ("": with all).
 type Right = tuple[str, str]
 type Rights = dict[str, set[Right]]
+
+
+def register_tables(rights: Mapping[str, str], *, audited: Iterable[str]) -> None:
+    """Add an app's tables: the tenant role's rights to them, and which the audit log is about.
+
+    `rights` maps a table to what GRANT takes, such as "SELECT, INSERT, UPDATE (name)".
+    """
+    TENANT_RIGHTS.update(rights)
+    OBJECT_TYPES.extend(table for table in audited if table not in OBJECT_TYPES)
 
 
 def parsed(rights: str, columns: Iterable[str]) -> set[Right]:

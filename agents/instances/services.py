@@ -29,9 +29,10 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
         return list(instances.filter(pk__in=only) if only else instances)
 
 
-def instance_slugs(account_id: UUID) -> dict[UUID, str]:
-    """Return the slugs of all the account's instances by their ids; in a context."""
-    instances = AgentInstance.objects.filter(account_id=account_id)
+def slugs_of(account_ids: Collection[UUID], *, only_active: bool = False) -> dict[UUID, str]:
+    """Return the slugs of these accounts' instances by their ids; in a context."""
+    instances = AgentInstance.objects.filter(account_id__in=account_ids)
+    instances = instances.active() if only_active else instances
     return dict(instances.values_list("pk", "instance_slug"))
 
 

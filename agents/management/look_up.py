@@ -11,7 +11,7 @@ def find_instance(account: Account, slug: str) -> AgentInstance:
     """Return the account's instance, whatever its status; raises Refused."""
     with tenant_context(account.pk):
         instance = services.find_instance(account.pk, slug)
-        known = services.instance_slugs(account.pk).values()
+        known = services.slugs_of([account.pk]).values()
     if instance is None:
         hint = did_you_mean(slug, known)
         raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")

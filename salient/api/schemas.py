@@ -7,11 +7,13 @@ import re
 from datetime import date
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from salient.api.problems import Invalid
+from salient.api.problems import Invalid, NotFound
+from salient.ids import parse_uuid
 
 # No route has as many parameters.
 MOST_PARAMETERS = 100
@@ -97,3 +99,11 @@ class Out(BaseModel):
 
     def as_response(self) -> HttpResponse:
         return HttpResponse(self.model_dump_json(), content_type="application/json")
+
+
+def path_uuid(text: str) -> UUID:
+    """Read an id of the path; raises NotFound, as for an id that there is not."""
+    found = parse_uuid(text)
+    if found is None:
+        raise NotFound
+    return found

@@ -49,7 +49,7 @@ class CompletionStatus(models.TextChoices):
 
 class SessionQuerySet(TenantQuerySet["Session"]):
     def of_instance(self, instance: AgentInstance) -> SessionQuerySet:
-        """The instance's conversations; a deleted one is a husk that carries its costs."""
+        """The instance's conversations; a deleted one is a tombstone that keeps its costs."""
         return self.filter(agent_instance_id=instance.pk, deleted_at=None)
 
 
@@ -268,16 +268,16 @@ class MessageQuerySet(TenantQuerySet["Message"]):
     def of(self, session: Session, instance: AgentInstance) -> MessageQuerySet:
         return self.filter(session_id=session.pk, agent_instance_id=instance.pk)
 
-    def before(self, mark: Message) -> MessageQuerySet:
-        """Return what was said before the mark, as one range of the history's index."""
+    def before(self, message: Message) -> MessageQuerySet:
+        """Return the messages before this one, as one range of the history's index."""
         place = Tuple(F("created_at"), F("id"))
-        return self.filter(TupleLessThan(place, (mark.created_at, mark.pk)))
+        return self.filter(TupleLessThan(place, (message.created_at, message.pk)))
 
     def newest_first(self) -> MessageQuerySet:
         return self.order_by("-created_at", "-id")
 
-    def with_thumb_of(self, caller: str) -> MessageQuerySet:
-        """Add what this caller thinks of each message, as `own_rating`: 1, -1 or None."""
+    def with_rating_of(self, caller: str) -> MessageQuerySet:
+        """Add this caller's rating of each message as `own_rating`: 1, -1 or None."""
         mine = MessageFeedback.objects.filter(message_id=OuterRef("pk"), caller=caller)
         return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
 

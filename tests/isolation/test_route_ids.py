@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
-from sessions_app.api.schemas import Mark
+from sessions_app.api.schemas import SessionCursor
 from sessions_app.models import Message, Role, SavedChat, Session
 from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.factories import make_message
@@ -61,7 +61,7 @@ class IdTests(MatrixTestCase):
         if whose == "malformed":
             return "No such thing!"
         if place == "before":
-            return self.mark(who, whose) if of_list else self.message(who, whose)
+            return self.cursor(who, whose) if of_list else self.message(who, whose)
         return {
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
@@ -105,8 +105,10 @@ class IdTests(MatrixTestCase):
             rows = Message.objects.filter(session_id=self.session(who, whose))
             return str(rows.latest("created_at", "id").pk)
 
-    def mark(self, who: Principal, whose: str) -> str:
-        return str(Mark(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
+    def cursor(self, who: Principal, whose: str) -> str:
+        return str(
+            SessionCursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose))
+        )
 
     def test_whose_id_it_is_decides(self) -> None:
         wrong, hidden = [], []
@@ -205,7 +207,7 @@ class PlaceTests(SimpleTestCase):
             for module in SCHEMAS
             for shape in shapes(module)
             for name, field in shape.model_fields.items()
-            if {UUID, Mark} & parts(field.annotation)
+            if {UUID, SessionCursor} & parts(field.annotation)
         }
         self.assertEqual(found, ID_FIELDS)
         self.assertEqual({f.partition(".")[2] for f in ID_FIELDS} - {p for *_, p in ROWS}, set())

@@ -188,10 +188,10 @@ class SessionPageTests(PagesTestCase):
         newest = self.page().context["page"]
         older = self.page(before=newest.earlier).context["page"]
 
-        self.assertEqual(len(newest.said), transcript.AT_ONCE)
-        self.assertEqual(len(older.said), 80 - transcript.AT_ONCE)
+        self.assertEqual(len(newest.entries), transcript.PAGE_SIZE)
+        self.assertEqual(len(older.entries), 80 - transcript.PAGE_SIZE)
         self.assertEqual(older.earlier, "")
-        times = [said.message.created_at for said in older.said + newest.said]
+        times = [entry.message.created_at for entry in older.entries + newest.entries]
         self.assertEqual(times, sorted(times))
         for broken in ("nonsense", "2026-01-01~x", "~"):
             self.assertEqual(self.page(before=broken).status_code, 200)
@@ -205,7 +205,7 @@ class SessionPageTests(PagesTestCase):
         newest = self.page().context["page"]
         older = self.page(before=newest.earlier).context["page"]
 
-        self.assertFalse(any(said.unanswered for said in older.said + newest.said))
+        self.assertFalse(any(entry.unanswered for entry in older.entries + newest.entries))
 
     def test_as_many_queries_for_fifty_messages_as_for_two(self) -> None:
         self.turn(0)

@@ -13,7 +13,7 @@ from agents.config.versions import publishing
 from agents.config.versions.publishing import PublishChecksFailed
 from agents.models import ConfigVersion
 from salient.api.problems import NotFound, Problem
-from sessions_app.conversations import conversations
+from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import ChatChanged, from_session, gate
 from sessions_app.models import Role, SavedChat, SavedChatRun
@@ -276,5 +276,5 @@ class FromSessionTests(TestCase):
         make_message(self.session, content="one")
         self.made()
         with platform_context():
-            conversations.empty(self.session)
+            sessions.leave_tombstone(self.session)
             self.assertFalse(SavedChat.objects.exists())

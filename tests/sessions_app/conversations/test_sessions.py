@@ -21,9 +21,9 @@ from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
-from sessions_app.api.schemas import ChatIn, Mark, SessionsIn
-from sessions_app.conversations.conversations import conversations, empty
+from sessions_app.api.schemas import ChatIn, SessionCursor, SessionsIn
 from sessions_app.conversations.history import find_session
+from sessions_app.conversations.sessions import leave_tombstone, list_sessions
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient
@@ -43,13 +43,13 @@ from tests.support.worlds import World, stored
 class MarkTests(SimpleTestCase):
     @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
     def test_a_mark_survives_the_journey(self, moment: Any, session: UUID) -> None:
-        mark = Mark(moment, session)
-        self.assertEqual(Mark.read(str(mark)), mark)
+        cursor = SessionCursor(moment, session)
+        self.assertEqual(SessionCursor.read(str(cursor)), cursor)
 
     @given(st.text())
     def test_what_is_no_mark_is_an_error_and_no_accident(self, text: str) -> None:
         with self.assertRaisesMessage(ValueError, "give back"):
-            Mark.read(text)
+            SessionCursor.read(text)
 
 
 class ConversationWorld(World, TestCase):
@@ -140,7 +140,7 @@ class ListTests(ConversationWorld):
             make_session(self.instance)
             make_session(self.instance)
             with CaptureQueriesContext(connection) as queries:
-                conversations(caller, self.instance, SessionsIn())
+                list_sessions(caller, self.instance, SessionsIn())
             numbers.add(len(queries))
         self.assertEqual(len(numbers), 1)
 
@@ -302,7 +302,7 @@ class RaceTests(World, TransactionTestCase):
         with tenant_context(self.account.pk):
             session = find_session(self.caller, self.instance, self.session.pk, lock=True)
             assert session is not None
-            empty(session)
+            leave_tombstone(session)
             asking.start()
             while not waiting_for_a_lock():
                 asking.join(0.01)
