@@ -43,12 +43,12 @@ class SessionsConfig(AppConfig):
         from sessions_app.evals import saved_chats  # noqa: PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
-        register_publish_check(saved_chats.gate)
+        register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
 
 
 def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
-    """Look at a database from before tenancy before the first migration changes it."""
+    """Check a database from before tenancy before the first migration changes it."""
     from sessions_app.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
 
     if any(not backwards for _, backwards in plan):

@@ -1,4 +1,4 @@
-"""Runs a test chat as server-sent events: a run may take minutes, so each answer is sent at once."""
+"""Runs a test chat, which may take minutes: each answer is sent at once, as a server-sent event."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class SessionCursor:
             at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
             return cls(at, UUID(hex=session_id))
         except ValueError:
-            raise ValueError("send the `before` of the previous page") from None
+            raise ValueError("give back the `before` of the previous page") from None
 
 
 class SessionsIn(In):
@@ -220,7 +220,7 @@ class SessionOut(Out):
 
 
 class SessionsOut(Out):
-    """Conversations, the most recently active first; `before` asks for the next page (null: there is none)."""
+    """Conversations, the most recently active first; `before` is for the next page (null: none)."""
 
     sessions: list[SessionOut]
     before: str | None

@@ -416,10 +416,10 @@ def spread[P, V](
     kinds: dict[object, list[P]] = {}
     for place in places:
         kinds.setdefault(kind(place), []).append(place)
-    for batch_key in kinds.values():
-        chance.shuffle(batch_key)
+    for same_kind in kinds.values():
+        chance.shuffle(same_kind)
         for turn, value in enumerate(chance.sample(values, len(values))):
-            yield batch_key[turn % len(batch_key)], value
+            yield same_kind[turn % len(same_kind)], value
 
 
 def kind_of_field(place: tuple[str, str]) -> str:

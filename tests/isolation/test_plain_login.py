@@ -173,7 +173,7 @@ class PlainLoginTests(SimpleTestCase):
         self.assertTrue(made["key"].startswith("sal_"))
         self.run_command("settle_abandoned")
 
-    def test_the_border_between_accounts_holds(self) -> None:
+    def test_the_isolation_check_finds_no_leak(self) -> None:
         report = self.run_command("isolation_check")
         self.assertEqual((report["leaks"], report["faults"]), ([], []))
 

@@ -1,4 +1,4 @@
-"""Every route, every method, everybody: what is answered, and that nothing crosses the border."""
+"""Every route, every method, every caller: what is answered, and that nothing leaks."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class RouteMatrixTests(MatrixTestCase):
                 told, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
             )
 
-    def test_without_any_filter_the_database_itself_keeps_the_border(self) -> None:
+    def test_without_any_filter_the_database_itself_isolates_accounts(self) -> None:
         with mock.patch.object(TenantManager, "get_queryset", models.Manager.get_queryset):
             self.assert_no_canary(self.run_matrix(c for c in cells() if c.status != REFUSED))
         # The guard of all tests has seen the filters missing: it looks at this test no more.

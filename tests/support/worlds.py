@@ -27,7 +27,7 @@ from accounts.models import (
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
-from sessions_app.evals.saved_chats import gate
+from sessions_app.evals.saved_chats import check_publication
 from sessions_app.models import (
     LLMRequest,
     Message,
@@ -148,9 +148,12 @@ class ChatWorld(PlaygroundWorld):
     def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
         return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
 
-    def gate(self) -> list[tuple[str, str]]:
+    def failures(self) -> list[tuple[str, str]]:
         with platform_context():
-            return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
+            return [
+                (failure.name, failure.why)
+                for failure in check_publication(self.instance, OVERRIDE)
+            ]
 
 
 class EvalPagesWorld(ChatWorld):

@@ -40,14 +40,14 @@ from tests.support.factories import (
 from tests.support.worlds import World, stored
 
 
-class MarkTests(SimpleTestCase):
+class CursorTests(SimpleTestCase):
     @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-    def test_a_mark_survives_the_journey(self, moment: Any, session: UUID) -> None:
+    def test_a_cursor_is_read_as_it_was_written(self, moment: Any, session: UUID) -> None:
         cursor = SessionCursor(moment, session)
         self.assertEqual(SessionCursor.read(str(cursor)), cursor)
 
     @given(st.text())
-    def test_what_is_no_mark_is_an_error_and_no_accident(self, text: str) -> None:
+    def test_any_other_text_is_refused(self, text: str) -> None:
         with self.assertRaisesMessage(ValueError, "give back"):
             SessionCursor.read(text)
 

@@ -16,7 +16,6 @@ from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
-from sessions_app.conversations import conversations
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
 from tests.support.factories import make_message, make_session

@@ -15,7 +15,7 @@ from agents.models import ConfigVersion
 from salient.api.problems import NotFound, Problem
 from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
-from sessions_app.evals.saved_chats import ChatChanged, from_session, gate
+from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
 from tests.support.factories import make_account, make_instance, make_message, make_session
 from tests.support.worlds import DRAFT, OVERRIDE, ChatWorld, counts, stored
@@ -79,7 +79,7 @@ class RunTests(ChatWorld, TestCase):
         self.assertFalse(made.passed)
         self.assertEqual(first["status"], "error")
         self.assertIn("ended as error", first["failures"][0])
-        self.assertEqual(second["failures"], [saved_chats.NOT_ASKED])
+        self.assertEqual(second["failures"], [saved_chats.NOT_SENT])
         self.assertEqual(counts()[2], 1)
 
     def test_one_that_cannot_begin_leaves_no_run(self) -> None:
@@ -162,15 +162,15 @@ class GateTests(ChatWorld, TestCase):
         self.make_chat_world()
 
     def test_without_test_chats_nothing_is_asked(self) -> None:
-        self.assertEqual(self.gate(), [])
+        self.assertEqual(self.failures(), [])
 
     def test_one_that_has_not_run_with_this_very_draft_speaks_against_it(self) -> None:
         chat = self.chat()
         self.run_chat(chat)
 
-        self.assertEqual(self.gate(), [("Greets", "has not been run with this configuration")])
+        self.assertEqual(self.failures(), [("Greets", "has not been run with this configuration")])
         self.run_chat(chat, self.drafted)
-        self.assertEqual(self.gate(), [])
+        self.assertEqual(self.failures(), [])
 
     def test_another_draft_needs_another_run(self) -> None:
         chat = self.chat()
@@ -179,13 +179,13 @@ class GateTests(ChatWorld, TestCase):
             self.draft.text = DRAFT.replace("pirate", "parrot")
             self.draft.save()
             other = publishing.override_of(self.draft.text)
-            self.assertTrue(gate(self.instance, other))
-        self.assertEqual(self.gate(), [])
+            self.assertTrue(check_publication(self.instance, other))
+        self.assertEqual(self.failures(), [])
 
     def test_one_that_failed_names_what_failed(self) -> None:
         self.run_chat(self.chat(expected=[{"contains": ["arr"]}]), self.drafted)
 
-        self.assertEqual(self.gate(), [("Greets", "failed: answer 1 lacks “arr”")])
+        self.assertEqual(self.failures(), [("Greets", "failed: answer 1 lacks “arr”")])
 
     def test_the_newest_run_counts(self) -> None:
         chat = self.chat()
@@ -203,7 +203,7 @@ class GateTests(ChatWorld, TestCase):
                 }
             )
 
-        self.assertEqual(len(self.gate()), 1)
+        self.assertEqual(len(self.failures()), 1)
 
     def test_one_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
@@ -211,12 +211,12 @@ class GateTests(ChatWorld, TestCase):
         with platform_context():
             chat.save()
 
-        self.assertEqual(self.gate(), [("Greets", "was changed after its run")])
+        self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
     def test_one_that_is_no_gate_keeps_nobody(self) -> None:
         self.chat(is_gate=False)
 
-        self.assertEqual(self.gate(), [])
+        self.assertEqual(self.failures(), [])
 
     def test_publishing_asks_and_only_a_reason_goes_past(self) -> None:
         self.chat()
@@ -241,7 +241,7 @@ class GateTests(ChatWorld, TestCase):
             for number in range(count):
                 self.chat(name=f"{count}-{number}")
             with platform_context(), self.assertNumQueries(2) as queries:
-                gate(self.instance, OVERRIDE)
+                check_publication(self.instance, OVERRIDE)
             numbers.append(len(queries))
         self.assertEqual(len(set(numbers)), 1)
 

@@ -25,7 +25,7 @@ from accounts.tenancy.context import platform_context
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import two_accounts
-from sessions_app.isolation_check.check import Border, Route, account_routes
+from sessions_app.isolation_check.check import IsolationCheck, Route, account_routes
 from sessions_app.models import Message
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
@@ -59,7 +59,7 @@ def left() -> tuple[int, int, int]:
 
 
 class CheckTests(OneConnection):
-    def test_nothing_crosses_the_border_and_nothing_stays(self) -> None:
+    def test_no_probe_leaks_and_no_row_stays(self) -> None:
         before = left()
         report, code = run_check()
 
@@ -80,7 +80,8 @@ class CheckTests(OneConnection):
         with mock.patch.object(check, "account_routes", only_history):
             call_command("isolation_check", stdout=out, no_color=True)
         self.assertRegex(
-            out.getvalue(), r"^Tried: \d+ SQL, .*routes\.\nNothing crossed the border\."
+            out.getvalue(),
+            r"^Tried: \d+ SQL, .*routes\.\nNothing of the other account was reached\.",
         )
 
     def test_its_names_are_nobody_elses(self) -> None:
@@ -141,7 +142,7 @@ class TidyTests(TestCase):
     def test_a_check_that_breaks_off_leaves_nothing(self) -> None:
         before = left()
         with (
-            mock.patch.object(Border, "try_everything", side_effect=KeyboardInterrupt),
+            mock.patch.object(IsolationCheck, "run", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
         ):
             check.check()
