@@ -16,6 +16,7 @@ from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
+from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
 from tests.support.factories import make_message, make_session
@@ -134,7 +135,7 @@ class ReadingTests(CopyWorld, TestCase):
 class DeletionTests(CopyWorld, TestCase):
     def delete(self, session: Session) -> None:
         with tenant_context(self.account.pk):
-            conversations.empty(Session.objects.select_for_update().get(pk=session.pk))
+            leave_tombstone(Session.objects.select_for_update().get(pk=session.pk))
 
     def everything(self) -> str:
         tables = ("sessions", "messages", "llm_requests", "saved_chats", "saved_chat_runs")

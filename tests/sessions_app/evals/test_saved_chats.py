@@ -133,7 +133,7 @@ class StreamTests(ChatWorld, TestCase):
         names = [name for name, _ in answer.events()]
         self.assertEqual(names, ["answer", "answer", "done"])
         self.assertTrue(json.loads(answer.events()[-1][1])["passed"])
-        self.assertEqual(await sync_to_async(self.gate)(), [])
+        self.assertEqual(await sync_to_async(self.failures)(), [])
 
     async def test_only_staff_with_a_token_run_one(self) -> None:
         answer = await self.api.post(self.address, {})
