@@ -33,9 +33,9 @@ def give(
         rows = MessageFeedback.objects.filter(session_id=session.pk)
         latest = rows.order_by("-updated_at", "-id").values_list("rating", flat=True).first()
         Session.objects.filter(pk=session.pk).update(feedback=latest)
-        taken = quotas.take(caller, instance.pk, turn=False)
-    kept = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
-    return kept, taken.headers
+        reservation = quotas.take(caller, instance.pk, turn=False)
+    stored = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
+    return stored, reservation.headers
 
 
 def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Session:
