@@ -236,7 +236,7 @@ class ApiTests(MatrixTestCase):
             for route in self.routes:
                 if "GET" not in (route.methods or ("GET",)):
                     continue
-                fields = self.taken(route, "GET")
+                fields = self.fields_of(route, "GET")
                 queries = [
                     f"{field}={text}"
                     for number, field in enumerate(fields)
@@ -255,7 +255,7 @@ class ApiTests(MatrixTestCase):
                 usual = BODIES.get((route.short, method), {})
                 bodies = [
                     json.dumps(usual | {field: value}).encode()
-                    for number, field in enumerate(self.taken(route, method))
+                    for number, field in enumerate(self.fields_of(route, method))
                     for value in part_of(VALUES, number, 3)
                 ]
                 for raw in (*bodies, *BODIES_WHOLE):
@@ -263,7 +263,7 @@ class ApiTests(MatrixTestCase):
                     if status >= 500:
                         wrong.append(f"{method} {route.short} {raw[:60]!r}: {status}")
 
-    def taken(self, route: Route, method: str) -> list[str]:
+    def fields_of(self, route: Route, method: str) -> list[str]:
         """Ask with all fields of all our schemas: the route names those that it does not take."""
         given: dict[str, Any] = {"query": "&".join(f"{field}=" for field in FIELDS)}
         if method != "GET":

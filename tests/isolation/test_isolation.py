@@ -1,7 +1,7 @@
-"""Row-level security, tried inside the doors and as their roles by all that reads or writes.
+"""Row-level security, tried in every context and role by everything that reads or writes.
 
-It guards against a forgotten filter, not against whoever runs SQL of their own choice: a login may
-take its roles on and off, so an injection could too (`ArbitrarySqlTests` says exactly what).
+It protects against a forgotten filter, not against arbitrary SQL: a login may change its roles, so
+an injection could, too (`ArbitrarySqlTests` shows exactly what).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ DENIED = r"permission denied|row-level security"
 
 
 def unfiltered(model: Any) -> models.QuerySet[Any]:
-    """The rows without any manager: what a forgotten filter would read."""
+    """Return a query without any manager, as a forgotten filter would leave it."""
     return models.QuerySet(model)
 
 
@@ -68,9 +68,9 @@ async def read(key: UUID) -> Message:
 
 
 @contextmanager
-def believing(door: Context) -> Iterator[None]:
-    """Let the managers take another door for the open one than the database does."""
-    token = context._context.set(door)
+def managers_in(other: Context) -> Iterator[None]:
+    """Let the managers see another context than the one that the database is in."""
+    token = context._context.set(other)
     try:
         yield
     finally:
@@ -78,7 +78,7 @@ def believing(door: Context) -> Iterator[None]:
 
 
 class TwoAccounts(TestCase):
-    """`acme` and `beta` with a row of every kind; the doors are acme's."""
+    """`acme` and `beta` with a row of every kind; the contexts are acme's."""
 
     acme: Rows
     beta: Rows
@@ -96,7 +96,7 @@ class TwoAccounts(TestCase):
         return self.beta[Account].pk
 
     def assert_refused(self, attempt: Callable[[], Any], words: str = DENIED) -> None:
-        """Expect the database to refuse; each attempt has a door of its own."""
+        """Expect the database to refuse; each attempt has a context of its own."""
         with self.assertRaisesRegex(ProgrammingError, words) as caught, tenant_context(self.mine):
             attempt()
         self.assertIsInstance(caught.exception.__cause__, psycopg.errors.InsufficientPrivilege)
@@ -294,7 +294,7 @@ class WritingTests(TwoAccounts):
 
 
 class ManagerTests(TwoAccounts):
-    """What Django does with a row by itself minds the doors as well."""
+    """Managers, related rows and saves by Django itself need a context as well."""
 
     def test_without_a_door_no_way_of_djangos_reaches_a_row(self) -> None:
         message = self.acme[Message]
@@ -330,9 +330,9 @@ class ManagerTests(TwoAccounts):
             self.assertEqual(Message.objects.for_account(self.mine).count(), 1)
 
     def test_the_filter_alone_suffices_and_so_does_the_database_alone(self) -> None:
-        with platform_context(), believing(self.mine):
+        with platform_context(), managers_in(self.mine):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
-        with tenant_context(self.mine), believing(context.PLATFORM):
+        with tenant_context(self.mine), managers_in(context.PLATFORM):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
 
 
@@ -357,7 +357,7 @@ class NoAccountTests(TwoAccounts):
 
 
 class ArbitrarySqlTests(TwoAccounts):
-    """The honest limit: SQL of one's own choice can leave the door, so there must be none."""
+    """The limit of the protection: arbitrary SQL can leave the context, so none may run."""
 
     def test_sql_of_ones_own_can_leave_the_door(self) -> None:
         for leave in (
@@ -377,7 +377,7 @@ class ArbitrarySqlTests(TwoAccounts):
 
 
 class ForgottenFilterTests(World, TestCase):
-    """Promise 1: with the ORM's filter taken out, the API still shows no row of another account."""
+    """Promise 1: with the ORM's filter removed, the API still shows no row of another account."""
 
     canary = "canary-of-beta"
 
@@ -411,7 +411,7 @@ class ForgottenFilterTests(World, TestCase):
             )
             self.assertEqual(answer.status, 404)
         # The guard of all tests has seen the missing filters.
-        self.assertTrue(any("not constrained" in found for found in sql_guard.taken()))
+        self.assertTrue(any("not constrained" in found for found in sql_guard.pop_faults()))
 
 
 def settings_now() -> list[Any]:
@@ -423,7 +423,7 @@ def settings_now() -> list[Any]:
 
 
 class CarryOverTests(TransactionTestCase):
-    """What a door sets ends with it, whatever becomes of the transaction and the connection."""
+    """The settings of a context end with it, however the transaction and the connection end."""
 
     def setUp(self) -> None:
         self.acme = make_account("acme")
@@ -431,11 +431,11 @@ class CarryOverTests(TransactionTestCase):
         self.outside = settings_now()
 
     def test_a_door_sets_role_account_and_time_limits(self) -> None:
-        for door, role, account in (
+        for entered, role, account in (
             (tenant_context(self.acme.pk), "salient_tenant", str(self.acme.pk)),
             (platform_context(), "salient_platform", ""),
         ):
-            with door:
+            with entered:
                 self.assertEqual(rows("SELECT current_user::text"), [(role,)])
                 self.assertEqual(settings_now(), [(False, account, "5s", "2s", "10s")])
         with platform_context(statement_seconds=60):
@@ -485,7 +485,7 @@ class CarryOverTests(TransactionTestCase):
 
 
 class TestTransactionTests(TestCase):
-    """A test's own transaction is outermost: a door in it takes back what it set."""
+    """A test's own transaction is outermost: a context in it resets what it set."""
 
     def test_nothing_is_left_after_a_door(self) -> None:
         account, outside = make_account(), settings_now()

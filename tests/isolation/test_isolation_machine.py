@@ -183,10 +183,10 @@ class ThreeAccounts(RuleBasedStateMachine):
         expected = caller.refusal(at, "agents") or 200
         answer = self.call(caller, "GET", f"{self.base(at)}/agents", expected)
         if answer.status == 200:
-            told = {row["instance_slug"] for row in answer.json()["instances"]}
+            listed = {row["instance_slug"] for row in answer.json()["instances"]}
             mine = [a for a in self.agents if a.of is at and a.is_active]
             allowed = [a for a in mine if caller.only in (None, a)]
-            assert told == {agent.row.instance_slug for agent in allowed}
+            assert listed == {agent.row.instance_slug for agent in allowed}
 
     @rule(data=st.data(), role=st.sampled_from(MemberRole))
     def change_member(self, data: st.DataObject, role: MemberRole) -> None:
@@ -239,16 +239,16 @@ class ThreeAccounts(RuleBasedStateMachine):
             self.note_turn(caller, agent, talk, answer.json())
 
     def note_turn(
-        self, caller: Caller, agent: Agent, talk: Talk | None, told: Mapping[str, Any]
+        self, caller: Caller, agent: Agent, talk: Talk | None, answered: Mapping[str, Any]
     ) -> None:
         agent.of.spent += COST
         known = talk or self.own(caller, agent)
         if known is None:
-            assert told["session_id"] not in {str(each.id) for each in self.talks}
+            assert answered["session_id"] not in {str(each.id) for each in self.talks}
             visitor = caller if caller.is_visitor else None
-            known = Talk(UUID(told["session_id"]), agent, visitor)
+            known = Talk(UUID(answered["session_id"]), agent, visitor)
             self.talks.append(known)
-        assert told["session_id"] == str(known.id)
+        assert answered["session_id"] == str(known.id)
         known.turns += 1
 
     @rule(data=st.data())
@@ -272,9 +272,9 @@ class ThreeAccounts(RuleBasedStateMachine):
         expected = caller.refusal(agent.of, "sessions", agent) or 200
         answer = self.call(caller, "GET", f"{self.path(agent)}/sessions", expected)
         if answer.status == 200:
-            told = {row["session_id"] for row in answer.json()["sessions"]}
+            listed = {row["session_id"] for row in answer.json()["sessions"]}
             mine = [talk for talk in self.talks if caller.may_see(agent, talk)]
-            assert told == {str(talk.id) for talk in mine}
+            assert listed == {str(talk.id) for talk in mine}
 
     @precondition(lambda self: self.talks)
     @rule(data=st.data())
@@ -330,15 +330,15 @@ class ThreeAccounts(RuleBasedStateMachine):
         query: dict[str, str] | None = None,
     ) -> Answer:
         """Call, and compare with the model: the status, who is named in it, what it changed."""
-        # What is believed for some seconds is none of this test's questions.
+        # Caches of some seconds are not under test.
         clear_caches()
         raw = b"" if body is None else json.dumps(body).encode()
         before = self.all_rows()
         answer = async_to_sync(ApiClient(caller.text).call)(method, path, raw=raw, query=query)
         assert answer.status == expected, (answer, expected)
-        told = f"{answer.headers} {answer.body.decode()}"
+        text = f"{answer.headers} {answer.body.decode()}"
         for other in self.tenants:
-            assert other is caller.of or other.canary not in told
+            assert other is caller.of or other.canary not in text
         after = self.all_rows()
         for other in self.tenants:
             if other is not caller.of or method == "GET":

@@ -1,7 +1,7 @@
 """Production's division of rights: one login owns the tables and migrates, another one serves.
 
 The one that serves is neither owner nor superuser, and is made by the SQL that is printed for an
-administrator. Everything works with it, and outside the doors it has nothing.
+administrator. Everything works with it, and outside the contexts it reads nothing.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class PlainLoginTests(SimpleTestCase):
         call_command(*arguments, "--json", stdout=out)
         return json.loads(out.getvalue())
 
-    def test_an_instance_is_made_through_a_door(self) -> None:
+    def test_an_instance_is_made_in_a_tenant_context(self) -> None:
         instance = make_instance(make_account(), "bot")
         with tenant_context(instance.account_id):
             self.assertEqual(AgentInstance.objects.get(), instance)

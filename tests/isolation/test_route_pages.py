@@ -45,8 +45,8 @@ class PageMatrixTests(PagesTestCase):
                 if who in SEE_EVERYTHING:
                     continue
                 known = {*self.one_of.values()} & {*route.path(self.values(route)).split("/")}
-                told = f"{answer.headers} {answer.cookies} {getattr(answer, 'content', b'')!r}"
-                wrong += [f"{case} shows {each}" for each in hidden - known if each in told]
+                answered = f"{answer.headers} {answer.cookies} {getattr(answer, 'content', b'')!r}"
+                wrong += [f"{case} shows {each}" for each in hidden - known if each in answered]
         self.assertEqual(wrong, [])
         self.assertEqual(rows_of(self.beta.account), self.beta_before)
 

@@ -113,16 +113,16 @@ class RouteMatrixTests(MatrixTestCase):
     def assert_private(self, heard: list[Heard]) -> None:
         for each in heard:
             headers = each.answer.headers
-            told = (headers["cache-control"], headers["vary"])
+            caching = (headers["cache-control"], headers["vary"])
             self.assertEqual(
-                told, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
+                caching, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
             )
 
     def test_without_any_filter_the_database_itself_isolates_accounts(self) -> None:
         with mock.patch.object(TenantManager, "get_queryset", models.Manager.get_queryset):
             self.assert_no_canary(self.run_matrix(c for c in cells() if c.status != REFUSED))
         # The guard of all tests has seen the filters missing: it looks at this test no more.
-        self.assertNotEqual(sql_guard.taken(), [])
+        self.assertNotEqual(sql_guard.pop_faults(), [])
 
 
 class TableTests(SimpleTestCase):

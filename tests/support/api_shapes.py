@@ -41,9 +41,9 @@ def all_shapes(base: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def is_sent(shape: type) -> TypeGuard[type[BaseModel]]:
-    rooms = ("accounts.", "agents.", "sessions_app.", "salient.")
+    apps = ("accounts.", "agents.", "sessions_app.", "salient.")
     return (
         issubclass(shape, BaseModel)
         and shape.__name__.endswith("In")
-        and (shape.__module__.startswith(rooms))
+        and (shape.__module__.startswith(apps))
     )

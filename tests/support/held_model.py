@@ -81,8 +81,8 @@ class Stream:
 
     @property
     def error(self) -> str | None:
-        told = [json.loads(data)["code"] for name, data in self.events if name == "error"]
-        return told[0] if told else None
+        found = [json.loads(data)["code"] for name, data in self.events if name == "error"]
+        return found[0] if found else None
 
 
 async def ask(client: aiohttp.ClientSession, path: str, message: str) -> tuple[int, Any]:

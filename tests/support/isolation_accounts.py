@@ -71,45 +71,45 @@ class Owned:
     invitation: Invitation
 
 
-def make_owned(slug: str, mark: str) -> Owned:
-    """Make an account with rows in every table, each text with the mark."""
-    account = make_account(slug, name=f"{mark} account")
-    bot = create_instance(account, "bot", display_name=f"{mark} bot")
-    key, text = make_key(account, name=f"{mark} key")
+def make_owned(slug: str, canary: str) -> Owned:
+    """Make an account with rows in every table, each text with the canary."""
+    account = make_account(slug, name=f"{canary} account")
+    bot = create_instance(account, "bot", display_name=f"{canary} bot")
+    key, text = make_key(account, name=f"{canary} key")
     session = make_session(
-        bot, end_user=f"{mark} user", email=f"{mark}@example.com", meta={"note": mark}
+        bot, end_user=f"{canary} user", email=f"{canary}@example.com", meta={"note": canary}
     )
     request = make_llm_request(
         session,
-        request_body={"note": mark},
-        response_body={"note": mark},
+        request_body={"note": canary},
+        response_body={"note": canary},
         caller=f"key:{key.pk}",
-        config_version=make_config_version(bot, content={"note": mark}),
+        config_version=make_config_version(bot, content={"note": canary}),
     )
     message = make_message(
-        session, role=Role.ASSISTANT, content=f"{mark} said", llm_request=request
+        session, role=Role.ASSISTANT, content=f"{canary} said", llm_request=request
     )
-    make_profile(session, customer_name=f"{mark} person")
-    member = make_member(account, MemberRole.OWNER, f"{mark}-owner@example.com")
+    make_profile(session, customer_name=f"{canary} person")
+    member = make_member(account, MemberRole.OWNER, f"{canary}-owner@example.com")
     with tenant_context(account.pk):
         invitation = Invitation.objects.create(
             account=account,
-            email=f"{mark}-guest@example.com",
+            email=f"{canary}-guest@example.com",
             role=MemberRole.VIEWER,
-            token_hash=f"{mark}-token",
+            token_hash=f"{canary}-token",
             expires_at=timezone.now() + timedelta(days=1),
         )
         AccountLimits.objects.create(account=account)
         Budget.objects.create(
             account=account, period="month", limit=Decimal(77), period_start=timezone.now()
         )
-        RateState.objects.create(account=account, subject=mark, arrival=timezone.now())
+        RateState.objects.create(account=account, subject=canary, arrival=timezone.now())
         # What is noted once a minute is not noted while a test runs.
         account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
-    make_insights(bot, message, mark)
+    make_records(bot, message, canary)
     name = f"{slug}-gpu"
     create_connection(
-        account.pk, name=name, base_url=f"https://{mark}.example.com/v1", key=f"{SECRET}-{slug}"
+        account.pk, name=name, base_url=f"https://{canary}.example.com/v1", key=f"{SECRET}-{slug}"
     )
     return Owned(account, bot, text, name, session, message, member, invitation)
 
@@ -119,18 +119,18 @@ def make_member(account: Account, role: MemberRole, email: str) -> Membership:
     return make_membership(account, user, role=role)
 
 
-def make_insights(bot: AgentInstance, message: Message, mark: str) -> None:
-    """Make rows of what staff keep and see of an account, each text with the mark."""
-    make_audit_entry(bot.account, object=mark, reason=mark)
-    make_support_access(bot.account, staff=f"{mark}-staff@example.com", reason=mark)
-    make_config_draft(bot, text=f"description: {mark}\n", author_name=mark)
-    make_config_publication(bot, text=f"description: {mark}\n", note=mark, author_name=mark)
-    make_usage_day(bot, model=mark)
-    make_usage_total(bot.account, model=mark)
-    make_prompt_section(bot.account, text=mark)
-    make_feedback(message, comment=mark)
+def make_records(bot: AgentInstance, message: Message, canary: str) -> None:
+    """Make rows of what staff keep and see of an account, each text with the canary."""
+    make_audit_entry(bot.account, object=canary, reason=canary)
+    make_support_access(bot.account, staff=f"{canary}-staff@example.com", reason=canary)
+    make_config_draft(bot, text=f"description: {canary}\n", author_name=canary)
+    make_config_publication(bot, text=f"description: {canary}\n", note=canary, author_name=canary)
+    make_usage_day(bot, model=canary)
+    make_usage_total(bot.account, model=canary)
+    make_prompt_section(bot.account, text=canary)
+    make_feedback(message, comment=canary)
     make_saved_chat_run(
-        make_saved_chat(bot, name=mark, messages=[mark]), answers=[{"answer": mark}]
+        make_saved_chat(bot, name=canary, messages=[canary]), answers=[{"answer": canary}]
     )
 
 

@@ -73,7 +73,7 @@ END_USER = "ada@acme"
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who calls: with what, at which account, and which conversation is theirs."""
+    """A caller with a client: at which account, and which conversation is theirs."""
 
     name: str
     client: ApiClient
@@ -91,7 +91,7 @@ class IsolationTestCase(TestCase):
     def setUp(self) -> None:
         folder = self.enterContext(TemporaryDirectory())
         self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
-        self.acme, self.beta = make_owned("acme", "mark-of-acme"), make_owned("beta", CANARY)
+        self.acme, self.beta = make_owned("acme", "canary-of-acme"), make_owned("beta", CANARY)
         self.second = make_instance(self.acme.account, "second")
         self.theirs = make_instance(self.beta.account, "theirs")
         for account in ("acme", "beta", "shut"):
@@ -186,7 +186,7 @@ class IsolationTestCase(TestCase):
 
 
 class MatrixTestCase(IsolationTestCase):
-    """Calls routes as somebody, with what makes it a good call but for what a test changes."""
+    """Calls routes as a principal, with valid input except for what a test changes."""
 
     def setUp(self) -> None:
         super().setUp()

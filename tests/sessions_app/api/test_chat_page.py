@@ -153,10 +153,12 @@ class WhatItShowsTests(PageCase):
         for number in range(60):
             make_message(session, content=str(number), role=Role.HUMAN)
 
-        told = history_in(self.get())
+        history = history_in(self.get())
 
-        self.assertEqual([m["content"] for m in told["messages"]], [str(n) for n in range(10, 60)])
-        self.assertIsNotNone(told["before"])
+        self.assertEqual(
+            [m["content"] for m in history["messages"]], [str(n) for n in range(10, 60)]
+        )
+        self.assertIsNotNone(history["before"])
 
 
 class CookieTests(PageCase):

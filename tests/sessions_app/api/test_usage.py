@@ -1,4 +1,4 @@
-"""What an account is told of its use: as the ledger has it, with what its budgets have left."""
+"""The usage that the API returns: as the ledger has it, with what is left of the budgets."""
 
 from __future__ import annotations
 

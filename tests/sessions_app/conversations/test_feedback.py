@@ -108,8 +108,8 @@ class FeedbackTests(World, TestCase):
         ]
 
         self.assertEqual({answer.status for answer in answers}, {404})
-        told = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
-        self.assertTrue(all(each == told[0] for each in told))
+        bodies = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
+        self.assertTrue(all(each == bodies[0] for each in bodies))
         self.assertEqual(await self.kept(), [])
 
     def answer_elsewhere(self) -> UUID:

@@ -118,8 +118,8 @@ class SessionPageTests(PagesTestCase):
 
         for word in ("Question 0", "secret"):
             self.assertNotIn(word, page)
-        for told in ("$0.0012", "900 ms", "openai:gpt-5-mini", "user-7", "Show the texts"):
-            self.assertIn(told, page)
+        for text in ("$0.0012", "900 ms", "openai:gpt-5-mini", "user-7", "Show the texts"):
+            self.assertIn(text, page)
 
     def answer_of(self, request: LLMRequest) -> Message:
         with platform_context():
@@ -177,8 +177,8 @@ class SessionPageTests(PagesTestCase):
 
         page = self.text()
 
-        for told in ("1 tool call: current_time", "noon", "Too late", "Bad"):
-            self.assertIn(told, page)
+        for text in ("1 tool call: current_time", "noon", "Too late", "Bad"):
+            self.assertIn(text, page)
 
     def test_a_long_conversation_shows_its_end_and_leads_to_what_was_before(self) -> None:
         for number in range(40):
@@ -288,8 +288,8 @@ class RequestPageTests(PagesTestCase):
 
         page = self.request_page(request)
 
-        for told in ("shop server", str(version), "120 in", "30 out", "$0.02", "300 ms"):
-            self.assertIn(told, page)
+        for text in ("shop server", str(version), "120 in", "30 out", "$0.02", "300 ms"):
+            self.assertIn(text, page)
         self.assertIn(reverse("admin:accounts_apikey_change", args=[key.pk]), page)
         self.assertIn(reverse("admin:agents_configversion_change", args=[version.pk]), page)
 
@@ -334,8 +334,8 @@ class RequestPageTests(PagesTestCase):
         shown = self.request_page(request)
 
         for page in (hidden, shown):
-            for told in ("system prompt", "published here", "4 messages", 'max="80"'):
-                self.assertIn(told, page)
+            for text in ("system prompt", "published here", "4 messages", 'max="80"'):
+                self.assertIn(text, page)
         self.assertNotIn("Never tell the secret.", hidden)
         self.assertIn("Never tell the secret.", shown)
 

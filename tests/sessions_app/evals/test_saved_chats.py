@@ -1,4 +1,4 @@
-"""Test chats: real turns with a draft, judged, kept, and asked before it is published."""
+"""Test chats: run as real turns with a draft, checked, stored, and required to publish it."""
 
 from __future__ import annotations
 

@@ -54,12 +54,12 @@ class TotalsTests(TestCase):
             return set(UsageTotal.objects.values_list("day", flat=True))
 
     def assert_true(self) -> None:
-        """Expect what is told to be what the roll-up says."""
+        """Expect the totals to equal the roll-up."""
         with platform_context():
             totals = Totals.of(self.days)
-            told = totals.by_day_and_model()
-            self.assertEqual(told, figures_by("day", "model", days=self.days, latency=True))
-            self.assertEqual(each_day(told), figures_by("day", days=self.days, latency=True))
+            found = totals.by_day_and_model()
+            self.assertEqual(found, figures_by("day", "model", days=self.days, latency=True))
+            self.assertEqual(each_day(found), figures_by("day", days=self.days, latency=True))
             by_account = figures_by("account_id", days=self.days)
             self.assertEqual(totals.by_account(self.days), by_account)
 
