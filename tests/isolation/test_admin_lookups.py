@@ -201,7 +201,7 @@ class WithoutAnAccessTests(AdminTestCase):
             email="ada@example.com",
         )
 
-    def test_neither_staff_nor_auditors_guess_a_person_by_the_address_of_a_list(self) -> None:
+    def test_no_query_of_a_list_lets_staff_or_auditors_guess_a_person(self) -> None:
         for person in (make_root(), make_auditor()):
             self.client.force_login(person)
             for model, lookup in (

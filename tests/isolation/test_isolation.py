@@ -185,7 +185,7 @@ class ReadingTests(TwoAccounts):
             with self.subTest(table):
                 self.assert_refused(lambda: rows(f"SELECT * FROM {table}"))  # noqa: B023, S608
 
-    def test_the_look_ups_before_the_door_are_no_way_out_of_it(self) -> None:
+    def test_the_lookups_without_a_context_are_refused_in_one(self) -> None:
         self.assertEqual(find_account("beta"), self.beta[Account])
         self.assertEqual(find_api_key(self.beta[ApiKey].key_id), self.beta[ApiKey])
         self.assert_refused(lambda: find_account("beta"), "permission denied for function")
@@ -208,7 +208,7 @@ class WritingTests(TwoAccounts):
             self.assertEqual(rows("DELETE FROM rate_states RETURNING account_id"), [(self.mine,)])
         self.assertEqual(contents(self.beta), before)
 
-    def test_a_row_of_another_account_held_in_the_hand_is_not_written(self) -> None:
+    def test_an_object_of_another_accounts_row_is_not_saved(self) -> None:
         before = contents(self.beta)
         theirs = self.beta[Message]
         theirs.content = "changed"
@@ -296,7 +296,7 @@ class WritingTests(TwoAccounts):
 class ManagerTests(TwoAccounts):
     """Managers, related rows and saves by Django itself need a context as well."""
 
-    def test_without_a_door_no_way_of_djangos_reaches_a_row(self) -> None:
+    def test_without_a_context_django_reaches_no_row(self) -> None:
         message = self.acme[Message]
         unfetched = Message(pk=message.pk, session_id=message.session_id)
         for touch in (
@@ -359,7 +359,7 @@ class NoAccountTests(TwoAccounts):
 class ArbitrarySqlTests(TwoAccounts):
     """The limit of the protection: arbitrary SQL can leave the context, so none may run."""
 
-    def test_sql_of_ones_own_can_leave_the_door(self) -> None:
+    def test_arbitrary_sql_can_leave_the_context(self) -> None:
         for leave in (
             "SELECT set_config('role', 'salient_platform', true)",
             "SET LOCAL ROLE salient_platform",
@@ -370,7 +370,7 @@ class ArbitrarySqlTests(TwoAccounts):
                     cursor.execute(leave)
                 self.assertIn((self.other,), rows("SELECT DISTINCT account_id FROM messages"))
 
-    def test_whoever_left_a_door_is_outside_once_it_is_shut(self) -> None:
+    def test_code_after_a_context_is_outside_any_context(self) -> None:
         with tenant_context(self.mine), connection.cursor() as cursor:
             cursor.execute("SET LOCAL ROLE salient_platform")
         self.assertEqual(rows("SELECT current_user = session_user"), [(True,)])
@@ -430,7 +430,7 @@ class CarryOverTests(TransactionTestCase):
         make_instance(self.acme, "bot")
         self.outside = settings_now()
 
-    def test_a_door_sets_role_account_and_time_limits(self) -> None:
+    def test_a_context_sets_role_account_and_time_limits(self) -> None:
         for entered, role, account in (
             (tenant_context(self.acme.pk), "salient_tenant", str(self.acme.pk)),
             (platform_context(), "salient_platform", ""),
@@ -441,7 +441,7 @@ class CarryOverTests(TransactionTestCase):
         with platform_context(statement_seconds=60):
             self.assertEqual(settings_now()[0][2], "1min")
 
-    def test_nothing_is_left_after_a_door(self) -> None:
+    def test_nothing_is_left_after_a_context(self) -> None:
         with tenant_context(self.acme.pk):
             pass
         self.assertEqual(settings_now(), self.outside)
@@ -467,7 +467,7 @@ class CarryOverTests(TransactionTestCase):
             self.assertEqual(settings_now(), self.outside)
         self.assertIn(before, seen)
 
-    def test_after_a_killed_backend_the_next_door_is_a_whole_one(self) -> None:
+    def test_after_a_killed_backend_the_next_context_is_complete(self) -> None:
         with self.assertRaises((OperationalError, InterfaceError)), tenant_context(self.acme.pk):
             killed = connection.connection.info.backend_pid
             with connection._nodb_cursor() as cursor:
@@ -487,7 +487,7 @@ class CarryOverTests(TransactionTestCase):
 class TestTransactionTests(TestCase):
     """A test's own transaction is outermost: a context in it resets what it set."""
 
-    def test_nothing_is_left_after_a_door(self) -> None:
+    def test_nothing_is_left_after_a_context(self) -> None:
         account, outside = make_account(), settings_now()
         with tenant_context(account.pk):
             pass

@@ -110,7 +110,7 @@ class PlainLoginTests(SimpleTestCase):
         self.assertEqual((report["problems"], report["advice"]), ([], []))
         self.assertEqual(report["login"], self.login)
 
-    def test_outside_the_doors_it_reaches_no_tenants_table(self) -> None:
+    def test_outside_any_context_it_reaches_no_tenants_table(self) -> None:
         for table in ("accounts", "sessions", "messages", "api_keys", "budgets", "memberships"):
             with self.assertRaisesRegex(ProgrammingError, f"permission denied for table {table}"):
                 rows(f"SELECT 1 FROM {table}")  # noqa: S608

@@ -206,7 +206,7 @@ class CanaryTests(World, TestCase):
             stream(delta("Whole", finish_reason=both), b"data: [DONE]\n\n"),
         ]
 
-    def test_what_stands_in_a_row_does_not_open_anything(self) -> None:
+    def test_the_contents_of_rows_give_no_access(self) -> None:
         """A stolen table: hashes under the pepper, and sealed keys."""
         connections.create_connection(
             self.account.pk, name="own", base_url="https://x.example.com", key=CONNECTION_KEY

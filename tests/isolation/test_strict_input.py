@@ -193,7 +193,7 @@ class StrictInputTests(MatrixTestCase):
                         answer = self.call(self.key, route, method, body={name: value})
                         self.assert_names(answer, name, (route.short, name, value))
 
-    def test_what_is_no_object_of_json_is_told_of_the_body(self) -> None:
+    def test_what_is_no_json_object_is_an_error_of_the_body(self) -> None:
         for route in api_routes():
             for method in {method for short, method in SENT if short == route.short}:
                 for raw in ("[]", "1", "null", "{", '{"a": 1}}', "\ufeff{}", "{}{}", "{'a': 1}"):

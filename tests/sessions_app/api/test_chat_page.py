@@ -91,14 +91,14 @@ class WhatItShowsTests(PageCase):
         self.assertIn("scripted:echo", page)
         self.assertIn("the answers are scripted", page)
 
-    def test_a_configuration_that_cannot_serve_is_told_and_not_a_500(self) -> None:
+    def test_a_configuration_that_cannot_serve_is_shown_and_not_a_500(self) -> None:
         self.configure("modle: scripted:echo\n")
         answer = self.get()
 
         self.assertEqual(answer.status_code, 200)
         self.assertIn("configuration has an error", answer.content.decode())
 
-    def test_a_model_that_cannot_answer_is_told(self) -> None:
+    def test_a_model_that_cannot_answer_is_named(self) -> None:
         self.configure("model: openai:gpt-5-mini\n")
         self.assertIn("OPENAI_API_KEY", self.get().content.decode())
 

@@ -59,7 +59,7 @@ class UsageApiTests(TestCase):
         self.assertEqual((found["from"], found["to"]), (before.isoformat(), before.isoformat()))
         self.assertEqual([row["key"] for row in found["rows"]], [before.isoformat()])
 
-    async def test_a_key_for_one_agent_is_told_of_that_one(self) -> None:
+    async def test_a_key_for_one_agent_reads_the_usage_of_that_one(self) -> None:
         key = await _made(self.account, instance_ids=[self.second.pk])
         self.client_ = ApiClient(key)
         found = await self.usage(by="instance")

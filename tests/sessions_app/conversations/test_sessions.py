@@ -104,7 +104,7 @@ class ListTests(ConversationWorld):
         self.assertEqual((await ada.get(self.path("sessions"))).status, 403)
         self.assertEqual((await self.delete(ada, adas)).status, 403)
 
-    async def test_what_is_told_of_each(self) -> None:
+    async def test_a_listed_session_has_these_fields(self) -> None:
         session = await self.ask(await self.start(sub="cleo"))
         answer = await self.api.get(self.path("sessions"))
 
@@ -157,7 +157,7 @@ class ListTests(ConversationWorld):
         chatter = await self.key(Scope.CHAT)
         self.assertEqual((await chatter.get(self.path("sessions"))).status, 403)
 
-    async def test_what_is_asked_wrongly(self) -> None:
+    async def test_invalid_queries_are_refused(self) -> None:
         for query in (
             {"limit": 0},
             {"limit": 201},

@@ -110,7 +110,7 @@ class PagesTestCase(TestCase):
 
 
 class SessionPageTests(PagesTestCase):
-    def test_without_a_reason_no_word_is_shown_but_all_that_it_took(self) -> None:
+    def test_without_a_reason_the_work_is_shown_and_no_text(self) -> None:
         request = self.turn(answer="A secret answer")
         make_feedback(self.answer_of(request), rating=-1, comment="A secret comment")
 
@@ -169,7 +169,7 @@ class SessionPageTests(PagesTestCase):
         self.assertIn("error: provider_timeout", page)
         self.assertIn("retry", page)
 
-    def test_tools_and_feedback_are_told_at_their_answer(self) -> None:
+    def test_tools_and_feedback_are_shown_at_their_answer(self) -> None:
         tool = {"name": "current_time", "arguments": "{}", "content": "noon", "is_error": False}
         request = self.turn(response_body={"calls": [call()], "tools": [tool]})
         make_feedback(self.answer_of(request), rating=-1, comment="Too late")
@@ -244,7 +244,7 @@ class SessionPageTests(PagesTestCase):
                 response = self.client.get(context[name], secure=True)
                 self.assertEqual(response.status_code, 200)
 
-    def test_nobody_is_led_to_a_page_that_is_not_there(self) -> None:
+    def test_no_link_leads_to_a_missing_page(self) -> None:
         for key in (uuid4(), "no-such-thing"):
             address = reverse("admin:sessions_app_session_change", args=[key])
             self.assertEqual(self.client.get(address, secure=True).status_code, 302)
@@ -299,7 +299,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("<strong>unknown</strong>", page)
         self.assertIn("<strong>free</strong>", self.request_page(self.turn(1, total_cost=0)))
 
-    def test_retries_and_fallbacks_are_told_apart(self) -> None:
+    def test_retries_and_fallbacks_are_distinguished(self) -> None:
         calls = [
             call(error="provider_rate_limited", output_tokens=0),
             call(error="provider_unavailable", output_tokens=0),

@@ -163,7 +163,7 @@ class FullDemoCommandTests(TestCase):
         self.assertIn("real-customer", message)
         self.assertEqual(Account.objects.filter(slug="cobalt-air").count(), 0)
 
-    def test_fills_it_all_the_same_when_told_to(self) -> None:
+    def test_with_yes_it_fills_the_database_all_the_same(self) -> None:
         make_account("real-customer")
 
         report = run_json("demo", "--full", "--turns", "60", "--yes")

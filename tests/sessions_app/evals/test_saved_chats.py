@@ -98,7 +98,7 @@ class RunTests(ChatWorld, TestCase):
         self.assertEqual(made.answers[1]["error"], "rate_limited")
         self.assertFalse(made.passed)
 
-    def test_a_run_of_what_was_changed_meanwhile_is_not_kept(self) -> None:
+    def test_a_run_of_a_chat_that_changed_meanwhile_is_not_stored(self) -> None:
         chat = self.chat()
         with platform_context():
             SavedChat.objects.get(pk=chat.pk).save()
@@ -126,7 +126,7 @@ class StreamTests(ChatWorld, TestCase):
         self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
         self.address = self.path(f"test-chats/{self.saved.pk}/run")
 
-    async def test_each_answer_comes_when_it_is_there_and_then_what_came_of_it(self) -> None:
+    async def test_each_answer_is_sent_at_once_and_then_the_result(self) -> None:
         client = self.client_of(self.staff, draft_id=self.draft.pk)
         answer = await client.post(self.address, {})
 
@@ -149,7 +149,7 @@ class StreamTests(ChatWorld, TestCase):
 
         self.assertEqual((there.status, nowhere.status), (404, 404))
 
-    async def test_a_problem_is_told_in_the_stream(self) -> None:
+    async def test_a_problem_is_an_event_of_the_stream(self) -> None:
         await sync_to_async(self.configure)("modell: x\n")
         answer = await self.player.post(self.address, {})
 
@@ -161,10 +161,10 @@ class GateTests(ChatWorld, TestCase):
     def setUp(self) -> None:
         self.make_chat_world()
 
-    def test_without_test_chats_nothing_is_asked(self) -> None:
+    def test_without_test_chats_nothing_is_queried(self) -> None:
         self.assertEqual(self.failures(), [])
 
-    def test_one_that_has_not_run_with_this_very_draft_speaks_against_it(self) -> None:
+    def test_a_chat_that_has_not_run_with_this_draft_is_a_failure(self) -> None:
         chat = self.chat()
         self.run_chat(chat)
 
@@ -182,7 +182,7 @@ class GateTests(ChatWorld, TestCase):
             self.assertTrue(check_publication(self.instance, other))
         self.assertEqual(self.failures(), [])
 
-    def test_one_that_failed_names_what_failed(self) -> None:
+    def test_a_failed_chat_names_what_failed(self) -> None:
         self.run_chat(self.chat(expected=[{"contains": ["arr"]}]), self.drafted)
 
         self.assertEqual(self.failures(), [("Greets", "failed: answer 1 lacks “arr”")])
@@ -205,7 +205,7 @@ class GateTests(ChatWorld, TestCase):
 
         self.assertEqual(len(self.failures()), 1)
 
-    def test_one_that_was_changed_must_run_again(self) -> None:
+    def test_a_chat_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
         with platform_context():
@@ -213,12 +213,12 @@ class GateTests(ChatWorld, TestCase):
 
         self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
-    def test_one_that_is_no_gate_keeps_nobody(self) -> None:
+    def test_a_chat_that_is_no_gate_does_not_prevent_publishing(self) -> None:
         self.chat(is_gate=False)
 
         self.assertEqual(self.failures(), [])
 
-    def test_publishing_asks_and_only_a_reason_goes_past(self) -> None:
+    def test_publishing_needs_passed_chats_or_a_reason(self) -> None:
         self.chat()
         with platform_context():
             with self.assertRaisesMessage(PublishChecksFailed, "Greets: has not been run"):
@@ -254,7 +254,7 @@ class FromSessionTests(TestCase):
         with platform_context():
             return from_session(self.session, name)
 
-    def test_what_the_user_said_is_what_will_be_said(self) -> None:
+    def test_a_chat_has_the_messages_of_the_user(self) -> None:
         for role, text in ((Role.HUMAN, "one"), (Role.ASSISTANT, "two"), (Role.HUMAN, "three")):
             make_message(self.session, role=role, content=text)
 
@@ -272,7 +272,7 @@ class FromSessionTests(TestCase):
 
         self.assertEqual(self.made().messages, [f"{n}" for n in range(saved_chats.MOST_MESSAGES)])
 
-    def test_it_goes_when_its_conversation_is_deleted(self) -> None:
+    def test_it_is_deleted_with_its_conversation(self) -> None:
         make_message(self.session, content="one")
         self.made()
         with platform_context():

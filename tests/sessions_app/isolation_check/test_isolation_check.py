@@ -75,7 +75,7 @@ class CheckTests(OneConnection):
         self.assertTrue(all(route.methods for route in patterns.values()))
         self.assertTrue(all(route.is_api for p, route in patterns.items() if not p.endswith("/")))
 
-    def test_people_are_told_in_lines(self) -> None:
+    def test_the_report_is_printed_in_lines(self) -> None:
         out = StringIO()
         with mock.patch.object(check, "account_routes", only_history):
             call_command("isolation_check", stdout=out, no_color=True)

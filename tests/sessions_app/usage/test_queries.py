@@ -60,7 +60,7 @@ class PercentileTests(SimpleTestCase):
     def buckets(self, **counts: int) -> list[int]:
         return [counts.get(f"b{i}", 0) for i in range(LATENCY_BUCKETS)]
 
-    def test_is_inside_the_bucket_of_its_rank(self) -> None:
+    def test_a_percentile_is_inside_the_bucket_of_its_rank(self) -> None:
         buckets = self.buckets(b10=90, b20=10)
 
         self.assertTrue(32 <= (percentile(buckets, 0.5) or 0) < 46)
@@ -73,7 +73,7 @@ class PercentileTests(SimpleTestCase):
     def test_the_last_bucket_says_where_it_begins(self) -> None:
         self.assertEqual(percentile(self.buckets(b33=1), 0.95), round(2**16.5))
 
-    def test_grows_with_its_share(self) -> None:
+    def test_a_percentile_grows_with_its_share(self) -> None:
         buckets = [3] * LATENCY_BUCKETS
         found = [percentile(buckets, share / 100) or 0 for share in range(1, 101)]
 
@@ -166,7 +166,7 @@ class RebuildTests(TestCase):
         self.assertEqual(kept(self.instance), [])
         self.assertEqual(counters(self.session)[0], 0)
 
-    def test_twice_is_as_once(self) -> None:
+    def test_rebuilding_twice_is_as_once(self) -> None:
         for hours in range(30):
             settled(self.session, NOON + hours * HOUR, latency_ms=hours**4)
         rollup.rebuild(self.instance.account_id)
@@ -211,7 +211,7 @@ class CommandTests(TestCase):
         self.assertEqual(stopped.exception.code, 1)
         self.assertEqual(kept(self.session.agent_instance), [])
 
-    def test_mends_it(self) -> None:
+    def test_rebuilding_corrects_the_figures(self) -> None:
         mended = run_json("rollup", "--rebuild", "--account", "acme")
 
         self.assertEqual(
@@ -259,7 +259,7 @@ class ReadingTests(TestCase):
         self.assertAlmostEqual((found.percentile(0.5) or 0) / p50, 1, delta=0.2)
         self.assertAlmostEqual((found.percentile(0.95) or 0) / p95, 1, delta=0.2)
 
-    def test_days_without_use_are_given_too(self) -> None:
+    def test_days_without_usage_are_listed_too(self) -> None:
         days = Days((NOON - 9 * DAY).date(), NOON.date())
         found = queries.by_day(self.figures("day"), days)
 

@@ -111,7 +111,7 @@ class TotalsTests(TestCase):
         self.assertEqual(self.stored_days(), set())
         self.assert_true()
 
-    def test_a_rebuilt_roll_up_is_told_at_once(self) -> None:
+    def test_a_rebuilt_roll_up_is_read_at_once(self) -> None:
         instance = busy_account("busy", turns=0)
         settled(instance, timezone.now() - timedelta(days=4))
         self.assert_true()
@@ -121,7 +121,7 @@ class TotalsTests(TestCase):
             found = Totals.of(self.days).by_account(self.days)
         self.assertEqual(found[instance.account_id].requests, 1)
 
-    def test_many_days_are_summed_a_part_at_a_time_and_told_meanwhile(self) -> None:
+    def test_many_days_are_summed_in_parts_and_read_meanwhile(self) -> None:
         with platform_context():
             self.assertEqual(store(self.days, most=3), 3)
         self.assertEqual(self.stored_days(), {ago(2), ago(3), ago(4)})
@@ -136,7 +136,7 @@ class TotalsTests(TestCase):
         self.assertEqual(self.stored_days(), {ago(age) for age in (*range(2, 6), 40, 100)})
         self.assert_true()
 
-    def test_while_somebody_changes_such_a_day_nothing_is_kept(self) -> None:
+    def test_while_such_a_day_is_changed_nothing_is_stored(self) -> None:
         with psycopg.connect(database_url()) as elsewhere:
             elsewhere.execute(LOCK)
             self.assert_true()
