@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -14,27 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from accounts.models import ActorKind, AuditAction, AuditEntry
 from accounts.models.audit import OBJECT_TYPES
 from salient.api.schemas import In, Out, Whole
-
-
-@dataclass(frozen=True, slots=True)
-class AuditMark:
-    """Where a page ends: an entry's moment and its id."""
-
-    moment: datetime
-    id: UUID
-
-    def __str__(self) -> str:
-        moment = self.moment.astimezone(UTC).replace(tzinfo=None)
-        return f"{moment.isoformat(timespec='microseconds')}~{self.id.hex}"
-
-    @classmethod
-    def read(cls, text: object) -> Self:
-        moment, _, entry_id = str(text).partition("~")
-        try:
-            at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
-            return cls(at, UUID(hex=entry_id))
-        except ValueError:
-            raise ValueError("give back the `before` of the page above") from None
+from salient.cursor import Cursor
 
 
 def _object_type(text: str) -> str:
@@ -68,7 +47,7 @@ class AuditIn(In):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[AuditMark, PlainValidator(AuditMark.read)] | None = None
+    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
     action: AuditAction | None = None
     actor_kind: ActorKind | None = None
     actor_id: Annotated[str, AfterValidator(_actor_id)] | None = None

@@ -12,9 +12,10 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Model, Q, QuerySet
 
-from accounts.api.audit_schemas import AuditIn, AuditMark, AuditOut, EntryOut
+from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.tenancy.context import tenant_context
+from salient.cursor import Cursor
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -44,7 +45,7 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     more = len(found) > page.limit
     return AuditOut(
         entries=[EntryOut.of(entry) for entry in shown],
-        before=str(AuditMark(shown[-1].created_at, shown[-1].pk)) if more else None,
+        before=str(Cursor(shown[-1].created_at, shown[-1].pk)) if more else None,
     )
 
 

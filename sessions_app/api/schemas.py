@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -22,6 +21,7 @@ from accounts.limits.quotas import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
 from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
+from salient.cursor import Cursor
 from salient.texts import is_blank
 from sessions_app.models import Message, Role, Session
 
@@ -171,34 +171,13 @@ class HistoryOut(Out):
     before: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCursor:
-    """Where a page of sessions ends: the last session's moment of activity and its id."""
-
-    moment: datetime
-    id: UUID
-
-    def __str__(self) -> str:
-        moment = self.moment.astimezone(UTC).replace(tzinfo=None)
-        return f"{moment.isoformat(timespec='microseconds')}_{self.id.hex}"
-
-    @classmethod
-    def read(cls, text: object) -> Self:
-        moment, _, session_id = str(text).partition("_")
-        try:
-            at = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
-            return cls(at, UUID(hex=session_id))
-        except ValueError:
-            raise ValueError("give back the `before` of the previous page") from None
-
-
 class SessionsIn(In):
     """A page of a list of conversations: the latest `limit`, or the latest before `before`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[SessionCursor, PlainValidator(SessionCursor.read)] | None = None
+    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
 
 
 class SessionOut(Out):

@@ -12,7 +12,8 @@ from django.utils import timezone
 from accounts.auth.decorators import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from sessions_app.api.schemas import SessionCursor, SessionOut, SessionsIn, SessionsOut
+from salient.cursor import Cursor
+from sessions_app.api.schemas import SessionOut, SessionsIn, SessionsOut
 from sessions_app.conversations.history import find_session, own_sessions
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
@@ -34,7 +35,7 @@ def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     last = shown[-1] if len(rows) > page.limit else None
     return SessionsOut(
         sessions=[SessionOut.of(session) for session in shown],
-        before=str(SessionCursor(last.last_activity_at, last.pk)) if last else None,
+        before=str(Cursor(last.last_activity_at, last.pk)) if last else None,
     )
 
 

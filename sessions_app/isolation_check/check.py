@@ -16,8 +16,9 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin
-from django.urls import URLResolver, get_resolver, reverse
+from django.urls import get_resolver, reverse
 
+from accounts.auth.checks import all_routes
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
@@ -89,14 +90,11 @@ class Route:
         return "/" + _PARAMETER.sub(lambda match: values[match[1]], self.pattern)
 
 
-def account_routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[Route]:
+def account_routes() -> Iterator[Route]:
     """Find every route below /accounts/{account}/ in the product's URL patterns."""
-    for each in (resolver or get_resolver()).url_patterns:
-        pattern = prefix + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from account_routes(each, pattern)
-        elif pattern.startswith("accounts/<"):
-            methods = getattr(each.callback, "methods", None)
+    for pattern, view in all_routes(get_resolver()):
+        if pattern.startswith("accounts/<"):
+            methods = getattr(view, "methods", None)
             yield Route(pattern, tuple(methods or ("GET", "POST")), methods is not None)
 
 

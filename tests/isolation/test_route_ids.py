@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
-from sessions_app.api.schemas import SessionCursor
+from salient.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
 from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.factories import make_message
@@ -106,9 +106,7 @@ class IdTests(MatrixTestCase):
             return str(rows.latest("created_at", "id").pk)
 
     def cursor(self, who: Principal, whose: str) -> str:
-        return str(
-            SessionCursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose))
-        )
+        return str(Cursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
 
     def test_whose_id_it_is_decides(self) -> None:
         wrong, hidden = [], []
@@ -207,7 +205,7 @@ class PlaceTests(SimpleTestCase):
             for module in SCHEMAS
             for shape in shapes(module)
             for name, field in shape.model_fields.items()
-            if {UUID, SessionCursor} & parts(field.annotation)
+            if {UUID, Cursor} & parts(field.annotation)
         }
         self.assertEqual(found, ID_FIELDS)
         self.assertEqual({f.partition(".")[2] for f in ID_FIELDS} - {p for *_, p in ROWS}, set())

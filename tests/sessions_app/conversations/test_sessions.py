@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.http import HttpResponse
-from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
-from hypothesis import strategies as st
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
-from sessions_app.api.schemas import ChatIn, SessionCursor, SessionsIn
+from sessions_app.api.schemas import ChatIn, SessionsIn
 from sessions_app.conversations.history import find_session
 from sessions_app.conversations.sessions import leave_tombstone, list_sessions
 from sessions_app.models import LLMRequest, Profile, Session
@@ -38,18 +34,6 @@ from tests.support.factories import (
     make_user,
 )
 from tests.support.worlds import World, stored
-
-
-class CursorTests(SimpleTestCase):
-    @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
-    def test_a_cursor_is_read_as_it_was_written(self, moment: Any, session: UUID) -> None:
-        cursor = SessionCursor(moment, session)
-        self.assertEqual(SessionCursor.read(str(cursor)), cursor)
-
-    @given(st.text())
-    def test_any_other_text_is_refused(self, text: str) -> None:
-        with self.assertRaisesMessage(ValueError, "give back"):
-            SessionCursor.read(text)
 
 
 class ConversationWorld(World, TestCase):
