@@ -1,4 +1,4 @@
-"""Lists of the admin look rows up by what they offer, and by no other column of any table."""
+"""The admin's lists look rows up by the columns that they offer, and by no others."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ ORDERED_BY = {
 
 
 def paths(model: type[Model], depth: int = DEPTH) -> Iterator[str]:
-    """Name every column that can be reached: the table's own, and over relations both ways."""
+    """Yield the path of every reachable column: of the table, and over relations both ways."""
     for field in model._meta.get_fields(include_hidden=True):
-        # Generic keys and the like have no rows behind them.
+        # Generic keys have no column of their own.
         name = getattr(field, "attname", field.name)
         yield from {field.name, name}
         if isinstance(field, JSONField):
@@ -101,7 +101,7 @@ class LookupTests(AdminTestCase):
         for model, page in self.pages():
             assert isinstance(page, PlatformModelAdmin)
             named = page.lookup_names(request)
-            # What is named is by a whole value, of a column with choices or of an id.
+            # Named lookups compare whole values: of columns with choices, or ids.
             odd = {name for name in named if "__" in name and not name.endswith("__exact")}
             self.assertEqual(odd, set(), model)
             for lookup in {*lookups(model)} - named:
@@ -120,7 +120,7 @@ class LookupTests(AdminTestCase):
                     answer = self.look(list_of(model), {lookup: "a"})
                 self.assertEqual(answer.status_code, HTTPStatus.BAD_REQUEST, (model, lookup))
                 self.assertContains(answer, lookup, status_code=HTTPStatus.BAD_REQUEST)
-                # Who asks is a user, and read as one.
+                # The request itself reads the user who is logged in.
                 asked = [each["sql"] for each in made if table in each["sql"] and model != User]
                 self.assertEqual(asked, [], (model, lookup))
 

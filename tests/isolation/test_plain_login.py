@@ -1,4 +1,4 @@
-"""Production's division of rights: one login owns the tables and migrates, another one serves.
+"""Rights as in production: one login owns the tables and migrates, another one serves.
 
 The one that serves is neither owner nor superuser, and is made by the SQL that is printed for an
 administrator. Everything works with it, and outside the contexts it reads nothing.
@@ -42,7 +42,7 @@ def run_sql(statement: str) -> None:
 
 @contextmanager
 def as_login(name: str) -> Iterator[None]:
-    """Connect as another login; its password is the one that the tests' own login has."""
+    """Connect as another login, with the password of the tests' login."""
     before = connection.settings_dict["USER"]
     _connect_as(name)
     try:
@@ -67,7 +67,7 @@ class PlainLoginTests(SimpleTestCase):
         super().setUpClass()
         if rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
             raise SkipTest("only a superuser can make an owner and a login")
-        # The same for every worker: the next run clears up after one that was killed.
+        # The same name for every worker, so that the next run removes what a killed one left.
         own = connection.settings_dict["NAME"].partition("_gw")[0]
         cls.owner, cls.login = f"{own}_owner", f"{own}_login"
         cls.enterClassContext(server_lock())
@@ -82,7 +82,7 @@ class PlainLoginTests(SimpleTestCase):
         for statement in statements(connection, cls.login):
             run_sql(statement)
         cls.make_login(cls.login, "")
-        # What a later version brings, the owner's migrate gives to the login.
+        # The owner's next migrate gives the login the rights to new tables.
         run_sql(f'REVOKE ALL ON django_session FROM "{cls.login}"')
         with as_login(cls.owner):
             call_command("migrate", verbosity=0)

@@ -1,4 +1,4 @@
-"""Ids and names that callers send: whose they are decides, wherever they stand."""
+"""Ids and names in paths, queries and bodies: the owner of the row decides the answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class IdTests(MatrixTestCase):
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
-        """Return the id of that owner, as it is written in that place."""
+        """Return the id of that owner's row, as that place has it."""
         if whose == "malformed":
             return "No such thing!"
         if place == "before":
@@ -177,7 +177,7 @@ class IdTests(MatrixTestCase):
                     self.assertNotIn(key, answer.body.decode())
 
     def test_a_cookie_works_from_our_own_pages_alone(self) -> None:
-        """Also to read: an address that starts a turn can stand in any page's image."""
+        """Also for GET: any page can have an image with an address that starts a turn."""
         for name in ("cookie", "owner"):
             who = self.principals[name]
             for route in by_short_name().values():

@@ -1,4 +1,4 @@
-"""Every page, every method, everybody: what is shown to whom, and that no form works from afar."""
+"""Every page, every method, every browser: what each sees, and that forms need their token."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.support.routes import Route
 
 TABLE = rows(PAGES, BROWSERS)
 SAFE = {"GET", "HEAD", "OPTIONS"}
-# On the admin's pages, which show the rows of all accounts.
+# In the admin these see the rows of all accounts.
 SEE_EVERYTHING = {"root", "auditor"}
 
 
 def cells() -> Iterator[tuple[Route, str, str, int]]:
     known: set[str] = set()
     for route in pages():
-        # Of the models of one kind, one shows how their pages take the rarer methods.
+        # For the models of one kind, the rarer methods are tried on one model.
         methods = ("GET", "POST") if route.name in known else METHODS
         known.add(route.name)
         for method in methods:
-            # A page is read as it is looked at, unless the table knows better.
+            # HEAD is answered as GET, unless the table has a row for it.
             wanted = [method, "GET", "*"] if method == "HEAD" else [method, "*"]
             row = next(TABLE[route.name, each] for each in wanted if (route.name, each) in TABLE)
             for who, status in row.items():

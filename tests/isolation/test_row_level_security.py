@@ -410,7 +410,7 @@ class ForgottenFilterTests(World, TestCase):
                 self.path("chat"), {"message": "hi", "session_id": str(self.theirs.pk)}
             )
             self.assertEqual(answer.status, 404)
-        # The guard of all tests has seen the missing filters.
+        # The SQL guard has noted the missing filters.
         self.assertTrue(any("not constrained" in found for found in sql_guard.pop_faults()))
 
 

@@ -1,4 +1,4 @@
-"""The guard that watches the other tests sees what it should and cries no wolf."""
+"""The SQL guard of all tests reports faults, and nothing else."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ApiClient:
 
 
 class Call:
-    """One request under way; `leave()` is what a client that hangs up looks like."""
+    """One request; `leave()` disconnects its client."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Call:
 
 @contextmanager
 def connections_stay_open() -> Iterator[None]:
-    """Keep the end of a page's request from closing a TestCase's connection, as Django's client."""
+    """Keep pages from closing a TestCase's connection when they end, as Django's client does."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     try:

@@ -28,7 +28,7 @@ SCHEMAS = (
 
 
 def parts(annotation: Any) -> set[Any]:
-    """Return a type and all types that it is made of."""
+    """Return a type and all its type arguments."""
     return {annotation}.union(*map(parts, get_args(annotation)))
 
 

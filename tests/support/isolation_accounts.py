@@ -157,7 +157,7 @@ def rows_of(account: Account) -> Mapping[str, str]:
 
 
 def ids_of(account: Account) -> set[str]:
-    """Return every UUID that stands in the account's rows: nobody else may learn one of them."""
+    """Return every UUID in the account's rows; no other account may see one of them."""
     found: set[str] = set()
     with platform_context():
         for model in apps.get_models():
@@ -170,7 +170,7 @@ def ids_of(account: Account) -> set[str]:
 
 @contextmanager
 def rolled_back() -> Iterator[None]:
-    """Undo in the database and in the process whatever happens inside."""
+    """Undo changes of the database, and start with empty caches."""
     clear_caches()
     savepoint = transaction.savepoint_create()
     try:

@@ -1,4 +1,4 @@
-"""Everybody who calls an account's routes and pages, as test cases that know their requests."""
+"""Test cases that call routes and pages as every kind of caller."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Principal:
 
 
 class IsolationTestCase(TestCase):
-    """`acme` and `beta`, which must not meet; `shut`, which is suspended."""
+    """`acme` and `beta`, which must be isolated; `shut`, which is suspended."""
 
     acme: Owned
     beta: Owned
@@ -124,7 +124,7 @@ class IsolationTestCase(TestCase):
         return Principal(name, ApiClient(key, headers=headers), self.acme.session)
 
     def _key(self, name: str, **fields: Any) -> Principal:
-        """A key of acme; what nobody may ask for is written into its row."""
+        """Make a key of acme; moments in the past are written into its row."""
         later = {n: fields.pop(n) for n in ("revoked_at", "expires_at") if n in fields}
         key, text = make_key(self.acme.account, name=name, **fields)
         if later:
@@ -133,7 +133,7 @@ class IsolationTestCase(TestCase):
         return self._with(name, text)
 
     def lacking(self, scope: str) -> Principal:
-        """A key with every scope but this one; for a route that asks for none, with one."""
+        """Make a key with every scope but this one; with one scope if the route needs none."""
         scopes = [each for each in Scope.values if each != scope]
         return self._key("lacking", scopes=scopes if scope in Scope.values else [Scope.CHAT])
 
@@ -196,7 +196,7 @@ class MatrixTestCase(IsolationTestCase):
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
 
     def call(self, who: Principal, route: Route, method: str, **more: Any) -> Answer:
-        """Call the route; `values`, `query`, `body` and `headers` add to what is usual."""
+        """Call the route; `values`, `query`, `body` and `headers` change the valid call."""
         values = self.values(who) | more.get("values", {})
         place = (route.short, "GET" if method == "HEAD" else method)
         query = {k: v.format(**values) for k, v in QUERIES.get(place, {}).items()}
@@ -235,11 +235,11 @@ def pages() -> list[Route]:
 
 
 class PagesTestCase(IsolationTestCase):
-    """A row of everything that pages show, and everybody's browser."""
+    """A row of every model that pages show, and a browser of every kind of caller."""
 
     def setUp(self) -> None:
         super().setUp()
-        # As production is: the chat pages are for the staff.
+        # As in production, where the chat pages are for staff.
         self.enterContext(override_settings(DEMO=False))
         with tenant_context(self.acme.account.pk):
             mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
@@ -264,7 +264,7 @@ class PagesTestCase(IsolationTestCase):
             *own,
             set_limits(beta.account, concurrent_turns=50),
             set_budget(beta.account, period="month", limit=Decimal(50)),
-            # Trying it out calls nobody: the address is refused.
+            # A probe calls no server, as this address is refused.
             make_connection(beta.account, base_url="https://127.0.0.1/v1"),
         ]
         self.one_of = {type(each): str(each.pk) for each in everything}
@@ -284,7 +284,7 @@ class PagesTestCase(IsolationTestCase):
         return browser.generic(method, route.path(self.values(route)), secure=True)
 
     def values(self, route: Route) -> dict[str, str]:
-        # A row of beta's, where there is one: the staff of the platform see every account.
+        # A row of beta if there is one, because staff see every account.
         pk = self.one_of[route.model] if route.model else "0"
         return {
             "account": "acme",

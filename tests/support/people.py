@@ -32,7 +32,7 @@ def end_of(access: SupportAccess, at: Any) -> None:
 
 
 def make_auditor(**fields: Any) -> User:
-    """Return an auditor whom a group and a permission of their own allow everything."""
+    """Return an auditor with every permission, by a group and by their own."""
     auditor = make_user(is_staff=True, is_auditor=True, password=PASSWORD, **fields)
     group = Group.objects.create(name="everything")
     group.permissions.set(Permission.objects.all())
@@ -42,7 +42,7 @@ def make_auditor(**fields: Any) -> User:
 
 
 def make_staff(**fields: Any) -> User:
-    """Return somebody whose one permission is to change agents."""
+    """Return staff whose only permission is to change agents."""
     staff = make_user(**{"is_staff": True, **fields})
     staff.user_permissions.add(Permission.objects.get(codename="change_agentinstance"))
     return staff

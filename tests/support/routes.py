@@ -1,4 +1,4 @@
-"""The routes there are, as the URL resolver has them, and how to write down an address of each."""
+"""The product's routes, from the URL resolver, and the address of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database of its own for tests that change the schema; the tests' shared one never notices."""
+"""A database of their own for tests that change the schema, beside the tests' shared one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _numbers = count(1)
 
 @contextmanager
 def scratch_database(*, copied: bool = False) -> Iterator[str]:
-    """Make a database, connect to it, and come back from it whatever happens.
+    """Make a database, connect to it, and return to the shared one at the end.
 
     It is empty, or a copy of the tests' own one, with all migrations applied.
     """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
     _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    # A database that somebody is connected to can not be copied.
+    # PostgreSQL copies a database only while nobody is connected to it.
     _connect_to(before)
     template = f' TEMPLATE "{before}"' if copied else ""
     _on_server(f'CREATE DATABASE "{name}"{template}')

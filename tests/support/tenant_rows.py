@@ -62,11 +62,11 @@ def make_tenant(slug: str) -> Rows:
     session = make_session(instance, user=user)
     request = make_llm_request(session, config_version=version)
     message = make_message(session, llm_request=request, config_version=version)
-    # Of a second session: a profile may then be pointed at the first one.
+    # In a second session, so that a test can move the profile to the first one.
     profile = make_profile(make_session(instance))
     made = [account, key, instance, version, user, session, request, message, profile]
     made += [make_membership(account), make_invitation(account), make_limits(account)]
-    # Of the second instance: they may then be pointed at the first one.
+    # Of a second instance, so that a test can move them to the first one.
     second = make_instance(account, "bot2")
     made += [make_budget(account, agent_instance_id=second.pk)]
     made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
@@ -87,7 +87,7 @@ def make_tenant(slug: str) -> Rows:
 
 
 def contents(tenant_context: Rows) -> dict[str, list[dict[str, Any]]]:
-    """All rows of the account in every table that has accounts' rows."""
+    """Return the account's rows of every table with rows of accounts."""
     account = tenant_context[Account].pk
     with platform_context():
         return {

@@ -1,4 +1,4 @@
-"""A small world to call the API in: an account with one agent, its files and a key."""
+"""Test cases' worlds: an account with one agent, its files, keys, staff and limits."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class EvalPagesWorld(ChatWorld):
 
 
 class LimitedWorld(World):
-    """`acme` talks to a model whose price nobody knows: what is set aside is an assumption."""
+    """`acme` uses a model of unknown price, so that an assumed cost is reserved."""
 
     config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"
 
@@ -189,7 +189,7 @@ class LimitedWorld(World):
         return await self.api.post(self.path("chat"), {"message": message, **body})
 
     async def one_reservation(self) -> Decimal:
-        """Return what one turn sets aside, of a turn that leaves nothing behind but its row."""
+        """Return the cost that one turn reserves; nothing but its row is left of that turn."""
         await self.chat()
         _, [request] = await sync_to_async(stored)()
         await sync_to_async(forget_turns)()
@@ -197,7 +197,7 @@ class LimitedWorld(World):
         return request.reserved_cost
 
     def assert_books_are_closed(self) -> Decimal:
-        """Nothing is reserved, nothing runs, and every budget has spent what the ledger says."""
+        """Expect no reservation, no running turn, and spending as the ledger has it."""
         with platform_context():
             self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
             spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)

@@ -155,12 +155,12 @@ class StreamTests(World, TestCase):
         self.assertEqual(answer.events()[-1][0], "done")
 
     async def test_an_eventsource_that_connects_again_posts_nothing_and_is_stopped(self) -> None:
-        """As it does by itself when our `error` and `done` have come and nobody closed it."""
+        """As an EventSource does after `error` and `done`, unless the page closes it."""
         self.configure("model: scripted:cut\nretries: 0\n")
         first = await self.api.get(self.path("stream"), message="hello")
         self.assertEqual([name for name, _ in first.events()][-2:], ["error", "done"])
         ids = [line[4:] for line in first.body.decode().splitlines() if line.startswith("id: ")]
-        # One is there before any event: the connection may be lost at once.
+        # A number is sent before any event, as the connection may be lost at once.
         self.assertEqual((ids[0], len(set(ids))), ("0", len(ids)))
         before = await sync_to_async(counts)()
 

@@ -41,7 +41,7 @@ class PageCase(World, TestCase):
         return self.client.get(path, secure=True, **options)
 
     def visitor(self) -> ApiClient:
-        """The page's own script: it has the browser's cookie and calls from the same origin."""
+        """Call as the page's script does: with the browser's cookie, from the same origin."""
         value = self.client.cookies[self.cookie].value
         headers = {"cookie": f"{self.cookie}={value}", "sec-fetch-site": "same-origin"}
         return ApiClient(headers=headers)

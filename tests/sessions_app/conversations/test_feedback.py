@@ -1,4 +1,4 @@
-"""Thumbs for answers: whose message it is, one for each caller, and the latest on the session."""
+"""Feedback to answers: who may give it, one rating a caller, the latest on the session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose conversations are listed, and what is left of one that was deleted."""
+"""Which conversations a caller lists, and what is left of a deleted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of one session and one LLM request: what staff see, and what only with a reason."""
+"""The pages of a session and of an LLM request: texts are shown under a support access."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ TURNS = 1_200
 
 
 class FullDemoTests(TestCase):
-    """One filled database, which the tests read; each that writes does so in its own savepoint."""
+    """The tests read one filled database; tests that write do so in a savepoint."""
 
     made: dict[str, int]
 

@@ -1,4 +1,4 @@
-"""Test chats that say what an account's people said: read for a reason, deleted with the source."""
+"""Test chats made from conversations: texts need a reason, and are deleted with the source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CANARY = "Canary 4711"
 
 
 class CopyWorld(EvalPagesWorld):
-    """A conversation of acme's, and a test chat that was made of it."""
+    """A conversation of acme, and a test chat made from it."""
 
     def setUp(self) -> None:
         self.make_eval_pages()
@@ -161,7 +161,7 @@ class DeletionTests(CopyWorld, TestCase):
         self.assertEqual(self.turns(), cost)
 
     def turns(self) -> list[Any]:
-        """What stays in the books."""
+        """Return the records of costs, which are kept."""
         with platform_context():
             rows = LLMRequest.objects.order_by("pk")
             return list(rows.values_list("pk", "total_tokens", "total_cost"))

@@ -1,4 +1,4 @@
-"""`manage.py isolation_check` finds what is planted and nothing else, and tidies up."""
+"""`manage.py isolation_check` finds planted leaks and nothing else, and removes its rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
 
 
 class OneConnection(TestCase):
-    """Pages close the connection when they are done; a test's transaction needs it kept."""
+    """Keeps pages from closing the connection, which the test's transaction needs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -92,7 +92,7 @@ class CheckTests(OneConnection):
 class PlantedLeakTests(OneConnection):
     def setUp(self) -> None:
         super().setUp()
-        # The routes are many; the planted hole is in one of them, or in none.
+        # Of the many routes, only the one that can have the planted leak is tried.
         self.enterContext(mock.patch.object(check, "account_routes", only_history))
 
     def run_sql(self, statement: str) -> None:

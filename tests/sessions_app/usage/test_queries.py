@@ -1,4 +1,4 @@
-"""Usage by day is what the ledger says, whoever made it: settling, the migration, the command."""
+"""Usage by day equals the ledger, whether settling, the migration or the command wrote it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class FiguresTests(SimpleTestCase):
     def test_an_unknown_cost_is_no_zero(self) -> None:
         self.assertIsNone(Figures(requests=2, unpriced=2).known_cost)
         self.assertEqual(Figures(requests=2, unpriced=1, cost=Decimal(3)).known_cost, 3)
-        # A refused call cost nothing for certain: that says nothing of the other.
+        # That a refused call cost nothing says nothing about the other call.
         self.assertIsNone(Figures(requests=2, unpriced=1).known_cost)
         self.assertEqual(Figures().known_cost, 0)
 
@@ -186,7 +186,7 @@ class RebuildTests(TestCase):
         self.assertEqual(kept(other.agent_instance), [])
 
     def test_buckets_are_those_of_settling(self) -> None:
-        """`app_count_turns` has the same, which are those of the formula before it."""
+        """`app_count_turns` has the same bounds as the formula in Python."""
         settling = import_module("sessions_app.migrations.0021_turns_in_sets")
         self.assertEqual(rollup.BOUNDS, settling.BOUNDS)
         near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
@@ -268,7 +268,7 @@ class ReadingTests(TestCase):
 
 
 def kept_figures() -> tuple[Any, ...]:
-    """Return what is kept, all of it, as text."""
+    """Return all stored figures as text."""
     return (
         rows("SELECT usage_days::text FROM usage_days ORDER BY 1"),
         rows(
@@ -279,7 +279,7 @@ def kept_figures() -> tuple[Any, ...]:
 
 
 class SettlingTests(LimitedWorld, TestCase):
-    """What each settled turn adds is what the ledger sums to, however the turn ends."""
+    """Settled turns add up to the ledger's sums, however they end."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -323,7 +323,7 @@ class SettlingTests(LimitedWorld, TestCase):
 
 @override_settings(DATABASE_API_THREADS=4)
 class MeanwhileTests(LimitedWorld, TransactionTestCase):
-    """Outside a TestCase's transaction, so that locks are what they are in life."""
+    """Without a TestCase's transaction, so that locks work as in production."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -358,7 +358,7 @@ class MeanwhileTests(LimitedWorld, TransactionTestCase):
 
 
 def in_a_thread(account_id: UUID) -> None:
-    """Rebuild over a connection of this thread's own, with every session's row in doubt."""
+    """Rebuild over this thread's own connection, as if every session differed."""
     try:
         with platform_context():
             Session.objects.update(turn_count=F("turn_count") + 1)

@@ -1,4 +1,4 @@
-"""Sums of the days that are over: made once, and forgotten when such a day changes after all."""
+"""Sums of past days: stored once, and deleted if such a day changes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TotalsTests(TestCase):
         over = Days(ago(5), ago(2))
         with platform_context():
             store(over)
-            # Whichever way it is planned: that hangs on when the tables were last analysed.
+            # With any plan, which depends on when the tables were last analysed.
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE usage_days, usage_totals")
                 cursor.execute("SET LOCAL enable_nestloop = off")
