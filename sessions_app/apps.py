@@ -6,6 +6,30 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 
+# What the tenant's role may do with each table; requests, which were paid for, are never deleted.
+TENANT_RIGHTS = {
+    "sessions": "SELECT, INSERT, UPDATE, DELETE",
+    "messages": "SELECT, INSERT, UPDATE, DELETE",
+    "llm_requests": "SELECT, INSERT, UPDATE",
+    "profiles": "SELECT, INSERT, UPDATE, DELETE",
+    "prompt_sections": "SELECT, INSERT",
+    "message_feedback": "SELECT, INSERT, UPDATE, DELETE",
+    "usage_days": "SELECT, INSERT, UPDATE, DELETE",
+    "usage_totals": "SELECT",
+    "saved_chats": "SELECT, INSERT, UPDATE, DELETE",
+    "saved_chat_runs": "SELECT, INSERT",
+}
+# What the audit log is about: changes, readings under a support access, exports.
+AUDITED = [
+    "saved_chats",
+    "sessions",
+    "messages",
+    "message_feedback",
+    "profiles",
+    "llm_requests",
+    "usage_days",
+]
+
 
 class SessionsConfig(AppConfig):
     name = "sessions_app"
@@ -13,16 +37,18 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
+        from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from sessions_app.adoption import checks  # noqa: F401, PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
 
-        register_publish_check(saved_chats.gate)
+        register_tables(TENANT_RIGHTS, audited=AUDITED)
+        register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
 
 
 def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
-    """Look at a database from before tenancy before the first migration changes it."""
+    """Check a database from before tenancy before the first migration changes it."""
     from sessions_app.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
 
     if any(not backwards for _, backwards in plan):

@@ -76,7 +76,7 @@ def fresh_caches() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def guarded_sql() -> Iterator[None]:
     """Fail the test in which the product reached tenants' data past the doors."""
-    sql_guard.taken()
+    sql_guard.pop_faults()
     yield
-    if found := sql_guard.taken():
+    if found := sql_guard.pop_faults():
         pytest.fail("\n".join(["SQL past the doors:", *found]))

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from django.core.management import get_commands
-from django.db.models import QuerySet
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from accounts.models import ActorKind, AuditAction, AuditEntry
@@ -55,9 +54,9 @@ class AuditIn(In):
     object_type: Annotated[str, AfterValidator(_object_type)] | None = None
     object_id: Word | None = None
 
-    def filtered(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-        wanted = self.model_dump(exclude={"limit", "before"}, exclude_none=True)
-        return entries.filter(**wanted)
+    def conditions(self) -> dict[str, Any]:
+        """Return which values the entries' columns must have."""
+        return self.model_dump(exclude={"limit", "before"}, exclude_none=True)
 
 
 class ActorOut(BaseModel):

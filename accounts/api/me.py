@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from accounts.api.schemas import MeOut
 from accounts.auth.caller import Caller, CallerKind
+from accounts.keys.services import find_key
 from accounts.limits.status import limit_status
-from accounts.models import Account, ApiKey
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 
 _SEES_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
@@ -13,8 +14,8 @@ _SEES_LIMITS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 def describe(caller: Caller) -> MeOut:
     with tenant_context(caller.account_id):
-        key = ApiKey.objects.filter(pk=caller.api_key_id).first() if caller.api_key_id else None
-        agents = _agents(caller)
+        key = find_key(caller.api_key_id, caller.account_id) if caller.api_key_id else None
+        slugs = agent_slugs(caller.account_id) if caller.instance_ids else {}
     return MeOut(
         account=caller.account_slug,
         kind=caller.kind,
@@ -22,16 +23,10 @@ def describe(caller: Caller) -> MeOut:
         role=caller.role,
         mode="test" if caller.is_test else "live",
         scopes=sorted(caller.scopes),
-        agents=agents,
+        agents=sorted(slugs[pk] for pk in caller.instance_ids if pk in slugs)
+        if caller.instance_ids
+        else None,
         networks=(key.networks if key else None) or None,
         expires_at=caller.expires_at,
         limits=limit_status(caller).as_dict() if caller.kind in _SEES_LIMITS else None,
     )
-
-
-def _agents(caller: Caller) -> list[str] | None:
-    """Return the slugs of the caller's instances, None for all of the account."""
-    if not caller.instance_ids:
-        return None
-    instances = Account(pk=caller.account_id).agent_instances.filter(pk__in=caller.instance_ids)
-    return sorted(instances.values_list("instance_slug", flat=True))

@@ -36,7 +36,7 @@ class Change:
 def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     """Return a page of the account's log, the newest entries first."""
     with tenant_context(account_id):
-        rows = page.filtered(AuditEntry.objects.filter(account_id=account_id))
+        rows = AuditEntry.objects.filter(account_id=account_id, **page.conditions())
         if page.before is not None:
             rows = older(rows, "created_at", page.before)
         found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])

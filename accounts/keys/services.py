@@ -11,10 +11,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
 from accounts.models.slugs import title_of
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
 
@@ -28,6 +30,19 @@ def create_account(slug: str, *, name: str = "") -> Account:
         account.full_clean()
         account.save(force_insert=True)
     return account
+
+
+def all_accounts() -> list[Account]:
+    """List every account, whatever its status, by slug."""
+    with platform_context():
+        return list(Account.objects.order_by("slug"))
+
+
+def read_account(slug: str) -> Account | None:
+    """Return the whole row of the account, whatever its status."""
+    with platform_context():
+        found: Account | None = Account.objects.filter(slug=slug).first()
+    return found
 
 
 class KeyWanted(TypedDict, total=False):
@@ -77,6 +92,24 @@ def wanted_key(account: Account, **wanted: Unpack[KeyWanted]) -> ApiKey:
     return key
 
 
+def find_key(key_pk: UUID, account_id: UUID) -> ApiKey | None:
+    """Return the account's key with its account, whatever its state; in a context."""
+    rows = ApiKey.objects.select_related("account").filter(account_id=account_id)
+    found: ApiKey | None = rows.filter(pk=key_pk).first()
+    return found
+
+
+def publishable_origins(instance_id: UUID) -> list[list[str]]:
+    """List the origins of each publishable key that works at this instance now; in a context."""
+    keys = ApiKey.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
+        kind=KeyKind.PUBLISHABLE,
+        instance_ids__contains=[instance_id],
+        revoked_at=None,
+    )
+    return list(keys.values_list("origins", flat=True))
+
+
 def default_expiry() -> datetime:
     return timezone.now() + timedelta(days=settings.API_KEY_DAYS)
 
@@ -95,7 +128,7 @@ def _known(scopes: Iterable[str]) -> list[str]:
 
 
 def _require_instances(account: Account, ids: list[UUID]) -> None:
-    if ids and account.agent_instances.filter(pk__in=ids).count() != len(set(ids)):
+    if not set(ids) <= agent_slugs(account.pk).keys():
         raise ValidationError("A key's agent instances are of its own account.")
 
 

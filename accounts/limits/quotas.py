@@ -152,7 +152,7 @@ def caps_of(account_id: UUID) -> Caps:
     """Return the account's caps; call it inside a context."""
     caps = _caps.get(account_id)
     if caps is None:
-        row = AccountLimits.objects.filter(account_id=account_id).first()
+        row = own_limits(account_id)
         caps = Caps(
             message_bytes=limit_of(row, "message_bytes"),
             history_messages=limit_of(row, "history_messages"),
@@ -160,6 +160,12 @@ def caps_of(account_id: UUID) -> Caps:
         )
         _caps.put(account_id, caps)
     return caps
+
+
+def own_limits(account_id: UUID) -> AccountLimits | None:
+    """Return what is set for this account, if anything is; call it inside a door."""
+    found: AccountLimits | None = AccountLimits.objects.filter(account_id=account_id).first()
+    return found
 
 
 def limit_of(row: AccountLimits | None, name: str) -> int:

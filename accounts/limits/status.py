@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from msgspec.structs import replace
@@ -17,7 +16,8 @@ from accounts.limits import quotas
 from accounts.limits.periods import current_period
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS, Rate
 from accounts.limits.registry import RATES
-from accounts.models import Account, AccountLimits, Budget, RateState
+from accounts.models import AccountLimits, Budget, RateState
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from salient.formatting import dollars
 
@@ -108,17 +108,12 @@ def _rate(rate: Rate) -> dict[str, Any]:
 
 def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     """Return the account's budgets and those of the agents that the caller may use."""
-    agents = _agents(caller)
+    instances = agent_slugs(caller.account_id).items()
+    agents = {pk: slug for pk, slug in instances if caller.may_use(pk)}
     rows = Budget.objects.filter(account_id=caller.account_id)
     for row in rows.order_by("agent_instance_id", "period"):
         if row.agent_instance_id is None or row.agent_instance_id in agents:
             yield _budget(row, agents.get(row.agent_instance_id or caller.account_id), now)
-
-
-def _agents(caller: Caller) -> dict[UUID, str]:
-    """Return the slugs of the account's agents that the caller may use, by their ids."""
-    instances = Account(pk=caller.account_id).agent_instances.values_list("pk", "instance_slug")
-    return {pk: slug for pk, slug in instances if caller.may_use(pk)}
 
 
 def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStatus:

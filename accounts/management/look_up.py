@@ -1,7 +1,8 @@
 """Finds what a person named on the command line, or says what was probably meant."""
 
+from accounts.keys import services
 from accounts.models import Account, ApiKey
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
 from salient.commands import Misused, Refused, did_you_mean
 
@@ -10,10 +11,9 @@ KEY_ID_LENGTH = 12
 
 def find_account(slug: str) -> Account:
     """Return the account, whatever its status; raises Refused."""
-    with platform_context():
-        account = Account.objects.filter(slug=slug).first()
-        known = [] if account else list(Account.objects.values_list("slug", flat=True))
+    account = services.read_account(slug)
     if account is None:
+        known = [each.slug for each in services.all_accounts()]
         raise Refused(f"There is no account “{slug}”.{did_you_mean(slug, known)}")
     return account
 
@@ -27,5 +27,7 @@ def find_key(key_id: str) -> ApiKey:
     if found is None:
         raise Refused(f"There is no API key with the id “{key_id}”.")
     with tenant_context(found.account_id):
-        key: ApiKey = ApiKey.objects.select_related("account").get(pk=found.pk)
+        key = services.find_key(found.pk, found.account_id)
+    if key is None:
+        raise Refused(f"The API key “{key_id}” has just been deleted.")
     return key

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_network
-from accounts.models import AccountStatus, Invitation, MemberRole, Membership, Scope, User
+from accounts.members.email_addresses import with_address
+from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
@@ -61,6 +62,39 @@ class LastOwner(Problem):
 def members_of(account_id: UUID) -> list[Membership]:
     with tenant_context(account_id):
         return list(Membership.objects.with_people().order_by("created_at", "id"))
+
+
+def find_person(email: str) -> User | None:
+    """Return the person with this address, member or not."""
+    found: User | None = with_address(User.objects.all(), "email", email).first()
+    return found
+
+
+def find_member(email: str) -> Membership | None:
+    """Return the member with this address, with the person; in the account's context."""
+    rows = Membership.objects.with_people()
+    found: Membership | None = with_address(rows, "user__email", email).first()
+    return found
+
+
+def addresses() -> list[str]:
+    """List the members' addresses; in the account's context."""
+    return list(Membership.objects.values_list("user__email", flat=True))
+
+
+def place(account: Account, user: User, role: MemberRole) -> str:
+    """Make the person a member with this role; return "added", "changed" or "unchanged".
+
+    In the account's context. Raises LastOwner.
+    """
+    membership = Membership.objects.filter(user=user).first()
+    if membership is None:
+        Membership.objects.create(account=account, user=user, role=role)
+        return "added"
+    if membership.role == role:
+        return "unchanged"
+    set_role(membership, role)
+    return "changed"
 
 
 def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Membership:

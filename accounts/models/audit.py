@@ -13,14 +13,23 @@ from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.ids import uuid7
 
 # The tables that entries are about: the database's triggers record changes of most, and what is
-# read or exported of the others is noted.
-OBJECT_TYPES = (
-    *("accounts", "users", "api_keys", "memberships", "invitations", "account_limits", "budgets"),
-    *("support_accesses", "agent_instances", "provider_connections", "config_publications"),
-    *("saved_chats", "sessions", "messages", "message_feedback", "profiles", "llm_requests"),
-    *("usage_days", "audit_log", "auth_group", "auth_group_permissions", "users_groups"),
+# read or exported of the others is noted. The apps above add theirs
+# (accounts.tenancy.roles.register_tables).
+OBJECT_TYPES = [
+    "accounts",
+    "users",
+    "api_keys",
+    "memberships",
+    "invitations",
+    "account_limits",
+    "budgets",
+    "support_accesses",
+    "audit_log",
+    "auth_group",
+    "auth_group_permissions",
+    "users_groups",
     "users_user_permissions",
-)
+]
 
 
 class ActorKind(models.TextChoices):

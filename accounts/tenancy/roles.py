@@ -11,15 +11,17 @@ from django.db import ProgrammingError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
+from accounts.models.audit import OBJECT_TYPES
 from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE
 from salient.database import DatabaseProblem
 
 ROLES: Final = (TENANT_ROLE, PLATFORM_ROLE)
 FUNCTIONS: Final = ("app_find_account", "app_find_api_key")
 ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
-# The registry: the tenant role's rights on each table that holds accounts' data. What is not named
-# is forbidden: rewriting a key or a configuration, deleting what was paid for.
-TENANT_RIGHTS: Final[Mapping[str, str]] = {
+# The registry: the tenant role's rights on each table that holds accounts' data; the upper apps add
+# their tables (register_tables). What is not named is forbidden: rewriting a key or a
+# configuration, deleting what was paid for.
+TENANT_RIGHTS: Final[dict[str, str]] = {
     "accounts": "SELECT",
     "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
     "api_keys": "SELECT, INSERT, "
@@ -31,21 +33,6 @@ TENANT_RIGHTS: Final[Mapping[str, str]] = {
     "rate_states": ALL,
     "audit_log": "SELECT, INSERT",
     "support_accesses": "SELECT",
-    "agent_instances": "SELECT, INSERT, UPDATE",
-    "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
-    "provider_connections": ALL,
-    "config_drafts": ALL,
-    "config_publications": "SELECT, INSERT",
-    "saved_chats": ALL,
-    "saved_chat_runs": "SELECT, INSERT",
-    "sessions": ALL,
-    "messages": ALL,
-    "llm_requests": "SELECT, INSERT, UPDATE",
-    "profiles": ALL,
-    "prompt_sections": "SELECT, INSERT",
-    "message_feedback": ALL,
-    "usage_days": ALL,
-    "usage_totals": "SELECT",
 }
 # The platform's role has all rights on the tables that are not listed here.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {
@@ -57,6 +44,15 @@ _RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 # One right: the privilege and the column ("": all columns).
 type Right = tuple[str, str]
 type Rights = dict[str, set[Right]]
+
+
+def register_tables(rights: Mapping[str, str], *, audited: Iterable[str]) -> None:
+    """Add an app's tables: the tenant role's rights to them, and which the audit log is about.
+
+    `rights` maps a table to what GRANT takes, such as "SELECT, INSERT, UPDATE (name)".
+    """
+    TENANT_RIGHTS.update(rights)
+    OBJECT_TYPES.extend(table for table in audited if table not in OBJECT_TYPES)
 
 
 def parsed(rights: str, columns: Iterable[str]) -> set[Right]:

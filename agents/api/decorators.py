@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, Concatenate
 from uuid import UUID
 
-from django.db import models
 from django.http.response import HttpResponseBase
 
 from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, api_view
@@ -15,6 +14,7 @@ from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
 from agents.api.origins import may_call_from
+from agents.instances.services import find_active_instance
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
 from salient.api.schemas import In
@@ -67,10 +67,4 @@ def forget(account_id: UUID, slug: str) -> None:
 
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:
     with tenant_context(account_id):
-        found: AgentInstance | None = (
-            AgentInstance.objects.active()
-            .fetch_mode(models.FETCH_RAISE)
-            .filter(instance_slug=slug)
-            .first()
-        )
-        return found
+        return find_active_instance(account_id, slug)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 
 from django.db import InterfaceError, OperationalError
-from django.db.models import Q
-from django.utils import timezone
 
-from accounts.models import ApiKey, KeyKind
+from accounts.keys.services import publishable_origins
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account
-from agents.models import AgentInstance
+from agents.instances.services import find_active_instance
 from salient.ttl import TTLCache
 
 logger = logging.getLogger(__name__)
@@ -35,18 +33,7 @@ def origins_of(account: str, instance: str) -> frozenset[str]:
     if owner is None:
         return frozenset()
     with tenant_context(owner.pk):
-        agent = AgentInstance.objects.active().filter(instance_slug=instance).first()
+        agent = find_active_instance(owner.pk, instance)
         if agent is None:
             return frozenset()
-        return frozenset(agent.allowed_origins).union(*_web_keys(agent))
-
-
-def _web_keys(agent: AgentInstance) -> list[list[str]]:
-    """What the publishable keys list that work at this instance now."""
-    keys = ApiKey.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
-        kind=KeyKind.PUBLISHABLE,
-        instance_ids__contains=[agent.pk],
-        revoked_at=None,
-    )
-    return list(keys.values_list("origins", flat=True))
+        return frozenset(agent.allowed_origins).union(*publishable_origins(agent.pk))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.conf import settings
+from django.db import models
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller, CallerKind
@@ -26,6 +27,29 @@ def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[Agen
     with tenant_context(account_id):
         instances = AgentInstance.objects.active().order_by("instance_slug")
         return list(instances.filter(pk__in=only) if only else instances)
+
+
+def slugs_of(account_ids: Collection[UUID], *, only_active: bool = False) -> dict[UUID, str]:
+    """Return the slugs of these accounts' instances by their ids; in a context."""
+    instances = AgentInstance.objects.filter(account_id__in=account_ids)
+    instances = instances.active() if only_active else instances
+    return dict(instances.values_list("pk", "instance_slug"))
+
+
+def find_instance(account_id: UUID, slug: str) -> AgentInstance | None:
+    """Return the account's instance, whatever its status; in a context."""
+    rows = AgentInstance.objects.filter(account_id=account_id)
+    found: AgentInstance | None = rows.filter(instance_slug=slug).first()
+    return found
+
+
+def find_active_instance(account_id: UUID, slug: str) -> AgentInstance | None:
+    """Return the account's active instance, which reads nothing more by itself; in a context."""
+    rows = AgentInstance.objects.active().filter(account_id=account_id)
+    found: AgentInstance | None = (
+        rows.fetch_mode(models.FETCH_RAISE).filter(instance_slug=slug).first()
+    )
+    return found
 
 
 def active_instance(account_slug: str, slug: str) -> AgentInstance | None:

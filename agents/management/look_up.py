@@ -2,6 +2,7 @@
 
 from accounts.models import Account
 from accounts.tenancy.context import tenant_context
+from agents.instances import services
 from agents.models import AgentInstance
 from salient.commands import Refused, did_you_mean
 
@@ -9,8 +10,8 @@ from salient.commands import Refused, did_you_mean
 def find_instance(account: Account, slug: str) -> AgentInstance:
     """Return the account's instance, whatever its status; raises Refused."""
     with tenant_context(account.pk):
-        instance: AgentInstance | None = AgentInstance.objects.filter(instance_slug=slug).first()
-        known = list(AgentInstance.objects.values_list("instance_slug", flat=True))
+        instance = services.find_instance(account.pk, slug)
+        known = services.slugs_of([account.pk]).values()
     if instance is None:
         hint = did_you_mean(slug, known)
         raise Refused(f"Account “{account.slug}” has no agent instance “{slug}”.{hint}")

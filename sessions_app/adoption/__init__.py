@@ -1,1 +1,1 @@
-"""Looks through a database that Alembic made, before it is adopted."""
+"""Checks a database that Alembic made, before `migrate` adopts it."""

@@ -1,4 +1,4 @@
-"""What `manage.py check --database default` says about a database from before tenancy."""
+"""`manage.py check --database default` of a database from before tenancy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sessions_app.adoption.survey import problems
 def check_adoption(
     *, databases: Sequence[str] | None = None, **_more: Any
 ) -> list[checks.CheckMessage]:
-    """Name what keeps `migrate` from adopting the database; it changes nothing."""
+    """Return what keeps `migrate` from adopting the database, without changing anything."""
     return [
         checks.Error(line, id="sessions_app.E001")
         for alias in databases or ()

@@ -1,7 +1,7 @@
-"""Gives the keys and indexes of a database that Alembic made the names that the migrations know.
+"""Renames the keys and indexes of a database that Alembic made to the names of the migrations.
 
-Naming conventions differ from one SQLAlchemy project to the next. What a key or an index is, the
-catalog says; its name is carried over, and what is missing is made.
+Naming conventions differ between SQLAlchemy projects, so each key and index is found in the
+catalog by its table and column. Missing ones are made.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ INDEXES: Final[Mapping[str, tuple[str, str, bool]]] = {
 REFERRING: Final = ("messages", "llm_requests", "profiles")
 
 
-class Reader(Protocol):
+class Catalog(Protocol):
     connection: Any
 
     def rows(self, query: sql.Composable | str, values: Any = None) -> list[Any]: ...
 
 
-def foreign_keys(look: Reader, table: str) -> list[tuple[str, bool]]:
-    """The keys from this table's session_id to sessions, and whether each was validated."""
+def foreign_keys(catalog: Catalog, table: str) -> list[tuple[str, bool]]:
+    """Return the keys from this table's session_id to sessions, and whether each is validated."""
     query = """
         SELECT conname, convalidated FROM pg_constraint
         JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
@@ -38,20 +38,20 @@ def foreign_keys(look: Reader, table: str) -> list[tuple[str, bool]]:
             AND attname = 'session_id'
         ORDER BY convalidated DESC, conname
     """
-    return list(look.rows(query, [table]))
+    return list(catalog.rows(query, [table]))
 
 
-def _primary_key(look: Reader, table: str) -> list[tuple[str, list[str]]]:
+def _primary_key(catalog: Catalog, table: str) -> list[tuple[str, list[str]]]:
     query = """
         SELECT conname, array(SELECT attname::text FROM pg_attribute
             WHERE attrelid = conrelid AND attnum = ANY(conkey))
         FROM pg_constraint WHERE contype = 'p' AND conrelid = to_regclass(%s)
     """
-    return list(look.rows(query, [table]))
+    return list(catalog.rows(query, [table]))
 
 
-def _indexes(look: Reader, table: str, column: str) -> list[tuple[str, bool, bool]]:
-    """The plain indexes of one column: name, whether unique, whether a constraint owns it."""
+def _indexes(catalog: Catalog, table: str, column: str) -> list[tuple[str, bool, bool]]:
+    """Return the plain indexes of a column: name, whether unique, whether a constraint owns it."""
     query = """
         SELECT relname, indisunique, EXISTS (
             SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('u', 'p', 'x')
@@ -62,67 +62,67 @@ def _indexes(look: Reader, table: str, column: str) -> list[tuple[str, bool, boo
             AND indpred IS NULL AND relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
         ORDER BY 3, 1
     """
-    return list(look.rows(query, [table, column]))
+    return list(catalog.rows(query, [table, column]))
 
 
-def going(look: Reader) -> set[str]:
-    """The names that are no longer there once all have been carried over."""
-    names = {name for table in REFERRING for name, _ in foreign_keys(look, table)}
+def replaced_names(catalog: Catalog) -> set[str]:
+    """Return the names that no longer exist after the renaming."""
+    names = {name for table in REFERRING for name, _ in foreign_keys(catalog, table)}
     for index, (table, column, unique) in INDEXES.items():
-        found = _indexes(look, table, column)
+        found = _indexes(catalog, table, column)
         if index not in {name for name, *_ in found}:
             names |= {name for name, is_unique, _ in found if is_unique == unique}
     return names
 
 
-def carry_names(look: Reader) -> None:
-    """Rename, and make what is missing; whoever calls this has found the rows to be fit for it."""
-    with look.connection.cursor() as cursor:
-        for statement in _changes(look):
+def rename_all(catalog: Catalog) -> None:
+    """Rename keys and indexes, and make missing ones; call it after the rows were checked."""
+    with catalog.connection.cursor() as cursor:
+        for statement in _changes(catalog):
             cursor.execute(statement)
 
 
-def _changes(look: Reader) -> Iterator[sql.Composed]:
+def _changes(catalog: Catalog) -> Iterator[sql.Composed]:
     for table in ("sessions", *REFERRING):
-        yield from _of_primary_key(look, table)
+        yield from _of_primary_key(catalog, table)
     for table in REFERRING:
-        yield from _of_foreign_key(look, table)
+        yield from _of_foreign_key(catalog, table)
     for name in INDEXES:
-        yield from _of_index(look, name)
+        yield from _of_index(catalog, name)
 
 
-def _of_primary_key(look: Reader, table: str) -> Iterator[sql.Composed]:
+def _of_primary_key(catalog: Catalog, table: str) -> Iterator[sql.Composed]:
     name = f"{table}_pkey"
-    found = _primary_key(look, table)
+    found = _primary_key(catalog, table)
     if not found:
         yield _on(table, "ADD CONSTRAINT {} PRIMARY KEY (id)", name)
     elif found[0][0] != name:
         yield _on(table, "RENAME CONSTRAINT {} TO {}", found[0][0], name)
 
 
-def _of_foreign_key(look: Reader, table: str) -> Iterator[sql.Composed]:
-    """One key stays; a second one would go on forbidding what the migrations' own allows."""
+def _of_foreign_key(catalog: Catalog, table: str) -> Iterator[sql.Composed]:
+    """Keep one key; a second one would forbid what the key of the migrations allows."""
     name = f"{table}_session_id_fkey"
-    found = [each for each, _ in foreign_keys(look, table)]
-    kept = name if name in found else next(iter(found), None)
+    found = [each for each, _ in foreign_keys(catalog, table)]
+    stays = name if name in found else next(iter(found), None)
     for other in found:
-        if other != kept:
+        if other != stays:
             yield _on(table, "DROP CONSTRAINT {}", other)
-    if kept is None:
+    if stays is None:
         yield _on(
             table, "ADD CONSTRAINT {} FOREIGN KEY (session_id) REFERENCES sessions (id)", name
         )
-    elif kept != name:
-        yield _on(table, "RENAME CONSTRAINT {} TO {}", kept, name)
+    elif stays != name:
+        yield _on(table, "RENAME CONSTRAINT {} TO {}", stays, name)
 
 
-def _of_index(look: Reader, name: str) -> Iterator[sql.Composed]:
+def _of_index(catalog: Catalog, name: str) -> Iterator[sql.Composed]:
     table, column, unique = INDEXES[name]
-    found = _indexes(look, table, column)
+    found = _indexes(catalog, table, column)
     if (name, unique, False) in found:
         return
-    # What has the name without being it gives the name up.
-    if look.rows("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", [name]):
+    # Another index that has the name is renamed first.
+    if catalog.rows("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", [name]):
         yield _with("ALTER INDEX {} RENAME TO {}", name, f"{name}_before")
         found = [
             (f"{each}_before" if each == name else each, is_unique, owned)
@@ -135,7 +135,7 @@ def _of_index(look: Reader, name: str) -> Iterator[sql.Composed]:
     kind = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
     yield _with(kind + " {} ON {} ({})", name, table, column)
     for each, _ in fit:
-        # A constraint would refuse that its index goes.
+        # The index of a constraint is dropped with the constraint only.
         yield _on(table, "DROP CONSTRAINT {}", each)
 
 

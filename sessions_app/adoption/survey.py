@@ -1,8 +1,8 @@
-"""Looks at a database that Alembic made before `migrate` adopts it, and refuses it whole.
+"""Checks a database that Alembic made before `migrate` adopts it; one fault refuses it.
 
-Every fault is named with the table, the column and the rows, in one read-only look, before anything
-is changed. Names of keys and indexes do not matter: `carry_names` gives them those that the
-migrations know.
+A read-only transaction finds every fault, with its table, column and rows, before anything is
+changed. The names of keys and indexes do not matter: `rename_all` gives them those of the
+migrations.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from salient.commands import Refused
-from sessions_app.adoption.names import INDEXES, carry_names, foreign_keys, going
+from sessions_app.adoption.names import INDEXES, foreign_keys, rename_all, replaced_names
 from sessions_app.models import Role
 
 REVISION: Final = "4360c1de944b"
-NAMED: Final = 10
-# What follows the name of a column: its type in the baseline, and "?" where it may be null.
+MOST_NAMED: Final = 10
+# The type of each column in the baseline; "?" where it may be null.
 BASELINE: Final[Mapping[str, Mapping[str, str]]] = {
     "sessions": {
         "id": "uuid",
@@ -79,7 +79,7 @@ RENAMED: Final = {
     "unit_cost_completion": "completion_cost",
     "computed_cost": "total_cost",
 }
-# No two rows may share these: the migrations make unique indexes of them.
+# The migrations make unique indexes of these columns.
 UNIQUE: Final = {
     "sessions": ("id", "session_key"),
     "messages": ("id",),
@@ -90,15 +90,15 @@ SHORT: Final = {"character varying": "varchar", "timestamp with time zone": "tim
 NAIVE: Final = "timestamp without time zone"
 FLOATS: Final = ("real", "double precision")
 FIRST, LAST = "0001-01-02", "9999-12-30"
-# What total_cost numeric(12, 8) holds.
+# total_cost numeric(12, 8) holds less than this.
 DEAREST: Final = 10_000
-# Where the tables of before get their tenants, and where their rules are made.
+# The migrations that give the old tables their tenants, their constraints and their owners.
 TENANCY, CONSTRAINTS = ("sessions_app", "0002_tenancy"), ("sessions_app", "0004_constraints")
 BACKFILL: Final = ("sessions_app", "0003_backfill")
 
 
-class Look:
-    """One read-only look at the database."""
+class Catalog:
+    """Reads the database's rows and catalog."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -109,7 +109,7 @@ class Look:
             return list(cursor.fetchall())
 
     def columns(self, table: str) -> dict[str, tuple[str, bool, bool]]:
-        """Each column's type, whether it refuses null, and whether it fills itself."""
+        """Return each column's type, whether it is NOT NULL, and whether it has a default."""
         query = (
             "SELECT attname, format_type(atttypid, atttypmod), attnotnull, "
             "atthasdef OR attidentity <> '' FROM pg_attribute "
@@ -128,67 +128,67 @@ class Look:
 
 
 def problems(alias: str) -> list[str]:
-    """Say what keeps the database from being adopted; nothing where there is nothing to adopt."""
-    with _reading(connections[alias]) as look:
-        applied = look.applied()
-        if CONSTRAINTS in applied or not look.tables([*BASELINE]):
+    """Return what keeps the database from being adopted; [] also if it has nothing to adopt."""
+    with _reading(connections[alias]) as catalog:
+        applied = catalog.applied()
+        if CONSTRAINTS in applied or not catalog.tables([*BASELINE]):
             return []
-        shape = [] if TENANCY in applied else [*_shape_problems(look, applied)]
-        return [*shape, *_row_problems(look, applied)]
+        shape = [] if TENANCY in applied else [*_shape_problems(catalog, applied)]
+        return [*shape, *_row_problems(catalog, applied)]
 
 
 def adopt(alias: str) -> None:
-    """Refuse the database with all its faults, or give its keys and indexes their names."""
+    """Raise Refused with all faults of the database, or rename its keys and indexes."""
     if found := problems(alias):
         raise Refused(
             "this database cannot be adopted as it is; nothing was changed:\n"
             + "\n".join(f"- {line}" for line in found)
         )
     with transaction.atomic(using=alias):
-        look = Look(connections[alias])
-        if look.tables([*BASELINE]) and CONSTRAINTS not in look.applied():
-            carry_names(look)
+        catalog = Catalog(connections[alias])
+        if catalog.tables([*BASELINE]) and CONSTRAINTS not in catalog.applied():
+            rename_all(catalog)
 
 
 @contextmanager
-def _reading(connection: BaseDatabaseWrapper) -> Iterator[Look]:
-    """A transaction of its own that can write nothing, unless the caller has one already."""
-    look = Look(connection)
+def _reading(connection: BaseDatabaseWrapper) -> Iterator[Catalog]:
+    """Open a read-only transaction, unless the caller has opened one already."""
+    catalog = Catalog(connection)
     if connection.in_atomic_block:
-        yield look
+        yield catalog
         return
     with transaction.atomic(using=connection.alias):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield look
+        yield catalog
 
 
-def _shape_problems(look: Look, applied: set[tuple[str, str]]) -> Iterator[str]:
-    """Say how the tables differ from those that the first migration takes them for."""
-    if missing := sorted({*BASELINE} - {*look.tables([*BASELINE])}):
+def _shape_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield how the tables differ from those of the first migration."""
+    if missing := sorted({*BASELINE} - {*catalog.tables([*BASELINE])}):
         yield f"tables are missing: {', '.join(missing)}"
         return
-    if look.tables(["alembic_version"]):
-        revisions = [str(revision) for (revision,) in look.rows("SELECT * FROM alembic_version")]
+    if catalog.tables(["alembic_version"]):
+        revisions = [str(revision) for (revision,) in catalog.rows("SELECT * FROM alembic_version")]
         if revisions != [REVISION]:
             found = ", ".join(revisions) or "none"
             yield f"alembic_version is {found}: only databases at {REVISION} are adopted"
-    if (encoding := look.rows("SHOW server_encoding")[0][0]) != "UTF8":
-        yield f"the database's encoding is {encoding}, not UTF8: dump it, and restore it into one"
+    if (encoding := catalog.rows("SHOW server_encoding")[0][0]) != "UTF8":
+        yield f"the database's encoding is {encoding}, not UTF8: dump it and restore it into one"
     begun = {app for app, _ in applied}
     models = apps.get_models(include_auto_created=True)
     ours = {m._meta.db_table for m in models if m._meta.app_label not in begun}
-    if taken := look.tables(sorted(ours - {*BASELINE})):
+    if taken := catalog.tables(sorted(ours - {*BASELINE})):
         yield f"tables of these names are there already: {', '.join(taken)}"
     for table in BASELINE:
-        yield from _table_problems(look, table)
-        yield from _column_problems(look, table)
-    yield from _view_problems(look)
-    yield from _name_problems(look)
+        yield from _table_problems(catalog, table)
+        yield from _column_problems(catalog, table)
+    yield from _view_problems(catalog)
+    yield from _name_problems(catalog)
 
 
-def _table_problems(look: Look, table: str) -> Iterator[str]:
-    [(kind, may_alter, owner)] = look.rows(
+def _table_problems(catalog: Catalog, table: str) -> Iterator[str]:
+    [(kind, may_alter, owner)] = catalog.rows(
         "SELECT relkind, pg_has_role(current_user, relowner, 'USAGE'), relowner::regrole::text "
         "FROM pg_class WHERE oid = to_regclass(%s)",
         [table],
@@ -199,18 +199,17 @@ def _table_problems(look: Look, table: str) -> Iterator[str]:
         yield f"{table} belongs to {owner}: migrate with that login"
 
 
-def _column_problems(look: Look, table: str) -> Iterator[str]:
-    found = look.columns(table)
+def _column_problems(catalog: Catalog, table: str) -> Iterator[str]:
+    found = catalog.columns(table)
     for column, wanted in BASELINE[table].items():
         if column not in found:
             yield f"{table}.{column} is missing"
             continue
         kind, not_null, _ = found[column]
         if not _fits(kind, wanted.removesuffix("?")):
-            yield (
-                f"{table}.{column} is of the type {kind}, not {wanted.removesuffix('?')}"
-                f"{_advice(kind)}"
-            )
+            as_utc = ": ALTER COLUMN … TYPE timestamptz USING … AT TIME ZONE 'UTC', if it means UTC"
+            advice = as_utc if kind == NAIVE else ""
+            yield f"{table}.{column} is of the type {kind}, not {wanted.removesuffix('?')}{advice}"
         if not_null and wanted.endswith("?"):
             yield f"{table}.{column} is NOT NULL: Salient writes rows without it"
     model = next(m for m in apps.get_models() if m._meta.db_table == table)
@@ -224,7 +223,7 @@ def _column_problems(look: Look, table: str) -> Iterator[str]:
 
 
 def _fits(kind: str, wanted: str) -> bool:
-    """Tell whether a column of this type holds what a column of the wanted one does."""
+    """Return whether a column of this type holds every value of the wanted type."""
     for long, short in SHORT.items():
         kind = kind.replace(long, short)
     name, _, length = kind.partition("(")
@@ -238,14 +237,8 @@ def _fits(kind: str, wanted: str) -> bool:
     return (name if wanted == "numeric" else kind) == wanted
 
 
-def _advice(kind: str) -> str:
-    if kind == NAIVE:
-        return ": ALTER COLUMN … TYPE timestamptz USING … AT TIME ZONE 'UTC', if it means UTC"
-    return ""
-
-
-def _view_problems(look: Look) -> Iterator[str]:
-    """What is made of a cost's column forbids that its type changes."""
+def _view_problems(catalog: Catalog) -> Iterator[str]:
+    """Yield the views, triggers and policies that keep the columns of costs from changing type."""
     query = """
         SELECT DISTINCT pg_describe_object(classid, objid, 0), attname FROM (
             SELECT CASE WHEN d.classid = 'pg_rewrite'::regclass THEN 'pg_class'::regclass
@@ -259,12 +252,12 @@ def _view_problems(look: Look) -> Iterator[str]:
                 AND d.classid::regclass::text IN ('pg_rewrite', 'pg_trigger', 'pg_policy')
         ) AS of_costs ORDER BY 1, 2
     """
-    for what, column in look.rows(query, [[*RENAMED]]):
+    for what, column in catalog.rows(query, [[*RENAMED]]):
         yield f"llm_requests.{column} is used by {what}: drop it before, and make it anew after"
 
 
-def _name_problems(look: Look) -> Iterator[str]:
-    """Constraints and indexes that have a name which a migration gives to another."""
+def _name_problems(catalog: Catalog) -> Iterator[str]:
+    """Yield the constraints and indexes whose names the migrations give to others."""
     rules = {
         each.name
         for model in apps.get_models()
@@ -279,28 +272,28 @@ def _name_problems(look: Look) -> Iterator[str]:
             AND connamespace = current_schema()::regnamespace
         ORDER BY 1
     """
-    coming = sorted(rules - going(look) - {*INDEXES})
-    for (name,) in look.rows(query, [coming, coming]):
+    coming = sorted(rules - replaced_names(catalog) - {*INDEXES})
+    for (name,) in catalog.rows(query, [coming, coming]):
         yield f"the name {name} is taken: rename that constraint or index"
 
 
 type Rule = tuple[str, str, sql.Composable]
 
 
-def _row_problems(look: Look, applied: set[tuple[str, str]]) -> Iterator[str]:
-    """Say which rows a migration, or the code that reads them later, would stumble over."""
+def _row_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield the rows on which a migration, or the code that reads them later, would fail."""
     for table in BASELINE:
-        there = look.columns(table)
+        there = catalog.columns(table)
         if "id" not in there:
             continue
         rules = [*_rules(table, there)]
         if "account_id" in there and BACKFILL in applied:
-            # Alembic's application wrote on after 0003 had given every row an owner.
+            # The old application wrote rows after 0003 had given every row an owner.
             rules.append(("account_id", "without an owner", sql.SQL("account_id IS NULL")))
-        yield from _judged(look, table, rules)
-        yield from _repeated(look, table, there)
+        yield from _broken_rules(catalog, table, rules)
+        yield from _repeated(catalog, table, there)
         if {"session_id", "id"} <= {*there} and there["session_id"][0] == there["id"][0]:
-            yield from _dangling(look, table)
+            yield from _dangling(catalog, table)
 
 
 def _rules(table: str, there: Mapping[str, tuple[str, bool, bool]]) -> Iterator[Rule]:
@@ -326,7 +319,7 @@ _MOMENTS = (
 _NEGATIVE = ("with a negative number", "{0} < 0")
 _AMOUNT = f"{{0}} = 'NaN' OR abs({{0}}) >= {DEAREST}"
 _AMOUNTS = ("with NaN, an infinite amount or one beyond numeric(12, 8)", _AMOUNT)
-# What a column of each type may not hold.
+# The values that a column of each type may not have.
 _RULES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "timestamp with time zone": (_MOMENTS,),
     NAIVE: (_MOMENTS,),
@@ -340,56 +333,64 @@ _RULES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
-def _judged(look: Look, table: str, rules: list[Rule]) -> Iterator[str]:
-    """Count what breaks each rule in one reading of the table, then name the first rows."""
+def _broken_rules(catalog: Catalog, table: str, rules: list[Rule]) -> Iterator[str]:
+    """Count the rows that break each rule in one reading of the table; name the first of them."""
     counts = [sql.SQL("count(*) FILTER (WHERE {})").format(rule) for _, _, rule in rules]
     query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(counts), sql.Identifier(table))
-    [numbers] = look.rows(query)
+    [numbers] = catalog.rows(query)
     for number, (column, what, rule) in zip(numbers, rules, strict=True):
         if number:
-            yield _line(look, table, f"{table}.{column}", number, what, rule)
+            yield _line(catalog, table, f"{table}.{column}", number, what, rule)
 
 
-def _line(look: Look, table: str, where: str, number: int, what: str, rule: sql.Composable) -> str:
+def _line(
+    catalog: Catalog, table: str, where: str, number: int, what: str, rule: sql.Composable
+) -> str:
     query = sql.SQL("SELECT id::text FROM {} WHERE {} ORDER BY id LIMIT {}")
-    found = look.rows(query.format(sql.Identifier(table), rule, sql.Literal(NAMED)))
+    found = catalog.rows(query.format(sql.Identifier(table), rule, sql.Literal(MOST_NAMED)))
     ids = ", ".join(str(row_id) for (row_id,) in found)
     more = f" and {number - len(found)} more" if number > len(found) else ""
     rows = "1 row" if number == 1 else f"{number} rows"
-    values = f" ({_roles(look, rule)})" if where == "messages.role" else ""
+    values = f" ({_roles(catalog, rule)})" if where == "messages.role" else ""
     return f"{where}: {rows} {what}{values}: {ids}{more}"
 
 
-def _roles(look: Look, rule: sql.Composable) -> str:
-    """The roles that were found, as they must be written to mend them."""
+def _roles(catalog: Catalog, rule: sql.Composable) -> str:
+    """Return the unknown roles, quoted as SQL to correct them needs them."""
     query = sql.SQL("SELECT DISTINCT role::text FROM messages WHERE {} ORDER BY 1 LIMIT {}")
-    return ", ".join(repr(role) for (role,) in look.rows(query.format(rule, sql.Literal(NAMED))))
+    return ", ".join(
+        repr(role) for (role,) in catalog.rows(query.format(rule, sql.Literal(MOST_NAMED)))
+    )
 
 
-def _repeated(look: Look, table: str, there: Mapping[str, Any]) -> Iterator[str]:
-    """Rows that share what no two rows may share; where an index refuses them there are none."""
+def _repeated(catalog: Catalog, table: str, there: Mapping[str, Any]) -> Iterator[str]:
+    """Yield rows with equal values in a unique column; if it has a unique index there are none."""
     for column in UNIQUE[table]:
-        if column not in there or _is_unique(look, table, column):
+        if column not in there or _is_unique(catalog, table, column):
             continue
         rule = sql.SQL(
             "{column} IN (SELECT {column} FROM {table} GROUP BY 1 HAVING count(*) > 1)"
         ).format(column=sql.Identifier(column), table=sql.Identifier(table))
-        yield from _judged(look, table, [(column, "with a value that others have too", rule)])
+        yield from _broken_rules(
+            catalog, table, [(column, "with a value that others have too", rule)]
+        )
 
 
-def _is_unique(look: Look, table: str, column: str) -> bool:
+def _is_unique(catalog: Catalog, table: str, column: str) -> bool:
     query = """
         SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
         WHERE indrelid = to_regclass(%s) AND indisunique AND indisvalid AND indnatts = 1
             AND indpred IS NULL AND attname = %s
     """
-    return bool(look.rows(query, [table, column]))
+    return bool(catalog.rows(query, [table, column]))
 
 
-def _dangling(look: Look, table: str) -> Iterator[str]:
-    if any(is_valid for _, is_valid in foreign_keys(look, table)):
+def _dangling(catalog: Catalog, table: str) -> Iterator[str]:
+    if any(is_valid for _, is_valid in foreign_keys(catalog, table)):
         return
     rule = sql.SQL(
         "session_id IS NOT NULL AND NOT EXISTS (SELECT FROM sessions AS s WHERE s.id = session_id)"
     )
-    yield from _judged(look, table, [("session_id", "with a session that is not there", rule)])
+    yield from _broken_rules(
+        catalog, table, [("session_id", "with a session that is not there", rule)]
+    )

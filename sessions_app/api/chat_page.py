@@ -1,4 +1,4 @@
-"""The hosted chat page of an agent, for people; it talks to the API as any visitor does."""
+"""The hosted chat page of an agent; it calls the API as any visitor's page does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from accounts.auth.decorators import VISITOR_SCOPES, Caller
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy.context import tenant_context
-from agents.config import EffectiveConfig
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.instances.services import active_instance
 from agents.models import AgentInstance
@@ -27,13 +26,11 @@ from agents.runtime.providers import describe_model, model_problem
 from sessions_app.api.schemas import HistoryIn, HistoryOut
 from sessions_app.conversations import history
 
-NO_HISTORY = HistoryOut(session_id=None, messages=[], before=None)
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @cache_control(private=True, no_store=True)
 def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse:
-    """Show the conversation of this visitor; POST (with a CSRF token) begins a new one."""
+    """Show this visitor's conversation; POST (with a CSRF token) starts a new one."""
     if not may_see(request):
         return redirect_to_login(request.get_full_path())
     agent = active_instance(account, instance)
@@ -42,48 +39,51 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
     if request.method == "POST":
         return new_conversation(request, account, instance)
     visitor = visitor_tokens.cookie_visitor(request, account, instance)
-    # A cookie that lets somebody else in is not this person's.
-    key = visitor.session_key if visitor and visitor.let_in == let_in(request) else None
-    page = Page.of(agent)
+    # The cookie of a person who used this browser before is not this person's.
+    key = visitor.session_key if visitor and visitor.let_in == person_of(request) else None
     response = render(
         request,
         "chat.html",
         {
             "account": agent.account,
-            "page": page,
+            "page": Page.of(agent),
             "api": request.path.rstrip("/"),
-            "history": told(agent, key).model_dump(mode="json"),
+            "history": first_history(agent, key).model_dump(mode="json"),
             "longest": MAX_MESSAGE_BYTES,
         },
     )
     if key is None:
-        visitor_tokens.set_cookie(response, account, instance, let_in=let_in(request))
+        visitor_tokens.set_cookie(response, account, instance, let_in=person_of(request))
     return response
 
 
 def may_see(request: HttpRequest) -> bool:
-    """Tell whether the page is for this person; an auditor would change something by talking."""
+    """Return whether the person may use the page: anybody in a demo, else staff.
+
+    Not an auditor: a chat writes rows, and auditors only read.
+    """
     user = request.user
     staff = user.is_active and user.is_staff and not getattr(user, "is_auditor", False)
     return settings.DEMO or staff
 
 
-def let_in(request: HttpRequest) -> UUID | None:
-    """Name the person whose right it is to see the page; None when everybody may."""
+def person_of(request: HttpRequest) -> UUID | None:
+    """Return the id of the person who is logged in; None in a demo, which everybody may use."""
     return None if settings.DEMO else cast(User, request.user).pk
 
 
 def new_conversation(request: HttpRequest, account: str, instance: str) -> HttpResponse:
-    """Mint a new visitor; the old conversation stays, but this browser no longer has its key."""
+    """Give this browser a new visitor; it loses the key of the old conversation, which stays."""
     response = HttpResponseRedirect(request.path)
     response.status_code = 303
-    visitor_tokens.set_cookie(response, account, instance, let_in=let_in(request))
+    visitor_tokens.set_cookie(response, account, instance, let_in=person_of(request))
     return response
 
 
-def told(agent: AgentInstance, session_key: str | None) -> HistoryOut:
+def first_history(agent: AgentInstance, session_key: str | None) -> HistoryOut:
+    """Return the newest messages of the visitor's conversation, if there is one."""
     if session_key is None:
-        return NO_HISTORY
+        return HistoryOut(session_id=None, messages=[], before=None)
     account = agent.account
     subject = f"visitor:{session_key[:32]}"
     visitor = Caller(account.pk, account.slug, VISITOR_SCOPES, subject, session_key=session_key)
@@ -107,10 +107,6 @@ class Page:
                 effective = current_config(agent.account.slug, agent).effective
         except AgentMisconfigured as error:
             return cls(agent.display_name, "", "", "", error.detail)
-        return cls._of_config(agent, effective)
-
-    @classmethod
-    def _of_config(cls, agent: AgentInstance, effective: EffectiveConfig) -> Page:
         config = effective.config
         return cls(
             name=config.display_name or agent.display_name,

@@ -57,7 +57,7 @@ class ChatIn(In):
 
 
 class HistoryIn(In):
-    """Which part of a conversation: the newest `limit` messages, or those before `before`."""
+    """A page of a conversation: the newest `limit` messages, or the newest before `before`."""
 
     session_id: UUID | None = None
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
@@ -65,24 +65,24 @@ class HistoryIn(In):
 
 
 class TestRunIn(In):
-    """Nothing: the path names the test chat, and the caller's token its configuration."""
+    """An empty body: the path names the test chat, the caller's token its configuration."""
 
 
 class FeedbackIn(In):
-    """A thumb, and perhaps why; a rating of null takes back what the caller gave."""
+    """A rating, with a comment or without; a rating of null removes the caller's feedback."""
 
     rating: Rating | None
     comment: Annotated[str, Field(max_length=2_000), AfterValidator(_comment)] = ""
 
     @model_validator(mode="after")
-    def _why_of_what(self) -> Self:
+    def _comment_needs_rating(self) -> Self:
         if self.rating is None and self.comment:
             raise FieldError("comment", "a comment needs a rating")
         return self
 
 
 class FeedbackOut(Out):
-    """What the caller's feedback to the message is now."""
+    """The caller's feedback to the message, as it is stored now."""
 
     message_id: UUID
     rating: Rating | None
@@ -100,12 +100,12 @@ class UsageOut(BaseModel):
     estimated: bool
 
 
-# Written out, never as 1E-8.
+# In decimal notation: 0.00000001, never 1E-8.
 type Dollars = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
 
 
 class CostOut(BaseModel):
-    """US dollars as exact decimals; null and source “unknown” when nobody knows the price."""
+    """US dollars as exact decimals; null and source “unknown” when the price is not known."""
 
     currency: Literal["USD"] = "USD"
     input: Dollars | None
@@ -149,7 +149,7 @@ class MessageOut(BaseModel):
     role: Literal["user", "bot"]
     content: str
     timestamp: datetime
-    # What the caller thinks of it.
+    # The caller's own rating of it.
     feedback: Rating | None = None
 
     @classmethod
@@ -164,7 +164,7 @@ class MessageOut(BaseModel):
 
 
 class HistoryOut(Out):
-    """Messages, oldest first; `before` asks for the page above this one (null: there is none)."""
+    """Messages, oldest first; `before` asks for the page of older ones (null: there is none)."""
 
     session_id: UUID | None
     messages: list[MessageOut]
@@ -172,7 +172,7 @@ class HistoryOut(Out):
 
 
 class SessionsIn(In):
-    """Which part of a list of conversations: the latest `limit`, or those before `before`."""
+    """A page of a list of conversations: the latest `limit`, or the latest before `before`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -181,7 +181,7 @@ class SessionsIn(In):
 
 
 class SessionOut(Out):
-    """A conversation; `end_user` is the account's own name for the person, null for a visitor."""
+    """A conversation; `end_user` is the account's own id of the person, null for a visitor."""
 
     session_id: UUID
     end_user: str | None
@@ -199,7 +199,7 @@ class SessionOut(Out):
 
 
 class SessionsOut(Out):
-    """Conversations, the latest first; `before` asks for the next page (null: there is none)."""
+    """Conversations, the most recently active first; `before` is for the next page (null: none)."""
 
     sessions: list[SessionOut]
     before: str | None

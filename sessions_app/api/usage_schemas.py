@@ -13,7 +13,7 @@ from salient.api.schemas import Day, In, Out
 from salient.formatting import dollars
 from sessions_app.usage.queries import Days, Figures
 
-MOST_DAYS, USUAL_DAYS = 366, 30
+MOST_DAYS, DEFAULT_DAYS = 366, 30
 
 
 class By(StrEnum):
@@ -23,7 +23,7 @@ class By(StrEnum):
 
 
 class UsageIn(In):
-    """Which days (UTC, both included; the last 30 unless given), and what a row stands for."""
+    """From which to which day (UTC, both included; default: the last 30), and what a row sums."""
 
     first: Annotated[Day | None, Field(alias="from")] = None
     last: Annotated[Day | None, Field(alias="to")] = None
@@ -42,9 +42,9 @@ class UsageIn(In):
         return self
 
     def days(self) -> Days:
-        usual = Days.until_today(USUAL_DAYS)
-        last = self.last or max(usual.last, self.first or usual.last)
-        return Days(self.first or last - (usual.last - usual.first), last)
+        default = Days.until_today(DEFAULT_DAYS)
+        last = self.last or max(default.last, self.first or default.last)
+        return Days(self.first or last - (default.last - default.first), last)
 
 
 class FiguresOut(BaseModel):
@@ -57,21 +57,23 @@ class FiguresOut(BaseModel):
     cached_tokens: int
     output_tokens: int
     cost: str | None
-    # How many requests `cost` does not have.
+    # The number of requests whose cost is not in `cost`.
     unknown_cost: int
     latency_p50_ms: int | None
     latency_p95_ms: int | None
 
     @classmethod
-    def facts(cls, figures: Figures) -> dict[str, Any]:
+    def of(cls, figures: Figures, **more: Any) -> Self:
         cost = figures.known_cost
         same = ("requests", "failed", "cancelled", "input_tokens", "cached_tokens", "output_tokens")
-        return {name: getattr(figures, name) for name in same} | {
-            "cost": None if cost is None else dollars(cost),
-            "unknown_cost": figures.unpriced,
-            "latency_p50_ms": figures.percentile(0.5),
-            "latency_p95_ms": figures.percentile(0.95),
-        }
+        return cls(
+            **{name: getattr(figures, name) for name in same},
+            cost=None if cost is None else dollars(cost),
+            unknown_cost=figures.unpriced,
+            latency_p50_ms=figures.percentile(0.5),
+            latency_p95_ms=figures.percentile(0.95),
+            **more,
+        )
 
 
 class RowOut(FiguresOut):

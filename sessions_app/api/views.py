@@ -1,4 +1,4 @@
-"""Talking to an agent, and reading what was said."""
+"""Chats and streams, histories and sessions, feedback and usage."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from typing import Any, cast
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from accounts.auth.decorators import ApiRequest
+from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
 from salient.api.schemas import path_uuid
 from salient.database import in_database
-from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
-from sessions_app.conversations import conversations, history
+from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
+from sessions_app.api.usage_schemas import UsageIn
+from sessions_app.conversations import feedback, history
+from sessions_app.conversations.sessions import delete_session, list_sessions
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
+from sessions_app.usage.report import usage_of
 
 
 @instance_view("POST", scope=Scope.CHAT)
@@ -37,8 +40,8 @@ async def stream(
 ) -> HttpResponse | StreamingHttpResponse:
     """Answer one message as server-sent events; GET is for EventSource clients.
 
-    Such a client connects again by itself when a stream ends, and names the last event that it had.
-    Its message has been posted then: 204 is how the standard has it stop.
+    Such a client connects again when a stream ends, and names the last event that it received. Its
+    message has been answered already, so 204 tells it to stop, as the standard has it.
     """
     if request.method == "GET" and request.headers.get("Last-Event-ID"):
         return HttpResponse(status=204)
@@ -52,13 +55,13 @@ async def stream(
     return sse.stream(turn, turns.answer(turn), request.path, named=named)
 
 
-# A GET that costs a turn has no HEAD.
+# A GET that runs a turn has no HEAD.
 cast(Any, stream).get_is_safe = False
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ, query=HistoryIn)
 async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
-    """Give a page of the conversation, oldest first."""
+    """Return a page of the conversation, oldest message first."""
     page = HistoryIn.of_query(request)
     found = await in_database(history.read, request.caller, instance, page)
     return found.as_response()
@@ -66,9 +69,9 @@ async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse
 
 @instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn)
 async def sessions(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
-    """List the caller's conversations, the latest first."""
+    """List the caller's conversations, the most recently active first."""
     page = SessionsIn.of_query(request)
-    found = await in_database(conversations.conversations, request.caller, instance, page)
+    found = await in_database(list_sessions, request.caller, instance, page)
     return found.as_response()
 
 
@@ -77,5 +80,24 @@ async def session_delete(
     request: ApiRequest, instance: AgentInstance, session_id: str
 ) -> HttpResponse:
     """Delete one conversation."""
-    await in_database(conversations.delete, request.caller, instance, path_uuid(session_id))
+    await in_database(delete_session, request.caller, instance, path_uuid(session_id))
     return HttpResponse(status=204)
+
+
+@instance_view("POST", scope=Scope.CHAT)
+async def message_feedback(
+    request: ApiRequest, instance: AgentInstance, message_id: str
+) -> HttpResponse:
+    """Store, change or remove the caller's rating of an answer."""
+    wanted = path_uuid(message_id)
+    given = FeedbackIn.of_body(request)
+    stored, headers = await in_database(feedback.give, request.caller, instance, wanted, given)
+    return with_headers(stored.as_response(), headers)
+
+
+@api_view("GET", scope=Scope.USAGE_READ, query=UsageIn)
+async def usage(request: ApiRequest) -> HttpResponse:
+    """Sum what the caller's agents used, by day, model or agent."""
+    wanted = UsageIn.of_query(request)
+    found = await in_database(usage_of, request.caller, wanted)
+    return HttpResponse(found.model_dump_json(by_alias=True), content_type="application/json")

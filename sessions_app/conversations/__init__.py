@@ -1,1 +1,1 @@
-"""Sessions and messages as they are listed, searched, rated and exported."""
+"""Sessions and messages: listing, searching, rating, deleting and exporting them."""

@@ -1,4 +1,4 @@
-"""What of conversations and their usage is exported as CSV: the columns, by look-up paths."""
+"""The columns of the CSV exports of conversations and usage, by their look-up paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from accounts.admin.lists.csv_export import Columns, Export
 
 
 def known_cost(cost: str, *, unpriced: str) -> Case:
-    """Give a sum of costs, empty where nothing of it is known."""
+    """Return a sum of costs, empty where none of the costs is known."""
     return Case(When(**{f"{unpriced}__gt": 0, cost: 0}, then=None), default=F(cost))
 
 
@@ -60,7 +60,7 @@ REQUEST_COLUMNS = {
     "caller": "caller",
     "is_test": "is_test",
 }
-# A comment is a text of the account's end users: it leaves by the page that shows it, not here.
+# Without the comment, which is an end user's text: only the page of the conversation shows it.
 FEEDBACK_COLUMNS = {
     "id": "id",
     "created_at": "created_at",

@@ -1,4 +1,4 @@
-"""What callers think of answers: a thumb each, with a comment, and the latest on its session."""
+"""Callers' feedback to answers: one rating each, with a comment; the session has the latest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ RATINGS = {"good": 1, "bad": -1}
 def give(
     caller: Caller, instance: AgentInstance, message_id: UUID, given: FeedbackIn
 ) -> tuple[FeedbackOut, dict[str, str]]:
-    """Keep one thumb of this caller for an answer; it counts as a call, as the headers say.
+    """Store the caller's rating of an answer; return it with the headers of the rate limits.
 
-    Raises NotFound for what is no answer, not there, or in a session that is not the caller's.
+    Raises NotFound unless the message is an answer in a session of the caller's.
     """
     with tenant_context(caller.account_id):
         session = _session_of(caller, instance, message_id)
@@ -29,15 +29,17 @@ def give(
         if given.rating is None:
             mine.delete()
         else:
-            _put(caller, session, message_id, given)
-        Session.objects.filter(pk=session.pk).update(feedback=_latest(session))
+            _store(caller, session, message_id, given)
+        rows = MessageFeedback.objects.filter(session_id=session.pk)
+        latest = rows.order_by("-updated_at", "-id").values_list("rating", flat=True).first()
+        Session.objects.filter(pk=session.pk).update(feedback=latest)
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    kept = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
-    return kept, reservation.headers
+    stored = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
+    return stored, reservation.headers
 
 
 def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Session:
-    """Find and lock the session: two thumbs at once do not disagree on which is the latest."""
+    """Find and lock the session, so that of two ratings at once the later one is its latest."""
     answers = Message.objects.filter(
         pk=message_id, agent_instance_id=instance.pk, role=Role.ASSISTANT
     )
@@ -50,8 +52,8 @@ def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Se
     return session
 
 
-def _put(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn) -> None:
-    thumb = MessageFeedback(
+def _store(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn) -> None:
+    row = MessageFeedback(
         account_id=caller.account_id,
         agent_instance_id=session.agent_instance_id,
         session_id=session.pk,
@@ -61,13 +63,8 @@ def _put(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn) 
         caller=caller.subject,
     )
     MessageFeedback.objects.bulk_create(
-        [thumb],
+        [row],
         update_conflicts=True,
         unique_fields=["message", "caller"],
         update_fields=["rating", "comment", "updated_at"],
     )
-
-
-def _latest(session: Session) -> int | None:
-    thumbs = MessageFeedback.objects.filter(session_id=session.pk)
-    return thumbs.order_by("-updated_at", "-id").values_list("rating", flat=True).first()

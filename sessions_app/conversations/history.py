@@ -1,4 +1,4 @@
-"""Whose session it is, and what was said in it."""
+"""Which sessions a caller may see, and the messages in them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from salient.api.problems import Invalid, NotFound
 from sessions_app.api.schemas import HistoryIn, HistoryOut, MessageOut
 from sessions_app.models import Message, Role, Session, SessionQuerySet
 
-# A message whose turn failed in these ways is not sent again: it would fail again, and with it each
-# message that comes after it.
+# A message whose turn failed with one of these is not sent to a model again: it would fail again,
+# and so would every later message.
 REFUSED_CODES = {
     error.code
     for error in (ContextTooLong, ProviderRejected, AnswerRefused, EmptyAnswer, ProviderProtocol)
@@ -29,14 +29,14 @@ REFUSED_CODES = {
 
 
 def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
-    """Return the conversations with this instance that are the caller's to see."""
+    """Return the sessions with this instance that the caller may see."""
     sessions = Session.objects.of_instance(instance)
     if caller.end_user is not None:
         return sessions.filter(end_user=caller.end_user)
     if caller.is_visitor:
         return sessions.filter(session_key=caller.session_key)
     if caller.user_id is not None and caller.kind == CallerKind.STAFF:
-        # What others said is behind the support access, in the admin.
+        # Staff read other people's conversations in the admin, under a support access.
         return sessions.filter(user_id=caller.user_id)
     return sessions
 
@@ -44,11 +44,11 @@ def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
 def find_session(
     caller: Caller, instance: AgentInstance, session_id: UUID | None, *, lock: bool = False
 ) -> Session | None:
-    """Return the session that the caller means; None when the caller starts a new one.
+    """Return the session of a call; None when the caller starts a new one.
 
-    A visitor means its one session. An end user or a key names one, or starts a new one. Raises
-    NotFound for a session that is not the caller's, not this instance's, or not there. With `lock`
-    nobody deletes it meanwhile.
+    A visitor has one session. An end user or a key names one, or starts a new one. Raises NotFound
+    for a session that does not exist, or is not of this caller and instance. `lock` keeps others
+    from deleting it until the transaction ends.
     """
     sessions = own_sessions(caller, instance)
     if lock:
@@ -62,7 +62,7 @@ def find_session(
 
 
 def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut:
-    """Read one page, newest messages first off the index, given oldest first."""
+    """Read one page of messages, which come oldest first."""
     if page.session_id is None and not caller.is_visitor:
         raise Invalid.field("session_id", "name the session whose history you want")
     with tenant_context(caller.account_id):
@@ -80,7 +80,7 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
 
 
 def refused_texts(account_id: UUID, session_id: UUID, most: int) -> set[str]:
-    """Read which of the newest messages must not be sent to a model again."""
+    """Return those of the newest messages that must not be sent to a model again."""
     used_tools = Q(llm_request__response_body__has_key="tools")
     with tenant_context(account_id):
         said = Message.objects.filter(session_id=session_id, role=Role.HUMAN).newest_first()
@@ -89,19 +89,19 @@ def refused_texts(account_id: UUID, session_id: UUID, most: int) -> set[str]:
             "llm_request__error_code",
             ExpressionWrapper(used_tools, output_field=BooleanField()),
         )[:most]
-        # Where tools were used, the model had accepted the message itself.
+        # If tools were used, the model had accepted the message.
         return {text for text, code, used in rows if code in REFUSED_CODES and not used}
 
 
 def _page(
     caller: Caller, session: Session, instance: AgentInstance, page: HistoryIn
 ) -> list[Message]:
-    """Return one message more than the page holds: its presence says that there is another page."""
+    """Return the page and, if there are older messages, one of them."""
     messages = Message.objects.of(session, instance).filter(role__in=[Role.HUMAN, Role.ASSISTANT])
     if page.before is not None:
-        mark = messages.filter(pk=page.before).first()
-        if mark is None:
+        next_newer = messages.filter(pk=page.before).first()
+        if next_newer is None:
             raise NotFound
-        messages = messages.before(mark)
-    shown = messages.with_thumb_of(caller.subject)
-    return list(shown.newest_first()[: page.limit + 1])
+        messages = messages.before(next_newer)
+    rated = messages.with_rating_of(caller.subject)
+    return list(rated.newest_first()[: page.limit + 1])

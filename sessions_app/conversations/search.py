@@ -1,4 +1,4 @@
-"""Finding conversations: by what was said, inside one account; by whose they are."""
+"""Finding conversations: by the words in them, within one account, or by the person."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from django.utils.safestring import SafeString, mark_safe
 from agents.models import AgentInstance
 from sessions_app.models import SEARCHED, SEARCHED_TEXT, Message, Session
 
-# So many of the newest messages with the words are looked at: a word that all say finds no more.
+# A search looks at this many of the newest messages with the words, however common they are.
 MOST_HITS = 1000
-# Around what was found; no text that people write has them.
+# Stand around the words that were found; no text that people write has them.
 _START, _STOP = "\x02", "\x03"
 
 
 def words_of(text: str) -> SearchQuery:
-    """Read words as search engines do: "a phrase", or, -not."""
+    """Read the words of a search: "a phrase", or, -not."""
     return SearchQuery(text, config="simple", search_type="websearch")
 
 
 def messages_with(account_id: UUID, text: str) -> QuerySet[Message]:
-    """Return the account's messages with the words in what the index holds of their text."""
+    """Return the account's messages with the words in the indexed part of their text."""
     rows: QuerySet[Message] = Message.objects.filter(account_id=account_id)
     return rows.alias(said=SEARCHED).filter(said=words_of(text))
 
 
 def sessions_with(account_id: UUID, text: str) -> set[UUID]:
-    """Return the sessions of the newest messages with the words."""
+    """Return the ids of the sessions of the newest messages with the words."""
     hits = messages_with(account_id, text).order_by("-created_at", "-id")
     return set(hits.values_list("session_id", flat=True)[:MOST_HITS])
 
 
 def snippets(account_id: UUID, text: str, sessions: Collection[UUID]) -> dict[UUID, SafeString]:
-    """Give for each session what was said around the words last, with the words marked."""
+    """Return each session's newest text around the words, with the words in <mark>."""
     headline = SearchHeadline(
         SEARCHED_TEXT,
         words_of(text),
@@ -59,7 +59,7 @@ def _marked(headline: str) -> SafeString:
 
 
 def sessions_of[M: Model](rows: QuerySet[M], who: str) -> QuerySet[M]:
-    """Narrow to those of one e-mail address or end user, each found by its index."""
+    """Narrow to the sessions of one e-mail address or end user, each found by its index."""
     by_email = Session.objects.filter(email=who).order_by()
     # End users are indexed within their instance.
     by_name = Session.objects.filter(

@@ -1,4 +1,4 @@
-"""A conversation as staff read it: what was said, and behind each answer what it took."""
+"""A conversation as staff read it: the messages, and for each answer the work behind it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sessions_app.models import (
 )
 from sessions_app.turns import prompts
 
-AT_ONCE = 50
-# How a status looks: the classes of admin.css.
+PAGE_SIZE = 50
+# The class of admin.css for each status.
 STATES = {
     CompletionStatus.COMPLETE: "ok",
     CompletionStatus.PARTIAL: "warn",
@@ -35,7 +35,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a model; the one before failed where it is a retry or a fallback."""
+    """One call of a model; a retry or a fallback follows a call that failed."""
 
     model: str
     tokens: str
@@ -76,7 +76,7 @@ def _model(call: dict[str, Any]) -> str:
 
 
 def _note(call: dict[str, Any], before: list[dict[str, Any]]) -> str:
-    """Say why there was another call: a failure, or tools that were asked for."""
+    """Say why there was another call: the one before failed, or it asked for tools."""
     if not before:
         return ""
     if not before[-1].get("error"):
@@ -86,7 +86,7 @@ def _note(call: dict[str, Any], before: list[dict[str, Any]]) -> str:
 
 @dataclass(slots=True)
 class Work:
-    """What one turn took."""
+    """The work of one turn: its model calls, tools and prompt sections."""
 
     request: LLMRequest
     calls: list[Call]
@@ -122,12 +122,12 @@ class Work:
 
 
 @dataclass(slots=True)
-class Said:
-    """A message with its thumbs; and the work behind it, where it is told at this message."""
+class Entry:
+    """A message with its feedback and, if it is to be shown with it, the work of its turn."""
 
     message: Message
     work: Work | None = None
-    # The work brought no answer: it is told below the question.
+    # The turn had no answer, so the question shows its work.
     unanswered: bool = False
     feedback: list[MessageFeedback] = field(default_factory=list)
 
@@ -138,21 +138,21 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The newest part of a conversation, or the one before `before`, oldest first."""
+    """A page of a conversation, oldest message first; `earlier` is the cursor of the one before."""
 
-    said: list[Said]
+    entries: list[Entry]
     earlier: str
 
     @property
     def versions(self) -> dict[UUID, str]:
-        """The configurations that these messages had, by their ids."""
-        rows = (each.message.config_version for each in self.said)
+        """The digests of these messages' configurations, by the versions' ids."""
+        rows = (each.message.config_version for each in self.entries)
         return {version.pk: version.digest[:12] for version in rows if version is not None}
 
 
 def read(session: Session, before: Cursor | None = None) -> Page:
-    """Read one page; the same number of queries, however long the conversation is."""
-    # Not by the instance: its index has the moment behind it, and a session has one instance.
+    """Read one page; the number of queries does not depend on the length of the conversation."""
+    # A session has one instance; the index has the instance before the moment.
     rows: QuerySet[Message] = (
         Message.objects.filter(session_id=session.pk, agent_instance_id=session.agent_instance_id)
         .select_related("config_version")
@@ -160,33 +160,33 @@ def read(session: Session, before: Cursor | None = None) -> Page:
     )
     if before is not None:
         rows = older(rows, "created_at", before)
-    found = list(rows.order_by("-created_at", "-id")[: AT_ONCE + 1])
-    shown = found[:AT_ONCE][::-1]
-    earlier = str(Cursor(shown[0].created_at, shown[0].pk)) if len(found) > AT_ONCE else ""
+    found = list(rows.order_by("-created_at", "-id")[: PAGE_SIZE + 1])
+    shown = found[:PAGE_SIZE][::-1]
+    earlier = str(Cursor(shown[0].created_at, shown[0].pk)) if len(found) > PAGE_SIZE else ""
     return Page(_with_work(shown), earlier)
 
 
-def _with_work(messages: list[Message]) -> list[Said]:
+def _with_work(messages: list[Message]) -> list[Entry]:
     keys = {message.llm_request_id for message in messages if message.llm_request_id}
     works = {row.pk: Work.of(row) for row in LLMRequest.objects.filter(pk__in=keys)}
-    # An answer may stand on the page after this one.
+    # The answer may be on the next page.
     answered = set(
         Message.objects.filter(llm_request_id__in=keys, role=Role.ASSISTANT).values_list(
             "llm_request_id", flat=True
         )
     )
-    thumbs = _thumbs(message.pk for message in messages)
-    said = []
+    feedback = _feedback(message.pk for message in messages)
+    entries = []
     for message in messages:
         key = message.llm_request_id
         unanswered = message.role == Role.HUMAN and key in works and key not in answered
-        told_here = message.role == Role.ASSISTANT or unanswered
-        work = works.get(key) if key and told_here else None
-        said.append(Said(message, work, unanswered, thumbs.get(message.pk, [])))
-    return said
+        shows_work = message.role == Role.ASSISTANT or unanswered
+        work = works.get(key) if key and shows_work else None
+        entries.append(Entry(message, work, unanswered, feedback.get(message.pk, [])))
+    return entries
 
 
-def _thumbs(messages: Iterable[UUID]) -> dict[UUID, list[MessageFeedback]]:
+def _feedback(messages: Iterable[UUID]) -> dict[UUID, list[MessageFeedback]]:
     found: dict[UUID, list[MessageFeedback]] = {}
     for row in MessageFeedback.objects.filter(message_id__in=list(messages)).order_by("created_at"):
         found.setdefault(row.message_id, []).append(row)

@@ -1,4 +1,4 @@
-"""Believable data for `manage.py demo --full`: accounts, agents, ninety days of conversations."""
+"""The data of `manage.py demo --full`: accounts, agents, ninety days of conversations."""
 
 from sessions_app.demo.fill import TURNS, fill, foreign_accounts
 

@@ -1,8 +1,8 @@
-"""Fills a database with the full demo, account by account: each whole or not at all."""
+"""Fills a database with the full demo, one transaction an account."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, models
 from django.utils import timezone
 
+from accounts.keys.services import all_accounts
 from accounts.limits.periods import start_of
 from accounts.models import (
     Account,
@@ -24,42 +25,43 @@ from accounts.models import (
 from accounts.tenancy.context import platform_context
 from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
-from sessions_app.demo.plan import ACCOUNTS, AccountPlan, chance, dated_id
+from sessions_app.demo.plan import ACCOUNTS, AccountPlan, dated_id, seeded_random
 from sessions_app.demo.tenants import Tenant, make_staff, make_tenant
-from sessions_app.demo.turns import Happened, happened
+from sessions_app.demo.turns import Rows, conversations_of
 from sessions_app.demo.words import conversation
 from sessions_app.models import LLMRequest, SavedChat, SavedChatRun
 from sessions_app.turns.prompts import Sections, store_sections
 from sessions_app.usage.rollup import INSERT_DAYS
 
 TURNS = 30_000
-# Longer than any one statement needs.
+# No statement needs as long.
 STATEMENT_SECONDS = 120
 BATCH = 1_000
 type Tell = Callable[[str], None]
 
 
 def foreign_accounts(*, besides: Iterable[str] = ()) -> list[str]:
-    """Return the accounts that no demo made; somebody's work, most likely."""
-    ours = {plan.slug for plan in ACCOUNTS} | set(besides)
-    with platform_context():
-        slugs = Account.objects.order_by("slug").values_list("slug", flat=True)
-        return [slug for slug in slugs if slug not in ours]
+    """Return the slugs of the accounts that are not the demo's."""
+    own = {plan.slug for plan in ACCOUNTS} | set(besides)
+    return [account.slug for account in all_accounts() if account.slug not in own]
 
 
 def fill(
     *, turns: int = TURNS, accounts: int | None = None, tell: Tell = lambda line: None
 ) -> dict[str, int]:
-    """Make the accounts that are missing; one that is there stays as it is. Returns rows made."""
+    """Make the accounts that are missing; return the number of new rows by kind.
+
+    `tell` gets a line about each account.
+    """
     now = timezone.now()
     plans = ACCOUNTS[:accounts]
-    whole = sum(plan.share for plan in plans)
+    all_shares = sum(plan.share for plan in plans)
     made: dict[str, int] = {}
     for plan in plans:
         with platform_context(statement_seconds=STATEMENT_SECONDS):
             if Account.objects.filter(slug=plan.slug).exists():
                 continue
-            for kind, count in _make(plan, turns * plan.share / whole, now).items():
+            for kind, count in _make(plan, turns * plan.share / all_shares, now).items():
                 made[kind] = made.get(kind, 0) + count
         tell(f"{plan.name}: made")
     return made
@@ -68,17 +70,16 @@ def fill(
 def _make(plan: AccountPlan, turns: float, now: datetime) -> dict[str, int]:
     staff = make_staff()
     tenant = make_tenant(plan, staff[0], now)
-    made = happened(tenant, turns, now)
-    # Many rows go in one statement; the checks of their keys come with it.
-    rows: list[list[Any]] = [
-        made.sessions, made.requests, made.messages, made.feedback, made.profiles,
-    ]  # fmt: skip
-    for each in rows:
-        _insert(each)
+    made = conversations_of(tenant, turns, now)
+    _insert(made.sessions)
+    _insert(made.requests)
+    _insert(made.messages)
+    _insert(made.feedback)
+    _insert(made.profiles)
     store_sections(tenant.row.pk, Sections([], made.texts))
     with connection.cursor() as cursor:
-        mine = INSERT_DAYS.format(which="AND account_id = %(account)s")
-        cursor.execute(mine, {"account": tenant.row.pk})
+        statement = INSERT_DAYS.format(which="AND account_id = %(account)s")
+        cursor.execute(statement, {"account": tenant.row.pk})
     _touch_agents(tenant, made)
     _add_budgets(tenant, made, now)
     _add_test_chats(tenant, now)
@@ -93,13 +94,12 @@ def _make(plan: AccountPlan, turns: float, now: datetime) -> dict[str, int]:
     }
 
 
-def _insert(rows: list[Any]) -> None:
+def _insert(rows: Sequence[models.Model]) -> None:
     if rows:
-        model: type[models.Model] = type(rows[0])
-        model._default_manager.bulk_create(rows, batch_size=BATCH)
+        type(rows[0])._default_manager.bulk_create(rows, batch_size=BATCH)
 
 
-def _touch_agents(tenant: Tenant, made: Happened) -> None:
+def _touch_agents(tenant: Tenant, made: Rows) -> None:
     latest: dict[Any, datetime] = {}
     for request in made.requests:
         key, moment = request.agent_instance_id, request.settled_at
@@ -109,25 +109,26 @@ def _touch_agents(tenant: Tenant, made: Happened) -> None:
         AgentInstance.objects.filter(pk=key).update(last_used_at=moment)
 
 
-def _add_budgets(tenant: Tenant, made: Happened, now: datetime) -> None:
-    """A month's budget that is as full as planned, and for the first agent one a day."""
-    if not tenant.plan.filled:
+def _add_budgets(tenant: Tenant, made: Rows, now: datetime) -> None:
+    """Add a month's budget that is spent as planned, and a day's for the first agent."""
+    filled = tenant.plan.filled
+    if not filled:
         return
     month = start_of(BudgetPeriod.MONTH, now)
-    spent = _charged(made.requests, month)
-    limit = max(spent / Decimal(str(tenant.plan.filled)), Decimal(1))
+    spent = _spent(made.requests, month)
+    limit = max(spent / Decimal(str(filled)), Decimal(1))
     Budget.objects.create(
         account=tenant.row,
         period=BudgetPeriod.MONTH,
         limit=limit.quantize(Decimal("0.01"), ROUND_UP)
-        if tenant.plan.filled < 1
+        if filled < 1
         else spent.quantize(Decimal("0.01"), ROUND_DOWN),
         period_start=month,
         spent=spent,
-        alerted_percent=_alerted(tenant.plan.filled),
+        alerted_percent=100 if filled >= 1 else 80 if filled >= 0.8 else 0,
     )
     first, day = tenant.agents[0].row, start_of(BudgetPeriod.DAY, now)
-    today = _charged((r for r in made.requests if r.agent_instance_id == first.pk), day)
+    today = _spent((r for r in made.requests if r.agent_instance_id == first.pk), day)
     Budget.objects.create(
         account=tenant.row,
         agent_instance_id=first.pk,
@@ -138,31 +139,27 @@ def _add_budgets(tenant: Tenant, made: Happened, now: datetime) -> None:
     )
 
 
-def _charged(requests: Iterable[LLMRequest], since: datetime) -> Decimal:
-    charged = (r.charged_cost for r in requests if r.settled_at and r.settled_at >= since)
-    return sum((cost for cost in charged if cost is not None), ZERO)
-
-
-def _alerted(filled: float) -> int:
-    return 100 if filled >= 1 else 80 if filled >= 0.8 else 0
+def _spent(requests: Iterable[LLMRequest], since: datetime) -> Decimal:
+    costs = (r.charged_cost for r in requests if r.settled_at and r.settled_at >= since)
+    return sum((cost for cost in costs if cost is not None), ZERO)
 
 
 def _add_test_chats(tenant: Tenant, now: datetime) -> None:
-    """The first agent's test chats, which its newest configuration has passed."""
-    agent, dice = tenant.agents[0], chance(tenant.plan.slug, "test chats")
+    """Add test chats of the first agent, which its newest configuration has passed."""
+    agent, dice = tenant.agents[0], seeded_random(tenant.plan.slug, "test chats")
     version, _ = agent.at(now)
     ran = agent.published[-1][0]
     for number, name in enumerate(("First question", "A longer conversation")):
-        said = conversation(tenant.plan, agent.plan.kind, 1 + number * 2, dice)
+        exchanges = conversation(tenant.plan, agent.plan.kind, 1 + number * 2, dice)
         owner = {"account_id": tenant.row.pk, "agent_instance_id": agent.row.pk}
         chat = SavedChat.objects.create(
             **owner,
             name=name,
-            messages=[each.question for each in said],
-            expected=[{"contains": [], "excludes": ["as an AI"]} for _ in said],
+            messages=[each.question for each in exchanges],
+            expected=[{"contains": [], "excludes": ["as an AI"]} for _ in exchanges],
             is_gate=number == 0,
         )
-        # A test chat that is younger than its run counts as changed since.
+        # A test chat that is newer than its run would count as changed since.
         written = ran - timedelta(hours=1)
         SavedChat.objects.filter(pk=chat.pk).update(created_at=written, updated_at=written)
         SavedChatRun.objects.create(
@@ -181,17 +178,17 @@ def _add_test_chats(tenant: Tenant, now: datetime) -> None:
                     "tools": [],
                     "failures": [],
                 }
-                for each in said
+                for each in exchanges
             ],
-            cost=Decimal("0.00042") * len(said),
-            latency_ms=sum(900 + 7 * len(each.answer) for each in said),
+            cost=Decimal("0.00042") * len(exchanges),
+            latency_ms=sum(900 + 7 * len(each.answer) for each in exchanges),
             created_at=ran,
         )
 
 
 def _add_log(tenant: Tenant, staff: list[User], now: datetime) -> None:
-    """What was changed over the weeks, and who of the staff looked into the texts."""
-    dice = chance(tenant.plan.slug, "log")
+    """Add audit entries of some weeks, and one support access."""
+    dice = seeded_random(tenant.plan.slug, "log")
     moments = sorted(
         tenant.began + (now - tenant.began) * dice.random() for _ in range(dice.randint(4, 9))
     )

@@ -1,4 +1,4 @@
-"""Who there is in the full demo: twenty accounts and their sixty agents."""
+"""The twenty accounts of the full demo and their sixty agents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPEEDS = {
     "ollama:llama3.1:8b": (650, 28.0),
 }
 MINI, GPT, GPT5, HAIKU, SONNET, FLASH, MISTRAL, GROQ, DEEPSEEK, OLLAMA = SPEEDS
-# Two days ago and in July's heat: a provider that failed for some hours.
+# (days ago, provider): the share of its turns that failed on that day.
 INCIDENTS = {(2, "openai"): 0.22, (37, "anthropic"): 0.35}
 
 
@@ -34,16 +34,18 @@ class AgentPlan:
     slug: str
     # A kind of talk.yaml.
     kind: str
-    # The model now, and the one before; the same where it never changed.
+    # The model now, and the one before; "" if it never changed.
     model: str
     before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """`share` is how much of all turns is theirs; `growth` how much busier they end than begin.
+    """An account of the demo.
 
-    `filled` says how much of this month's budget is spent; 0: they have none.
+    `share` is its weight among all turns, `growth` its turns a day at the end to those at the
+    beginning. `filled` is the spent share of this month's budget; with 0 it has no budget.
+    `since` and `until` are days ago.
     """
 
     slug: str
@@ -184,13 +186,13 @@ ACCOUNTS = (
 )  # fmt: skip
 
 
-def chance(*names: object) -> random.Random:
-    """Dice that fall the same way each time for these names."""
+def seeded_random(*names: object) -> random.Random:
+    """Return a random generator that gives the same values each time for these names."""
     return random.Random("/".join(map(str, (SEED, *names))))  # noqa: S311 - no secret
 
 
 def dated_id(moment: datetime, dice: random.Random) -> UUID:
-    """An identifier as salient.ids.uuid7 would have made at that moment."""
+    """Return an id as salient.ids.uuid7 would have made it at that moment."""
     milliseconds = int(moment.timestamp() * 1000)
     low = dice.getrandbits(62)
     return UUID(int=milliseconds << 80 | 7 << 76 | dice.getrandbits(12) << 64 | 2 << 62 | low)

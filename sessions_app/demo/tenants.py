@@ -1,4 +1,4 @@
-"""The full demo's accounts: people, keys, limits, agents and how their configurations changed."""
+"""The full demo's accounts: people, keys, limits, agents and their published configurations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from sessions_app.demo.plan import FLASH, MINI, AccountPlan, AgentPlan, chance
+from sessions_app.demo.plan import FLASH, MINI, AccountPlan, AgentPlan, seeded_random
 from sessions_app.demo.words import email_of, system_prompt, talk
 
 STAFF = {"support@salient.example": False, "auditor@salient.example": True}
@@ -40,14 +40,14 @@ ROLES = (MemberRole.OWNER, MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWE
 
 @dataclass(slots=True)
 class Agent:
-    """An instance with its configurations, each from a moment on, the oldest first."""
+    """An instance with its publications: when, the version and the configuration, oldest first."""
 
     plan: AgentPlan
     row: AgentInstance
     published: list[tuple[datetime, ConfigVersion, EffectiveConfig]] = field(default_factory=list)
 
     def at(self, moment: datetime) -> tuple[ConfigVersion, EffectiveConfig]:
-        """Return what served then."""
+        """Return the version and the configuration that served at that moment."""
         known = [each for each in self.published if each[0] <= moment] or self.published[:1]
         return known[-1][1:]
 
@@ -59,13 +59,13 @@ class Tenant:
     staff: User
     began: datetime
     agents: list[Agent] = field(default_factory=list)
-    # Callers that are keys.
+    # Keys as callers: "key:<id>".
     callers: list[str] = field(default_factory=list)
     people: list[User] = field(default_factory=list)
 
 
 def make_staff() -> list[User]:
-    """The staff whom the log names; nobody can log in as them."""
+    """Make the staff whom the audit log names; nobody can log in as them."""
     return [
         User.objects.get_or_create(
             email=email,
@@ -76,7 +76,7 @@ def make_staff() -> list[User]:
 
 
 def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:
-    """Make the account and all that it has, but no conversations."""
+    """Make the account with everything but conversations."""
     began = now - timedelta(days=plan.since)
     row = Account.objects.create(
         slug=plan.slug,
@@ -95,7 +95,7 @@ def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:
 
 
 def _add_people(tenant: Tenant) -> None:
-    dice = chance(tenant.plan.slug, "people")
+    dice = seeded_random(tenant.plan.slug, "people")
     names = dice.sample(talk()["filling"]["names"], dice.randint(2, 6))
     domain = f"{tenant.plan.slug}.example"
     tenant.people = User.objects.bulk_create(
@@ -129,7 +129,7 @@ def _add_people(tenant: Tenant) -> None:
 
 
 def _agent(tenant: Tenant, plan: AgentPlan, staff: User, now: datetime, *, rank: int) -> Agent:
-    dice = chance(tenant.plan.slug, plan.slug)
+    dice = seeded_random(tenant.plan.slug, plan.slug)
     began = tenant.began + timedelta(days=rank * 2, minutes=dice.randrange(600))
     row = AgentInstance.objects.create(
         account=tenant.row,
@@ -158,8 +158,8 @@ def _agent(tenant: Tenant, plan: AgentPlan, staff: User, now: datetime, *, rank:
 
 
 def _overrides(account: AccountPlan, plan: AgentPlan) -> list[tuple[str, dict[str, Any]]]:
-    """What was published, one after the other, and why."""
-    dice = chance(account.slug, plan.slug, "published")
+    """Return each published override with its note, oldest first."""
+    dice = seeded_random(account.slug, plan.slug, "published")
     prompt = system_prompt(account, plan.kind)
     first: dict[str, Any] = {
         "model": plan.before or plan.model,
@@ -178,7 +178,7 @@ def _overrides(account: AccountPlan, plan: AgentPlan) -> list[tuple[str, dict[st
         steps.append({"model": plan.model})
     notes = dice.sample(talk()["notes"], len(steps))
     published = [("First version", first)]
-    # The tool is in force early: conversations use it.
+    # The tool comes early, because conversations use it.
     for note, step in zip(notes, steps[: dice.randint(2, 4)] + steps[4:], strict=False):
         published.append((note, published[-1][1] | step))
     return published
@@ -218,12 +218,12 @@ def _publish(
 
 
 def _add_keys(tenant: Tenant, now: datetime) -> None:
-    """Keys whose secrets nobody knows, so they open nothing."""
-    dice = chance(tenant.plan.slug, "keys")
-    usual = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
+    """Make keys whose secrets nobody knows, so that nobody can call with them."""
+    dice = seeded_random(tenant.plan.slug, "keys")
+    chat_scopes = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
     wanted: list[dict[str, Any]] = [
-        {"name": "production", "scopes": [*usual, Scope.USAGE_READ]},
-        {"name": "staging", "scopes": usual, "mode": KeyMode.TEST},
+        {"name": "production", "scopes": [*chat_scopes, Scope.USAGE_READ]},
+        {"name": "staging", "scopes": chat_scopes, "mode": KeyMode.TEST},
         {
             "name": "website",
             "kind": KeyKind.PUBLISHABLE,
@@ -231,7 +231,7 @@ def _add_keys(tenant: Tenant, now: datetime) -> None:
             "origins": [f"https://www.{tenant.plan.slug}.example"],
             "instance_ids": [tenant.agents[0].row.pk],
         },
-        {"name": "old crm", "scopes": usual, "revoked_at": tenant.began + timedelta(days=9)},
+        {"name": "old crm", "scopes": chat_scopes, "revoked_at": tenant.began + timedelta(days=9)},
         {"name": "nightly export", "scopes": [Scope.HISTORY_READ], "networks": ["192.0.2.0/24"]},
     ]
     for place, key in enumerate(wanted[: 3 if tenant.plan.tier == "free" else 5]):
@@ -266,7 +266,7 @@ def _add_limits(tenant: Tenant) -> None:
 
 
 class _Blocks(yaml.SafeDumper):
-    """Writes prompts as people do: line by line."""
+    """Writes texts of several lines as blocks."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:

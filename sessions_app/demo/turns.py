@@ -1,4 +1,4 @@
-"""The full demo's conversations: ninety days of turns, each as the ledger would have written it."""
+"""The full demo's conversations: the rows that ninety days of turns would have written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ from agents.costs.pricing import ZERO
 from agents.models import ConfigVersion
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
-from sessions_app.demo.plan import INCIDENTS, SPEEDS, AccountPlan, AgentPlan, chance, dated_id
+from sessions_app.demo.plan import (
+    INCIDENTS,
+    SPEEDS,
+    AccountPlan,
+    AgentPlan,
+    dated_id,
+    seeded_random,
+)
 from sessions_app.demo.tenants import Agent, Tenant
-from sessions_app.demo.words import Said, conversation, email_of, talk
+from sessions_app.demo.words import Exchange, conversation, email_of, talk
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -46,34 +53,34 @@ PRICED_BY_PROVIDER = "openrouter"
 
 
 @dataclass(slots=True)
-class Happened:
-    """The rows of conversations, in the order in which tables refer to each other."""
+class Rows:
+    """The rows of an account's conversations, each after the rows that it refers to."""
 
     sessions: list[Session] = field(default_factory=list)
     requests: list[LLMRequest] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     feedback: list[MessageFeedback] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)
-    # What prompts' sections say, by digest.
+    # The texts of prompt sections, by digest.
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def happened(tenant: Tenant, turns: float, now: datetime) -> Happened:
-    """Make up the account's conversations; about so many turns."""
-    made = Happened()
+def conversations_of(tenant: Tenant, turns: float, now: datetime) -> Rows:
+    """Make up the account's conversations, of about this many turns together."""
+    made = Rows()
     for agent in tenant.agents:
         begun = now - timedelta(days=tenant.plan.until)
         for moment, dice in starts(tenant.plan, agent.plan, turns / len(tenant.agents), begun):
             if moment > agent.row.created_at:
-                _Talk(tenant, agent, moment, dice, now).hold(made)
+                _Conversation(tenant, agent, moment, dice, now).add_to(made)
     return made
 
 
 def starts(
     account: AccountPlan, agent: AgentPlan, turns: float, until: datetime
 ) -> Iterator[tuple[datetime, Random]]:
-    """When conversations begin: more on working days, by day and towards the end."""
-    dice = chance(account.slug, agent.slug, "starts")
+    """Yield when conversations begin, more often on working days, by day and towards the end."""
+    dice = seeded_random(account.slug, agent.slug, "starts")
     length = account.since - account.until
     midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = [midnight - timedelta(days=length - 1 - place) for place in range(length)]
@@ -84,15 +91,15 @@ def starts(
     for day, weight in zip(days, weights, strict=True):
         expected = turns / MEAN_TURNS * weight / sum(weights)
         for number in range(int(expected + dice.random())):
-            own = chance(account.slug, agent.slug, day.date(), number)
+            own = seeded_random(account.slug, agent.slug, day.date(), number)
             seconds = own.choices(range(24), HOURS)[0] * 3600 + own.randrange(3600)
             moment = day + timedelta(seconds=seconds, milliseconds=own.randrange(1000))
             if moment < until:
                 yield moment, own
 
 
-class _Talk:
-    """One conversation while it is made up."""
+class _Conversation:
+    """Makes up one conversation."""
 
     def __init__(
         self, tenant: Tenant, agent: Agent, moment: datetime, dice: Random, now: datetime
@@ -119,7 +126,7 @@ class _Talk:
         return {"account_id": self.tenant.row.pk, "agent_instance_id": self.agent.row.pk}
 
     def _caller(self) -> tuple[str, dict[str, Any]]:
-        """Staff, somebody's server, a visitor of the website, or an end user of the account's."""
+        """Return the caller and the session's fields: staff, a visitor, an end user, or a key."""
         lot, number = self.dice.random(), self.dice.randrange(1, 400)
         if lot < 0.03:
             staff = self.tenant.staff.pk
@@ -128,7 +135,7 @@ class _Talk:
             return f"visitor:{self.dice.getrandbits(128):032x}", {"is_anonymous": True}
         end_user = {"end_user": f"user-{number}", "is_anonymous": False}
         if lot < 0.7:
-            digest = chance(self.tenant.plan.slug, number).getrandbits(128)
+            digest = seeded_random(self.tenant.plan.slug, number).getrandbits(128)
             return f"end-user:{digest:032x}", end_user
         return self.dice.choice(self.tenant.callers), end_user | {"email": self._email()}
 
@@ -136,32 +143,35 @@ class _Talk:
         names = talk()["filling"]["names"]
         return email_of(self.dice.choice(names)) if self.dice.random() < 0.5 else None
 
-    def hold(self, made: Happened) -> None:
-        """Hold it turn by turn, for as long as it has time until now."""
+    def add_to(self, made: Rows) -> None:
+        """Add the rows of its turns, up to now."""
         wanted = self.dice.choice(TURNS)
-        for said in conversation(self.tenant.plan, self.agent.plan.kind, wanted, self.dice):
-            if not self._turn(said, made):
+        for exchange in conversation(self.tenant.plan, self.agent.plan.kind, wanted, self.dice):
+            if not self._turn(exchange, made):
                 break
             self.moment += timedelta(seconds=self.dice.uniform(12, 150))
         if self.session.turn_count:
             made.sessions.append(self.session)
-            self._reveal(made)
+            self._add_profile(made)
 
-    def _turn(self, said: Said, made: Happened) -> bool:
-        """Ask and be answered; false when the conversation ends here."""
+    def _turn(self, exchange: Exchange, made: Rows) -> bool:
+        """Add one turn; return whether the conversation goes on."""
         asked = self.moment
         version, effective = self.agent.at(asked)
-        request = self._request(asked, version, effective, said)
-        request.request_body = self._sent(version, effective, said, made)
+        request = self._request(asked, version, effective, exchange)
+        request.request_body = self._request_body(version, effective, exchange, made)
         if request.settled_at is None or request.settled_at > self.now:
             return False
         made.requests.append(request)
-        made.messages.append(self._message(request, Role.HUMAN, said.question, asked))
-        if answer := _heard(said.answer, request.completion_status, self.dice):
+        made.messages.append(self._message(request, Role.HUMAN, exchange.question, asked))
+        if answer := _arrived(exchange.answer, request.completion_status, self.dice):
             message = self._message(request, Role.ASSISTANT, answer, request.settled_at)
             made.messages.append(message)
-            self._judge(message, request, made)
-        self.history += [ChatMessage("user", said.question), ChatMessage("assistant", said.answer)]
+            self._rate(message, request, made)
+        self.history += [
+            ChatMessage("user", exchange.question),
+            ChatMessage("assistant", exchange.answer),
+        ]
         self._count(request)
         return request.completion_status == CompletionStatus.COMPLETE or self.dice.random() < 0.5
 
@@ -187,18 +197,19 @@ class _Talk:
         )
 
     def _request(
-        self, asked: datetime, version: ConfigVersion, effective: EffectiveConfig, said: Said
+        self,
+        asked: datetime,
+        version: ConfigVersion,
+        effective: EffectiveConfig,
+        exchange: Exchange,
     ) -> LLMRequest:
         model = effective.config.model
-        status, error = self._fate(model, asked)
-        asks_time = said.asks_time and "current_time" in effective.config.tools
+        status, error = self._outcome(model, asked)
+        asks_time = exchange.asks_time and "current_time" in effective.config.tools
         asks_time &= status != CompletionStatus.ERROR
-        calls = self._calls(effective, said, status, error, asks_time=asks_time)
-        price, counted = pricing.total(calls), billable_cost(calls)
+        calls = self._calls(effective, exchange, status, error, asks_time=asks_time)
         latency = sum(call.latency_ms for call in calls)
         settled = asked + timedelta(milliseconds=latency)
-        last = calls[-1]
-        tokens = sum(call.input_tokens for call in calls), sum(call.output_tokens for call in calls)
         return LLMRequest(
             id=dated_id(asked, self.dice),
             **self._owner(),
@@ -207,32 +218,21 @@ class _Talk:
             agent_type="simple_chat",
             session_id=self.session.pk,
             config_version_id=version.pk,
-            provider=last.provider,
-            model=last.model,
-            response_body=_received(calls, settled, asks_time=asks_time),
+            provider=calls[-1].provider,
+            model=calls[-1].model,
+            response_body=_response_body(calls, settled, asks_time=asks_time),
             completion_status=status,
             error_code=error,
-            requests=len(calls),
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
-            cached_tokens=sum(call.cached_tokens for call in calls),
-            total_tokens=sum(tokens),
-            tokens_estimated=any(call.estimated for call in calls),
-            prompt_cost=price.prompt_cost,
-            completion_cost=price.completion_cost,
-            total_cost=price.total_cost,
-            cost_source=price.source,
+            **_sums(calls),
             latency_ms=latency,
             time_to_first_token_ms=_first_token(calls),
             caller=self.caller,
-            reserved_cost=counted * 4 + Decimal("0.002"),
-            charged_cost=counted,
             created_at=asked,
             settled_at=settled,
         )
 
-    def _fate(self, model: str, asked: datetime) -> tuple[CompletionStatus, str]:
-        """How the turn ends; on some days a provider is not well."""
+    def _outcome(self, model: str, asked: datetime) -> tuple[CompletionStatus, str]:
+        """Return how the turn ends, with its error; on the days of INCIDENTS more turns fail."""
         ago = (self.now.date() - asked.date()).days
         failing = INCIDENTS.get((ago, model.partition(":")[0]), 0.0)
         lot = self.dice.random()
@@ -247,13 +247,13 @@ class _Talk:
     def _calls(
         self,
         effective: EffectiveConfig,
-        said: Said,
+        exchange: Exchange,
         status: CompletionStatus,
         error: str,
         *,
         asks_time: bool,
     ) -> list[ModelCall]:
-        model, read = effective.config.model, self._read(effective, said)
+        model, read = effective.config.model, self._read(effective, exchange)
         if status == CompletionStatus.ERROR:
             return [self._call(model, 0, 0, error=error) for _ in range(self.dice.randint(1, 3))]
         calls = []
@@ -266,18 +266,21 @@ class _Talk:
         if asks_time:
             calls.append(self._call(model, read, 22, reason="tool_calls"))
             read += 46
-        written = estimate_tokens(said.answer)
+        written = estimate_tokens(exchange.answer)
         if status != CompletionStatus.COMPLETE:
             written = written * 2 // 5
         cut = {CompletionStatus.PARTIAL: CUT, CompletionStatus.CANCELLED: "cancelled"}
         failed = cut.get(status, "")
         return [*calls, self._call(model, read, written, error=failed, reason="stop")]
 
-    def _read(self, effective: EffectiveConfig, said: Said) -> int:
+    def _read(self, effective: EffectiveConfig, exchange: Exchange) -> int:
         remembered = sum(estimate_tokens(each.content) for each in self.history[-MOST_REMEMBERED:])
         prompt = estimate_tokens(effective.config.system_prompt)
         return (
-            prompt + remembered + estimate_tokens(said.question) + 60 * bool(effective.config.tools)
+            prompt
+            + remembered
+            + estimate_tokens(exchange.question)
+            + 60 * bool(effective.config.tools)
         )
 
     def _call(
@@ -304,12 +307,12 @@ class _Talk:
         cost = pricing.price(call).total_cost
         return replace(call, reported_cost=cost)
 
-    def _sent(
-        self, version: ConfigVersion, effective: EffectiveConfig, said: Said, made: Happened
+    def _request_body(
+        self, version: ConfigVersion, effective: EffectiveConfig, exchange: Exchange, made: Rows
     ) -> dict[str, Any]:
         before = self.history[-MOST_REMEMBERED:]
         run = effective.config.run_request(
-            [*before, ChatMessage("user", said.question)], stream=True
+            [*before, ChatMessage("user", exchange.question)], stream=True
         )
         sections = sections_of(run, CurrentConfig(effective, version.pk))
         made.texts |= sections.texts
@@ -322,8 +325,8 @@ class _Talk:
             "sections": list(sections),
         }
 
-    def _judge(self, message: Message, request: LLMRequest, made: Happened) -> None:
-        """Some people press a thumb; more of them down where the answer was cut."""
+    def _rate(self, message: Message, request: LLMRequest, made: Rows) -> None:
+        """Rate some answers; more of those that were cut, and these as bad."""
         whole = request.completion_status == CompletionStatus.COMPLETE
         if self.dice.random() > (0.055 if whole else 0.3):
             return
@@ -345,7 +348,7 @@ class _Talk:
         )
         self.session.feedback = rating
 
-    def _reveal(self, made: Happened) -> None:
+    def _add_profile(self, made: Rows) -> None:
         if self.session.email is None or self.dice.random() > 0.2:
             return
         name = self.session.email.partition("@")[0].replace(".", " ").title()
@@ -360,13 +363,33 @@ class _Talk:
         )
 
 
-def _heard(answer: str, status: str, dice: Random) -> str:
-    """Return what of the answer arrived."""
+def _arrived(answer: str, status: str, dice: Random) -> str:
+    """Return the part of the answer that arrived."""
     if status == CompletionStatus.ERROR:
         return ""
     if status == CompletionStatus.COMPLETE:
         return answer
     return answer[: int(len(answer) * dice.uniform(0.3, 0.7))]
+
+
+def _sums(calls: list[ModelCall]) -> dict[str, Any]:
+    """Return the tokens and costs of a request's calls, by the names of its columns."""
+    price, billable = pricing.total(calls), billable_cost(calls)
+    tokens = sum(call.input_tokens for call in calls), sum(call.output_tokens for call in calls)
+    return {
+        "requests": len(calls),
+        "prompt_tokens": tokens[0],
+        "completion_tokens": tokens[1],
+        "cached_tokens": sum(call.cached_tokens for call in calls),
+        "total_tokens": sum(tokens),
+        "tokens_estimated": any(call.estimated for call in calls),
+        "prompt_cost": price.prompt_cost,
+        "completion_cost": price.completion_cost,
+        "total_cost": price.total_cost,
+        "cost_source": price.source,
+        "reserved_cost": billable * 4 + Decimal("0.002"),
+        "charged_cost": billable,
+    }
 
 
 def _first_token(calls: list[ModelCall]) -> int | None:
@@ -378,15 +401,15 @@ def _first_token(calls: list[ModelCall]) -> int | None:
     return None
 
 
-def _received(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:
+def _response_body(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:
     received: dict[str, Any] = {"calls": [kept_call(call) for call in calls]}
     if asks_time:
-        said = moment.astimezone(UTC)
+        at = moment.astimezone(UTC)
         received["tools"] = [
             {
                 "name": "current_time",
                 "arguments": json.dumps({"timezone": "UTC"}),
-                "content": f"{said:%A}, {said.isoformat(timespec='seconds')}",
+                "content": f"{at:%A}, {at.isoformat(timespec='seconds')}",
                 "is_error": False,
             }
         ]

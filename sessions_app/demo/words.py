@@ -1,4 +1,4 @@
-"""What is said in the full demo: dialogues from talk.yaml, filled in differently each time."""
+"""The texts of the full demo: dialogues from talk.yaml, with different names and numbers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One turn's words; `asks_time` where the agent looks at the clock first."""
+class Exchange:
+    """The texts of one turn; with `asks_time` the agent calls the tool current_time first."""
 
     question: str
     answer: str
@@ -35,19 +35,19 @@ def system_prompt(plan: AccountPlan, kind: str) -> str:
     return filled.strip()
 
 
-def conversation(plan: AccountPlan, kind: str, turns: int, dice: Random) -> list[Said]:
-    """Return so many turns: whole dialogues, one after the other, the last one perhaps cut."""
+def conversation(plan: AccountPlan, kind: str, turns: int, dice: Random) -> list[Exchange]:
+    """Return this many turns: whole dialogues one after another, the last one cut to fit."""
     dialogs = talk()[kind]["dialogs"]
-    said: list[Said] = []
+    exchanges: list[Exchange] = []
     for dialog in dice.sample(dialogs, len(dialogs)):
         filling = _filling(plan, dice)
         for question, answer, *more in dialog:
-            said.append(
-                Said(question.format(**filling), answer.format(**filling).strip(), bool(more))
+            exchanges.append(
+                Exchange(question.format(**filling), answer.format(**filling).strip(), bool(more))
             )
-        if len(said) >= turns:
+        if len(exchanges) >= turns:
             break
-    return said[:turns]
+    return exchanges[:turns]
 
 
 def _filling(plan: AccountPlan, dice: Random) -> dict[str, str]:

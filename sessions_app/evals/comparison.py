@@ -1,4 +1,4 @@
-"""The test chats of an agent beside each other: as it is published, and with its draft."""
+"""An agent's test chats compared: with the published configuration, and with the draft."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sessions_app.models import SavedChat, SavedChatRun
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What came of a test chat with one configuration; `why` says why it does not count."""
+    """A test chat's newest run with one configuration; `reason` says why it is not passed."""
 
     run: SavedChatRun | None
-    why: str
+    reason: str
 
     @property
     def state(self) -> str:
         if self.run is None:
             return "info"
-        if self.why:
+        if self.reason:
             return "bad" if not self.run.passed else "warn"
         return "ok"
 
@@ -43,7 +43,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test chat with what came of it; where it is hidden, of its words only the lengths."""
+    """A test chat with its runs; if it is hidden, pages show only the lengths of its texts."""
 
     chat: SavedChat
     published: Side
@@ -52,7 +52,7 @@ class Compared:
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """Each message with the answer of each side; None where a side has none."""
+        """Each message with the answer of each side, None where a side has none."""
         sides = [side.run.answers if side.run else [] for side in self._sides]
         rows = zip_longest(self.chat.messages, *sides)
         return [
@@ -72,7 +72,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All test chats of an agent; `problem` says why its draft can not be run."""
+    """All test chats of an agent; `problem` says why its draft cannot be run."""
 
     draft: ConfigDraft | None
     rows: list[Compared]
@@ -80,15 +80,15 @@ class Comparison:
 
     @property
     def failed(self) -> int:
-        return sum(bool(row.draft and row.draft.why) for row in self.rows if row.chat.is_gate)
+        return sum(bool(row.draft and row.draft.reason) for row in self.rows if row.chat.is_gate)
 
 
 def compare(
     instance: AgentInstance, hidden: Callable[[list[SavedChat]], Collection[UUID]]
 ) -> Comparison:
-    """Read the newest runs with what is in force and with the draft; four queries of runs.
+    """Read the newest runs with the published configuration and with the draft.
 
-    `hidden` names the test chats whose words are not to be shown.
+    `hidden` returns the ids of the test chats whose texts must not be shown.
     """
     draft = publishing.draft_of(instance)
     digest, problem = _draft_digest(instance, draft)
@@ -100,8 +100,8 @@ def compare(
     rows = [
         Compared(
             chat,
-            _side(chat, old.get(chat.pk)),
-            _side(chat, new.get(chat.pk)) if digest else None,
+            Side(old.get(chat.pk), verdict(chat, old.get(chat.pk))),
+            Side(new.get(chat.pk), verdict(chat, new.get(chat.pk))) if digest else None,
             is_hidden=chat.pk in unreadable,
         )
         for chat in chats
@@ -112,11 +112,7 @@ def compare(
 def _draft_digest(instance: AgentInstance, draft: ConfigDraft | None) -> tuple[str, str]:
     if draft is None:
         return "", ""
-    judged = publishing.validate(instance, draft.text)
-    if judged.effective is None or judged.problems:
-        return "", "; ".join(map(str, judged.problems))
-    return judged.effective.digest, ""
-
-
-def _side(chat: SavedChat, run: SavedChatRun | None) -> Side:
-    return Side(run, verdict(chat, run))
+    checked = publishing.validate(instance, draft.text)
+    if checked.effective is None or checked.problems:
+        return "", "; ".join(map(str, checked.problems))
+    return checked.effective.digest, ""

@@ -1,4 +1,4 @@
-"""Test chats: made of conversations, run as real turns, and asked before a draft is published."""
+"""Test chats: made from conversations, run as real turns, and checked before a publication."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
 from sessions_app.turns import turn as turns
 
-# Each message is a turn that is waited for and paid for.
+# Each message is a turn that takes time and costs money.
 MOST_MESSAGES = 10
-NOT_ASKED = "not asked: the one before it failed"
+NOT_SENT = "not asked: the one before it failed"
 
 
 class ChatChanged(Problem):
-    """What ran is no longer what is saved."""
+    """The test chat or the configuration changed during the run."""
 
     status = HTTPStatus.CONFLICT
     code = "test_chat_changed"
@@ -47,7 +47,7 @@ class ChatChanged(Problem):
 
 @dataclass(slots=True)
 class Answer:
-    """What came of one message; `cost` is dollars as a decimal string, None where unknown."""
+    """The result of one message; `cost` is US dollars as a decimal string, None if unknown."""
 
     message: str
     answer: str = ""
@@ -62,7 +62,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Progress:
-    """A run under way: its conversation, its answers, and which versions gave them."""
+    """A run in progress: its session, its answers, and the versions that gave them."""
 
     session_id: UUID | None = None
     answers: list[Answer] = field(default_factory=list)
@@ -73,15 +73,14 @@ type Expected = Mapping[str, Iterable[str]]
 
 
 def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedChat:
-    """Make a test chat of what the user of a conversation said first; it is a copy.
+    """Make a test chat with copies of the first messages of a conversation's user.
 
-    Call it inside a door. The answers that were given are not expected to the letter: say in the
-    test chat what they must hold.
+    Call it inside a context. It expects nothing of the answers: staff add what they must contain.
     """
-    said = Message.objects.filter(session_id=session.pk, role=Role.HUMAN).order_by(
+    first = Message.objects.filter(session_id=session.pk, role=Role.HUMAN).order_by(
         "created_at", "id"
     )
-    messages = list(said.values_list("content", flat=True)[:MOST_MESSAGES])
+    messages = list(first.values_list("content", flat=True)[:MOST_MESSAGES])
     made: SavedChat = SavedChat.objects.create(
         account_id=session.account_id,
         agent_instance_id=session.agent_instance_id,
@@ -107,10 +106,10 @@ def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:
 
 
 async def run(caller: Caller, instance: AgentInstance, chat: SavedChat) -> SavedChatRun:
-    """Say each message as a turn of one new session, and store what came of it.
+    """Send each message as a turn of one new session, and store the results.
 
-    The caller's draft decides the configuration. Raises a Problem when not even the first turn
-    could begin, and ChatChanged; then nothing is stored but the turns that were made.
+    The caller's draft, if there is one, is the configuration. Raises a Problem if the first turn
+    cannot begin, and ChatChanged. In both cases no run is stored, but the turns that were made are.
     """
     progress = Progress()
     async with aclosing(answers(caller, instance, chat, progress)) as said:
@@ -122,17 +121,17 @@ async def run(caller: Caller, instance: AgentInstance, chat: SavedChat) -> Saved
 async def answers(
     caller: Caller, instance: AgentInstance, chat: SavedChat, progress: Progress
 ) -> AsyncGenerator[Answer]:
-    """Give each answer as soon as it is there; after one that failed nothing is asked any more."""
+    """Yield each answer as soon as it is complete; after one that failed no message is sent."""
     caller = replace(caller, test_chat=chat.pk)
     if chat.session_id is not None:
         caller = replace(caller, says_again=True)
-        progress.session_id = await in_database(_begin_again, caller, instance, chat.session_id)
+        progress.session_id = await in_database(_start_copy, caller, instance, chat.session_id)
     for message, expected in zip_longest(chat.messages, chat.expected[: len(chat.messages)]):
         if progress.answers and progress.answers[-1].status != CompletionStatus.COMPLETE:
-            answer = Answer(message, failures=[NOT_ASKED])
+            answer = Answer(message, failures=[NOT_SENT])
         else:
             answer = await _ask(caller, instance, message, progress)
-            answer.failures += judged(answer, expected or {})
+            answer.failures += failures_of(answer, expected or {})
         progress.answers.append(answer)
         yield answer
 
@@ -151,11 +150,11 @@ async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: 
     return await _answered(turn, Answer(message))
 
 
-def _begin_again(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUID:
-    """Make the session of a run that says a conversation's words: it goes when that goes.
+def _start_copy(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUID:
+    """Make the session of a run that copies a conversation's texts; it is deleted with that.
 
-    It is nobody's, so that no token of the playground reads it. Raises NotFound when the
-    conversation was deleted meanwhile; whoever deletes it waits for this, or this for them.
+    It belongs to no user, so that no token of the playground reads it. Raises NotFound if the
+    conversation was deleted meanwhile. The lock makes a deletion and this wait for each other.
     """
     with tenant_context(caller.account_id):
         source = Session.objects.select_for_update(no_key=True).filter(
@@ -175,7 +174,7 @@ def _begin_again(caller: Caller, instance: AgentInstance, source_id: UUID) -> UU
 
 
 def _drop(caller: Caller, progress: Progress) -> None:
-    """Take back the session of a run that could not begin."""
+    """Delete the session of a run that could not begin."""
     if caller.says_again and progress.session_id is not None:
         with tenant_context(caller.account_id):
             Session.objects.filter(pk=progress.session_id).delete()
@@ -196,8 +195,8 @@ async def _answered(turn: turns.Turn, answer: Answer) -> Answer:
     return answer
 
 
-def judged(answer: Answer, expected: Expected) -> list[str]:
-    """Say what is wrong with an answer; upper and lower case are the same."""
+def failures_of(answer: Answer, expected: Expected) -> list[str]:
+    """Return what is wrong with an answer; upper and lower case are the same."""
     if answer.status != CompletionStatus.COMPLETE:
         return [f"ended as {answer.status}: {answer.error}"]
     text = answer.answer.casefold()
@@ -207,13 +206,13 @@ def judged(answer: Answer, expected: Expected) -> list[str]:
 
 
 def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
-    """Keep a run beside its test chat; raises ChatChanged when it was of another text."""
+    """Store a run of the test chat; raises ChatChanged if the chat or version has changed."""
     if len(progress.versions) != 1:
         raise ChatChanged
     [version_id] = progress.versions
     costs = [answer.cost for answer in progress.answers if answer.llm_request_id]
     with tenant_context(caller.account_id):
-        # Locked, so that nobody changes it between this look and the row.
+        # Locked, so that nobody changes it before the run is stored.
         same = SavedChat.objects.select_for_update(no_key=True).filter(
             pk=chat.pk, updated_at=chat.updated_at
         )
@@ -232,8 +231,10 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
     return made
 
 
-def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[PublishCheckFailure]:
-    """Name the test chats that did not pass with exactly what is to be published."""
+def check_publication(
+    instance: AgentInstance, override: Mapping[str, Any]
+) -> list[PublishCheckFailure]:
+    """Return the test chats that have not passed with exactly what is to be published."""
     chats = SavedChat.objects.filter(agent_instance_id=instance.pk, is_gate=True).order_by("name")
     wanted = list(chats.only("id", "account_id", "name", "updated_at"))
     if not wanted:
@@ -241,31 +242,29 @@ def gate(instance: AgentInstance, override: Mapping[str, Any]) -> list[PublishCh
     try:
         digest = read(instance.account.slug, instance.instance_slug, override=override).digest
     except ConfigError:
-        # Whoever publishes says what is wrong with it.
+        # Publishing itself reports the errors of the configuration.
         return []
     runs = newest_runs(instance, digest)
     found = [(chat.name, verdict(chat, runs.get(chat.pk))) for chat in wanted]
-    return [PublishCheckFailure(name, why) for name, why in found if why]
+    return [PublishCheckFailure(name, reason) for name, reason in found if reason]
 
 
 def verdict(chat: SavedChat, run: SavedChatRun | None) -> str:
-    """Say why a test chat does not count as passed; "" when it does."""
+    """Return why a test chat does not count as passed; "" if it does."""
     if run is None:
         return "has not been run with this configuration"
     if run.created_at < chat.updated_at:
         return "was changed after its run"
-    return "" if run.passed else f"failed: {first_failure(run)}"
-
-
-def first_failure(run: SavedChatRun) -> str:
-    for number, answer in enumerate(run.answers, start=1):
-        if answer["failures"]:
-            return f"answer {number} {answer['failures'][0]}"
-    return ""
+    failed = (
+        f"answer {number} {answer['failures'][0]}"
+        for number, answer in enumerate(run.answers, start=1)
+        if answer["failures"]
+    )
+    return "" if run.passed else f"failed: {next(failed, '')}"
 
 
 def newest_runs(instance: AgentInstance, digest: str) -> dict[UUID, SavedChatRun]:
-    """Return each test chat's newest run with a version, by the test chat's id."""
+    """Return each test chat's newest run with this configuration, by the test chat's id."""
     runs = SavedChatRun.objects.filter(agent_instance_id=instance.pk, config_version__digest=digest)
     newest = runs.order_by("saved_chat_id", "-created_at").distinct("saved_chat_id")
     return {run.saved_chat_id: run for run in newest}

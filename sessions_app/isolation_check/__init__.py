@@ -1,1 +1,1 @@
-"""Tries every border between two accounts that it makes and removes."""
+"""Tries to reach the rows of one account as another; makes both accounts and removes them."""

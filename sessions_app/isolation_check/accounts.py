@@ -1,4 +1,4 @@
-"""Two accounts that exist for a moment, full of rows that must never meet."""
+"""Makes two fixture accounts with rows of every kind, and removes them after the check."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ from sessions_app.models import (
 )
 from sessions_app.models.insights import LATENCY_BUCKETS
 
-# What a check that was killed left behind is removed by a later one.
+# A check removes what a killed check left behind, once it is this old.
 LEFT_AFTER = timedelta(hours=1)
 UNLIMITED = 1_000_000
-# An address that can never be anybody's (RFC 2606).
+# A domain that nobody can have (RFC 2606).
 PEOPLE = "@isolation-check.invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class FixtureAccount:
-    """One account, its secrets, and the names of its rows as paths and bodies have them."""
+    """One account, its secrets, and the ids of its rows as paths and bodies have them."""
 
     account: Account
     instance: AgentInstance
     key: str
     user: User
     session: Session
-    # Stands in every text of every row that nobody else may see.
+    # Part of every text of every row that nobody else may see.
     canary: str
     ids: dict[str, list[str]]
     cookies: dict[str, str]
@@ -79,33 +79,33 @@ class FixtureAccount:
 
 @contextmanager
 def two_accounts() -> Iterator[tuple[FixtureAccount, FixtureAccount]]:
-    """Make both, and remove them whatever happens."""
+    """Make both, and remove them also after an error."""
     _remove(older_than=LEFT_AFTER)
-    mark = secrets.token_hex(4)
+    suffix = secrets.token_hex(4)
     made: list[FixtureAccount] = []
     try:
-        made += [_make(f"a-{mark}")]
-        made += [_make(f"b-{mark}")]
+        made += [_make(f"a-{suffix}")]
+        made += [_make(f"b-{suffix}")]
         yield made[0], made[1]
     finally:
-        _remove(mark=mark)
+        _remove(suffix=suffix)
         for each in made:
             _sessions()().delete(each.cookies["member"].partition("=")[2])
 
 
-def _make(mark: str) -> FixtureAccount:
-    canary = f"canary-{mark}-{secrets.token_hex(8)}"
-    account = Account(slug=f"{CHECK_PREFIX}{mark}", name="Isolation check")
+def _make(suffix: str) -> FixtureAccount:
+    canary = f"canary-{suffix}-{secrets.token_hex(8)}"
+    account = Account(slug=f"{CHECK_PREFIX}{suffix}", name="Isolation check")
     with platform_context():
         account.save(force_insert=True)
     user = User.objects.create_user(f"{canary}{PEOPLE}", first_name=canary)
-    # A test key: whatever goes wrong, no model is paid.
+    # A test key never calls a model that costs money.
     key, text = issue_api_key(account, name=canary, mode=KeyMode.TEST)
     with tenant_context(account.pk):
         ids = _fill(account, user, canary)
         instance = AgentInstance.objects.get()
         session = Session.objects.get()
-        _fill_insights(session, canary)
+        _fill_records(session, canary)
     with platform_context():
         SupportAccess.objects.create(
             account=account,
@@ -123,7 +123,7 @@ def _make(mark: str) -> FixtureAccount:
 
 
 def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
-    """Make a row of every kind; return what each is called from outside."""
+    """Make a row of every kind; return the ids that paths and bodies use."""
     now = timezone.now()
     member = Membership.objects.create(account=account, user=user, role=MemberRole.OWNER)
     invitation = Invitation.objects.create(
@@ -157,7 +157,7 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
         "account_slug": account.slug,
         "agent_instance_slug": instance.instance_slug,
     }
-    # It has no files, so the version that served last serves: this one, which costs nothing.
+    # The agent has no files, so its last version serves: this one, which costs nothing.
     content = {"model": "scripted:echo", "system_prompt": canary}
     version = ConfigVersion.objects.create(
         **of_instance, digest=secrets.token_hex(32), content=content
@@ -188,8 +188,8 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
     }
 
 
-def _fill_insights(session: Session, canary: str) -> None:
-    """Make a row of all that stands around a conversation and a configuration."""
+def _fill_records(session: Session, canary: str) -> None:
+    """Make rows of what refers to a conversation or a configuration."""
     account = {"account_id": session.account_id}
     of_instance: dict[str, Any] = account | {"agent_instance_id": session.agent_instance_id}
     message = Message.objects.get()
@@ -229,22 +229,22 @@ def _visitor_cookie(account: Account, instance: AgentInstance) -> str:
     return f"{cookie.key}={cookie.value}"
 
 
-def _remove(*, mark: str = "", older_than: timedelta = timedelta(0)) -> None:
-    """Remove the accounts of this mark, or of every check that is long over, with their people."""
+def _remove(*, suffix: str = "", older_than: timedelta = timedelta(0)) -> None:
+    """Remove the accounts with this suffix, or those of all old checks, with their people."""
     moment = timezone.now() - older_than
     with platform_context(statement_seconds=60):
         accounts = Account.objects.filter(slug__startswith=CHECK_PREFIX, created_at__lte=moment)
-        accounts.filter(slug__endswith=mark).delete()
+        accounts.filter(slug__endswith=suffix).delete()
         people = User.objects.filter(email__startswith="canary-", email__endswith=PEOPLE)
-        people.filter(email__contains=mark, date_joined__lte=moment).delete()
+        people.filter(email__contains=suffix, date_joined__lte=moment).delete()
 
 
 def _sessions() -> Any:
     return import_module(settings.SESSION_ENGINE).SessionStore
 
 
-def last_used_is_settled() -> None:
-    """What is noted once a minute is noted now, before the rows are compared."""
+def freeze_last_used() -> None:
+    """Set the keys' `last_used_at`, which is written once a minute, before rows are compared."""
     with platform_context():
         keys = ApiKey.objects.filter(account__slug__startswith=CHECK_PREFIX)
         keys.update(last_used_at=timezone.now() + LEFT_AFTER)

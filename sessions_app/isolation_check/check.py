@@ -1,4 +1,4 @@
-"""Tries to cross the border between two accounts by every way in, and tells what got through."""
+"""Tries by every route, page and command to reach the rows of another account."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin
-from django.urls import URLResolver, get_resolver, reverse
+from django.urls import get_resolver, reverse
 
+from accounts.auth.checks import all_routes
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
@@ -25,8 +26,8 @@ from agents.management.look_up import find_instance
 from salient.api.test_client import Answer, call
 from salient.commands import Refused
 from salient.ttl import clear_caches
-from sessions_app.isolation_check.accounts import FixtureAccount, last_used_is_settled, two_accounts
-from sessions_app.isolation_check.sql_probes import crossings, fingerprints
+from sessions_app.isolation_check.accounts import FixtureAccount, freeze_last_used, two_accounts
+from sessions_app.isolation_check.sql_probes import fingerprints, sql_leaks
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -34,7 +35,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 @dataclass
 class Report:
-    """How much was tried, what crossed the border, and what kept the check from judging."""
+    """The number of probes by kind, the leaks, and the faults that hid a probe's result."""
 
     probes: Counter[str] = field(default_factory=Counter)
     leaks: list[str] = field(default_factory=list)
@@ -50,17 +51,17 @@ class Report:
 
 
 def check() -> dict[str, Any]:
-    """Make the accounts, try everything, remove them; writes to no other account."""
+    """Make two accounts, try every probe, remove them; writes to no other account."""
     report = Report()
     with quiet(), two_accounts() as (ours, theirs):
-        Border(ours, theirs, report).try_everything()
+        IsolationCheck(ours, theirs, report).run()
     clear_caches()
     return report.as_dict()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Refusals are what is hoped for, and the agents have no files: no news for the log."""
+    """Keep the expected refusals, and that the agents have no files, out of the log."""
     names = ("django.request", "django.security.csrf", "agents.config.versions.current")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
@@ -75,7 +76,7 @@ def quiet() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An address of an account, with the methods that its view takes."""
+    """A route below /accounts/{account}/, with the methods of its view."""
 
     pattern: str
     methods: tuple[str, ...]
@@ -89,19 +90,16 @@ class Route:
         return "/" + _PARAMETER.sub(lambda match: values[match[1]], self.pattern)
 
 
-def account_routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[Route]:
-    """Find every address below /accounts/{account}/ in the product's own table of them."""
-    for each in (resolver or get_resolver()).url_patterns:
-        pattern = prefix + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from account_routes(each, pattern)
-        elif pattern.startswith("accounts/<"):
-            methods = getattr(each.callback, "methods", None)
+def account_routes() -> Iterator[Route]:
+    """Find every route below /accounts/{account}/ in the product's URL patterns."""
+    for pattern, view in all_routes(get_resolver()):
+        if pattern.startswith("accounts/<"):
+            methods = getattr(view, "methods", None)
             yield Route(pattern, tuple(methods or ("GET", "POST")), methods is not None)
 
 
-class Border:
-    """What the one account's people try at the other's border."""
+class IsolationCheck:
+    """Tries what the callers of one account can try to reach the other's rows."""
 
     def __init__(self, ours: FixtureAccount, theirs: FixtureAccount, report: Report) -> None:
         self.ours, self.theirs, self.report = ours, theirs, report
@@ -112,22 +110,21 @@ class Border:
             "nobody": {},
         }
 
-    def try_everything(self) -> None:
+    def run(self) -> None:
         self.expect_own_history()
-        last_used_is_settled()
+        freeze_last_used()
         before = fingerprints(self.theirs)
         self.try_routes()
         self.try_admin()
         self.try_commands()
-        for crossing in crossings(self.ours, self.theirs, self.report.probes):
-            self.report.leaks.append(crossing)
+        self.report.leaks += sql_leaks(self.ours, self.theirs, self.report.probes)
         for table, digest in fingerprints(self.theirs).items():
             if digest != before[table]:
                 self.report.leaks.append(f"rows of the other account in {table} have changed")
         self.expect_own_history()
 
     def expect_own_history(self) -> None:
-        """A search for what cannot be seen anyway would find nothing: so see it first."""
+        """Check that the canary can be found at all, or no probe would find it."""
         for each in (self.ours, self.theirs):
             path = f"/accounts/{each.account.slug}/agents/{each.instance.instance_slug}/history"
             answer = self.send(
@@ -150,7 +147,7 @@ class Border:
                     self.try_route(route, values, method, name, headers)
 
     def addresses(self, route: Route) -> Iterator[dict[str, str]]:
-        """Fill the pattern with both accounts' names, in every mixture, and the other's ids."""
+        """Yield the route's parameters: both accounts' names in every mixture, the other's ids."""
         both = (self.ours, self.theirs)
         choices = {
             "account": [each.account.slug for each in both],
@@ -171,47 +168,47 @@ class Border:
         name: str,
         headers: Mapping[str, str],
     ) -> None:
-        """Ask with nothing more, and with the other's session where this method reads input."""
+        """Call the route with each input."""
         foreign = values["account"] == self.theirs.account.slug
-        for more in self.ways(route, method, foreign=foreign):
+        for more in self.inputs(route, method, foreign=foreign):
             answer = self.send(method, route.path(values), headers, **more)
             what = f"{name}: {method} {route.path(values)}"
-            self.judge("routes", what, answer)
+            self.examine("routes", what, answer)
             if foreign and route.is_api and answer.status < HTTPStatus.BAD_REQUEST:
                 self.report.leaks.append(f"{what} was answered with {answer.status}")
 
-    def ways(self, route: Route, method: str, *, foreign: bool) -> list[dict[str, Any]]:
-        """What is sent: input that a method does not read would be refused before the look-up."""
+    def inputs(self, route: Route, method: str, *, foreign: bool) -> list[dict[str, Any]]:
+        """Return the inputs to send; one that the method does not read is refused at once."""
         session = {"session_id": str(self.theirs.session.pk)}
         if method in {"GET", "HEAD"}:
             return [{"query": session}, {}]
-        # Without anything foreign in it, a write is the account's own business.
+        # A write without a foreign id is allowed, so it is not sent.
         names_foreign_id = set(route.parameters) > {"account", "instance"} & set(route.parameters)
         if method == "DELETE":
             return [{"query": session}, *([{}] if foreign or names_foreign_id else [])]
         body = json.dumps({"message": "isolation check", **session}).encode()
         return [{"body": body}, *([{"body": b"{}"}] if foreign else [])]
 
-    def judge(self, kind: str, what: str, answer: Answer) -> None:
+    def examine(self, kind: str, what: str, answer: Answer) -> None:
         self.report.probes[kind] += 1
         if answer.holds(self.theirs.canary):
-            self.report.leaks.append(f"{what} showed what belongs to the other account")
+            self.report.leaks.append(f"{what} showed a text of the other account")
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status in _BROKEN:
             self.report.faults.append(f"{what} was answered with {answer.status}")
 
     def try_admin(self) -> None:
-        """A member is no staff, whatever the role in an account."""
+        """Call the admin as a member, who is no staff whatever the role, and as nobody."""
         for path in admin_pages(self.theirs):
             for name in ("member", "nobody"):
                 for method in ("GET", "POST"):
                     answer = self.send(method, path, self.principals[name])
                     what = f"{name}: {method} {path}"
-                    self.judge("admin pages", what, answer)
+                    self.examine("admin pages", what, answer)
                     if answer.status < HTTPStatus.MULTIPLE_CHOICES:
                         self.report.leaks.append(f"{what} was answered with {answer.status}")
 
     def try_commands(self) -> None:
-        """What a command finds by name, it finds in the account that was named."""
+        """Check that commands look names up in the named account only."""
         self.report.probes["commands"] += 1
         slug = self.theirs.instance.instance_slug
         try:
@@ -227,7 +224,7 @@ _BROKEN = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAI
 
 
 def admin_pages(theirs: FixtureAccount) -> Iterable[str]:
-    """The list, the forms and the history of every kind of row, with the other account's ids."""
+    """Yield the list, forms and history of every model, with the other account's ids."""
     yield reverse("admin:index")
     for model in apps.get_models():
         if not admin.site.is_registered(model):

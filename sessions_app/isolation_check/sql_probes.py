@@ -1,4 +1,4 @@
-"""Tries in SQL, inside one account's door and in its role, to reach another account's rows."""
+"""Tries in SQL, in one account's tenant context, to reach another account's rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from accounts.tenancy.roles import has_account
 from salient.ids import uuid7
 from sessions_app.isolation_check.accounts import FixtureAccount
 
-# Counters that a refused call may move: nobody's secret, and not what the border guards.
+# Counters that a refused call may change; they are no account's secret.
 COUNTERS = frozenset({"rate_states", "account_limits"})
 
 
 class Undo(Exception):
-    """Ends a transaction whose changes, if any were possible, must not stay."""
+    """Rolls back a transaction, whose changes must not stay."""
 
 
 def tables() -> list[str]:
@@ -38,7 +38,7 @@ def rows(query: str, table: str, values: list[Any]) -> list[Any]:
 
 
 def fingerprints(account: FixtureAccount) -> dict[str, str]:
-    """Digest all rows of the account, table by table, as the platform sees them."""
+    """Return a digest of the account's rows by table, read in the platform context."""
     query = "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} AS t WHERE "
     theirs = [account.account.pk]
     with platform_context():
@@ -52,15 +52,15 @@ def fingerprints(account: FixtureAccount) -> dict[str, str]:
     return found
 
 
-def crossings(ours: FixtureAccount, theirs: FixtureAccount, probes: Counter[str]) -> Iterator[str]:
-    """Yield what the database let through."""
-    forged = {table: _row_of(theirs, table) for table in tables()}
+def sql_leaks(ours: FixtureAccount, theirs: FixtureAccount, probes: Counter[str]) -> Iterator[str]:
+    """Yield what the database did not refuse."""
+    forged = {table: _row_to_forge(theirs, table) for table in tables()}
     found: list[str] = []
     with suppress(Undo), tenant_context(ours.account.pk):
         for what, attempt in _attempts(ours, theirs, forged):
             probes["SQL"] += 1
             if _reaches(attempt):
-                found.append(f"SQL in the tenant's door: {what}")
+                found.append(f"SQL in the tenant context: {what}")
         probes["SQL"] += 1
         if not _is_refused(_without_account):
             found.append("SQL in the tenant's role without an account was answered")
@@ -90,7 +90,7 @@ def _attempts(
 
 
 def _hide_limits(account: UUID) -> list[Any]:
-    """Count a turn while a temporary table has the name of the limits: it must stay empty."""
+    """Count a turn while a temporary table has the name of the limits; it must stay empty."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE account_limits (LIKE account_limits INCLUDING ALL)")
         cursor.execute("SELECT app_take_limits(%s, NULL, '[]', 1, 1, 1, 0, NULL)", [account])
@@ -99,9 +99,9 @@ def _hide_limits(account: UUID) -> list[Any]:
 
 
 def _reaches(attempt: Callable[[], list[Any]]) -> bool:
-    """Tell whether the attempt gave or touched a row; whatever it did is undone.
+    """Return whether the attempt read or changed a row; a change is rolled back.
 
-    A row that only a constraint stopped has passed row-level security.
+    A row that only a constraint refused has passed row-level security.
     """
     touched: list[Any] = []
     try:
@@ -112,7 +112,7 @@ def _reaches(attempt: Callable[[], list[Any]]) -> bool:
 
 
 def _is_refused(attempt: Callable[[], None]) -> bool:
-    """Run it in a savepoint of its own, which is rolled back."""
+    """Return whether the database refused the attempt, which is rolled back."""
     try:
         with suppress(Undo), transaction.atomic():
             attempt()
@@ -129,8 +129,8 @@ def _without_account() -> None:
     rows("SELECT 1 FROM {} LIMIT 1", "agent_instances", [])
 
 
-def _row_of(theirs: FixtureAccount, table: str) -> dict[str, Any]:
-    """Read one row of the other account, as the platform may, to forge its like."""
+def _row_to_forge(theirs: FixtureAccount, table: str) -> dict[str, Any]:
+    """Read one row of the other account in the platform context, to insert a copy of it."""
     with platform_context():
         [(row,)] = rows(
             "SELECT row_to_json(t)::text FROM {} AS t WHERE account_id = %s LIMIT 1",

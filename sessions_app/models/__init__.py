@@ -1,4 +1,4 @@
-"""The tables of sessions, messages, model requests and their figures."""
+"""Sessions, messages, model requests, their figures and feedback, and test chats."""
 
 from sessions_app.models.conversation import (
     SEARCHED,

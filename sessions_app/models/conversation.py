@@ -1,4 +1,4 @@
-"""What happened: conversations, their messages, what the models did and what it cost."""
+"""Sessions with their messages, model requests and profiles."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CompletionStatus(models.TextChoices):
 
 class SessionQuerySet(TenantQuerySet["Session"]):
     def of_instance(self, instance: AgentInstance) -> SessionQuerySet:
-        """The instance's conversations; a deleted one is a husk that carries its costs."""
+        """The instance's conversations; a deleted one is a tombstone that keeps its costs."""
         return self.filter(agent_instance_id=instance.pk, deleted_at=None)
 
 
@@ -83,18 +83,18 @@ class Session(TenantModel):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Kept by the settling of each turn, so that lists need not sum.
+    # Settling a turn updates these, so that lists need not sum.
     turn_count = models.IntegerField("turns", db_default=0, editable=False)
-    # US dollars of the turns whose cost is known; of how many it is not.
+    # US dollars of the turns whose cost is known, and the number of the other turns.
     total_cost = models.DecimalField(
         "cost (USD)", max_digits=20, decimal_places=8, db_default=0, editable=False
     )
     unpriced_turns = models.IntegerField(db_default=0, editable=False)
-    # The last turn's CompletionStatus; "" while there was none.
+    # The last turn's CompletionStatus; "" before the first turn.
     last_status = models.CharField(max_length=9, db_default="", editable=False)
-    # The latest thumb: 1 or -1.
+    # The latest rating: 1 or -1.
     feedback = models.SmallIntegerField(null=True, blank=True, editable=False)
-    # The conversation whose words a test chat said again here: it is deleted with that.
+    # The conversation whose texts a test chat sent again here; this one is deleted with it.
     copied_from = models.UUIDField(null=True, blank=True, editable=False)
 
     objects = TenantManager.from_queryset(SessionQuerySet)()
@@ -103,7 +103,7 @@ class Session(TenantModel):
         db_table = "sessions"
         ordering = ["-last_activity_at"]
         constraints = [
-            # An index and not a constraint: so the databases from before have it.
+            # An index and not a constraint, as databases from before tenancy have it.
             models.UniqueConstraint(F("session_key"), name="ix_sessions_session_key"),
             models.UniqueConstraint(fields=["account", "id"], name="uq_sessions_account_id"),
             *slug_constraints("sessions"),
@@ -142,9 +142,9 @@ class LLMRequestQuerySet(TenantQuerySet["LLMRequest"]):
 
 
 class LLMRequest(TenantModel):
-    """One turn's work: the model calls that one user message caused, summed.
+    """The work of one turn: the sums of the model calls that one user message caused.
 
-    The single calls stand in `response_body["calls"]`. Costs are US dollars; null is unknown.
+    `response_body["calls"]` lists the calls. Costs are US dollars; null is unknown.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -185,17 +185,17 @@ class LLMRequest(TenantModel):
     )
     latency_ms = models.IntegerField(null=True, blank=True)
     time_to_first_token_ms = models.IntegerField(null=True, blank=True)
-    # Who asked: "key:<id>" or "visitor:<hash>"; with the client's Idempotency-Key and what it sent.
+    # "key:<id>", "visitor:<hash>" …; the client's Idempotency-Key, and a hash of what it sent.
     caller = models.CharField(max_length=100, editable=False, db_default="")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)
     idempotency_hash = models.CharField(max_length=64, editable=False, db_default="")
     is_test = models.BooleanField(db_default=False, editable=False)
-    # The process that works on it; without a constraint, for processes come and go.
+    # The process that runs it. Without a constraint: an ended process has no row.
     server_process_id = models.UUIDField(null=True, blank=True, editable=False)
     reserved_cost = models.DecimalField(
         max_digits=20, decimal_places=8, null=True, blank=True, editable=False
     )
-    # What counted against budgets: the cost, or what was assumed where nobody knows it.
+    # The billable cost, which counts against budgets: an estimate where the cost is unknown.
     charged_cost = models.DecimalField(
         max_digits=20, decimal_places=8, null=True, blank=True, editable=False
     )
@@ -213,7 +213,7 @@ class LLMRequest(TenantModel):
             *slug_constraints("llm_requests"),
             session_constraint("llm_requests"),
             version_constraint("llm_requests"),
-            # Two turns at once in one session cannot be.
+            # A session has at most one running turn.
             models.UniqueConstraint(
                 fields=["session"],
                 name="uq_llm_requests_running_in_session",
@@ -241,7 +241,7 @@ class LLMRequest(TenantModel):
             models.Index(
                 fields=["agent_instance", "-created_at"], name="ix_llm_requests_instance_time"
             ),
-            # The staff's lists, which know no account.
+            # For the staff's lists of all accounts.
             models.Index(fields=["-created_at", "-id"], name="ix_llm_requests_time"),
             models.Index(
                 fields=["-created_at", "-id"],
@@ -265,29 +265,29 @@ class MessageQuerySet(TenantQuerySet["Message"]):
     def of(self, session: Session, instance: AgentInstance) -> MessageQuerySet:
         return self.filter(session_id=session.pk, agent_instance_id=instance.pk)
 
-    def before(self, mark: Message) -> MessageQuerySet:
-        """Return what was said before the mark, as one range of the history's index."""
+    def before(self, message: Message) -> MessageQuerySet:
+        """Return the messages before this one, as one range of the history's index."""
         place = Tuple(F("created_at"), F("id"))
-        return self.filter(TupleLessThan(place, (mark.created_at, mark.pk)))
+        return self.filter(TupleLessThan(place, (message.created_at, message.pk)))
 
     def newest_first(self) -> MessageQuerySet:
         return self.order_by("-created_at", "-id")
 
-    def with_thumb_of(self, caller: str) -> MessageQuerySet:
-        """Add what this caller thinks of each message, as `own_rating`: 1, -1 or None."""
+    def with_rating_of(self, caller: str) -> MessageQuerySet:
+        """Add this caller's rating of each message as `own_rating`: 1, -1 or None."""
         mine = MessageFeedback.objects.filter(message_id=OuterRef("pk"), caller=caller)
         return self.annotate(own_rating=Subquery(mine.values("rating")[:1]))
 
 
-# PostgreSQL's search vector holds at most a megabyte. In the worst case it takes 15 bytes for a
-# character: of a longer text the beginning is found.
+# PostgreSQL's search vector holds at most a megabyte, and takes up to 15 bytes for a character. Of
+# a longer text only the beginning can be found.
 SEARCHED_CHARACTERS = 50_000
 SEARCHED_TEXT = Left("content", SEARCHED_CHARACTERS)
 SEARCHED = SearchVector(SEARCHED_TEXT, config="simple")
 
 
 class Message(TenantModel):
-    """What one side said in a session."""
+    """A message of the user, the agent or the system in a session."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key()
@@ -345,7 +345,7 @@ class Message(TenantModel):
         ]
 
     def __str__(self) -> str:
-        # Without the words, as below: it stands in titles, which anybody of the staff sees.
+        # Without the text: this is part of page titles, which all staff see.
         return f"{self.role} message {self.pk}"
 
 
@@ -354,7 +354,7 @@ class ProfileQuerySet(TenantQuerySet["Profile"]):
 
 
 class Profile(TenantModel):
-    """What a conversation revealed about the person behind it."""
+    """What a conversation has revealed about the person in it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key()

@@ -1,4 +1,4 @@
-"""What is known about conversations besides their words: usage by day, feedback, prompts, tests."""
+"""Figures and feedback of conversations, prompt sections, and test chats."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sessions_app.models.keys import (
     version_key,
 )
 
-# Latencies are counted in buckets, each √2 wider than the one before; the last has no end.
+# Latencies are counted in buckets, each √2 times as wide as the one before; the last has no end.
 LATENCY_BUCKETS = 34
 
 
 class UsageSums(TenantModel):
-    """What turns of a day (UTC) came to.
+    """The sums of turns of one day (UTC).
 
     `cost` is US dollars of the requests whose cost is known; `unpriced` counts the others.
     `latency_buckets[i]` counts answers of about 2^(i/2) ms (sessions_app/usage/queries.py).
@@ -33,7 +33,7 @@ class UsageSums(TenantModel):
     # "provider:model"
     model = models.CharField(max_length=306)
     requests = models.IntegerField(db_default=0)
-    # Those that ended as `error` or `partial`; and those whose client left.
+    # Requests that ended as `error` or `partial`, and those whose client disconnected.
     failed = models.IntegerField(db_default=0)
     cancelled = models.IntegerField(db_default=0)
     unpriced = models.IntegerField(db_default=0)
@@ -53,7 +53,7 @@ class UsageDayQuerySet(TenantQuerySet["UsageDay"]):
 
 
 class UsageDay(UsageSums):
-    """What one instance did with one model in a day: kept by the settling of each turn."""
+    """The usage of one instance and model in a day; settling a turn adds to it."""
 
     pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "day", "model")
     account = account_key()
@@ -78,10 +78,10 @@ class UsageTotalQuerySet(TenantQuerySet["UsageTotal"]):
 
 
 class UsageTotal(UsageSums):
-    """What a day that is over came to: of all accounts with a model, or of an account at all.
+    """The sums of a past day: of all accounts by model, or of one account.
 
-    Made of usage_days when somebody looks (sessions_app/usage/totals.py), and forgotten by the
-    database when such a day changes after all. An account's rows have no model and no latencies.
+    sessions_app/usage/totals.py makes them of usage_days when a page needs them; a trigger deletes
+    them if such a day changes. An account's rows have no model and no latencies.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -117,7 +117,7 @@ class PromptSectionQuerySet(TenantQuerySet["PromptSection"]):
 
 
 class PromptSection(TenantModel):
-    """A part of what models were told, stored once for all requests that had it (by SHA-256)."""
+    """A part of prompts, stored once (by its SHA-256) for all requests that had it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key()
@@ -145,7 +145,7 @@ class MessageFeedbackQuerySet(TenantQuerySet["MessageFeedback"]):
 
 
 class MessageFeedback(TenantModel):
-    """What somebody thinks of an answer: a thumb, and perhaps why."""
+    """A caller's rating of an answer, with a comment or without."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key()
@@ -166,7 +166,7 @@ class MessageFeedback(TenantModel):
     )
     rating = models.SmallIntegerField(choices=[(1, "good"), (-1, "bad")])
     comment = models.TextField(blank=True, db_default="")
-    # Who gave it, as LLMRequest.caller.
+    # As LLMRequest.caller.
     caller = models.CharField(max_length=100, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -207,10 +207,10 @@ class SavedChatQuerySet(TenantQuerySet["SavedChat"]):
 
 
 class SavedChat(TenantModel):
-    """A test chat: what a user says, turn by turn, and what the answers must hold.
+    """A test chat: a user's messages, and what the answers to them must contain.
 
     `expected` is a list as long as `messages`: {"contains": [...], "excludes": [...]} for each
-    answer. One that is a gate keeps a draft from being published when it fails.
+    answer. With `is_gate`, a draft is published only if the test chat has passed with it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -226,7 +226,7 @@ class SavedChat(TenantModel):
     messages = models.JSONField()
     expected = models.JSONField(default=list, blank=True)
     is_gate = models.BooleanField("keeps from publishing when it fails", default=True)
-    # The conversation it was made of.
+    # The conversation from which it was made.
     session_id = models.UUIDField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -255,7 +255,7 @@ class SavedChatRunQuerySet(TenantQuerySet["SavedChatRun"]):
 
 
 class SavedChatRun(TenantModel):
-    """What came of a test chat with one configuration.
+    """A run of a test chat with one configuration.
 
     `answers` has for each message: {"message", "answer", "status", "error", "cost", "latency_ms",
     "tools", "failures"}; costs are decimal strings in US dollars, null where unknown.

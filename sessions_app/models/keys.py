@@ -10,7 +10,7 @@ from salient.database.constraints import CompositeForeignKey
 
 
 def instance_key() -> models.ForeignKey[AgentInstance]:
-    """Instances with a history stay: the database refuses to delete them (archive them)."""
+    """The database refuses to delete an instance with a history; it can be archived."""
     return models.ForeignKey(
         AgentInstance, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )

@@ -1,1 +1,1 @@
-"""Usage by day and in total: how it is counted, kept and reported."""
+"""Usage by day and in total: counting, storing and reporting it."""

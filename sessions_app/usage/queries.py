@@ -1,9 +1,9 @@
-"""Reads what was used: sums of the daily roll-up, never of the ledger itself."""
+"""Reads usage: sums of the daily roll-up, never of the ledger (llm_requests) itself."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Any, Self
@@ -16,8 +16,15 @@ from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay
 
 DAY = timedelta(days=1)
 SUMS = (
-    *("requests", "failed", "cancelled", "unpriced"),
-    *("input_tokens", "cached_tokens", "output_tokens", "cost", "latency_ms"),
+    "requests",
+    "failed",
+    "cancelled",
+    "unpriced",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "cost",
+    "latency_ms",
 )
 
 
@@ -45,7 +52,7 @@ class Days:
         return (self.last - self.first).days + 1
 
     def before(self) -> Days:
-        """Return as many days that came before these."""
+        """Return the same number of days, just before these."""
         return Days(self.first - len(self) * DAY, self.first - DAY)
 
 
@@ -55,7 +62,7 @@ def today() -> date:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was used. `cost` sums the requests whose cost is known, all but `unpriced`."""
+    """Sums of usage. `cost` is of the requests whose cost is known: all but `unpriced`."""
 
     requests: int = 0
     failed: int = 0
@@ -79,11 +86,11 @@ class Figures:
 
     @property
     def known_cost(self) -> Decimal | None:
-        """The cost as far as it is known; None when nothing that cost something is."""
+        """The cost as far as it is known; None if the cost of no request is known."""
         return None if self.unpriced and not self.cost else self.cost
 
     def percentile(self, share: float) -> int | None:
-        """Return about how many milliseconds that share of the answers took at most."""
+        """Return the milliseconds within which about that share of the answers was complete."""
         return percentile(self.buckets, share)
 
     def __add__(self, other: Figures) -> Figures:
@@ -99,7 +106,10 @@ NOTHING = Figures()
 
 
 def percentile(buckets: Sequence[int], share: float) -> int | None:
-    """Read a percentile from the buckets, evenly spread inside each; the last has no end."""
+    """Estimate a percentile in milliseconds, as if latencies were spread evenly in each bucket.
+
+    The last bucket has no end: its begin is returned.
+    """
     rank, passed = share * sum(buckets), 0
     if not rank:
         return None
@@ -122,7 +132,7 @@ def figures_by(
 ) -> dict[Any, Figures]:
     """Sum the days by these columns of usage_days; a key is a tuple when there are several.
 
-    Inside a door. Latencies are summed where they are asked for: they are 34 more sums.
+    Call it inside a context. `latency` adds the latency buckets, which are 34 more sums.
     """
     rows = UsageDay.objects.filter(day__gte=days.first, day__lte=days.last)
     if account_id is not None:
@@ -138,10 +148,17 @@ def summed(
     rows: QuerySet[Any, Any], columns: tuple[str, ...], *, latency: bool
 ) -> dict[Any, Figures]:
     """Sum these rows by these columns."""
+    places = range(LATENCY_BUCKETS if latency else 0)
     sums = {f"sum_{name}": Sum(name) for name in SUMS}
-    counts = {f"bucket_{i}": Sum(f"latency_buckets__{i}") for i in _places(latency=latency)}
-    found = rows.values(*columns).annotate(**sums, **counts).order_by(*columns)
-    return {_key(row, columns): _figures(row, latency=latency) for row in found}
+    counts = {f"bucket_{i}": Sum(f"latency_buckets__{i}") for i in places}
+    found: dict[Any, Figures] = {}
+    for row in rows.values(*columns).annotate(**sums, **counts).order_by(*columns):
+        key = tuple(row[name] for name in columns)
+        found[key if len(key) > 1 else key[0]] = Figures(
+            **{name: row[f"sum_{name}"] for name in SUMS},
+            buckets=tuple(row[f"bucket_{i}"] for i in places),
+        )
+    return found
 
 
 def total(found: Mapping[Any, Figures]) -> Figures:
@@ -149,42 +166,29 @@ def total(found: Mapping[Any, Figures]) -> Figures:
 
 
 def by_day(found: Mapping[date, Figures], days: Days) -> list[tuple[date, Figures]]:
-    """Give every day, also those on which nothing happened."""
+    """Return every one of the days with its figures, also the days without usage."""
     return [(day, found.get(day, NOTHING)) for day in days]
 
 
 def by_day_and(found: Mapping[tuple[date, Any], Figures]) -> dict[Any, dict[date, Figures]]:
-    """Sort figures by (day, key) by their key."""
-    sorted_: dict[Any, dict[date, Figures]] = {}
+    """Turn figures by (day, key) into figures by day, by key."""
+    by_key: dict[Any, dict[date, Figures]] = {}
     for (day, key), figures in found.items():
-        sorted_.setdefault(key, {})[day] = figures
-    return sorted_
+        by_key.setdefault(key, {})[day] = figures
+    return by_key
 
 
 def largest(
     found: Mapping[str, dict[date, Figures]], count: int, rest: str
 ) -> dict[str, dict[date, Figures]]:
-    """Keep those that cost most, and sum the others under one name."""
+    """Return the `count` that cost most, and the sum of the others under the name `rest`."""
     order = sorted(found, key=lambda name: (-total(found[name]).cost, name))
-    kept = {name: found[name] for name in order[:count]}
+    top = {name: found[name] for name in order[:count]}
     others: dict[date, Figures] = {}
     for name in order[count:]:
         for day, figures in found[name].items():
             others[day] = others.get(day, NOTHING) + figures
-    return kept | ({rest: others} if others else {})
-
-
-def _places(*, latency: bool) -> range:
-    return range(LATENCY_BUCKETS if latency else 0)
-
-
-def _key(row: dict[str, Any], columns: tuple[str, ...]) -> Any:
-    return row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns)
-
-
-def _figures(row: dict[str, Any], *, latency: bool) -> Figures:
-    buckets = tuple(row[f"bucket_{i}"] for i in _places(latency=latency))
-    return replace(NOTHING, **{name: row[f"sum_{name}"] for name in SUMS}, buckets=buckets)
+    return top | ({rest: others} if others else {})
 
 
 def _added(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

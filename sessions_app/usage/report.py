@@ -1,16 +1,15 @@
-"""What a caller is told of its account's use: of the agents that it may use, no others."""
+"""The usage that the API shows a caller: of the agents that the caller may use, and no others."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from accounts.auth.caller import Caller
 from accounts.limits.status import limit_status
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from agents.models import AgentInstance
 from sessions_app.api.usage_schemas import By, FiguresOut, RowOut, UsageIn, UsageOut
-from sessions_app.usage.queries import Figures, figures_by, total
+from sessions_app.usage.queries import figures_by, total
 
 COLUMNS = {By.DAY: "day", By.MODEL: "model", By.INSTANCE: "agent_instance_id"}
 
@@ -25,22 +24,15 @@ def usage_of(caller: Caller, wanted: UsageIn) -> UsageOut:
             instances=caller.instance_ids or None,
             latency=True,
         )
-        names = _slugs(caller.account_id) if wanted.by == By.INSTANCE else {}
+        names: dict[Any, str] = {}
+        if wanted.by == By.INSTANCE:
+            names |= agent_slugs(caller.account_id)
     rows = sorted((str(names.get(key, key)), key) for key in found)
     return UsageOut(
         first=days.first,
         last=days.last,
         by=wanted.by,
-        rows=[_row(name, found[key]) for name, key in rows],
-        total=FiguresOut(**FiguresOut.facts(total(found))),
+        rows=[RowOut.of(found[key], key=name) for name, key in rows],
+        total=FiguresOut.of(total(found)),
         budgets=[budget.as_dict() for budget in limit_status(caller).budgets],
     )
-
-
-def _row(name: str, figures: Figures) -> RowOut:
-    return RowOut(key=name, **FiguresOut.facts(figures))
-
-
-def _slugs(account_id: UUID) -> dict[Any, str]:
-    agents = AgentInstance.objects.filter(account_id=account_id)
-    return dict(agents.values_list("pk", "instance_slug"))

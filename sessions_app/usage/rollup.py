@@ -1,7 +1,7 @@
-"""Makes the kept figures again from the ledger: usage by day, and the sessions' counters.
+"""Computes the stored figures again from the ledger: usage by day, and the sessions' counters.
 
-What settling keeps turn by turn (`app_count_turn`) must equal, to the last cent, what these
-statements sum; the migration that filled the tables runs the same texts.
+Settling adds to them turn by turn (`app_count_turn`). The results must equal, to the last cent,
+what these statements sum.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from accounts.limits.quotas import lock_account
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS
 
-# One account's whole ledger is read: that may take longer than a page may.
+# A statement reads an account's whole ledger, which may take longer than a page may.
 STATEMENT_SECONDS = 600
 SESSIONS_AT_ONCE = 500
-# A turn is settled at most this long after it began, unless it was found abandoned.
+# A turn is settled within this time after it began, unless it was abandoned.
 LONGEST_TURN = timedelta(days=1)
 BEGINNING = date(1970, 1, 1)
 
-# Where the buckets begin: the smallest whole number that is not below 2^(i/2).
+# Where the buckets begin, in ms: the smallest whole number that is not below 2^(i/2).
 BOUNDS = [isqrt(2**i - 1) + 1 for i in range(1, LATENCY_BUCKETS)]
 MOMENT = "coalesce(settled_at, created_at)"
 DAY_KEY = "account_id, agent_instance_id, day, model"
@@ -35,11 +35,11 @@ DAY_SUMS = (
     "requests, failed, cancelled, unpriced, input_tokens, cached_tokens, output_tokens, cost, "
     "latency_ms, latency_buckets"
 )
-# How many requests each bucket has.
+# The number of requests in each bucket.
 BUCKETS = ", ".join(
     f"coalesce(sum(n) FILTER (WHERE bucket = {i}), 0)::integer" for i in range(LATENCY_BUCKETS)
 )
-# ruff: noqa: S608 - these texts are made of one another, of nothing that anybody sends
+# ruff: noqa: S608 - built from constants of this module only
 DAYS = f"""
     SELECT {DAY_KEY}, sum(n)::integer AS requests, sum(failed)::integer AS failed,
         sum(cancelled)::integer AS cancelled, sum(unpriced)::integer AS unpriced,
@@ -122,12 +122,12 @@ _LOCK_SESSIONS = """
     SELECT id FROM sessions WHERE account_id = %(account)s AND id = ANY(%(ids)s)
     ORDER BY id FOR NO KEY UPDATE
 """
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('rollup ' || %(account)s, 0))"
+_ONE_REBUILD_AT_ONCE = "SELECT pg_advisory_xact_lock(hashtextextended('rollup ' || %(account)s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Where the kept figures of an account are not what its ledger says."""
+    """The stored figures of an account that differ from its ledger."""
 
     # (day, "provider:model")
     days: list[tuple[date, str]]
@@ -138,7 +138,7 @@ class Differences:
 
 
 def compare(account_id: UUID, since: date = BEGINNING) -> Differences:
-    """Say what differs; each table is compared in one statement, so turns may go on."""
+    """Return what differs; one statement a table compares, so that turns can go on."""
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         values = {
             "account": account_id,
@@ -147,11 +147,12 @@ def compare(account_id: UUID, since: date = BEGINNING) -> Differences:
             "until": "infinity",
         }
         days = [(day, model) for _, _, day, model in _rows(_OTHER_DAYS, values)]
-        return Differences(days, _differing_sessions(account_id, since))
+        sessions = [row[0] for row in _rows(_OTHER_SESSIONS, values)]
+    return Differences(days, sessions)
 
 
 def rebuild(account_id: UUID, since: date = BEGINNING) -> Differences:
-    """Make an account's figures again, while its turns go on; return what was mended."""
+    """Compute an account's figures again while its turns go on; return what was corrected."""
     found = compare(account_id, since)
     recent = _rebuild_past(account_id, since)
     _rebuild_recent(account_id, max(recent, since))
@@ -161,45 +162,40 @@ def rebuild(account_id: UUID, since: date = BEGINNING) -> Differences:
 
 
 def _rebuild_past(account_id: UUID, since: date) -> date:
-    """Count the days that no turn writes to any more; return the first one of the others."""
+    """Count the days that no turn writes to any more; return the first day after them."""
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         [[recent]] = _rows("SELECT (now() AT TIME ZONE 'UTC')::date - 1", {})
         values = {"account": account_id, "first": since, "end": recent}
         values |= {"since": _begin(since), "until": _begin(recent)}
-        _run(_ALONE, values | {"account": str(account_id)})
-        _run(_FORGET, values)
-        _run(INSERT_DAYS.format(which=_WITHIN), values)
+        _rows(_ONE_REBUILD_AT_ONCE, values | {"account": str(account_id)})
+        _rows(_FORGET, values)
+        _rows(INSERT_DAYS.format(which=_WITHIN), values)
     return recent  # type: ignore[no-any-return]
 
 
 def _rebuild_recent(account_id: UUID, first: date) -> None:
-    """Count today and yesterday, in which turns are being settled: they wait for a moment.
+    """Count yesterday and today, to which turns are being settled; these wait for the lock.
 
-    Whoever settles takes the account's row before it counts. So what has been counted is committed
-    and seen here, and what has not is counted after this, on top. What must be read under the lock
-    is found by an index: the turns of these days, and the late ones that were seen before.
+    Settling locks the account's row before it counts. So a turn that was counted is committed and
+    seen here, and any other is counted afterwards, on top. To keep the lock short, an index finds
+    what is read under it: the turns of these days, and older ones that were listed before.
     """
     values: dict[str, Any] = {"account": account_id, "first": first, "end": date.max}
     values |= {"since": _begin(first), "created": _begin(first) - LONGEST_TURN}
     with platform_context(statement_seconds=STATEMENT_SECONDS):
-        _run(_ALONE, values | {"account": str(account_id)})
+        _rows(_ONE_REBUILD_AT_ONCE, values | {"account": str(account_id)})
         values["late"] = [row[0] for row in _rows(_LATE, values)]
         lock_account(account_id)
-        _run(_FORGET, values)
-        _run(INSERT_DAYS.format(which=_RECENT), values)
+        _rows(_FORGET, values)
+        _rows(INSERT_DAYS.format(which=_RECENT), values)
 
 
 def _count_sessions(account_id: UUID, ids: Sequence[UUID]) -> None:
-    """Count again some sessions, in a new statement behind their locks, so that no turn is lost."""
+    """Count some sessions again, in a new statement after locking them, so that no turn is lost."""
     values = {"account": account_id, "ids": list(ids)}
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         _rows(_LOCK_SESSIONS, values)
-        _run(COUNT_SESSIONS.format(which="account_id = %(account)s AND id = ANY(%(ids)s)"), values)
-
-
-def _differing_sessions(account_id: UUID, since: date) -> list[UUID]:
-    values = {"account": account_id, "since": _begin(since)}
-    return [row[0] for row in _rows(_OTHER_SESSIONS, values)]
+        _rows(COUNT_SESSIONS.format(which="account_id = %(account)s AND id = ANY(%(ids)s)"), values)
 
 
 def _begin(day: date) -> datetime:
@@ -209,9 +205,4 @@ def _begin(day: date) -> datetime:
 def _rows(statement: str, values: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return list(cursor.fetchall())
-
-
-def _run(statement: str, values: dict[str, Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        return list(cursor.fetchall()) if cursor.description else []

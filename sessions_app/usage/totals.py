@@ -1,8 +1,8 @@
-"""What all accounts came to, day by day: days that are over are summed once and kept.
+"""Usage of all accounts by day: the sums of past days are stored.
 
-A turn counts in the day in which it is settled, so nothing is added to a day before yesterday. What
-changes one all the same (a rebuilt roll-up, an erased account) makes the database forget its sums:
-a trigger of usage_days does, and waits for whoever is summing at the moment.
+A turn counts in the day in which it is settled, so that no turn adds to a day before yesterday. If
+such a day changes all the same (a rebuilt roll-up, an erased account), a trigger of usage_days
+deletes its sums; it waits for a transaction that is summing at the moment.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
 from sessions_app.usage.queries import NOTHING, SUMS, Days, Figures, summed, today
 
-# So many days are summed while a page waits; more of them were changed at once, and take turns.
+# A page waits while this many days are summed; what remains is left to the next pages.
 MOST_AT_ONCE = 31
 STATEMENT_SECONDS = 600
-# ruff: noqa: S608 - these texts are made of one another, of nothing that anybody sends
+# ruff: noqa: S608 - built from constants of this module only
 _LOCK = "hashtextextended('usage_totals', 0)"
 _OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
 
-# Only a day that is over wakes it, so settling a turn costs no more than the look at the date.
+# It runs for past days only, so that settling a turn costs one comparison of dates.
 FORGET = f"""
 CREATE FUNCTION app_forget_totals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -56,8 +56,8 @@ NO_TRIGGERS = [
 _NAMES = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name})" for name in SUMS)
 _BUCKETS = ", ".join(f"sum(latency_buckets[{n + 1}])" for n in range(LATENCY_BUCKETS))
-# Whether a day had any turn is asked of its first row, and only of days that are not kept: a plan
-# that joins would read the whole roll-up where it is small or not yet analysed.
+# Only days without stored sums are looked up in usage_days, each by its first row: a join would
+# read the whole roll-up where that is small or not yet analysed.
 _MISSING = f"""
     WITH unkept AS MATERIALIZED (
         SELECT day FROM (SELECT %(last)s::date - n AS day
@@ -82,15 +82,15 @@ EVERY_DAY_OVER = f"day < {_OVER}"
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The figures of all accounts in these days, read inside the platform's door."""
+    """The figures of all accounts in these days; read it inside the platform context."""
 
     days: Days
-    # The days whose sums are kept; the others are summed anew.
-    kept: frozenset[date]
+    # The days whose sums are stored; the others are summed each time.
+    stored: frozenset[date]
 
     @classmethod
     def of(cls, days: Days) -> Self:
-        keep(days)
+        store(days)
         found = UsageTotal.objects.filter(day__gte=days.first, day__lte=days.last, account=None)
         return cls(days, frozenset(found.order_by().values_list("day", flat=True).distinct()))
 
@@ -99,17 +99,17 @@ class Totals:
         return self._summed(self.days, rows, ("day", "model"), latency=True)
 
     def by_account(self, days: Days) -> dict[UUID, Figures]:
-        """Return each account's figures of some of the days, without latencies."""
+        """Return each account's figures in some of the days, without latencies."""
         rows = UsageTotal.objects.filter(account__isnull=False)
         return self._summed(days, rows, ("account_id",), latency=False)
 
     def _summed(
         self, days: Days, rows: QuerySet[Any, Any], columns: tuple[str, ...], *, latency: bool
     ) -> dict[Any, Figures]:
-        kept = self.kept.intersection(days)
+        stored = self.stored.intersection(days)
         parts = (
-            rows.filter(day__in=kept),
-            UsageDay.objects.filter(day__in=set(days) - kept),
+            rows.filter(day__in=stored),
+            UsageDay.objects.filter(day__in=set(days) - stored),
         )
         found: dict[Any, Figures] = {}
         for part in parts:
@@ -118,31 +118,29 @@ class Totals:
         return found
 
 
-def keep(days: Days, *, most: int = MOST_AT_ONCE) -> int:
-    """Sum those of the days that are over and have not been summed; return how many that were."""
+def store(days: Days, *, most: int = MOST_AT_ONCE) -> int:
+    """Store the sums of those past days that have none yet; return how many days they were."""
     with connection.cursor() as cursor:
         cursor.execute(_MISSING, {"first": days.first, "last": days.last, "most": most})
         missing = [day for (day,) in cursor.fetchall()]
-        # Whoever changes such a day at the moment has it: then it is read as it stands.
-        if not missing or not _is_free(cursor):
+        if not missing:
+            return 0
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
+        # A transaction that changes such a day has the lock: then the days are read unsummed.
+        if not cursor.fetchone()[0]:
             return 0
         cursor.execute(INSERT.format(which="day = ANY(%(days)s)"), {"days": missing})
     return len(missing)
 
 
-def keep_all() -> None:
-    """Sum every day that is over, some at a time; for a command, which may take its time."""
+def store_all() -> None:
+    """Store the sums of every past day, some at a time; for commands, which may take long."""
     with platform_context():
         first = UsageDay.objects.aggregate(first=Min("day"))["first"] or today()
     summed_days = 1
     while summed_days:
         with platform_context(statement_seconds=STATEMENT_SECONDS):
-            summed_days = keep(Days(first, today()), most=MOST_AT_ONCE)
-
-
-def _is_free(cursor: Any) -> bool:
-    cursor.execute(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
-    return bool(cursor.fetchone()[0])
+            summed_days = store(Days(first, today()), most=MOST_AT_ONCE)
 
 
 def each_day(found: Mapping[tuple[date, str], Figures]) -> dict[date, Figures]:

@@ -1,4 +1,4 @@
-"""Lists of the admin look rows up by what they offer, and by no other column of any table."""
+"""The admin's lists look rows up by the columns that they offer, and by no others."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from accounts.admin.base import LIST_PARAMETERS, PlatformModelAdmin
 from accounts.models import AuditEntry, MemberRole, User
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile, SavedChat
-from tests.accounts.admin.test_auditors import make_auditor
-from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import make_member
 from tests.support.factories import (
     make_account,
@@ -32,6 +30,7 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.people import make_auditor, make_root, opened
 
 OPERATORS = (
     *("", "exact", "iexact", "startswith", "icontains", "gt", "lte", "range", "in", "regex"),
@@ -54,9 +53,9 @@ ORDERED_BY = {
 
 
 def paths(model: type[Model], depth: int = DEPTH) -> Iterator[str]:
-    """Name every column that can be reached: the table's own, and over relations both ways."""
+    """Yield the path of every reachable column: of the table, and over relations both ways."""
     for field in model._meta.get_fields(include_hidden=True):
-        # Generic keys and the like have no rows behind them.
+        # Generic keys have no column of their own.
         name = getattr(field, "attname", field.name)
         yield from {field.name, name}
         if isinstance(field, JSONField):
@@ -102,7 +101,7 @@ class LookupTests(AdminTestCase):
         for model, page in self.pages():
             assert isinstance(page, PlatformModelAdmin)
             named = page.lookup_names(request)
-            # What is named is by a whole value, of a column with choices or of an id.
+            # Named lookups compare whole values: of columns with choices, or ids.
             odd = {name for name in named if "__" in name and not name.endswith("__exact")}
             self.assertEqual(odd, set(), model)
             for lookup in {*lookups(model)} - named:
@@ -121,7 +120,7 @@ class LookupTests(AdminTestCase):
                     answer = self.look(list_of(model), {lookup: "a"})
                 self.assertEqual(answer.status_code, HTTPStatus.BAD_REQUEST, (model, lookup))
                 self.assertContains(answer, lookup, status_code=HTTPStatus.BAD_REQUEST)
-                # Who asks is a user, and read as one.
+                # The request itself reads the user who is logged in.
                 asked = [each["sql"] for each in made if table in each["sql"] and model != User]
                 self.assertEqual(asked, [], (model, lookup))
 
@@ -202,7 +201,7 @@ class WithoutAnAccessTests(AdminTestCase):
             email="ada@example.com",
         )
 
-    def test_neither_staff_nor_auditors_guess_a_person_by_the_address_of_a_list(self) -> None:
+    def test_no_query_of_a_list_lets_staff_or_auditors_guess_a_person(self) -> None:
         for person in (make_root(), make_auditor()):
             self.client.force_login(person)
             for model, lookup in (

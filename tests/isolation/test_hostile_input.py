@@ -1,4 +1,4 @@
-"""Whatever stands in an address, a header, a body or a form: no server error comes of it."""
+"""No text in an address, a header, a body or a form causes a server error."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from django.forms import BaseForm
 from django.http.response import HttpResponseBase
 from django.test import Client
 
-from tests.isolation.test_route_ids import SCHEMAS, shapes
-from tests.isolation.test_route_pages import PagesTestCase, pages
-from tests.salient.api.test_limits import connections_stay_open
-from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.border import MatrixTestCase, taken_back
+from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
+from tests.support.api_shapes import SCHEMAS, shapes
 from tests.support.factories import write_config
+from tests.support.isolation_accounts import rolled_back
+from tests.support.isolation_cases import MatrixTestCase, PagesTestCase, pages
 from tests.support.route_table import BODIES, QUERIES
 from tests.support.routes import Route, routes
 
-# As they stand in an address, quoted.
+# Quoted, as in an address.
 TEXTS = (
     "%00",
     "a%00b",
@@ -70,7 +69,7 @@ QUERIES_WHOLE = (
     "format=exe",
     "x=" + "y" * 7000,
 )
-# Python's own JSON: with the values that standard JSON has not.
+# Python's JSON, which also has values that standard JSON lacks.
 VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -147,13 +146,13 @@ HEADERS = (
     ("x-forwarded-proto", "\xff"),
     ("sec-fetch-site", "\xff"),
 )
-# A page costs more: fewer values, of the same kinds, and each once in each kind of place.
+# Pages take longer, so fewer values are sent, each once to each kind of place.
 SEED = 11
 PAGE_TEXTS = (
     *("%00", "%ff", "%ed%a0%80", "9" * 40, "-1", "1e999999", "NaN", "infinity", "0000-00-00"),
     *("10000-01-01", "9999-12-31T23:59:59-23:59~ffffffff-ffff-ffff-ffff-ffffffffffff", "..%2f.."),
 )
-# What Django's own lists read, and what looks like it.
+# Parameters that Django's lists read, and similar ones.
 UNKNOWN = ("next", "page", "format", "days", "a[]", "id__in", "pk__exact", "id__isnull")
 PLACES = (
     *("q", "o", "p", "e", "all", "_popup", "_to_field", "_changelist_filters", "before", "after"),
@@ -169,11 +168,11 @@ METHODS = ("TRACE", "PROPFIND", "get", "CONNECT", "X" * 40)
 
 @contextmanager
 def no_server_error(test: Any) -> Iterator[list[str]]:
-    """Collect what was answered wrongly, and fail with that and with every error in the log."""
+    """Collect wrong answers; fail with them and with every error in the log."""
     wrong: list[str] = []
     heard = logging.Handler(logging.ERROR)
     heard.emit = lambda record: wrong.append(record.getMessage())  # type: ignore[method-assign]
-    # What Django refuses as suspicious is a 400 and one line.
+    # A request that Django refuses as suspicious is a 400 and one line in the log.
     heard.addFilter(lambda record: not record.name.startswith("django.security"))
     loggers = [logging.getLogger(), logging.getLogger("django")]
     for logger in loggers:
@@ -193,7 +192,7 @@ class ApiTests(MatrixTestCase):
         return self.answer(route, method, **more).status
 
     def answer(self, route: Route, method: str, **more: Any) -> Answer:
-        """Send what would be a good call but for `path`, `query`, `raw` and `headers`."""
+        """Send a valid call changed by `path`, `query`, `raw` and `headers`."""
         place = (route.short, method)
         usual = {k: v.format(**self.of_key) for k, v in QUERIES.get(place, {}).items()}
         body = json.dumps(BODIES.get(place, {})).encode()
@@ -206,7 +205,7 @@ class ApiTests(MatrixTestCase):
         )
         query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in usual.items()))
         call.scope["query_string"] = query.encode()
-        with nullcontext() if method == "GET" else taken_back():
+        with nullcontext() if method == "GET" else rolled_back():
             async_to_sync(call.run)()
         return call.answer()
 
@@ -237,7 +236,7 @@ class ApiTests(MatrixTestCase):
             for route in self.routes:
                 if "GET" not in (route.methods or ("GET",)):
                     continue
-                fields = self.taken(route, "GET")
+                fields = self.fields_of(route, "GET")
                 queries = [
                     f"{field}={text}"
                     for number, field in enumerate(fields)
@@ -256,7 +255,7 @@ class ApiTests(MatrixTestCase):
                 usual = BODIES.get((route.short, method), {})
                 bodies = [
                     json.dumps(usual | {field: value}).encode()
-                    for number, field in enumerate(self.taken(route, method))
+                    for number, field in enumerate(self.fields_of(route, method))
                     for value in part_of(VALUES, number, 3)
                 ]
                 for raw in (*bodies, *BODIES_WHOLE):
@@ -264,8 +263,8 @@ class ApiTests(MatrixTestCase):
                     if status >= 500:
                         wrong.append(f"{method} {route.short} {raw[:60]!r}: {status}")
 
-    def taken(self, route: Route, method: str) -> list[str]:
-        """Ask with all fields of all our schemas: the route names those that it does not take."""
+    def fields_of(self, route: Route, method: str) -> list[str]:
+        """Send the fields of all schemas; the route names those that it does not accept."""
         given: dict[str, Any] = {"query": "&".join(f"{field}=" for field in FIELDS)}
         if method != "GET":
             given = {"raw": json.dumps(dict.fromkeys(FIELDS)).encode()}
@@ -290,13 +289,13 @@ class ApiTests(MatrixTestCase):
 
 
 class PageTests(PagesTestCase):
-    """Each place of each page, as a superuser, who gets furthest."""
+    """Each place of each page, as a superuser, who may open all of them."""
 
     def setUp(self) -> None:
         super().setUp()
         boss = self.principals["root"]
         self.browser = Client(headers=dict(boss.client.headers), raise_request_exception=False)
-        # What stands in a row already is no input.
+        # Stored values are no input.
         self.asked = [page for page in pages() if "autocomplete" not in page.pattern]
 
     def get(self, wrong: list[str], address: str, **headers: Any) -> HttpResponseBase:
@@ -356,7 +355,7 @@ class PageTests(PagesTestCase):
             ]
             for place, value in spread(fields, FORM_VALUES, kind=itemgetter(3)):
                 address, form, name, _ = place
-                with taken_back():
+                with rolled_back():
                     answer = self.browser.post(address, form | {name: value}, secure=True)
                 if answer.status_code >= 500:
                     wrong.append(f"{address} {name}={value!r}: {answer.status_code}")
@@ -385,7 +384,7 @@ class PageTests(PagesTestCase):
 
 
 class EdgeTests(MatrixTestCase):
-    """The whole application, with what a server hands to it."""
+    """The whole ASGI application, called as a server calls it."""
 
     def test_pages_are_read_whatever_their_address_and_headers_are(self) -> None:
         with no_server_error(self) as wrong:
@@ -417,26 +416,26 @@ def spread[P, V](
     kinds: dict[object, list[P]] = {}
     for place in places:
         kinds.setdefault(kind(place), []).append(place)
-    for batch_key in kinds.values():
-        chance.shuffle(batch_key)
+    for same_kind in kinds.values():
+        chance.shuffle(same_kind)
         for turn, value in enumerate(chance.sample(values, len(values))):
-            yield batch_key[turn % len(batch_key)], value
+            yield same_kind[turn % len(same_kind)], value
 
 
 def kind_of_field(place: tuple[str, str]) -> str:
-    """Tell the parameters of every list apart, and its own filters by what they read."""
+    """Return the kind of a parameter: one of every list's, or the column of a filter."""
     if place[1] in UNKNOWN:
         return ""
     return place[1] if place[1] in PLACES else place[1].rpartition("__")[2]
 
 
 def kind_of_page(place: tuple[str, Route]) -> bool:
-    """All lists read their address in one way, and other pages read none of it."""
+    """Return the kind of a page: all lists read their query alike, other pages read none."""
     return place[1].name.endswith("_changelist")
 
 
 def part_of[T](values: Sequence[T], number: int, parts: int) -> Sequence[T]:
-    """Return every so manieth value: each place has a few, and each value comes in many places."""
+    """Return a part of the values for a place, so that each value is tried in many places."""
     return values[number % parts :: parts]
 
 

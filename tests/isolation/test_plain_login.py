@@ -1,7 +1,7 @@
-"""Production's division of rights: one login owns the tables and migrates, another one serves.
+"""Rights as in production: one login owns the tables and migrates, another one serves.
 
 The one that serves is neither owner nor superuser, and is made by the SQL that is printed for an
-administrator. Everything works with it, and outside the doors it has nothing.
+administrator. Everything works with it, and outside the contexts it reads nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run_sql(statement: str) -> None:
 
 @contextmanager
 def as_login(name: str) -> Iterator[None]:
-    """Connect as another login; its password is the one that the tests' own login has."""
+    """Connect as another login, with the password of the tests' login."""
     before = connection.settings_dict["USER"]
     _connect_as(name)
     try:
@@ -67,7 +67,7 @@ class PlainLoginTests(SimpleTestCase):
         super().setUpClass()
         if rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
             raise SkipTest("only a superuser can make an owner and a login")
-        # The same for every worker: the next run clears up after one that was killed.
+        # The same name for every worker, so that the next run removes what a killed one left.
         own = connection.settings_dict["NAME"].partition("_gw")[0]
         cls.owner, cls.login = f"{own}_owner", f"{own}_login"
         cls.enterClassContext(server_lock())
@@ -82,7 +82,7 @@ class PlainLoginTests(SimpleTestCase):
         for statement in statements(connection, cls.login):
             run_sql(statement)
         cls.make_login(cls.login, "")
-        # What a later version brings, the owner's migrate gives to the login.
+        # The owner's next migrate gives the login the rights to new tables.
         run_sql(f'REVOKE ALL ON django_session FROM "{cls.login}"')
         with as_login(cls.owner):
             call_command("migrate", verbosity=0)
@@ -110,7 +110,7 @@ class PlainLoginTests(SimpleTestCase):
         self.assertEqual((report["problems"], report["advice"]), ([], []))
         self.assertEqual(report["login"], self.login)
 
-    def test_outside_the_doors_it_reaches_no_tenants_table(self) -> None:
+    def test_outside_any_context_it_reaches_no_tenants_table(self) -> None:
         for table in ("accounts", "sessions", "messages", "api_keys", "budgets", "memberships"):
             with self.assertRaisesRegex(ProgrammingError, f"permission denied for table {table}"):
                 rows(f"SELECT 1 FROM {table}")  # noqa: S608
@@ -173,7 +173,7 @@ class PlainLoginTests(SimpleTestCase):
         self.assertTrue(made["key"].startswith("sal_"))
         self.run_command("settle_abandoned")
 
-    def test_the_border_between_accounts_holds(self) -> None:
+    def test_the_isolation_check_finds_no_leak(self) -> None:
         report = self.run_command("isolation_check")
         self.assertEqual((report["leaks"], report["faults"]), ([], []))
 
@@ -182,7 +182,7 @@ class PlainLoginTests(SimpleTestCase):
         call_command(*arguments, "--json", stdout=out)
         return json.loads(out.getvalue())
 
-    def test_an_instance_is_made_through_a_door(self) -> None:
+    def test_an_instance_is_made_in_a_tenant_context(self) -> None:
         instance = make_instance(make_account(), "bot")
         with tenant_context(instance.account_id):
             self.assertEqual(AgentInstance.objects.get(), instance)

@@ -1,30 +1,23 @@
-"""Ids and names that callers send: whose they are decides, wherever they stand."""
+"""Ids and names in paths, queries and bodies: the owner of the row decides the answer."""
 
 from __future__ import annotations
 
-import inspect
 from datetime import datetime
-from types import ModuleType
-from typing import Any, TypeGuard, get_args
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.test import SimpleTestCase
 from pydantic import BaseModel
 
-import accounts.api.audit_schemas
-import accounts.api.member_schemas
-import accounts.api.schemas
-import agents.api.connection_views
-import agents.api.schemas
-import sessions_app.api.schemas
-import sessions_app.api.usage_schemas
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from salient.api.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
-from tests.support.border import MatrixTestCase, Principal, rows_of, taken_back
+from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.factories import make_message
+from tests.support.isolation_accounts import rolled_back, rows_of
+from tests.support.isolation_cases import MatrixTestCase, Principal
 from tests.support.route_table import (
     API,
     BODIES,
@@ -36,15 +29,6 @@ from tests.support.route_table import (
 )
 from tests.support.routes import Route, routes
 
-SCHEMAS = (
-    accounts.api.schemas,
-    accounts.api.audit_schemas,
-    accounts.api.member_schemas,
-    agents.api.schemas,
-    agents.api.connection_views,
-    sessions_app.api.schemas,
-    sessions_app.api.usage_schemas,
-)
 ROWS = id_rows()
 NO_SLUGS = (
     *("Bot", "bot\n", "bot ", "b..t", "..", "-bot", "b" * 64, "bót", "me", "%62ot"),
@@ -73,7 +57,7 @@ class IdTests(MatrixTestCase):
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
-        """Return the id of that owner, as it is written in that place."""
+        """Return the id of that owner's row, as that place has it."""
         if whose == "malformed":
             return "No such thing!"
         if place == "before":
@@ -131,7 +115,7 @@ class IdTests(MatrixTestCase):
             for (caller, whose), status in statuses.items():
                 who = self.principals[caller]
                 value = self.value(who, place, whose, of_list=name.endswith("sessions"))
-                with taken_back():
+                with rolled_back():
                     answer = self.call(who, route, method, **self.put(route, method, place, value))
                     case = f"{method} {name} {place} {whose} of {caller}"
                     if answer.status != status:
@@ -168,7 +152,7 @@ class IdTests(MatrixTestCase):
         key = self.principals["key"]
         for name, method in BODIES:
             for field in NEVER_FROM_A_BODY:
-                with self.subTest(name=name, field=field), taken_back():
+                with self.subTest(name=name, field=field), rolled_back():
                     answer = self.call(key, by_short_name()[name], method, body={field: "x"})
                     self.assertEqual(
                         (answer.status, answer.json()["code"]), (400, "invalid_request")
@@ -187,13 +171,13 @@ class IdTests(MatrixTestCase):
                 ({"query": {"api_key": key}}, 400),
                 ({"query": {"key": key}}, 400),
             ):
-                with self.subTest(name=name, method=method, misplaced=misplaced), taken_back():
+                with self.subTest(name=name, method=method, misplaced=misplaced), rolled_back():
                     answer = self.call(nobody, route, method, **misplaced)
                     self.assertEqual(answer.status, status)
                     self.assertNotIn(key, answer.body.decode())
 
     def test_a_cookie_works_from_our_own_pages_alone(self) -> None:
-        """Also to read: an address that starts a turn can stand in any page's image."""
+        """Also for GET: any page can have an image with an address that starts a turn."""
         for name in ("cookie", "owner"):
             who = self.principals[name]
             for route in by_short_name().values():
@@ -229,25 +213,3 @@ class PlaceTests(SimpleTestCase):
     def test_every_shape_that_comes_in_is_looked_at(self) -> None:
         listed = {shape for module in SCHEMAS for shape in shapes(module)}
         self.assertEqual({s for s in all_shapes(BaseModel) if is_sent(s)} - listed, set())
-
-
-def parts(annotation: Any) -> set[Any]:
-    """Return a type and all types that it is made of."""
-    return {annotation}.union(*map(parts, get_args(annotation)))
-
-
-def shapes(module: ModuleType) -> list[type[BaseModel]]:
-    return [s for _, s in inspect.getmembers(module, inspect.isclass) if is_sent(s)]
-
-
-def all_shapes(base: type[BaseModel]) -> list[type[BaseModel]]:
-    return [base, *(s for each in base.__subclasses__() for s in all_shapes(each))]
-
-
-def is_sent(shape: type) -> TypeGuard[type[BaseModel]]:
-    rooms = ("accounts.", "agents.", "sessions_app.", "salient.")
-    return (
-        issubclass(shape, BaseModel)
-        and shape.__name__.endswith("In")
-        and (shape.__module__.startswith(rooms))
-    )

@@ -1,130 +1,35 @@
-"""Every page, every method, everybody: what is shown to whom, and that no form works from afar."""
+"""Every page, every method, every browser: what each sees, and that forms need their token."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
-from django.contrib import admin
-from django.contrib.auth.models import Group
-from django.db.models import Model
-from django.http.response import HttpResponseBase
-from django.test import Client, SimpleTestCase, override_settings
+from django.test import SimpleTestCase
 
-from accounts.limits.budgets import set_budget
-from accounts.limits.quotas import set_limits
-from accounts.members.one_time_links import token_hash
-from accounts.members.support_access import open_access
-from accounts.models import Invitation, User
-from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.roles import has_account
-from agents.models import ConfigVersion
-from sessions_app.models import Profile
-from tests.support.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
-from tests.support.factories import make_connection
+from accounts.models import User
+from tests.support.isolation_accounts import CANARY, SECRET, ids_of, rolled_back, rows_of
+from tests.support.isolation_cases import PagesTestCase, pages
 from tests.support.route_table import BROWSERS, METHODS, PAGES, rows
-from tests.support.routes import Route, routes
+from tests.support.routes import Route
 
 TABLE = rows(PAGES, BROWSERS)
 SAFE = {"GET", "HEAD", "OPTIONS"}
-TOKEN = "t" * 32
-# On the admin's pages, which show the rows of all accounts.
+# In the admin these see the rows of all accounts.
 SEE_EVERYTHING = {"root", "auditor"}
-
-
-def pages() -> list[Route]:
-    return [route for route in routes() if not route.is_api()]
 
 
 def cells() -> Iterator[tuple[Route, str, str, int]]:
     known: set[str] = set()
     for route in pages():
-        # Of the models of one kind, one shows how their pages take the rarer methods.
+        # For the models of one kind, the rarer methods are tried on one model.
         methods = ("GET", "POST") if route.name in known else METHODS
         known.add(route.name)
         for method in methods:
-            # A page is read as it is looked at, unless the table knows better.
+            # HEAD is answered as GET, unless the table has a row for it.
             wanted = [method, "GET", "*"] if method == "HEAD" else [method, "*"]
             row = next(TABLE[route.name, each] for each in wanted if (route.name, each) in TABLE)
             for who, status in row.items():
                 yield route, method, who, status
-
-
-class PagesTestCase(BorderTestCase):
-    """A row of everything that pages show, and everybody's browser."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        # As production is: the chat pages are for the staff.
-        self.enterContext(override_settings(DEMO=False))
-        with tenant_context(self.acme.account.pk):
-            mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
-            mine.update(token_hash=token_hash("opened"))
-        beta, request = self.beta, self.beta.message.llm_request
-        assert request is not None
-        assert request.config_version is not None
-        with platform_context():
-            # Any row of a model does, but some pages need the rows that are added below.
-            own: list[Model] = [
-                row
-                for model in admin.site._registry
-                if has_account(model)
-                and (row := model._base_manager.filter(account=beta.account).first())
-            ]
-            own += [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
-            own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
-        everything = [
-            *own,
-            Group.objects.create(name="support"),
-            beta.account,
-            beta.bot,
-            beta.session,
-            beta.member,
-            beta.invitation,
-            beta.message,
-            request,
-            request.config_version,
-            beta.member.user,
-            set_limits(beta.account, concurrent_turns=50),
-            set_budget(beta.account, period="month", limit=Decimal(50)),
-            # Trying it out calls nobody: the address is refused.
-            make_connection(beta.account, base_url="https://127.0.0.1/v1"),
-        ]
-        self.one_of = {type(each): str(each.pk) for each in everything}
-        self.beta_before = rows_of(self.beta.account)
-
-    def call(
-        self, route: Route, method: str, who: str, *, token: str | None = TOKEN
-    ) -> HttpResponseBase:
-        client = self.principals[who].client
-        headers = dict(client.headers) | {"origin": "https://testserver"}
-        if client.key is not None:
-            headers["authorization"] = f"Bearer {client.key}"
-        if token is not None:
-            headers["x-csrftoken"] = token
-            headers["cookie"] = f"csrftoken={token}; {headers.get('cookie', '')}"
-        browser = Client(enforce_csrf_checks=True, headers=headers)
-        return browser.generic(method, route.path(self.values(route)), secure=True)
-
-    def values(self, route: Route) -> dict[str, str]:
-        # A row of beta's, where there is one: the staff of the platform see every account.
-        pk = self.one_of[route.model] if route.model else "0"
-        return {
-            "account": "acme",
-            "instance": "bot",
-            "token": "opened",
-            "uidb64": "MA",
-            "object_id": pk,
-            "id": pk,
-            "content_type_id": "0",
-            "app_label": "auth",
-            "url": "nothing/",
-            "number": "1",
-            "old": self.one_of[ConfigVersion],
-            "new": self.one_of[ConfigVersion],
-            "status": "inactive",
-            "change": "suspend",
-        }
 
 
 class PageMatrixTests(PagesTestCase):
@@ -132,7 +37,7 @@ class PageMatrixTests(PagesTestCase):
         hidden = {CANARY, SECRET} | ids_of(self.beta.account)
         wrong = []
         for route, method, who, status in cells():
-            with taken_back():
+            with rolled_back():
                 answer = self.call(route, method, who)
                 case = f"{method} {route.name} {who}"
                 if answer.status_code != status:
@@ -140,8 +45,8 @@ class PageMatrixTests(PagesTestCase):
                 if who in SEE_EVERYTHING:
                     continue
                 known = {*self.one_of.values()} & {*route.path(self.values(route)).split("/")}
-                told = f"{answer.headers} {answer.cookies} {getattr(answer, 'content', b'')!r}"
-                wrong += [f"{case} shows {each}" for each in hidden - known if each in told]
+                answered = f"{answer.headers} {answer.cookies} {getattr(answer, 'content', b'')!r}"
+                wrong += [f"{case} shows {each}" for each in hidden - known if each in answered]
         self.assertEqual(wrong, [])
         self.assertEqual(rows_of(self.beta.account), self.beta_before)
 

@@ -1,4 +1,4 @@
-"""Every route, every method, everybody: what is answered, and that nothing crosses the border."""
+"""Every route, every method, every caller: what is answered, and that nothing leaks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from django.test import SimpleTestCase
 from accounts.tenancy.context import TenantManager
 from tests.support import sql_guard
 from tests.support.api_client import Answer
-from tests.support.border import CANARY, SECRET, MatrixTestCase, Principal, rows_of, taken_back
+from tests.support.isolation_accounts import CANARY, SECRET, rolled_back, rows_of
+from tests.support.isolation_cases import MatrixTestCase, Principal
 from tests.support.route_table import API, CALLERS, METHODS, rows
 from tests.support.routes import ACCOUNT, Route, routes
 
@@ -25,7 +26,7 @@ REFUSED = HTTPStatus.METHOD_NOT_ALLOWED
 
 @dataclass(frozen=True)
 class Cell:
-    """One question to the table."""
+    """One cell of the table."""
 
     route: Route
     method: str
@@ -38,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heard:
-    """What somebody was answered."""
+    """The answer to a cell."""
 
     cell: Cell
     answer: Answer
@@ -66,14 +67,14 @@ class RouteMatrixTests(MatrixTestCase):
         return self.principals[cell.who]
 
     def run_matrix(self, cells: Iterable[Cell]) -> list[Heard]:
-        """Call every cell; what one call did is undone before the next."""
+        """Call every cell; the changes of each call are rolled back before the next."""
         heard, wrong = [], []
         for cell in cells:
-            with taken_back():
+            with rolled_back():
                 answer = self.call(self.who(cell), cell.route, cell.method)
                 if answer.status != cell.status:
                     wrong.append(f"{cell}: {answer.status} {answer.body!r}")
-                # A method that no view takes has changed nothing; that is seen at the end.
+                # A refused method changes nothing, which is checked at the end.
                 if cell.status != REFUSED and rows_of(self.beta.account) != self.beta_before:
                     wrong.append(f"{cell}: beta has other rows now")
             heard.append(Heard(cell, answer))
@@ -99,7 +100,7 @@ class RouteMatrixTests(MatrixTestCase):
         self.assert_private([h for h in heard if h.cell.route.pattern.startswith(ACCOUNT)])
 
     def assert_hidden_alike(self, heard: list[Heard]) -> None:
-        """Whatever is hidden looks in every byte like an account that does not exist."""
+        """Hidden rows are answered, byte for byte, as an account that does not exist."""
         nowhere = replace(self.principals["key"], account=f"no-{uuid4().hex}")
         agents = next(route for route in routes() if route.short == "agents")
         unknown = {method: self.call(nowhere, agents, method) for method in ("GET", "HEAD")}
@@ -112,16 +113,16 @@ class RouteMatrixTests(MatrixTestCase):
     def assert_private(self, heard: list[Heard]) -> None:
         for each in heard:
             headers = each.answer.headers
-            told = (headers["cache-control"], headers["vary"])
+            caching = (headers["cache-control"], headers["vary"])
             self.assertEqual(
-                told, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
+                caching, ("no-store, private", "Authorization, Cookie, Origin"), each.cell
             )
 
-    def test_without_any_filter_the_database_itself_keeps_the_border(self) -> None:
+    def test_without_any_filter_the_database_itself_isolates_accounts(self) -> None:
         with mock.patch.object(TenantManager, "get_queryset", models.Manager.get_queryset):
             self.assert_no_canary(self.run_matrix(c for c in cells() if c.status != REFUSED))
-        # The guard of all tests has seen the filters missing: it looks at this test no more.
-        self.assertNotEqual(sql_guard.taken(), [])
+        # The SQL guard has noted the missing filters; they are no fault of this test.
+        self.assertNotEqual(sql_guard.pop_faults(), [])
 
 
 class TableTests(SimpleTestCase):

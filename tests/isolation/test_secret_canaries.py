@@ -1,4 +1,4 @@
-"""Promise 13: what is secret stands in no answer, no header, no log line and no row.
+"""Promise 13: no answer, header, log line or row has a secret in it.
 
 Each slot that holds a secret is filled with one that can be recognised; then every route is
 driven, well and badly, while model servers echo the keys that they were sent.
@@ -37,7 +37,7 @@ SERVER = {
 
 
 class Lines(logging.Handler):
-    """Every line of every logger, with its traceback, as it would be written."""
+    """Collects the lines of all loggers as they would be written, with tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -65,7 +65,7 @@ def listening() -> Iterator[Lines]:
 
 
 def rows() -> Iterator[tuple[str, str]]:
-    """Give every row of every table as text."""
+    """Yield every row of every table as text."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(table)))
@@ -125,7 +125,7 @@ class CanaryTests(World, TestCase):
         self.assertEqual(leaks, [])
 
     async def be_a_visitor(self) -> None:
-        """The one answer that gives a token is the one that may hold it."""
+        """Only the answer that creates the token may contain it."""
         started = await self.api.post(self.path("visitors"), {})
         token = self.secrets["visitor token"] = started.json()["token"]
         for path in ("chat", "stream", "history", "sessions"):
@@ -206,8 +206,8 @@ class CanaryTests(World, TestCase):
             stream(delta("Whole", finish_reason=both), b"data: [DONE]\n\n"),
         ]
 
-    def test_what_stands_in_a_row_does_not_open_anything(self) -> None:
-        """A stolen table: hashes under the pepper, and sealed keys."""
+    def test_the_contents_of_rows_give_no_access(self) -> None:
+        """A stolen table has hashes with a pepper, and encrypted keys."""
         connections.create_connection(
             self.account.pk, name="own", base_url="https://x.example.com", key=CONNECTION_KEY
         )

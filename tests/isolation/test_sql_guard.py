@@ -1,4 +1,4 @@
-"""The guard that watches the other tests sees what it should and cries no wolf."""
+"""The SQL guard of all tests reports faults, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FREE = (
 
 
 class FaultTests(TestCase):
-    def test_outside_the_doors_tenants_tables_are_out_of_bounds(self) -> None:
+    def test_outside_any_context_tenants_tables_are_out_of_bounds(self) -> None:
         for text in GUARDED:
-            self.assertEqual(sql_guard.fault_of(text), "outside the doors", text)
+            self.assertEqual(sql_guard.fault_of(text), "outside any context", text)
 
-    def test_in_a_tenants_door_every_statement_names_the_account(self) -> None:
+    def test_in_a_tenant_context_every_statement_names_the_account(self) -> None:
         with tenant_context(uuid4()):
             for text in GUARDED:
                 self.assertEqual(sql_guard.fault_of(text), "not constrained by the account", text)
@@ -59,16 +59,16 @@ class FaultTests(TestCase):
 class PlaceTests(TestCase):
     def test_the_products_own_statement_is_noted_with_its_place(self) -> None:
         with mock.patch("accounts.keys.services.platform_context", nullcontext):
-            create_account("without-a-door")
-        found = sql_guard.taken()
+            create_account("without-a-context")
+        found = sql_guard.pop_faults()
 
         self.assertTrue(found)
         for each in found:
-            self.assertRegex(each, r"^accounts/keys/services\.py:\d+: outside the doors: ")
+            self.assertRegex(each, r"^accounts/keys/services\.py:\d+: outside any context: ")
 
     def test_a_tests_own_statement_is_its_own_business(self) -> None:
         self.assertEqual(list(Account.objects.filter(slug="nobody")), [])
-        self.assertEqual(sql_guard.taken(), [])
+        self.assertEqual(sql_guard.pop_faults(), [])
 
 
 class InstallTests(SimpleTestCase):

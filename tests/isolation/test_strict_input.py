@@ -1,4 +1,4 @@
-"""What callers send is read strictly: each unknown, doubled or mistyped field is named in a 400."""
+"""Input is read strictly: a 400 names each unknown, repeated or mistyped field."""
 
 # ruff: noqa: RUF001 - digits that look like letters are what is tested
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sessions_app.api import schemas
 from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
 from sessions_app.api.usage_schemas import UsageIn
 from tests.support.api_client import Answer
-from tests.support.border import MatrixTestCase
+from tests.support.isolation_cases import MatrixTestCase
 from tests.support.route_table import BODIES
 from tests.support.routes import ACCOUNT, Route, routes
 
@@ -49,7 +49,7 @@ ASKED: dict[str, type[In]] = {
     f"{AGENT}/history": HistoryIn,
     f"{AGENT}/sessions": SessionsIn,
 }
-# Texts that stand for no number, day, id or name of the kind that is asked for.
+# Texts that are no valid number, day, id or choice.
 WRONG_TEXTS: dict[str, tuple[str, ...]] = {
     "integer": ("", " 5", "5 ", "5.0", "+5", "1_0", "5e0", "0x5", "٥", "true", "9" * 5000),
     "date": (
@@ -169,7 +169,7 @@ class StrictInputTests(MatrixTestCase):
                     good = BODIES[route.short, method] | {name: value}
                     pairs = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in good.items()]
                     again = f"{json.dumps(name)}: {json.dumps(value)}"
-                    # Also when it is written in another way.
+                    # Also with an escaped letter.
                     spelt = again.replace(name[0], f"\\u{ord(name[0]):04x}", 1)
                     for last in (again, spelt):
                         answer = self.send(route, method, f"{{{', '.join([*pairs, last])}}}")
@@ -193,7 +193,7 @@ class StrictInputTests(MatrixTestCase):
                         answer = self.call(self.key, route, method, body={name: value})
                         self.assert_names(answer, name, (route.short, name, value))
 
-    def test_what_is_no_object_of_json_is_told_of_the_body(self) -> None:
+    def test_what_is_no_json_object_is_an_error_of_the_body(self) -> None:
         for route in api_routes():
             for method in {method for short, method in SENT if short == route.short}:
                 for raw in ("[]", "1", "null", "{", '{"a": 1}}', "\ufeff{}", "{}{}", "{'a': 1}"):

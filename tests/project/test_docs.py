@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.management import get_commands
 from django.test import SimpleTestCase
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -21,32 +20,13 @@ from salient.api.limits import UnknownHost
 from salient.api.problems import Problem
 from salient.api.server_refusals import REFUSALS
 from sessions_app.turns.problems import ProviderFailed, provider_problem
+from tests.support.docs import ROOT, quoted, rows
 
-ROOT = Path(settings.BASE_DIR)
 README, API = ROOT / "README.md", ROOT / "docs/api.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("accounts", "agents", "salient", "sessions_app")
 # What these modules read is set by the code itself.
 PRIVATE = {"DJANGO_SETTINGS_MODULE"}
-type Row = list[str]
-
-
-def rows(page: Path, *columns: str) -> list[Row]:
-    """Return the rows of every table whose heading begins with these columns."""
-    found: list[Row] = []
-    for block in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
-        heading, _, *lines = (split(line) for line in block.splitlines())
-        if heading[: len(columns)] == list(columns):
-            found += lines
-    return found
-
-
-def split(line: str) -> Row:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
-
-
-def quoted(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
 
 
 def prose(page: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.test import SimpleTestCase
 
 from accounts.auth import key_text, staff_tokens, visitor_tokens
-from tests.project.test_docs import ROOT, quoted, rows
+from tests.support.docs import ROOT, quoted, rows
 
 PAGE = ROOT / "docs/security.md"
 PROMISES = [*map(str, range(1, 36))]

@@ -12,9 +12,15 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from sessions_app.adoption.survey import adopt, problems
-from tests.schema.test_migrations import BASELINE, ScratchCase, migrate, own_tables
 from tests.support import catalog
-from tests.support.scratch_database import run_sql, scratch_database
+from tests.support.scratch_database import (
+    BASELINE,
+    ScratchCase,
+    migrate,
+    own_tables,
+    run_sql,
+    scratch_database,
+)
 
 # ruff: noqa: S608 - the ids are our own
 SESSION = "00000000-0000-4000-8000-000000000001"

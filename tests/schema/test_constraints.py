@@ -13,50 +13,19 @@ from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, ProgrammingError, connection, models
 from django.db.migrations.writer import MigrationWriter
 from django.test import SimpleTestCase, TestCase
-from django.utils import timezone
 
-from accounts.models import Account, AttemptRate, User
-from accounts.tenancy.context import TenantModel, platform_context, tenant_context
+from accounts.models import Account, User
+from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
-from sessions_app.models import LLMRequest, Message, Profile, ServerProcess, Session
+from sessions_app.models import LLMRequest, Message, Profile, Session
 from tests.support import catalog
 from tests.support.factories import (
-    make_account,
-    make_audit_entry,
-    make_budget,
-    make_config_draft,
-    make_config_publication,
     make_config_version,
-    make_connection,
-    make_feedback,
     make_instance,
-    make_invitation,
-    make_key,
-    make_limits,
-    make_llm_request,
-    make_membership,
-    make_message,
-    make_profile,
-    make_prompt_section,
-    make_rate_state,
-    make_saved_chat,
-    make_saved_chat_run,
-    make_session,
-    make_support_access,
-    make_usage_day,
-    make_usage_total,
-    make_user,
 )
+from tests.support.tenant_rows import OWN_MODELS, TENANT_MODELS, Rows, contents, make_tenant
 
-type Rows = dict[type[models.Model], Any]
-
-OWN_MODELS = [
-    model
-    for app in ("accounts", "agents", "sessions_app")
-    for model in apps.get_app_config(app).get_models()
-]
-TENANT_MODELS: set[Any] = {model for model in OWN_MODELS if issubclass(model, TenantModel)}
 BAD_SLUGS = ["bot\n", "\nbot", "Bot", "-bot", "bot-", "", "ümlaut", "a/b", "..", "a b"]
 # What each CHECK refuses: field -> values.
 REFUSED: dict[str, dict[str, list[Any]]] = {
@@ -88,40 +57,6 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
 }
 
 
-def make_tenant(slug: str) -> Rows:
-    """Make an account with one row of every model that refer to one another."""
-    account = make_account(slug)
-    key, _ = make_key(account, expires_at=None)
-    instance = make_instance(account, "bot")
-    version = make_config_version(instance)
-    user = make_user(is_auditor=True)
-    session = make_session(instance, user=user)
-    request = make_llm_request(session, config_version=version)
-    message = make_message(session, llm_request=request, config_version=version)
-    # Of a second session: a profile may then be pointed at the first one.
-    profile = make_profile(make_session(instance))
-    made = [account, key, instance, version, user, session, request, message, profile]
-    made += [make_membership(account), make_invitation(account), make_limits(account)]
-    # Of the second instance: they may then be pointed at the first one.
-    second = make_instance(account, "bot2")
-    made += [make_budget(account, agent_instance_id=second.pk)]
-    made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
-    made += [make_rate_state(account), make_connection(account)]
-    # It belongs to no account.
-    made += [ServerProcess.objects.create(pid=1)]
-    made += [AttemptRate.objects.create(subject=str(account.pk), arrival=timezone.now())]
-    chat = make_saved_chat(instance)
-    made += [chat, make_saved_chat_run(chat, config_version=version)]
-    made += [
-        make_usage_day(instance),
-        make_usage_total(account),
-        make_prompt_section(account),
-        make_feedback(message),
-    ]
-    made += [make_support_access(account, user), make_audit_entry(account)]
-    return {type(row): row for row in made}
-
-
 def constraints(kind: type[models.BaseConstraint]) -> Iterator[tuple[Any, Any]]:
     for model in OWN_MODELS:
         for constraint in model._meta.constraints:
@@ -147,18 +82,6 @@ def again(row: models.Model) -> Any:
     """Read the row as it is now."""
     with platform_context():
         return type(row)._base_manager.get(pk=row.pk)
-
-
-def contents(tenant_context: Rows) -> dict[str, list[dict[str, Any]]]:
-    """All rows of the account in every table that has accounts' rows."""
-    account = tenant_context[Account].pk
-    with platform_context():
-        return {
-            model._meta.db_table: list(
-                model._base_manager.filter(account_id=account).order_by("pk").values()
-            )
-            for model in TENANT_MODELS
-        }
 
 
 def unlogged(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

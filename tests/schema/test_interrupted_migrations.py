@@ -25,8 +25,8 @@ from salient.database.indexes import (
     invalid_indexes,
 )
 from salient.management.commands import migrate as migrating
-from tests.schema.test_migrations import OWN_APPS, ScratchCase, migrate, own_tables
 from tests.support import catalog
+from tests.support.scratch_database import OWN_APPS, ScratchCase, migrate, own_tables
 from tests.support.served import ROOT, database_url, environment
 
 FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"

@@ -10,11 +10,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 
-from django.apps import apps
 from django.core.management import call_command
 from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
-from django.test import SimpleTestCase, TestCase
+from django.test import TestCase
 
 from salient.database import embedded
 from tests.support import catalog
@@ -29,26 +28,22 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
-from tests.support.scratch_database import run_sql, scratch_database
+from tests.support.scratch_database import (
+    BASELINE,
+    OWN_APPS,
+    ScratchCase,
+    migrate,
+    own_tables,
+    run_sql,
+    scratch_database,
+)
 
 SESSION_KEYS = "SELECT session_key FROM sessions ORDER BY id"
-OWN_APPS = ("accounts", "agents", "sessions_app")
-BASELINE = ("sessions", "messages", "llm_requests", "profiles")
 RENAMED = {
     "unit_cost_prompt": "prompt_cost",
     "unit_cost_completion": "completion_cost",
     "computed_cost": "total_cost",
 }
-
-
-def migrate(*target: str, **options: Any) -> None:
-    call_command("migrate", *target, verbosity=0, **options)
-
-
-def own_tables() -> list[str]:
-    """The tables that our apps have today."""
-    models = apps.get_models(include_auto_created=True)
-    return [model._meta.db_table for model in models if model._meta.app_label in OWN_APPS]
 
 
 def make_tenants() -> None:
@@ -64,22 +59,6 @@ def make_tenants() -> None:
         )
         make_message(session, llm_request=request, config_version=version)
         make_profile(session)
-
-
-class ScratchCase(SimpleTestCase):
-    """Works in a database of its own, which the class shares."""
-
-    databases = {"default"}
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.enterClassContext(scratch_database())
-        cls.prepare()
-
-    @classmethod
-    def prepare(cls) -> None:
-        """Bring the database to where the tests begin."""
 
 
 class OldDatabaseCase(ScratchCase):

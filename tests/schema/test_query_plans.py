@@ -35,7 +35,7 @@ from salient.ttl import clear_caches
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
 from sessions_app.conversations import history
-from sessions_app.conversations.conversations import conversations, delete
+from sessions_app.conversations.sessions import delete_session, list_sessions
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
@@ -280,7 +280,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
             page = SessionsIn()
             for _ in range(3):
                 with self.reads_a_page():
-                    found = conversations(self.caller, self.instance, page)
+                    found = list_sessions(self.caller, self.instance, page)
                 page = SessionsIn.model_validate({"before": found.before})
 
         self.in_each_way(read)
@@ -302,10 +302,10 @@ class QueryPlanTests(TurnFunctions, TestCase):
             known = self.session(end_user__isnull=False)
             person = replace(self.caller, end_user=known.end_user)
             with self.reads_few("ix_sessions_end_user", rows=100):
-                self.assertTrue(conversations(person, self.instance, SessionsIn()).sessions)
+                self.assertTrue(list_sessions(person, self.instance, SessionsIn()).sessions)
             visitor = replace(self.caller, session_key=known.session_key)
             with self.reads_few("ix_sessions_session_key", rows=5):
-                self.assertTrue(conversations(visitor, self.instance, SessionsIn()).sessions)
+                self.assertTrue(list_sessions(visitor, self.instance, SessionsIn()).sessions)
 
         self.in_each_way(read)
 
@@ -314,7 +314,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
             session = self.session()
             # Whether it runs is asked of all that run.
             with self.reads_few("ix_llm_requests_session_id", rows=500 + RUNNING):
-                delete(self.caller, self.instance, session.pk)
+                delete_session(self.caller, self.instance, session.pk)
 
         self.in_each_way(forget)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
+
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
 from salient.asgi import application
 
@@ -56,7 +60,7 @@ class ApiClient:
 
 
 class Call:
-    """One request under way; `leave()` is what a client that hangs up looks like."""
+    """One request; `leave()` disconnects its client."""
 
     def __init__(
         self,
@@ -114,3 +118,15 @@ class Call:
     def answer(self) -> Answer:
         headers = {k.decode().lower(): v.decode("latin1") for k, v in self._start["headers"]}
         return Answer(self._start["status"], headers, self._body)
+
+
+@contextmanager
+def connections_stay_open() -> Iterator[None]:
+    """Keep pages from closing a TestCase's connection when they end, as Django's client does."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)

@@ -1,4 +1,4 @@
-"""Rows for tests, made through the same doors as everywhere."""
+"""Makes rows for tests, in the same contexts as the product does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the state machine believes: accounts, agents, callers and talks, without a database."""
+"""The model of the state machine: accounts, agents, callers and sessions in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import Account, ApiKey, MemberRole, Scope
 from agents.models import AgentInstance
 
-# What a turn reserves and what it costs, in dollars; a month's budget stops an account's chats.
+# The dollars that a turn reserves and costs, and the month's budget of an account.
 RESERVED, COST, BUDGET = Decimal("0.01"), Decimal("0.004"), Decimal("0.05")
 SCOPE_OF = {
     "chat": Scope.CHAT,
@@ -42,7 +42,7 @@ class Agent:
 
 @dataclass(eq=False)
 class Caller:
-    """A key, or a visitor whose token that key has made."""
+    """A key, or a visitor with a token that a key has made."""
 
     of: Tenant
     text: str
@@ -50,7 +50,7 @@ class Caller:
     key: ApiKey
     only: Agent | None = None
     is_visitor: bool = False
-    # The key that made this visitor, or that was rotated to this key: both end with it.
+    # The key that made this visitor's token or was rotated to this key; both end with it.
     made_by: Caller | None = None
     is_revoked: bool = False
 
@@ -60,12 +60,12 @@ class Caller:
 
     @property
     def acts_as(self) -> MemberRole | None:
-        """The highest role, but an owner's, whose every right this key holds."""
+        """The role that a key acts as: the highest, except owner, whose rights it has all."""
         roles = (MemberRole.ADMIN, MemberRole.MEMBER, MemberRole.VIEWER)
         return next((role for role in roles if SCOPES_OF[role] <= self.scopes), None)
 
     def refusal(self, at: Tenant, what: str = "", agent: Agent | None = None) -> int | None:
-        """Return the status that refuses this caller at that account, None when it may pass."""
+        """Return the status that refuses this caller at that account, None if none does."""
         if self.is_dead:
             return 401
         if self.of is not at or not at.is_active:
@@ -85,7 +85,7 @@ class Caller:
 class Talk:
     id: UUID
     agent: Agent
-    # The visitor whose it is; None: it was begun with a key.
+    # The visitor who began it; None if a key did.
     visitor: Caller | None
     turns: int = 0
     is_deleted: bool = False

@@ -1,7 +1,7 @@
 """A model server that answers with exactly these bytes, for what no HTTP library would send.
 
 async with raw_model(head() + chunk(b"data: [DONE]\\n\\n") + b"zz\\r\\n", RESET) as model:
-    ...  # call it: it answers every request batch_key
+    ...  # call it: it gives every request the same answer
 """
 
 import asyncio

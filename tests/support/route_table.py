@@ -1,4 +1,4 @@
-"""What every route answers to everybody: the one table of the route matrix.
+"""The table of the route matrix: what every route answers to every kind of caller.
 
 A row is a route's method with one status for each column; one status alone is everyone's. The
 method `*` stands for all methods that the route has no row for. Without a row of its own HEAD is as
@@ -498,7 +498,7 @@ ID_FIELDS = {
     "SessionsIn.before",
 }
 
-# What no caller ever says: it is taken from the key, the path and the files.
+# No body may have these: they come from the key, the path and the files.
 NEVER_FROM_A_BODY = (
     *("id", "account", "account_id", "account_slug", "agent_instance_id", "user_id"),
     *("is_test", "cost", "total_cost", "model", "provider", "headers", "api_key", "system_prompt"),

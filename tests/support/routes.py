@@ -1,16 +1,17 @@
-"""The routes there are, as the URL resolver has them, and how to write down an address of each."""
+"""The product's routes, from the URL resolver, and the address of each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.db.models import Model
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 
+from accounts.auth.checks import all_routes
 from salient.api.routing import is_api
 from tests.support.route_table import ADMIN_KINDS
 
@@ -70,13 +71,4 @@ class Route:
 
 
 def routes() -> list[Route]:
-    return [Route(*found) for found in _walk(get_resolver(), "")]
-
-
-def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    for each in resolver.url_patterns:
-        pattern = prefix + str(each.pattern)
-        if isinstance(each, URLPattern):
-            yield pattern, each.callback
-        else:
-            yield from _walk(each, pattern)
+    return [Route(*found) for found in all_routes(get_resolver())]

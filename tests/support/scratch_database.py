@@ -1,4 +1,4 @@
-"""A database of its own for tests that change the schema; the tests' shared one never notices."""
+"""A database of their own for tests that change the schema, beside the tests' shared one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
 from django.db import connection
+from django.test import SimpleTestCase
 
 DATA = Path(__file__).parent.parent / "data"
 _numbers = count(1)
@@ -18,14 +22,14 @@ _numbers = count(1)
 
 @contextmanager
 def scratch_database(*, copied: bool = False) -> Iterator[str]:
-    """Make a database, connect to it, and come back from it whatever happens.
+    """Make a database, connect to it, and return to the shared one at the end.
 
     It is empty, or a copy of the tests' own one, with all migrations applied.
     """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
     _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    # A database that somebody is connected to can not be copied.
+    # PostgreSQL copies a database only while nobody is connected to it.
     _connect_to(before)
     template = f' TEMPLATE "{before}"' if copied else ""
     _on_server(f'CREATE DATABASE "{name}"{template}')
@@ -64,3 +68,35 @@ def _connect_to(name: str) -> None:
     connection.settings_dict["NAME"] = name
     # Each database numbers its content types itself.
     ContentType.objects.clear_cache()
+
+
+OWN_APPS = ("accounts", "agents", "sessions_app")
+
+
+BASELINE = ("sessions", "messages", "llm_requests", "profiles")
+
+
+def migrate(*target: str, **options: Any) -> None:
+    call_command("migrate", *target, verbosity=0, **options)
+
+
+def own_tables() -> list[str]:
+    """The tables that our apps have today."""
+    models = apps.get_models(include_auto_created=True)
+    return [model._meta.db_table for model in models if model._meta.app_label in OWN_APPS]
+
+
+class ScratchCase(SimpleTestCase):
+    """Works in a database of its own, which the class shares."""
+
+    databases = {"default"}
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.enterClassContext(scratch_database())
+        cls.prepare()
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Bring the database to where the tests begin."""

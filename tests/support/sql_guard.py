@@ -1,4 +1,4 @@
-"""Watches every statement of every test: the product reaches tenants' tables by its doors only."""
+"""Watches the statements of all tests: the product reads tenants' tables in contexts only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.db.backends.signals import connection_created
 from accounts.tenancy.context import PLATFORM, current_context
 from accounts.tenancy.roles import TENANT_RIGHTS
 
-# People belong to no account: whoever authenticates them does so before any door.
+# Users belong to no account: they are authenticated before there is a context.
 TABLES = sorted(set(TENANT_RIGHTS) - {"users"})
 _TOUCHES = re.compile(
     rf'(?:FROM|JOIN|INTO|UPDATE|USING|,)\s+(?:ONLY\s+)?"?({"|".join(TABLES)})"?(?![\w"])',
@@ -24,8 +24,8 @@ _TOUCHES = re.compile(
 _QUERY = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _BY_ACCOUNT = re.compile(r"\b(?:WHERE|ON)\b.*\baccount_id\b", re.IGNORECASE | re.DOTALL)
 _BASE = Path(settings.BASE_DIR)
-# The first tries what must fail: that is its trade. The second reads before there are any tenant
-# contexts. What runs below the last are the migrations' own statements.
+# The first tries statements that must fail. The second reads databases without tenants. The last
+# runs the statements of migrations.
 _EXEMPT = {
     Path("sessions_app/isolation_check/sql_probes.py"),
     Path("sessions_app/adoption/survey.py"),
@@ -44,14 +44,14 @@ connection_created.connect(watch, dispatch_uid="tests.support.sql_guard")
 
 
 def guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
-    """Note a violation; raising here would only become somebody's 500."""
+    """Note a violation; raised here, it would only become a 500 of the request."""
     text = sql if isinstance(sql, str) else sql.as_string(None)
     if (fault := fault_of(text)) and (place := place_in_product()):
         _found.append(f"{place}: {fault}: {text[:300]}")
     return execute(sql, params, many, context)
 
 
-def taken() -> list[str]:
+def pop_faults() -> list[str]:
     """Return what was found since the last call."""
     found = list(_found)
     _found.clear()
@@ -59,14 +59,14 @@ def taken() -> list[str]:
 
 
 def fault_of(text: str) -> str | None:
-    """Say what is wrong with a statement that touches tenants' tables, by the door that is open."""
+    """Say what is wrong with a statement that touches tenants' tables, in the current context."""
     if not _QUERY.match(text):
         return None
     tables = {match.lower() for match in _TOUCHES.findall(text)}
-    if not tables or (door := current_context()) == PLATFORM:
+    if not tables or (context := current_context()) == PLATFORM:
         return None
-    if door is None:
-        return "outside the doors"
+    if context is None:
+        return "outside any context"
     is_insert = text.lstrip()[:6].upper() == "INSERT"
     if tables == {"accounts"} or is_insert or _BY_ACCOUNT.search(text):
         return None

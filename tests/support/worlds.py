@@ -1,21 +1,49 @@
-"""A small world to call the API in: an account with one agent, its files and a key."""
+"""Test cases' worlds: an account with one agent, its files, keys, staff and limits."""
 
 from __future__ import annotations
 
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
-from django.test import override_settings
+from django.db.models import Sum
+from django.test import Client, override_settings
+from django.urls import reverse
 
-from accounts.models import Account
-from accounts.tenancy.context import platform_context
-from agents.models import AgentInstance
-from sessions_app.models import LLMRequest, Message, Session
-from tests.support.api_client import ApiClient
-from tests.support.factories import make_account, make_instance, make_key, write_config
+from accounts.auth.caller import Caller
+from accounts.auth.staff_tokens import SCOPES, new_token, write_token
+from accounts.limits import budgets
+from accounts.models import (
+    Account,
+    AccountLimits,
+    Budget,
+    RateState,
+    User,
+)
+from accounts.tenancy.context import platform_context, tenant_context
+from agents.models import AgentInstance, ConfigDraft
+from sessions_app.evals import saved_chats
+from sessions_app.evals.saved_chats import check_publication
+from sessions_app.models import (
+    LLMRequest,
+    Message,
+    SavedChat,
+    SavedChatRun,
+    Session,
+)
+from tests.support.api_client import Answer, ApiClient
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_key,
+    make_user,
+    write_config,
+)
+from tests.support.people import make_staff
 
 SCRIPTED = "model: scripted:echo\n"
 
@@ -65,3 +93,122 @@ def counts() -> tuple[int, int, int]:
     """Return how many sessions, messages and requests there are."""
     with platform_context():
         return Session.objects.count(), Message.objects.count(), LLMRequest.objects.count()
+
+
+DRAFT = "model: scripted:echo\nsystem_prompt: Be a pirate.\n"
+
+
+class PlaygroundWorld(World):
+    """Staff with the tokens of acme's bot, as published and with its draft."""
+
+    staff: User
+    draft: ConfigDraft
+
+    def make_playground(self) -> None:
+        self.make_world()
+        self.staff = make_staff(email="sam@example.com")
+        with tenant_context(self.account.pk):
+            self.draft = ConfigDraft.objects.create(
+                account=self.account, agent_instance=self.instance, text=DRAFT
+            )
+        self.player = self.client_of(self.staff)
+
+    def client_of(self, user: User, instance: AgentInstance | None = None, **fields: Any) -> Any:
+        instance = instance or self.instance
+        token = new_token(user, instance.account_id, instance.pk, **fields)
+        return ApiClient(write_token(token))
+
+    async def play(self, client: ApiClient, what: str = "chat", **body: Any) -> Answer:
+        return await client.post(self.path(what), {"message": "hello", **body})
+
+
+OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
+
+
+class ChatWorld(PlaygroundWorld):
+    def make_chat_world(self) -> None:
+        self.make_playground()
+        self.published = self.caller()
+        self.drafted = self.caller(draft_id=self.draft.pk)
+
+    def caller(self, **fields: Any) -> Caller:
+        subject = f"staff:{self.staff.pk}"
+        me = {"subject": subject, "user_id": self.staff.pk, "name": self.staff.email}
+        whose = {"account_id": self.account.pk, "account_slug": "acme", "scopes": SCOPES}
+        return Caller(**{**whose, **me, **fields})
+
+    def chat(self, *messages: str, **fields: Any) -> SavedChat:
+        values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
+        with tenant_context(self.account.pk):
+            made: SavedChat = SavedChat.objects.create(
+                account=self.account, agent_instance=self.instance, **values
+            )
+        return made
+
+    def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
+        return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
+
+    def failures(self) -> list[tuple[str, str]]:
+        with platform_context():
+            return [
+                (failure.name, failure.why)
+                for failure in check_publication(self.instance, OVERRIDE)
+            ]
+
+
+class EvalPagesWorld(ChatWorld):
+    def make_eval_pages(self) -> None:
+        self.make_chat_world()
+        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
+        self.browser = self.browser_of(self.root)
+
+    def browser_of(self, user: Any) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    def at(self, name: str, key: Any = None) -> str:
+        return reverse(f"admin:{name}", args=[key or self.instance.pk])
+
+    def get(self, name: str, key: Any = None, /, **query: str) -> Any:
+        return self.browser.get(self.at(name, key), query, secure=True)
+
+    def post(self, name: str, key: Any = None, /, **data: str) -> Any:
+        return self.browser.post(self.at(name, key), data, secure=True)
+
+
+class LimitedWorld(World):
+    """`acme` uses a model of unknown price, so that an assumed cost is reserved."""
+
+    config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"
+
+    def budget(self, limit: Decimal, period: str = "day", **more: Any) -> Budget:
+        return budgets.set_budget(self.account, period=period, limit=limit, **more)
+
+    async def chat(self, message: str = "hello", **body: Any) -> Answer:
+        return await self.api.post(self.path("chat"), {"message": message, **body})
+
+    async def one_reservation(self) -> Decimal:
+        """Return the cost that one turn reserves; nothing but its row is left of that turn."""
+        await self.chat()
+        _, [request] = await sync_to_async(stored)()
+        await sync_to_async(forget_turns)()
+        assert request.reserved_cost
+        return request.reserved_cost
+
+    def assert_books_are_closed(self) -> Decimal:
+        """Expect no reservation, no running turn, and spending as the ledger has it."""
+        with platform_context():
+            self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
+            spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
+            for budget in Budget.objects.all():
+                self.assertEqual((budget.spent, budget.reserved), (spent, 0))  # type: ignore[attr-defined]
+            for row in AccountLimits.objects.all():
+                self.assertEqual(row.running, 0)  # type: ignore[attr-defined]
+        return spent
+
+
+def forget_turns() -> None:
+    with platform_context():
+        LLMRequest.objects.all().delete()
+        RateState.objects.all().delete()

@@ -9,8 +9,8 @@ from django.db import transaction
 
 from accounts.management.look_up import find_account
 from accounts.members import invitations, members
-from accounts.members.email_addresses import normal_email, with_address
-from accounts.models import Account, MemberRole, Membership, User
+from accounts.members.email_addresses import normal_email
+from accounts.models import Account, MemberRole
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
@@ -31,7 +31,7 @@ class Command(ReportingCommand):
         role = checked_role(options["role"])
         email = checked_address(options["email"])
         account = find_account(options["account"])
-        user = with_address(User.objects.all(), "email", email).first()
+        user = members.find_person(email)
         facts = {
             "account": account.slug,
             "email": email,
@@ -41,7 +41,10 @@ class Command(ReportingCommand):
         try:
             with tenant_context(account.pk):
                 members.take_turns(account.pk)
-                done = place(account, user, role) if user else invite(account, email, role)
+                if user:
+                    done = {"outcome": members.place(account, user, role)}
+                else:
+                    done = invite(account, email, role)
                 transaction.set_rollback(options["dry_run"])
         except Problem as problem:
             raise Refused(problem.detail) from problem
@@ -75,17 +78,6 @@ def checked_role(text: str) -> MemberRole:
         known = f"Use {', '.join(MemberRole.values)}."
         raise Misused(f"Unknown role “{text}”.{did_you_mean(text, MemberRole.values)} {known}")
     return MemberRole(text)
-
-
-def place(account: Account, user: User, role: MemberRole) -> dict[str, str]:
-    membership = Membership.objects.filter(user=user).first()
-    if membership is None:
-        Membership.objects.create(account=account, user=user, role=role)
-        return {"outcome": "added"}
-    if membership.role == role:
-        return {"outcome": "unchanged"}
-    members.set_role(membership, role)
-    return {"outcome": "changed"}
 
 
 def invite(account: Account, email: str, role: MemberRole) -> dict[str, str]:

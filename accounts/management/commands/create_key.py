@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.keys.services import KeyWanted, default_expiry, issue_api_key, wanted_key
 from accounts.management.look_up import find_account
 from accounts.models import Account, KeyKind, KeyMode, Scope
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
@@ -120,7 +121,7 @@ def checked_scopes(scopes: Sequence[str] | None) -> list[str]:
 def instance_ids(account: Account, slugs: Sequence[str]) -> list[UUID]:
     """Return the ids of the account's instances of these names; raises Refused."""
     with tenant_context(account.pk):
-        known = dict(account.agent_instances.values_list("instance_slug", "pk"))
+        known = {slug: pk for pk, slug in agent_slugs(account.pk).items()}
     for slug in slugs:
         if slug not in known:
             hint = did_you_mean(slug, known)

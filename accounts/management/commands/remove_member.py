@@ -8,7 +8,6 @@ from django.db import transaction
 
 from accounts.management.look_up import find_account
 from accounts.members import members
-from accounts.members.email_addresses import with_address
 from accounts.models import Account, Membership
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
@@ -53,9 +52,8 @@ class Command(ReportingCommand):
 
 def find_member(account: Account, email: str) -> Membership:
     """Return the member with this address; raises Refused."""
-    rows = Membership.objects.with_people()
-    found: Membership | None = with_address(rows, "user__email", email).first()
+    found = members.find_member(email)
     if found is None:
-        known = rows.values_list("user__email", flat=True)
+        known = members.addresses()
         raise Refused(f"{account.slug} has no member “{email}”.{did_you_mean(email, known)}")
     return found

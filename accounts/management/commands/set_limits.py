@@ -7,10 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from accounts.limits.quotas import set_limits
+from accounts.limits.quotas import own_limits, set_limits
 from accounts.limits.registry import LIMITS
 from accounts.management.look_up import find_account
-from accounts.models import AccountLimits
 from accounts.tenancy.context import tenant_context
 from salient.commands import Misused, ReportingCommand
 
@@ -40,7 +39,7 @@ class Command(ReportingCommand):
         if wanted and not options["dry_run"]:
             set_limits(account, **wanted)
         with tenant_context(account.pk):
-            row = AccountLimits.objects.filter(account_id=account.pk).first()
+            row = own_limits(account.pk)
         own = {name: getattr(row, name, None) for name in LIMITS}
         if options["dry_run"]:
             own |= wanted

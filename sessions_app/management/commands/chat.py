@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 class Command(ReportingCommand):
-    """Streams; Ctrl-C ends the answer and leaves its turn settled."""
+    """Streams the answer; Ctrl-C stops it and settles its turn."""
 
     help = "Talk to an agent in the terminal."
     writes = False
@@ -26,7 +26,7 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
         parser.add_argument("instance", help="the agent's slug")
-        parser.add_argument("--message", help="say this one thing, print the answer and end")
+        parser.add_argument("--message", help="send this message, print the answer and exit")
         parser.add_argument("--session", type=UUID, metavar="ID", help="continue this session")
         super().add_arguments(parser)
 
@@ -65,7 +65,7 @@ class Command(ReportingCommand):
         return answer.model_dump(mode="json")
 
     def _talk(self, runner: asyncio.Runner, conversation: Conversation) -> None:
-        """Take turns until there is no more input (Ctrl-D)."""
+        """Send message after message until the input ends (Ctrl-D)."""
         for message in self._messages():
             try:
                 answer = runner.run(conversation.turn(message))

@@ -1,4 +1,4 @@
-"""`manage.py demo`: make what a newcomer needs to see Salient work, and say where it is."""
+"""`manage.py demo`: make an agent, a login and a key to try Salient with, and print where."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
 
 
 class Command(ReportingCommand):
-    """Repeatable: what is there stays as it is, whoever made or changed it."""
+    """Repeatable: rows that exist stay as they are, whoever made or changed them."""
 
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
@@ -49,7 +49,7 @@ class Command(ReportingCommand):
         if not settings.DEMO:
             raise Refused("The demo is off here: set DEMO=true, and never in production.")
         if options["full"]:
-            refuse_strangers(sure=options["yes"])
+            refuse_other_accounts(sure=options["yes"])
         root, write = root_url(options["host"], options["port"]), not options["dry_run"]
         password, key = None, existing_key()
         if write:
@@ -92,11 +92,11 @@ class Command(ReportingCommand):
         yield ""
 
 
-def refuse_strangers(*, sure: bool) -> None:
-    """Somebody's own accounts are a sign of a database that nobody wants to see filled."""
-    strangers = demo.foreign_accounts(besides=[ACCOUNT])
-    if strangers and not sure:
-        some = ", ".join(strangers[:5])
+def refuse_other_accounts(*, sure: bool) -> None:
+    """Raise Refused, unless `sure`, for a database that is used for more than the demo."""
+    others = demo.foreign_accounts(besides=[ACCOUNT])
+    if others and not sure:
+        some = ", ".join(others[:5])
         raise Refused(
             f"This database has accounts of its own ({some}): nothing was made. "
             "Add --yes to fill it all the same."
@@ -107,10 +107,10 @@ def chosen_model(*, write: bool) -> ModelChoice:
     try:
         return settle_model(write=write)
     except ConfigError as error:
-        raise Refused(f"The demo's files have errors; mend or remove them:\n{error}") from error
+        raise Refused(f"The demo's files have errors; correct or remove them:\n{error}") from error
     except OSError as error:
         reason = (error.strerror or "failed").lower()
-        raise Refused(f"The demo's model can not be set: {error.filename}: {reason}.") from error
+        raise Refused(f"The demo's model cannot be set: {error.filename}: {reason}.") from error
 
 
 def key_file() -> Path:
@@ -144,7 +144,7 @@ def password_words(login: Mapping[str, Any]) -> str:
 
 
 def curl_lines(root: str, key: str) -> dict[str, str]:
-    """Write lines that work as they are; the last two after the one that sets SESSION."""
+    """Return curl commands that work as they are; the last two need SESSION of `first_turn`."""
     call = f'-H "Authorization: Bearer {key}"'
     post = f'{call} -H "Content-Type: application/json" -d'
     chat = f"{root}{reverse('sessions:chat', args=[ACCOUNT, INSTANCE])}"

@@ -1,4 +1,4 @@
-"""`manage.py isolation_check`: two accounts that exist for a moment try to reach each other."""
+"""`manage.py isolation_check`: try to reach the rows of one account as another."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -9,9 +9,9 @@ from sessions_app.isolation_check.check import check
 
 
 class Command(ReportingCommand):
-    """Runs beside a serving installation: what it makes it removes, and no model is called."""
+    """Runs beside a serving installation: it removes what it makes, and calls no model."""
 
-    help = "Try to cross the border between two accounts by every way in; exit code 1 on a leak."
+    help = "Make two accounts, try to reach one as the other, remove them; exit code 1 on a leak."
     writes: ClassVar[bool] = False
 
     def report(self, **_options: Any) -> Mapping[str, Any]:
@@ -26,4 +26,4 @@ class Command(ReportingCommand):
         yield from (self.style.ERROR(f"LEAK  {leak}") for leak in report["leaks"])
         yield from (self.style.WARNING(f"fault {fault}") for fault in report["faults"])
         if report["ok"]:
-            yield self.style.SUCCESS("Nothing crossed the border.")
+            yield self.style.SUCCESS("Nothing of the other account was reached.")

@@ -1,4 +1,4 @@
-"""`manage.py rollup`: compare the kept figures with the ledger, or make them again."""
+"""`manage.py rollup`: compare the stored figures with the ledger, or compute them again."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -6,44 +6,43 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandParser
 
+from accounts.keys.services import all_accounts
 from accounts.management.look_up import find_account
-from accounts.models import Account
-from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 from sessions_app.usage import rollup, totals
 
-# More lines than that nobody reads.
+# Nobody reads more lines than this.
 SHOWN = 20
 
 
 class Command(ReportingCommand):
-    """Runs while the platform answers; a turn that is settled meanwhile is counted once."""
+    """Runs while turns go on; a turn that is settled meanwhile is counted once."""
 
     help = (
         "Compare usage by day and the sessions' counters with the ledger; exit code 1 when they "
-        "differ. With --rebuild, make them again."
+        "differ. With --rebuild, compute them again."
     )
     writes: ClassVar[bool] = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--rebuild", action="store_true", help="make the figures again")
+        parser.add_argument("--rebuild", action="store_true", help="compute the figures again")
         parser.add_argument(
             "--since",
             type=date.fromisoformat,
             default=rollup.BEGINNING,
             metavar="DATE",
-            help="from this day (UTC) on; sessions: that were active since then",
+            help="only days (UTC) from this one on, and sessions active since then",
         )
-        parser.add_argument("--account", metavar="SLUG", help="of this account only")
+        parser.add_argument("--account", metavar="SLUG", help="only this account")
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         work = rollup.rebuild if options["rebuild"] else rollup.compare
-        accounts = [find_account(options["account"])] if options["account"] else _accounts()
+        accounts = [find_account(options["account"])] if options["account"] else all_accounts()
         found = {account.slug: work(account.pk, options["since"]) for account in accounts}
         if options["rebuild"]:
-            # What was made again is forgotten there; a page has less time to sum it than we have.
-            totals.keep_all()
+            # The totals of rebuilt days were deleted. A page has less time than we to sum them.
+            totals.store_all()
         different = {slug: each for slug, each in found.items() if each}
         return {
             "ok": options["rebuild"] or not different,
@@ -66,13 +65,8 @@ class Command(ReportingCommand):
             if len(days) > SHOWN:
                 yield f"  and {len(days) - SHOWN} more"
         if report["rebuilt"]:
-            yield f"The figures of {report['accounts']} accounts are what the ledger says."
+            yield f"The figures of {report['accounts']} accounts are computed again."
         elif report["ok"]:
             yield f"The figures of {report['accounts']} accounts equal the ledger."
         else:
-            yield "Make them again with --rebuild."
-
-
-def _accounts() -> list[Account]:
-    with platform_context():
-        return list(Account.objects.order_by("slug"))
+            yield "Compute them again with --rebuild."

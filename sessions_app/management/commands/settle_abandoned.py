@@ -1,4 +1,4 @@
-"""`manage.py settle_abandoned`: end the turns that a killed process left running; for cron."""
+"""`manage.py settle_abandoned`: settle the turns that a killed process left running; for cron."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from sessions_app.turns.abandoned import GRACE_SECONDS, settle_abandoned
 
 
 class Command(ReportingCommand):
-    """Safe to run at any time, also twice at once."""
+    """Safe to run at any time, also several times at once."""
 
     help = "Settle turns that a killed process left running, as errors."
 

@@ -13,7 +13,6 @@ from django.urls import reverse
 from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.usage import rollup
-from tests.sessions_app.usage_worlds import busy_account, settled
 from tests.support.factories import (
     make_account,
     make_budget,
@@ -22,6 +21,7 @@ from tests.support.factories import (
     make_membership,
     make_user,
 )
+from tests.support.usage import busy_account, settled
 
 LIST = reverse("admin:accounts_account_changelist")
 

@@ -7,51 +7,15 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import connection
-from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey
 from accounts.tenancy.context import platform_context
-from tests.accounts.admin.test_support import make_root, opened
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
-
-ADD, KEYS = reverse("admin:accounts_apikey_add"), reverse("admin:accounts_apikey_changelist")
-
-
-def text_in(page: Any) -> str:
-    found = re.search(r'value="(sal_\wk_\w+)"', page.content.decode())
-    assert found is not None, page.content.decode()
-    return found[1]
-
-
-class KeyPages(TestCase):
-    def setUp(self) -> None:
-        self.boss = make_root(email="boss@example.com")
-        self.client.force_login(self.boss)
-        self.account = make_account("acme", name="Acme")
-        self.bot = make_instance(self.account, "bot")
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self.client.get(path, query, secure=True)
-
-    def add(self, **form: Any) -> Any:
-        asked = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}
-        asked["way"] = "show"
-        return self.client.post(ADD, asked | form, secure=True)
-
-    def only(self) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get()
-
-    def stored(self, key: ApiKey) -> ApiKey:
-        with platform_context():
-            return ApiKey.objects.get(pk=key.pk)
-
-    def page(self, name: str, key: ApiKey) -> str:
-        return reverse(f"admin:{name}", args=[key.pk])
+from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
+from tests.support.people import opened
 
 
 class MakeTests(KeyPages):

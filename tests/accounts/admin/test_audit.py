@@ -15,7 +15,6 @@ from accounts.models.audit import OBJECT_TYPES
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import ProviderConnection
 from salient.actors import Actor, acting
-from tests.accounts.admin.test_support import make_root, opened
 from tests.accounts.member_worlds import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.catalog import rows
@@ -29,6 +28,7 @@ from tests.support.factories import (
     make_membership,
     make_user,
 )
+from tests.support.people import make_root, opened
 
 LOG = reverse("admin:accounts_auditentry_changelist")
 

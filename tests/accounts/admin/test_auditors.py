@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -11,20 +9,11 @@ from django.test import Client, RequestFactory, TestCase
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Invitation, MemberRole, User
+from accounts.models import Invitation, MemberRole
 from accounts.tenancy.context import platform_context, tenant_context
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
-
-
-def make_auditor(**fields: Any) -> User:
-    """Return an auditor whom a group and a permission of their own allow everything."""
-    auditor = make_user(is_staff=True, is_auditor=True, password=PASSWORD, **fields)
-    group = Group.objects.create(name="everything")
-    group.permissions.set(Permission.objects.all())
-    auditor.groups.add(group)
-    auditor.user_permissions.set(Permission.objects.all())
-    return auditor
+from tests.support.people import make_auditor
 
 
 def page(model: type[models.Model], name: str, *args: object) -> str:

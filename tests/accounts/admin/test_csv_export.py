@@ -20,8 +20,8 @@ from accounts.admin.lists.csv_export import Export, Right, as_csv, cell, csv_pag
 from accounts.members import support_access
 from accounts.models import AuditEntry, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.admin.test_support import make_root, opened
 from tests.support.factories import make_account, make_audit_entry
+from tests.support.people import make_root, opened
 
 ENTRIES = Export("entries", {"id": "id", "account": "account__slug", "object": "object"})
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits
-from tests.accounts.admin.test_support import make_root
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
+from tests.support.people import make_root
 
 
 class LimitPages(TestCase):

@@ -13,27 +13,14 @@ from accounts.members import support_access
 from accounts.models import Account, AuditEntry, SupportAccess, User
 from accounts.tenancy.context import platform_context, tenant_context
 from tests.support.factories import make_account, make_user
+from tests.support.people import end_of, make_root, opened
 
 OPEN = reverse("admin:support-open")
-
-
-def make_root(**fields: Any) -> User:
-    return make_user(is_staff=True, is_superuser=True, **fields)
-
-
-def opened(user: User, account: Account, *, reason: str = "ticket 7", **asked: Any) -> Any:
-    with platform_context():
-        return support_access.open_access(user, account, reason=reason, **asked)
 
 
 def may_read(user: Any, account: Account) -> bool:
     with platform_context():
         return support_access.current_access(user, account.pk) is not None
-
-
-def end_of(access: SupportAccess, at: Any) -> None:
-    with platform_context():
-        SupportAccess.objects.filter(pk=access.pk).update(expires_at=at)
 
 
 class AccessTests(TestCase):

@@ -13,9 +13,9 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry, MemberRole, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.factories import make_account, make_user
+from tests.support.people import make_root
 
 NEW = "a-quite-good-one"
 ADD = reverse("admin:accounts_user_add")

@@ -29,9 +29,8 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import ROLES
 from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
-from sessions_app.conversations.conversations import empty
+from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.models import Profile
-from tests.schema.test_constraints import make_tenant
 from tests.support.catalog import rows
 from tests.support.factories import (
     make_account,
@@ -50,6 +49,7 @@ from tests.support.factories import (
     make_support_access,
     make_user,
 )
+from tests.support.tenant_rows import make_tenant
 
 ACTORS = [
     Actor("staff", "7", "staff@example.com", "ticket 12"),
@@ -336,7 +336,7 @@ class ProfileTests(TestCase):
 
     def test_who_deletes_the_conversation_leaves_nothing_of_it_in_the_log(self) -> None:
         with tenant_context(self.session.account_id):
-            empty(self.session)
+            leave_tombstone(self.session)
         self.assertEqual([entry.action for entry in self.log()], ["created", "deleted"])
         text = "\n".join(line for (line,) in rows("SELECT t::text FROM audit_log t"))
         self.assertNotIn("canary", text.lower())

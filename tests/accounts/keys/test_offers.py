@@ -19,11 +19,11 @@ from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
-from tests.accounts.admin.test_api_keys import ADD, KEYS, KeyPages, text_in
-from tests.accounts.admin.test_support import end_of, opened
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_invitation, make_key, make_user
+from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
+from tests.support.people import end_of, opened
 
 READING = ["chat", "history:read", "visitors:write"]
 FREE = ["history:delete", "agents:read", "usage:read", "members:read", "connections:read"]

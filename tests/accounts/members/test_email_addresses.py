@@ -21,10 +21,10 @@ from accounts.members import invitations
 from accounts.members.email_addresses import is_same, look_up_form, normal_email, with_address
 from accounts.models import Invitation, MemberRole, User
 from accounts.tenancy.context import platform_context
-from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
 from tests.support.commands import refusal, run_json
 from tests.support.factories import make_account, make_invitation, make_user
+from tests.support.people import make_root
 
 SAME = (
     ("ann@example.com", "ann@example.com"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agents import config
-from tests.agents.config.test_config import MODEL, ConfigFiles
+from tests.support.config_files import MODEL, ConfigFiles
 
 
 class PathTests(ConfigFiles):

@@ -11,7 +11,7 @@ from agents.config.effective import EffectiveConfig
 from agents.config.errors import ConfigError
 from agents.config.files import InstanceFiles
 from agents.config.loader import RECHECK_SECONDS, SETTLE_SECONDS, Loader
-from tests.agents.config.test_config import MODEL, ConfigFiles
+from tests.support.config_files import MODEL, ConfigFiles
 
 
 class ReloadTests(ConfigFiles):

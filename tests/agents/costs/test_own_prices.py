@@ -21,7 +21,7 @@ from agents.costs.pricing import CostSource, price, total
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.run import RunRequest
-from tests.agents.config.test_config import ConfigFiles
+from tests.support.config_files import ConfigFiles
 
 CALL = ModelCall("mock", "m", input_tokens=1_000_000, output_tokens=100_000, cached_tokens=250_000)
 WHOLE = """\

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from agents import config
 from agents.config.layers import leaves
 from agents.config.schema import code_defaults
-from tests.agents.config.test_config import ConfigFiles
+from tests.support.config_files import ConfigFiles
 from tests.support.shipped import copy_agent_configs
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
 from asgiref.sync import sync_to_async
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from accounts.models import ApiKey
@@ -19,7 +16,7 @@ from salient.api import limits
 from salient.api.limits import Send
 from salient.api.problems import BodyTooLarge
 from salient.asgi import application
-from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
 from tests.support.factories import make_account, make_key
 from tests.support.worlds import World, counts, stored
 
@@ -54,18 +51,6 @@ class Client:
         start, *parts = self.sent
         headers = {k.decode().lower(): v.decode() for k, v in start["headers"]}
         return Answer(start["status"], headers, b"".join(part["body"] for part in parts))
-
-
-@contextmanager
-def connections_stay_open() -> Iterator[None]:
-    """Keep the end of a page's request from closing a TestCase's connection, as Django's client."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    try:
-        yield
-    finally:
-        for signal in (request_started, request_finished):
-            signal.connect(close_old_connections)
 
 
 API, PAGE = "/accounts/acme/agents/bot/chat", "/admin/login/"

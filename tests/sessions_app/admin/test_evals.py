@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client, TestCase
@@ -15,8 +13,6 @@ from accounts.members.support_access import open_access
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
 from sessions_app.models import Role, SavedChat
-from tests.sessions_app.evals.test_saved_chats import ChatWorld
-from tests.sessions_app.turns.test_draft_override import make_staff
 from tests.support.factories import (
     make_instance,
     make_llm_request,
@@ -24,34 +20,15 @@ from tests.support.factories import (
     make_session,
     make_user,
 )
+from tests.support.people import make_staff
+from tests.support.worlds import EvalPagesWorld
 
 EVIL = "<script>alert(1)</script>"
 
 
-class StudioWorld(ChatWorld):
-    def make_studio(self) -> None:
-        self.make_chat_world()
-        self.root = make_user("root@example.com", is_staff=True, is_superuser=True)
-        self.browser = self.browser_of(self.root)
-
-    def browser_of(self, user: Any) -> Client:
-        client = Client()
-        client.force_login(user)
-        return client
-
-    def at(self, name: str, key: Any = None) -> str:
-        return reverse(f"admin:{name}", args=[key or self.instance.pk])
-
-    def get(self, name: str, key: Any = None, /, **query: str) -> Any:
-        return self.browser.get(self.at(name, key), query, secure=True)
-
-    def post(self, name: str, key: Any = None, /, **data: str) -> Any:
-        return self.browser.post(self.at(name, key), data, secure=True)
-
-
-class PlaygroundPageTests(StudioWorld, TestCase):
+class PlaygroundPageTests(EvalPagesWorld, TestCase):
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
 
     def test_it_says_where_to_talk_and_has_no_token(self) -> None:
         answer = self.get("playground")
@@ -99,9 +76,9 @@ class PlaygroundPageTests(StudioWorld, TestCase):
         self.assertEqual(self.post("playground-token", self.account.pk).status_code, 404)
 
 
-class TokenPageTests(StudioWorld, TestCase):
+class TokenPageTests(EvalPagesWorld, TestCase):
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
 
     def test_a_token_is_given_for_this_agent_and_the_draft_that_was_asked_for(self) -> None:
         published = read_token(self.post("playground-token").json()["token"])
@@ -144,9 +121,9 @@ class TokenPageTests(StudioWorld, TestCase):
         self.assertEqual(told.status_code, 200)
 
 
-class SectionsPageTests(StudioWorld, TestCase):
+class SectionsPageTests(EvalPagesWorld, TestCase):
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
         said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
         self.request = make_llm_request(
             make_session(self.instance), request_body={"sections": [said | {"messages": 1}]}
@@ -169,9 +146,9 @@ class SectionsPageTests(StudioWorld, TestCase):
         self.assertEqual(self.get("prompt-sections", mine.pk).json(), {"sections": []})
 
 
-class RunsPageTests(StudioWorld, TestCase):
+class RunsPageTests(EvalPagesWorld, TestCase):
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
 
     def test_old_and_new_stand_side_by_side_with_cost_and_latency(self) -> None:
         chat = self.chat(f"hello {EVIL}", expected=[{"contains": ["arr"]}])
@@ -229,11 +206,11 @@ class RunsPageTests(StudioWorld, TestCase):
         self.assertContains(review, self.at("playground"))
 
 
-class FormTests(StudioWorld, TestCase):
+class FormTests(EvalPagesWorld, TestCase):
     add = "/admin/sessions_app/savedchat/add/"
 
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
 
     def fill(self, **more: str) -> dict[str, str]:
         form = {"agent_instance": str(self.instance.pk), "name": "Orders", "is_gate": "on"}
@@ -316,9 +293,9 @@ class FormTests(StudioWorld, TestCase):
             self.assertFalse(SavedChat.objects.exists())
 
 
-class FromSessionPageTests(StudioWorld, TestCase):
+class FromSessionPageTests(EvalPagesWorld, TestCase):
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
         self.session = make_session(self.instance)
         make_message(self.session, content=f"Where is {EVIL}?")
         make_message(self.session, role=Role.ASSISTANT, content="Here.")

@@ -9,8 +9,8 @@ from django.test import TestCase
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Profile
-from tests.accounts.admin.test_support import make_root, opened
 from tests.support.factories import make_profile, make_session
+from tests.support.people import make_root, opened
 
 LIST = "/admin/sessions_app/profile/"
 CANARY = "Canary Bird"

@@ -1,4 +1,4 @@
-"""deploy/nginx.conf, run by nginx: streams come piece by piece, and a reload loses no request."""
+"""nginx with deploy/nginx.conf: streams are not buffered, and a reload loses no request."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.test import TransactionTestCase
 
-from tests.sessions_app.turns.test_stopping import SHORT, WHOLE, HeldModel, Stream, ask
 from tests.support.certificates import certificate, client_context
 from tests.support.factories import make_key
+from tests.support.held_model import SHORT, WHOLE, HeldModel, Stream, ask
 from tests.support.nginx import HOST, proxied
 from tests.support.served import Served, eventually, served
 from tests.support.worlds import World
 
 
 class Here(AbstractResolver):
-    """The name of the installation is this machine's."""
+    """Resolves the installation's name to this machine."""
 
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
         found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
@@ -85,7 +85,7 @@ class BehindNginxTests(World, TransactionTestCase):
         self.assertEqual(
             {(each.text, each.end["status"]) for each in streams}, {(WHOLE, "complete")}
         )
-        # History asks for a session; what matters is that Salient answered each time.
+        # Without a session history is a 400; what matters is that Salient answered each time.
         self.assertEqual(set(statuses[:-1]), {400})
         self.assertEqual(statuses[-1], 200)
 
@@ -115,7 +115,7 @@ async def ask_as(
 
 
 async def eventually_answers(client: aiohttp.ClientSession) -> None:
-    """Wait until nginx takes connections."""
+    """Wait until nginx accepts connections."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -27,7 +27,7 @@ class ChatTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_answers_and_says_what_it_took(self) -> None:
+    async def test_answers_with_usage_and_cost(self) -> None:
         answer = await self.api.post(self.path("chat"), {"message": "hello"})
 
         self.assertEqual(answer.status, 200)
@@ -155,12 +155,12 @@ class StreamTests(World, TestCase):
         self.assertEqual(answer.events()[-1][0], "done")
 
     async def test_an_eventsource_that_connects_again_posts_nothing_and_is_stopped(self) -> None:
-        """As it does by itself when our `error` and `done` have come and nobody closed it."""
+        """As an EventSource does after `error` and `done`, unless the page closes it."""
         self.configure("model: scripted:cut\nretries: 0\n")
         first = await self.api.get(self.path("stream"), message="hello")
         self.assertEqual([name for name, _ in first.events()][-2:], ["error", "done"])
         ids = [line[4:] for line in first.body.decode().splitlines() if line.startswith("id: ")]
-        # One is there before any event: the connection may be lost at once.
+        # A number is sent before any event, as the connection may be lost at once.
         self.assertEqual((ids[0], len(set(ids))), ("0", len(ids)))
         before = await sync_to_async(counts)()
 
@@ -314,7 +314,7 @@ class BrokenConfigTests(World, TestCase):
         self.assertEqual(again["config_version"], first["config_version"])
         self.assertEqual(after["config_version"], first["config_version"])
 
-    async def test_nothing_good_yet_is_a_clear_refusal(self) -> None:
+    async def test_without_any_good_version_it_is_refused_clearly(self) -> None:
         for name, text, prompt in (
             ("broken YAML", "model: [broken\n", "Hi."),
             ("no prompt", SCRIPTED_WITHOUT_PROMPT, ""),
@@ -346,7 +346,7 @@ class CallerTests(World, TestCase):
         )
         return answer.status
 
-    async def test_who_gets_in(self) -> None:
+    async def test_only_the_accounts_own_key_may_call(self) -> None:
         wrong_end = self.secret[:-1] + ("a" if self.secret[-1] != "a" else "b")
         for name, secret, account, status in (
             ("own", self.secret, "acme", 200),
@@ -361,7 +361,7 @@ class CallerTests(World, TestCase):
             with self.subTest(name):
                 self.assertEqual(await self.ask(secret, account), status)
 
-    async def test_unknown_foreign_and_inactive_look_alike(self) -> None:
+    async def test_unknown_foreign_and_inactive_are_one_answer(self) -> None:
         def retire() -> None:
             retired = make_instance(self.account, "retired")
             with platform_context():

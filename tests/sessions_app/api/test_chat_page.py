@@ -41,7 +41,7 @@ class PageCase(World, TestCase):
         return self.client.get(path, secure=True, **options)
 
     def visitor(self) -> ApiClient:
-        """The page's own script: it has the browser's cookie and calls from the same origin."""
+        """Call as the page's script does: with the browser's cookie, from the same origin."""
         value = self.client.cookies[self.cookie].value
         headers = {"cookie": f"{self.cookie}={value}", "sec-fetch-site": "same-origin"}
         return ApiClient(headers=headers)
@@ -91,14 +91,14 @@ class WhatItShowsTests(PageCase):
         self.assertIn("scripted:echo", page)
         self.assertIn("the answers are scripted", page)
 
-    def test_a_configuration_that_cannot_serve_is_told_and_not_a_500(self) -> None:
+    def test_a_configuration_that_cannot_serve_is_shown_and_not_a_500(self) -> None:
         self.configure("modle: scripted:echo\n")
         answer = self.get()
 
         self.assertEqual(answer.status_code, 200)
         self.assertIn("configuration has an error", answer.content.decode())
 
-    def test_a_model_that_cannot_answer_is_told(self) -> None:
+    def test_a_model_that_cannot_answer_is_named(self) -> None:
         self.configure("model: openai:gpt-5-mini\n")
         self.assertIn("OPENAI_API_KEY", self.get().content.decode())
 
@@ -153,10 +153,12 @@ class WhatItShowsTests(PageCase):
         for number in range(60):
             make_message(session, content=str(number), role=Role.HUMAN)
 
-        told = history_in(self.get())
+        history = history_in(self.get())
 
-        self.assertEqual([m["content"] for m in told["messages"]], [str(n) for n in range(10, 60)])
-        self.assertIsNotNone(told["before"])
+        self.assertEqual(
+            [m["content"] for m in history["messages"]], [str(n) for n in range(10, 60)]
+        )
+        self.assertIsNotNone(history["before"])
 
 
 class CookieTests(PageCase):

@@ -1,4 +1,4 @@
-"""What an account is told of its use: as the ledger has it, with what its budgets have left."""
+"""The usage that the API returns: as the ledger has it, with what is left of the budgets."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.test import TestCase
 from django.utils import timezone
 
 from sessions_app.usage import rollup
-from tests.sessions_app.usage_worlds import DAY, busy_account, settled
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_budget, make_instance, make_key
+from tests.support.usage import DAY, busy_account, settled
 
 USAGE = "/accounts/acme/usage"
 
@@ -59,7 +59,7 @@ class UsageApiTests(TestCase):
         self.assertEqual((found["from"], found["to"]), (before.isoformat(), before.isoformat()))
         self.assertEqual([row["key"] for row in found["rows"]], [before.isoformat()])
 
-    async def test_a_key_for_one_agent_is_told_of_that_one(self) -> None:
+    async def test_a_key_for_one_agent_reads_the_usage_of_that_one(self) -> None:
         key = await _made(self.account, instance_ids=[self.second.pk])
         self.client_ = ApiClient(key)
         found = await self.usage(by="instance")

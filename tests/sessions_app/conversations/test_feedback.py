@@ -1,4 +1,4 @@
-"""Thumbs for answers: whose message it is, one for each caller, and the latest on the session."""
+"""Feedback to answers: who may give it, one rating a caller, the latest on the session."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FeedbackTests(World, TestCase):
 
         return await sync_to_async(read)()
 
-    async def test_a_thumb_is_kept_with_its_comment_and_on_the_session(self) -> None:
+    async def test_a_rating_is_stored_with_its_comment_and_on_the_session(self) -> None:
         ada = await self.visitor()
         said = await self.answer_for(ada)
         given = await self.rate(
@@ -63,7 +63,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual(await self.kept(), [(-1, "too short")])
         self.assertEqual(await self.of_session(said["session_id"]), -1)
 
-    async def test_another_thumb_of_the_same_caller_replaces_it(self) -> None:
+    async def test_another_rating_of_the_same_caller_replaces_it(self) -> None:
         ada = await self.visitor()
         said = await self.answer_for(ada)
         await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "why"})
@@ -72,7 +72,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual(await self.kept(), [(1, "")])
         self.assertEqual(await self.of_session(said["session_id"]), 1)
 
-    async def test_each_caller_has_a_thumb_and_the_session_the_latest(self) -> None:
+    async def test_each_caller_has_a_rating_and_the_session_the_latest(self) -> None:
         ada = await self.visitor()
         said = await self.answer_for(ada)
         await self.rate(self.api, said["message_id"], {"rating": "bad"})
@@ -86,7 +86,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual(await self.kept(), [(-1, "")])
         self.assertEqual(await self.of_session(said["session_id"]), -1)
 
-    async def test_taking_back_what_was_never_given_is_no_error(self) -> None:
+    async def test_removing_feedback_that_does_not_exist_is_no_error(self) -> None:
         said = await self.answer_for(self.api)
         back = await self.rate(self.api, said["message_id"], {"rating": None})
 
@@ -108,8 +108,8 @@ class FeedbackTests(World, TestCase):
         ]
 
         self.assertEqual({answer.status for answer in answers}, {404})
-        told = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
-        self.assertTrue(all(each == told[0] for each in told))
+        bodies = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
+        self.assertTrue(all(each == bodies[0] for each in bodies))
         self.assertEqual(await self.kept(), [])
 
     def answer_elsewhere(self) -> UUID:
@@ -121,7 +121,7 @@ class FeedbackTests(World, TestCase):
             found: UUID = Message.objects.get(session_id=session_id, role=Role.HUMAN).pk
         return found
 
-    async def test_bad_bodies_are_told_what_is_wrong(self) -> None:
+    async def test_bad_bodies_are_refused_with_the_reason(self) -> None:
         said = await self.answer_for(self.api)
         bad: list[Any] = [
             {},
@@ -149,7 +149,7 @@ class FeedbackTests(World, TestCase):
 
         self.assertEqual((refused.status, refused.json()["code"]), (403, "forbidden"))
 
-    async def test_the_history_tells_each_their_own_thumb(self) -> None:
+    async def test_the_history_shows_each_caller_their_own_rating(self) -> None:
         ada = await self.visitor()
         said = await self.answer_for(ada)
         await self.rate(ada, said["message_id"], {"rating": "good"})
@@ -160,7 +160,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual([row["feedback"] for row in own], [None, "good"])
         self.assertEqual([row["feedback"] for row in keys.json()["messages"]], [None, None])
 
-    async def test_a_deleted_conversation_leaves_no_thumb(self) -> None:
+    async def test_a_deleted_conversation_leaves_no_feedback(self) -> None:
         ada = await self.visitor()
         said = await self.answer_for(ada)
         await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "secret"})
@@ -170,7 +170,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual(gone.status, 204)
         self.assertEqual(await self.kept(), [])
 
-    async def test_a_thumb_counts_as_a_call(self) -> None:
+    async def test_feedback_counts_as_a_call(self) -> None:
         said = await self.answer_for(self.api)
         given = await self.rate(self.api, said["message_id"], {"rating": "good"})
 

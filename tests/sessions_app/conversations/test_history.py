@@ -69,7 +69,7 @@ class HistoryTests(World, TestCase):
                 content="internal",
             )
 
-    async def test_what_is_asked_wrongly(self) -> None:
+    async def test_invalid_queries_are_refused(self) -> None:
         other = make_account
         theirs = await sync_to_async(self.foreign_session)(await sync_to_async(other)("beta"))
         session = (await self.say("hello"))["session_id"]

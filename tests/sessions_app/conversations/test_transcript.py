@@ -1,4 +1,4 @@
-"""The pages of one session and one LLM request: what staff see, and what only with a reason."""
+"""The pages of a session and of an LLM request: texts are shown under a support access."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class PagesTestCase(TestCase):
 
 
 class SessionPageTests(PagesTestCase):
-    def test_without_a_reason_no_word_is_shown_but_all_that_it_took(self) -> None:
+    def test_without_a_reason_the_work_is_shown_and_no_text(self) -> None:
         request = self.turn(answer="A secret answer")
         make_feedback(self.answer_of(request), rating=-1, comment="A secret comment")
 
@@ -118,8 +118,8 @@ class SessionPageTests(PagesTestCase):
 
         for word in ("Question 0", "secret"):
             self.assertNotIn(word, page)
-        for told in ("$0.0012", "900 ms", "openai:gpt-5-mini", "user-7", "Show the texts"):
-            self.assertIn(told, page)
+        for text in ("$0.0012", "900 ms", "openai:gpt-5-mini", "user-7", "Show the texts"):
+            self.assertIn(text, page)
 
     def answer_of(self, request: LLMRequest) -> Message:
         with platform_context():
@@ -169,7 +169,7 @@ class SessionPageTests(PagesTestCase):
         self.assertIn("error: provider_timeout", page)
         self.assertIn("retry", page)
 
-    def test_tools_and_feedback_are_told_at_their_answer(self) -> None:
+    def test_tools_and_feedback_are_shown_at_their_answer(self) -> None:
         tool = {"name": "current_time", "arguments": "{}", "content": "noon", "is_error": False}
         request = self.turn(response_body={"calls": [call()], "tools": [tool]})
         make_feedback(self.answer_of(request), rating=-1, comment="Too late")
@@ -177,8 +177,8 @@ class SessionPageTests(PagesTestCase):
 
         page = self.text()
 
-        for told in ("1 tool call: current_time", "noon", "Too late", "Bad"):
-            self.assertIn(told, page)
+        for text in ("1 tool call: current_time", "noon", "Too late", "Bad"):
+            self.assertIn(text, page)
 
     def test_a_long_conversation_shows_its_end_and_leads_to_what_was_before(self) -> None:
         for number in range(40):
@@ -188,10 +188,10 @@ class SessionPageTests(PagesTestCase):
         newest = self.page().context["page"]
         older = self.page(before=newest.earlier).context["page"]
 
-        self.assertEqual(len(newest.said), transcript.AT_ONCE)
-        self.assertEqual(len(older.said), 80 - transcript.AT_ONCE)
+        self.assertEqual(len(newest.entries), transcript.PAGE_SIZE)
+        self.assertEqual(len(older.entries), 80 - transcript.PAGE_SIZE)
         self.assertEqual(older.earlier, "")
-        times = [said.message.created_at for said in older.said + newest.said]
+        times = [entry.message.created_at for entry in older.entries + newest.entries]
         self.assertEqual(times, sorted(times))
         for broken in ("nonsense", "2026-01-01~x", "~"):
             self.assertEqual(self.page(before=broken).status_code, 200)
@@ -205,7 +205,7 @@ class SessionPageTests(PagesTestCase):
         newest = self.page().context["page"]
         older = self.page(before=newest.earlier).context["page"]
 
-        self.assertFalse(any(said.unanswered for said in older.said + newest.said))
+        self.assertFalse(any(entry.unanswered for entry in older.entries + newest.entries))
 
     def test_as_many_queries_for_fifty_messages_as_for_two(self) -> None:
         self.turn(0)
@@ -244,7 +244,7 @@ class SessionPageTests(PagesTestCase):
                 response = self.client.get(context[name], secure=True)
                 self.assertEqual(response.status_code, 200)
 
-    def test_nobody_is_led_to_a_page_that_is_not_there(self) -> None:
+    def test_no_link_leads_to_a_missing_page(self) -> None:
         for key in (uuid4(), "no-such-thing"):
             address = reverse("admin:sessions_app_session_change", args=[key])
             self.assertEqual(self.client.get(address, secure=True).status_code, 302)
@@ -288,8 +288,8 @@ class RequestPageTests(PagesTestCase):
 
         page = self.request_page(request)
 
-        for told in ("shop server", str(version), "120 in", "30 out", "$0.02", "300 ms"):
-            self.assertIn(told, page)
+        for text in ("shop server", str(version), "120 in", "30 out", "$0.02", "300 ms"):
+            self.assertIn(text, page)
         self.assertIn(reverse("admin:accounts_apikey_change", args=[key.pk]), page)
         self.assertIn(reverse("admin:agents_configversion_change", args=[version.pk]), page)
 
@@ -299,7 +299,7 @@ class RequestPageTests(PagesTestCase):
         self.assertIn("<strong>unknown</strong>", page)
         self.assertIn("<strong>free</strong>", self.request_page(self.turn(1, total_cost=0)))
 
-    def test_retries_and_fallbacks_are_told_apart(self) -> None:
+    def test_retries_and_fallbacks_are_distinguished(self) -> None:
         calls = [
             call(error="provider_rate_limited", output_tokens=0),
             call(error="provider_unavailable", output_tokens=0),
@@ -334,8 +334,8 @@ class RequestPageTests(PagesTestCase):
         shown = self.request_page(request)
 
         for page in (hidden, shown):
-            for told in ("system prompt", "published here", "4 messages", 'max="80"'):
-                self.assertIn(told, page)
+            for text in ("system prompt", "published here", "4 messages", 'max="80"'):
+                self.assertIn(text, page)
         self.assertNotIn("Never tell the secret.", hidden)
         self.assertIn("Never tell the secret.", shown)
 

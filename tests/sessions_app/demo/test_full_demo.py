@@ -33,7 +33,7 @@ TURNS = 1_200
 
 
 class FullDemoTests(TestCase):
-    """One filled database, which the tests read; each that writes does so in its own savepoint."""
+    """The tests read one filled database; tests that write do so in a savepoint."""
 
     made: dict[str, int]
 
@@ -46,9 +46,9 @@ class FullDemoTests(TestCase):
         cls.made = demo.fill(turns=TURNS)
 
     def setUp(self) -> None:
-        self.door = platform_context()
-        self.door.__enter__()
-        self.addCleanup(self.door.__exit__, None, None, None)
+        self.context = platform_context()
+        self.context.__enter__()
+        self.addCleanup(self.context.__exit__, None, None, None)
 
     def test_twenty_accounts_have_sixty_agents_and_about_as_many_turns_as_were_asked_for(
         self,
@@ -127,7 +127,7 @@ class FullDemoTests(TestCase):
             self.assertEqual(current.version_id, newest.config_version_id)
 
     def test_a_second_run_adds_nothing_and_an_edit_stays(self) -> None:
-        self.door.__exit__(None, None, None)
+        self.context.__exit__(None, None, None)
         Account.objects.filter(slug="cobalt-air").update(name="Edited")
         before = self.counts()
 
@@ -135,8 +135,8 @@ class FullDemoTests(TestCase):
 
         self.assertEqual((made, self.counts()), ({}, before))
         self.assertEqual(Account.objects.get(slug="cobalt-air").name, "Edited")
-        self.door = platform_context()
-        self.door.__enter__()
+        self.context = platform_context()
+        self.context.__enter__()
 
     def counts(self) -> list[int]:
         with platform_context():
@@ -163,7 +163,7 @@ class FullDemoCommandTests(TestCase):
         self.assertIn("real-customer", message)
         self.assertEqual(Account.objects.filter(slug="cobalt-air").count(), 0)
 
-    def test_fills_it_all_the_same_when_told_to(self) -> None:
+    def test_with_yes_it_fills_the_database_all_the_same(self) -> None:
         make_account("real-customer")
 
         report = run_json("demo", "--full", "--turns", "60", "--yes")

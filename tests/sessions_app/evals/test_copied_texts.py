@@ -1,4 +1,4 @@
-"""Test chats that say what an account's people said: read for a reason, deleted with the source."""
+"""Test chats made from conversations: texts need a reason, and are deleted with the source."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from accounts.members.support_access import open_access
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
-from sessions_app.conversations import conversations
+from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.evals.saved_chats import from_session
 from sessions_app.models import LLMRequest, Message, Role, SavedChat, SavedChatRun, Session
-from tests.sessions_app.admin.test_evals import StudioWorld
 from tests.support.factories import make_message, make_session
-from tests.support.worlds import counts
+from tests.support.worlds import EvalPagesWorld, counts
 
 CANARY = "Canary 4711"
 
 
-class CopyWorld(StudioWorld):
-    """A conversation of acme's, and a test chat that was made of it."""
+class CopyWorld(EvalPagesWorld):
+    """A conversation of acme, and a test chat made from it."""
 
     def setUp(self) -> None:
-        self.make_studio()
+        self.make_eval_pages()
         self.source = make_session(self.instance)
         for role, text in ((Role.HUMAN, CANARY), (Role.ASSISTANT, "Yes?"), (Role.HUMAN, "again")):
             make_message(self.source, role=role, content=text)
@@ -60,7 +59,7 @@ class CopyWorld(StudioWorld):
 
 
 class ReadingTests(CopyWorld, TestCase):
-    def test_without_an_access_lengths_stand_in_the_place_of_words(self) -> None:
+    def test_without_an_access_only_lengths_are_shown(self) -> None:
         run = self.run_chat(self.copy)
         self.assertIn(CANARY, run.answers[0]["answer"])
         for page in self.pages():
@@ -73,14 +72,14 @@ class ReadingTests(CopyWorld, TestCase):
         self.assertContains(runs, f"{len(run.answers[0]['answer'])} characters")
         self.assertContains(runs, f"{run.latency_ms} ms")
 
-    def test_nor_are_they_changed_by_who_has_not_read_them(self) -> None:
+    def test_texts_that_a_person_may_not_read_are_not_changed_by_them(self) -> None:
         form = {"name": "New", "message_1": "forged"}
         answer = self.browser.post(self.change_page(self.copy), form, secure=True)
         self.assertEqual(answer.status_code, 403)
         with platform_context():
             self.assertEqual(SavedChat.objects.get().messages, [CANARY, "again"])
 
-    def test_with_one_they_are_shown_and_the_look_is_noted_once(self) -> None:
+    def test_with_an_access_they_are_shown_and_the_reading_is_noted_once(self) -> None:
         self.run_chat(self.copy)
         self.open_access()
         for _ in range(2):
@@ -102,7 +101,7 @@ class ReadingTests(CopyWorld, TestCase):
             self.assertContains(page, "_save")
             self.assertContains(self.get("saved-chats"), words)
 
-    def test_a_run_tells_of_them_nothing_either(self) -> None:
+    def test_a_run_shows_no_texts_either(self) -> None:
         chunks = self.streamed()
         self.assertNotIn(CANARY, chunks)
         self.assertEqual(json.loads(chunks.splitlines()[-2].partition(":")[2])["passed"], True)
@@ -136,7 +135,7 @@ class ReadingTests(CopyWorld, TestCase):
 class DeletionTests(CopyWorld, TestCase):
     def delete(self, session: Session) -> None:
         with tenant_context(self.account.pk):
-            conversations.empty(Session.objects.select_for_update().get(pk=session.pk))
+            leave_tombstone(Session.objects.select_for_update().get(pk=session.pk))
 
     def everything(self) -> str:
         tables = ("sessions", "messages", "llm_requests", "saved_chats", "saved_chat_runs")
@@ -147,7 +146,7 @@ class DeletionTests(CopyWorld, TestCase):
                 found += [line for (line,) in cursor.fetchall()]
         return "\n".join(found)
 
-    def test_a_deleted_conversation_takes_all_that_said_its_words_again(self) -> None:
+    def test_a_deletion_also_deletes_the_runs_that_copied_the_texts(self) -> None:
         for caller in (self.published, self.drafted):
             self.run_chat(self.copy, caller)
         self.assertIn(CANARY, self.everything())
@@ -162,19 +161,19 @@ class DeletionTests(CopyWorld, TestCase):
         self.assertEqual(self.turns(), cost)
 
     def turns(self) -> list[Any]:
-        """What stays in the books."""
+        """Return the records of costs, which are kept."""
         with platform_context():
             rows = LLMRequest.objects.order_by("pk")
             return list(rows.values_list("pk", "total_tokens", "total_cost"))
 
-    def test_also_where_the_test_chat_is_gone_or_its_run_was_not_kept(self) -> None:
+    def test_a_deletion_also_deletes_copies_without_chat_or_run(self) -> None:
         self.run_chat(self.copy)
         with platform_context():
             SavedChat.objects.all().delete()
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
 
-    def test_also_what_ran_before_sessions_knew_whose_words_they_say(self) -> None:
+    def test_a_deletion_also_deletes_runs_from_before_copied_from(self) -> None:
         self.run_chat(self.copy)
         self.run_chat(self.chat("by hand", name="by hand"))
         with platform_context():
@@ -189,14 +188,14 @@ class DeletionTests(CopyWorld, TestCase):
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
 
-    def test_and_copies_of_copies(self) -> None:
+    def test_a_deletion_also_deletes_copies_of_copies(self) -> None:
         self.run_chat(self.copy)
         second = self.made_of(self.run_session(), "Again")
         self.run_chat(second)
         self.delete(self.source)
         self.assertNotIn(CANARY, self.everything())
 
-    def test_others_stay(self) -> None:
+    def test_other_conversations_stay(self) -> None:
         other = self.chat("by hand", name="by hand")
         self.run_chat(other)
         self.delete(self.source)
@@ -204,7 +203,7 @@ class DeletionTests(CopyWorld, TestCase):
             self.assertEqual(SavedChat.objects.get().pk, other.pk)
             self.assertEqual(Message.objects.count(), 2)
 
-    def test_what_was_deleted_is_said_no_more(self) -> None:
+    def test_a_deleted_conversation_is_not_sent_again(self) -> None:
         chat = self.copy
         self.delete(self.source)
         before = counts()

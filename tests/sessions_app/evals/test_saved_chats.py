@@ -1,58 +1,24 @@
-"""Test chats: real turns with a draft, judged, kept, and asked before it is published."""
+"""Test chats: run as real turns with a draft, checked, stored, and required to publish it."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.auth.caller import Caller
-from accounts.auth.staff_tokens import SCOPES
 from accounts.limits.quotas import set_limits
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import platform_context
 from agents.config.versions import publishing
 from agents.config.versions.publishing import PublishChecksFailed
 from agents.models import ConfigVersion
 from salient.api.problems import NotFound, Problem
-from sessions_app.conversations import conversations
+from sessions_app.conversations import sessions
 from sessions_app.evals import saved_chats
-from sessions_app.evals.saved_chats import ChatChanged, from_session, gate
+from sessions_app.evals.saved_chats import ChatChanged, check_publication, from_session
 from sessions_app.models import Role, SavedChat, SavedChatRun
-from tests.sessions_app.turns.test_draft_override import DRAFT, PlaygroundWorld
 from tests.support.factories import make_account, make_instance, make_message, make_session
-from tests.support.worlds import counts, stored
-
-OVERRIDE = {"model": "scripted:echo", "system_prompt": "Be a pirate."}
-
-
-class ChatWorld(PlaygroundWorld):
-    def make_chat_world(self) -> None:
-        self.make_playground()
-        self.published = self.caller()
-        self.drafted = self.caller(draft_id=self.draft.pk)
-
-    def caller(self, **fields: Any) -> Caller:
-        subject = f"staff:{self.staff.pk}"
-        me = {"subject": subject, "user_id": self.staff.pk, "name": self.staff.email}
-        whose = {"account_id": self.account.pk, "account_slug": "acme", "scopes": SCOPES}
-        return Caller(**{**whose, **me, **fields})
-
-    def chat(self, *messages: str, **fields: Any) -> SavedChat:
-        values = {"name": "Greets", "messages": list(messages or ["hello"])} | fields
-        with tenant_context(self.account.pk):
-            made: SavedChat = SavedChat.objects.create(
-                account=self.account, agent_instance=self.instance, **values
-            )
-        return made
-
-    def run_chat(self, chat: SavedChat, caller: Caller | None = None) -> SavedChatRun:
-        return async_to_sync(saved_chats.run)(caller or self.published, self.instance, chat)
-
-    def gate(self) -> list[tuple[str, str]]:
-        with platform_context():
-            return [(failure.name, failure.why) for failure in gate(self.instance, OVERRIDE)]
+from tests.support.worlds import DRAFT, OVERRIDE, ChatWorld, counts, stored
 
 
 class RunTests(ChatWorld, TestCase):
@@ -113,7 +79,7 @@ class RunTests(ChatWorld, TestCase):
         self.assertFalse(made.passed)
         self.assertEqual(first["status"], "error")
         self.assertIn("ended as error", first["failures"][0])
-        self.assertEqual(second["failures"], [saved_chats.NOT_ASKED])
+        self.assertEqual(second["failures"], [saved_chats.NOT_SENT])
         self.assertEqual(counts()[2], 1)
 
     def test_one_that_cannot_begin_leaves_no_run(self) -> None:
@@ -132,7 +98,7 @@ class RunTests(ChatWorld, TestCase):
         self.assertEqual(made.answers[1]["error"], "rate_limited")
         self.assertFalse(made.passed)
 
-    def test_a_run_of_what_was_changed_meanwhile_is_not_kept(self) -> None:
+    def test_a_run_of_a_chat_that_changed_meanwhile_is_not_stored(self) -> None:
         chat = self.chat()
         with platform_context():
             SavedChat.objects.get(pk=chat.pk).save()
@@ -160,14 +126,14 @@ class StreamTests(ChatWorld, TestCase):
         self.saved = self.chat("hello", "again", expected=[{"contains": ["hello"]}, {}])
         self.address = self.path(f"test-chats/{self.saved.pk}/run")
 
-    async def test_each_answer_comes_when_it_is_there_and_then_what_came_of_it(self) -> None:
+    async def test_each_answer_is_sent_at_once_and_then_the_result(self) -> None:
         client = self.client_of(self.staff, draft_id=self.draft.pk)
         answer = await client.post(self.address, {})
 
         names = [name for name, _ in answer.events()]
         self.assertEqual(names, ["answer", "answer", "done"])
         self.assertTrue(json.loads(answer.events()[-1][1])["passed"])
-        self.assertEqual(await sync_to_async(self.gate)(), [])
+        self.assertEqual(await sync_to_async(self.failures)(), [])
 
     async def test_only_staff_with_a_token_run_one(self) -> None:
         answer = await self.api.post(self.address, {})
@@ -183,7 +149,7 @@ class StreamTests(ChatWorld, TestCase):
 
         self.assertEqual((there.status, nowhere.status), (404, 404))
 
-    async def test_a_problem_is_told_in_the_stream(self) -> None:
+    async def test_a_problem_is_an_event_of_the_stream(self) -> None:
         await sync_to_async(self.configure)("modell: x\n")
         answer = await self.player.post(self.address, {})
 
@@ -195,16 +161,16 @@ class GateTests(ChatWorld, TestCase):
     def setUp(self) -> None:
         self.make_chat_world()
 
-    def test_without_test_chats_nothing_is_asked(self) -> None:
-        self.assertEqual(self.gate(), [])
+    def test_without_test_chats_nothing_is_queried(self) -> None:
+        self.assertEqual(self.failures(), [])
 
-    def test_one_that_has_not_run_with_this_very_draft_speaks_against_it(self) -> None:
+    def test_a_chat_that_has_not_run_with_this_draft_is_a_failure(self) -> None:
         chat = self.chat()
         self.run_chat(chat)
 
-        self.assertEqual(self.gate(), [("Greets", "has not been run with this configuration")])
+        self.assertEqual(self.failures(), [("Greets", "has not been run with this configuration")])
         self.run_chat(chat, self.drafted)
-        self.assertEqual(self.gate(), [])
+        self.assertEqual(self.failures(), [])
 
     def test_another_draft_needs_another_run(self) -> None:
         chat = self.chat()
@@ -213,13 +179,13 @@ class GateTests(ChatWorld, TestCase):
             self.draft.text = DRAFT.replace("pirate", "parrot")
             self.draft.save()
             other = publishing.override_of(self.draft.text)
-            self.assertTrue(gate(self.instance, other))
-        self.assertEqual(self.gate(), [])
+            self.assertTrue(check_publication(self.instance, other))
+        self.assertEqual(self.failures(), [])
 
-    def test_one_that_failed_names_what_failed(self) -> None:
+    def test_a_failed_chat_names_what_failed(self) -> None:
         self.run_chat(self.chat(expected=[{"contains": ["arr"]}]), self.drafted)
 
-        self.assertEqual(self.gate(), [("Greets", "failed: answer 1 lacks “arr”")])
+        self.assertEqual(self.failures(), [("Greets", "failed: answer 1 lacks “arr”")])
 
     def test_the_newest_run_counts(self) -> None:
         chat = self.chat()
@@ -237,22 +203,22 @@ class GateTests(ChatWorld, TestCase):
                 }
             )
 
-        self.assertEqual(len(self.gate()), 1)
+        self.assertEqual(len(self.failures()), 1)
 
-    def test_one_that_was_changed_must_run_again(self) -> None:
+    def test_a_chat_that_was_changed_must_run_again(self) -> None:
         chat = self.chat()
         self.run_chat(chat, self.drafted)
         with platform_context():
             chat.save()
 
-        self.assertEqual(self.gate(), [("Greets", "was changed after its run")])
+        self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
-    def test_one_that_is_no_gate_keeps_nobody(self) -> None:
+    def test_a_chat_that_is_no_gate_does_not_prevent_publishing(self) -> None:
         self.chat(is_gate=False)
 
-        self.assertEqual(self.gate(), [])
+        self.assertEqual(self.failures(), [])
 
-    def test_publishing_asks_and_only_a_reason_goes_past(self) -> None:
+    def test_publishing_needs_passed_chats_or_a_reason(self) -> None:
         self.chat()
         with platform_context():
             with self.assertRaisesMessage(PublishChecksFailed, "Greets: has not been run"):
@@ -275,7 +241,7 @@ class GateTests(ChatWorld, TestCase):
             for number in range(count):
                 self.chat(name=f"{count}-{number}")
             with platform_context(), self.assertNumQueries(2) as queries:
-                gate(self.instance, OVERRIDE)
+                check_publication(self.instance, OVERRIDE)
             numbers.append(len(queries))
         self.assertEqual(len(set(numbers)), 1)
 
@@ -288,7 +254,7 @@ class FromSessionTests(TestCase):
         with platform_context():
             return from_session(self.session, name)
 
-    def test_what_the_user_said_is_what_will_be_said(self) -> None:
+    def test_a_chat_has_the_messages_of_the_user(self) -> None:
         for role, text in ((Role.HUMAN, "one"), (Role.ASSISTANT, "two"), (Role.HUMAN, "three")):
             make_message(self.session, role=role, content=text)
 
@@ -306,9 +272,9 @@ class FromSessionTests(TestCase):
 
         self.assertEqual(self.made().messages, [f"{n}" for n in range(saved_chats.MOST_MESSAGES)])
 
-    def test_it_goes_when_its_conversation_is_deleted(self) -> None:
+    def test_it_is_deleted_with_its_conversation(self) -> None:
         make_message(self.session, content="one")
         self.made()
         with platform_context():
-            conversations.empty(self.session)
+            sessions.leave_tombstone(self.session)
             self.assertFalse(SavedChat.objects.exists())

@@ -1,4 +1,4 @@
-"""`manage.py isolation_check` finds what is planted and nothing else, and tidies up."""
+"""`manage.py isolation_check` finds planted leaks and nothing else, and removes its rows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from accounts.tenancy.context import platform_context
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import two_accounts
-from sessions_app.isolation_check.check import Border, Route, account_routes
+from sessions_app.isolation_check.check import IsolationCheck, Route, account_routes
 from sessions_app.models import Message
 
 HISTORY = "accounts/<str:account>/agents/<str:instance>/history"
 
 
 class OneConnection(TestCase):
-    """Pages close the connection when they are done; a test's transaction needs it kept."""
+    """Keeps pages from closing the connection, which the test's transaction needs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -59,7 +59,7 @@ def left() -> tuple[int, int, int]:
 
 
 class CheckTests(OneConnection):
-    def test_nothing_crosses_the_border_and_nothing_stays(self) -> None:
+    def test_no_probe_leaks_and_no_row_stays(self) -> None:
         before = left()
         report, code = run_check()
 
@@ -75,12 +75,13 @@ class CheckTests(OneConnection):
         self.assertTrue(all(route.methods for route in patterns.values()))
         self.assertTrue(all(route.is_api for p, route in patterns.items() if not p.endswith("/")))
 
-    def test_people_are_told_in_lines(self) -> None:
+    def test_the_report_is_printed_in_lines(self) -> None:
         out = StringIO()
         with mock.patch.object(check, "account_routes", only_history):
             call_command("isolation_check", stdout=out, no_color=True)
         self.assertRegex(
-            out.getvalue(), r"^Tried: \d+ SQL, .*routes\.\nNothing crossed the border\."
+            out.getvalue(),
+            r"^Tried: \d+ SQL, .*routes\.\nNothing of the other account was reached\.",
         )
 
     def test_its_names_are_nobody_elses(self) -> None:
@@ -91,7 +92,7 @@ class CheckTests(OneConnection):
 class PlantedLeakTests(OneConnection):
     def setUp(self) -> None:
         super().setUp()
-        # The routes are many; the planted hole is in one of them, or in none.
+        # Of the many routes, only the one that can have the planted leak is tried.
         self.enterContext(mock.patch.object(check, "account_routes", only_history))
 
     def run_sql(self, statement: str) -> None:
@@ -141,7 +142,7 @@ class TidyTests(TestCase):
     def test_a_check_that_breaks_off_leaves_nothing(self) -> None:
         before = left()
         with (
-            mock.patch.object(Border, "try_everything", side_effect=KeyboardInterrupt),
+            mock.patch.object(IsolationCheck, "run", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
         ):
             check.check()

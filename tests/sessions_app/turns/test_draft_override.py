@@ -9,7 +9,6 @@ from typing import Any
 from unittest import mock
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import Permission
 from django.core import signing
 from django.test import SimpleTestCase, TestCase, override_settings
 from django.utils import timezone
@@ -19,26 +18,19 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.auth.staff_tokens import new_token, read_token, write_token
 from accounts.models import Account, AccountStatus, User
-from accounts.tenancy.context import platform_context, tenant_context
-from agents.models import AgentInstance, ConfigDraft, ConfigVersion
+from accounts.tenancy.context import platform_context
+from agents.models import ConfigVersion
 from salient.api.problems import Unauthenticated
 from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import make_account, make_instance, make_membership, make_user
+from tests.support.people import make_staff
 from tests.support.routes import routes
-from tests.support.worlds import World, counts, stored
+from tests.support.worlds import PlaygroundWorld, counts, stored
 
-DRAFT = "model: scripted:echo\nsystem_prompt: Be a pirate.\n"
 # The routes where staff with a token get in; every other one refuses them.
 OPEN_TO_STAFF = {"chat", "stream", "history", "sessions", "me", "feedback", "test-chats"}
-
-
-def make_staff(**fields: Any) -> User:
-    """Return a person whose only permission is to change agents."""
-    staff = make_user(**{"is_staff": True, **fields})
-    staff.user_permissions.add(Permission.objects.get(codename="change_agentinstance"))
-    return staff
 
 
 class TokenTests(SimpleTestCase):
@@ -68,30 +60,6 @@ class TokenTests(SimpleTestCase):
         later = timezone.now() + timedelta(minutes=10)
         with mock.patch.object(timezone, "now", return_value=later):
             self.assertRaises(Unauthenticated, read_token, write_token(self.token))
-
-
-class PlaygroundWorld(World):
-    """Staff with the tokens of acme's bot, as published and with its draft."""
-
-    staff: User
-    draft: ConfigDraft
-
-    def make_playground(self) -> None:
-        self.make_world()
-        self.staff = make_staff(email="sam@example.com")
-        with tenant_context(self.account.pk):
-            self.draft = ConfigDraft.objects.create(
-                account=self.account, agent_instance=self.instance, text=DRAFT
-            )
-        self.player = self.client_of(self.staff)
-
-    def client_of(self, user: User, instance: AgentInstance | None = None, **fields: Any) -> Any:
-        instance = instance or self.instance
-        token = new_token(user, instance.account_id, instance.pk, **fields)
-        return ApiClient(write_token(token))
-
-    async def play(self, client: ApiClient, what: str = "chat", **body: Any) -> Answer:
-        return await client.post(self.path(what), {"message": "hello", **body})
 
 
 class TurnTests(PlaygroundWorld, TestCase):
@@ -166,7 +134,7 @@ class TurnTests(PlaygroundWorld, TestCase):
                 self.draft.save()
 
 
-class BorderTests(PlaygroundWorld, TestCase):
+class RightsTests(PlaygroundWorld, TestCase):
     def setUp(self) -> None:
         self.make_playground()
         self.beta = make_account("beta")

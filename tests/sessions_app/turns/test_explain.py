@@ -19,11 +19,11 @@ from accounts.tenancy.context import platform_context
 from agents.config.loader import forget
 from agents.models import AgentInstance, ConfigVersion
 from salient.ttl import clear_caches
-from tests.accounts.admin.test_support import make_root
 from tests.accounts.member_worlds import browser_of, make_member
 from tests.support.api_client import ApiClient
-from tests.support.border import rows_of, taken_back
 from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.isolation_accounts import rolled_back, rows_of
+from tests.support.people import make_root
 from tests.support.worlds import World
 
 PAGE = reverse("admin:why-refused")
@@ -128,7 +128,7 @@ class SituationTests(WhyCase):
 
     def _both_say(self, happens: Callable[[], object], expected: tuple[int, str]) -> None:
         self.configure("model: scripted:echo\n")
-        with taken_back():
+        with rolled_back():
             happens()
             clear_caches()
             forget()

@@ -12,7 +12,6 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core import mail
-from django.db.models import Sum
 from django.http import HttpResponse
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
@@ -20,8 +19,8 @@ from django.utils import timezone
 from accounts.auth import visitor_tokens
 from accounts.auth.bearer import VISITOR_SCOPES
 from accounts.auth.caller import Caller
-from accounts.limits import budgets, quotas
-from accounts.models import AccountLimits, Budget, Membership, RateState
+from accounts.limits import quotas
+from accounts.models import Budget, Membership
 from accounts.tenancy.context import platform_context
 from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
@@ -33,47 +32,10 @@ from sessions_app.turns import store
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
-from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.api_client import ApiClient, Call
 from tests.support.factories import make_user
 from tests.support.mock_openai import MockOpenAI, Reply, error, usage
-from tests.support.worlds import World, counts, stored
-
-
-class LimitedWorld(World):
-    """`acme` uses a model without a known price, so that reservations are assumed."""
-
-    config = "model: mock:test-model\nmax_tokens: 100\nretries: 0\n"
-
-    def budget(self, limit: Decimal, period: str = "day", **more: Any) -> Budget:
-        return budgets.set_budget(self.account, period=period, limit=limit, **more)
-
-    async def chat(self, message: str = "hello", **body: Any) -> Answer:
-        return await self.api.post(self.path("chat"), {"message": message, **body})
-
-    async def one_reservation(self) -> Decimal:
-        """Return what one turn reserves, from a turn that leaves only its row."""
-        await self.chat()
-        _, [request] = await sync_to_async(stored)()
-        await sync_to_async(forget_turns)()
-        assert request.reserved_cost
-        return request.reserved_cost
-
-    def assert_books_are_closed(self) -> Decimal:
-        """Nothing is reserved, nothing runs, and every budget has spent what the ledger says."""
-        with platform_context():
-            self.assertEqual(LLMRequest.objects.running().count(), 0)  # type: ignore[attr-defined]
-            spent = LLMRequest.objects.aggregate(sum=Sum("charged_cost"))["sum"] or Decimal(0)
-            for budget in Budget.objects.all():
-                self.assertEqual((budget.spent, budget.reserved), (spent, 0))  # type: ignore[attr-defined]
-            for row in AccountLimits.objects.all():
-                self.assertEqual(row.running, 0)  # type: ignore[attr-defined]
-        return spent
-
-
-def forget_turns() -> None:
-    with platform_context():
-        LLMRequest.objects.all().delete()
-        RateState.objects.all().delete()
+from tests.support.worlds import LimitedWorld, counts, stored
 
 
 @override_settings(DATABASE_API_THREADS=4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -12,89 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 from django.test import TransactionTestCase
 
 from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
-from tests.support.api_client import parse_event
-from tests.support.mock_openai import MockOpenAI, Received, Reply
+from tests.support.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
 from tests.support.served import Served, eventually, served
 from tests.support.worlds import World
-
-SHORT, LONG = "short", "long"
-SPOKEN = "one two three"
-WHOLE = f"{SPOKEN} four five"
-
-
-class HeldModel(MockOpenAI):
-    """Says three words and waits: with `short` until it is released, with `long` for ever."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.released = asyncio.Event()
-
-    async def _send(
-        self, request: web.Request, received: Received, reply: Reply
-    ) -> web.StreamResponse:
-        is_long = received.body["messages"][-1]["content"] == LONG
-        if not received.body.get("stream"):
-            await self._hold(request, is_long=is_long)
-            return await super()._send(request, received, reply)
-        pieces = Reply(WHOLE).pieces("test-model")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for piece in pieces[:4]:
-            await response.write(piece)
-        await self._hold(request, is_long=is_long)
-        for piece in pieces[4:]:
-            await response.write(piece)
-        await response.write_eof()
-        return response
-
-    async def _hold(self, request: web.Request, *, is_long: bool) -> None:
-        while is_long or not self.released.is_set():
-            await self._pause(request, 0.05)
-
-
-class Stream:
-    """One turn as its client sees it."""
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-        self.spoke = asyncio.Event()
-        self.events: list[tuple[str, str]] = []
-
-    async def follow(self, client: aiohttp.ClientSession, path: str) -> None:
-        """Read to the end, which is the server's to choose."""
-        async with client.post(path, json={"message": self.message}) as answer:
-            assert answer.status == 200, await answer.text()
-            async for block in _blocks(answer.content):
-                self.events.append(parse_event(block))
-                if self.text == SPOKEN:
-                    self.spoke.set()
-
-    @property
-    def text(self) -> str:
-        return "".join(data for name, data in self.events if name == "message")
-
-    @property
-    def end(self) -> Any:
-        """The last event, which says how it went."""
-        name, data = self.events[-1]
-        return json.loads(data) if name == "done" else None
-
-    @property
-    def error(self) -> str | None:
-        told = [json.loads(data)["code"] for name, data in self.events if name == "error"]
-        return told[0] if told else None
-
-
-async def ask(client: aiohttp.ClientSession, path: str, message: str) -> tuple[int, Any]:
-    async with client.post(path, json={"message": message}) as answer:
-        return answer.status, await answer.json(content_type=None)
 
 
 def is_running(pid: int) -> bool:
@@ -103,16 +28,6 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[str]:
-    block = b""
-    async for line in content:
-        block += line
-        if not line.strip():
-            if b"event:" in block:
-                yield block.decode()
-            block = b""
 
 
 class StoppingTests(World, TransactionTestCase):

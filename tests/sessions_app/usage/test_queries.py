@@ -1,4 +1,4 @@
-"""Usage by day is what the ledger says, whoever made it: settling, the migration, the command."""
+"""Usage by day equals the ledger, whether settling, the migration or the command wrote it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sessions_app.models import Session, UsageDay
 from sessions_app.models.insights import LATENCY_BUCKETS
 from sessions_app.usage import queries, rollup
 from sessions_app.usage.queries import Days, Figures, figures_by, percentile
-from tests.sessions_app.turns.test_limits import LimitedWorld
 from tests.support.catalog import rows
 from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
 from tests.support.mock_openai import MockOpenAI, Reply, error
 from tests.support.mock_openai import usage as used
+from tests.support.worlds import LimitedWorld
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -60,7 +60,7 @@ class PercentileTests(SimpleTestCase):
     def buckets(self, **counts: int) -> list[int]:
         return [counts.get(f"b{i}", 0) for i in range(LATENCY_BUCKETS)]
 
-    def test_is_inside_the_bucket_of_its_rank(self) -> None:
+    def test_a_percentile_is_inside_the_bucket_of_its_rank(self) -> None:
         buckets = self.buckets(b10=90, b20=10)
 
         self.assertTrue(32 <= (percentile(buckets, 0.5) or 0) < 46)
@@ -73,7 +73,7 @@ class PercentileTests(SimpleTestCase):
     def test_the_last_bucket_says_where_it_begins(self) -> None:
         self.assertEqual(percentile(self.buckets(b33=1), 0.95), round(2**16.5))
 
-    def test_grows_with_its_share(self) -> None:
+    def test_a_percentile_grows_with_its_share(self) -> None:
         buckets = [3] * LATENCY_BUCKETS
         found = [percentile(buckets, share / 100) or 0 for share in range(1, 101)]
 
@@ -84,7 +84,7 @@ class FiguresTests(SimpleTestCase):
     def test_an_unknown_cost_is_no_zero(self) -> None:
         self.assertIsNone(Figures(requests=2, unpriced=2).known_cost)
         self.assertEqual(Figures(requests=2, unpriced=1, cost=Decimal(3)).known_cost, 3)
-        # A refused call cost nothing for certain: that says nothing of the other.
+        # That a refused call cost nothing says nothing about the other call.
         self.assertIsNone(Figures(requests=2, unpriced=1).known_cost)
         self.assertEqual(Figures().known_cost, 0)
 
@@ -166,7 +166,7 @@ class RebuildTests(TestCase):
         self.assertEqual(kept(self.instance), [])
         self.assertEqual(counters(self.session)[0], 0)
 
-    def test_twice_is_as_once(self) -> None:
+    def test_rebuilding_twice_is_as_once(self) -> None:
         for hours in range(30):
             settled(self.session, NOON + hours * HOUR, latency_ms=hours**4)
         rollup.rebuild(self.instance.account_id)
@@ -186,7 +186,7 @@ class RebuildTests(TestCase):
         self.assertEqual(kept(other.agent_instance), [])
 
     def test_buckets_are_those_of_settling(self) -> None:
-        """`app_count_turns` has the same, which are those of the formula before it."""
+        """`app_count_turns` has the same bounds as the formula in Python."""
         settling = import_module("sessions_app.migrations.0021_turns_in_sets")
         self.assertEqual(rollup.BOUNDS, settling.BOUNDS)
         near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
@@ -211,7 +211,7 @@ class CommandTests(TestCase):
         self.assertEqual(stopped.exception.code, 1)
         self.assertEqual(kept(self.session.agent_instance), [])
 
-    def test_mends_it(self) -> None:
+    def test_rebuilding_corrects_the_figures(self) -> None:
         mended = run_json("rollup", "--rebuild", "--account", "acme")
 
         self.assertEqual(
@@ -259,7 +259,7 @@ class ReadingTests(TestCase):
         self.assertAlmostEqual((found.percentile(0.5) or 0) / p50, 1, delta=0.2)
         self.assertAlmostEqual((found.percentile(0.95) or 0) / p95, 1, delta=0.2)
 
-    def test_days_without_use_are_given_too(self) -> None:
+    def test_days_without_usage_are_listed_too(self) -> None:
         days = Days((NOON - 9 * DAY).date(), NOON.date())
         found = queries.by_day(self.figures("day"), days)
 
@@ -268,7 +268,7 @@ class ReadingTests(TestCase):
 
 
 def kept_figures() -> tuple[Any, ...]:
-    """Return what is kept, all of it, as text."""
+    """Return all stored figures as text."""
     return (
         rows("SELECT usage_days::text FROM usage_days ORDER BY 1"),
         rows(
@@ -279,7 +279,7 @@ def kept_figures() -> tuple[Any, ...]:
 
 
 class SettlingTests(LimitedWorld, TestCase):
-    """What each settled turn adds is what the ledger sums to, however the turn ends."""
+    """Settled turns add up to the ledger's sums, however they end."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -323,7 +323,7 @@ class SettlingTests(LimitedWorld, TestCase):
 
 @override_settings(DATABASE_API_THREADS=4)
 class MeanwhileTests(LimitedWorld, TransactionTestCase):
-    """Outside a TestCase's transaction, so that locks are what they are in life."""
+    """Without a TestCase's transaction, so that locks work as in production."""
 
     def setUp(self) -> None:
         self.make_world()
@@ -358,7 +358,7 @@ class MeanwhileTests(LimitedWorld, TransactionTestCase):
 
 
 def in_a_thread(account_id: UUID) -> None:
-    """Rebuild over a connection of this thread's own, with every session's row in doubt."""
+    """Rebuild over this thread's own connection, as if every session differed."""
     try:
         with platform_context():
             Session.objects.update(turn_count=F("turn_count") + 1)

@@ -1,4 +1,4 @@
-"""Sums of the days that are over: made once, and forgotten when such a day changes after all."""
+"""Sums of past days: stored once, and deleted if such a day changes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sessions_app.models import UsageDay, UsageTotal
 from sessions_app.usage import rollup
 from sessions_app.usage import totals as usage_totals
 from sessions_app.usage.queries import Days, Figures, figures_by
-from sessions_app.usage.totals import Totals, each_day, keep
-from tests.sessions_app.usage_worlds import busy_account, settled
+from sessions_app.usage.totals import Totals, each_day, store
 from tests.support.factories import make_account, make_instance, make_usage_day
 from tests.support.reads import reads
 from tests.support.served import database_url
+from tests.support.usage import busy_account, settled
 
 LOCK = "SELECT pg_advisory_lock_shared(hashtextextended('usage_totals', 0))"
 BUCKETS = [*range(34)]
@@ -49,30 +49,30 @@ class TotalsTests(TestCase):
             used(self.other, age)
         self.days = Days(ago(5), ago(0))
 
-    def kept(self) -> set[date]:
+    def stored_days(self) -> set[date]:
         with platform_context():
             return set(UsageTotal.objects.values_list("day", flat=True))
 
     def assert_true(self) -> None:
-        """Expect what is told to be what the roll-up says."""
+        """Expect the totals to equal the roll-up."""
         with platform_context():
             totals = Totals.of(self.days)
-            told = totals.by_day_and_model()
-            self.assertEqual(told, figures_by("day", "model", days=self.days, latency=True))
-            self.assertEqual(each_day(told), figures_by("day", days=self.days, latency=True))
+            found = totals.by_day_and_model()
+            self.assertEqual(found, figures_by("day", "model", days=self.days, latency=True))
+            self.assertEqual(each_day(found), figures_by("day", days=self.days, latency=True))
             by_account = figures_by("account_id", days=self.days)
             self.assertEqual(totals.by_account(self.days), by_account)
 
     def test_only_days_before_yesterday_are_kept(self) -> None:
         self.assert_true()
-        self.assertEqual(self.kept(), {ago(age) for age in range(2, 6)})
+        self.assertEqual(self.stored_days(), {ago(age) for age in range(2, 6)})
         self.assert_true()
 
     def test_what_is_kept_is_read_and_not_summed_again(self) -> None:
         over = Days(ago(5), ago(2))
         with platform_context():
-            keep(over)
-            # Whichever way it is planned: that hangs on when the tables were last analysed.
+            store(over)
+            # With any plan, which depends on when the tables were last analysed.
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE usage_days, usage_totals")
                 cursor.execute("SET LOCAL enable_nestloop = off")
@@ -94,24 +94,24 @@ class TotalsTests(TestCase):
         self.assert_forgotten()
 
     def assert_forgotten(self) -> None:
-        self.assertEqual(self.kept(), {ago(2), ago(4), ago(5)})
+        self.assertEqual(self.stored_days(), {ago(2), ago(4), ago(5)})
         self.assert_true()
 
     def test_today_and_yesterday_make_nothing_forgotten(self) -> None:
         self.assert_true()
         for age in (0, 1):
             used(self.other, age, "another:model")
-        self.assertEqual(len(self.kept()), 4)
+        self.assertEqual(len(self.stored_days()), 4)
         self.assert_true()
 
     def test_an_erased_account_counts_no_more(self) -> None:
         self.assert_true()
         with platform_context():
             Account.objects.filter(slug="acme").delete()
-        self.assertEqual(self.kept(), set())
+        self.assertEqual(self.stored_days(), set())
         self.assert_true()
 
-    def test_a_rebuilt_roll_up_is_told_at_once(self) -> None:
+    def test_a_rebuilt_roll_up_is_read_at_once(self) -> None:
         instance = busy_account("busy", turns=0)
         settled(instance, timezone.now() - timedelta(days=4))
         self.assert_true()
@@ -121,10 +121,10 @@ class TotalsTests(TestCase):
             found = Totals.of(self.days).by_account(self.days)
         self.assertEqual(found[instance.account_id].requests, 1)
 
-    def test_many_days_are_summed_a_part_at_a_time_and_told_meanwhile(self) -> None:
+    def test_many_days_are_summed_in_parts_and_read_meanwhile(self) -> None:
         with platform_context():
-            self.assertEqual(keep(self.days, most=3), 3)
-        self.assertEqual(self.kept(), {ago(2), ago(3), ago(4)})
+            self.assertEqual(store(self.days, most=3), 3)
+        self.assertEqual(self.stored_days(), {ago(2), ago(3), ago(4)})
         self.assert_true()
 
     def test_rebuilding_leaves_no_sum_for_a_page_to_make(self) -> None:
@@ -133,22 +133,22 @@ class TotalsTests(TestCase):
             settled(instance, timezone.now() - timedelta(days=age))
         with mock.patch.object(usage_totals, "MOST_AT_ONCE", 2):
             call_command("rollup", "--rebuild", "--account", "busy", stdout=StringIO())
-        self.assertEqual(self.kept(), {ago(age) for age in (*range(2, 6), 40, 100)})
+        self.assertEqual(self.stored_days(), {ago(age) for age in (*range(2, 6), 40, 100)})
         self.assert_true()
 
-    def test_while_somebody_changes_such_a_day_nothing_is_kept(self) -> None:
+    def test_while_such_a_day_is_changed_nothing_is_stored(self) -> None:
         with psycopg.connect(database_url()) as elsewhere:
             elsewhere.execute(LOCK)
             self.assert_true()
-            self.assertEqual(self.kept(), set())
+            self.assertEqual(self.stored_days(), set())
         self.assert_true()
-        self.assertEqual(len(self.kept()), 4)
+        self.assertEqual(len(self.stored_days()), 4)
 
     def test_days_without_use_have_no_sums(self) -> None:
         long_ago = Days(ago(40), ago(30))
         with platform_context():
             totals = Totals.of(long_ago)
-            self.assertEqual((totals.by_day_and_model(), totals.kept), ({}, frozenset()))
+            self.assertEqual((totals.by_day_and_model(), totals.stored), ({}, frozenset()))
         self.assertEqual(each_day({}), dict[date, Figures]())
 
     def test_an_account_reads_no_sums_but_its_own(self) -> None:

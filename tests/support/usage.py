@@ -1,4 +1,4 @@
-"""Accounts with a past: settled turns, counted as they would have been."""
+"""Makes accounts with settled turns, counted as settling would have."""
 
 from __future__ import annotations
 

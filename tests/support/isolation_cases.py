@@ -1,87 +1,79 @@
-"""Accounts that must not meet, full of rows, and everyone who may knock at their doors."""
+"""Test cases that call routes and pages as every kind of caller."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.apps import apps
 from django.conf import settings
-from django.db import connection, transaction
+from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
-from django.test import TestCase, override_settings
+from django.http.response import HttpResponseBase
+from django.test import Client, TestCase, override_settings
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
+from accounts.limits.budgets import set_budget
+from accounts.limits.quotas import set_limits
+from accounts.members.one_time_links import token_hash
+from accounts.members.support_access import open_access
 from accounts.models import (
     Account,
-    AccountLimits,
     AccountStatus,
-    Budget,
+    AuditEntry,
     Invitation,
     KeyKind,
     KeyMode,
     MemberRole,
-    Membership,
-    RateState,
     Scope,
     User,
 )
-from accounts.tenancy.context import TenantModel, platform_context, tenant_context
-from accounts.tenancy.roles import has_account
-from agents.connections.connections import create_connection
-from agents.instances.services import create_instance
-from agents.models import AgentInstance
-from salient.ttl import clear_caches
-from sessions_app.models import Message, Role, SavedChat, Session
+from accounts.tenancy.context import platform_context, tenant_context
+from agents.models import ConfigVersion
+from sessions_app.models import Message, MessageFeedback, Profile, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
     make_account,
-    make_audit_entry,
-    make_config_draft,
-    make_config_publication,
-    make_config_version,
-    make_feedback,
+    make_connection,
     make_instance,
     make_key,
-    make_llm_request,
     make_message,
-    make_profile,
-    make_prompt_section,
-    make_saved_chat,
-    make_saved_chat_run,
     make_session,
-    make_support_access,
-    make_usage_day,
-    make_usage_total,
     make_user,
     write_config,
 )
+from tests.support.isolation_accounts import (
+    CANARY,
+    SECRET,
+    Owned,
+    ids_of,
+    make_member,
+    make_owned,
+    rows_of,
+)
 from tests.support.route_table import BODIES, QUERIES
-from tests.support.routes import Route
+from tests.support.routes import Route, routes
 
-# Stands in all that belongs to the other account, so in nothing that anybody else may see.
-CANARY = "canary-of-beta"
-# Stands in every slot for a secret, so in no answer and no log at all.
-SECRET = "sk-canary-secret-0123456789"
 SITE = "https://shop.example"
+
+
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+
 END_USER = "ada@acme"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who calls: with what, at which account, and which conversation is theirs."""
+    """A caller with a client: at which account, and which conversation is theirs."""
 
     name: str
     client: ApiClient
@@ -89,72 +81,8 @@ class Principal:
     account: str = "acme"
 
 
-@dataclass
-class Owned:
-    """One account's rows, by what paths and bodies call them."""
-
-    account: Account
-    bot: AgentInstance
-    key: str
-    connection: str
-    session: Session
-    message: Message
-    member: Membership
-    invitation: Invitation
-
-
-def make_owned(slug: str, mark: str) -> Owned:
-    """Make an account with rows in every table, each text with the mark."""
-    account = make_account(slug, name=f"{mark} account")
-    bot = create_instance(account, "bot", display_name=f"{mark} bot")
-    key, text = make_key(account, name=f"{mark} key")
-    session = make_session(
-        bot, end_user=f"{mark} user", email=f"{mark}@example.com", meta={"note": mark}
-    )
-    request = make_llm_request(
-        session,
-        request_body={"note": mark},
-        response_body={"note": mark},
-        caller=f"key:{key.pk}",
-        config_version=make_config_version(bot, content={"note": mark}),
-    )
-    message = make_message(
-        session, role=Role.ASSISTANT, content=f"{mark} said", llm_request=request
-    )
-    make_profile(session, customer_name=f"{mark} person")
-    member = make_member(account, MemberRole.OWNER, f"{mark}-owner@example.com")
-    with tenant_context(account.pk):
-        invitation = Invitation.objects.create(
-            account=account,
-            email=f"{mark}-guest@example.com",
-            role=MemberRole.VIEWER,
-            token_hash=f"{mark}-token",
-            expires_at=timezone.now() + timedelta(days=1),
-        )
-        AccountLimits.objects.create(account=account)
-        Budget.objects.create(
-            account=account, period="month", limit=Decimal(77), period_start=timezone.now()
-        )
-        RateState.objects.create(account=account, subject=mark, arrival=timezone.now())
-        # What is noted once a minute is not noted while a test runs.
-        account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
-    make_insights(bot, message, mark)
-    name = f"{slug}-gpu"
-    create_connection(
-        account.pk, name=name, base_url=f"https://{mark}.example.com/v1", key=f"{SECRET}-{slug}"
-    )
-    return Owned(account, bot, text, name, session, message, member, invitation)
-
-
-def make_member(account: Account, role: MemberRole, email: str = "") -> Membership:
-    user = make_user(email, first_name=email.partition("@")[0])
-    with tenant_context(account.pk):
-        made: Membership = Membership.objects.create(account=account, user=user, role=role)
-    return made
-
-
-class BorderTestCase(TestCase):
-    """`acme` and `beta`, which must not meet; `shut`, which is suspended."""
+class IsolationTestCase(TestCase):
+    """`acme` and `beta`, which must be isolated; `shut`, which is suspended."""
 
     acme: Owned
     beta: Owned
@@ -163,7 +91,7 @@ class BorderTestCase(TestCase):
     def setUp(self) -> None:
         folder = self.enterContext(TemporaryDirectory())
         self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
-        self.acme, self.beta = make_owned("acme", "mark-of-acme"), make_owned("beta", CANARY)
+        self.acme, self.beta = make_owned("acme", "canary-of-acme"), make_owned("beta", CANARY)
         self.second = make_instance(self.acme.account, "second")
         self.theirs = make_instance(self.beta.account, "theirs")
         for account in ("acme", "beta", "shut"):
@@ -196,7 +124,7 @@ class BorderTestCase(TestCase):
         return Principal(name, ApiClient(key, headers=headers), self.acme.session)
 
     def _key(self, name: str, **fields: Any) -> Principal:
-        """A key of acme; what nobody may ask for is written into its row."""
+        """Make a key of acme; moments in the past are written into its row."""
         later = {n: fields.pop(n) for n in ("revoked_at", "expires_at") if n in fields}
         key, text = make_key(self.acme.account, name=name, **fields)
         if later:
@@ -205,7 +133,7 @@ class BorderTestCase(TestCase):
         return self._with(name, text)
 
     def lacking(self, scope: str) -> Principal:
-        """A key with every scope but this one; for a route that asks for none, with one."""
+        """Make a key with every scope but this one; with one scope if the route needs none."""
         scopes = [each for each in Scope.values if each != scope]
         return self._key("lacking", scopes=scopes if scope in Scope.values else [Scope.CHAT])
 
@@ -257,68 +185,8 @@ class BorderTestCase(TestCase):
         return Principal("suspended", ApiClient(text), self.acme.session, "shut")
 
 
-def make_insights(bot: AgentInstance, message: Message, mark: str) -> None:
-    """Make rows of what staff keep and see of an account, each text with the mark."""
-    make_audit_entry(bot.account, object=mark, reason=mark)
-    make_support_access(bot.account, staff=f"{mark}-staff@example.com", reason=mark)
-    make_config_draft(bot, text=f"description: {mark}\n", author_name=mark)
-    make_config_publication(bot, text=f"description: {mark}\n", note=mark, author_name=mark)
-    make_usage_day(bot, model=mark)
-    make_usage_total(bot.account, model=mark)
-    make_prompt_section(bot.account, text=mark)
-    make_feedback(message, comment=mark)
-    make_saved_chat_run(
-        make_saved_chat(bot, name=mark, messages=[mark]), answers=[{"answer": mark}]
-    )
-
-
-def tenant_tables() -> dict[str, str]:
-    """Return every table with rows of accounts, and the column that names the account."""
-    tables = {
-        model._meta.db_table: "account_id" for model in apps.get_models() if has_account(model)
-    }
-    named = {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)}
-    assert named <= set(tables)
-    return tables | {"accounts": "id"}
-
-
-def rows_of(account: Account) -> Mapping[str, str]:
-    """Return a hash of each table's rows of the account, all columns, read past every policy."""
-    parts = [
-        f"SELECT '{table}', count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) "  # noqa: S608
-        f"FROM {table} AS t WHERE {column} = %(account)s"
-        for table, column in tenant_tables().items()
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), {"account": account.pk})
-        return {table: f"{count} {digest}" for table, count, digest in cursor.fetchall()}
-
-
-def ids_of(account: Account) -> set[str]:
-    """Return every UUID that stands in the account's rows: nobody else may learn one of them."""
-    found: set[str] = set()
-    with platform_context():
-        for model in apps.get_models():
-            if not has_account(model):
-                continue
-            for row in model._base_manager.filter(account_id=account.pk).values():
-                found |= {str(value) for value in row.values() if isinstance(value, UUID)}
-    return found
-
-
-@contextmanager
-def taken_back() -> Iterator[None]:
-    """Undo in the database and in the process whatever happens inside."""
-    clear_caches()
-    savepoint = transaction.savepoint_create()
-    try:
-        yield
-    finally:
-        transaction.savepoint_rollback(savepoint)
-
-
-class MatrixTestCase(BorderTestCase):
-    """Calls routes as somebody, with what makes it a good call but for what a test changes."""
+class MatrixTestCase(IsolationTestCase):
+    """Calls routes as a principal, with valid input except for what a test changes."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -328,7 +196,7 @@ class MatrixTestCase(BorderTestCase):
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
 
     def call(self, who: Principal, route: Route, method: str, **more: Any) -> Answer:
-        """Call the route; `values`, `query`, `body` and `headers` add to what is usual."""
+        """Call the route; `values`, `query`, `body` and `headers` change the valid call."""
         values = self.values(who) | more.get("values", {})
         place = (route.short, "GET" if method == "HEAD" else method)
         query = {k: v.format(**values) for k, v in QUERIES.get(place, {}).items()}
@@ -356,4 +224,81 @@ class MatrixTestCase(BorderTestCase):
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
             "name": self.acme.connection,
+        }
+
+
+TOKEN = "t" * 32
+
+
+def pages() -> list[Route]:
+    return [route for route in routes() if not route.is_api()]
+
+
+class PagesTestCase(IsolationTestCase):
+    """A row of every model that pages show, and a browser of every kind of caller."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # As in production, where the chat pages are for staff.
+        self.enterContext(override_settings(DEMO=False))
+        with tenant_context(self.acme.account.pk):
+            mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
+            mine.update(token_hash=token_hash("opened"))
+        beta, request = self.beta, self.beta.message.llm_request
+        assert request is not None
+        assert request.config_version is not None
+        with platform_context():
+            own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
+            own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
+            own.append(AuditEntry.objects.filter(account=beta.account)[0])
+            own.append(SavedChat.objects.get(account=beta.account))
+            own.append(MessageFeedback.objects.get(account=beta.account))
+        everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
+        everything += [
+            beta.member,
+            beta.invitation,
+            beta.message,
+            request,
+            request.config_version,
+            beta.member.user,
+            *own,
+            set_limits(beta.account, concurrent_turns=50),
+            set_budget(beta.account, period="month", limit=Decimal(50)),
+            # A probe calls no server, as this address is refused.
+            make_connection(beta.account, base_url="https://127.0.0.1/v1"),
+        ]
+        self.one_of = {type(each): str(each.pk) for each in everything}
+        self.beta_before = rows_of(self.beta.account)
+
+    def call(
+        self, route: Route, method: str, who: str, *, token: str | None = TOKEN
+    ) -> HttpResponseBase:
+        client = self.principals[who].client
+        headers = dict(client.headers) | {"origin": "https://testserver"}
+        if client.key is not None:
+            headers["authorization"] = f"Bearer {client.key}"
+        if token is not None:
+            headers["x-csrftoken"] = token
+            headers["cookie"] = f"csrftoken={token}; {headers.get('cookie', '')}"
+        browser = Client(enforce_csrf_checks=True, headers=headers)
+        return browser.generic(method, route.path(self.values(route)), secure=True)
+
+    def values(self, route: Route) -> dict[str, str]:
+        # A row of beta if there is one, because staff see every account.
+        pk = self.one_of[route.model] if route.model else "0"
+        return {
+            "account": "acme",
+            "instance": "bot",
+            "token": "opened",
+            "uidb64": "MA",
+            "object_id": pk,
+            "id": pk,
+            "content_type_id": "0",
+            "app_label": "auth",
+            "url": "nothing/",
+            "number": "1",
+            "old": self.one_of[ConfigVersion],
+            "new": self.one_of[ConfigVersion],
+            "status": "inactive",
+            "change": "suspend",
         }

@@ -1,4 +1,4 @@
-"""Running a test chat, as server-sent events: what takes minutes is shown while it comes."""
+"""Runs a test chat, which may take minutes: each answer is sent at once, as a server-sent event."""
 
 from __future__ import annotations
 
@@ -45,21 +45,24 @@ async def frames(
     try:
         async with aclosing(saved_chats.answers(caller, instance, chat, progress)) as answers:
             async for answer in answers:
-                yield sse.frame(number, "answer", json.dumps(shown(answer, chat)))
+                yield sse.frame(number, "answer", json.dumps(visible(answer, chat)))
                 number += 1
         made = await in_database(saved_chats.store, caller, chat, progress)
-        yield sse.frame(number, "done", json.dumps(told(made)))
+        yield sse.frame(number, "done", json.dumps(summary(made)))
     except Exception as error:
         yield sse.frame(number, "error", json.dumps(as_problem(error, path).as_dict()))
 
 
-def shown(answer: Answer, chat: SavedChat) -> dict[str, Any]:
-    """Tell what came of a message; a conversation's words are read under a support access only."""
-    words = {} if chat.session_id is None else {"message": "", "answer": ""}
-    return asdict(answer) | words
+def visible(answer: Answer, chat: SavedChat) -> dict[str, Any]:
+    """Return an answer without its texts where the chat was made from a conversation.
+
+    Staff read a conversation's texts under a support access only.
+    """
+    hidden = {} if chat.session_id is None else {"message": "", "answer": ""}
+    return asdict(answer) | hidden
 
 
-def told(run: SavedChatRun) -> dict[str, Any]:
+def summary(run: SavedChatRun) -> dict[str, Any]:
     return {
         "passed": run.passed,
         "cost": None if run.cost is None else str(run.cost),

@@ -1,4 +1,4 @@
-"""Whose conversations are listed, and what is left of one that was deleted."""
+"""Which conversations a caller lists, and what is left of a deleted one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import ChatIn, SessionsIn
-from sessions_app.conversations.conversations import conversations, empty
 from sessions_app.conversations.history import find_session
+from sessions_app.conversations.sessions import leave_tombstone, list_sessions
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
 from tests.support.api_client import Answer, ApiClient
@@ -88,7 +88,7 @@ class ListTests(ConversationWorld):
         self.assertEqual((await ada.get(self.path("sessions"))).status, 403)
         self.assertEqual((await self.delete(ada, adas)).status, 403)
 
-    async def test_what_is_told_of_each(self) -> None:
+    async def test_a_listed_session_has_these_fields(self) -> None:
         session = await self.ask(await self.start(sub="cleo"))
         answer = await self.api.get(self.path("sessions"))
 
@@ -124,7 +124,7 @@ class ListTests(ConversationWorld):
             make_session(self.instance)
             make_session(self.instance)
             with CaptureQueriesContext(connection) as queries:
-                conversations(caller, self.instance, SessionsIn())
+                list_sessions(caller, self.instance, SessionsIn())
             numbers.add(len(queries))
         self.assertEqual(len(numbers), 1)
 
@@ -141,7 +141,7 @@ class ListTests(ConversationWorld):
         chatter = await self.key(Scope.CHAT)
         self.assertEqual((await chatter.get(self.path("sessions"))).status, 403)
 
-    async def test_what_is_asked_wrongly(self) -> None:
+    async def test_invalid_queries_are_refused(self) -> None:
         for query in (
             {"limit": 0},
             {"limit": 201},
@@ -285,7 +285,7 @@ class RaceTests(World, TransactionTestCase):
         with tenant_context(self.account.pk):
             session = find_session(self.caller, self.instance, self.session.pk, lock=True)
             assert session is not None
-            empty(session)
+            leave_tombstone(session)
             asking.start()
             while not waiting_for_a_lock():
                 asking.join(0.01)

@@ -1,4 +1,4 @@
-"""The conversations of a caller: listed, and deleted without a trace but their costs."""
+"""A caller's sessions: listed, and deleted with all but the records of their costs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
 
 
-def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:
-    """List one page: a visitor's one, an end user's own, all of the instance for a key."""
+def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:
+    """List one page: of a visitor the one session, of an end user their own, of a key all."""
     with tenant_context(caller.account_id):
         sessions = own_sessions(caller, instance)
         if page.before is not None:
             sessions = older(sessions, "last_activity_at", page.before)
         newest = sessions.order_by("-last_activity_at", "-id")
-        # One more than the page holds: its presence says that there is another page.
+        # One more than the page holds: if it is there, there is another page.
         rows = list(newest[: page.limit + 1])
     shown = rows[: page.limit]
     last = shown[-1] if len(rows) > page.limit else None
@@ -34,33 +34,33 @@ def conversations(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     )
 
 
-def delete(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
-    """Delete what was said and who said it; what it cost the account stays in the books.
+def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
+    """Delete the conversation's texts and persons; the records of its costs are kept.
 
-    Messages and profile go, and so do test chats made of it, with what was said again by their
-    runs. The session's row stays as a husk without its key, e-mail, meta data,
-    member or end user, and carries the rows of llm_requests: tokens, costs and times, without
-    bodies and caller. Visitors and end users may delete their own conversations; a key needs the
-    scope history:delete. Raises TurnInProgress while an answer is written.
+    Messages and profile are deleted, and so are the test chats made from it and the sessions of
+    their runs. The session's row stays as a tombstone: without key, e-mail, meta data, member and
+    end user. It keeps the rows of llm_requests with tokens, costs and times, without bodies and
+    caller. Visitors and end users may delete their own conversations; a key needs the scope
+    history:delete. Raises NotFound, and TurnInProgress while an answer is written.
     """
     with tenant_context(caller.account_id):
         session = find_session(caller, instance, session_id, lock=True)
         if session is not None:
-            empty(session)
+            leave_tombstone(session)
 
 
-def empty(session: Session) -> None:
-    """Leave the husk; the session is locked, so that no turn begins meanwhile."""
+def leave_tombstone(session: Session) -> None:
+    """Empty the session, whose row the caller has locked, so that no turn begins meanwhile."""
     requests = LLMRequest.objects.filter(session_id=session.pk)
     if requests.running().exists():
         raise TurnInProgress
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
-    # A test chat that was made of it holds the same words, and so do the sessions of its runs.
+    # A test chat made from it has the same texts, and so have the sessions of its runs.
     SavedChat.objects.filter(session_id=session.pk).delete()
     copies = Session.objects.filter(copied_from=session.pk, deleted_at=None)
     for copy in copies.select_for_update(no_key=True):
-        empty(copy)
+        leave_tombstone(copy)
     requests.update(
         request_body=None,
         response_body=None,
@@ -69,7 +69,7 @@ def empty(session: Session) -> None:
         idempotency_hash="",
     )
     Session.objects.filter(pk=session.pk).update(
-        # No cookie or token finds it again: their visitor's next message begins a new one.
+        # No cookie or token finds it again: the visitor's next message starts a new session.
         session_key=secrets.token_hex(32),
         email=None,
         meta=None,

@@ -1,7 +1,7 @@
-"""Row-level security, tried inside the doors and as their roles by all that reads or writes.
+"""Row-level security, tried in every context and role by everything that reads or writes.
 
-It guards against a forgotten filter, not against whoever runs SQL of their own choice: a login may
-take its roles on and off, so an injection could too (`ArbitrarySqlTests` says exactly what).
+It protects against a forgotten filter, not against arbitrary SQL: a login may change its roles, so
+an injection could, too (`ArbitrarySqlTests` shows exactly what).
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
 from salient.ids import uuid7
 from sessions_app.models import LLMRequest, Message, Session
-from tests.schema.test_constraints import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support import sql_guard
 from tests.support.api_client import ApiClient
 from tests.support.catalog import rows
@@ -52,13 +51,14 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
+from tests.support.tenant_rows import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support.worlds import World
 
 DENIED = r"permission denied|row-level security"
 
 
 def unfiltered(model: Any) -> models.QuerySet[Any]:
-    """The rows without any manager: what a forgotten filter would read."""
+    """Return a query without any manager, as a forgotten filter would leave it."""
     return models.QuerySet(model)
 
 
@@ -68,9 +68,9 @@ async def read(key: UUID) -> Message:
 
 
 @contextmanager
-def believing(door: Context) -> Iterator[None]:
-    """Let the managers take another door for the open one than the database does."""
-    token = context._context.set(door)
+def managers_in(other: Context) -> Iterator[None]:
+    """Let the managers see another context than the one that the database is in."""
+    token = context._context.set(other)
     try:
         yield
     finally:
@@ -78,7 +78,7 @@ def believing(door: Context) -> Iterator[None]:
 
 
 class TwoAccounts(TestCase):
-    """`acme` and `beta` with a row of every kind; the doors are acme's."""
+    """`acme` and `beta` with a row of every kind; the contexts are acme's."""
 
     acme: Rows
     beta: Rows
@@ -96,7 +96,7 @@ class TwoAccounts(TestCase):
         return self.beta[Account].pk
 
     def assert_refused(self, attempt: Callable[[], Any], words: str = DENIED) -> None:
-        """Expect the database to refuse; each attempt has a door of its own."""
+        """Expect the database to refuse; each attempt has a context of its own."""
         with self.assertRaisesRegex(ProgrammingError, words) as caught, tenant_context(self.mine):
             attempt()
         self.assertIsInstance(caught.exception.__cause__, psycopg.errors.InsufficientPrivilege)
@@ -185,7 +185,7 @@ class ReadingTests(TwoAccounts):
             with self.subTest(table):
                 self.assert_refused(lambda: rows(f"SELECT * FROM {table}"))  # noqa: B023, S608
 
-    def test_the_look_ups_before_the_door_are_no_way_out_of_it(self) -> None:
+    def test_the_lookups_without_a_context_are_refused_in_one(self) -> None:
         self.assertEqual(find_account("beta"), self.beta[Account])
         self.assertEqual(find_api_key(self.beta[ApiKey].key_id), self.beta[ApiKey])
         self.assert_refused(lambda: find_account("beta"), "permission denied for function")
@@ -208,7 +208,7 @@ class WritingTests(TwoAccounts):
             self.assertEqual(rows("DELETE FROM rate_states RETURNING account_id"), [(self.mine,)])
         self.assertEqual(contents(self.beta), before)
 
-    def test_a_row_of_another_account_held_in_the_hand_is_not_written(self) -> None:
+    def test_an_object_of_another_accounts_row_is_not_saved(self) -> None:
         before = contents(self.beta)
         theirs = self.beta[Message]
         theirs.content = "changed"
@@ -294,9 +294,9 @@ class WritingTests(TwoAccounts):
 
 
 class ManagerTests(TwoAccounts):
-    """What Django does with a row by itself minds the doors as well."""
+    """Managers, related rows and saves by Django itself need a context as well."""
 
-    def test_without_a_door_no_way_of_djangos_reaches_a_row(self) -> None:
+    def test_without_a_context_django_reaches_no_row(self) -> None:
         message = self.acme[Message]
         unfetched = Message(pk=message.pk, session_id=message.session_id)
         for touch in (
@@ -330,9 +330,9 @@ class ManagerTests(TwoAccounts):
             self.assertEqual(Message.objects.for_account(self.mine).count(), 1)
 
     def test_the_filter_alone_suffices_and_so_does_the_database_alone(self) -> None:
-        with platform_context(), believing(self.mine):
+        with platform_context(), managers_in(self.mine):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
-        with tenant_context(self.mine), believing(context.PLATFORM):
+        with tenant_context(self.mine), managers_in(context.PLATFORM):
             self.assertEqual({m.account_id for m in Message.objects.all()}, {self.mine})
 
 
@@ -357,9 +357,9 @@ class NoAccountTests(TwoAccounts):
 
 
 class ArbitrarySqlTests(TwoAccounts):
-    """The honest limit: SQL of one's own choice can leave the door, so there must be none."""
+    """The limit of the protection: arbitrary SQL can leave the context, so none may run."""
 
-    def test_sql_of_ones_own_can_leave_the_door(self) -> None:
+    def test_arbitrary_sql_can_leave_the_context(self) -> None:
         for leave in (
             "SELECT set_config('role', 'salient_platform', true)",
             "SET LOCAL ROLE salient_platform",
@@ -370,14 +370,14 @@ class ArbitrarySqlTests(TwoAccounts):
                     cursor.execute(leave)
                 self.assertIn((self.other,), rows("SELECT DISTINCT account_id FROM messages"))
 
-    def test_whoever_left_a_door_is_outside_once_it_is_shut(self) -> None:
+    def test_code_after_a_context_is_outside_any_context(self) -> None:
         with tenant_context(self.mine), connection.cursor() as cursor:
             cursor.execute("SET LOCAL ROLE salient_platform")
         self.assertEqual(rows("SELECT current_user = session_user"), [(True,)])
 
 
 class ForgottenFilterTests(World, TestCase):
-    """Promise 1: with the ORM's filter taken out, the API still shows no row of another account."""
+    """Promise 1: with the ORM's filter removed, the API still shows no row of another account."""
 
     canary = "canary-of-beta"
 
@@ -410,8 +410,8 @@ class ForgottenFilterTests(World, TestCase):
                 self.path("chat"), {"message": "hi", "session_id": str(self.theirs.pk)}
             )
             self.assertEqual(answer.status, 404)
-        # The guard of all tests has seen the missing filters.
-        self.assertTrue(any("not constrained" in found for found in sql_guard.taken()))
+        # The SQL guard has noted the missing filters.
+        self.assertTrue(any("not constrained" in found for found in sql_guard.pop_faults()))
 
 
 def settings_now() -> list[Any]:
@@ -423,25 +423,25 @@ def settings_now() -> list[Any]:
 
 
 class CarryOverTests(TransactionTestCase):
-    """What a door sets ends with it, whatever becomes of the transaction and the connection."""
+    """The settings of a context end with it, however the transaction and the connection end."""
 
     def setUp(self) -> None:
         self.acme = make_account("acme")
         make_instance(self.acme, "bot")
         self.outside = settings_now()
 
-    def test_a_door_sets_role_account_and_time_limits(self) -> None:
-        for door, role, account in (
+    def test_a_context_sets_role_account_and_time_limits(self) -> None:
+        for entered, role, account in (
             (tenant_context(self.acme.pk), "salient_tenant", str(self.acme.pk)),
             (platform_context(), "salient_platform", ""),
         ):
-            with door:
+            with entered:
                 self.assertEqual(rows("SELECT current_user::text"), [(role,)])
                 self.assertEqual(settings_now(), [(False, account, "5s", "2s", "10s")])
         with platform_context(statement_seconds=60):
             self.assertEqual(settings_now()[0][2], "1min")
 
-    def test_nothing_is_left_after_a_door(self) -> None:
+    def test_nothing_is_left_after_a_context(self) -> None:
         with tenant_context(self.acme.pk):
             pass
         self.assertEqual(settings_now(), self.outside)
@@ -467,7 +467,7 @@ class CarryOverTests(TransactionTestCase):
             self.assertEqual(settings_now(), self.outside)
         self.assertIn(before, seen)
 
-    def test_after_a_killed_backend_the_next_door_is_a_whole_one(self) -> None:
+    def test_after_a_killed_backend_the_next_context_is_complete(self) -> None:
         with self.assertRaises((OperationalError, InterfaceError)), tenant_context(self.acme.pk):
             killed = connection.connection.info.backend_pid
             with connection._nodb_cursor() as cursor:
@@ -485,9 +485,9 @@ class CarryOverTests(TransactionTestCase):
 
 
 class TestTransactionTests(TestCase):
-    """A test's own transaction is outermost: a door in it takes back what it set."""
+    """A test's own transaction is outermost: a context in it resets what it set."""
 
-    def test_nothing_is_left_after_a_door(self) -> None:
+    def test_nothing_is_left_after_a_context(self) -> None:
         account, outside = make_account(), settings_now()
         with tenant_context(account.pk):
             pass

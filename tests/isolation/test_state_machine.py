@@ -1,4 +1,4 @@
-"""Three accounts live side by side in any order of events, and a plain model says what holds."""
+"""Three accounts, events in any order, and a model that says what must hold after each."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from agents.costs.estimate import CostEstimate
 from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
-from tests.support.border import make_member, rows_of
 from tests.support.factories import make_account, make_instance, make_key, write_config
+from tests.support.isolation_accounts import make_member, rows_of
 from tests.support.isolation_model import (
     BUDGET,
     COST,
@@ -89,7 +89,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         self.write_files(owner)
 
     def write_files(self, owner: Tenant) -> None:
-        """Folders are named by the slugs: who renames, moves them."""
+        """Write the agents' files to folders that have the present slugs as names."""
         base = django_settings.AGENT_CONFIG_DIR
         for agent in (each for each in self.agents if each.of is owner):
             slugs = owner.row.slug, agent.row.instance_slug
@@ -103,12 +103,12 @@ class ThreeAccounts(RuleBasedStateMachine):
         self.callers.append(Caller(owner, text, scopes, key, only))
 
     def unnoticed(self, key: ApiKey) -> None:
-        """Let the use of a key, which is noted once a minute, not count as a change."""
+        """Set the key's `last_used_at` ahead, so that its use changes no row."""
         with tenant_context(key.account_id):
             later = timezone.now() + timedelta(hours=1)
             ApiKey.objects.filter(pk=key.pk).update(last_used_at=later)
 
-    # What operators do.
+    # Rules of operators.
 
     @rule(data=st.data())
     def rename_account(self, data: st.DataObject) -> None:
@@ -156,7 +156,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         revoke_api_key(chosen.key)
         chosen.is_revoked = True
 
-    # What callers try, at every account.
+    # Rules of callers, at every account.
 
     @rule(data=st.data())
     def rotate(self, data: st.DataObject) -> None:
@@ -183,10 +183,10 @@ class ThreeAccounts(RuleBasedStateMachine):
         expected = caller.refusal(at, "agents") or 200
         answer = self.call(caller, "GET", f"{self.base(at)}/agents", expected)
         if answer.status == 200:
-            told = {row["instance_slug"] for row in answer.json()["instances"]}
+            listed = {row["instance_slug"] for row in answer.json()["instances"]}
             mine = [a for a in self.agents if a.of is at and a.is_active]
             allowed = [a for a in mine if caller.only in (None, a)]
-            assert told == {agent.row.instance_slug for agent in allowed}
+            assert listed == {agent.row.instance_slug for agent in allowed}
 
     @rule(data=st.data(), role=st.sampled_from(MemberRole))
     def change_member(self, data: st.DataObject, role: MemberRole) -> None:
@@ -199,7 +199,7 @@ class ThreeAccounts(RuleBasedStateMachine):
             expected = 403
         if expected == 200 and whose is not at:
             expected = 404
-        # Nobody gives or changes a role above what they hold; a key is no owner.
+        # Nobody gives or changes a role above their own; a key is no owner.
         ranks = list(MemberRole)
         if expected == 200 and (
             caller.acts_as is None
@@ -239,16 +239,16 @@ class ThreeAccounts(RuleBasedStateMachine):
             self.note_turn(caller, agent, talk, answer.json())
 
     def note_turn(
-        self, caller: Caller, agent: Agent, talk: Talk | None, told: Mapping[str, Any]
+        self, caller: Caller, agent: Agent, talk: Talk | None, answered: Mapping[str, Any]
     ) -> None:
         agent.of.spent += COST
         known = talk or self.own(caller, agent)
         if known is None:
-            assert told["session_id"] not in {str(each.id) for each in self.talks}
+            assert answered["session_id"] not in {str(each.id) for each in self.talks}
             visitor = caller if caller.is_visitor else None
-            known = Talk(UUID(told["session_id"]), agent, visitor)
+            known = Talk(UUID(answered["session_id"]), agent, visitor)
             self.talks.append(known)
-        assert told["session_id"] == str(known.id)
+        assert answered["session_id"] == str(known.id)
         known.turns += 1
 
     @rule(data=st.data())
@@ -272,9 +272,9 @@ class ThreeAccounts(RuleBasedStateMachine):
         expected = caller.refusal(agent.of, "sessions", agent) or 200
         answer = self.call(caller, "GET", f"{self.path(agent)}/sessions", expected)
         if answer.status == 200:
-            told = {row["session_id"] for row in answer.json()["sessions"]}
+            listed = {row["session_id"] for row in answer.json()["sessions"]}
             mine = [talk for talk in self.talks if caller.may_see(agent, talk)]
-            assert told == {str(talk.id) for talk in mine}
+            assert listed == {str(talk.id) for talk in mine}
 
     @precondition(lambda self: self.talks)
     @rule(data=st.data())
@@ -288,7 +288,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         if answer.status == 204:
             talk.is_deleted = True
 
-    # Who and what.
+    # Choices of the rules.
 
     def own(self, caller: Caller, agent: Agent) -> Talk | None:
         if not caller.is_visitor:
@@ -296,7 +296,7 @@ class ThreeAccounts(RuleBasedStateMachine):
         return next((t for t in self.talks if caller.may_see(agent, t)), None)
 
     def draw_call(self, data: st.DataObject) -> tuple[Caller, Agent]:
-        """Choose who calls which agent: mostly one that may be theirs, so that much succeeds."""
+        """Choose a caller and an agent, mostly one that they may call: many calls succeed."""
         visitors = [caller for caller in self.callers if caller.is_visitor]
         some = self.draw(data, [visitors, self.callers]) if visitors else self.callers
         caller = self.draw(data, some)
@@ -329,16 +329,16 @@ class ThreeAccounts(RuleBasedStateMachine):
         body: Any = None,
         query: dict[str, str] | None = None,
     ) -> Answer:
-        """Call, and compare with the model: the status, who is named in it, what it changed."""
-        # What is believed for some seconds is none of this test's questions.
+        """Call, and compare the status, the texts and the changed rows with the model."""
+        # Caches of some seconds are not under test.
         clear_caches()
         raw = b"" if body is None else json.dumps(body).encode()
         before = self.all_rows()
         answer = async_to_sync(ApiClient(caller.text).call)(method, path, raw=raw, query=query)
         assert answer.status == expected, (answer, expected)
-        told = f"{answer.headers} {answer.body.decode()}"
+        text = f"{answer.headers} {answer.body.decode()}"
         for other in self.tenants:
-            assert other is caller.of or other.canary not in told
+            assert other is caller.of or other.canary not in text
         after = self.all_rows()
         for other in self.tenants:
             if other is not caller.of or method == "GET":
@@ -350,7 +350,7 @@ class ThreeAccounts(RuleBasedStateMachine):
     def all_rows(self) -> dict[str, Mapping[str, str]]:
         return {each.canary: rows_of(each.row) for each in self.tenants}
 
-    # What always holds.
+    # Invariants.
 
     @invariant()
     def every_row_is_whose_the_model_says(self) -> None:
@@ -415,7 +415,7 @@ class ThreeAccounts(RuleBasedStateMachine):
 
 
 def but_served(rows: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what is noted before a turn is let in: which configuration and prompt it meets."""
+    """Leave out rows that are written before a turn is admitted: versions and prompts."""
     noted = {"config_versions", "prompt_sections"}
     return {table: found for table, found in rows.items() if table not in noted}
 

@@ -1,0 +1,25 @@
+"""Agents as a Django app: what it registers with accounts."""
+
+from django.apps import AppConfig
+
+
+class AgentsConfig(AppConfig):
+    name = "agents"
+
+    def ready(self) -> None:
+        # Models can be imported only now.
+        from accounts.tenancy.agents import register_agents  # noqa: PLC0415
+        from accounts.tenancy.roles import register_tables  # noqa: PLC0415
+        from agents.instances.services import slugs_of  # noqa: PLC0415
+
+        register_agents(slugs_of)
+        register_tables(
+            {
+                "agent_instances": "SELECT, INSERT, UPDATE",
+                "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
+                "provider_connections": "SELECT, INSERT, UPDATE, DELETE",
+                "config_drafts": "SELECT, INSERT, UPDATE, DELETE",
+                "config_publications": "SELECT, INSERT",
+            },
+            audited=["agent_instances", "provider_connections", "config_publications"],
+        )

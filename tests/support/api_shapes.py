@@ -1,0 +1,49 @@
+"""The shapes of the API's bodies, found in its modules."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any, TypeGuard, get_args
+
+from pydantic import BaseModel
+
+import accounts.api.audit_schemas
+import accounts.api.member_schemas
+import accounts.api.schemas
+import agents.api.connection_views
+import agents.api.schemas
+import sessions_app.api.schemas
+import sessions_app.api.usage_schemas
+
+SCHEMAS = (
+    accounts.api.schemas,
+    accounts.api.audit_schemas,
+    accounts.api.member_schemas,
+    agents.api.schemas,
+    agents.api.connection_views,
+    sessions_app.api.schemas,
+    sessions_app.api.usage_schemas,
+)
+
+
+def parts(annotation: Any) -> set[Any]:
+    """Return a type and all its type arguments."""
+    return {annotation}.union(*map(parts, get_args(annotation)))
+
+
+def shapes(module: ModuleType) -> list[type[BaseModel]]:
+    return [s for _, s in inspect.getmembers(module, inspect.isclass) if is_sent(s)]
+
+
+def all_shapes(base: type[BaseModel]) -> list[type[BaseModel]]:
+    return [base, *(s for each in base.__subclasses__() for s in all_shapes(each))]
+
+
+def is_sent(shape: type) -> TypeGuard[type[BaseModel]]:
+    apps = ("accounts.", "agents.", "sessions_app.", "salient.")
+    return (
+        issubclass(shape, BaseModel)
+        and shape.__name__.endswith("In")
+        and (shape.__module__.startswith(apps))
+    )

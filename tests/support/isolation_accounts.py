@@ -1,0 +1,179 @@
+"""Accounts with rows in every table, whose rows no other account may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import (
+    Account,
+    AccountLimits,
+    Budget,
+    Invitation,
+    MemberRole,
+    Membership,
+    RateState,
+)
+from accounts.tenancy.context import TenantModel, platform_context, tenant_context
+from accounts.tenancy.roles import has_account
+from agents.connections.connections import create_connection
+from agents.instances.services import create_instance
+from agents.models import AgentInstance
+from salient.ttl import clear_caches
+from sessions_app.models import Message, Role, Session
+from tests.support.factories import (
+    make_account,
+    make_audit_entry,
+    make_config_draft,
+    make_config_publication,
+    make_config_version,
+    make_feedback,
+    make_key,
+    make_llm_request,
+    make_membership,
+    make_message,
+    make_profile,
+    make_prompt_section,
+    make_saved_chat,
+    make_saved_chat_run,
+    make_session,
+    make_support_access,
+    make_usage_day,
+    make_usage_total,
+    make_user,
+)
+
+# Stands in all that belongs to the other account, so in nothing that anybody else may see.
+CANARY = "canary-of-beta"
+# Stands in every slot for a secret, so in no answer and no log at all.
+SECRET = "sk-canary-secret-0123456789"
+
+
+@dataclass
+class Owned:
+    """One account's rows, by what paths and bodies call them."""
+
+    account: Account
+    bot: AgentInstance
+    key: str
+    connection: str
+    session: Session
+    message: Message
+    member: Membership
+    invitation: Invitation
+
+
+def make_owned(slug: str, canary: str) -> Owned:
+    """Make an account with rows in every table, each text with the canary."""
+    account = make_account(slug, name=f"{canary} account")
+    bot = create_instance(account, "bot", display_name=f"{canary} bot")
+    key, text = make_key(account, name=f"{canary} key")
+    session = make_session(
+        bot, end_user=f"{canary} user", email=f"{canary}@example.com", meta={"note": canary}
+    )
+    request = make_llm_request(
+        session,
+        request_body={"note": canary},
+        response_body={"note": canary},
+        caller=f"key:{key.pk}",
+        config_version=make_config_version(bot, content={"note": canary}),
+    )
+    message = make_message(
+        session, role=Role.ASSISTANT, content=f"{canary} said", llm_request=request
+    )
+    make_profile(session, customer_name=f"{canary} person")
+    member = make_member(account, MemberRole.OWNER, f"{canary}-owner@example.com")
+    with tenant_context(account.pk):
+        invitation = Invitation.objects.create(
+            account=account,
+            email=f"{canary}-guest@example.com",
+            role=MemberRole.VIEWER,
+            token_hash=f"{canary}-token",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+        AccountLimits.objects.create(account=account)
+        Budget.objects.create(
+            account=account, period="month", limit=Decimal(77), period_start=timezone.now()
+        )
+        RateState.objects.create(account=account, subject=canary, arrival=timezone.now())
+        # What is noted once a minute is not noted while a test runs.
+        account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
+    make_records(bot, message, canary)
+    name = f"{slug}-gpu"
+    create_connection(
+        account.pk, name=name, base_url=f"https://{canary}.example.com/v1", key=f"{SECRET}-{slug}"
+    )
+    return Owned(account, bot, text, name, session, message, member, invitation)
+
+
+def make_member(account: Account, role: MemberRole, email: str) -> Membership:
+    user = make_user(email, first_name=email.partition("@")[0])
+    return make_membership(account, user, role=role)
+
+
+def make_records(bot: AgentInstance, message: Message, canary: str) -> None:
+    """Make rows of what staff keep and see of an account, each text with the canary."""
+    make_audit_entry(bot.account, object=canary, reason=canary)
+    make_support_access(bot.account, staff=f"{canary}-staff@example.com", reason=canary)
+    make_config_draft(bot, text=f"description: {canary}\n", author_name=canary)
+    make_config_publication(bot, text=f"description: {canary}\n", note=canary, author_name=canary)
+    make_usage_day(bot, model=canary)
+    make_usage_total(bot.account, model=canary)
+    make_prompt_section(bot.account, text=canary)
+    make_feedback(message, comment=canary)
+    make_saved_chat_run(
+        make_saved_chat(bot, name=canary, messages=[canary]), answers=[{"answer": canary}]
+    )
+
+
+def tenant_tables() -> dict[str, str]:
+    """Return every table with rows of accounts, and the column that names the account."""
+    tables = {
+        model._meta.db_table: "account_id" for model in apps.get_models() if has_account(model)
+    }
+    named = {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)}
+    assert named <= set(tables)
+    return tables | {"accounts": "id"}
+
+
+def rows_of(account: Account) -> Mapping[str, str]:
+    """Return a hash of each table's rows of the account, all columns, read past every policy."""
+    parts = [
+        f"SELECT '{table}', count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) "  # noqa: S608
+        f"FROM {table} AS t WHERE {column} = %(account)s"
+        for table, column in tenant_tables().items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), {"account": account.pk})
+        return {table: f"{count} {digest}" for table, count, digest in cursor.fetchall()}
+
+
+def ids_of(account: Account) -> set[str]:
+    """Return every UUID in the account's rows; no other account may see one of them."""
+    found: set[str] = set()
+    with platform_context():
+        for model in apps.get_models():
+            if not has_account(model):
+                continue
+            for row in model._base_manager.filter(account_id=account.pk).values():
+                found |= {str(value) for value in row.values() if isinstance(value, UUID)}
+    return found
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """Undo changes of the database, and start with empty caches."""
+    clear_caches()
+    savepoint = transaction.savepoint_create()
+    try:
+        yield
+    finally:
+        transaction.savepoint_rollback(savepoint)

@@ -1,0 +1,48 @@
+"""People of the platform for tests: superusers, auditors, staff, and their support accesses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+
+from accounts.members import support_access
+from accounts.models import (
+    Account,
+    SupportAccess,
+    User,
+)
+from accounts.tenancy.context import platform_context
+from tests.accounts.member_worlds import PASSWORD
+from tests.support.factories import make_user
+
+
+def make_root(**fields: Any) -> User:
+    return make_user(is_staff=True, is_superuser=True, **fields)
+
+
+def opened(user: User, account: Account, *, reason: str = "ticket 7", **asked: Any) -> Any:
+    with platform_context():
+        return support_access.open_access(user, account, reason=reason, **asked)
+
+
+def end_of(access: SupportAccess, at: Any) -> None:
+    with platform_context():
+        SupportAccess.objects.filter(pk=access.pk).update(expires_at=at)
+
+
+def make_auditor(**fields: Any) -> User:
+    """Return an auditor with every permission, by a group and by their own."""
+    auditor = make_user(is_staff=True, is_auditor=True, password=PASSWORD, **fields)
+    group = Group.objects.create(name="everything")
+    group.permissions.set(Permission.objects.all())
+    auditor.groups.add(group)
+    auditor.user_permissions.set(Permission.objects.all())
+    return auditor
+
+
+def make_staff(**fields: Any) -> User:
+    """Return staff whose only permission is to change agents."""
+    staff = make_user(**{"is_staff": True, **fields})
+    staff.user_permissions.add(Permission.objects.get(codename="change_agentinstance"))
+    return staff
