@@ -17,8 +17,8 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 
-from accounts.admin.lists.csv_export import Export, Right, csv_pages
-from accounts.admin.lists.keyset import Mark
+from accounts.lists.csv_export import Export, Right, csv_pages
+from accounts.lists.keyset import Mark
 from accounts.members.support_access import open_access
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context

@@ -1,4 +1,4 @@
-"""Identifiers that sort by the moment they were made."""
+"""Identifiers: made so that they sort by their moment, and read from what somebody sent."""
 
 import os
 import time
@@ -12,3 +12,11 @@ def uuid7() -> uuid.UUID:
     fraction = rest * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) & (2**62 - 1)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)
+
+
+def parse_uuid(text: str) -> uuid.UUID | None:
+    """Read an id that somebody sent; None for what is no UUID."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

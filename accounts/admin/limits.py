@@ -1,4 +1,4 @@
-"""The staff's pages for budgets and limits: amounts and bounds are typed in, counters never."""
+"""Budgets and limits in the admin: staff type amounts and bounds in, never counters."""
 
 from __future__ import annotations
 
@@ -8,39 +8,30 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts.admin.base import PlatformModelAdmin
 from accounts.limits.budgets import check_percents, put_budget
-from accounts.limits.periods import start_of
-from accounts.limits.quotas import HIGHEST, forget_caps, limit_of, lock_account
-from accounts.models import AccountLimits, Budget, BudgetPeriod
+from accounts.limits.overview import WHOLE_ACCOUNT, bar_of, save_limits
+from accounts.limits.quotas import HIGHEST, limit_of
+from accounts.models import AccountLimits, Budget
+from accounts.tenancy.agents import agent_slugs
 from salient.formatting import exact_money, money
 
-COUNTED = ("was_spent", "is_reserved", "left", "period_start")
+COUNTERS = ["was_spent", "is_reserved", "left", "period_start"]
+# Each limit with its unit.
 UNITS = {
-    "requests_per_minute": "calls a minute, all together",
+    "requests_per_minute": "calls a minute of the whole account",
     "requests_per_minute_per_key": "calls a minute with one key or member",
     "requests_per_minute_per_visitor": "calls a minute of one visitor",
     "requests_per_minute_per_network": "calls a minute from one /24 or /64",
-    "concurrent_turns": "answers that are written at once",
+    "concurrent_turns": "answers written at the same time",
     "message_bytes": "bytes of UTF-8",
-    "history_messages": "messages that the model is given",
+    "history_messages": "earlier messages that the model gets",
     "output_tokens": "tokens that the model may write",
 }
-BOUNDS = (
-    "requests_per_minute",
-    "requests_per_minute_per_key",
-    "requests_per_minute_per_visitor",
-    "requests_per_minute_per_network",
-    "concurrent_turns",
-    "message_bytes",
-    "history_messages",
-    "output_tokens",
-)
 
 
 class BudgetForm(forms.ModelForm[Budget]):
@@ -51,7 +42,7 @@ class BudgetForm(forms.ModelForm[Budget]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(limit := self.initial.get("limit"), Decimal):
-            # As it was typed, and not with all the digits that the column has.
+            # As it was typed: the column has more digits.
             self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
 
     def clean_alert_percents(self) -> list[int]:
@@ -60,33 +51,47 @@ class BudgetForm(forms.ModelForm[Budget]):
         return percents
 
 
+class BudgetList(ChangeList):
+    """Names the agents of all budgets in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        slugs = agent_slugs(*{budget.account_id for budget in self.result_list})
+        for budget in self.result_list:
+            budget.agent_slug = slugs.get(budget.agent_instance_id)
+
+
 @admin.register(Budget)
 class BudgetAdmin(PlatformModelAdmin[Budget]):
-    """A budget keeps its account, agent and period; what turns count in it stays theirs."""
+    """A budget's account, agent and period stay as they are, and only turns change its counters."""
 
+    menu_group, menu_place = "Tenants", 7
     form = BudgetForm
-    list_display = ["account", "agent", "period", "most", *COUNTED[:3]]
+    list_display = ["account", "agent", "period", "most", "was_spent", "is_reserved", "left"]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        return super().get_queryset(request).prefetch_related("account__agent_instances")
+    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
+        return BudgetList
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
         if obj is None:
             return list(BudgetForm.Meta.fields)
         limit = "limit" if self.has_change_permission(request, obj) else "most"
-        return ["account", "agent", "period", limit, "alert_percents", *COUNTED]
+        return ["account", "agent", "period", limit, "alert_percents", *COUNTERS]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["account", "agent", "period", "most", *COUNTED] if obj else []
+        return ["account", "agent", "period", "most", *COUNTERS] if obj else []
 
     @admin.display(description="of")
-    def agent(self, budget: Budget) -> str:
-        agents: Any = budget.account.agent_instances
-        names = {agent.pk: str(agent.instance_slug) for agent in agents.all()}
-        return names.get(budget.agent_instance_id, "the whole account")
+    def agent(self, budget: Any) -> str:
+        if budget.agent_instance_id is None:
+            return WHOLE_ACCOUNT
+        if not hasattr(budget, "agent_slug"):
+            budget.agent_slug = agent_slugs(budget.account_id).get(budget.agent_instance_id)
+        return budget.agent_slug or WHOLE_ACCOUNT
 
     @admin.display(description="limit", ordering="limit")
     def most(self, budget: Budget) -> str:
@@ -102,10 +107,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
 
     @admin.display(description="left")
     def left(self, budget: Budget) -> str:
-        """As a turn finds it: what belongs to a period that is over counts no more."""
-        begun = start_of(BudgetPeriod(budget.period), timezone.now())
-        spent = budget.spent if budget.period_start >= begun else Decimal(0)
-        return money(max(Decimal(0), budget.limit - spent - budget.reserved))
+        return money(bar_of(budget).left)
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
         kept = put_budget(
@@ -119,40 +121,38 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
 
 
 class LimitsForm(forms.ModelForm[AccountLimits]):
-    """Every bound is above 0, or empty for the installation's."""
+    """Each limit is above 0, or empty for the installation's default."""
 
     class Meta:
         model = AccountLimits
-        fields = ("account", *BOUNDS)
+        fields = ("account", *UNITS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in BOUNDS:
-            if name in self.fields:
-                self.fields[name].validators += [
-                    MinValueValidator(1),
-                    MaxValueValidator(HIGHEST[name]),
-                ]
-                self.fields[name].help_text = _told(name)
+        for name in self.fields.keys() & UNITS:
+            field = self.fields[name]
+            field.validators += [MinValueValidator(1), MaxValueValidator(HIGHEST[name])]
+            field.help_text = _help_text(name)
 
 
-def _told(name: str) -> str:
-    """Say what is counted, and what holds while the field is empty."""
-    usual = settings.DEFAULT_LIMITS.get(name)
-    if usual is None:
+def _help_text(name: str) -> str:
+    """Name the limit's unit, and what holds while the field is empty."""
+    default = settings.DEFAULT_LIMITS.get(name)
+    if default is None:
         return f"{UNITS[name]}; empty: what the agent's configuration says"
-    return f"{UNITS[name]}; empty: the installation's {usual:,}"
+    return f"{UNITS[name]}; empty: the installation's {default:,}"
 
 
 @admin.register(AccountLimits)
 class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
+    menu_group, menu_place = "Tenants", 8
     form = LimitsForm
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
-        return ["account", *BOUNDS, *(["running_now"] if obj else [])]
+        return ["account", *UNITS, *(["running_now"] if obj else [])]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AccountLimits | None = None
@@ -173,9 +173,4 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
         form: Any,
         change: bool,  # noqa: FBT001
     ) -> None:
-        lock_account(obj.account_id)
-        # Never `running`: turns start and end while the form is open.
-        AccountLimits.objects.filter(pk=obj.pk).update(
-            **{name: getattr(obj, name) for name in BOUNDS}
-        )
-        forget_caps()
+        save_limits(obj.account_id, {name: getattr(obj, name) for name in UNITS})

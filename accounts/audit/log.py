@@ -88,3 +88,8 @@ def model_of(table: str) -> type[Model] | None:
 def name_of(table: str) -> str:
     model = model_of(table)
     return str(model._meta.verbose_name) if model else table.replace("_", " ")
+
+
+def newest_entries(account_id: UUID, most: int) -> QuerySet[AuditEntry]:
+    """Return the account's newest entries; inside the platform context."""
+    return AuditEntry.objects.filter(account_id=account_id).newest_first()[:most]

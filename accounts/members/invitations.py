@@ -113,6 +113,12 @@ def withdraw(caller: Caller, invitation_id: UUID) -> None:
         invitation.save(update_fields=["revoked_at"])
 
 
+def withdraw_pending(invitation: Invitation) -> bool:
+    """Take a pending invitation back; False when it was not pending. For staff."""
+    pending = Invitation.objects.pending().filter(pk=invitation.pk)
+    return bool(pending.update(revoked_at=timezone.now()))
+
+
 def find(account_slug: str, hashed: str) -> Invitation:
     """Return the pending invitation with its account; raises NotInvited."""
     account = find_account(account_slug) if is_slug(account_slug) else None

@@ -1,4 +1,4 @@
-"""Pages for people who take a key that staff have made for them."""
+"""Pages on which a person takes an API key that staff made for them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from accounts.keys.offers import NotOffered
 from accounts.members.email_addresses import is_same
 from accounts.members.invitations import token_hash
 from accounts.models import ApiKey, User
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 
-# The hash of the token whose link was opened in this browser.
+# In the session: the hash of the token whose link was opened in this browser.
 OPENED = "key-offer"
 
 
 @require_safe
 @cache_control(private=True, no_store=True)
 def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    """The link in the e-mail: it hands its token over to the session and leads on."""
+    """Answer the link in the e-mail: keep its token in the session, and redirect.
+
+    So the token stands in no address that a page refers from, posts to or goes back to.
+    """
     hashed = token_hash(token)
     try:
         offers.find(account, hashed)
@@ -41,16 +45,16 @@ def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @cache_control(private=True, no_store=True)
 def take(request: HttpRequest, account: str) -> HttpResponse:
-    """Say which key waits for whom; POST makes it, for this person alone, and shows it once."""
+    """Show which key waits for whom; POST makes it, only for this person, and shows it once."""
+    refused = 403 if request.method == "POST" else 200
     try:
         key = offers.find(account, request.session.get(OPENED, ""))
         user = request.user
         if not isinstance(user, User) or not is_same(user.email, key.taker):
-            return page(request, key, status=403 if request.method == "POST" else 200)
+            return page(request, key, status=refused)
         role = offers.role_of(user, key)
         if role not in offers.TAKERS:
-            status = 403 if request.method == "POST" else 200
-            return page(request, key, status=status, is_taker=True, role=role)
+            return page(request, key, status=refused, is_taker=True, role=role)
         return take_as(request, key, user)
     except NotOffered:
         return gone(request)
@@ -63,7 +67,10 @@ def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
     hours = form.cleaned_data["overlap_hours"] if form else 0
     taken, text = offers.take(key, user, timedelta(hours=hours))
     request.session.pop(OPENED, None)
-    return page(request, taken, text=text, agent=an_agent(taken), root=root_of(request))
+    with tenant_context(taken.account_id):
+        agent = example_agent(taken)
+    root = request.build_absolute_uri("/").rstrip("/")
+    return page(request, taken, text=text, agent=agent, root=root)
 
 
 def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -71,32 +78,21 @@ def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any
 
 
 def gone(request: HttpRequest) -> HttpResponse:
-    """One answer for a wrong, expired, withdrawn and used token."""
+    """Give one answer for a wrong, an expired, a withdrawn and a used token."""
     return render(request, "key_gone.html", status=404)
 
 
 def agents_of(key: ApiKey) -> list[str]:
-    """Name the agents that the key is held to; none: it is for all of them."""
+    """Name the agents that the key is restricted to; none where it is for all of them."""
     if not key.instance_ids:
         return []
     with tenant_context(key.account_id):
-        mine = key.account.agent_instances.filter(pk__in=key.instance_ids)
-        return list(mine.values_list("instance_slug", flat=True))
-
-
-def an_agent(key: ApiKey) -> str:
-    """Name an agent that the key may talk to, for the example."""
-    with tenant_context(key.account_id):
-        return example_agent(key)
+        agents = agent_slugs(key.account_id)
+    return sorted(agents[pk] for pk in key.instance_ids if pk in agents)
 
 
 def example_agent(key: ApiKey) -> str:
-    """The same, inside a door."""
-    agents = key.account.agent_instances.filter(status="active")
-    if key.instance_ids:
-        agents = agents.filter(pk__in=key.instance_ids)
-    return agents.values_list("instance_slug", flat=True).first() or "AGENT"
-
-
-def root_of(request: HttpRequest) -> str:
-    return request.build_absolute_uri("/").rstrip("/")
+    """Name an active agent that the key may call; inside a tenant or platform context."""
+    agents = agent_slugs(key.account_id, only_active=True)
+    slugs = [slug for pk, slug in agents.items() if not key.instance_ids or pk in key.instance_ids]
+    return min(slugs, default="AGENT")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from accounts.admin.lists.keyset import Mark, older
+from accounts.lists.keyset import Mark, older
 from salient.formatting import duration, money
 from sessions_app.models import (
     CompletionStatus,
@@ -164,6 +164,11 @@ def read(session: Session, before: Mark | None = None) -> Page:
     shown = found[:AT_ONCE][::-1]
     earlier = str(Mark(shown[0].created_at, shown[0].pk)) if len(found) > AT_ONCE else ""
     return Page(_with_work(shown), earlier)
+
+
+def messages_of(request: LLMRequest) -> list[Message]:
+    """Return the messages of the request's turn."""
+    return list(Message.objects.filter(llm_request_id=request.pk))
 
 
 def _with_work(messages: list[Message]) -> list[Said]:

@@ -1,20 +1,16 @@
-"""Lists of big tables: pages by place, not by number; nothing counted; a bar of filters."""
+"""Lists of big tables: pages by place instead of by number, no counts, and a bar of filters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
-from django.db.models import F, Model, QuerySet
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -22,43 +18,15 @@ from django.views.decorators.http import require_safe
 from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
-from accounts.admin.lists.csv_export import Columns, Export, Right, csv_response, note_export
 from accounts.admin.lists.filters import FilterForm
+from accounts.lists.csv_export import Columns, Export, Right, csv_response, note_export
+from accounts.lists.keyset import Mark, newer, older
 
 BEFORE, AFTER = "before", "after"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A row's place in a list: when it was, and its id among those of the same moment."""
-
-    moment: datetime
-    id: UUID
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Read what str() wrote; raises ValueError."""
-        moment, _, key = text.partition("~")
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None:
-            raise ValueError("a moment without a time zone")
-        return cls(at, UUID(key))
-
-    def __str__(self) -> str:
-        return f"{self.moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}~{self.id}"
-
-
-def older[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
-    """Return what stands before the mark, as one range of an index on the field and the id."""
-    return rows.filter(TupleLessThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
-
-
-def newer[M: Model](rows: QuerySet[M], field: str, mark: Mark) -> QuerySet[M]:
-    return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (mark.moment, mark.id)))
-
-
 class KeysetChangeList(ChangeList):
-    """One page of rows, the newest first; one row more than is shown tells whether it goes on."""
+    """One page of rows, the newest first; one more row is read to know whether there are more."""
 
     model_admin: KeysetAdmin[Any]
 
@@ -68,10 +36,10 @@ class KeysetChangeList(ChangeList):
         self.form = self.model_admin.filters(request.GET)
         self.filter_specs, self.has_filters = [], False
         self.has_active_filters = any(self.form.chosen().values())
-        self.asks_account = self.form.is_valid() and self.form.is_open()
+        self.asks_account = self.form.is_valid() and self.form.lacks_account()
         if not self.form.is_valid() or self.asks_account:
             return self.root_queryset.none()
-        rows = self.form.narrow(self.root_queryset)
+        rows = self.form.queryset(self.root_queryset)
         if related := self.model_admin.list_select_related:
             rows = rows.select_related(*related)
         return rows.defer(*self.model_admin.list_defer)
@@ -100,7 +68,7 @@ class KeysetChangeList(ChangeList):
         return shown
 
     def _in_time(self, rows: QuerySet[Any]) -> list[Any]:
-        """Read the rows; a filter that takes too long is said to, and leaves the page working."""
+        """Read the rows; where a filter takes too long, none, and the page says so."""
         self.is_too_slow = False
         try:
             with transaction.atomic():
@@ -136,7 +104,7 @@ def _mark(text: str | None) -> Mark | None:
 
 
 class KeysetAdmin[M: Model](RecordAdmin[M]):
-    """A list that costs the same on its first page and a million rows further down.
+    """A list whose millionth row costs as much as its first.
 
     `moment` is the time that it is ordered by, with the id: an index has to begin with both, or
     with the account and both. `export_columns` maps a CSV column's heading to what it holds.
@@ -166,24 +134,6 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         ours = [path("export/", view, name=self._export_name())] if self.export_columns else []
         return [*ours, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if request.method == "POST":
-            raise PermissionDenied
-        row = self.get_object(request, unquote(object_id))
-        may_see = row is not None and self.has_view_permission(request, row)
-        refused = self.refuse_row(request, row) if row is not None and may_see else None
-        return refused or super().change_view(request, object_id, form_url, extra_context)
-
-    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponse | None:
-        """Return a page instead of the row's, where something must be said first."""
-        return None
-
     def _export_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_export"
 
@@ -191,33 +141,31 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         return reverse(f"admin:{self._export_name()}") if self.export_columns else ""
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Send all rows that the filters let through, as CSV, oldest first."""
+        """Send all rows that match the filters as CSV, the oldest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        unknown = self.refuse_lookups(request)
-        if unknown is not None:
+        if (unknown := self.refuse_lookups(request)) is not None:
             return unknown
         form = self.filters(request.GET)
         if not form.is_valid():
-            # The list tells what is wrong with them.
+            # The list shows what is wrong with them.
             return HttpResponseRedirect(f"../?{urlencode(form.chosen())}")
-        refused = self.refuse_export(request, form)
-        if refused is not None:
+        if (refused := self.refuse_export(request, form)) is not None:
             return refused
-        note_export(request, form.whose(), self.opts.db_table, form.told())
+        note_export(request, form.account_of_rows(), self.opts.db_table, form.for_audit_log())
         export = Export(self.opts.model_name or "", self.export_columns, self.moment)
         right = self.export_right(request, form)
-        return csv_response(export, lambda: form.narrow(self.model._default_manager.all()), right)
+        return csv_response(export, lambda: form.queryset(self.get_queryset(request)), right)
 
     def export_right(self, request: HttpRequest, form: FilterForm) -> Right:
-        """By what the rows leave; it has to hold as long as they do."""
+        """Return the right to the rows, which is checked again for each page of the export."""
         permission = f"{self.opts.app_label}.view_{self.opts.model_name}"
         return Right(request.user.pk, permission, self.texts_of(form))
 
     def texts_of(self, form: FilterForm) -> UUID | None:
-        """Name the account whose texts an export holds, or lets guess."""
+        """Return the account whose texts an export contains or reveals; None for none."""
         return None
 
     def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
-        """Return a page instead, where something must be said or chosen first."""
+        """Return another page where something is needed before the rows may be exported."""
         return None

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.admin.limits import BOUNDS, UNITS
+from accounts.admin.limits import UNITS
 from accounts.limits.quotas import HIGHEST
 from tests.accounts.admin.test_support import make_root
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
@@ -30,7 +30,7 @@ class LimitPages(TestCase):
     def test_each_bound_tells_its_unit_and_what_holds_without_it(self) -> None:
         page = self.page(make_limits(self.account, running=3, concurrent_turns=7))
 
-        self.assertEqual(set(UNITS), set(BOUNDS))
+        self.assertEqual(set(UNITS), set(HIGHEST))
         self.assertContains(page, "3 of 7")
         for name, usual in settings.DEFAULT_LIMITS.items():
             self.assertContains(page, f"{UNITS[name]}; empty: the installation")

@@ -1,0 +1,1 @@
+"""Long lists: pages by a row's place, and CSV exports."""

@@ -1,0 +1,34 @@
+"""Which agents an account has, by id and slug.
+
+`accounts` may not read the tables of the app that has agents, so that app registers how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+from uuid import UUID
+
+
+class ReadAgents(Protocol):
+    def __call__(self, account_ids: Collection[UUID], *, only_active: bool) -> dict[UUID, str]: ...
+
+
+_readers: list[ReadAgents] = []
+
+
+def register_agents(read: ReadAgents) -> None:
+    """Have the agents of accounts read by this function."""
+    if read not in _readers:
+        _readers.append(read)
+
+
+def agent_slugs(*account_ids: UUID, only_active: bool = False) -> dict[UUID, str]:
+    """Return the slug of each agent of these accounts, by the agent's id.
+
+    Call it inside a tenant or platform context.
+    """
+    found: dict[UUID, str] = {}
+    for read in _readers:
+        found |= read(account_ids, only_active=only_active)
+    return found
