@@ -76,7 +76,7 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
 
     @admin.display(description="who")
     def who(self, entry: AuditEntry) -> SafeString:
-        name = entry.actor or entry.actor_id or "nobody was named"
+        name = entry.actor or entry.actor_id or "unknown"
         kind = entry.get_actor_kind_display().partition(":")[0]
         return format_html("{} {}", name, quiet(kind))
 

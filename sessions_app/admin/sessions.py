@@ -103,6 +103,7 @@ class SessionAdmin(KeysetAdmin[Session]):
         may_save = request.user.has_perm("sessions_app.add_savedchat") and not row.deleted_at
         which = {"account__id__exact": row.account_id, "session__id__exact": row.pk}
         query = f"?{urlencode(which)}"
+        save = reverse("admin:saved-chat-from-session", args=[row.pk])
         return {
             "title": "Session",
             "subtitle": str(row.pk),
@@ -111,7 +112,7 @@ class SessionAdmin(KeysetAdmin[Session]):
             "cost": spend(row.total_cost, row.unpriced_turns),
             "state": transcript.STATES.get(row.last_status, ""),  # type: ignore[call-overload]
             "page": transcript.read(row, mark_of(request)),
-            "may_save": may_save,
+            "save_address": save if may_save else "",
             "export_address": reverse("admin:sessions_app_message_export") + query,
             "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
             **access_to(request, row.account, "sessions", row.pk, name),
