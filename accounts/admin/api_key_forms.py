@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.api.schemas import LONGEST_OVERLAP
@@ -193,3 +194,23 @@ class RotateForm(RecipientForm, OverlapForm):
         if "way" in values:
             self.check_recipient(self.key)
         return values
+
+
+def key_of_form(request: HttpRequest) -> ApiKey:
+    """Return a key with the rights that the form names; it is never stored."""
+    data = request.POST
+    return ApiKey(
+        kind=data.get("kind") or KeyKind.SECRET,
+        mode=data.get("mode", ""),
+        scopes=data.getlist("scopes"),
+        instance_ids=data.getlist("instance_ids"),
+    )
+
+
+def filled_in(request: HttpRequest, way: str) -> str:
+    """Return the form's values as an address that fills the form in with them."""
+    data = request.POST.copy()
+    for name in ("csrfmiddlewaretoken", "_save"):
+        data.pop(name, None)
+    data["way"] = way
+    return data.urlencode()

@@ -22,18 +22,25 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.api_key_forms import HAND, SHOW, ApiKeyForm, RotateForm
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.api_key_forms import (
+    HAND,
+    SHOW,
+    ApiKeyForm,
+    RotateForm,
+    filled_in,
+    key_of_form,
+)
+from accounts.admin.base import PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.offers import Offer
 from accounts.keys.services import end_keys, rotatable, rotate, successor_of
 from accounts.members import support_access
-from accounts.models import Account, ApiKey, KeyKind, Scope, User
+from accounts.models import ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
-from accounts.pages.key_offer import example_agent
+from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
-from accounts.tenancy.accounts import account_by_id, active_accounts
+from accounts.tenancy.accounts import active_accounts
 from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
 
@@ -208,7 +215,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         why = SHOWING_NEEDS_ACCESS.format(
             scopes=", ".join(scope for scope in key.scopes if scope in READING)
         )
-        back, instead = (f"{request.path}?{_filled_in(request, way)}" for way in (SHOW, HAND))
+        back, instead = (f"{request.path}?{filled_in(request, way)}" for way in (SHOW, HAND))
         return support_access.reason_page(request, account_id, back=back, why=why, instead=instead)
 
     def render_change_form(
@@ -259,7 +266,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             key=key,
             text=text,
             access=key.support_access_id,
-            root=request.build_absolute_uri("/").rstrip("/"),
+            root=root_of(request),
             agent=example_agent(key),
             **more,
         )
@@ -391,31 +398,6 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         text = f"{len(ended)} revoked, successors included ({', '.join(ended) or 'none'}); "
         text += "every server refuses them within 5 seconds."
         self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)
-
-
-def chosen_account(request: HttpRequest) -> Account | None:
-    """Return the account that the form or its address names."""
-    return account_by_id(request.POST.get("account") or request.GET.get("account") or "")
-
-
-def key_of_form(request: HttpRequest) -> ApiKey:
-    """Return a key with the rights that the form names; it is never stored."""
-    data = request.POST
-    return ApiKey(
-        kind=data.get("kind") or KeyKind.SECRET,
-        mode=data.get("mode", ""),
-        scopes=data.getlist("scopes"),
-        instance_ids=data.getlist("instance_ids"),
-    )
-
-
-def _filled_in(request: HttpRequest, way: str) -> str:
-    """Return the form's values as an address that fills the form in with them."""
-    data = request.POST.copy()
-    for name in ("csrfmiddlewaretoken", "_save"):
-        data.pop(name, None)
-    data["way"] = way
-    return data.urlencode()
 
 
 def _send(request: HttpRequest, offered: Offer, site: str) -> None:

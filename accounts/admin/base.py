@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.audit.log import MOST_IN_HISTORY, STATES, changes_of, history_of
+from accounts.models import Account
+from accounts.tenancy.accounts import account_by_id
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {
@@ -209,3 +211,8 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
             return self.detail_rows(request).get(pk=key)
         except (self.model.DoesNotExist, ValidationError):
             return None
+
+
+def chosen_account(request: HttpRequest) -> Account | None:
+    """Return the account that the form or its address names."""
+    return account_by_id(request.POST.get("account") or request.GET.get("account") or "")

@@ -22,8 +22,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.admin.api_keys import chosen_account
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited

@@ -1,4 +1,4 @@
-"""Pages on which an invited person joins an account."""
+"""Pages for people who join an account."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from accounts.members import invitations
 from accounts.members.invitations import NotInvited
 from accounts.models import Invitation, User
 
-# In the session: the hash of the token whose link was opened in this browser.
+# The hash of the token whose link was opened in this browser.
 OPENED = "invitation"
 
 
 @require_safe
 @cache_control(private=True, no_store=True)
 def invitation(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    """Answer the link in the e-mail: keep its token in the session, and redirect.
+    """The link in the e-mail: it hands its token over to the session and leads on.
 
     So the token stands in no address that a page refers from, posts to or goes back to.
     """
@@ -44,23 +44,21 @@ def invitation(request: HttpRequest, account: str, token: str) -> HttpResponse:
 @cache_control(private=True, no_store=True)
 @sensitive_post_parameters()
 def join(request: HttpRequest, account: str) -> HttpResponse:
-    """Show who invites to which account; POST accepts, only for the person with that address."""
+    """Say who invites to what; POST accepts, for the person with that address alone."""
     try:
         offered = invitations.find(account, request.session.get(OPENED, ""))
         known = invitations.invited_user(offered)
         if known is None:
             return join_as_new(request, offered)
         if known.pk == request.user.pk:
-            if request.method != "POST":
-                return page(request, offered, is_invited=True)
-            return joined(request, offered, known)
+            return join_as_known(request, offered, known)
     except NotInvited:
         return gone(request)
     return page(request, offered, status=200 if request.method != "POST" else 403)
 
 
 def join_as_new(request: HttpRequest, offered: Invitation) -> HttpResponse:
-    """Make a user of the invited person, who chooses a password."""
+    """The address has no user yet: who holds it chooses a password."""
     form = SetPasswordForm(User(email=offered.email), request.POST or None)
     if not form.is_valid():
         return page(request, offered, form=form)
@@ -68,8 +66,14 @@ def join_as_new(request: HttpRequest, offered: Invitation) -> HttpResponse:
     try:
         return joined(request, offered, user)
     except IntegrityError:
-        # The user was made in the meantime, so the person must log in.
+        # The user was made in the meantime, so must log in.
         return redirect("accounts:join", offered.account.slug)
+
+
+def join_as_known(request: HttpRequest, offered: Invitation, user: User) -> HttpResponse:
+    if request.method != "POST":
+        return page(request, offered, is_invited=True)
+    return joined(request, offered, user)
 
 
 def joined(request: HttpRequest, offered: Invitation, user: User) -> HttpResponse:
@@ -87,5 +91,5 @@ def page(
 
 
 def gone(request: HttpRequest) -> HttpResponse:
-    """Give one answer for a wrong, an expired, a withdrawn and a used token."""
+    """One answer for a wrong, expired, withdrawn and used token."""
     return render(request, "invitation_gone.html", status=404)

@@ -1,4 +1,4 @@
-"""Pages on which a person takes an API key that staff made for them."""
+"""Pages for people who take a key that staff have made for them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,14 @@ from accounts.models import ApiKey, User
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 
-# In the session: the hash of the token whose link was opened in this browser.
+# The hash of the token whose link was opened in this browser.
 OPENED = "key-offer"
 
 
 @require_safe
 @cache_control(private=True, no_store=True)
 def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
-    """Answer the link in the e-mail: keep its token in the session, and redirect.
-
-    So the token stands in no address that a page refers from, posts to or goes back to.
-    """
+    """The link in the e-mail: it hands its token over to the session and leads on."""
     hashed = token_hash(token)
     try:
         offers.find(account, hashed)
@@ -45,16 +42,16 @@ def offer(request: HttpRequest, account: str, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @cache_control(private=True, no_store=True)
 def take(request: HttpRequest, account: str) -> HttpResponse:
-    """Show which key waits for whom; POST makes it, only for this person, and shows it once."""
-    refused = 403 if request.method == "POST" else 200
+    """Say which key waits for whom; POST makes it, for this person alone, and shows it once."""
     try:
         key = offers.find(account, request.session.get(OPENED, ""))
         user = request.user
         if not isinstance(user, User) or not is_same(user.email, key.taker):
-            return page(request, key, status=refused)
+            return page(request, key, status=403 if request.method == "POST" else 200)
         role = offers.role_of(user, key)
         if role not in offers.TAKERS:
-            return page(request, key, status=refused, is_taker=True, role=role)
+            status = 403 if request.method == "POST" else 200
+            return page(request, key, status=status, is_taker=True, role=role)
         return take_as(request, key, user)
     except NotOffered:
         return gone(request)
@@ -69,8 +66,7 @@ def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
     request.session.pop(OPENED, None)
     with tenant_context(taken.account_id):
         agent = example_agent(taken)
-    root = request.build_absolute_uri("/").rstrip("/")
-    return page(request, taken, text=text, agent=agent, root=root)
+    return page(request, taken, text=text, agent=agent, root=root_of(request))
 
 
 def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -78,7 +74,7 @@ def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any
 
 
 def gone(request: HttpRequest) -> HttpResponse:
-    """Give one answer for a wrong, an expired, a withdrawn and a used token."""
+    """One answer for a wrong, expired, withdrawn and used token."""
     return render(request, "key_gone.html", status=404)
 
 
@@ -96,3 +92,7 @@ def example_agent(key: ApiKey) -> str:
     agents = agent_slugs(key.account_id, only_active=True)
     slugs = [slug for pk, slug in agents.items() if not key.instance_ids or pk in key.instance_ids]
     return min(slugs, default="AGENT")
+
+
+def root_of(request: HttpRequest) -> str:
+    return request.build_absolute_uri("/").rstrip("/")

@@ -1,4 +1,4 @@
-"""The staff's pages for accounts: figures that are the ledger's, acts that are asked for."""
+"""Accounts in the admin: figures that match the ledger, and changes after a confirmation."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ class ShownTests(KeyPages):
         for scope in ("members:write", "connections:write"):
             with self.subTest(scope):
                 page = self.add(scopes=["chat", scope])
-                self.assertContains(page, f"What is done with {scope} stays")
+                self.assertContains(page, f"What a key does with {scope} outlasts")
         confined = self.add(scopes=["chat", "members:write"], instance_ids=[str(self.bot.pk)])
         self.assertTrue(text_in(confined))
 
