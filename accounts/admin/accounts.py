@@ -57,6 +57,8 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     """Accounts are suspended or archived; no button erases one."""
 
     menu_group, menu_place = "Tenants", 1
+    forbidden = frozenset({"delete"})
+    changelist_class = AccountList
     list_display = [
         "title",
         "state",
@@ -73,9 +75,6 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     fields = ["slug", "name", "subscription_tier", "created_at", "updated_at"]
     actions = ["suspend", "reactivate", "archive"]
 
-    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
-        return AccountList
-
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.status_view)
         return [path("status/<str:change>/", view, name="account-status"), *super().get_urls()]
@@ -83,9 +82,6 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
         # URLs, cookies and configuration folders contain the slug.
         return ["created_at", "updated_at", *(["slug"] if obj else [])]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        return False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

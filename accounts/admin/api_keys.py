@@ -30,7 +30,7 @@ from accounts.admin.api_key_forms import (
     filled_in,
     key_of_form,
 )
-from accounts.admin.base import PlatformModelAdmin, chosen_account
+from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.offers import Offer
@@ -128,6 +128,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     """A key is handed over, or shown once, on the page after the form that made it."""
 
     menu_group, menu_place = "Tenants", 4
+    forbidden = frozenset({"delete"})
     form = ApiKeyForm
     list_display = [
         "name",
@@ -179,11 +180,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         form.access = account and support_access.current_access(request.user, account.pk)
         return form
 
-    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return False
-
     def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Ask for the account first, because the form offers its agents."""
         account = chosen_account(request)
@@ -225,7 +223,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             context |= registry.key_page.context(request, key)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
         """Offer a new key to its person, or make its secret for the next page."""
         if not change and form.is_handed:
             self._offer(request, obj, form.cleaned_data["person"])

@@ -8,7 +8,14 @@ from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import get_fields_from_path, unquote
-from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.contrib.admin.views.main import (
+    ALL_VAR,
+    ERROR_FLAG,
+    ORDER_VAR,
+    PAGE_VAR,
+    SEARCH_VAR,
+    ChangeList,
+)
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +39,8 @@ LIST_PARAMETERS = {
 # The page that refuses unknown filters names no more of them than these.
 MOST_NAMED = 5
 NO_STORE = {"Cache-Control": "no-store"}
+
+type Extra = dict[str, Any] | None
 
 
 class NamedLookups[M: Model](admin.ModelAdmin[M]):
@@ -78,6 +87,21 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # Where the list stands among all pages: the group, and the place in it.
     menu_group = "System"
     menu_place = 100
+    # What nobody may do by hand: "add", "change" or "delete".
+    forbidden: frozenset[str] = frozenset()
+    changelist_class: type[ChangeList] = ChangeList
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return "add" not in self.forbidden and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return "change" not in self.forbidden and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return "delete" not in self.forbidden and super().has_delete_permission(request, obj)
+
+    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
+        return self.changelist_class
 
     def render_page(
         self,
@@ -98,9 +122,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         redirect: Any = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
         return cast(HttpResponse, redirect(request, self.opts, object_id))
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
+    def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
@@ -120,7 +142,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         return None
 
     def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
         """Show what the audit log knows of the row: Django's own log keeps no values."""
         row = self.get_object(request, unquote(object_id))
@@ -162,14 +184,7 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
 
     detail_template = ""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
+    forbidden = frozenset({"add", "change", "delete"})
 
     def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
         """Return the rows with what a detail page shows of them."""
@@ -184,11 +199,7 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
         return None
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Show the row's detail page, or Django's own with its fields."""
         if request.method == "POST":

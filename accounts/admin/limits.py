@@ -67,14 +67,12 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     """A budget's account, agent and period stay as they are, and only turns change its counters."""
 
     menu_group, menu_place = "Tenants", 7
+    changelist_class = BudgetList
     form = BudgetForm
     list_display = ["account", "agent", "period", "most", "was_spent", "is_reserved", "left"]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
-
-    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
-        return BudgetList
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
         if obj is None:
@@ -109,7 +107,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     def left(self, budget: Budget) -> str:
         return money(bar_of(budget).left)
 
-    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: Any) -> None:
         kept = put_budget(
             obj.account,
             period=obj.period,
@@ -146,6 +144,7 @@ def _help_text(name: str) -> str:
 @admin.register(AccountLimits)
 class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     menu_group, menu_place = "Tenants", 8
+    forbidden = frozenset({"delete"})
     form = LimitsForm
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
@@ -163,14 +162,5 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     def running_now(self, row: AccountLimits) -> str:
         return f"{row.running} of {limit_of(row, 'concurrent_turns')}"
 
-    def has_delete_permission(self, request: HttpRequest, obj: AccountLimits | None = None) -> bool:
-        return False
-
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: AccountLimits,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: AccountLimits, form: Any, change: Any) -> None:
         save_limits(obj.account_id, {name: getattr(obj, name) for name in UNITS})

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin, chosen_account
+from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited
@@ -64,6 +64,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     """A person's place in an account: its role can be changed, or it ends. People are invited."""
 
     menu_group, menu_place = "Tenants", 5
+    forbidden = frozenset({"add"})
     form = RoleForm
     list_display = ["user", "account", "role", "created_at"]
     list_select_related = ["user", "account"]
@@ -73,9 +74,6 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     readonly_fields = ["user", "account", "created_at", "updated_at"]
     change_list_template = "admin/member/list.html"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
     def get_actions(
         self, request: HttpRequest, action_location: ActionLocation = ActionLocation.CHANGE_LIST
     ) -> dict[str, Any]:
@@ -84,11 +82,7 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
         return {name: action for name, action in actions.items() if name != "delete_selected"}
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Ask for a reason before one of the staff gets a role, even from a colleague."""
         place = self.get_object(request, object_id) if request.method == "POST" else None
@@ -100,17 +94,11 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
                 return page
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Membership,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: Any) -> None:
         """The form has done it, under the account's lock."""
 
     def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
         try:
             with transaction.atomic():
@@ -168,6 +156,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     """An invitation is sent by e-mail; nobody else sees its link, staff included."""
 
     menu_group, menu_place = "Tenants", 6
+    forbidden = frozenset({"change", "delete"})
     form = InviteForm
     list_display = ["email", "account", "role", "state", "invited_by", "expires_at"]
     list_select_related = ["account"]
@@ -194,12 +183,6 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[Any]:
         return list(self.fields if obj else InviteForm.Meta.fields)
 
-    def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
-        return False
-
     def get_readonly_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[str]:
         return self.readonly_fields if obj else []
 
@@ -211,7 +194,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         return form
 
     def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Ask for a reason first, where the account has an owner who could invite."""
         account = chosen_account(request) if request.method == "POST" else None
@@ -229,13 +212,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         why = INVITING_NEEDS_ACCESS.format(account=account.name)
         return support_access.require_access(request, account.pk, back=back, why=why)
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Invitation,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: Any) -> None:
         """Send the e-mail after the commit, so that a slow server keeps no transaction open."""
         owners = invitations.owners_of(obj.account_id)
         reason = form.access.reason if form.access else ""

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin.base import RecordAdmin
+from accounts.admin.base import Extra, RecordAdmin
 from accounts.members import support_access
 from accounts.models import SupportAccess, User
 
@@ -71,11 +71,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
         return reverse("admin:accounts_account_change", args=[access.account_id])
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         access = self.get_object(request, object_id)
         may_end = access is not None and support_access.state_of(access) == "open"

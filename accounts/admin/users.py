@@ -79,13 +79,7 @@ class RightsAdmin(admin.ModelAdmin[Any]):
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
 
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         super().save_related(request, form, formsets, change)
         support_access.end_of_who_may_not()
 
@@ -178,7 +172,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             return redirect("admin:password_change")
         raise PermissionDenied("Nobody sets another person's password; send them a link.")
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
         super().save_model(request, obj, form, change)
         if not change:
             _send_link(request, obj)

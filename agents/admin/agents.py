@@ -94,6 +94,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history refers to them."""
 
     menu_group, menu_place = "Tenants", 2
+    forbidden = frozenset({"delete"})
     form = AgentInstanceForm
     change_form_template = "admin/instance/change_form.html"
     list_display = [
@@ -149,16 +150,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
         # URLs, cookies and configuration folders contain the slugs.
         return ["account", "instance_slug"] if obj else []
 
-    def has_delete_permission(self, request: HttpRequest, obj: AgentInstance | None = None) -> bool:
-        return False
-
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: AgentInstance,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: AgentInstance, form: Any, change: Any) -> None:
         if change:
             # Only the form's fields: somebody may be publishing at this moment.
             obj.save(update_fields=[*form.changed_data, "updated_at"])

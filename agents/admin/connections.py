@@ -93,11 +93,7 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
         return bool(connection.secret)
 
     def save_model(
-        self,
-        request: HttpRequest,
-        obj: ProviderConnection,
-        form: Any,
-        change: bool,  # noqa: FBT001
+        self, request: HttpRequest, obj: ProviderConnection, form: Any, change: Any
     ) -> None:
         super().save_model(request, obj, form, change)
         forget(obj.account_id, obj.name)

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from accounts.admin.formatting import row_link
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from accounts.admin.lists.keyset import KeysetAdmin
 from sessions_app.admin.badges import rating_badge
 from sessions_app.admin.filters import FeedbackFilters
 from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
@@ -27,6 +27,7 @@ class FeedbackChangeList(HidingChangeList):
 @admin.register(MessageFeedback)
 class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     menu_group, menu_place = "Conversations", 4
+    changelist_class = FeedbackChangeList
     filter_form = FeedbackFilters
     export_columns = csv_columns.FEEDBACK_COLUMNS
     list_display = ["created_at", "thumb", "beginning", "agent", "session_page"]
@@ -39,9 +40,6 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
         "caller",
     ]
     readonly_fields = ["session_page", "message_page"]
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return FeedbackChangeList
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return require_texts(request, row.account_id, "sessions", row.session_id, "a comment")

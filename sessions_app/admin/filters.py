@@ -84,7 +84,7 @@ class SessionFilters(FilterForm):
     ids = {INSTANCE: "agent instance"}
 
     text = forms.CharField(
-        label="said",
+        label="words",
         required=False,
         help_text="Words in an account's messages: choose the account.",
     )

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
 from django.db.models.functions import Length, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
@@ -14,7 +13,7 @@ from django.utils.text import Truncator
 
 from accounts.admin.formatting import row_link
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from accounts.admin.lists.keyset import KeysetAdmin
 from sessions_app.admin.badges import with_origin
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
@@ -25,24 +24,10 @@ from sessions_app.models import Message
 SHOWN = 80
 
 
-class MessageChangeList(HidingChangeList):
-    """Reads the beginnings of the messages instead of the whole texts."""
-
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        rows = super().get_queryset(request)
-        found: QuerySet[Model, Model] = rows.annotate(
-            length=Length("content"),
-            start=Substr("content", 1, SHOWN + 1),
-            origin=origin_of(pk="llm_request_id"),
-        )
-        return found
-
-
 @admin.register(Message)
 class MessageAdmin(KeysetAdmin[Message]):
     menu_group, menu_place = "Conversations", 2
+    changelist_class = HidingChangeList
     filter_form = MessageFilters
     export_columns = csv_columns.MESSAGE_COLUMNS
     list_display = ["created_at", "role", "beginning", "length", "agent", "session_page"]
@@ -58,8 +43,13 @@ class MessageAdmin(KeysetAdmin[Message]):
     list_select_related = ["account", "agent_instance"]
     list_defer = ("content", "meta")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return MessageChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        """Read the beginnings of the messages instead of the whole texts."""
+        return {
+            "length": Length("content"),
+            "start": Substr("content", 1, SHOWN + 1),
+            "origin": origin_of(pk="llm_request_id"),
+        }
 
     def refuse_row(self, request: HttpRequest, row: Message) -> HttpResponse | None:
         return require_texts(request, row.account_id, "sessions", row.session_id, "a message")

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
 from accounts.admin.formatting import row_link
 from sessions_app.admin.texts import (
     hidden,
@@ -48,6 +48,8 @@ class ProfileChangeList(ChangeList):
 @admin.register(Profile)
 class ProfileAdmin(PlatformModelAdmin[Profile]):
     menu_group, menu_place = "Conversations", 6
+    forbidden = frozenset({"add"})
+    changelist_class = ProfileChangeList
     list_display = ["id", "person", "known", "account", "updated_at"]
     list_display_links = ["id", "person"]
     list_select_related = ["account"]
@@ -56,12 +58,6 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
     search_help_text = "An e-mail address, in the accounts whose texts you may read now."
     exclude = ["session"]
     readonly_fields = ["account", "session_page", "updated_at"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return ProfileChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
@@ -74,11 +70,7 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
         return super().get_search_results(request, queryset, search_term)
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         row = self.get_object(request, unquote(object_id))
         if row is not None and self.has_view_permission(request, row):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.admin.formatting import pretty_json
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.keys.services import find_key
 from accounts.lists.csv_export import csv_response, note_export
 from salient.formatting import duration, money
@@ -29,14 +29,6 @@ from sessions_app.conversations.transcript import Work, messages_of
 from sessions_app.models import LLMRequest, UsageDay
 from sessions_app.turns import prompts
 from sessions_app.usage.queries import all_days
-
-
-class RequestChangeList(KeysetChangeList):
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        found: QuerySet[Model, Model] = super().get_queryset(request).annotate(origin=ORIGIN)
-        return found
 
 
 @admin.register(LLMRequest)
@@ -58,8 +50,8 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
         "first_token",
     ]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return RequestChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        return {"origin": ORIGIN}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.usage_view))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -26,12 +26,7 @@ from sessions_app.models import Session
 
 
 class SessionChangeList(KeysetChangeList):
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        rows = super().get_queryset(request)
-        found: QuerySet[Model, Model] = rows.annotate(origin=origin_of(session_id="pk"))
-        return found
+    """Adds the words that were found."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -47,6 +42,7 @@ class SessionChangeList(KeysetChangeList):
 @admin.register(Session)
 class SessionAdmin(KeysetAdmin[Session]):
     menu_group, menu_place = "Conversations", 1
+    changelist_class = SessionChangeList
     moment = "last_activity_at"
     filter_form = SessionFilters
     export_columns = csv_columns.SESSION_COLUMNS
@@ -67,8 +63,8 @@ class SessionAdmin(KeysetAdmin[Session]):
         rows: QuerySet[Session] = super().get_queryset(request).defer("session_key")
         return rows
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return SessionChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        return {"origin": origin_of(session_id="pk")}
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = list(self.list_display)
@@ -127,7 +123,7 @@ class SessionAdmin(KeysetAdmin[Session]):
         name = session.end_user or session.email or ("visitor" if session.is_anonymous else "")
         return with_origin("" if session.copied_from is not None else name, session)
 
-    @admin.display(description="said")
+    @admin.display(description="words")
     def found(self, session: Any) -> SafeString:
         return format_html('<span class="found">{}</span>', session.found)
 

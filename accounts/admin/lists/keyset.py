@@ -42,7 +42,8 @@ class KeysetChangeList(ChangeList):
         rows = self.form.queryset(self.root_queryset)
         if related := self.model_admin.list_select_related:
             rows = rows.select_related(*related)
-        return rows.defer(*self.model_admin.list_defer)
+        rows = rows.defer(*self.model_admin.list_defer)
+        return rows.annotate(**self.model_admin.list_annotations())
 
     def get_results(self, request: HttpRequest) -> None:
         self.result_list = self._read(request.GET)
@@ -111,6 +112,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     """
 
     moment = "created_at"
+    changelist_class: type[ChangeList] = KeysetChangeList
     # Large columns that a list does not show.
     list_defer: tuple[str, ...] = ()
     list_select_related: ClassVar[tuple[str, ...] | list[str]] = ()
@@ -120,8 +122,9 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     sortable_by = ()
     list_filter = ()
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeysetChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        """Return what the list reads besides the rows' columns; called in a context."""
+        return {}
 
     def filters(self, query: QueryDict) -> FilterForm:
         return self.filter_form(query, model=self.model, moment=self.moment)

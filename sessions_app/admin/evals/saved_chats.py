@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
 from accounts.admin.formatting import badge, link
 from accounts.members import support_access
 from sessions_app.admin.evals.forms import PARTS, TURNS, SavedChatForm
@@ -66,11 +66,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return bool(hidden_chats(request, [chat]))
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Show a form for a reason in place of words copied from a conversation."""
         chat = self.get_object(request, unquote(object_id))
@@ -88,13 +84,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         characters = sum(map(len, chat.messages))
         return f"{len(chat.messages)} messages of {characters} characters; hidden"
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: SavedChat,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: SavedChat, form: Any, change: Any) -> None:
         if not change:
             obj.account_id = obj.agent_instance.account_id
         super().save_model(request, obj, form, change)
