@@ -17,11 +17,11 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 
-from accounts.lists.csv_export import Export, Right, csv_pages
-from accounts.lists.keyset import Mark
+from accounts.audit.csv_export import Export, Right, csv_pages
 from accounts.members.support_access import open_access
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
+from salient.api.cursor import Cursor
 from sessions_app.admin.overview.page import RANGES
 from sessions_app.conversations import csv_columns
 from sessions_app.models import LLMRequest, Session
@@ -117,7 +117,7 @@ def pages_of(browser: Any) -> Iterator[Page]:
                 continue
             deep = deep_mark(model_admin.model, moment, query.get("account__id__exact"))
             if deep is not None:
-                place = query | {"before": str(Mark(*deep))}
+                place = query | {"before": str(Cursor(*deep))}
                 yield measured(browser, f"{name}, {what}" if what else name, "deep", path, place)
 
 

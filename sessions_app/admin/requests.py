@@ -16,8 +16,8 @@ from django.views.decorators.http import require_safe
 from accounts.admin.formatting import pretty_json
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
 from accounts.admin.lists.keyset import KeysetAdmin
+from accounts.audit.csv_export import csv_response, note_export
 from accounts.keys.services import find_key
-from accounts.lists.csv_export import csv_response, note_export
 from salient.formatting import duration, money
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import status_badge, with_origin

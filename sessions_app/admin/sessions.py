@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
-from accounts.lists.keyset import Mark
+from salient.api.cursor import Cursor
 from salient.formatting import spend
 from sessions_app.admin.badges import rating_badge, status_badge, with_origin
 from sessions_app.admin.filters import SessionFilters
@@ -107,7 +107,7 @@ class SessionAdmin(KeysetAdmin[Session]):
             "person": name,
             "cost": spend(row.total_cost, row.unpriced_turns),
             "state": transcript.STATES.get(row.last_status, ""),  # type: ignore[call-overload]
-            "page": transcript.read(row, mark_of(request)),
+            "page": transcript.read(row, cursor_of(request)),
             "save_address": save if may_save else "",
             "export_address": reverse("admin:sessions_app_message_export") + query,
             "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
@@ -149,9 +149,9 @@ def person_of(session: Session) -> str:
     return session.end_user or session.email or "anonymous visitor"
 
 
-def mark_of(request: HttpRequest) -> Mark | None:
+def cursor_of(request: HttpRequest) -> Cursor | None:
     """Read the place in the conversation from the address; a broken one is the newest page."""
     try:
-        return Mark.of(request.GET["before"])
+        return Cursor.read(request.GET["before"])
     except (KeyError, ValueError):
         return None

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from accounts.lists.keyset import Mark, older
+from salient.api.cursor import Cursor, older
 from salient.formatting import duration, money
 from sessions_app.models import (
     CompletionStatus,
@@ -150,7 +150,7 @@ class Page:
         return {version.pk: version.digest[:12] for version in rows if version is not None}
 
 
-def read(session: Session, before: Mark | None = None) -> Page:
+def read(session: Session, before: Cursor | None = None) -> Page:
     """Read one page; the same number of queries, however long the conversation is."""
     # Not by the instance: its index has the moment behind it, and a session has one instance.
     rows: QuerySet[Message] = (
@@ -162,7 +162,7 @@ def read(session: Session, before: Mark | None = None) -> Page:
         rows = older(rows, "created_at", before)
     found = list(rows.order_by("-created_at", "-id")[: AT_ONCE + 1])
     shown = found[:AT_ONCE][::-1]
-    earlier = str(Mark(shown[0].created_at, shown[0].pk)) if len(found) > AT_ONCE else ""
+    earlier = str(Cursor(shown[0].created_at, shown[0].pk)) if len(found) > AT_ONCE else ""
     return Page(_with_work(shown), earlier)
 
 

@@ -19,8 +19,8 @@ from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.filters import FilterForm
-from accounts.lists.csv_export import Columns, Export, Right, csv_response, note_export
-from accounts.lists.keyset import Mark, newer, older
+from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
+from salient.api.cursor import Cursor, newer, older
 
 BEFORE, AFTER = "before", "after"
 
@@ -54,7 +54,7 @@ class KeysetChangeList(ChangeList):
 
     def _read(self, query: QueryDict) -> list[Any]:
         field, size = self.model_admin.moment, self.list_per_page
-        before, after = (_mark(query.get(name)) for name in (BEFORE, AFTER))
+        before, after = (_cursor(query.get(name)) for name in (BEFORE, AFTER))
         rows = self.queryset.order_by(f"-{field}", "-id")
         if before is not None:
             rows = older(rows, field, before)
@@ -90,16 +90,16 @@ class KeysetChangeList(ChangeList):
         return self._page(AFTER, self.result_list[0]) if self.result_list else ""
 
     def _page(self, side: str, row: Any) -> str:
-        mark = Mark(getattr(row, self.model_admin.moment), row.pk)
-        return self.form.address(**{side: str(mark)})
+        cursor = Cursor(getattr(row, self.model_admin.moment), row.pk)
+        return self.form.address(**{side: str(cursor)})
 
     def export_page(self) -> str:
         return self.model_admin.export_address() + self.form.address()
 
 
-def _mark(text: str | None) -> Mark | None:
+def _cursor(text: str | None) -> Cursor | None:
     try:
-        return Mark.of(text) if text else None
+        return Cursor.read(text) if text else None
     except ValueError as error:
         raise IncorrectLookupParameters from error
 

@@ -17,13 +17,13 @@ from django.test import AsyncClient, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.lists import csv_export
-from accounts.lists.keyset import Mark
+from accounts.audit import csv_export
 from accounts.members import support_access
 from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
+from salient.api.cursor import Cursor
 from sessions_app.conversations import search
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
@@ -125,7 +125,7 @@ class PlaceTests(ListCase):
         for name in LISTS:
             with self.subTest(name):
                 numbers = []
-                deep = str(Mark(START + timedelta(minutes=20), self.account.pk))
+                deep = str(Cursor(START + timedelta(minutes=20), self.account.pk))
                 for place in ({}, {}, {"before": deep}, {"after": deep}):
                     with CaptureQueriesContext(connection) as queries:
                         self.get(name, **self.of_account(), **place)

@@ -1,4 +1,7 @@
-"""CSV of any length in constant memory: pages of rows, each read in its own platform context."""
+"""CSV exports of any length, in constant memory; the audit log notes each.
+
+Rows are read in pages, each in a platform context of its own.
+"""
 
 from __future__ import annotations
 

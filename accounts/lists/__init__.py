@@ -1,1 +1,0 @@
-"""Long lists: pages by a row's place, and CSV exports."""
