@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, link, number, quiet
-from accounts.audit.log import STATES, changes_of, name_of, newest_entries
+from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
 from accounts.members.members import people_of
@@ -185,15 +185,7 @@ def page_of(account: Account) -> dict[str, Any]:
         "members_page": list_of(account, "accounts_membership"),
         "limits": limits_of(account.pk),
         "budgets": budget_bars(account.pk),
-        "audited": [
-            {
-                "entry": entry,
-                "state": STATES.get(entry.action, ""),
-                "what": name_of(entry.object_type),
-                "columns": ", ".join(change.name for change in changes_of(entry)),
-            }
-            for entry in newest_entries(account.pk, MOST_ENTRIES)
-        ],
+        "audited": [shown(entry) for entry in newest_entries(account.pk, MOST_ENTRIES)],
         "audit_page": list_of(account, "accounts_auditentry"),
     }
 

@@ -21,7 +21,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from accounts.audit.log import MOST_IN_HISTORY, STATES, changes_of, history_of
+from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id
 
@@ -150,7 +150,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             return self.no_such_row(request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
-        entries = [_history_line(entry) for entry in history_of(row)]
+        entries = [shown(entry) for entry in history_of(row)]
         return self.render_page(
             request,
             "admin/audit/history.html",
@@ -162,29 +162,14 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         )
 
 
-def _history_line(entry: Any) -> dict[str, Any]:
-    return {
-        "pk": entry.pk,
-        "action": entry.action,
-        "state": STATES[entry.action],
-        "created_at": entry.created_at,
-        "actor": entry.actor,
-        "actor_id": entry.actor_id,
-        "kind": entry.get_actor_kind_display().partition(":")[0],
-        "reason": entry.reason,
-        "table": changes_of(entry),
-    }
-
-
 class RecordAdmin[M: Model](PlatformModelAdmin[M]):
     """Pages for what happened: to be read, never to be made, changed or deleted by hand.
 
     A detail page of its own has a `detail_template`, and returns its context from `detail`.
     """
 
-    detail_template = ""
-
     forbidden = frozenset({"add", "change", "delete"})
+    detail_template = ""
 
     def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
         """Return the rows with what a detail page shows of them."""
