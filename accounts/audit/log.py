@@ -91,7 +91,7 @@ def name_of(table: str) -> str:
 
 
 def shown(entry: AuditEntry) -> dict[str, Any]:
-    """Return an entry as pages show it: with its colour, kind of actor, kind of row, and changes."""
+    """Return an entry as pages show it: its colour, kinds of actor and row, and changes."""
     changes = changes_of(entry)
     return {
         "entry": entry,
