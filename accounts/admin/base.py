@@ -16,7 +16,7 @@ from django.contrib.admin.views.main import (
     SEARCH_VAR,
     ChangeList,
 )
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -205,7 +205,7 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
     def _row(self, request: HttpRequest, key: str) -> M | None:
         try:
             return self.detail_rows(request).get(pk=key)
-        except (self.model.DoesNotExist, ValidationError):
+        except (ObjectDoesNotExist, ValidationError):
             return None
 
 

@@ -79,7 +79,8 @@ def use_of_accounts(account_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]
     counted = rows.values("account_id").annotate(
         instances=Count("pk"), last_used_at=Max("last_used_at")
     )
-    return {row.pop("account_id"): row for row in counted}
+    names = ("instances", "last_used_at")
+    return {row["account_id"]: {name: row[name] for name in names} for row in counted}
 
 
 def create_instance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -24,7 +25,6 @@ from accounts.tenancy.accounts import account_by_id, all_accounts
 from accounts.tenancy.context import platform_context
 from agents.instances.services import instances_of
 from agents.models import AgentInstance
-from salient.ids import parse_uuid
 from sessions_app.turns.explain import Call, examine
 
 DEFAULT_BYTES = 100
@@ -83,7 +83,7 @@ class CallForm(forms.Form):
         instance.account = self.of_account
         return Call(
             instance,
-            key=find_key(parse_uuid(key), self.of_account.pk) if kind == "key" else None,
+            key=find_key(UUID(key), self.of_account.pk) if kind == "key" else None,
             member=self.people[key] if kind == "member" else None,
             address=data["address"],
             origin=data["origin"] or None,
