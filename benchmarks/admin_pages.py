@@ -17,7 +17,7 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 
-from accounts.admin.lists.csv_export import Export, Right, csv_pages
+from accounts.audit.csv_export import Export, Right, csv_pages
 from accounts.members.support_access import open_access
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context

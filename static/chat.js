@@ -1,7 +1,7 @@
 // Talks to an agent over its API and shows the conversation.
 // No dependency and no build step; texts become DOM nodes and never HTML.
 
-// --- Markdown to DOM: what models write, made of nodes only -----------------
+// --- Markdown to DOM nodes ---------------------------------------------------
 
 const INLINE = /`([^`\n]+)`|\*\*([^\n]+?)\*\*|(?<![\w*])\*([^*\s][^*\n]*?)\*(?!\w)|\[([^\]\n]+)\]\(([^()\s]+)\)|(https?:\/\/[^\s<>"')\]]*[^\s<>"')\].,;:!?])/;
 
@@ -46,7 +46,7 @@ function withBreaks(lines) {
 const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
 const row = (tag, line) => node("tr", ...cells(line).map((cell) => node(tag, ...inline(cell))));
 
-// Each kind of block: what its first line looks like, and how many lines it takes.
+// Each kind of block: how its first line looks, and how many lines it takes.
 const BLOCKS = [
   {
     starts: (line) => /^\s*```/.test(line),
@@ -139,7 +139,7 @@ export class Failure extends Error {
   }
 }
 
-const LOST = "The connection was lost. What came is shown; the agent may have said more.";
+const LOST = "The connection was lost. The answer may be longer than what is shown.";
 
 function parseEvent(block) {
   let name = "message";
@@ -173,7 +173,7 @@ export class Agent {
     this.api = api;
   }
 
-  /** Yield the events of one turn; throw Failure when it could not begin or was cut. */
+  /** Yield the events of one turn; throw Failure when it could not begin or was interrupted. */
   async *ask(message, signal) {
     const request = { method: "POST", body: JSON.stringify({ message }), signal };
     const response = await this.fetch("stream", { ...request, headers: { "Content-Type": "application/json" } });
@@ -202,7 +202,7 @@ export class Agent {
   }
 
   async fetch(route, options) {
-    // Whoever is logged in as well: the conversation is the visitor's, whom the page's cookie names.
+    // The conversation belongs to the visitor of the page's cookie, also when a member is logged in.
     const headers = { ...options.headers, "Salient-Caller": "visitor" };
     const response = await fetch(`${this.api}/${route}`, { ...options, headers }).catch((error) => {
       throw error.name === "AbortError" ? error : new Failure("The server can not be reached.");
@@ -216,7 +216,7 @@ export class Agent {
 
 const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(8).replace(/0+$/, "").replace(/\.$/, ".00")}` : "free");
 const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
-// Answers that are complete for us and yet not whole.
+// Finish reasons of answers with the status “complete” that are cut short.
 const LIMITS = { length: "cut at the length limit", content_filter: "cut by a content filter" };
 
 function facts({ model, usage, cost, latency_ms: latency, status, finish_reason: reason }) {
@@ -267,7 +267,7 @@ class Answer {
 
 const THUMBS = [["good", "\u{1F44D}", "Good answer"], ["bad", "\u{1F44E}", "Bad answer"]];
 
-/** Two buttons for one answer, each to be pressed and taken back; after a bad one, why. */
+/** Two buttons that rate one answer, or take the rating back; after a bad one, a comment. */
 class Thumbs {
   constructor(messageId, rating, agent, chat) {
     Object.assign(this, { messageId, agent, chat, rating: rating ?? null });
@@ -298,17 +298,17 @@ class Thumbs {
       this.rating = (await this.agent.rate(this.messageId, rating, comment)).rating;
       this.draw();
       this.chat.say(rating ? "Thank you for your feedback." : "Feedback taken back.");
-      this.why(rating === "bad" && comment === undefined);
+      this.askWhy(rating === "bad" && comment === undefined);
     } catch (error) {
       this.chat.fail(error);
     }
     this.busy = false;
   }
 
-  why(asked) {
+  askWhy(isBad) {
     this.form?.remove();
     this.form = undefined;
-    if (!asked) return;
+    if (!isBad) return;
     const input = Object.assign(node("input"), { maxLength: 2000, placeholder: "What was wrong? (optional)" });
     input.setAttribute("aria-label", "What was wrong? Optional.");
     const send = Object.assign(node("button", "Send"), { type: "submit" });
@@ -356,8 +356,8 @@ export class Chat {
     return styled(`message ${role}`, ...children);
   }
 
-  /** One message of before, as the elements that show it. */
-  told({ role, content, message_id: id, feedback }) {
+  /** Return the elements that show an earlier message. */
+  elements({ role, content, message_id: id, feedback }) {
     if (role === "user") return [this.message("user", content)];
     return [this.message("bot", ...markdown(content)), styled("chat-facts", this.thumbs(id, feedback))];
   }
@@ -387,7 +387,7 @@ export class Chat {
   }
 
   restore({ messages, before }) {
-    this.show(...messages.flatMap((message) => this.told(message)));
+    this.show(...messages.flatMap((message) => this.elements(message)));
     this.mark(before);
   }
 
@@ -404,7 +404,7 @@ export class Chat {
       const page = await this.agent.history(this.before);
       const height = scroll.scrollHeight;
       const first = opening ? opening.nextSibling : log.firstChild;
-      for (const element of page.messages.flatMap((message) => this.told(message))) log.insertBefore(element, first);
+      for (const element of page.messages.flatMap((message) => this.elements(message))) log.insertBefore(element, first);
       scroll.scrollTop += scroll.scrollHeight - height;
       this.mark(page.before);
     } catch (error) {
@@ -424,7 +424,7 @@ export class Chat {
     this.fit();
     this.busy(new AbortController());
     try {
-      await this.hear(text, answer);
+      await this.receive(text, answer);
     } catch (error) {
       this.giveBack(error, asked, text);
       answer.end();
@@ -433,7 +433,7 @@ export class Chat {
     this.busy(null);
   }
 
-  async hear(text, answer) {
+  async receive(text, answer) {
     this.say(`${this.root.dataset.name} is answering.`);
     for await (const { name, data } of this.agent.ask(text, this.running.signal)) {
       if (name === "message") answer.add(data, () => this.follow());
@@ -459,7 +459,7 @@ export class Chat {
     this.say(error.message);
   }
 
-  /** What the server never took goes back to where it can be sent again. */
+  /** Put a message that the server did not accept back into the input. */
   giveBack(error, asked, text) {
     if (!(error instanceof Failure) || error.sent) return;
     asked.remove();

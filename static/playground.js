@@ -16,11 +16,11 @@ const STATES = { complete: "ok", partial: "warn", cancelled: "warn", error: "bad
 // --- The API ----------------------------------------------------------------
 
 async function problemOf(response) {
-  const told = await response.json().catch(() => ({}));
-  return new Error(told.detail ?? `The server answered with status ${response.status}.`);
+  const problem = await response.json().catch(() => ({}));
+  return new Error(problem.detail ?? `The server answered with status ${response.status}.`);
 }
 
-/** A new token for each message: whoever may no longer play is told so at once. */
+/** Return a new token for each message, so that a lost right ends the conversation at once. */
 async function mint(root, draft) {
   const form = new FormData();
   if (draft) form.set("draft", "1");
@@ -57,7 +57,7 @@ async function* events(root, route, body, { draft, signal }) {
 
 // --- One conversation -------------------------------------------------------
 
-class Lane {
+class Column {
   constructor(playground, name, draft) {
     Object.assign(this, { playground, name, draft });
     this.element = playground.root.querySelector("template").content.firstElementChild.cloneNode(true);
@@ -93,14 +93,14 @@ class Lane {
       for await (const event of events(this.playground.root, "stream", body, { draft: this.draft, signal })) answer.take(event);
       if (!answer.done) throw new Error("The connection was lost before the end.");
     } catch (error) {
-      answer.fail(error.name === "AbortError" ? "Stopped. What came is stored and paid for." : error.message);
+      answer.fail(error.name === "AbortError" ? "Stopped. The answer so far is stored and paid for." : error.message);
     }
     answer.draw();
     return answer;
   }
 
-  /** Tell what the turn took. */
-  tell(done) {
+  /** Show the turn's cost, latency and links. */
+  showRun(done) {
     const { usage, cost } = done;
     const { requests, sessions, versions, chats } = this.playground.root.dataset;
     const about = usage.estimated ? "about " : "";
@@ -131,26 +131,26 @@ class Lane {
     sections.replaceChildren("…");
     const response = await fetch(`${this.playground.root.dataset.chats}sections/${request}/`).catch(() => null);
     const found = response?.ok ? (await response.json()).sections : [];
-    if (!found.length) sections.replaceChildren(node("p", { className: "quiet" }, "Nothing is known of it."));
+    if (!found.length) sections.replaceChildren(node("p", { className: "quiet" }, "The prompt is not known."));
     else sections.replaceChildren(this.list(found));
   }
 
   list(found) {
     const whole = found.reduce((sum, { bytes }) => sum + bytes, 0) || 1;
     const items = found.map(({ name, source, bytes, tokens, text }) => {
-      const told = text === null ? name : node("details", {}, node("summary", {}, name), node("pre", {}, text));
+      const label = text === null ? name : node("details", {}, node("summary", {}, name), node("pre", {}, text));
       const bar = node("progress", { className: "plain", max: whole, value: bytes });
-      bar.setAttribute("aria-label", `${name}: part of the whole`);
-      return node("li", {}, told, " ", node("span", { className: "quiet" }, `${source} · ${bytes} bytes · about ${tokens} tokens`), bar);
+      bar.setAttribute("aria-label", `${name}: share of the prompt`);
+      return node("li", {}, label, " ", node("span", { className: "quiet" }, `${source} · ${bytes} bytes · about ${tokens} tokens`), bar);
     });
-    return node("ul", { className: "told" }, ...items);
+    return node("ul", { className: "prompt-sections" }, ...items);
   }
 }
 
-/** An answer while it comes: its text, and the tools that were used, folded. */
+/** An answer that is being written: its text, and its tool calls, folded. */
 class Answer {
-  constructor(lane, { made, said }) {
-    Object.assign(this, { lane, made, said, text: "", tools: new Map(), done: null });
+  constructor(column, { made, said }) {
+    Object.assign(this, { column, made, said, text: "", tools: new Map(), done: null });
     made.classList.add("waiting");
   }
 
@@ -166,9 +166,9 @@ class Answer {
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = undefined;
-    const { log } = this.lane.parts;
+    const { log } = this.column.parts;
     const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 120;
-    if (this.text) this.said.replaceChildren(...this.lane.playground.markdown(this.text));
+    if (this.text) this.said.replaceChildren(...this.column.playground.markdown(this.text));
     if (follows) log.scrollTop = log.scrollHeight;
   }
 
@@ -176,28 +176,28 @@ class Answer {
     const known = this.tools.get(id);
     if (!known) {
       const summary = node("summary", {}, `${name} …`);
-      const about = node("p", { className: "quiet" }, "Asked for by the model.");
+      const about = node("p", { className: "quiet" }, "Called by the model.");
       this.made.insertBefore(node("details", {}, summary, about), this.said);
       this.tools.set(id, { summary, about, began: performance.now() });
     } else if (status !== "running") {
       const took = Math.round(performance.now() - known.began);
       known.summary.textContent = `${name} · ${status === "done" ? "" : `${status} · `}${took} ms`;
-      known.about.textContent = status === "done" ? "The model was told what the tool gave back." : "The model was told that the tool failed.";
+      known.about.textContent = status === "done" ? "The model got the tool's result." : "The model got the tool's error.";
     }
   }
 
   fail(text) {
     this.made.classList.remove("waiting");
-    this.lane.show(node("p", { className: "faults" }, text));
+    this.column.show(node("p", { className: "faults" }, text));
     this.problem = text;
   }
 
   end(done) {
     this.made.classList.remove("waiting");
     this.done = done;
-    this.lane.session = done.session_id;
+    this.column.session = done.session_id;
     if (!this.text) this.said.replaceChildren(node("span", { className: "quiet" }, "No answer."));
-    this.lane.tell(done);
+    this.column.showRun(done);
   }
 }
 
@@ -207,7 +207,7 @@ class Playground {
   constructor(root, markdown) {
     Object.assign(this, { root, markdown, running: null });
     this.parts = parts(root);
-    this.lanes = { published: new Lane(this, "Published", false), draft: new Lane(this, "Draft", true) };
+    this.columns = { published: new Column(this, "Published", false), draft: new Column(this, "Draft", true) };
     this.listen();
     this.choose();
   }
@@ -227,7 +227,7 @@ class Playground {
     stop.addEventListener("click", () => this.running?.abort());
     fresh.addEventListener("click", () => {
       this.running?.abort();
-      for (const lane of Object.values(this.lanes)) lane.begin();
+      for (const column of Object.values(this.columns)) column.begin();
       this.say("A new conversation begins.");
       input.focus();
     });
@@ -236,9 +236,9 @@ class Playground {
 
   choose() {
     const mode = this.root.querySelector("[name=mode]:checked").value;
-    this.chosen = mode === "both" ? [this.lanes.published, this.lanes.draft] : [this.lanes[mode]];
-    this.parts.lanes.replaceChildren(...this.chosen.map((lane) => lane.element));
-    this.parts.lanes.classList.toggle("two", mode === "both");
+    this.chosen = mode === "both" ? [this.columns.published, this.columns.draft] : [this.columns[mode]];
+    this.parts.columns.replaceChildren(...this.chosen.map((column) => column.element));
+    this.parts.columns.classList.toggle("two", mode === "both");
   }
 
   async send() {
@@ -250,10 +250,10 @@ class Playground {
     send.hidden = !(stop.hidden = false);
     this.say("Waiting for the answer.");
     const { signal } = this.running;
-    const answers = await Promise.all(this.chosen.map((lane) => lane.ask(text, signal)));
+    const answers = await Promise.all(this.chosen.map((column) => column.ask(text, signal)));
     this.running = null;
     stop.hidden = !(send.hidden = false);
-    this.say(answers.map((answer) => `${answer.lane.name}: ${answer.problem ?? answer.said.innerText}`).join("\n"));
+    this.say(answers.map((answer) => `${answer.column.name}: ${answer.problem ?? answer.said.innerText}`).join("\n"));
     input.focus();
   }
 
@@ -282,7 +282,7 @@ async function runChat(root, chat, draft) {
   throw new Error("The connection was lost before the end.");
 }
 
-/** One after the other: a model on this machine answers one at a time anyway. */
+/** Run them one after the other, because a model on this machine answers one at a time. */
 async function runAll(root, button) {
   const draft = "draft" in button.dataset;
   const problem = document.querySelector("[data-part=problem]");

@@ -1,4 +1,4 @@
-// Shows answers as people read them: their Markdown becomes DOM nodes, never HTML.
+// Renders the Markdown of answers as DOM nodes, never as HTML.
 import { markdown } from "./chat.js";
 
 for (const element of document.querySelectorAll("[data-markdown]")) {

@@ -1,16 +1,5 @@
-"""The staff's pages for accounts, people, keys and limits."""
+"""The admin site, and the admin's pages for accounts, people, keys and limits."""
 
-from accounts.admin import account, api_keys, audit, groups, limits, members, support, users
-from accounts.admin.account import admin as accounts
+from accounts.admin import accounts, api_keys, audit, limits, members, support, users
 
-__all__ = [
-    "account",
-    "accounts",
-    "api_keys",
-    "audit",
-    "groups",
-    "limits",
-    "members",
-    "support",
-    "users",
-]
+__all__ = ["accounts", "api_keys", "audit", "limits", "members", "support", "users"]

@@ -1,38 +1,40 @@
-"""The staff's forms for API keys."""
+"""The forms of API keys in the admin."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.api.schemas import LONGEST_OVERLAP
 from accounts.keys import offers
 from accounts.members.email_addresses import is_same
-from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
+from accounts.models import ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
 from accounts.models.api_key import LASTING
+from accounts.tenancy.agents import agent_slugs
 from salient.ids import parse_uuid
 
-USUAL_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
+DEFAULT_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
 NEVER = "never"
-LIVES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
+LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
 MOST_HOURS = LONGEST_OVERLAP // 3600
 HAND, SHOW = "hand", "show"
 WAYS = [
-    (HAND, "Hand it over: the person gets an e-mail and takes it, nobody else sees it"),
-    (SHOW, "Show it to me: needs a support access where it reads texts, and ends with that"),
+    (HAND, "Hand it over: the person gets an e-mail with a link, and nobody else sees the key"),
+    (SHOW, "Show it to me: a key that reads texts needs a support access, and ends with it"),
 ]
-LASTS = (
-    "What is done with {scopes} stays when your support access ends, so such a key is not shown to "
-    "staff: hand it over."
+LASTING_IS_NOT_SHOWN = (
+    "What a key does with {scopes} outlasts your support access, so it is not shown to staff: hand "
+    "it over."
 )
 
 
-class LinesField(forms.CharField):
-    """Several values, one a line; each once."""
+class ValuesField(forms.CharField):
+    """Several values, one a line, without repetitions."""
 
     widget = forms.Textarea(attrs={"rows": 2, "cols": 40})
 
@@ -44,8 +46,8 @@ class LinesField(forms.CharField):
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-class HandingForm(forms.Form):
-    """Who gets the key: a person of the account, or, while their access lasts, this one."""
+class RecipientForm(forms.Form):
+    """Who gets the key: a person of the account, or whoever fills in the form."""
 
     way = forms.ChoiceField(
         label="Who gets it", choices=WAYS, initial=HAND, widget=forms.RadioSelect
@@ -53,10 +55,10 @@ class HandingForm(forms.Form):
     person = forms.ChoiceField(
         label="Hand it over to",
         required=False,
-        help_text="Owners and admins of the account, also those who are still invited.",
+        help_text="Owners and admins of the account, invited ones included.",
     )
 
-    # Of whoever fills the form in.
+    # Whoever fills in the form, with their support access to the account.
     viewer: User | None = None
     access: SupportAccess | None = None
 
@@ -66,58 +68,58 @@ class HandingForm(forms.Form):
         field: Any = self.fields["person"]
         field.choices = [("", "choose a person"), *shown]
         if not people:
-            field.help_text = "Nobody of this account may hold a key yet: invite an owner first."
+            field.help_text = "Nobody of this account may hold a key: invite an owner first."
 
-    def clean_way_of(self, key: ApiKey) -> None:
-        """Tell what is wrong with handing this key over, or with showing it."""
+    def check_recipient(self, key: ApiKey) -> None:
+        """Add an error where the key may not be handed to this person, or not be shown."""
         match self.cleaned_data.get("way"):
             case "hand":
                 self._check_taker(self.cleaned_data.get("person", ""))
             case "show" if key.is_lasting:
                 lasting = ", ".join(scope for scope in key.scopes if scope in LASTING)
-                self.add_error("way", LASTS.format(scopes=lasting))
+                self.add_error("way", LASTING_IS_NOT_SHOWN.format(scopes=lasting))
             case "show" if key.reads_texts and self.access is None:
-                self.add_error("way", "This key reads texts: that needs a support access.")
+                self.add_error("way", "This key reads texts, so it needs a support access.")
 
     def _check_taker(self, taker: str) -> None:
         if not taker and "person" not in self.errors:
-            self.add_error("person", "Say who is to take it.")
+            self.add_error("person", "Choose who gets it.")
         elif self.viewer and is_same(taker, self.viewer.email):
-            self.add_error("person", "To you it is shown, under a support access.")
+            self.add_error("person", "You can not hand a key to yourself: have it shown to you.")
 
     @property
     def is_handed(self) -> bool:
         return bool(self.cleaned_data.get("way") == HAND)
 
 
-class ApiKeyForm(HandingForm, forms.ModelForm[ApiKey]):
-    """What a key may do, where and for how long; the model says what cannot be."""
+class ApiKeyForm(RecipientForm, forms.ModelForm[ApiKey]):
+    """What a key may do, where and for how long; the model refuses impossible combinations."""
 
     kind = forms.ChoiceField(choices=KeyKind, initial=KeyKind.SECRET, required=False)
     mode = forms.ChoiceField(choices=KeyMode, initial=KeyMode.LIVE, required=False)
     scopes = forms.MultipleChoiceField(
         choices=Scope,
-        initial=USUAL_SCOPES,
+        initial=DEFAULT_SCOPES,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="What the key may do; it cannot be changed later. A publishable key starts "
-        "visitors and does nothing else.",
+        help_text="What the key may do; this cannot be changed later. A publishable key can only "
+        "start visitors.",
     )
     instance_ids = forms.TypedMultipleChoiceField(
         label="Agents",
         coerce=UUID,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="None: all of the account's, also those to come. A publishable key has one.",
+        help_text="None: all agents of the account, future ones too. A publishable key has one.",
     )
-    origins = LinesField(
+    origins = ValuesField(
         required=False, help_text="For publishable keys, one a line: https://shop.example"
     )
-    networks = LinesField(
+    networks = ValuesField(
         required=False,
-        help_text="From where it may be used, one a line: 203.0.113.0/24. Empty: from anywhere.",
+        help_text="The networks it may be used from, one a line: 203.0.113.0/24. Empty: any.",
     )
-    life = forms.ChoiceField(label="Works for", choices=LIVES, initial="365", required=False)
+    life = forms.ChoiceField(label="Works for", choices=LIFETIMES, initial="365", required=False)
 
     class Meta:
         model = ApiKey
@@ -132,19 +134,10 @@ class ApiKeyForm(HandingForm, forms.ModelForm[ApiKey]):
             for name in ("way", "person", "life"):
                 self.fields.pop(name, None)
             return
-        self.fields["instance_ids"].choices = list(self._agents())  # type: ignore[attr-defined]
-        account = self._account()
-        self.offer_to_people_of(account.pk if account else None)
-
-    def _account(self) -> Account | None:
-        asked = self.data.get("account") or self.initial.get("account") or ""
-        account_id = parse_uuid(str(asked))
-        return Account(pk=account_id) if account_id else None
-
-    def _agents(self) -> Any:
-        """The account's agents, whichever is asked for."""
-        account = self._account()
-        return account.agent_instances.values_list("pk", "instance_slug") if account else []
+        account_id = parse_uuid(str(self.data.get("account") or self.initial.get("account") or ""))
+        agents = agent_slugs(account_id) if account_id else {}
+        self.fields["instance_ids"].choices = list(agents.items())  # type: ignore[attr-defined]
+        self.offer_to_people_of(account_id)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
@@ -156,37 +149,32 @@ class ApiKeyForm(HandingForm, forms.ModelForm[ApiKey]):
             values["scopes"] = [Scope.VISITORS_WRITE]
         elif not values.get("scopes") and "scopes" not in self.errors:
             self.add_error("scopes", "A key needs at least one scope.")
-        self.instance.expires_at = _end_of(values.get("life") or "365")
+        life = values.get("life") or "365"
+        days = None if life == NEVER else timedelta(days=int(life))
+        self.instance.expires_at = days and timezone.now() + days
         if not self.errors:
-            self._clean_handing(values)
+            names = ("kind", "mode", "scopes", "instance_ids")
+            key = ApiKey(**{name: values[name] for name in names})
+            self.check_recipient(key)
+            if not self.is_handed and key.reads_texts and self.access is not None:
+                self.instance.bind_to(self.access)
         return values
-
-    def _clean_handing(self, values: dict[str, Any]) -> None:
-        names = ("kind", "mode", "scopes", "instance_ids")
-        key = ApiKey(**{name: values[name] for name in names})
-        self.clean_way_of(key)
-        if not self.is_handed and key.reads_texts and self.access is not None:
-            self.instance.bind_to(self.access)
-
-
-def _end_of(life: str) -> datetime | None:
-    return None if life == NEVER else timezone.now() + timedelta(days=int(life))
 
 
 class OverlapForm(forms.Form):
-    """How long a key works on beside its successor."""
+    """How long a key stays valid beside its successor."""
 
     overlap_hours = forms.IntegerField(
         label="The old key works on for (hours)",
         initial=24,
         min_value=0,
         max_value=MOST_HOURS,
-        help_text=f"Long enough to bring the new key everywhere; at most {MOST_HOURS}.",
+        help_text=f"Long enough to replace the old key everywhere; at most {MOST_HOURS}.",
     )
 
 
-class RotateForm(HandingForm, OverlapForm):
-    """A successor: how long the old key works on, and who gets the new one."""
+class RotateForm(RecipientForm, OverlapForm):
+    """A successor: how long the old key stays valid, and who gets the new one."""
 
     field_order = ("way", "person", "overlap_hours")
 
@@ -204,5 +192,25 @@ class RotateForm(HandingForm, OverlapForm):
         if values.get("way") == SHOW and hours is None and "overlap_hours" not in self.errors:
             self.add_error("overlap_hours", "Say how long the old key works on.")
         if "way" in values:
-            self.clean_way_of(self.key)
+            self.check_recipient(self.key)
         return values
+
+
+def key_of_form(request: HttpRequest) -> ApiKey:
+    """Return a key with the rights that the form names; it is never stored."""
+    data = request.POST
+    return ApiKey(
+        kind=data.get("kind") or KeyKind.SECRET,
+        mode=data.get("mode", ""),
+        scopes=data.getlist("scopes"),
+        instance_ids=data.getlist("instance_ids"),
+    )
+
+
+def filled_in(request: HttpRequest, way: str) -> str:
+    """Return the form's values as an address that fills the form in with them."""
+    data = request.POST.copy()
+    for name in ("csrfmiddlewaretoken", "_save"):
+        data.pop(name, None)
+    data["way"] = way
+    return data.urlencode()

@@ -1,4 +1,4 @@
-"""The staff's pages for API keys: handed over or shown once, rotated with an overlap, revoked."""
+"""API keys in the admin: handed over or shown once, rotated with an overlap, revoked."""
 
 from __future__ import annotations
 
@@ -15,26 +15,35 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.api_key_forms import HAND, SHOW, ApiKeyForm, RotateForm
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin import registry
+from accounts.admin.api_key_forms import (
+    HAND,
+    SHOW,
+    ApiKeyForm,
+    RotateForm,
+    filled_in,
+    key_of_form,
+)
+from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
+from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.offers import Offer
 from accounts.keys.services import end_keys, rotatable, rotate, successor_of
 from accounts.members import support_access
 from accounts.members.one_time_links import LIFETIME
-from accounts.models import Account, ApiKey, KeyKind, Scope, User
+from accounts.models import ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
 from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
+from accounts.tenancy.accounts import active_accounts
+from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
-from salient.ids import parse_uuid
 
 SOON = timedelta(days=14)
 STATES = {
@@ -46,16 +55,35 @@ STATES = {
     "expired": "bad",
     "revoked": "bad",
 }
-ASKED = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
-TOLD = [
-    *("shown_id", "state", "holder", "created_at", "last_used_at", "rotated_at", "revoked_at"),
+NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
+CHANGE_FIELDS = [
+    "account",
+    "name",
+    "kind",
+    "mode",
+    "scopes",
+    "agent_names",
+    "origins",
+    "networks",
+    "expires_at",
+    "shown_id",
+    "state",
+    "holder",
+    "created_at",
+    "last_used_at",
+    "rotated_at",
+    "revoked_at",
     "successor",
 ]
-LISTS = {"scopes", "instance_ids"}
-WHY = (
+EDITABLE_FIELDS = ["name", "networks", "expires_at"]
+# Also `instance_ids`, which the form declares: a key's page shows `agent_names` instead.
+READONLY_FIELDS = ["instance_ids"] + [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
+# The form's fields that have several values in an address.
+LIST_FIELDS = {"scopes", "instance_ids"}
+SHOWING_NEEDS_ACCESS = (
     "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you under "
-    "a support access alone, and ends with that. The better way is to hand it over: a person of "
-    "the account takes it, and nobody else sees it."
+    "a support access only, and ends with it. It is better to hand it over: a person of the "
+    "account takes it, and nobody else sees it."
 )
 
 
@@ -75,8 +103,10 @@ class StateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            *(("active", "active"), ("waits", "waits to be taken")),
-            *(("ended", "revoked or expired"), ("unused", "never used")),
+            ("active", "active"),
+            ("waits", "waits to be taken"),
+            ("ended", "revoked or expired"),
+            ("unused", "never used"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
@@ -96,12 +126,20 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
-    """A key is handed over, or shown once on the page that answers the form that made it."""
+    """A key is handed over, or shown once, on the page after the form that made it."""
 
+    menu_group, menu_place = "Tenants", 4
+    forbidden = frozenset({"delete"})
     form = ApiKeyForm
     list_display = [
-        *("name", "shown_id", "account", "listed_state", "may", "agents"),
-        *("last_used_at", "expires_at"),
+        "name",
+        "shown_id",
+        "account",
+        "listed_state",
+        "may",
+        "agents",
+        "last_used_at",
+        "expires_at",
     ]
     list_select_related = ["account"]
     list_filter = [StateFilter, "kind", "mode", "account"]
@@ -119,25 +157,22 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         ]
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
-        if obj is None:
-            return [*ASKED, "life", "way", "person"]
-        asked = ["agent_names" if name == "instance_ids" else name for name in ASKED]
-        return [*asked, "expires_at", *TOLD]
+        return CHANGE_FIELDS if obj else [*NEW_FIELDS, "life", "way", "person"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         if obj is None:
             return []
-        kept = [*ASKED[:1], *ASKED[2:7], "agent_names", *TOLD]
         # A revoked key stays as it was.
         if obj.revoked_at:
-            return [*kept, "name", "expires_at", "networks"]
-        # One that staff were shown ends with their access: nobody makes it live longer.
-        return [*kept, *(["expires_at"] if obj.support_access_id else [])]
+            return [*READONLY_FIELDS, *EDITABLE_FIELDS]
+        # A key shown to staff expires with their support access, so nobody extends it.
+        return [*READONLY_FIELDS, *(["expires_at"] if obj.support_access_id else [])]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Fill the form in as it was before the reason was asked for."""
-        asked = super().get_changeform_initial_data(request)
-        return asked | {name: request.GET.getlist(name) for name in LISTS & set(request.GET)}
+        """Fill in what the form held before the page that asked for a reason."""
+        initial = super().get_changeform_initial_data(request)
+        lists = {name: request.GET.getlist(name) for name in LIST_FIELDS & set(request.GET)}
+        return initial | lists
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, *args, **kwargs)
@@ -146,29 +181,22 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         form.access = account and support_access.current_access(request.user, account.pk)
         return form
 
-    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return False
-
     def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
-        """Ask for the account first: the agents to choose from are its own."""
+        """Ask for the account first, because the form offers its agents."""
         account = chosen_account(request)
         if account is None:
             if not self.has_add_permission(request):
                 raise PermissionDenied
-            context = {
-                **self.admin_site.each_context(request),
-                "title": "Whose API key?",
-                "opts": self.opts,
-                "accounts": Account.objects.active(),
-            }
-            return TemplateResponse(request, "admin/key/whose.html", context)
+            return self.render_page(
+                request, "admin/key/whose.html", "Whose API key?", accounts=active_accounts()
+            )
         if request.method == "POST" and self.has_add_permission(request):
-            asked = key_asked_for(request)
-            if (page := self._reason_first(request, account.pk, asked)) is not None:
+            wanted = key_of_form(request)
+            if (page := self._reason_page(request, account.pk, wanted)) is not None:
                 return page
-        # The next page shows the key: there is no other way on.
+        # The next page shows the key, which is the only way to see it.
         context = {
             "title": f"New API key for {account.name}",
             "show_save_and_add_another": False,
@@ -176,33 +204,38 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         }
         return super().add_view(request, form_url, context | (extra_context or {}))
 
-    def _reason_first(
+    def _reason_page(
         self, request: HttpRequest, account_id: UUID, key: ApiKey
     ) -> HttpResponse | None:
-        """Return the page that asks for a reason, where the key would show texts to who asks."""
+        """Return the page that asks for a reason before a key that reads texts is shown."""
         wants_to_see = request.POST.get("way") == SHOW and key.reads_texts and not key.is_lasting
         if not wants_to_see or support_access.current_access(request.user, account_id) is not None:
             return None
-        why = WHY.format(scopes=", ".join(scope for scope in key.scopes if scope in READING))
-        back, instead = (f"{request.path}?{_filled_in(request, way)}" for way in (SHOW, HAND))
+        why = SHOWING_NEEDS_ACCESS.format(
+            scopes=", ".join(scope for scope in key.scopes if scope in READING)
+        )
+        back, instead = (f"{request.path}?{filled_in(request, way)}" for way in (SHOW, HAND))
         return support_access.reason_page(request, account_id, back=back, why=why, instead=instead)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
-        if not change:
-            self._give(request, obj, form)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if (key := kwargs.get("obj")) is not None:
+            context |= registry.key_page.context(request, key)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
+        """Offer a new key to its person, or make its secret for the next page."""
+        if not change and form.is_handed:
+            self._offer(request, obj, form.cleaned_data["person"])
+        elif not change:
+            if obj.support_access_id is not None:
+                support_access.act_under(form.access)
+            request.new_key_text = obj.give_secret()  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
 
-    def _give(self, request: HttpRequest, key: ApiKey, form: Any) -> None:
-        """Offer the new key to its person, or make its secret for the next page."""
-        if form.is_handed:
-            self._offer(request, key, form.cleaned_data["person"])
-            return
-        if key.support_access_id is not None:
-            support_access.act_under(form.access)
-        request.new_key_text = key.give_secret()  # type: ignore[attr-defined]
-
     def _offer(self, request: HttpRequest, key: ApiKey, taker: str) -> None:
-        """Send the link when the key stands: a slow mail server keeps no transaction open."""
+        """Send the link after the commit, so that a slow server keeps no transaction open."""
         offered, site = offers.offer(key, taker), site_of(request)
         transaction.on_commit(partial(_send, request, offered, site))
 
@@ -216,46 +249,48 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     def _offered(self, request: HttpRequest, key: ApiKey) -> HttpResponse:
         days = LIFETIME.days
-        told = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
-        messages.success(request, told)
+        text = f"The key waits for {key.taker}, who gets an e-mail and has {days} days to take it."
+        messages.success(request, text)
         return redirect("admin:accounts_apikey_change", key.pk)
 
     def _shown_once(
-        self, request: HttpRequest, key: ApiKey, text: str, **more: Any
+        self, request: HttpRequest, key: ApiKey, text: str, *, title: str, **more: Any
     ) -> HttpResponse:
-        """Show the key in the answer itself: neither a cookie nor a session ever holds it."""
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "key": key,
-            "text": text,
-            "access": key.support_access_id,
-            "root": root_of(request),
-            "agent": example_agent(key),
+        """Show the key in the answer itself, so that no cookie or session ever holds it."""
+        return self.render_page(
+            request,
+            "admin/key_made.html",
+            title,
+            headers={"Cache-Control": "no-store, private"},
+            key=key,
+            text=text,
+            access=key.support_access_id,
+            root=root_of(request),
+            agent=example_agent(key),
             **more,
-        }
-        return TemplateResponse(
-            request, "admin/key_made.html", context, headers={"Cache-Control": "no-store, private"}
         )
 
     def rotate_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Make the key's successor, for a person of the account or to be shown."""
+        """Make the key's successor, and hand it over or show it."""
         key = self._to_change(request, object_id)
-        if (page := self._reason_first(request, key.account_id, key)) is not None:
+        if (page := self._reason_page(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
         access = support_access.current_access(user, key.account_id)
-        sent, asked = request.POST or None, request.GET.dict()
-        form = RotateForm(sent, initial=asked, key=key, viewer=user, access=access)
+        form = RotateForm(
+            request.POST or None, initial=request.GET.dict(), key=key, viewer=user, access=access
+        )
         if form.is_valid():
             try:
                 return self._rotated(request, key, form)
             except NotFound:
-                form.add_error(None, "This key has ended, or waits; make a new one.")
+                form.add_error(
+                    None, "This key has ended or still waits to be taken; make a new one."
+                )
             except Problem as problem:
                 form.add_error(None, problem.detail)
-        context = {"title": f"Rotate {key.name}", "key": key, "form": form}
-        return self._page(request, "admin/key/rotate.html", context)
+        title = f"Rotate {key.name}"
+        return self.render_page(request, "admin/key/rotate.html", title, key=key, form=form)
 
     def _rotated(self, request: HttpRequest, key: ApiKey, form: RotateForm) -> HttpResponse:
         if form.is_handed:
@@ -269,27 +304,29 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             support_access.act_under(access)
         overlap = timedelta(hours=form.cleaned_data["overlap_hours"])
         rotated = rotate(key.pk, overlap, shown_under=access)
-        more = {"title": "API key rotated", "old_ends": rotated.old_expires_at}
-        return self._shown_once(request, rotated.key, rotated.text, **more)
+        return self._shown_once(
+            request,
+            rotated.key,
+            rotated.text,
+            title="API key rotated",
+            old_ends=rotated.old_expires_at,
+        )
 
     def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Ask once more, then end the key for good."""
+        """Ask for a confirmation, then end the key for good."""
         key = self._to_change(request, object_id)
         if request.method == "POST":
-            self._tell_ended(request, end_keys([key]))
+            self._report_ended(request, end_keys([key]))
             return redirect("admin:accounts_apikey_change", key.pk)
-        context = {"title": f"Revoke {key.name}?", "key": key, "form": forms.Form()}
-        return self._page(request, "admin/key/revoke.html", context)
+        title = f"Revoke {key.name}?"
+        return self.render_page(request, "admin/key/revoke.html", title, key=key, form=forms.Form())
 
     def _to_change(self, request: HttpRequest, object_id: UUID) -> ApiKey:
-        key = get_object_or_404(ApiKey.objects.select_related("account"), pk=object_id)
+        rows = self.get_queryset(request).select_related("account")
+        key: ApiKey = get_object_or_404(rows, pk=object_id)
         if not self.has_change_permission(request, key):
             raise PermissionDenied
         return key
-
-    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(request, template, shared | context)
 
     @admin.display(description="key")
     def shown_id(self, key: ApiKey) -> str:
@@ -298,15 +335,14 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     @admin.display(description="state")
     def state(self, key: ApiKey) -> SafeString:
         state = state_of(key)
-        return format_html('<span class="badge {}">{}</span>', STATES[state], state)
+        return badge(state, STATES[state])
 
     @admin.display(description="state")
     def listed_state(self, key: ApiKey) -> SafeString:
-        """Say in the list, too, whom a key waits for."""
+        """Show in the list also for whom a key waits."""
         if not key.is_waiting:
             return self.state(key)
-        told = '{} <span class="quiet">to be taken by {}</span>'
-        return format_html(told, self.state(key), key.taker)
+        return format_html("{} {}", self.state(key), quiet(f"to be taken by {key.taker}"))
 
     @admin.display(description="who has it")
     def holder(self, key: ApiKey) -> str:
@@ -321,9 +357,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def may(self, key: ApiKey) -> SafeString:
         if key.kind == KeyKind.PUBLISHABLE:
             return format_html("start visitors from {}", ", ".join(key.origins))
-        mode = format_html('<span class="badge">{}</span> ', "test") if key.mode == "test" else ""
         scopes = "everything" if set(key.scopes) == set(Scope) else ", ".join(key.scopes)
-        return format_html("{}{}", mode, scopes)
+        return format_html("{} {}", badge("test") if key.mode == "test" else "", scopes)
 
     @admin.display(description="agents")
     def agents(self, key: ApiKey) -> str:
@@ -331,10 +366,9 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     @admin.display(description="agents")
     def agent_names(self, key: ApiKey) -> str:
-        agents = key.account.agent_instances.filter(pk__in=key.instance_ids)
-        return (
-            ", ".join(agents.values_list("instance_slug", flat=True)) or "all, also those to come"
-        )
+        agents = agent_slugs(key.account_id)
+        slugs = sorted(agents[pk] for pk in key.instance_ids if pk in agents)
+        return ", ".join(slugs) or "all, future ones too"
 
     @admin.display(description="successor of")
     def successor(self, key: ApiKey) -> str:
@@ -347,50 +381,24 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         location=[ActionLocation.CHANGE_LIST],
     )
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> HttpResponse | None:
-        """Ask once more: what a key opens is closed within seconds, for good."""
+        """Ask for a confirmation, then end the keys for good."""
         if "confirmed" in request.POST:
-            self._tell_ended(request, end_keys(chosen))
+            self._report_ended(request, end_keys(chosen))
             return None
-        context = {
-            "title": "Revoke these API keys?",
-            "keys": chosen.select_related("account"),
-            "form": forms.Form(),
-        }
-        return self._page(request, "admin/key/revoke_many.html", context)
+        return self.render_page(
+            request,
+            "admin/key/revoke_many.html",
+            "Revoke these API keys?",
+            keys=chosen.select_related("account"),
+            form=forms.Form(),
+        )
 
-    def _tell_ended(self, request: HttpRequest, ended: list[str]) -> None:
+    def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
         text = f"{len(ended)} revoked, successors included ({', '.join(ended) or 'none'}); "
         text += "every server refuses them within 5 seconds."
         self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)
 
 
-def chosen_account(request: HttpRequest) -> Account | None:
-    """Return the account that the form or its address names."""
-    text = request.POST.get("account") or request.GET.get("account") or ""
-    account_id = parse_uuid(text)
-    return Account.objects.filter(pk=account_id).first() if account_id else None
-
-
-def key_asked_for(request: HttpRequest) -> ApiKey:
-    """Return the key that the form asks for, as far as what it may do; it is never stored."""
-    asked = request.POST
-    return ApiKey(
-        kind=asked.get("kind") or KeyKind.SECRET,
-        mode=asked.get("mode", ""),
-        scopes=asked.getlist("scopes"),
-        instance_ids=asked.getlist("instance_ids"),
-    )
-
-
-def _filled_in(request: HttpRequest, way: str) -> str:
-    """Return what was filled in as an address that fills it in once more."""
-    asked = request.POST.copy()
-    for name in ("csrfmiddlewaretoken", "_save"):
-        asked.pop(name, None)
-    asked["way"] = way
-    return asked.urlencode()
-
-
 def _send(request: HttpRequest, offered: Offer, site: str) -> None:
-    problem = "The e-mail could not be sent: revoke this key, and offer another."
+    problem = "The e-mail could not be sent: revoke this key, and hand over another."
     send_or_tell(request, partial(offers.send, offered, site), problem)

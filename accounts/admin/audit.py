@@ -1,4 +1,4 @@
-"""The staff's pages for the audit log: who changed what, from which value to which."""
+"""The audit log in the admin: who changed what, from which value to which."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.formatting import badge, link, quiet
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.audit.log import STATES, changes_of, model_of, name_of
@@ -20,7 +21,7 @@ NAMED_COLUMNS = 4
 
 
 class AuditFilter(FilterForm):
-    """By account, what was done, by what kind of actor, to what, when; and a whole id or name."""
+    """By account, action, kind of actor, table and time; and by a whole id or name."""
 
     choices = ("action", "actor_kind")
     search_label = "id, person or name"
@@ -30,20 +31,22 @@ class AuditFilter(FilterForm):
         choices=lambda: [("", "any"), *((table, name_of(table)) for table in OBJECT_TYPES)],
     )
 
-    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         if table := self.cleaned_data.get("object_type"):
             rows = rows.filter(object_type=table)
-        return super().narrow(rows)
+        return super().queryset(rows)
 
-    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+    def search(self, text: str) -> Q:
         exact = Q(object_id=text) | Q(actor_id=text) | Q(actor=text) | Q(object=text)
-        # A membership: “ann@example.com as owner”.
-        return rows.filter(exact | Q(object__startswith=f"{text} as "))
+        # A membership is named as in “ann@example.com as owner”.
+        return exact | Q(object__startswith=f"{text} as ")
 
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
-    """Written by the database; nobody's role may change or delete an entry."""
+    """The database writes the entries, and lets nobody change or delete one."""
+
+    menu_place = 1
 
     list_display = ["created_at", "who", "what", "about", "account", "columns"]
     list_display_links = ["created_at"]
@@ -52,8 +55,15 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
     export_columns = {
         "time": "created_at",
         "account": "account__slug",
-        **{name: name for name in ("actor_kind", "actor_id", "actor", "action", "object_type")},
-        **{name: name for name in ("object_id", "object", "reason", "changes")},
+        "actor_kind": "actor_kind",
+        "actor_id": "actor_id",
+        "actor": "actor",
+        "action": "action",
+        "object_type": "object_type",
+        "object_id": "object_id",
+        "object": "object",
+        "reason": "reason",
+        "changes": "changes",
     }
     fields = [
         ("created_at", "what"),
@@ -66,28 +76,23 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
 
     @admin.display(description="who")
     def who(self, entry: AuditEntry) -> SafeString:
-        name = entry.actor or entry.actor_id or "nobody was named"
+        name = entry.actor or entry.actor_id or "unknown"
         kind = entry.get_actor_kind_display().partition(":")[0]
-        return format_html('{} <span class="quiet">{}</span>', name, kind)
+        return format_html("{} {}", name, quiet(kind))
 
     @admin.display(description="did")
     def what(self, entry: AuditEntry) -> SafeString:
-        return format_html('<span class="badge {}">{}</span>', STATES[entry.action], entry.action)
+        return badge(entry.action, STATES[entry.action])
 
     @admin.display(description="object")
     def about(self, entry: AuditEntry) -> SafeString:
-        return format_html(
-            '{} <span class="quiet">{}</span>',
-            entry.object or entry.object_id,
-            name_of(entry.object_type),
-        )
+        name = entry.object or entry.object_id
+        return format_html("{} {}", name, quiet(name_of(entry.object_type)))
 
     @admin.display(description="object")
     def about_link(self, entry: AuditEntry) -> SafeString:
         address = page_of(self.admin_site, entry)
-        if address is None:
-            return self.about(entry)
-        return format_html('<a href="{}">{}</a>', address, self.about(entry))
+        return self.about(entry) if address is None else link(address, self.about(entry))
 
     @admin.display(description="changed")
     def columns(self, entry: AuditEntry) -> str:
@@ -101,9 +106,9 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
 
 
 def page_of(site: admin.AdminSite, entry: AuditEntry) -> str | None:
-    """Return the page of the row that the entry is about, if it has one and may still be there.
+    """Return the page of the entry's row, or the list for an export or a search of many rows.
 
-    An export or a search is about many rows: their list.
+    None for a table without pages, and for a deleted row.
     """
     model = model_of(entry.object_type)
     if model is None or not site.is_registered(model) or entry.action == "deleted":

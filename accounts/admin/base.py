@@ -1,72 +1,46 @@
-"""What the staff's pages of every room are made of."""
+"""What every page of the admin is made of."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
 from django.contrib.admin.utils import get_fields_from_path, unquote
-from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.contrib.admin.views.main import (
+    ALL_VAR,
+    ERROR_FLAG,
+    ORDER_VAR,
+    PAGE_VAR,
+    SEARCH_VAR,
+    ChangeList,
+)
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from accounts.audit.log import MOST_IN_HISTORY, STATES, changes_of, history_of
+from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
+from accounts.models import Account
+from accounts.tenancy.accounts import account_by_id
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {
-    *(ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR),
-    *(IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR, "_changelist_filters"),
+    ALL_VAR,
+    ERROR_FLAG,
+    ORDER_VAR,
+    PAGE_VAR,
+    IS_POPUP_VAR,
+    SOURCE_MODEL_VAR,
+    TO_FIELD_VAR,
+    "_changelist_filters",
 }
-# More of what a list does not know is no help to whoever reads it.
+# The page that refuses unknown filters names no more of them than these.
 MOST_NAMED = 5
+NO_STORE = {"Cache-Control": "no-store"}
 
-
-class HistoryAdmin[M: Model](admin.ModelAdmin[M]):
-    """A row's history is what the audit log knows of it: Django's own log keeps no values."""
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined, no-any-return]
-                request, self.opts, object_id
-            )
-        if not self.has_view_or_change_permission(request, row):
-            raise PermissionDenied
-        entries = [_told(entry) for entry in history_of(row)]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"History of {row}",
-            "opts": self.opts,
-            "object": row,
-            "entries": entries,
-            "is_cut": len(entries) == MOST_IN_HISTORY,
-            "may_search": request.user.has_perm("accounts.view_auditentry"),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/audit/history.html", context)
-
-
-def _told(entry: Any) -> dict[str, Any]:
-    return {
-        "pk": entry.pk,
-        "action": entry.action,
-        "state": STATES[entry.action],
-        "created_at": entry.created_at,
-        "actor": entry.actor,
-        "actor_id": entry.actor_id,
-        "kind": entry.get_actor_kind_display().partition(":")[0],
-        "reason": entry.reason,
-        "table": changes_of(entry),
-    }
+type Extra = dict[str, Any] | None
 
 
 class NamedLookups[M: Model](admin.ModelAdmin[M]):
@@ -92,37 +66,64 @@ class NamedLookups[M: Model](admin.ModelAdmin[M]):
         return lookup in self.lookup_names(request)
 
     def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
-        """Rows are referred to by their ids: by another column they could be guessed."""
+        """Allow references by id only: another column could be guessed through them."""
         return to_field == self.opts.pk.name
 
-    def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
-        """Return a page that names what the list does not look up; None: there is no such thing."""
+    def unknown_lookups(self, request: HttpRequest) -> list[str]:
+        """Name the parameters of the address that the list does not know."""
         unknown = set(request.GET) - self.lookup_names(request) - LIST_PARAMETERS
         to_field = request.GET.get(TO_FIELD_VAR)
         if to_field and not self.to_field_allowed(request, to_field):
             unknown.add(TO_FIELD_VAR)
-        if not unknown:
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "This list has no such filter",
-            "opts": self.opts,
-            "names": sorted(unknown)[:MOST_NAMED],
-        }
-        return TemplateResponse(request, "admin/no_such_filter.html", context, status=400)
+        return sorted(unknown)
 
 
-class PlatformModelAdmin[M: Model](NamedLookups[M], HistoryAdmin[M]):
-    """What all our pages share: plain lists that do not count a large table."""
+class PlatformModelAdmin[M: Model](NamedLookups[M]):
+    """The base of all our pages: plain lists that do not count a large table."""
 
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
+    # Where the list stands among all pages: the group, and the place in it.
+    menu_group = "System"
+    menu_place = 100
+    # What nobody may do by hand: "add", "change" or "delete".
+    forbidden: frozenset[str] = frozenset()
+    changelist_class: type[ChangeList] = ChangeList
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        """Name the page by what it shows, and not by what to do with it."""
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return "add" not in self.forbidden and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return "change" not in self.forbidden and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return "delete" not in self.forbidden and super().has_delete_permission(request, obj)
+
+    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
+        return self.changelist_class
+
+    def render_page(
+        self,
+        request: HttpRequest,
+        template: str,
+        title: str,
+        *,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        **context: Any,
+    ) -> TemplateResponse:
+        """Answer with a page of our own inside the admin's frame."""
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        return TemplateResponse(request, template, shared | context, status=status, headers=headers)
+
+    def no_such_row(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the admin's first page, with a message that names the missing row."""
+        redirect: Any = self._get_obj_does_not_exist_redirect  # type: ignore[attr-defined]
+        return cast(HttpResponse, redirect(request, self.opts, object_id))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
+        """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
             if refused is not None:
@@ -131,21 +132,83 @@ class PlatformModelAdmin[M: Model](NamedLookups[M], HistoryAdmin[M]):
         context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
         return super().changelist_view(request, context)
 
+    def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
+        """Return a page that names the filters that the list does not have; None for none."""
+        if unknown := self.unknown_lookups(request):
+            title, names = "This list has no such filter", unknown[:MOST_NAMED]
+            return self.render_page(
+                request, "admin/no_such_filter.html", title, status=400, names=names
+            )
+        return None
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Extra = None
+    ) -> HttpResponse:
+        """Show what the audit log knows of the row: Django's own log keeps no values."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self.no_such_row(request, object_id)
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        entries = [shown(entry) for entry in history_of(row)]
+        return self.render_page(
+            request,
+            "admin/audit/history.html",
+            object=row,
+            entries=entries,
+            is_cut=len(entries) == MOST_IN_HISTORY,
+            may_search=request.user.has_perm("accounts.view_auditentry"),
+            **{"title": f"History of {row}", **(extra_context or {})},
+        )
+
 
 class RecordAdmin[M: Model](PlatformModelAdmin[M]):
-    """Pages for what happened: to be read, never to be made, changed or deleted by hand."""
+    """Pages for what happened: to be read, never to be made, changed or deleted by hand.
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    A detail page of its own has a `detail_template`, and returns its context from `detail`.
+    """
 
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
+    forbidden = frozenset({"add", "change", "delete"})
+    detail_template = ""
 
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        return False
+    def detail_rows(self, request: HttpRequest) -> QuerySet[M]:
+        """Return the rows with what a detail page shows of them."""
+        return self.get_queryset(request)
+
+    def detail(self, request: HttpRequest, row: M) -> dict[str, Any]:
+        """Return the context of the detail page, its `title` included."""
+        raise NotImplementedError
+
+    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponse | None:
+        """Return another page where something is needed before the row may be shown."""
+        return None
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
+    ) -> HttpResponse:
+        """Show the row's detail page, or Django's own with its fields."""
+        if request.method == "POST":
+            raise PermissionDenied
+        row = self._row(request, unquote(object_id))
+        if row is None:
+            return self.no_such_row(request, object_id)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        refused = self.refuse_row(request, row)
+        if refused is not None:
+            return refused
+        if not self.detail_template:
+            return super().change_view(request, object_id, form_url, extra_context)
+        context = self.detail(request, row) | (extra_context or {})
+        return self.render_page(request, self.detail_template, headers=NO_STORE, **context)
+
+    def _row(self, request: HttpRequest, key: str) -> M | None:
+        try:
+            return self.detail_rows(request).get(pk=key)
+        except (ObjectDoesNotExist, ValidationError):
+            return None
 
 
-def pretty_json(value: object) -> SafeString:
-    """Show a JSON value as people read it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre class="json" tabindex="0">{}</pre>', text)
+def chosen_account(request: HttpRequest) -> Account | None:
+    """Return the account that the form or its address names."""
+    return account_by_id(request.POST.get("account") or request.GET.get("account") or "")

@@ -1,4 +1,4 @@
-"""The staff's pages for budgets and limits: amounts and bounds are typed in, counters never."""
+"""Budgets and limits in the admin: staff type amounts and bounds in, never counters."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.admin.base import PlatformModelAdmin
 from accounts.limits.budgets import check_percents, put_budget
+from accounts.limits.overview import WHOLE_ACCOUNT, save_limits
 from accounts.limits.periods import current_period
-from accounts.limits.quotas import forget_caps, limit_of, lock_account
+from accounts.limits.quotas import limit_of
 from accounts.limits.registry import LIMITS, Limit
 from accounts.models import AccountLimits, Budget
+from accounts.tenancy.agents import agent_slugs
 from salient.formatting import exact_money, money
 
-COUNTED = ("was_spent", "is_reserved", "left", "period_start")
+COUNTERS = ["was_spent", "is_reserved", "left", "period_start"]
 
 
 class BudgetForm(forms.ModelForm[Budget]):
@@ -31,7 +33,7 @@ class BudgetForm(forms.ModelForm[Budget]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(limit := self.initial.get("limit"), Decimal):
-            # As it was typed, and not with all the digits that the column has.
+            # As it was typed: the column has more digits.
             self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
 
     def clean_alert_percents(self) -> list[int]:
@@ -40,33 +42,45 @@ class BudgetForm(forms.ModelForm[Budget]):
         return percents
 
 
+class BudgetList(ChangeList):
+    """Names the agents of all budgets in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        slugs = agent_slugs(*{budget.account_id for budget in self.result_list})
+        for budget in self.result_list:
+            budget.agent_slug = slugs.get(budget.agent_instance_id)
+
+
 @admin.register(Budget)
 class BudgetAdmin(PlatformModelAdmin[Budget]):
-    """A budget keeps its account, agent and period; what turns count in it stays theirs."""
+    """A budget's account, agent and period stay as they are, and only turns change its counters."""
 
+    menu_group, menu_place = "Tenants", 7
+    changelist_class = BudgetList
     form = BudgetForm
-    list_display = ["account", "agent", "period", "most", *COUNTED[:3]]
+    list_display = ["account", "agent", "period", "most", "was_spent", "is_reserved", "left"]
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
-        return super().get_queryset(request).prefetch_related("account__agent_instances")
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
         if obj is None:
             return list(BudgetForm.Meta.fields)
         limit = "limit" if self.has_change_permission(request, obj) else "most"
-        return ["account", "agent", "period", limit, "alert_percents", *COUNTED]
+        return ["account", "agent", "period", limit, "alert_percents", *COUNTERS]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["account", "agent", "period", "most", *COUNTED] if obj else []
+        return ["account", "agent", "period", "most", *COUNTERS] if obj else []
 
     @admin.display(description="of")
-    def agent(self, budget: Budget) -> str:
-        agents: Any = budget.account.agent_instances
-        names = {agent.pk: str(agent.instance_slug) for agent in agents.all()}
-        return names.get(budget.agent_instance_id, "the whole account")
+    def agent(self, budget: Any) -> str:
+        if budget.agent_instance_id is None:
+            return WHOLE_ACCOUNT
+        if not hasattr(budget, "agent_slug"):
+            budget.agent_slug = agent_slugs(budget.account_id).get(budget.agent_instance_id)
+        return budget.agent_slug or WHOLE_ACCOUNT
 
     @admin.display(description="limit", ordering="limit")
     def most(self, budget: Budget) -> str:
@@ -84,7 +98,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     def left(self, budget: Budget) -> str:
         return money(current_period(budget).remaining)
 
-    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: Any) -> None:
         kept = put_budget(
             obj.account,
             period=obj.period,
@@ -96,21 +110,18 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
 
 
 class LimitsForm(forms.ModelForm[AccountLimits]):
-    """Every bound is above 0, or empty for the installation's."""
+    """Each limit is above 0, or empty for the installation's default."""
 
     class Meta:
         model = AccountLimits
-        fields = ["account", *LIMITS]
+        fields = ("account", *LIMITS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, limit in LIMITS.items():
-            if name in self.fields:
-                self.fields[name].validators += [
-                    MinValueValidator(1),
-                    MaxValueValidator(limit.highest),
-                ]
-                self.fields[name].help_text = _help_text(limit)
+        for name in self.fields.keys() & LIMITS:
+            field, limit = self.fields[name], LIMITS[name]
+            field.validators += [MinValueValidator(1), MaxValueValidator(limit.highest)]
+            field.help_text = _help_text(limit)
 
 
 def _help_text(limit: Limit) -> str:
@@ -123,6 +134,8 @@ def _help_text(limit: Limit) -> str:
 
 @admin.register(AccountLimits)
 class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
+    menu_group, menu_place = "Tenants", 8
+    forbidden = frozenset({"delete"})
     form = LimitsForm
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
@@ -140,19 +153,5 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     def running_now(self, row: AccountLimits) -> str:
         return f"{row.running} of {limit_of(row, 'concurrent_turns')}"
 
-    def has_delete_permission(self, request: HttpRequest, obj: AccountLimits | None = None) -> bool:
-        return False
-
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: AccountLimits,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        lock_account(obj.account_id)
-        # Never `running`: turns start and end while the form is open.
-        AccountLimits.objects.filter(pk=obj.pk).update(
-            **{name: getattr(obj, name) for name in LIMITS}
-        )
-        forget_caps()
+    def save_model(self, request: HttpRequest, obj: AccountLimits, form: Any, change: Any) -> None:
+        save_limits(obj.account_id, {name: getattr(obj, name) for name in LIMITS})

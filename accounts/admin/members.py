@@ -1,7 +1,7 @@
-"""The staff's pages for members and invitations: through the services, so the last owner stays.
+"""Members and invitations in the admin: by the API's rules, so that the last owner stays.
 
-A place in an account reads its texts. So where the account has an owner who could give it, staff
-give one under a support access alone, and its owners are told.
+A member can read the account's texts. So where an account has an owner who could invite, staff
+need a support access to invite, and the owners get an e-mail.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.admin.api_keys import chosen_account
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
+from accounts.admin.formatting import badge
 from accounts.members import invitations, support_access
 from accounts.members.invitations import Invited
-from accounts.members.members import remove_membership, set_role, take_turns
+from accounts.members.members import change_role_of, remove_membership, take_turns
 from accounts.models import Account, Invitation, MemberRole, Membership, SupportAccess
 from accounts.pages.mail import send_or_tell, site_of
+from accounts.tenancy.accounts import active_accounts
 from salient.api.problems import Problem
 
-WHY_INVITE = (
-    "{account} has an owner, who can invite people. Whom staff invite can read the account's texts "
-    "as a member does, and its owners are told by e-mail who was invited, by whom and why."
+INVITING_NEEDS_ACCESS = (
+    "{account} has an owner, who can invite people. A person whom staff invite can read the "
+    "account's texts, as every member can, and its owners get an e-mail with the reason."
 )
-WHY_ROLE = "{person} is one of the platform's staff: a role in {account} lets them read its texts."
+ROLE_NEEDS_ACCESS = (
+    "{person} is one of the platform's staff: a role in {account} lets them read its texts."
+)
 STATES = {"open": "info", "accepted": "ok", "withdrawn": "bad", "expired": "warn"}
 
 
 class RoleForm(forms.ModelForm[Membership]):
-    """Another role; that an owner stays is tried before anything is saved."""
+    """Another role; it is given while the form is checked, so that the form shows a refusal."""
 
     class Meta:
         model = Membership
@@ -52,9 +53,7 @@ class RoleForm(forms.ModelForm[Membership]):
         values: dict[str, Any] = super().clean() or {}
         if "role" in values:
             try:
-                # A copy: the form's own row already has the new role.
-                take_turns(self.instance.account_id)
-                set_role(Membership.objects.get(pk=self.instance.pk), MemberRole(values["role"]))
+                change_role_of(self.instance, MemberRole(values["role"]))
             except Problem as problem:
                 raise ValidationError(problem.detail) from problem
         return values
@@ -62,8 +61,10 @@ class RoleForm(forms.ModelForm[Membership]):
 
 @admin.register(Membership)
 class MembershipAdmin(PlatformModelAdmin[Membership]):
-    """A person's place in an account: another role, or none. People are invited, not added."""
+    """A person's place in an account: its role can be changed, or it ends. People are invited."""
 
+    menu_group, menu_place = "Tenants", 5
+    forbidden = frozenset({"add"})
     form = RoleForm
     list_display = ["user", "account", "role", "created_at"]
     list_select_related = ["user", "account"]
@@ -73,44 +74,31 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     readonly_fields = ["user", "account", "created_at", "updated_at"]
     change_list_template = "admin/member/list.html"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
     def get_actions(
         self, request: HttpRequest, action_location: ActionLocation = ActionLocation.CHANGE_LIST
     ) -> dict[str, Any]:
-        """Many at once would end at the first last owner."""
-        offered = super().get_actions(request, action_location)
-        return {name: told for name, told in offered.items() if name != "delete_selected"}
+        """Leave out deleting many at once, which would fail at the first last owner."""
+        actions = super().get_actions(request, action_location)
+        return {name: action for name, action in actions.items() if name != "delete_selected"}
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
-        """Ask for a reason before one of the staff is given a role, be it by a colleague."""
+        """Ask for a reason before one of the staff gets a role, even from a colleague."""
         place = self.get_object(request, object_id) if request.method == "POST" else None
         if place is not None and place.user.is_staff and self.has_change_permission(request, place):
             account = place.account
-            why = WHY_ROLE.format(person=place.user.email, account=account.name)
+            why = ROLE_NEEDS_ACCESS.format(person=place.user.email, account=account.name)
             page = support_access.require_access(request, account.pk, back=request.path, why=why)
             if page is not None:
                 return page
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Membership,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        """The form has done it, under the account's turn."""
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: Any) -> None:
+        """The form has done it, under the account's lock."""
 
     def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
         try:
             with transaction.atomic():
@@ -125,16 +113,16 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
 
 
 class InviteForm(forms.ModelForm[Invitation]):
-    """Whom to invite, where, as what."""
+    """The person to invite, the account and the role."""
 
-    account = forms.ModelChoiceField(Account.objects.active())
+    account = forms.ModelChoiceField(active_accounts())
 
     class Meta:
         model = Invitation
         fields = ("account", "email", "role")
 
     invited: Invited | None = None
-    # Of whoever fills the form in, and the access that they have.
+    # The e-mail address and the support access of whoever fills in the form.
     by = ""
     access: SupportAccess | None = None
 
@@ -154,7 +142,7 @@ class InviteForm(forms.ModelForm[Invitation]):
         return values
 
     def validate_constraints(self) -> None:
-        """The offer is made already; an open one to the same address was renewed."""
+        """Skip them: clean() has stored the invitation, or renewed an open one."""
 
     def save(self, commit: bool = True) -> Invitation:  # noqa: FBT001, FBT002
         assert self.invited is not None  # noqa: S101 - the form is valid
@@ -165,16 +153,25 @@ class InviteForm(forms.ModelForm[Invitation]):
 
 @admin.register(Invitation)
 class InvitationAdmin(PlatformModelAdmin[Invitation]):
-    """An offer goes out by e-mail; its link is shown to nobody else, staff neither."""
+    """An invitation is sent by e-mail; nobody else sees its link, staff included."""
 
+    menu_group, menu_place = "Tenants", 6
+    forbidden = frozenset({"change", "delete"})
     form = InviteForm
     list_display = ["email", "account", "role", "state", "invited_by", "expires_at"]
     list_select_related = ["account"]
     list_filter = ["role", "account"]
     search_fields = ["email", "account__slug"]
-    told = [
-        *("email", "role", "account", "invited_by", "state", "created_at", "expires_at"),
-        *("accepted_at", "revoked_at"),
+    fields = readonly_fields = [
+        "email",
+        "role",
+        "account",
+        "invited_by",
+        "state",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+        "revoked_at",
     ]
     change_form_template = "admin/member/invitation.html"
 
@@ -184,16 +181,10 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         return [ours, *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[Any]:
-        return list(self.told if obj else InviteForm.Meta.fields)
-
-    def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
-        return False
+        return list(self.fields if obj else InviteForm.Meta.fields)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[str]:
-        return self.told if obj else []
+        return self.readonly_fields if obj else []
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, *args, **kwargs)
@@ -203,35 +194,29 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         return form
 
     def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         """Ask for a reason first, where the account has an owner who could invite."""
         account = chosen_account(request) if request.method == "POST" else None
         if account is not None and self.has_add_permission(request):
-            page = self._reason_first(request, account)
+            page = self._reason_page(request, account)
             if page is not None:
                 return page
         return super().add_view(request, form_url, extra_context)
 
-    def _reason_first(self, request: HttpRequest, account: Account) -> HttpResponse | None:
+    def _reason_page(self, request: HttpRequest, account: Account) -> HttpResponse | None:
         if not invitations.has_owner(account.pk):
             return None
         names = {"account", "email", "role"} & set(request.POST)
         back = f"{request.path}?{urlencode({name: request.POST[name] for name in names})}"
-        why = WHY_INVITE.format(account=account.name)
+        why = INVITING_NEEDS_ACCESS.format(account=account.name)
         return support_access.require_access(request, account.pk, back=back, why=why)
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Invitation,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        """Send the mail when the offer stands: a slow mail server keeps no transaction open."""
-        told = invitations.owners_of(obj.account_id)
+    def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: Any) -> None:
+        """Send the e-mail after the commit, so that a slow server keeps no transaction open."""
+        owners = invitations.owners_of(obj.account_id)
         reason = form.access.reason if form.access else ""
-        send = partial(_send, request, form.invited, site_of(request), told, reason)
+        send = partial(_send, request, form.invited, site_of(request), owners, reason)
         transaction.on_commit(send)
 
     def withdraw_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
@@ -240,8 +225,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         found = get_object_or_404(Invitation, pk=object_id)
-        pending: QuerySet[Invitation] = Invitation.objects.pending().filter(pk=found.pk)
-        if pending.update(revoked_at=timezone.now()):
+        if invitations.withdraw_pending(found):
             messages.success(request, f"The invitation of {found.email} has been withdrawn.")
         else:
             messages.warning(request, f"The invitation of {found.email} was not open any more.")
@@ -250,7 +234,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     @admin.display(description="state")
     def state(self, invitation: Invitation) -> SafeString:
         state = state_of(invitation)
-        return format_html('<span class="badge {}">{}</span>', STATES[state], state)
+        return badge(state, STATES[state])
 
 
 def state_of(invitation: Invitation) -> str:
@@ -264,7 +248,7 @@ def state_of(invitation: Invitation) -> str:
 def _send(
     request: HttpRequest, invited: Invited, site: str, owners: list[str], reason: str
 ) -> None:
-    """Tell the owners first: nobody is let in without their knowing."""
+    """Write to the owners first: nobody is invited without their knowing."""
     tell = partial(invitations.tell_owners, invited, owners, reason)
     problem = "The e-mail to the owners could not be sent, so nobody was invited; invite once more."
     if send_or_tell(request, tell, problem):

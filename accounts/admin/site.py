@@ -1,17 +1,19 @@
-"""The admin site: Django's own, inside the platform's door."""
+"""The admin site: Django's own, inside the platform context."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts.admin.auditors import reading_auditors
+from accounts.admin import registry
 from accounts.auth import attempts
 from accounts.members.passwords import AdminLogInForm, AdminOwnPasswordForm
 from accounts.models import User
@@ -21,79 +23,82 @@ from salient.actors import Actor, set_transaction_actor
 type AdminView = Callable[..., HttpResponseBase]
 type Page = dict[str, Any]
 
-# The pages by the job that they are for, in this order; what is named nowhere is the system's.
-GROUPS = {
-    "Tenants": (
-        *("accounts.Account", "agents.AgentInstance", "agents.ProviderConnection"),
-        *("accounts.ApiKey", "accounts.Membership", "accounts.Invitation"),
-        *("accounts.Budget", "accounts.AccountLimits"),
-    ),
-    "Conversations": (
-        *("sessions_app.Session", "sessions_app.Message", "sessions_app.LLMRequest"),
-        *("sessions_app.MessageFeedback", "sessions_app.SavedChat", "sessions_app.Profile"),
-    ),
-    "System": ("accounts.AuditEntry", "accounts.SupportAccess", "accounts.User", "auth.Group"),
-}
-OTHERS = "System"
-_GROUP = {name: group for group, names in GROUPS.items() for name in names}
+# The groups of pages in their order: one for each kind of work.
+GROUPS = ["Tenants", "Conversations", "System"]
+# The forms that an auditor may send: those about themselves. The access that they open to an
+# account's texts is one of these, because the account reads it in its audit log.
+AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end"}
 
 
 class SalientAdminSite(admin.AdminSite):
     site_header = site_title = "Salient"
     index_title = "Overview"
     index_template = "admin/overview.html"
-    # The log-in page stays outside of the door as well: Django does not wrap it by admin_view.
+    # Django does not wrap the log-in page by admin_view, so it opens no platform context.
     login_form = AdminLogInForm
     password_change_form = AdminOwnPasswordForm
-    # sessions_app registers what is shown (sessions_app/admin/overview/page.py).
-    overview: ClassVar[Callable[[HttpRequest], Page]] = staticmethod(lambda _request: {})
-
-    # Pages of the rooms above that belong to no model.
-    own_pages: ClassVar[list[Any]] = []
 
     def get_urls(self) -> list[Any]:
-        return [*self.own_pages, *super().get_urls()]
+        return [*registry.own_pages, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> Page:
         return super().each_context(request) | {"environment": environment()}
 
+    def menu_of(self, model: type[Model]) -> tuple[str, int]:
+        """Return where the model's pages stand: the group, and the place in it."""
+        page: Any = self.get_model_admin(model)
+        return page.menu_group, page.menu_place
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Page]:
-        """Give the pages grouped by job; an app's own page shows the groups that it is in."""
-        found = {
-            f"{app['app_label']}.{model['object_name']}": model
-            for app in super().get_app_list(request)
-            for model in app["models"]
+        """Return the pages by group; for an app's own page, the groups that it is in."""
+        groups: dict[str, Page] = {
+            name: {
+                "name": name,
+                "app_label": name.lower(),
+                "apps": set(),
+                "app_url": "",
+                "has_module_perms": True,
+                "models": [],
+            }
+            for name in GROUPS
         }
-        groups = grouped(found)
-        if app_label is None:
-            return groups
-        return [group for group in groups if app_label in group["apps"]]
+        apps = super().get_app_list(request)
+        pages = [(app["app_label"], page) for app in apps for page in app["models"]]
+        for label, page in sorted(pages, key=lambda each: self.menu_of(each[1]["model"])[1]):
+            group = groups[self.menu_of(page["model"])[0]]
+            group["apps"].add(label)
+            group["models"].append(page)
+        shown = [group for group in groups.values() if group["models"]]
+        return [group for group in shown if app_label is None or app_label in group["apps"]]
 
     def app_index(
         self, request: HttpRequest, app_label: str, extra_context: Page | None = None
     ) -> Any:
-        """Name the page by the groups that it shows: an app may be of several."""
+        """Name the page by the groups that it shows: the pages of an app may be in several."""
         title = ", ".join(group["name"] for group in self.get_app_list(request, app_label))
         return super().app_index(request, app_label, {"title": title} | (extra_context or {}))
 
     def index(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
+        """Show what other apps registered for the overview, and links to all pages."""
         may_see = request.user.has_perm("accounts.view_account")
-        shown = type(self).overview(request) if may_see else {}
+        shown = registry.overview.context(request) if may_see else {}
         return super().index(request, shown | (extra_context or {}))
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
-        """No form here looks rows up while one types, so nothing is searched beside the lists."""
+        """Refuse it: no form here looks rows up while one types, and the lists have their own."""
         raise Http404("Nothing is looked up here.")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """Put the door around all of it: also who may enter is read from the database."""
+        """Open the platform context first: also who may enter is read from the database."""
         if view == self.password_change:
-            # It hashes, which takes long, and opens the door only to save.
+            # Hashing takes long, so this view opens the context itself, only to save.
             return super().admin_view(view, cacheable)
-        return in_platform_context(super().admin_view(reading_auditors(named(view)), cacheable))
+        return in_platform_context(
+            super().admin_view(refuse_auditors_writes(with_actor(view)), cacheable)
+        )
 
     def password_change(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
-        """Count an attempt: whoever took over a session learns the password nowhere."""
+        """Count each attempt, so that whoever took over a session can not guess the password."""
         if request.method == "POST" and isinstance(request.user, User):
             attempts.try_login(request, request.user.email)
         return super().password_change(request, extra_context)
@@ -108,32 +113,8 @@ def environment() -> Page:
     return {"name": "production", "state": "bad"}
 
 
-def group_of(label: str) -> str:
-    """Name the group of a model's pages, by the model's label."""
-    return _GROUP.get(label, OTHERS)
-
-
-def grouped(found: dict[str, Page]) -> list[Page]:
-    order = {name: place for place, name in enumerate(_GROUP)}
-    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
-    for name in sorted(found, key=lambda name: order.get(name, len(order))):
-        groups[group_of(name)].append(name)
-    return [
-        {
-            "name": group,
-            "app_label": group.lower(),
-            "apps": {name.partition(".")[0] for name in names},
-            "app_url": "",
-            "has_module_perms": True,
-            "models": [found[name] for name in names],
-        }
-        for group, names in groups.items()
-        if names
-    ]
-
-
-def named(view: AdminView) -> AdminView:
-    """Tell the audit log whose page it is, before the page writes anything."""
+def with_actor(view: AdminView) -> AdminView:
+    """Name the person for the audit log before their page writes anything."""
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -144,8 +125,22 @@ def named(view: AdminView) -> AdminView:
     return wrapper
 
 
+def refuse_auditors_writes(view: AdminView) -> AdminView:
+    """Refuse what an auditor sends before the view runs, so that no page has to check it."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        page = request.resolver_match.url_name if request.resolver_match else None
+        writes = request.method not in {"GET", "HEAD"} and page not in AUDITORS_FORMS
+        if writes and getattr(request.user, "is_auditor", False):
+            raise PermissionDenied("An auditor changes nothing.")
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
 def in_platform_context(view: AdminView) -> AdminView:
-    """Open the door for the view and for its template, which reads rows as well."""
+    """Run the view and render its template, which reads rows as well, in the platform context."""
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""The staff's pages for support accesses: who reads which account's texts, why and until when."""
+"""Support accesses in the admin: who reads which account's texts, why and until when."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin.base import RecordAdmin
+from accounts.admin.base import Extra, RecordAdmin
 from accounts.members import support_access
 from accounts.models import SupportAccess, User
 
 
 @admin.register(SupportAccess)
 class SupportAccessAdmin(RecordAdmin[SupportAccess]):
-    """An access is opened where the texts are, by its reason; here it is read, and ended."""
+    """Staff open an access on the page whose texts they need; here they see it and end it."""
 
+    menu_place = 2
     list_display = ["staff", "account", "reason", "created_at", "expires_at", "state"]
     list_select_related = ["account"]
     list_filter = ["account"]
@@ -43,25 +44,25 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             return HttpResponseNotAllowed(["POST"])
         form = support_access.ReasonForm(request.POST)
         if form.is_valid():
-            asked = form.cleaned_data
+            data = form.cleaned_data
             try:
                 access = support_access.open_access(
                     cast(User, request.user),
-                    asked["account"],
-                    reason=asked["reason"],
-                    minutes=asked["minutes"],
+                    data["account"],
+                    reason=data["reason"],
+                    minutes=data["minutes"],
                 )
             except ValidationError as error:
                 form.add_error(None, error)
             else:
-                return redirect(self._back(request, asked["next"], access))
+                return redirect(self._back(request, data["next"], access))
         if "account" not in form.cleaned_data:
             messages.error(request, "There is no such account.")
             return redirect("admin:accounts_account_changelist")
         return support_access.reason_page(request, form.cleaned_data["account"].pk, form)
 
     def _back(self, request: HttpRequest, wanted: str, access: SupportAccess) -> str:
-        """Return the page that was asked for, when it is one of ours."""
+        """Return the page that asked for the access, if it is one of ours, else the account's."""
         ours = url_has_allowed_host_and_scheme(
             wanted, {request.get_host()}, require_https=request.is_secure()
         )
@@ -70,11 +71,7 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
         return reverse("admin:accounts_account_change", args=[access.account_id])
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         access = self.get_object(request, object_id)
         may_end = access is not None and support_access.state_of(access) == "open"

@@ -1,4 +1,4 @@
-"""The staff's pages for people: who they are and what they may do, never how they log in."""
+"""People and groups in the admin: who they are and what they may do, never how they log in."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Field, ManyToManyField, QuerySet
+from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from accounts.admin.user_pages import UserPages
+from accounts.admin.base import PlatformModelAdmin
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
+from accounts.members.members import is_member
 from accounts.models import Membership, User
 from accounts.pages.mail import send_or_tell, site_of
 
-# The pair of lists that Django has for these keeps screen readers out.
+admin.site.unregister(Group)
+
+# Screen readers cannot use the pair of lists that Django shows for these.
 CHECKBOXES: dict[type[Field[Any, Any]], dict[str, Any]] = {
     ManyToManyField: {"widget": CheckboxSelectMultiple}
 }
-# What only a superuser gives.
+# Only a superuser gives these.
 RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"]
 MEMBERS_STAY = (
     "The address stays as it is, for superusers too: this person is a member of an account, and "
@@ -35,6 +42,16 @@ MEMBERS_STAY = (
 )
 STAFF_STAY = "Only a superuser changes a colleague's address: links to set a password go there."
 NEW = "The person gets an e-mail with a link, and chooses a password."
+# The list names so many of a person's accounts; of the others it shows the number.
+NAMED = 3
+MEMBER_OF = "member_of"
+KINDS = {
+    "superuser": Q(is_superuser=True),
+    "staff": Q(is_staff=True, is_superuser=False, is_auditor=False),
+    "auditor": Q(is_auditor=True),
+    "member": Q(is_staff=False),
+    "inactive": Q(is_active=False),
+}
 
 
 class NewPersonForm(forms.ModelForm[User]):
@@ -56,27 +73,39 @@ class PersonForm(forms.ModelForm[User]):
         fields = ("email", "first_name", "last_name", "is_active", *RIGHTS)
 
 
-class GivesRights(admin.ModelAdmin[Any]):
-    """A form that gives and takes rights: who loses that to read texts has no access any more."""
+class RightsAdmin(admin.ModelAdmin[Any]):
+    """A form that gives and takes rights; the right to read texts ends with its support access."""
 
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
 
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         super().save_related(request, form, formsets, change)
         support_access.end_of_who_may_not()
 
 
-@admin.register(User)
-class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
-    """Nobody sets another person's password, or reads a link that does."""
+class KindFilter(admin.SimpleListFilter):
+    title, parameter_name = "who", "who"
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = {"staff": "other staff", "member": "not of the staff", "inactive": "inactive"}
+        return [(name, names.get(name, f"{name}s")) for name in KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        chosen = KINDS.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(chosen)
+
+
+@admin.register(User)
+class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
+    """Nobody sets another person's password, or sees a link that does."""
+
+    menu_place = 3
+    ordering = ["email"]
+    list_display = ["email", "name", "rights", MEMBER_OF, "last_login"]
+    list_filter = [KindFilter]
+    search_fields = ["email", "first_name", "last_name"]
+    search_help_text = "An e-mail address, a name, or the slug of an account."
     form = PersonForm
     add_form = NewPersonForm
     add_form_template = None
@@ -88,32 +117,43 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         ours = path("<uuid:object_id>/password-link/", view, name="password-link")
         return [ours, *super().get_urls()]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        places = Membership.objects.select_related("account").order_by("account__slug")
+        return super().get_queryset(request).prefetch_related(Prefetch("memberships", places))
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        """Search by account, too, for who may see whose account a person is in."""
+        more = ["memberships__account__slug"] if _may_see(request) else []
+        return [*self.search_fields, *more]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [name for name in self.list_display if name != MEMBER_OF or _may_see(request)]
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is None:
             return self.add_fieldsets
         why = why_address_stays(request, obj)
-        rights = ["is_active", *RIGHTS]
         return [
             (None, {"fields": ["email", "login"], **({"description": why} if why else {})}),
             ("Name", {"fields": ["first_name", "last_name"]}),
-            ("May do", {"fields": rights}),
+            ("May do", {"fields": ["is_active", *RIGHTS]}),
             ("When", {"fields": ["last_login", "date_joined"]}),
-            *self.places_fieldsets(request),
+            *([("Member of", {"fields": ["places"]})] if _may_see(request) else []),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Who is not a superuser gives nobody rights, not even to themselves."""
+        """Keep the rights read-only for who is not a superuser, their own included."""
         if obj is None:
             return []
-        kept = [] if cast(User, request.user).is_superuser else RIGHTS
+        rights = [] if cast(User, request.user).is_superuser else RIGHTS
         address = ["email"] if why_address_stays(request, obj) else []
-        return ["login", "last_login", "date_joined", "places", *address, *kept]
+        return ["login", "last_login", "date_joined", "places", *address, *rights]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return self._may_touch(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A member's place is ended first: so the last owner stays."""
+        """Refuse members: their membership has to end first, so that the last owner stays."""
         may = self._may_touch(request, obj) and super().has_delete_permission(request, obj)
         return may and (obj is None or not is_member(obj))
 
@@ -127,12 +167,12 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         id: str,  # noqa: A002
         form_url: str = "",
     ) -> HttpResponse:
-        """One's own is changed on Django's page, which asks for the old one; nobody else's is."""
+        """Lead to Django's page for one's own password, which asks for the old one."""
         if id == str(request.user.pk):
             return redirect("admin:password_change")
         raise PermissionDenied("Nobody sets another person's password; send them a link.")
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
         super().save_model(request, obj, form, change)
         if not change:
             _send_link(request, obj)
@@ -147,7 +187,7 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         super().delete_queryset(request, queryset)
 
     def link_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Send the person a link to set a new password; it is shown to nobody here."""
+        """Send the person a link to set a new password, which nobody sees here."""
         person = get_object_or_404(User, pk=object_id)
         if not self.has_change_permission(request, person):
             raise PermissionDenied
@@ -156,7 +196,7 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         if person.is_active:
             self._send_one_more(request, person)
         else:
-            messages.warning(request, "Who is inactive cannot log in: make them active first.")
+            messages.warning(request, "An inactive person cannot log in: activate them first.")
         return redirect("admin:accounts_user_change", person.pk)
 
     def _send_one_more(self, request: HttpRequest, person: User) -> None:
@@ -168,6 +208,36 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
             _send_link(request, person)
             messages.success(request, f"A link to set a new password goes to {person.email}.")
 
+    @admin.display(description="name", ordering="first_name")
+    def name(self, user: User) -> str:
+        return user.get_full_name()
+
+    @admin.display(description="is")
+    def rights(self, user: User) -> SafeString:
+        kinds = [
+            ("bad", "inactive", not user.is_active),
+            ("warn", "superuser", user.is_superuser),
+            ("info", "auditor", user.is_auditor),
+            ("ok", "staff", user.is_staff and not (user.is_superuser or user.is_auditor)),
+        ]
+        shown = [(state, word) for state, word, is_so in kinds if is_so]
+        return format_html_join(" ", '<span class="badge {}">{}</span>', shown)
+
+    @admin.display(description="member of")
+    def member_of(self, user: User) -> SafeString:
+        places = list(user.memberships.all())
+        links = format_html_join(", ", '<a href="{}">{}</a>', map(_link, places[:NAMED]))
+        more = len(places) - NAMED
+        return format_html("{} and {} more", links, more) if more > 0 else links
+
+    @admin.display(description="accounts")
+    def places(self, user: User) -> SafeString | str:
+        rows = [(*_link(place), place.get_role_display()) for place in user.memberships.all()]
+        found = format_html_join(
+            "", '<li><a href="{}">{}</a> <span class="quiet">{}</span></li>', rows
+        )
+        return format_html('<ul class="plain">{}</ul>', found) if rows else "no account"
+
     @admin.display(description="login")
     def login(self, person: User) -> str:
         if not person.has_usable_password():
@@ -175,12 +245,23 @@ class UserAdmin(GivesRights, UserPages, DjangoUserAdmin[User]):
         return "by e-mail address and password"
 
 
-def is_member(person: User) -> bool:
-    return bool(Membership.objects.filter(user_id=person.pk).exists())
+@admin.register(Group)
+class GroupAdmin(RightsAdmin, PlatformModelAdmin[Group], DjangoGroupAdmin):
+    """Deleting a group ends the support access of those who could read texts by it alone."""
+
+    menu_place = 4
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        super().delete_model(request, obj)
+        support_access.end_of_who_may_not()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        super().delete_queryset(request, queryset)
+        support_access.end_of_who_may_not()
 
 
 def why_address_stays(request: HttpRequest, person: User) -> str:
-    """Say why this person may not change that one's e-mail address; "" when they may."""
+    """Return why whoever asks may not change the person's e-mail address; "" when they may."""
     if is_member(person):
         return MEMBERS_STAY
     may_touch_colleagues = cast(User, request.user).is_superuser
@@ -188,7 +269,15 @@ def why_address_stays(request: HttpRequest, person: User) -> str:
 
 
 def _send_link(request: HttpRequest, person: User) -> None:
-    """Send it when all is stored: a slow mail server keeps no transaction open."""
+    """Send it after the commit, so that a slow mail server keeps no transaction open."""
     send = partial(passwords.send_link, person, site_of(request))
     problem = "The e-mail could not be sent; send the link once more."
     transaction.on_commit(lambda: send_or_tell(request, send, problem))
+
+
+def _link(place: Membership) -> tuple[str, str]:
+    return reverse("admin:accounts_membership_change", args=[place.pk]), place.account.slug
+
+
+def _may_see(request: HttpRequest) -> bool:
+    return request.user.has_perm("accounts.view_membership")

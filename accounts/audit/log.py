@@ -88,3 +88,21 @@ def model_of(table: str) -> type[Model] | None:
 def name_of(table: str) -> str:
     model = model_of(table)
     return str(model._meta.verbose_name) if model else table.replace("_", " ")
+
+
+def shown(entry: AuditEntry) -> dict[str, Any]:
+    """Return an entry as pages show it: its colour, kinds of actor and row, and changes."""
+    changes = changes_of(entry)
+    return {
+        "entry": entry,
+        "state": STATES[entry.action],
+        "actor_kind": entry.get_actor_kind_display().partition(":")[0],
+        "row_kind": name_of(entry.object_type),
+        "changes": changes,
+        "columns": ", ".join(change.name for change in changes),
+    }
+
+
+def newest_entries(account_id: UUID, most: int) -> QuerySet[AuditEntry]:
+    """Return the account's newest entries; inside the platform context."""
+    return AuditEntry.objects.filter(account_id=account_id).newest_first()[:most]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
@@ -240,3 +240,15 @@ def end_keys(chosen: Iterable[ApiKey]) -> list[str]:
         successors = ApiKey.objects.filter(rotated_from__in=generation)
         generation = list(successors.values_list("key_id", flat=True))
     return ended
+
+
+def keys_of(account_id: UUID) -> QuerySet[ApiKey]:
+    """Return the account's keys, the newest first, whatever their state; in a context."""
+    return ApiKey.objects.filter(account_id=account_id)
+
+
+def keys_for_agent(account_id: UUID, instance_id: UUID, most: int) -> QuerySet[ApiKey]:
+    """Return the newest keys that may call the agent; inside a tenant or platform context."""
+    any_agent, this_agent = Q(instance_ids__len=0), Q(instance_ids__contains=[instance_id])
+    rows = ApiKey.objects.active().filter(any_agent | this_agent, account_id=account_id)
+    return rows.order_by("-created_at")[:most]

@@ -116,6 +116,12 @@ def withdraw(caller: Caller, invitation_id: UUID) -> None:
         invitation.save(update_fields=["revoked_at"])
 
 
+def withdraw_pending(invitation: Invitation) -> bool:
+    """Take a pending invitation back; False when it was not pending. For staff."""
+    pending = Invitation.objects.pending().filter(pk=invitation.pk)
+    return bool(pending.update(revoked_at=timezone.now()))
+
+
 def find(account_slug: str, hashed: str) -> Invitation:
     """Return the pending invitation with its account; raises LinkClosed."""
     return find_row(account_slug, lambda: Invitation.objects.pending().filter(token_hash=hashed))

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -97,6 +98,17 @@ def place(account: Account, user: User, role: MemberRole) -> str:
     return "changed"
 
 
+def people_of(account_id: UUID) -> QuerySet[Membership]:
+    """Return the account's members with their users, the oldest first; for staff."""
+    rows = Membership.objects.select_related("user").filter(account_id=account_id)
+    return rows.order_by("created_at")
+
+
+def is_member(user: User) -> bool:
+    """Return whether the person is a member of any account; inside the platform context."""
+    return bool(Membership.objects.filter(user_id=user.pk).exists())
+
+
 def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Membership:
     """Give a member another role; raises NotFound, Forbidden or LastOwner."""
     with tenant_context(caller.account_id):
@@ -134,6 +146,13 @@ def set_role(target: Membership, role: MemberRole) -> None:
         _withdraw_invitations_of(target)
     target.role = role
     target.save(update_fields=["role", "updated_at"])
+
+
+def change_role_of(target: Membership, role: MemberRole) -> None:
+    """Change a role for staff, inside the platform context; raises LastOwner."""
+    take_turns(target.account_id)
+    # Read again: the row of a form already has the new role.
+    set_role(Membership.objects.get(pk=target.pk), role)
 
 
 def remove_membership(target: Membership) -> None:

@@ -108,6 +108,14 @@ def current_access(user: Person, account_id: UUID) -> SupportAccess | None:
     return found
 
 
+def open_accounts(user: Person) -> set[UUID]:
+    """Return the accounts whose texts the person may read now."""
+    if not isinstance(user, User) or not may_open(user):
+        return set()
+    mine = SupportAccess.objects.open().filter(user=user)
+    return set(mine.values_list("account_id", flat=True))
+
+
 def act_under(access: SupportAccess) -> None:
     """Put the access's reason into the log entries of the rest of this request."""
     set_transaction_actor(Actor("staff", str(access.user_id), access.staff, access.reason))

@@ -1,1 +1,1 @@
-"""Pages for people who are not staff: invitations, key offers, passwords."""
+"""Pages outside of the admin: invitations, key offers, passwords."""

@@ -16,6 +16,7 @@ from accounts.members.email_addresses import is_same
 from accounts.members.one_time_links import LinkClosed
 from accounts.models import ApiKey, User
 from accounts.pages.one_time_links import LinkPages
+from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 
 _link = LinkPages("key-offer", offers.find, "accounts:take-key", "key_gone.html")
@@ -53,7 +54,9 @@ def take_as(request: HttpRequest, key: ApiKey, user: User) -> HttpResponse:
     hours = form.cleaned_data["overlap_hours"] if form else 0
     taken, text = offers.take(key, user, timedelta(hours=hours))
     _link.forget(request)
-    return page(request, taken, text=text, agent=an_agent(taken), root=root_of(request))
+    with tenant_context(taken.account_id):
+        agent = example_agent(taken)
+    return page(request, taken, text=text, agent=agent, root=root_of(request))
 
 
 def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any) -> HttpResponse:
@@ -61,26 +64,19 @@ def page(request: HttpRequest, key: ApiKey, *, status: int = 200, **context: Any
 
 
 def agents_of(key: ApiKey) -> list[str]:
-    """Name the agents that the key is held to; none: it is for all of them."""
+    """Name the agents that the key is restricted to; none where it is for all of them."""
     if not key.instance_ids:
         return []
     with tenant_context(key.account_id):
-        mine = key.account.agent_instances.filter(pk__in=key.instance_ids)
-        return list(mine.values_list("instance_slug", flat=True))
-
-
-def an_agent(key: ApiKey) -> str:
-    """Name an agent that the key may talk to, for the example."""
-    with tenant_context(key.account_id):
-        return example_agent(key)
+        agents = agent_slugs(key.account_id)
+    return sorted(agents[pk] for pk in key.instance_ids if pk in agents)
 
 
 def example_agent(key: ApiKey) -> str:
-    """The same, inside a door."""
-    agents = key.account.agent_instances.filter(status="active")
-    if key.instance_ids:
-        agents = agents.filter(pk__in=key.instance_ids)
-    return agents.values_list("instance_slug", flat=True).first() or "AGENT"
+    """Name an active agent that the key may call; inside a tenant or platform context."""
+    agents = agent_slugs(key.account_id, only_active=True)
+    slugs = [slug for pk, slug in agents.items() if not key.instance_ids or pk in key.instance_ids]
+    return min(slugs, default="AGENT")
 
 
 def root_of(request: HttpRequest) -> str:

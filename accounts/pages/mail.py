@@ -1,4 +1,4 @@
-"""E-mail that the staff's pages send, once what it tells of is stored."""
+"""E-mail that the admin's pages send after the commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def site_of(request: HttpRequest) -> str:
-    """Return this installation's address for links; a strange Host gets none."""
+    """Return this installation's address for links; raises PermissionDenied for a wrong Host."""
     try:
         return site_address(request)
     except Invalid as problem:
@@ -24,11 +24,11 @@ def site_of(request: HttpRequest) -> str:
 
 
 def send_or_tell(request: HttpRequest, send: Callable[[], None], problem: str) -> bool:
-    """Send, or tell whoever is at the page what is to be done now."""
+    """Send an e-mail; where that fails, show `problem` as a message and return False."""
     try:
         send()
     except OSError as error:
-        # SMTP errors are OSErrors; their text may hold the message.
+        # SMTP errors are OSErrors; their text may contain the message, so it is not logged.
         logger.error("An e-mail was not sent: %s", type(error).__name__)  # noqa: TRY400
         messages.error(request, problem)
         return False

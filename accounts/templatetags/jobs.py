@@ -1,19 +1,20 @@
-"""Tells templates for which job a model's pages are: where they stand in the admin."""
+"""Names for templates the group of the admin in which a model's pages stand."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import template
+from django.contrib import admin
 from django.db.models import Model
 from django.db.models.options import Options
 
-from accounts.admin.site import group_of
+from accounts.admin.site import SalientAdminSite
 
 register = template.Library()
 
 
 @register.filter
 def job(what: Options[Any] | Model) -> str:
-    options = what._meta if isinstance(what, Model) else what
-    return group_of(options.label)
+    model = type(what) if isinstance(what, Model) else what.model
+    return cast(SalientAdminSite, admin.site).menu_of(model)[0]

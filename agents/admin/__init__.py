@@ -1,5 +1,5 @@
-"""The staff's pages for agents, their configuration and model connections."""
+"""The admin's pages for agents, their configuration and model connections."""
 
-from agents.admin import agents, config_versions, connections
+from agents.admin import agents, connections, publication_pages
 
-__all__ = ["agents", "config_versions", "connections"]
+__all__ = ["agents", "connections", "publication_pages"]

@@ -1,24 +1,28 @@
-"""The staff's pages for agent instances: the list, one with its configuration, a new one."""
+"""Agent instances in the admin: the list, one with its configuration, a new one."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
-from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
-from accounts.models import ApiKey
+from accounts.admin.formatting import badge
+from accounts.keys.services import keys_for_agent
+from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
-from agents.admin.forms import LinesField
-from agents.admin.page_base import link, person
-from agents.admin.status import CHANGES, set_status
+from agents.admin.forms import MultilineField
+from agents.admin.page_base import instance_page, instance_rows, person
 from agents.config import AGENT_TYPES, ConfigError, config_dir, read
 from agents.config.effective_rows import in_force
 from agents.config.files import InstanceFiles
@@ -26,9 +30,13 @@ from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
 from agents.config.versions.history import history
 from agents.config.yaml.text import dump
+from agents.instances.services import instances_of, use_of_accounts
+from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft, InstanceStatus
 
-MOST_KEYS = 10
+MOST_KEYS, MOST_ENTRIES = 10, 5
+# So many agents are shown on their account's page.
+MOST_AGENTS = 20
 FIRST_NOTE = "First configuration"
 STATES = {
     InstanceStatus.ACTIVE: "ok",
@@ -38,25 +46,25 @@ STATES = {
 
 
 class AgentInstanceForm(forms.ModelForm[AgentInstance]):
-    """An instance whose type is one that there is."""
+    """An instance whose type is a known one."""
 
     agent_type = forms.ChoiceField(choices=[(name, name) for name in AGENT_TYPES])
 
 
 class NewInstanceForm(AgentInstanceForm):
-    """A new instance with all that it needs to answer: a model and a prompt."""
+    """A new instance with what it needs to answer: a model and a prompt."""
 
     model = forms.CharField(
         required=False,
         max_length=200,
-        help_text="provider:model, such as openai:gpt-5-mini. Empty: the model that its account's "
-        "or everybody's file names.",
+        help_text="provider:model, such as openai:gpt-5-mini. Empty: the model in the file of its "
+        "account or of all accounts.",
     )
-    system_prompt = LinesField(
+    system_prompt = MultilineField(
         rows=8,
         required=False,
         initial=STARTER_PROMPT,
-        help_text="What the model is told before every turn. It is published as number 1 and can "
+        help_text="The model's instructions in every turn. They are published as number 1 and can "
         "be changed at any time. Empty, without a model: starter files are written instead.",
     )
 
@@ -72,8 +80,7 @@ class NewInstanceForm(AgentInstanceForm):
                 for problem in error.problems:
                     field = problem.key if problem.key in self.fields else None
                     guess = f" Did you mean “{problem.suggestion}”?" if problem.suggestion else ""
-                    place = "" if field else f"{problem}"
-                    self.add_error(field, place or f"{problem.message}{guess}")
+                    self.add_error(field, f"{problem.message}{guess}" if field else str(problem))
         return data
 
 
@@ -84,19 +91,25 @@ def first_override(data: dict[str, Any]) -> dict[str, str]:
 
 @admin.register(AgentInstance)
 class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
-    """Instances are archived, never deleted: their history names them."""
+    """Instances are archived, never deleted: their history refers to them."""
 
+    menu_group, menu_place = "Tenants", 2
+    forbidden = frozenset({"delete"})
     form = AgentInstanceForm
     change_form_template = "admin/instance/change_form.html"
     list_display = [
-        *("instance_slug", "account", "display_name", "state"),
-        *("is_published", "has_draft", "last_used_at"),
+        "instance_slug",
+        "account",
+        "display_name",
+        "state",
+        "is_published",
+        "has_draft",
+        "last_used_at",
     ]
     list_select_related = ["account"]
     list_filter = ["status", "account"]
     search_fields = ["instance_slug", "display_name", "account__slug"]
     actions = ["activate", "deactivate", "archive"]
-    asked = ("account", "instance_slug", "display_name", "agent_type")
 
     def get_urls(self) -> list[URLPattern]:
         return [*InstancePages(self).urls(), *super().get_urls()]
@@ -118,36 +131,36 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
         return super().get_form(request, obj, change, **options)
 
     def get_fields(self, request: HttpRequest, obj: AgentInstance | None = None) -> list[Any]:
-        if obj is None:
-            return [*self.asked, "status", "model", "system_prompt", "allowed_origins"]
-        return [("account", "instance_slug"), ("display_name", "agent_type"), "allowed_origins"]
+        if obj is not None:
+            return [("account", "instance_slug"), ("display_name", "agent_type"), "allowed_origins"]
+        return [
+            "account",
+            "instance_slug",
+            "display_name",
+            "agent_type",
+            "status",
+            "model",
+            "system_prompt",
+            "allowed_origins",
+        ]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AgentInstance | None = None
     ) -> list[str]:
-        # URLs, cookies and configuration folders have the slugs in them.
+        # URLs, cookies and configuration folders contain the slugs.
         return ["account", "instance_slug"] if obj else []
 
-    def has_delete_permission(self, request: HttpRequest, obj: AgentInstance | None = None) -> bool:
-        return False
-
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: AgentInstance,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: AgentInstance, form: Any, change: Any) -> None:
         if change:
-            # Only what the form asked: somebody may be publishing at this moment.
+            # Only the form's fields: somebody may be publishing at this moment.
             obj.save(update_fields=[*form.changed_data, "updated_at"])
         elif override := first_override(form.cleaned_data):
             super().save_model(request, obj, form, change)
             publishing.publish(obj, dump(override), FIRST_NOTE, person(request))
         else:
-            self._with_files(request, obj, form)
+            self._save_with_files(request, obj, form)
 
-    def _with_files(self, request: HttpRequest, obj: AgentInstance, form: Any) -> None:
+    def _save_with_files(self, request: HttpRequest, obj: AgentInstance, form: Any) -> None:
         files = InstanceFiles(config_dir(), obj.account.slug, obj.instance_slug)
         try:
             starter = starter_files(files, display_name=obj.display_name, agent_type=obj.agent_type)
@@ -164,11 +177,11 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     ) -> Any:
         obj = kwargs.get("obj") or (args[3] if len(args) > 3 else None)  # noqa: PLR2004
         if obj is not None:
-            context |= self._told(request, obj)
+            context |= self._context(request, obj) | instance_page.context(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def _told(self, request: HttpRequest, instance: AgentInstance) -> dict[str, Any]:
-        """Gather what the page tells of an instance besides its form."""
+    def _context(self, request: HttpRequest, instance: AgentInstance) -> dict[str, Any]:
+        """Return what the page shows of an instance besides its form."""
         return {
             "instance": instance,
             "title": instance.display_name,
@@ -177,19 +190,15 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
             "may_change": self.has_change_permission(request, instance),
             "config": in_force(instance),
             "draft": publishing.draft_of(instance),
-            "entries": history(instance, most=5),
-            "keys": keys_for(instance),
+            "entries": history(instance, most=MOST_ENTRIES),
+            "keys": keys_for_agent(instance.account_id, instance.pk, MOST_KEYS),
             "changes": [change for change in CHANGES.values() if change.status != instance.status],
-            "links": links_of(instance),
-            "api_path": reverse(
-                "sessions:chat", args=[instance.account.slug, instance.instance_slug]
-            ),
         }
 
     @admin.display(description="status", ordering="status")
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
-        return format_html('<span class="badge {}">{}</span>', STATES[status], status.label)
+        return badge(status.label, STATES[status])
 
     @admin.display(description="published here", boolean=True)
     def is_published(self, instance: AgentInstance) -> bool:
@@ -214,51 +223,46 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     def _set_status(
         self, request: HttpRequest, chosen: QuerySet[AgentInstance], status: str
     ) -> TemplateResponse | None:
-        """Ask first: the page that is answered sends the same action again, with a yes."""
+        """Ask for a confirmation: its page sends the same action again, with `sure`."""
         change, instances = CHANGES[status], list(chosen.select_related("account"))
         if "sure" in request.POST:
             number = set_status(instances, status)
             self.message_user(request, f"{number} {change.done}.", messages.SUCCESS)
             return None
-        return TemplateResponse(
+        return self.render_page(
             request,
             "admin/instance/status_of_many.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "title": f"{change.verb} {len(instances)} agent instances?",
-                "change": change,
-                "instances": instances,
-                "action": request.POST["action"],
-            },
+            f"{change.verb} {len(instances)} agent instances?",
+            change=change,
+            instances=instances,
+            action=request.POST["action"],
         )
 
 
-def keys_for(instance: AgentInstance) -> list[ApiKey]:
-    """List the newest keys that may call the instance."""
-    rows = ApiKey.objects.active().filter(
-        Q(instance_ids__len=0) | Q(instance_ids__contains=[instance.pk]),
-        account_id=instance.account_id,
-    )
-    return list(rows.order_by("-created_at")[:MOST_KEYS])
+def agents_page(account_id: UUID) -> str:
+    """Return the address of the list, narrowed to the account's agents."""
+    query = urlencode({"account__id__exact": str(account_id)})
+    return f"{reverse('admin:agents_agentinstance_changelist')}?{query}"
 
 
-def links_of(instance: AgentInstance) -> list[tuple[str, str]]:
-    """Name the pages around an instance; those of rooms that are not there are left out."""
-    page = reverse("sessions:page", args=[instance.account.slug, instance.instance_slug])
-    why, asked = link("why-refused"), f"?account={instance.account_id}&instance={instance.pk}"
-    only = f"?agent_instance__id__exact={instance.pk}&account__id__exact={instance.account_id}"
-    found = [
-        ("Playground", link("playground", instance.pk)),
-        ("Test chats", link("saved-chats", instance.pk)),
-        ("Chat page", page if instance.status == InstanceStatus.ACTIVE else ""),
-        *(
-            (name, f"{address}{only}" if address else "")
-            for name, address in (
-                ("Sessions", link("sessions_app_session_changelist")),
-                ("LLM requests", link("sessions_app_llmrequest_changelist")),
-            )
-        ),
-        ("Why refused?", f"{why}{asked}" if why else ""),
-    ]
-    return [(name, address) for name, address in found if address]
+def agents_of(request: HttpRequest, account: Account) -> dict[str, Any]:
+    """Return what an account's page shows of its agents: each with its figures."""
+    figures = instance_rows.figures(request, account.pk)
+    agents = instances_of(account.pk)[:MOST_AGENTS]
+    return {
+        "agents": [(agent, figures.get(agent.pk, {})) for agent in agents],
+        "agents_page": agents_page(account.pk),
+    }
+
+
+def agent_figures(account_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Return what the list of accounts shows of each one's agents."""
+    use = use_of_accounts(account_ids)
+    return {
+        key: {"instances": 0, "agents_page": agents_page(key), **use.get(key, {})}
+        for key in account_ids
+    }
+
+
+registry.account_page.add(agents_of, panel="admin/instance/account_panel.html")
+registry.account_rows.add(agent_figures)

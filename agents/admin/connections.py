@@ -1,4 +1,4 @@
-"""The staff's page for model servers of accounts: a key is typed in and never shown."""
+"""Model servers of accounts in the admin: their keys are typed in and never shown."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from agents.connections.probe import probe_connection
 from agents.models import ProviderConnection
 from salient.api.problems import Invalid
 
+READONLY_FIELDS = ["secret_hint", "created_at", "updated_at"]
+
 
 class ConnectionForm(forms.ModelForm[ProviderConnection]):
     key = forms.CharField(
         required=False,
         strip=True,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Empty: the key stays as it is, unless the address leads to another host.",
+        help_text="Empty: the key is kept, unless the address is on another host.",
     )
 
     class Meta:
@@ -44,7 +46,7 @@ class ConnectionForm(forms.ModelForm[ProviderConnection]):
         return key
 
     def save(self, commit: bool = True) -> ProviderConnection:  # noqa: FBT001, FBT002
-        """Seal the key for the row as it will be; another host without a new key clears it."""
+        """Encrypt the key for the row; another host without a new key clears it."""
         move(self.instance, self.cleaned_data["base_url"])
         if key := self.cleaned_data["key"]:
             set_key(self.instance, key)
@@ -53,12 +55,12 @@ class ConnectionForm(forms.ModelForm[ProviderConnection]):
 
 @admin.register(ProviderConnection)
 class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
+    menu_group, menu_place = "Tenants", 3
     form = ConnectionForm
     list_display = ["name", "account", "base_url", "has_key", "updated_at"]
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["name", "base_url", "account__slug"]
-    told = ("secret_hint", "created_at", "updated_at")
     change_form_template = "admin/connection/change.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -67,35 +69,31 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
         return [ours, *super().get_urls()]
 
     def test_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Call the server as it is stored, and say on the connection's page what came of it."""
+        """Call the server as it is stored, and show the result on the connection's page."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        trial = probe_connection(get_object_or_404(ProviderConnection, pk=object_id))
-        level = messages.SUCCESS if trial.is_good else messages.ERROR
-        self.message_user(request, str(trial), level)
+        probe = probe_connection(get_object_or_404(ProviderConnection, pk=object_id))
+        level = messages.SUCCESS if probe.is_good else messages.ERROR
+        self.message_user(request, str(probe), level)
         return redirect("admin:agents_providerconnection_change", object_id)
 
     def get_fields(self, request: HttpRequest, obj: ProviderConnection | None = None) -> list[Any]:
-        return ["account", "name", "base_url", "key", *(self.told if obj else ())]
+        return ["account", "name", "base_url", "key", *(READONLY_FIELDS if obj else [])]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: ProviderConnection | None = None
     ) -> list[str]:
-        # Configurations name it, and its key is sealed for its account.
-        return [*self.told, *(["account", "name"] if obj else [])]
+        # Configurations refer to its name, and its key is encrypted for its account.
+        return [*READONLY_FIELDS, *(["account", "name"] if obj else [])]
 
     @admin.display(description="key", boolean=True)
     def has_key(self, connection: ProviderConnection) -> bool:
         return bool(connection.secret)
 
     def save_model(
-        self,
-        request: HttpRequest,
-        obj: ProviderConnection,
-        form: Any,
-        change: bool,  # noqa: FBT001
+        self, request: HttpRequest, obj: ProviderConnection, form: Any, change: Any
     ) -> None:
         super().save_model(request, obj, form, change)
         forget(obj.account_id, obj.name)

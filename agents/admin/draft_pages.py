@@ -1,4 +1,4 @@
-"""The staff's pages that change one instance: its draft and its status."""
+"""The pages that change one agent instance: its draft and its status."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from agents.admin.forms import EditForm, PublishForm
-from agents.admin.page_base import InstancePage, Page, home, link, person
+from agents.admin.page_base import InstancePage, Page, home, person, review_page
 from agents.admin.publication_pages import PublicationPages
-from agents.admin.status import CHANGES, set_status
 from agents.config import ConfigError
 from agents.config.reference import reference
 from agents.config.versions import publishing
@@ -23,12 +22,13 @@ from agents.config.versions.publishing import (
     Stale,
 )
 from agents.config.yaml.excerpts import told
+from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft
 
 
 class DraftPages(InstancePage):
     def edit(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
-        """Write a draft. It is kept also when it is wrong; only what is right goes on."""
+        """Save a draft, also one with errors; only one without them goes on to the review."""
         if request.method != "POST":
             return self._editor(request, instance)
         form = EditForm(request.POST)
@@ -65,7 +65,7 @@ class DraftPages(InstancePage):
             "seen": publishing.etag_of(draft),
             "base": draft.base if draft else number,
         }
-        judged = publishing.validate(instance, text)
+        validated = publishing.validate(instance, text)
         return self.page(
             request,
             instance,
@@ -75,8 +75,8 @@ class DraftPages(InstancePage):
             draft=draft,
             number=number,
             moved_on=last if draft and draft.base != number else None,
-            problems=told(judged.problems, text),
-            warnings=told(judged.warnings, text),
+            problems=told(validated.problems, text),
+            warnings=told(validated.warnings, text),
             stale=stale,
             theirs=side_by_side(theirs, text) if stale else [],
             reference=reference(instance),
@@ -132,9 +132,9 @@ class DraftPages(InstancePage):
         return redirect(home(instance))
 
     def _again(self, form: PublishForm) -> PublishForm:
-        """Keep what was written; what was seen is what is shown now."""
-        kept = {name: form.cleaned_data.get(name, "") for name in ("note", "gate_reason")}
-        return PublishForm(initial=kept)
+        """Return the form with what was written, for the draft as it is now."""
+        written = {name: form.cleaned_data.get(name, "") for name in ("note", "gate_reason")}
+        return PublishForm(initial=written)
 
     def _review(
         self,
@@ -151,7 +151,10 @@ class DraftPages(InstancePage):
         form.initial["base"] = last.number if last else 0
         form.initial["seen"] = publishing.etag_of(draft)
         if failures is None:
-            failures = [] if found.problems else gate(instance, draft.text)
+            failures = []
+            if not found.problems:
+                override = publishing.override_of(draft.text)
+                failures = publishing.publish_check_failures(instance, override)
         if not failures:
             del form.fields["gate_reason"]
         return self.page(
@@ -167,24 +170,23 @@ class DraftPages(InstancePage):
             failures=failures,
             stale=stale,
             moved_on=last if last and draft.base != last.number else None,
-            playground=link("playground", instance.pk),
-            test_chats=link("saved-chats", instance.pk),
+            **review_page.context(request, instance),
         )
 
     def reset(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
-        """Take a published value out, in the draft; the review shows what that means."""
+        """Remove a published value from the draft, and show what that changes."""
         key = request.POST.get("key", "")
         if request.method != "POST":
             return redirect(home(instance))
         try:
             publishing.reset(instance, key, person(request))
         except KeyError:
-            messages.warning(request, f"The draft says nothing of “{key}”.")
+            messages.warning(request, f"The draft does not set “{key}”.")
             return redirect("admin:instance-configuration", instance.pk)
         except ConfigError:
-            messages.error(request, "The draft has an error: mend it first.")
+            messages.error(request, "The draft has an error: correct it first.")
             return redirect("admin:instance-configuration", instance.pk)
-        messages.success(request, f"The draft no longer says anything of “{key}”.")
+        messages.success(request, f"The draft no longer sets “{key}”.")
         return redirect("admin:instance-review", instance.pk)
 
     def discard(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
@@ -213,10 +215,6 @@ class DraftPages(InstancePage):
         )
 
 
-def gate(instance: AgentInstance, text: str) -> list[PublishCheckFailure]:
-    return publishing.publish_check_failures(instance, publishing.override_of(text))
-
-
 class InstancePages(DraftPages, PublicationPages):
     """All pages below an instance's own page."""
 
@@ -236,7 +234,7 @@ class InstancePages(DraftPages, PublicationPages):
         return [path(at, self.wrapped(page), name=name) for at, page, name in pages]
 
     def status(self, request: HttpRequest, instance: AgentInstance, status: str) -> HttpResponse:
-        """Activate, deactivate or archive, after a question that says what it means."""
+        """Show what activating, deactivating or archiving means, and do it by POST."""
         change = CHANGES.get(status)
         if change is None:
             raise Http404("There is no such status.")

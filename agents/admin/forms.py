@@ -1,4 +1,4 @@
-"""The forms of a configuration's pages."""
+"""The forms of the pages that change a configuration."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from django import forms
 from agents.config.versions.publishing import LONGEST_NOTE
 
 
-class LinesField(forms.CharField):
-    """A text as it was typed, with line ends as files have them."""
+class MultilineField(forms.CharField):
+    """A text as it was typed, with the line ends of files."""
 
     def __init__(self, *, rows: int, **options: Any) -> None:
         attributes = {"rows": rows, "cols": 80}
@@ -24,26 +24,26 @@ class LinesField(forms.CharField):
 
 
 class EditForm(forms.Form):
-    """The draft, with what its author had before them: the draft's mark, the number in force."""
+    """The draft, with the ETag of the draft and the publication that its author saw."""
 
-    text = LinesField(rows=18, required=False, label="What lies over the files (YAML)")
+    text = MultilineField(rows=18, required=False, label="Values published over the files (YAML)")
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     base = forms.IntegerField(widget=forms.HiddenInput)
 
 
 class PublishForm(forms.Form):
-    note = LinesField(
+    note = MultilineField(
         rows=2,
         max_length=LONGEST_NOTE,
         label="What changes, and why",
         help_text="Kept with the publication, and in the account's audit log.",
     )
-    gate_reason = LinesField(
+    gate_reason = MultilineField(
         rows=2,
         required=False,
         max_length=LONGEST_NOTE,
-        label="Why publish all the same",
-        help_text="Only a reason goes past a test chat that failed; it is kept.",
+        label="Why publish anyway",
+        help_text="After a failed test chat, publishing needs a reason. It is stored.",
     )
     base = forms.IntegerField(widget=forms.HiddenInput)
     seen = forms.CharField(required=False, widget=forms.HiddenInput)

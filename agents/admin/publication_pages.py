@@ -1,24 +1,61 @@
-"""The staff's pages for what was published: the history, each publication, and the way back."""
+"""What an agent was configured with: its history, its publications, rolling back, versions."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
+from accounts.admin.base import RecordAdmin
+from accounts.admin.formatting import link, pretty_json
 from agents.admin.forms import RollBackForm
 from agents.admin.page_base import InstancePage, home, person
 from agents.config import ConfigError
 from agents.config.versions import publishing
 from agents.config.versions.diff import content_changes, side_by_side
-from agents.config.versions.history import history, versions
+from agents.config.versions.history import (
+    history,
+    publication,
+    publication_before,
+    versions,
+)
 from agents.config.versions.publishing import Stale
 from agents.config.yaml.excerpts import told
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
+
+
+@admin.register(ConfigVersion)
+class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
+    """A version is identified by a hash of its content, so nobody changes one."""
+
+    list_display = ["digest_start", "account", "agent_instance", "created_at", "last_served_at"]
+    list_select_related = ["account", "agent_instance"]
+    list_filter = ["account"]
+    search_fields = ["digest__startswith"]
+    fields = [
+        ("account", "instance_link"),
+        "digest",
+        ("created_at", "last_served_at"),
+        "pretty_content",
+    ]
+    readonly_fields = ["pretty_content", "instance_link"]
+
+    @admin.display(description="version", ordering="digest")
+    def digest_start(self, version: ConfigVersion) -> str:
+        return version.digest[:12]
+
+    @admin.display(description="agent instance")
+    def instance_link(self, version: ConfigVersion) -> SafeString:
+        return link(home(version.agent_instance), version.agent_instance)
+
+    @admin.display(description="content")
+    def pretty_content(self, version: ConfigVersion) -> SafeString:
+        return pretty_json(version.content)
 
 
 class PublicationPages(InstancePage):
@@ -34,10 +71,8 @@ class PublicationPages(InstancePage):
     def publication(
         self, request: HttpRequest, instance: AgentInstance, number: int
     ) -> HttpResponse:
-        """Show one publication, against the one before it."""
-        one = self._publication(instance, number)
-        rows = ConfigPublication.objects.filter(agent_instance_id=instance.pk)
-        before = rows.filter(number__lt=number).order_by("-number").first()
+        """Show one publication, compared with the one before it."""
+        one, before = found_or_404(instance, number), publication_before(instance, number)
         text = publishing.text_of(one)
         last = publishing.newest(instance)
         return self.page(
@@ -52,19 +87,10 @@ class PublicationPages(InstancePage):
             is_newest=last is not None and last.number == number,
         )
 
-    def _publication(self, instance: AgentInstance, number: int) -> ConfigPublication:
-        rows = ConfigPublication.objects.select_related("config_version")
-        found: ConfigPublication | None = rows.filter(
-            agent_instance_id=instance.pk, number=number
-        ).first()
-        if found is None:
-            raise Http404("There is no such publication.")
-        return found
-
     def roll_back(self, request: HttpRequest, instance: AgentInstance, number: int) -> HttpResponse:
-        """Show what a roll-back to a publication changes, and do it; 0 is the files alone."""
+        """Show what a roll-back to a publication changes, and make it; 0 is the files alone."""
         if number:
-            self._publication(instance, number)
+            found_or_404(instance, number)
         form, stale = self._roll_back_form(request, instance, number), ""
         if request.method == "POST" and form.is_valid():
             try:
@@ -139,3 +165,10 @@ class PublicationPages(InstancePage):
             after=after,
             changes=content_changes(before.content, after.content),
         )
+
+
+def found_or_404(instance: AgentInstance, number: int) -> ConfigPublication:
+    found = publication(instance, number)
+    if found is None:
+        raise Http404("There is no such publication.")
+    return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Count, Max, QuerySet
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller, CallerKind
@@ -64,6 +66,38 @@ def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
     if found is not None:
         found.account = account
     return found
+
+
+def instance_with_account(instance_id: UUID) -> AgentInstance | None:
+    """Return the instance whatever its status, for staff; inside the platform context."""
+    found: AgentInstance | None = (
+        AgentInstance.objects.select_related("account").filter(pk=instance_id).first()
+    )
+    return found
+
+
+def instances_with_accounts() -> QuerySet[AgentInstance]:
+    """Return all instances by their accounts' slugs and their own; inside the platform context."""
+    rows = AgentInstance.objects.select_related("account")
+    return rows.order_by("account__slug", "instance_slug")
+
+
+def instances_of(account_id: UUID) -> QuerySet[AgentInstance]:
+    """Return the account's instances by their slugs; inside a tenant or platform context."""
+    return AgentInstance.objects.filter(account_id=account_id).order_by("instance_slug")
+
+
+def use_of_accounts(account_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Return each account's number of `instances`, and when one was `last_used_at`.
+
+    One query; accounts without instances are left out. Inside the platform context.
+    """
+    rows = AgentInstance.objects.filter(account_id__in=account_ids).order_by()
+    counted = rows.values("account_id").annotate(
+        instances=Count("pk"), last_used_at=Max("last_used_at")
+    )
+    names = ("instances", "last_used_at")
+    return {row["account_id"]: {name: row[name] for name in names} for row in counted}
 
 
 def create_instance(

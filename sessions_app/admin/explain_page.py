@@ -1,4 +1,4 @@
-"""The staff's page "Why would this call be refused?": a call is described, every check answers."""
+"""The page "Why would this call be refused?": staff describe a call and see each check's answer."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import path
 
-from accounts.admin.auditors import reading_auditors
-from accounts.admin.site import SalientAdminSite
+from accounts.admin import registry
+from accounts.admin.site import refuse_auditors_writes
 from accounts.auth.explain import first_refusal
+from accounts.keys.services import find_key, keys_of
 from accounts.limits.registry import MAX_MESSAGE_BYTES
-from accounts.models import Account, ApiKey, Membership
+from accounts.members.members import people_of
+from accounts.models import Account
+from accounts.tenancy.accounts import account_by_id, all_accounts
 from accounts.tenancy.context import platform_context
+from agents.instances.services import instances_of
 from agents.models import AgentInstance
-from salient.ids import parse_uuid
 from sessions_app.turns.explain import Call, examine
 
-USUAL_BYTES = 100
+DEFAULT_BYTES = 100
 RIGHTS = ("accounts.view_account", "accounts.view_apikey", "agents.view_agentinstance")
 
 
 class CallForm(forms.Form):
-    """The call: by whom, to which agent, from where, with how long a message."""
+    """The call: by whom, to which agent, from where, and how long its message is."""
 
-    account = forms.ModelChoiceField(Account.objects.all(), widget=forms.HiddenInput)
+    account = forms.ModelChoiceField(all_accounts(), widget=forms.HiddenInput)
     instance: forms.ModelChoiceField[AgentInstance] = forms.ModelChoiceField(
         None, label="Agent", empty_label=None
     )
@@ -49,21 +52,21 @@ class CallForm(forms.Form):
         required=False,
         min_value=1,
         max_value=MAX_MESSAGE_BYTES,
-        initial=USUAL_BYTES,
+        initial=DEFAULT_BYTES,
     )
 
     def __init__(self, account: Account, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.whose = account
-        mine = AgentInstance.objects.filter(account=account).order_by("instance_slug")
-        self.fields["instance"].queryset = mine  # type: ignore[attr-defined]
-        self.fields["caller"].choices = [  # type: ignore[attr-defined]
-            ("Keys", [(f"key:{key.pk}", str(key)) for key in account.api_keys.all()]),
-            ("Members", [(f"member:{m.pk}", f"{m.user.email} ({m.role})") for m in self._people()]),
+        self.of_account = account
+        self.people = {str(member.pk): member for member in people_of(account.pk)}
+        self.fields["instance"].queryset = instances_of(account.pk)  # type: ignore[attr-defined]
+        keys = [(f"key:{key.pk}", str(key)) for key in keys_of(account.pk)]
+        members = [
+            (f"member:{key}", f"{member.user.email} ({member.role})")
+            for key, member in self.people.items()
         ]
-
-    def _people(self) -> Any:
-        return Membership.objects.filter(account=self.whose).select_related("user")
+        groups = [("Keys", keys), ("Members", members)]
+        self.fields["caller"].choices = groups  # type: ignore[attr-defined]
 
     def clean_address(self) -> Any:
         text = self.cleaned_data["address"].strip()
@@ -73,26 +76,25 @@ class CallForm(forms.Form):
             raise ValidationError("This is no IP address.") from error
 
     def call(self) -> Call:
-        """Return the call that is described; inside the platform's door."""
-        asked = self.cleaned_data
-        kind, _, key = asked["caller"].partition(":")
-        instance = asked["instance"]
-        instance.account = self.whose
-        keys = ApiKey.objects.select_related("account")
+        """Return the call that is described; inside the platform context."""
+        data = self.cleaned_data
+        kind, _, key = data["caller"].partition(":")
+        instance = data["instance"]
+        instance.account = self.of_account
         return Call(
             instance,
-            key=keys.get(pk=UUID(key)) if kind == "key" else None,
-            member=self._people().get(pk=UUID(key)) if kind == "member" else None,
-            address=asked["address"],
-            origin=asked["origin"] or None,
-            message="x" * (asked["size"] or USUAL_BYTES),
+            key=find_key(UUID(key), self.of_account.pk) if kind == "key" else None,
+            member=self.people[key] if kind == "member" else None,
+            address=data["address"],
+            origin=data["origin"] or None,
+            message="x" * (data["size"] or DEFAULT_BYTES),
         )
 
 
 def why_refused(request: HttpRequest) -> HttpResponse:
-    """Describe a call and see each check; reading only, so its address can be sent on.
+    """Describe a call and see each check; the page only reads, so its address can be shared.
 
-    Not inside the platform's door as a whole: the call is tried inside its own account's.
+    It opens its contexts itself, because the call is tried inside its own account's.
     """
     if not request.user.has_perms(RIGHTS):
         raise PermissionDenied
@@ -107,8 +109,8 @@ def why_refused(request: HttpRequest) -> HttpResponse:
             **admin.site.each_context(request),
             "title": "Why would this call be refused?",
             "form": form,
-            "account": form.whose if form else None,
-            "accounts": [] if form else list(Account.objects.all()),
+            "account": form.of_account if form else None,
+            "accounts": [] if form else list(all_accounts()),
             "call": call,
             "checks": checks,
             "refused": first_refusal(checks),
@@ -119,21 +121,15 @@ def why_refused(request: HttpRequest) -> HttpResponse:
 def _form(request: HttpRequest) -> CallForm | None:
     """Return the form of the chosen account; bound once agent and caller are chosen."""
     query = request.GET.copy()
-    account = _account(query.get("account", ""))
+    account = account_by_id(query.get("account", ""))
     if account is None:
         return None
     if key := query.get("key"):
         query["caller"] = f"key:{key}"
     if "caller" in query and "instance" in query:
         return CallForm(account, query)
-    return CallForm(account, initial={"size": USUAL_BYTES, **query.dict()})
+    return CallForm(account, initial={"size": DEFAULT_BYTES, **query.dict()})
 
 
-def _account(text: str) -> Account | None:
-    account_id = parse_uuid(text)
-    return Account.objects.filter(pk=account_id).first() if account_id else None
-
-
-# The page enters its tenant and platform contexts itself.
-_VIEW = AdminSite.admin_view(admin.site, reading_auditors(why_refused))
-SalientAdminSite.own_pages.append(path("why-refused/", _VIEW, name="why-refused"))
+_VIEW = AdminSite.admin_view(admin.site, refuse_auditors_writes(why_refused))
+registry.own_pages.append(path("why-refused/", _VIEW, name="why-refused"))

@@ -1,4 +1,4 @@
-"""The list of what people thought of answers; a comment is shown to who may read texts."""
+"""Feedback in the admin: what people thought of answers, with comments for who may read texts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
-from sessions_app.admin.badges import thumb
+from accounts.admin.formatting import row_link
+from accounts.admin.lists.keyset import KeysetAdmin
+from sessions_app.admin.badges import rating_badge
 from sessions_app.admin.filters import FeedbackFilters
-from sessions_app.admin.links import page_link
-from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
+from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
 from sessions_app.conversations import csv_columns
 from sessions_app.models import MessageFeedback
 
@@ -22,12 +21,13 @@ SHOWN = 80
 
 
 class FeedbackChangeList(HidingChangeList):
-    def has_words(self, row: Any) -> bool:
-        return bool(row.comment)
+    words = "comment"
 
 
 @admin.register(MessageFeedback)
 class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
+    menu_group, menu_place = "Conversations", 4
+    changelist_class = FeedbackChangeList
     filter_form = FeedbackFilters
     export_columns = csv_columns.FEEDBACK_COLUMNS
     list_display = ["created_at", "thumb", "beginning", "agent", "session_page"]
@@ -41,22 +41,19 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     ]
     readonly_fields = ["session_page", "message_page"]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return FeedbackChangeList
-
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
-        return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a comment")
+        return require_texts(request, row.account_id, "sessions", row.session_id, "a comment")
 
     @admin.display(description="rating")
     def thumb(self, feedback: MessageFeedback) -> SafeString | str:
-        return thumb(feedback.rating)
+        return rating_badge(feedback.rating)
 
     @admin.display(description="comment")
     def beginning(self, feedback: Any) -> str | SafeString:
         if not feedback.comment:
             return ""
         if feedback.is_hidden:
-            return format_html('<span class="quiet">{}</span>', HIDDEN)
+            return hidden()
         return Truncator(feedback.comment).chars(SHOWN)
 
     @admin.display(description="agent")
@@ -65,8 +62,8 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
 
     @admin.display(description="session")
     def session_page(self, feedback: MessageFeedback) -> SafeString:
-        return page_link("session", feedback.session_id)
+        return row_link("sessions_app_session", feedback.session_id)
 
     @admin.display(description="message")
     def message_page(self, feedback: MessageFeedback) -> SafeString:
-        return page_link("message", feedback.message_id)
+        return row_link("sessions_app_message", feedback.message_id)

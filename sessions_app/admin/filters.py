@@ -1,4 +1,4 @@
-"""The bars above the lists of what happened."""
+"""The filters above the lists of conversations, messages, requests and feedback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import Model, Q, QuerySet
 
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm
-from agents.models import AgentInstance
+from agents.instances.services import instance_with_account
 from salient.ids import parse_uuid
 from sessions_app.conversations import search
 from sessions_app.models import CompletionStatus
@@ -18,21 +18,21 @@ INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
 
 
 class CostField(forms.DecimalField):
-    """An amount with as many digits as the column has: one beyond them stops the query."""
+    """An amount with as many digits as the column has, because more would break the query."""
 
     def __init__(self, label: str) -> None:
         super().__init__(label=label, required=False, min_value=0, max_digits=20, decimal_places=8)
 
 
 class IdSearchForm(FilterForm):
-    """Looks for a whole id, or the id of the session."""
+    """Searches by the row's id or the session's, each given whole."""
 
     search_label = "id, or session's id"
     ids = {INSTANCE: "agent instance", SESSION: "session"}
 
-    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+    def search(self, text: str) -> Q:
         key = parse_uuid(text)
-        return rows.filter(Q(pk=key) | Q(session_id=key)) if key else rows.none()
+        return Q(pk=key) | Q(session_id=key) if key else Q(pk__in=[])
 
 
 class MessageFilters(IdSearchForm):
@@ -58,8 +58,8 @@ class RequestFilters(IdSearchForm):
     def names(cls) -> set[str]:
         return super().names() - {"model_name"} | {"model"}
 
-    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        rows = super().narrow(rows)
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows = super().queryset(rows)
         text = self.cleaned_data.get("model", "").strip()
         provider, colon, model = text.partition(":")
         if colon:
@@ -68,9 +68,9 @@ class RequestFilters(IdSearchForm):
 
 
 class UsageFilters(FilterForm):
-    """Days are dates: no midnight stands for them."""
+    """Narrows rows of whole days: they have a date instead of a moment."""
 
-    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         start, end = self.cleaned_data.get(FROM), self.cleaned_data.get(TO)
         if self.account is not None:
             rows = rows.filter(account_id=self.account.pk)
@@ -84,7 +84,7 @@ class SessionFilters(FilterForm):
     ids = {INSTANCE: "agent instance"}
 
     text = forms.CharField(
-        label="said",
+        label="words",
         required=False,
         help_text="Words in an account's messages: choose the account.",
     )
@@ -106,12 +106,12 @@ class SessionFilters(FilterForm):
     def words(self) -> str:
         return str(self.cleaned_data.get("text") or "").strip()
 
-    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        rows, values = super().narrow(rows), self.cleaned_data
-        if self.account is None and (instance := values.get(INSTANCE)):
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows, values = super().queryset(rows), self.cleaned_data
+        if self.account is None and (instance_id := values.get(INSTANCE)):
             # The index of an agent's conversations begins with its account.
-            agents = AgentInstance.objects.filter(pk=instance)
-            rows = rows.filter(account_id=agents.values_list("account_id", flat=True).first())
+            instance = instance_with_account(instance_id)
+            rows = rows.filter(account_id=instance and instance.account_id)
         for name in ("last_status__exact", "feedback__exact"):
             if values.get(name):
                 rows = rows.filter(**{name: values[name]})
@@ -123,6 +123,6 @@ class SessionFilters(FilterForm):
             rows = rows.filter(pk__in=search.sessions_with(self.account.pk, self.words()))
         return rows
 
-    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+    def search(self, text: str) -> Q:
         key = parse_uuid(text)
-        return rows.filter(pk=key) if key else search.sessions_of(rows, text)
+        return Q(pk=key) if key else Q(pk__in=search.sessions_of(text))

@@ -1,13 +1,64 @@
-"""Links between the pages of what happened."""
+"""What conversations add to the pages of an account and of an agent: links, and its addresses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.http import urlencode
+
+from accounts.admin import registry
+from accounts.admin.registry import Link
+from accounts.models import Account, ApiKey
+from agents.admin.page_base import instance_page, review_page
+from agents.models import AgentInstance, InstanceStatus
 
 
-def page_link(model: str, key: object) -> SafeString:
-    return format_html(
-        '<a href="{}">{}</a>', reverse(f"admin:sessions_app_{model}_change", args=[key]), key
+def account_links(_request: HttpRequest, account: Account) -> Iterable[Link]:
+    for name, page in (
+        ("Sessions", "sessions_app_session"),
+        ("LLM requests", "sessions_app_llmrequest"),
+    ):
+        yield name, f"{reverse(f'admin:{page}_changelist')}?account__id__exact={account.pk}"
+    why = reverse("admin:why-refused")
+    yield "Why would this call be refused?", f"{why}?account={account.pk}"
+
+
+def key_links(_request: HttpRequest, key: ApiKey) -> Iterable[Link]:
+    why = reverse("admin:why-refused")
+    yield "Why would a call be refused?", f"{why}?account={key.account_id}&key={key.pk}"
+
+
+def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[Link]:
+    yield "Playground", reverse("admin:playground", args=[instance.pk])
+    yield "Test chats", reverse("admin:saved-chats", args=[instance.pk])
+    if instance.status == InstanceStatus.ACTIVE:
+        slugs = [instance.account.slug, instance.instance_slug]
+        yield "Chat page", reverse("sessions:page", args=slugs)
+    only = urlencode(
+        {"agent_instance__id__exact": instance.pk, "account__id__exact": instance.account_id}
     )
+    yield "Sessions", f"{reverse('admin:sessions_app_session_changelist')}?{only}"
+    yield "LLM requests", f"{reverse('admin:sessions_app_llmrequest_changelist')}?{only}"
+    which = urlencode({"account": instance.account_id, "instance": instance.pk})
+    yield "Why refused?", f"{reverse('admin:why-refused')}?{which}"
+
+
+def instance_context(_request: HttpRequest, instance: AgentInstance) -> dict[str, Any]:
+    slugs = [instance.account.slug, instance.instance_slug]
+    return {"api_path": reverse("sessions:chat", args=slugs)}
+
+
+def review_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[Link]:
+    playground = reverse("admin:playground", args=[instance.pk])
+    yield "Talk to the draft in the playground", f"{playground}?draft=1"
+    yield "Run the test chats", reverse("admin:saved-chats", args=[instance.pk])
+
+
+registry.account_page.add_links(account_links)
+registry.key_page.add_links(key_links)
+instance_page.add_links(instance_links)
+instance_page.add(instance_context)
+review_page.add_links(review_links)

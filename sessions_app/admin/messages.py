@@ -1,4 +1,4 @@
-"""The list of messages, and one message's page: the words only for who may read them."""
+"""Messages in the admin: the list and a message's page, with words for who may read them."""
 
 from __future__ import annotations
 
@@ -6,42 +6,28 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
 from django.db.models.functions import Length, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from accounts.admin.formatting import row_link
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
-from sessions_app.admin.badges import origin_of, with_badge
+from accounts.admin.lists.keyset import KeysetAdmin
+from sessions_app.admin.badges import with_origin
 from sessions_app.admin.filters import MessageFilters
-from sessions_app.admin.links import page_link
-from sessions_app.admin.texts import HIDDEN, HidingChangeList, ask_for_texts
+from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
 from sessions_app.conversations import csv_columns
+from sessions_app.conversations.origins import origin_of
 from sessions_app.models import Message
 
 SHOWN = 80
 
 
-class MessageChangeList(HidingChangeList):
-    """Reads the beginnings only, and of these keeps what this person may read."""
-
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        rows = super().get_queryset(request)
-        found: QuerySet[Model, Model] = rows.annotate(
-            length=Length("content"),
-            start=Substr("content", 1, SHOWN + 1),
-            origin=origin_of(pk="llm_request_id"),
-        )
-        return found
-
-
 @admin.register(Message)
 class MessageAdmin(KeysetAdmin[Message]):
+    menu_group, menu_place = "Conversations", 2
+    changelist_class = HidingChangeList
     filter_form = MessageFilters
     export_columns = csv_columns.MESSAGE_COLUMNS
     list_display = ["created_at", "role", "beginning", "length", "agent", "session_page"]
@@ -57,11 +43,16 @@ class MessageAdmin(KeysetAdmin[Message]):
     list_select_related = ["account", "agent_instance"]
     list_defer = ("content", "meta")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return MessageChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        """Read the beginnings of the messages instead of the whole texts."""
+        return {
+            "length": Length("content"),
+            "start": Substr("content", 1, SHOWN + 1),
+            "origin": origin_of(pk="llm_request_id"),
+        }
 
     def refuse_row(self, request: HttpRequest, row: Message) -> HttpResponse | None:
-        return ask_for_texts(request, row.account_id, "sessions", row.session_id, "a message")
+        return require_texts(request, row.account_id, "sessions", row.session_id, "a message")
 
     def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
         if form.account is None:
@@ -69,7 +60,7 @@ class MessageAdmin(KeysetAdmin[Message]):
             messages.warning(request, text)
             return HttpResponseRedirect(f"../{form.address()}")
         label = "CSV export of messages"
-        return ask_for_texts(request, form.account.pk, "messages", "export", label)
+        return require_texts(request, form.account.pk, "messages", "export", label)
 
     def texts_of(self, form: FilterForm) -> UUID | None:
         return form.account.pk if form.account else None
@@ -77,7 +68,7 @@ class MessageAdmin(KeysetAdmin[Message]):
     @admin.display(description="content")
     def beginning(self, message: Any) -> str | SafeString:
         if message.is_hidden:
-            return format_html('<span class="quiet">{}</span>', HIDDEN)
+            return hidden()
         return Truncator(message.start).chars(SHOWN)
 
     @admin.display(description="characters")
@@ -86,13 +77,15 @@ class MessageAdmin(KeysetAdmin[Message]):
 
     @admin.display(description="agent")
     def agent(self, message: Message) -> SafeString:
-        return with_badge(f"{message.account.slug}/{message.agent_instance.instance_slug}", message)
+        return with_origin(
+            f"{message.account.slug}/{message.agent_instance.instance_slug}", message
+        )
 
     @admin.display(description="session")
     def session_page(self, message: Message) -> SafeString:
-        return page_link("session", message.session_id)
+        return row_link("sessions_app_session", message.session_id)
 
     @admin.display(description="LLM request")
     def request_page(self, message: Message) -> SafeString | None:
         key = message.llm_request_id
-        return page_link("llmrequest", key) if key else None
+        return row_link("sessions_app_llmrequest", key) if key else None

@@ -1,4 +1,4 @@
-"""What conversations revealed about people: to be corrected and erased, never made up."""
+"""Profiles in the admin: what conversations revealed about people, to be corrected and erased."""
 
 from __future__ import annotations
 
@@ -9,35 +9,47 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin
-from sessions_app.admin.links import page_link
-from sessions_app.admin.texts import HIDDEN, ask_for_texts, note_list, open_accounts
+from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.formatting import row_link
+from sessions_app.admin.texts import (
+    hidden,
+    mark_hidden,
+    note_list,
+    open_accounts,
+    require_texts,
+)
 from sessions_app.models import Profile
 
-PERSONAL = (
-    *("customer_name", "phone", "email", "address_street", "address_city", "address_state"),
-    *("address_zip", "products_of_interest", "services_of_interest", "preferences"),
-)
+PERSONAL_FIELDS = [
+    "customer_name",
+    "phone",
+    "email",
+    "address_street",
+    "address_city",
+    "address_state",
+    "address_zip",
+    "products_of_interest",
+    "services_of_interest",
+    "preferences",
+]
 
 
 class ProfileChangeList(ChangeList):
-    """Marks the people whom this person may not read of, and notes a look at the others."""
+    """Marks the profiles that this person may not read, and notes whose are shown."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        readable = open_accounts(request)
         self.result_list = list(self.result_list)
-        for profile in self.result_list:
-            profile.is_hidden = profile.account_id not in readable
-        shown = {row.account_id for row in self.result_list if not row.is_hidden}
-        note_list(request, self.opts, shown)
+        mark_hidden(request, self.opts, self.result_list)
 
 
 @admin.register(Profile)
 class ProfileAdmin(PlatformModelAdmin[Profile]):
+    menu_group, menu_place = "Conversations", 6
+    forbidden = frozenset({"add"})
+    changelist_class = ProfileChangeList
     list_display = ["id", "person", "known", "account", "updated_at"]
     list_display_links = ["id", "person"]
     list_select_related = ["account"]
@@ -47,16 +59,10 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
     exclude = ["session"]
     readonly_fields = ["account", "session_page", "updated_at"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return ProfileChangeList
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Profile], search_term: str
     ) -> tuple[QuerySet[Profile], bool]:
-        """Whether an address is known tells of a person, too: so also a search in vain is noted."""
+        """Search in readable accounts only, and note it, because no result says something too."""
         if search_term:
             readable = open_accounts(request)
             queryset = queryset.filter(account_id__in=readable)
@@ -64,15 +70,11 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
         return super().get_search_results(request, queryset, search_term)
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
         row = self.get_object(request, unquote(object_id))
         if row is not None and self.has_view_permission(request, row):
-            refused = ask_for_texts(request, row.account_id, "profiles", row.pk, "a profile")
+            refused = require_texts(request, row.account_id, "profiles", row.pk, "a profile")
             if refused is not None:
                 return refused
         return super().change_view(request, object_id, form_url, extra_context)
@@ -80,14 +82,14 @@ class ProfileAdmin(PlatformModelAdmin[Profile]):
     @admin.display(description="person")
     def person(self, profile: Any) -> str | SafeString:
         if profile.is_hidden:
-            return format_html('<span class="quiet">{}</span>', HIDDEN)
+            return hidden()
         return profile.customer_name or profile.email or profile.phone or ""
 
     @admin.display(description="known of them")
     def known(self, profile: Profile) -> str:
-        filled = sum(bool(getattr(profile, name)) for name in PERSONAL)
-        return f"{filled} of {len(PERSONAL)}"
+        filled = sum(bool(getattr(profile, name)) for name in PERSONAL_FIELDS)
+        return f"{filled} of {len(PERSONAL_FIELDS)}"
 
     @admin.display(description="session")
     def session_page(self, profile: Profile) -> SafeString:
-        return page_link("session", profile.session_id)
+        return row_link("sessions_app_session", profile.session_id)

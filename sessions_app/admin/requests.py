@@ -1,4 +1,4 @@
-"""The list of LLM requests, and the export of what they come to by day."""
+"""LLM requests in the admin: the list, a request's page, and the export of usage by day."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from accounts.admin.lists.csv_export import csv_response, note_export
+from accounts.admin.formatting import pretty_json
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from accounts.admin.lists.keyset import KeysetAdmin
+from accounts.audit.csv_export import csv_response, note_export
+from accounts.keys.services import find_key
 from salient.formatting import duration, money
-from sessions_app.admin.badges import ORIGIN, status_badge, with_badge
+from salient.ids import parse_uuid
+from sessions_app.admin.badges import status_badge, with_origin
 from sessions_app.admin.filters import RequestFilters, UsageFilters
-from sessions_app.admin.request_page import RequestPage
+from sessions_app.admin.texts import access_to
 from sessions_app.conversations import csv_columns
+from sessions_app.conversations.origins import ORIGIN
+from sessions_app.conversations.transcript import Work, messages_of
 from sessions_app.models import LLMRequest, UsageDay
-
-
-class RequestChangeList(KeysetChangeList):
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        found: QuerySet[Model, Model] = super().get_queryset(request).annotate(origin=ORIGIN)
-        return found
+from sessions_app.turns import prompts
+from sessions_app.usage.queries import all_days
 
 
 @admin.register(LLMRequest)
-class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
+class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
+    menu_group, menu_place = "Conversations", 3
     filter_form = RequestFilters
     export_columns = csv_columns.REQUEST_COLUMNS
     list_defer = ("request_body", "response_body")
     change_list_template = "admin/request_list.html"
+    detail_template = "admin/llm_request/page.html"
     list_display = [
         "created_at",
         "agent",
@@ -49,8 +50,8 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
         "first_token",
     ]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return RequestChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        return {"origin": ORIGIN}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.usage_view))
@@ -64,13 +65,42 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
         form = UsageFilters(chosen, model=UsageDay, moment="day")
         if not form.is_valid():
             return HttpResponseRedirect(f"../{form.address()}")
-        note_export(request, form.account, "usage_days", form.told())
-        rows, right = UsageDay.objects.all, self.export_right(request, form)
-        return csv_response(csv_columns.USAGE, lambda: form.narrow(rows()), right)
+        note_export(request, form.account, "usage_days", form.for_audit_log())
+        right = self.export_right(request, form)
+        return csv_response(csv_columns.USAGE, lambda: form.queryset(all_days()), right)
+
+    def detail_rows(self, request: HttpRequest) -> QuerySet[LLMRequest]:
+        rows = self.get_queryset(request)
+        rows = rows.select_related("account", "agent_instance", "session", "config_version")
+        return rows.defer(
+            "session__session_key", "agent_instance__override", "config_version__content"
+        )
+
+    def detail(self, request: HttpRequest, row: LLMRequest) -> dict[str, Any]:
+        sections = prompts.read_sections(row)
+        return {
+            "title": "LLM request",
+            "subtitle": str(row.pk),
+            "llm_request": row,
+            "work": Work.of(row),
+            "caller": caller_of(row),
+            "costs": costs_of(row),
+            "sections": sections,
+            "prompt_tokens": sum(section.tokens for section in sections),
+            "largest": max((section.bytes for section in sections), default=1) or 1,
+            "messages_said": messages_of(row),
+            "request_body": pretty_json(_without_sections(row.request_body)),
+            "response_body": pretty_json(row.response_body),
+            **access_to(request, row.account, "llm_requests", row.pk, str(row)),
+        }
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> SafeString:
-        return with_badge(f"{request.account_slug}/{request.agent_instance_slug}", request)
+        return with_origin(f"{request.account_slug}/{request.agent_instance_slug}", request)
+
+    @admin.display(description="model", ordering="model")
+    def model_name(self, request: LLMRequest) -> str:
+        return f"{request.provider}:{request.model}"
 
     @admin.display(description="status")
     def status(self, request: LLMRequest) -> SafeString | str:
@@ -95,3 +125,33 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest], RequestPage):
     @admin.display(description="first token")
     def first_token(self, request: LLMRequest) -> str:
         return duration(request.time_to_first_token_ms)
+
+
+def caller_of(row: LLMRequest) -> dict[str, str]:
+    """Return who called: `kind`, `name`, and the `address` of an API key's page."""
+    kind, _, name = row.caller.partition(":")
+    key_id = parse_uuid(name) if kind == "key" else None
+    key = find_key(key_id, row.account_id) if key_id else None
+    if key is None:
+        return {"kind": kind.replace("-", " ") or "unknown", "name": name, "address": ""}
+    address = reverse("admin:accounts_apikey_change", args=[key.pk])
+    return {"kind": "API key", "name": key.name, "address": address}
+
+
+def costs_of(row: LLMRequest) -> dict[str, str]:
+    """Return the request's amounts; an unknown cost is never shown as zero."""
+    free = row.total_cost is not None and not row.total_cost
+    return {
+        "total": "free" if free else money(row.total_cost),
+        "prompt": money(row.prompt_cost),
+        "completion": money(row.completion_cost),
+        "reserved": money(row.reserved_cost),
+        "charged": money(row.charged_cost),
+    }
+
+
+def _without_sections(body: Any) -> Any:
+    """Leave out the prompt's sections, which have a table of their own."""
+    if not isinstance(body, dict):
+        return body
+    return {name: value for name, value in body.items() if name != "sections"}

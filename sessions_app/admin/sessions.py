@@ -1,4 +1,4 @@
-"""The list of conversations, with the search for what was said in them."""
+"""Conversations in the admin: the list with its search for words, and a conversation's page."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from salient.api.cursor import Cursor
 from salient.formatting import spend
-from sessions_app.admin.badges import origin_of, status_badge, thumb, with_badge
+from sessions_app.admin.badges import rating_badge, status_badge, with_origin
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.admin.texts import ask_for_texts
-from sessions_app.admin.transcript import SessionPage
-from sessions_app.conversations import csv_columns, search
+from sessions_app.admin.texts import access_to, require_texts
+from sessions_app.conversations import csv_columns, search, transcript
+from sessions_app.conversations.origins import origin_of
 from sessions_app.models import Session
 
 
 class SessionChangeList(KeysetChangeList):
-    def get_queryset(
-        self, request: HttpRequest, exclude_parameters: Any = None
-    ) -> QuerySet[Model, Model]:
-        rows = super().get_queryset(request)
-        found: QuerySet[Model, Model] = rows.annotate(origin=origin_of(session_id="pk"))
-        return found
+    """Adds the words that were found."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -42,10 +40,13 @@ class SessionChangeList(KeysetChangeList):
 
 
 @admin.register(Session)
-class SessionAdmin(KeysetAdmin[Session], SessionPage):
+class SessionAdmin(KeysetAdmin[Session]):
+    menu_group, menu_place = "Conversations", 1
+    changelist_class = SessionChangeList
     moment = "last_activity_at"
     filter_form = SessionFilters
     export_columns = csv_columns.SESSION_COLUMNS
+    detail_template = "admin/session/page.html"
     list_display = [
         "last_activity_at",
         "agent",
@@ -53,43 +54,65 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
         "turn_count",
         "cost",
         "status",
-        "thumb",
+        "rating",
         "created_at",
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
-        # The key is what a visitor's cookie is told by; no page needs it.
+        # The key identifies a visitor's cookie, and no page shows it.
         rows: QuerySet[Session] = super().get_queryset(request).defer("session_key")
         return rows
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
-        return SessionChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        return {"origin": origin_of(session_id="pk")}
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = list(self.list_display)
-        # What was said takes the room of when it began.
+        # The words that were found take the place of `created_at`.
         return [*shown[:3], "found", *shown[3:-1]] if request.GET.get("text") else shown
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         if request.GET.get("text"):
-            refused = self._refuse_search(request, self.filters(request.GET))
+            refused = self.refuse_export(request, self.filters(request.GET))
             if refused is not None:
                 return refused
         return super().changelist_view(request, extra_context)
 
-    def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
-        return self._refuse_search(request, form)
-
-    def _refuse_search(self, request: HttpRequest, form: Any) -> HttpResponse | None:
-        """Ask for a reason first: what is found tells what was said."""
+    def refuse_export(self, request: HttpRequest, form: Any) -> HttpResponse | None:
+        """Ask for a reason before words are searched: the result reveals what was said."""
         if not form.is_valid() or form.account is None or not form.words():
             return None
         words = form.words()
-        return ask_for_texts(request, form.account.pk, "messages", words, f"search: {words}")
+        return require_texts(request, form.account.pk, "messages", words, f"search: {words}")
 
-    def texts_of(self, form: Any) -> UUID | None:
-        """Which conversations hold the words tells what was said in them."""
-        return form.account.pk if form.account and form.words() else None
+    def texts_of(self, form: FilterForm) -> UUID | None:
+        """Return the account whose words are searched: the result reveals what was said."""
+        words = isinstance(form, SessionFilters) and form.words()
+        return form.account.pk if form.account and words else None
+
+    def detail_rows(self, request: HttpRequest) -> QuerySet[Session]:
+        rows = self.get_queryset(request).select_related("account", "agent_instance", "user")
+        return rows.defer("session_key", "agent_instance__override", "user__password")
+
+    def detail(self, request: HttpRequest, row: Session) -> dict[str, Any]:
+        name = person_of(row)
+        may_save = request.user.has_perm("sessions_app.add_savedchat") and not row.deleted_at
+        which = {"account__id__exact": row.account_id, "session__id__exact": row.pk}
+        query = f"?{urlencode(which)}"
+        save = reverse("admin:saved-chat-from-session", args=[row.pk])
+        return {
+            "title": "Session",
+            "subtitle": str(row.pk),
+            "session": row,
+            "person": name,
+            "cost": spend(row.total_cost, row.unpriced_turns),
+            "state": transcript.STATES.get(row.last_status, ""),  # type: ignore[call-overload]
+            "page": transcript.read(row, cursor_of(request)),
+            "save_address": save if may_save else "",
+            "export_address": reverse("admin:sessions_app_message_export") + query,
+            "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
+            **access_to(request, row.account, "sessions", row.pk, name),
+        }
 
     @admin.display(description="agent")
     def agent(self, session: Session) -> str:
@@ -98,9 +121,9 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
     @admin.display(description="who")
     def person(self, session: Session) -> SafeString:
         name = session.end_user or session.email or ("visitor" if session.is_anonymous else "")
-        return with_badge("" if session.copied_from is not None else name, session)
+        return with_origin("" if session.copied_from is not None else name, session)
 
-    @admin.display(description="said")
+    @admin.display(description="words")
     def found(self, session: Any) -> SafeString:
         return format_html('<span class="found">{}</span>', session.found)
 
@@ -113,5 +136,22 @@ class SessionAdmin(KeysetAdmin[Session], SessionPage):
         return status_badge(session.last_status)
 
     @admin.display(description="feedback")
-    def thumb(self, session: Session) -> SafeString | str:
-        return thumb(session.feedback)
+    def rating(self, session: Session) -> SafeString | str:
+        return rating_badge(session.feedback)
+
+
+def person_of(session: Session) -> str:
+    """Name the person as the account does; a visitor has no name."""
+    if session.user_id is not None and session.user is not None:
+        return str(session.user.email)
+    if session.copied_from is not None:
+        return "test chat"
+    return session.end_user or session.email or "anonymous visitor"
+
+
+def cursor_of(request: HttpRequest) -> Cursor | None:
+    """Read the place in the conversation from the address; a broken one is the newest page."""
+    try:
+        return Cursor.read(request.GET["before"])
+    except (KeyError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""Texts of accounts in lists: shown while a support access is open, else only that there are."""
+"""Texts of accounts in the admin: shown under a support access, and each reading is noted."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ from uuid import UUID
 
 from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 
+from accounts.admin.formatting import quiet
 from accounts.admin.lists.keyset import KeysetChangeList
 from accounts.members import support_access
-from accounts.models import SupportAccess, User
-from sessions_app.models import SavedChat, Session
+from accounts.models import Account, User
+from sessions_app.evals.saved_chats import sessions_said_by
+from sessions_app.models import SavedChat
 
-HIDDEN = "hidden: needs support access"
+
+def hidden() -> SafeString:
+    return quiet("hidden: needs support access")
 
 
 def open_accounts(request: HttpRequest) -> set[UUID]:
-    """The accounts whose texts this person may read now; asked for once in a request."""
+    """Return the accounts whose texts this person may read now; read once in a request."""
     found: set[UUID] | None = getattr(request, "_open_accounts", None)
     if found is None:
-        found = set()
-        if isinstance(request.user, User) and support_access.may_open(request.user):
-            mine = SupportAccess.objects.open().filter(user=request.user)
-            found = set(mine.values_list("account_id", flat=True))
+        found = support_access.open_accounts(request.user)
         request._open_accounts = found  # type: ignore[attr-defined]
     return found
 
 
 def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
-    """The test chats that say an account's people's words, which this person may not read now.
+    """Return the test chats whose words this person may not read now.
 
-    What staff wrote by hand, or said themselves in the playground, is theirs.
+    These are copied from conversations of the account's people. Staff may read what they wrote by
+    hand, or said themselves in the playground.
     """
     readable = open_accounts(request)
     copied = {
@@ -42,30 +45,35 @@ def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
     }
     if not copied:
         return set()
-    own = Session.objects.filter(pk__in=copied.values(), user_id=cast(User, request.user).pk)
-    said_themselves = set(own.filter(copied_from=None).values_list("pk", flat=True))
-    return {chat for chat, session in copied.items() if session not in said_themselves}
+    own = sessions_said_by(cast(User, request.user).pk, copied.values())
+    return {chat for chat, session in copied.items() if session not in own}
 
 
 class HidingChangeList(KeysetChangeList):
     """Marks the rows whose words this person may not read, and notes whose words are shown."""
 
+    # The attribute with the words, where a row may have none.
+    words = ""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        readable = open_accounts(request)
-        for row in self.result_list:
-            row.is_hidden = row.account_id not in readable
-        shown = {
-            row.account_id for row in self.result_list if not row.is_hidden and self.has_words(row)
-        }
-        note_list(request, self.opts, shown)
+        mark_hidden(request, self.opts, self.result_list, self.words)
 
-    def has_words(self, row: Any) -> bool:
-        return True
+
+def mark_hidden(
+    request: HttpRequest, opts: Options[Any], rows: Iterable[Any], words: str = ""
+) -> None:
+    """Set `is_hidden` on each row, and note the accounts whose words the list shows."""
+    readable, shown = open_accounts(request), set()
+    for row in rows:
+        row.is_hidden = row.account_id not in readable
+        if not row.is_hidden and (not words or getattr(row, words)):
+            shown.add(row.account_id)
+    note_list(request, opts, shown)
 
 
 def note_list(request: HttpRequest, opts: Options[Any], accounts: Iterable[UUID]) -> None:
-    """Note once for each access that a list of these texts was looked through."""
+    """Note that a list of these texts was looked through, once for each access."""
     for account_id in accounts:
         access = support_access.current_access(request.user, account_id)
         if access is not None:
@@ -74,16 +82,30 @@ def note_list(request: HttpRequest, opts: Options[Any], accounts: Iterable[UUID]
 
 
 def note_chat(request: HttpRequest, chat: SavedChat) -> None:
-    """Note once for each access that a test chat's copied words are shown."""
+    """Note that a test chat's copied words are shown, once for each access."""
     access = support_access.current_access(request.user, chat.account_id)
     if access is not None:
         support_access.note_reading(access, "saved_chats", chat.pk, chat.name)
 
 
-def ask_for_texts(
+def access_to(
+    request: HttpRequest, account: Account, table: str, key: UUID, label: str
+) -> dict[str, Any]:
+    """Return a page's context: the `access`, or the form `reason` that asks for one.
+
+    Under an access the reading is noted.
+    """
+    access = support_access.current_access(request.user, account.pk)
+    if access is None:
+        return {"access": None, "reason": support_access.inline_form(request, account)}
+    support_access.note_reading(access, table, key, label)
+    return {"access": access}
+
+
+def require_texts(
     request: HttpRequest, account_id: UUID, table: str, what: object, label: str
 ) -> HttpResponse | None:
-    """Return the page that asks for a reason, or nothing: then the reading is noted."""
+    """Return the page that asks for a reason; under an access none, and the reading is noted."""
     return support_access.require_texts(
         request, account_id, object_type=table, object_id=str(what)[:100], label=label
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Case, F, When
 
-from accounts.admin.lists.csv_export import Columns, Export
+from accounts.audit.csv_export import Columns, Export
 
 
 def known_cost(cost: str, *, unpriced: str) -> Case:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchHeadline, SearchQuery
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -58,11 +59,11 @@ def _marked(headline: str) -> SafeString:
     return mark_safe(text)  # noqa: S308 - escaped above
 
 
-def sessions_of[M: Model](rows: QuerySet[M], who: str) -> QuerySet[M]:
-    """Narrow to the sessions of one e-mail address or end user, each found by its index."""
+def sessions_of(who: str) -> QuerySet[Session, Any]:
+    """Return the ids of the sessions of one e-mail address or end user, each by its index."""
     by_email = Session.objects.filter(email=who).order_by()
     # End users are indexed within their instance.
     by_name = Session.objects.filter(
         agent_instance__in=AgentInstance.objects.order_by().values("pk"), end_user=who
     ).order_by()
-    return rows.filter(pk__in=by_email.values("pk").union(by_name.values("pk")))
+    return by_email.values("pk").union(by_name.values("pk"))

@@ -166,6 +166,11 @@ def read(session: Session, before: Cursor | None = None) -> Page:
     return Page(_with_work(shown), earlier)
 
 
+def messages_of(request: LLMRequest) -> list[Message]:
+    """Return the messages of the request's turn."""
+    return list(Message.objects.filter(llm_request_id=request.pk))
+
+
 def _with_work(messages: list[Message]) -> list[Entry]:
     keys = {message.llm_request_id for message in messages if message.llm_request_id}
     works = {row.pk: Work.of(row) for row in LLMRequest.objects.filter(pk__in=keys)}

@@ -77,10 +77,7 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
 
     Call it inside a context. It expects nothing of the answers: staff add what they must contain.
     """
-    first = Message.objects.filter(session_id=session.pk, role=Role.HUMAN).order_by(
-        "created_at", "id"
-    )
-    messages = list(first.values_list("content", flat=True)[:MOST_MESSAGES])
+    messages = said_by_user(session)
     made: SavedChat = SavedChat.objects.create(
         account_id=session.account_id,
         agent_instance_id=session.agent_instance_id,
@@ -91,6 +88,33 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
         session_id=session.pk,
     )
     return made
+
+
+def said_by_user(session: Session) -> list[str]:
+    """Return the user's first messages in a conversation; inside a context."""
+    said = Message.objects.filter(session_id=session.pk, role=Role.HUMAN)
+    rows = said.order_by("created_at", "id")
+    return list(rows.values_list("content", flat=True)[:MOST_MESSAGES])
+
+
+def sessions_said_by(user_id: UUID, session_ids: Iterable[UUID]) -> set[UUID]:
+    """Return which of these conversations the person had themselves; inside a context."""
+    own = Session.objects.filter(pk__in=session_ids, user_id=user_id, copied_from=None)
+    return set(own.values_list("pk", flat=True))
+
+
+def session_with_agent(session_id: UUID) -> Session | None:
+    """Return a conversation with its agent, for staff; inside the platform context."""
+    found: Session | None = (
+        Session.objects.select_related("agent_instance").filter(pk=session_id).first()
+    )
+    return found
+
+
+def is_name_taken(instance_id: UUID, name: str | None, *, but: UUID | None = None) -> bool:
+    """Return whether another of the agent's test chats has the name."""
+    same = SavedChat.objects.filter(agent_instance_id=instance_id, name=name)
+    return bool(same.exclude(pk=but).exists())
 
 
 def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:

@@ -122,6 +122,10 @@ def percentile(buckets: Sequence[int], share: float) -> int | None:
     return None
 
 
+def all_days() -> QuerySet[UsageDay]:
+    return UsageDay.objects.all()
+
+
 def figures_by(
     *columns: str,
     days: Days,

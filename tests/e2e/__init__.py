@@ -1,1 +1,1 @@
-"""The admin in a real browser: what staff do there, and what every page keeps to."""
+"""The admin in a real browser: what staff do there, and what holds for every page."""

@@ -1,4 +1,4 @@
-"""Debian's Chromium, and what it notices on a page: errors, lost requests, what axe finds."""
+"""Debian's Chromium, and the faults that it finds on a page: errors, lost requests, axe."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from playwright.sync_api import (
 INSTALL = "apt-get install chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A loaded machine is slow; nothing is measured here.
-PATIENCE_MS = 30_000
+TIMEOUT_MS = 30_000
 WIDE = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 SEVERE = ("serious", "critical")
-# What is given up on purpose: the rest of a stream, by who has read an answer to its end; and a
-# page's icon, by the browser, as soon as it is about to leave.
-GIVEN_UP = ("/stream", "/static/icon.svg")
-# What stands on every page is judged on the first one; a list is judged by its first rows.
+# Requests that may be aborted: the rest of a stream after its answer, and a page's icon when the
+# browser leaves the page.
+MAY_BE_ABORTED = ("/stream", "/static/icon.svg")
+# The frame of every page is checked on the first one only; a list by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
 FURTHER_ROWS = ["#result_list tbody tr:nth-child(n + 4)", "table tbody tr:nth-child(n + 12)"]
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
@@ -69,21 +69,21 @@ def axe_source() -> str:
 
 
 class Watched:
-    """A tab that writes down all that goes wrong in it."""
+    """A tab that records all that goes wrong in it."""
 
     def __init__(self, running: Browser, url: str, **context: Any) -> None:
         self.url = url
         self.wrong: list[str] = []
         self.axe = axe_source()
-        self.has_judged = False
+        self.has_checked_frame = False
         self.page: Page = running.new_context(**{"viewport": WIDE, **context}).new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.set_default_timeout(TIMEOUT_MS)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.note(f"script: {error}"))
         # How often the page was left, and how often before each request.
         self.left = 0
         self.began: dict[Request, int] = {}
-        self.page.on("request", self._asked)
+        self.page.on("request", self._requested)
         self.page.on("requestfailed", self._lost)
         self.page.on("response", self._answered)
 
@@ -94,14 +94,14 @@ class Watched:
         if message.type in {"error", "warning"}:
             self.note(f"console: {message.text}")
 
-    def _asked(self, request: Request) -> None:
+    def _requested(self, request: Request) -> None:
         self.left += request.is_navigation_request()
         self.began[request] = self.left
 
     def _lost(self, request: Request) -> None:
-        # Whoever goes on to another page gives up what this one still waits for.
+        # Leaving a page aborts its requests.
         is_left = self.began.get(request) != self.left
-        is_meant = is_left or request.url.endswith(GIVEN_UP)
+        is_meant = is_left or request.url.endswith(MAY_BE_ABORTED)
         if not (is_meant and request.failure == "net::ERR_ABORTED"):
             self.note(f"lost: {request.method} {request.url} {request.failure}")
 
@@ -116,12 +116,12 @@ class Watched:
         self.page.click("[type=submit]")
         self.page.wait_for_url("**/admin/")
 
-    def judge(self) -> None:
-        """Ask axe about the page, in the light and in the dark."""
+    def check(self) -> None:
+        """Check the page with axe, in the light and in the dark theme."""
         self.page.evaluate(UNFOLD)
         self.page.evaluate(self.axe)
-        seen = FURTHER_ROWS + (FRAME if self.has_judged else [])
-        self.has_judged = True
+        seen = FURTHER_ROWS + (FRAME if self.has_checked_frame else [])
+        self.has_checked_frame = True
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
             for impact, *what in self.page.evaluate(FIND, seen):
@@ -130,5 +130,5 @@ class Watched:
         self.page.emulate_media(color_scheme="light")
 
     def overflows(self, selector: str = "html") -> bool:
-        """Whether one has to scroll sideways in the page, or in a part of it."""
+        """Return whether the page, or a part of it, scrolls sideways."""
         return bool(self.page.evaluate(OVERFLOWS, selector))

@@ -1,4 +1,4 @@
-"""Without a browser: failures where it is owed, and a line that says so everywhere else."""
+"""Without a browser the tests fail in CI; elsewhere they are left out, and a line says so."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 COLOURS = 160
 TALLEST = 1_700
 SIZE = ("clientWidth", "scrollHeight")
-# With these at phone width, and these in the dark, as well.
+# Also taken at phone width, and in the dark theme.
 ON_PHONES = {"overview", "account", "session"}
 IN_THE_DARK = {"overview", "session"}
 QUESTION = "Can I pay the invoice in two parts?"
@@ -37,7 +37,7 @@ def main(names: list[str]) -> None:
 
 
 def _pictures(names: list[str]) -> None:
-    """Fill a database, serve it, and go round with a camera."""
+    """Fill a database, serve it, and take the pictures."""
     # Only now: models can not be imported before Django is set up.
     from django.core.management import call_command  # noqa: PLC0415
 
@@ -52,7 +52,7 @@ def _pictures(names: list[str]) -> None:
         reply = Reply(ANSWER, usage=usage(412, 38), delay=0.4, chunk_delay=0.03)
         async with MockOpenAI(provider="openai") as model, served(cut_after=1) as server:
             model.replies.append(reply)
-            await asyncio.to_thread(go_round, server.url, pages)
+            await asyncio.to_thread(take_all, server.url, pages)
 
     with scratch_database():
         call_command("migrate", verbosity=0)
@@ -61,7 +61,7 @@ def _pictures(names: list[str]) -> None:
         asyncio.run(serve({name: pages[name] for name in names or pages}))
 
 
-def go_round(url: str, pages: dict[str, str]) -> None:
+def take_all(url: str, pages: dict[str, str]) -> None:
     from tests.e2e.world import EMAIL, PASSWORD  # noqa: PLC0415
 
     with browser() as running:
@@ -83,7 +83,7 @@ def go_round(url: str, pages: dict[str, str]) -> None:
 
 
 def prepare(tab: Watched, name: str) -> None:
-    """Do what has to be done before there is something to see."""
+    """Bring the page into the state to be pictured."""
     if name == "key-made":
         tab.page.fill("#id_name", "Web shop")
         tab.page.check("[name=way][value=show]")

@@ -1,4 +1,4 @@
-"""The admin in a browser: staff run the product, and every page is whole and open to all."""
+"""The admin in a browser: staff run the product, and every page is accessible and complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.served import served
 
 
 class AdminTests(TransactionTestCase):
-    """One world, one server and one browser: they take longer to make than to use."""
+    """One demo, one server and one browser, because they take long to start."""
 
     def setUp(self) -> None:
         folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -36,14 +36,14 @@ class AdminTests(TransactionTestCase):
 
 
 def look(url: str, addresses: list[str]) -> list[str]:
-    """Return what is wrong with any page, in light, dark and at a phone's width."""
+    """Return what is wrong with the pages, in light, dark and at a phone's width."""
     with browser() as running:
         tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
         walk(tab.page)
         for address in addresses:
             tab.page.goto(url + address)
-            tab.judge()
+            tab.check()
             if tab.overflows(".results"):
                 tab.note("its list cuts the last column")
             tab.page.set_viewport_size(PHONE)

@@ -1,4 +1,4 @@
-"""What staff do from the first page to the last, with a mouse and a keyboard."""
+"""What staff do from the first page to the last, with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_rows() -> None:
         assert set(log.values_list("actor_kind", flat=True)) == {"staff"}
 
 
-def told(page: Page, words: str) -> None:
+def expect_message(page: Page, words: str) -> None:
     expect(page.locator(".messagelist")).to_contain_text(re.compile(words, re.IGNORECASE))
 
 
@@ -54,7 +54,7 @@ def make_account(page: Page) -> None:
     page.fill("#id_name", "Walkers")
     page.fill("#id_slug", "walkers")
     page.click("[name=_continue]")
-    told(page, "Walkers.*added successfully")
+    expect_message(page, "Walkers.*added successfully")
 
 
 def make_instance(page: Page) -> None:
@@ -65,7 +65,7 @@ def make_instance(page: Page) -> None:
     page.fill("#id_display_name", "Help")
     page.fill("#id_model", "scripted:echo")
     page.click("[name=_continue]")
-    told(page, "added successfully")
+    expect_message(page, "added successfully")
 
 
 def publish(page: Page) -> None:
@@ -77,7 +77,7 @@ def publish(page: Page) -> None:
     page.click("button[name=review]")
     page.fill("#id_note", "A better model")
     page.click("input[value=Publish]")
-    told(page, "published")
+    expect_message(page, "published")
 
 
 def talk(page: Page) -> None:
@@ -93,7 +93,7 @@ def talk(page: Page) -> None:
 
 
 def make_key(page: Page) -> None:
-    """See a key for a reason: what was filled in is there again after it was asked for."""
+    """Have a key shown for a reason; the form keeps its values while the reason is asked for."""
     page.click("text=make a key")
     page.fill("#id_name", "Web shop")
     page.check("[name=way][value=show]")
@@ -120,7 +120,7 @@ def roll_back(page: Page) -> None:
     page.click("#result_list tr:has-text('walkers') th a")
     page.click("text=Roll back >> nth=0")
     page.click("input[value='Roll back']")
-    told(page, "published|rolled back|number 3")
+    expect_message(page, "published|rolled back|number 3")
 
 
 def suspend(page: Page) -> None:
@@ -128,4 +128,4 @@ def suspend(page: Page) -> None:
     page.click("#result_list a:text-is('Walkers')")
     page.click("text=Suspend…")
     page.click("button:text-is('Suspend')")
-    told(page, "suspended")
+    expect_message(page, "suspended")

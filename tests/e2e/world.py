@@ -1,4 +1,4 @@
-"""Some of the full demo's accounts, somebody to look at them, and the address of every page."""
+"""Some of the full demo's accounts, a superuser, and the address of every page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sessions_app.models import Session
 from tests.support.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
-# Files, answers to scripts, ways through, what only forms lead to.
+# Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
     r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
     r"|/(password|password-link)/$"
@@ -31,7 +31,7 @@ _MODEL = re.compile(r"^admin/(\w+)/(\w+)/")
 
 
 def furnish(*, turns: int, accounts: int | None = None) -> None:
-    """Fill the database, and let Ann see what was said."""
+    """Fill the database, and give Ann a support access to one account."""
     demo.fill(turns=turns, accounts=accounts)
     ann = User.objects.create_superuser(EMAIL, PASSWORD)
     with platform_context():
@@ -48,7 +48,7 @@ def instance_with_most() -> AgentInstance:
 
 
 def addresses() -> list[str]:
-    """Return the admin's pages that Ann may open, each of one row."""
+    """Return the admin's pages that Ann may open, each for one row."""
     pages = [route for route in routes() if route.pattern.startswith("admin/")]
     request = RequestFactory().get("/admin/")
     request.user = User.objects.get(email=EMAIL)
@@ -58,7 +58,7 @@ def addresses() -> list[str]:
 
 
 def _is_offered(route: Route, request: HttpRequest) -> bool:
-    """Tell whether there is such a page at all: not everything is added or deleted by hand."""
+    """Return whether there is such a page: not every model is added or deleted by hand."""
     model = _model(route.pattern)
     if model is None or not route.pattern.endswith(("/add/", "/delete/")):
         return True

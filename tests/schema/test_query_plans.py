@@ -292,7 +292,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
                 form = SessionFilters(query, model=Session, moment="last_activity_at")
                 self.assertTrue(form.is_valid())
             with platform_context(), self.reads_a_page():
-                rows = form.narrow(Session.objects.all())
+                rows = form.queryset(Session.objects.all())
                 self.assertTrue(list(rows.order_by("-last_activity_at", "-id")[:51]))
 
         self.in_each_way(read)

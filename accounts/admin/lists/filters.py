@@ -13,9 +13,9 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Account
-from salient.ids import parse_uuid
+from accounts.tenancy.accounts import account_named, account_of_row, all_accounts
 
-# More accounts than these are no list to choose from: their name is typed.
+# Where there are more accounts than this, their name is typed instead of chosen from a list.
 MOST_CHOICES = 200
 ACCOUNT, FROM, TO = "account__id__exact", "from", "to"
 
@@ -28,7 +28,7 @@ class FilterForm(forms.Form):
     # Look-ups by a whole id that other pages link to; shown only while they narrow.
     ids: ClassVar[Mapping[str, str]] = {}
     search_label: ClassVar[str] = ""
-    # Rows are read inside one account, or by an id; there is no list over all accounts.
+    # Whether the rows are listed inside one account only, or by an id.
     needs_account: ClassVar[bool] = False
 
     account: Account | None = None
@@ -36,8 +36,8 @@ class FilterForm(forms.Form):
     def __init__(self, query: Mapping[str, Any], *, model: type[Model], moment: str) -> None:
         super().__init__(query, auto_id="filter_%s")
         self.model, self.moment = model, moment
-        # Not as class attributes: `from` is no name in Python.
-        self.fields = {**self._made(), **self.fields}
+        # Not as class attributes: `from` is a keyword in Python.
+        self.fields = {**self._shared_fields(), **self.fields}
 
     @classmethod
     def names(cls) -> set[str]:
@@ -46,7 +46,7 @@ class FilterForm(forms.Form):
         choices = {f"{name}__exact" for name in cls.choices}
         return {*search, ACCOUNT, *choices, FROM, TO, *cls.ids, *cls.base_fields}
 
-    def _made(self) -> dict[str, forms.Field]:
+    def _shared_fields(self) -> dict[str, forms.Field]:
         fields: dict[str, forms.Field] = {}
         if self.search_label:
             fields["q"] = forms.CharField(label=self.search_label, required=False)
@@ -72,18 +72,13 @@ class FilterForm(forms.Form):
         if values.get(FROM) and values.get(TO) and values[FROM] > values[TO]:
             self.add_error(FROM, "This is after the other date.")
         if values.get(ACCOUNT):
-            self.account = self._find_account(values[ACCOUNT])
+            self.account = account_named(values[ACCOUNT])
+            if self.account is None:
+                self.add_error(ACCOUNT, ValidationError("There is no such account."))
         return values
 
-    def _find_account(self, text: str) -> Account | None:
-        key = parse_uuid(text)
-        found = Account.objects.filter(Q(pk=key) if key else Q(slug=text)).first()
-        if found is None:
-            self.add_error(ACCOUNT, ValidationError("There is no such account."))
-        return found
-
-    def narrow[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        """Return the rows that all filters let through."""
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        """Return the rows that match all filters."""
         values = self.cleaned_data
         if self.account is not None:
             rows = rows.filter(account_id=self.account.pk)
@@ -92,43 +87,41 @@ class FilterForm(forms.Form):
                 rows = rows.filter(**{name: values[name]})
         if start := values.get(FROM):
             rows = rows.filter(**{f"{self.moment}__gte": _midnight(start)})
-        # Nothing is later than the last day there is.
+        # There is no day after date.max.
         if (end := values.get(TO)) and end < date.max:
             rows = rows.filter(**{f"{self.moment}__lt": _midnight(end + timedelta(days=1))})
         text = values.get("q", "").strip()
-        return self.search(rows, text) if text else rows
+        return rows.filter(self.search(text)) if text else rows
 
-    def search[M: Model](self, rows: QuerySet[M], text: str) -> QuerySet[M]:
+    def search(self, text: str) -> Q:
+        """Return which rows the searched text finds."""
         raise NotImplementedError
 
-    def is_open(self) -> bool:
-        """Tell whether an account is still to be chosen."""
+    def lacks_account(self) -> bool:
+        """Return whether an account has to be chosen before rows are listed."""
         given = [self.cleaned_data.get(name) for name in ("q", *self.ids)]
         return self.needs_account and self.account is None and not any(given)
 
-    def whose(self) -> Account | None:
-        """Return the one account whose rows are let through, where a filter says which."""
+    def account_of_rows(self) -> Account | None:
+        """Return the account that the filters narrow the rows to; None where they do not."""
         if self.account is not None:
             return self.account
         for name in self.ids:
             if key := self.cleaned_data.get(name):
                 field: Any = self.model._meta.get_field(name.partition("__")[0])
-                return Account.objects.filter(
-                    pk__in=field.related_model.objects.filter(pk=key).values("account_id")
-                ).first()
+                return account_of_row(field.related_model, key)
         return None
 
     def chosen(self) -> dict[str, str]:
         """Return the filters as they stand in the address."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}
 
-    def told(self) -> dict[str, str]:
-        """Return the filters as the audit log tells them."""
+    def for_audit_log(self) -> dict[str, str]:
+        """Return the filters by the names that the audit log has for them."""
         return {name.removesuffix("__exact"): value for name, value in self.chosen().items()}
 
     def address(self, **place: str) -> str:
-        query = urlencode(self.chosen() | place)
-        return f"?{query}"
+        return f"?{urlencode(self.chosen() | place)}"
 
 
 def _midnight(day: date) -> datetime:
@@ -137,7 +130,7 @@ def _midnight(day: date) -> datetime:
 
 def _account_field() -> forms.Field:
     """Choose from the accounts, or type a slug where there are too many."""
-    found = list(Account.objects.order_by("slug").values_list("pk", "slug")[: MOST_CHOICES + 1])
+    found = list(all_accounts().values_list("pk", "slug")[: MOST_CHOICES + 1])
     if len(found) > MOST_CHOICES:
         widget: forms.Widget = forms.TextInput(attrs={"placeholder": "slug", "size": 16})
     else:

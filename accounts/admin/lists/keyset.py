@@ -1,4 +1,4 @@
-"""Lists of big tables: pages by place, not by number; nothing counted; a bar of filters."""
+"""Lists of big tables: pages by place instead of by number, no counts, and a bar of filters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, transaction
@@ -19,15 +18,15 @@ from django.views.decorators.http import require_safe
 from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
-from accounts.admin.lists.csv_export import Columns, Export, Right, csv_response, note_export
 from accounts.admin.lists.filters import FilterForm
+from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.api.cursor import Cursor, newer, older
 
 BEFORE, AFTER = "before", "after"
 
 
 class KeysetChangeList(ChangeList):
-    """One page of rows, the newest first; one row more than is shown tells whether it goes on."""
+    """One page of rows, the newest first; one more row is read to know whether there are more."""
 
     model_admin: KeysetAdmin[Any]
 
@@ -37,13 +36,14 @@ class KeysetChangeList(ChangeList):
         self.form = self.model_admin.filters(request.GET)
         self.filter_specs, self.has_filters = [], False
         self.has_active_filters = any(self.form.chosen().values())
-        self.asks_account = self.form.is_valid() and self.form.is_open()
+        self.asks_account = self.form.is_valid() and self.form.lacks_account()
         if not self.form.is_valid() or self.asks_account:
             return self.root_queryset.none()
-        rows = self.form.narrow(self.root_queryset)
+        rows = self.form.queryset(self.root_queryset)
         if related := self.model_admin.list_select_related:
             rows = rows.select_related(*related)
-        return rows.defer(*self.model_admin.list_defer)
+        rows = rows.defer(*self.model_admin.list_defer)
+        return rows.annotate(**self.model_admin.list_annotations())
 
     def get_results(self, request: HttpRequest) -> None:
         self.result_list = self._read(request.GET)
@@ -69,7 +69,7 @@ class KeysetChangeList(ChangeList):
         return shown
 
     def _in_time(self, rows: QuerySet[Any]) -> list[Any]:
-        """Read the rows; a filter that takes too long is said to, and leaves the page working."""
+        """Read the rows; where a filter takes too long, none, and the page says so."""
         self.is_too_slow = False
         try:
             with transaction.atomic():
@@ -105,13 +105,14 @@ def _cursor(text: str | None) -> Cursor | None:
 
 
 class KeysetAdmin[M: Model](RecordAdmin[M]):
-    """A list that costs the same on its first page and a million rows further down.
+    """A list whose millionth row costs as much as its first.
 
     `moment` is the time that it is ordered by, with the id: an index has to begin with both, or
     with the account and both. `export_columns` maps a CSV column's heading to what it holds.
     """
 
     moment = "created_at"
+    changelist_class: type[ChangeList] = KeysetChangeList
     # Large columns that a list does not show.
     list_defer: tuple[str, ...] = ()
     list_select_related: ClassVar[tuple[str, ...] | list[str]] = ()
@@ -121,8 +122,9 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
     sortable_by = ()
     list_filter = ()
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeysetChangeList
+    def list_annotations(self) -> dict[str, Any]:
+        """Return what the list reads besides the rows' columns; called in a context."""
+        return {}
 
     def filters(self, query: QueryDict) -> FilterForm:
         return self.filter_form(query, model=self.model, moment=self.moment)
@@ -135,24 +137,6 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         ours = [path("export/", view, name=self._export_name())] if self.export_columns else []
         return [*ours, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if request.method == "POST":
-            raise PermissionDenied
-        row = self.get_object(request, unquote(object_id))
-        may_see = row is not None and self.has_view_permission(request, row)
-        refused = self.refuse_row(request, row) if row is not None and may_see else None
-        return refused or super().change_view(request, object_id, form_url, extra_context)
-
-    def refuse_row(self, request: HttpRequest, row: M) -> HttpResponse | None:
-        """Return a page instead of the row's, where something must be said first."""
-        return None
-
     def _export_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_export"
 
@@ -160,33 +144,31 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         return reverse(f"admin:{self._export_name()}") if self.export_columns else ""
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Send all rows that the filters let through, as CSV, oldest first."""
+        """Send all rows that match the filters as CSV, the oldest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        unknown = self.refuse_lookups(request)
-        if unknown is not None:
+        if (unknown := self.refuse_lookups(request)) is not None:
             return unknown
         form = self.filters(request.GET)
         if not form.is_valid():
-            # The list tells what is wrong with them.
+            # The list shows what is wrong with them.
             return HttpResponseRedirect(f"../?{urlencode(form.chosen())}")
-        refused = self.refuse_export(request, form)
-        if refused is not None:
+        if (refused := self.refuse_export(request, form)) is not None:
             return refused
-        note_export(request, form.whose(), self.opts.db_table, form.told())
+        note_export(request, form.account_of_rows(), self.opts.db_table, form.for_audit_log())
         export = Export(self.opts.model_name or "", self.export_columns, self.moment)
         right = self.export_right(request, form)
-        return csv_response(export, lambda: form.narrow(self.model._default_manager.all()), right)
+        return csv_response(export, lambda: form.queryset(self.get_queryset(request)), right)
 
     def export_right(self, request: HttpRequest, form: FilterForm) -> Right:
-        """By what the rows leave; it has to hold as long as they do."""
+        """Return the right to the rows, which is checked again for each page of the export."""
         permission = f"{self.opts.app_label}.view_{self.opts.model_name}"
         return Right(request.user.pk, permission, self.texts_of(form))
 
     def texts_of(self, form: FilterForm) -> UUID | None:
-        """Name the account whose texts an export holds, or lets guess."""
+        """Return the account whose texts an export contains or reveals; None for none."""
         return None
 
     def refuse_export(self, request: HttpRequest, form: FilterForm) -> HttpResponse | None:
-        """Return a page instead, where something must be said or chosen first."""
+        """Return another page where something is needed before the rows may be exported."""
         return None

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.admin.account.status import CHANGES, badge, set_status
 from accounts.management.look_up import find_account
+from accounts.tenancy.accounts import CHANGES, set_status, status_badge
 from accounts.tenancy.context import platform_context
 from salient.commands import ReportingCommand
 
@@ -23,7 +23,7 @@ class Command(ReportingCommand):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         account, change = find_account(options["account"]), CHANGES[options["change"]]
-        before, is_new = badge(account)["name"], account.status != change.status
+        before, is_new = status_badge(account)["name"], account.status != change.status
         if is_new and not options["dry_run"]:
             with platform_context():
                 set_status([account.pk], change)
@@ -31,7 +31,7 @@ class Command(ReportingCommand):
         return {
             "account": account.slug,
             "before": before,
-            "status": badge(account)["name"],
+            "status": status_badge(account)["name"],
             "changed": is_new and not options["dry_run"],
             "means": change.means,
         }

@@ -102,3 +102,18 @@ def versions(instance: AgentInstance, *wanted: UUID) -> list[ConfigVersion]:
     if missing := set(wanted) - set(found):
         raise ConfigVersion.DoesNotExist(str(missing))
     return [found[pk] for pk in wanted]
+
+
+def publication(instance: AgentInstance, number: int) -> ConfigPublication | None:
+    rows = ConfigPublication.objects.select_related("config_version")
+    found: ConfigPublication | None = rows.filter(
+        agent_instance_id=instance.pk, number=number
+    ).first()
+    return found
+
+
+def publication_before(instance: AgentInstance, number: int) -> ConfigPublication | None:
+    """Return the last publication before this number."""
+    rows = ConfigPublication.objects.filter(agent_instance_id=instance.pk, number__lt=number)
+    found: ConfigPublication | None = rows.order_by("-number").first()
+    return found

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.tenancy.context import tenant_context
-from agents.admin.status import CHANGES, set_status
+from agents.instances.status import CHANGES, set_status
 from agents.management.look_up import find_instance
 from salient.commands import ReportingCommand
 

@@ -1,4 +1,4 @@
-"""A test chat as a form: a few turns, each with what its answer must and must not hold."""
+"""A test chat as a form: turns, each with what its answer must and must not contain."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from django import forms
 from django.core.exceptions import ValidationError
 from pydantic import ValidationError as ShapeError
 
-from agents.models import AgentInstance
+from agents.instances.services import instances_with_accounts
 from salient.api.problems import Invalid
 from sessions_app.api.schemas import ChatIn
-from sessions_app.evals.saved_chats import MOST_MESSAGES
+from sessions_app.evals.saved_chats import MOST_MESSAGES, is_name_taken
 from sessions_app.models import SavedChat
 
 TURNS = range(1, MOST_MESSAGES + 1)
 PARTS = ("message", "contains", "excludes")
 LONGEST_EXPECTATION, MOST_EXPECTATIONS = 500, 20
+NAME_TAKEN = ValidationError("This agent has a test chat of that name.")
 
 
 def turn_fields() -> dict[str, forms.Field]:
@@ -43,13 +44,9 @@ class InstanceChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 
 
 class SavedChatForm(forms.ModelForm[SavedChat]):
-    """Turns that are left blank are not there."""
+    """A test chat's turns; those that are left blank are left out."""
 
-    agent_instance = InstanceChoice(
-        None,
-        label="agent",
-        help_text="It can not be changed later.",
-    )
+    agent_instance = InstanceChoice(None, label="agent", help_text="It can not be changed later.")
 
     class Meta:
         model = SavedChat
@@ -58,9 +55,8 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "agent_instance" in self.fields:
-            instances = AgentInstance.objects.select_related("account")
             field = cast(InstanceChoice, self.fields["agent_instance"])
-            field.queryset = instances.order_by("account__slug", "instance_slug")
+            field.queryset = instances_with_accounts()
         self.initial.update(_initial(self.instance))
 
     def clean(self) -> dict[str, Any]:
@@ -70,13 +66,16 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
             self.add_error("message_1", "Say at least one thing.")
         self.instance.messages = [message for message, _ in turns]
         self.instance.expected = [expected for _, expected in turns]
-        self._check_name(cleaned)
+        agent = cleaned.get("agent_instance")
+        agent_id = agent.pk if agent else self.instance.agent_instance_id
+        if is_name_taken(agent_id, cleaned.get("name"), but=self.instance.pk):
+            self.add_error("name", NAME_TAKEN)
         return cleaned
 
     def _turns(self, cleaned: dict[str, Any]) -> Iterator[tuple[str, dict[str, list[str]]]]:
         for number in TURNS:
-            message, *wanted = (cleaned.get(f"{part}_{number}") or "" for part in PARTS)
-            contains, excludes = map(_lines, wanted)
+            message, *expected = (cleaned.get(f"{part}_{number}") or "" for part in PARTS)
+            contains, excludes = map(_lines, expected)
             if message:
                 self._check(number, message, [*contains, *excludes])
                 yield message, {"contains": contains, "excludes": excludes}
@@ -96,40 +95,28 @@ class SavedChatForm(forms.ModelForm[SavedChat]):
                 f"Expect at most {MOST_EXPECTATIONS} texts of {LONGEST_EXPECTATION} characters.",
             )
 
-    def _check_name(self, cleaned: dict[str, Any]) -> None:
-        agent = cleaned.get("agent_instance")
-        agent_id = agent.pk if agent else self.instance.agent_instance_id
-        if is_taken(agent_id, cleaned.get("name"), but=self.instance):
-            self.add_error("name", TAKEN)
 
-
-# Declared so that the admin finds them as any other field.
+# Declared on the class, so that the admin finds them as any other field.
 SavedChatForm.base_fields.update(turn_fields())
 SavedChatForm.declared_fields.update(turn_fields())
-TAKEN = ValidationError("This agent has a test chat of that name.")
-
-
-def is_taken(agent_id: Any, name: str | None, *, but: SavedChat | None = None) -> bool:
-    same = SavedChat.objects.filter(agent_instance_id=agent_id, name=name)
-    return same.exclude(pk=but.pk).exists() if but else same.exists()
 
 
 class FromSessionForm(forms.Form):
-    """What a test chat made of a conversation is called."""
+    """The name of a test chat that is made of a conversation."""
 
     name = forms.CharField(max_length=100)
     is_gate = forms.BooleanField(
-        label="Keeps from publishing when it fails", required=False, initial=True
+        label="Must pass before a draft is published", required=False, initial=True
     )
 
 
 def _initial(chat: SavedChat) -> dict[str, str]:
     found = {}
     expected = [*(chat.expected or []), *({} for _ in TURNS)]
-    for number, (message, wanted) in enumerate(zip(chat.messages or [], expected), start=1):  # noqa: B905
+    for number, (message, parts) in enumerate(zip(chat.messages or [], expected), start=1):  # noqa: B905
         found[f"message_{number}"] = message
         for part in PARTS[1:]:
-            found[f"{part}_{number}"] = "\n".join(wanted.get(part, ()))
+            found[f"{part}_{number}"] = "\n".join(parts.get(part, ()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The playground, the token that it calls with, and the test chats of one agent."""
+"""The playground, the token that it calls with, and an agent's test chats with their runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, cast
 from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
@@ -16,29 +16,30 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 
+from accounts.admin.base import NO_STORE, PlatformModelAdmin
 from accounts.auth.staff_tokens import may_play, new_token, write_token
 from accounts.limits.registry import MAX_MESSAGE_BYTES
-from accounts.members.support_access import inline_form, require_texts
+from accounts.members.support_access import inline_form
 from accounts.models import AccountStatus, User
 from agents.config.versions import publishing
+from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, InstanceStatus
-from sessions_app.admin.evals.forms import TAKEN, FromSessionForm, is_taken
-from sessions_app.admin.texts import hidden_chats, note_chat
+from sessions_app.admin.evals.forms import NAME_TAKEN, FromSessionForm
+from sessions_app.admin.texts import hidden_chats, note_chat, require_texts
 from sessions_app.evals import saved_chats
-from sessions_app.evals.comparison import Comparison, compare
-from sessions_app.models import LLMRequest, Message, Role, SavedChat, Session
+from sessions_app.evals.comparison import compare
+from sessions_app.models import LLMRequest, SavedChat, Session
 from sessions_app.turns.prompts import read_sections
 
 SEE_REQUESTS = "sessions_app.view_llmrequest"
-NO_STORE = {"Cache-Control": "no-store"}
 
 type Page = Callable[..., HttpResponseBase]
 
 
-class StudioPages:
-    """Pages that belong to no one row; the test chats' model admin has their addresses."""
+class EvalPages:
+    """Pages that belong to no single row; their addresses are below those of test chats."""
 
-    def __init__(self, model_admin: admin.ModelAdmin[SavedChat]) -> None:
+    def __init__(self, model_admin: PlatformModelAdmin[SavedChat]) -> None:
         self.admin = model_admin
 
     def urls(self) -> list[URLPattern]:
@@ -61,7 +62,7 @@ class StudioPages:
         return self.admin.admin_site.admin_view(view)
 
     def playground(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Show the page; what is said goes to the public API, by its own script."""
+        """Show the page; its script sends each message to the public API."""
         _require(request, "agents.view_agentinstance")
         instance = _instance(object_id)
         draft = publishing.draft_of(instance)
@@ -79,7 +80,7 @@ class StudioPages:
         )
 
     def token(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Give a token for this agent; it is asked for before each message."""
+        """Answer a token for this agent; the script fetches one before each message."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not may_play(request.user):
@@ -97,31 +98,26 @@ class StudioPages:
         return _json({"token": write_token(token), "expires_at": token.expires_at.isoformat()})
 
     def sections(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Tell what a model was told in one request; messages are measured and not told."""
+        """Answer the sections of one request's prompt; messages by their sizes only."""
         if not may_play(request.user):
             _require(request, SEE_REQUESTS)
         found = get_object_or_404(LLMRequest, pk=object_id)
         if found.caller != f"staff:{request.user.pk}":
             _require(request, SEE_REQUESTS)
+        names = ("name", "source", "bytes", "tokens", "text")
         parts = read_sections(found)
-        rows = [
-            {
-                "name": part.name,
-                "source": part.source,
-                "bytes": part.bytes,
-                "tokens": part.tokens,
-                "text": part.text,
-            }
-            for part in parts
-        ]
-        return _json({"sections": rows})
+        return _json(
+            {"sections": [{name: getattr(part, name) for name in names} for part in parts]}
+        )
 
     def runs(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Show what came of each test chat, as published and with the draft, side by side."""
+        """Show each test chat's newest runs, as published and with the draft, side by side."""
         _require(request, "sessions_app.view_savedchat")
         instance = _instance(object_id)
         found = compare(instance, lambda chats: hidden_chats(request, chats))
-        self._note_words(request, found)
+        for row in found.rows:
+            if row.chat.session_id is not None and not row.is_hidden:
+                note_chat(request, row.chat)
         return self._page(
             request,
             "test_chats",
@@ -134,34 +130,32 @@ class StudioPages:
             may_add=self.admin.has_add_permission(request),
         )
 
-    def _note_words(self, request: HttpRequest, found: Comparison) -> None:
-        """Note whose copied words are shown, once for each test chat and access."""
-        for row in found.rows:
-            if row.chat.session_id is not None and not row.is_hidden:
-                note_chat(request, row.chat)
-
     def from_session(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Make a test chat of what the user of a conversation said."""
+        """Make a test chat of the user's messages in a conversation."""
         _require(request, "sessions_app.add_savedchat")
-        session = get_object_or_404(Session.objects.select_related("agent_instance"), pk=object_id)
+        session = saved_chats.session_with_agent(object_id)
+        if session is None:
+            raise Http404("There is no such conversation.")
         if session.user_id != request.user.pk or session.copied_from is not None:
-            reason = require_texts(
-                request, session.account_id, object_type="sessions", object_id=session.pk
-            )
+            reason = require_texts(request, session.account_id, "sessions", session.pk, "")
             if reason is not None:
                 return reason
         return self._from_session(request, session)
 
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
-        said = list(_said(session))
-        form = FromSessionForm(request.POST or None, initial={"name": _name_of(session)})
+        said = saved_chats.said_by_user(session)
+        # Named by its time: who may not read the words sees the name.
+        name = f"Conversation of {date_format(session.created_at, 'DATETIME_FORMAT')}"
+        form = FromSessionForm(request.POST or None, initial={"name": name})
         if request.method == "POST" and form.is_valid() and said:
             data = form.cleaned_data
-            if is_taken(session.agent_instance_id, data["name"]):
-                form.add_error("name", TAKEN)
+            if saved_chats.is_name_taken(session.agent_instance_id, data["name"]):
+                form.add_error("name", NAME_TAKEN)
             else:
                 chat = saved_chats.from_session(session, data["name"], is_gate=data["is_gate"])
-                messages.success(request, "The test chat is made. Say what its answers must hold.")
+                messages.success(
+                    request, "The test chat is made. Add what its answers must contain."
+                )
                 return redirect("admin:sessions_app_savedchat_change", chat.pk)
         return self._page(
             request,
@@ -174,20 +168,24 @@ class StudioPages:
         )
 
     def _page(
-        self, request: HttpRequest, name: str, instance: AgentInstance, **context: Any
+        self,
+        request: HttpRequest,
+        name: str,
+        instance: AgentInstance,
+        *,
+        title: str,
+        **context: Any,
     ) -> TemplateResponse:
         api = reverse("sessions:page", args=[instance.account.slug, instance.instance_slug])
-        shared = {
-            "opts": self.admin.opts,
-            "instance": instance,
-            "folder": f"{instance.account.slug}/{instance.instance_slug}",
-            "api": api.rstrip("/"),
-        }
-        return TemplateResponse(
+        return self.admin.render_page(
             request,
             f"admin/playground/{name}.html",
-            self.admin.admin_site.each_context(request) | shared | context,
+            title,
             headers=NO_STORE,
+            instance=instance,
+            folder=f"{instance.account.slug}/{instance.instance_slug}",
+            api=api.rstrip("/"),
+            **context,
         )
 
 
@@ -197,16 +195,14 @@ def _require(request: HttpRequest, permission: str) -> None:
 
 
 def _instance(pk: UUID) -> AgentInstance:
-    found: AgentInstance | None = (
-        AgentInstance.objects.select_related("account").filter(pk=pk).first()
-    )
+    found = instance_with_account(pk)
     if found is None:
         raise Http404("There is no such agent.")
     return found
 
 
 def _why_not(request: HttpRequest, instance: AgentInstance) -> str:
-    """Say why nobody, or not this person, can talk to the agent here; "" when they can."""
+    """Return why nobody, or not this person, can talk to the agent here; "" when they can."""
     if instance.account.status != AccountStatus.ACTIVE:
         return f"The account is {instance.account.status}, so its agents answer nobody."
     if instance.status != InstanceStatus.ACTIVE:
@@ -214,17 +210,6 @@ def _why_not(request: HttpRequest, instance: AgentInstance) -> str:
     if not may_play(request.user):
         return "A turn is real and costs the account: only staff who may change agents take one."
     return ""
-
-
-def _said(session: Session) -> Any:
-    said = Message.objects.filter(session_id=session.pk, role=Role.HUMAN)
-    newest_last = said.order_by("created_at", "id")
-    return newest_last.values_list("content", flat=True)[: saved_chats.MOST_MESSAGES]
-
-
-def _name_of(session: Session) -> str:
-    """Name it by when it was: a name is shown to who may not read the words."""
-    return f"Conversation of {date_format(session.created_at, 'DATETIME_FORMAT')}"
 
 
 def _json(data: dict[str, Any], **options: Any) -> JsonResponse:

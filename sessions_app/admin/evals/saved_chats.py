@@ -1,4 +1,4 @@
-"""The staff's pages for test chats."""
+"""Test chats in the admin: the list, and the form of one."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from django.contrib.admin.utils import unquote
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.formatting import badge, link
 from accounts.members import support_access
 from sessions_app.admin.evals.forms import PARTS, TURNS, SavedChatForm
-from sessions_app.admin.evals.pages import StudioPages
+from sessions_app.admin.evals.pages import EvalPages
 from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import SavedChat, SavedChatRun
 
-# So many blank ones are offered below those that are used.
+# The form offers so many blank turns below those in use.
 MORE_TURNS = 3
 
 
 @admin.register(SavedChat)
 class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
-    """A test chat belongs to one agent for good: its runs do."""
+    """A test chat belongs to one agent for good, because its runs do."""
 
+    menu_group, menu_place = "Conversations", 5
     form = SavedChatForm
+    change_form_template = "admin/playground/test_chat.html"
     list_display = ["name", "agent", "turns", "is_gate", "last_run", "updated_at"]
     list_filter = ["is_gate", "account"]
     list_select_related = ["account", "agent_instance"]
@@ -38,19 +40,15 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return super().get_queryset(request).annotate(_passed=Subquery(newest.values("passed")[:1]))
 
     def get_urls(self) -> list[URLPattern]:
-        return [*StudioPages(self).urls(), *super().get_urls()]
-
-    change_form_template = "admin/playground/test_chat.html"
+        return [*EvalPages(self).urls(), *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: SavedChat | None = None) -> list[str]:
         return ["agent", "results", "said"] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: SavedChat | None = None) -> Any:
-        about = (
-            ["agent", "name", "is_gate", "results"]
-            if obj
-            else ["agent_instance", "name", "is_gate"]
-        )
+        about = ["agent_instance", "name", "is_gate"]
+        if obj is not None:
+            about = ["agent", "name", "is_gate", "results"]
         if obj is not None and self._hides(request, obj):
             return [(None, {"fields": [*about, "said"]})]
         said = len(obj.messages) if obj else 1
@@ -60,7 +58,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         ]
 
     def has_change_permission(self, request: HttpRequest, obj: SavedChat | None = None) -> bool:
-        """Who may not read what is said changes nothing of it."""
+        """Refuse who may not read the words."""
         may = super().has_change_permission(request, obj)
         return may and (obj is None or not self._hides(request, obj))
 
@@ -68,13 +66,9 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return bool(hidden_chats(request, [chat]))
 
     def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
-        """Ask for a reason in the place of words that a conversation's people said."""
+        """Show a form for a reason in place of words copied from a conversation."""
         chat = self.get_object(request, unquote(object_id))
         shown: dict[str, Any] = {}
         if chat is not None and self.has_view_permission(request, chat):
@@ -90,13 +84,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         characters = sum(map(len, chat.messages))
         return f"{len(chat.messages)} messages of {characters} characters; hidden"
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: SavedChat,
-        form: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: SavedChat, form: Any, change: Any) -> None:
         if not change:
             obj.account_id = obj.agent_instance.account_id
         super().save_model(request, obj, form, change)
@@ -111,20 +99,17 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
 
     @admin.display(description="last run")
     def last_run(self, chat: Any) -> SafeString:
-        state, word = {True: ("ok", "passed"), False: ("bad", "failed"), None: ("info", "not run")}[
-            chat._passed
-        ]
-        return format_html('<span class="badge {}">{}</span>', state, word)
+        if chat._passed is None:
+            return badge("not run", "info")
+        return badge("passed", "ok") if chat._passed else badge("failed", "bad")
 
     @admin.display(description="results")
     def results(self, chat: SavedChat) -> SafeString:
         address = reverse("admin:saved-chats", args=[chat.agent_instance_id])
-        return format_html(
-            '<a href="{}#chat-{}">Run it, and see what came of it</a>', address, chat.pk
-        )
+        return link(f"{address}#chat-{chat.pk}", "Run it, and see the results")
 
 
 def _fieldset(number: int, said: int) -> tuple[str, dict[str, Any]]:
     fields: dict[str, Any] = {"fields": [f"{part}_{number}" for part in PARTS]}
-    # What is not used yet is folded.
+    # Unused turns are folded.
     return f"Turn {number}", fields | ({} if number <= max(said, 1) else {"classes": ["collapse"]})

@@ -1,4 +1,4 @@
-"""What an account used, for the staff's pages of accounts."""
+"""What accounts and their agents used: figures of the account's page and of lists."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from accounts.admin.account.admin import AccountAdmin
-from accounts.models import Account, User
+from accounts.admin import registry
+from accounts.models import Account
+from agents.admin.page_base import instance_rows
 from salient.formatting import count, spend
 from sessions_app.admin.overview.page import (
-    RIGHTS,
     chosen,
-    latest_failures,
+    may_see,
     now_and_before,
     ranges,
     tiles,
@@ -27,24 +27,52 @@ from sessions_app.admin.overview.usage_charts import (
     spend_chart,
     tokens_chart,
 )
+from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, figures_by, total
 
 TREND_DAYS = 30
 
 
-def row_figures(account_ids: Collection[UUID]) -> Mapping[UUID, dict[str, str]]:
-    """Tell of each account's month and of its last days: two queries for any number of them."""
-    month = figures_by("account_id", days=Days.this_month(), accounts=account_ids)
+def account_figures(account_ids: Collection[UUID]) -> dict[UUID, dict[str, str]]:
+    """Return each account's figures for its row; two queries for any number of accounts."""
+    found = rows_by("account_id", accounts=account_ids)
+    nothing = row_of(NOTHING, {})
+    return {key: found.get(key, nothing) for key in account_ids}
+
+
+def agent_figures(request: HttpRequest, account_id: UUID) -> dict[UUID, dict[str, str]]:
+    """Return the figures of each of the account's agents, for who may see the rows behind them."""
+    return rows_by("agent_instance_id", account_id=account_id) if may_see(request) else {}
+
+
+def rows_by(column: str, **which: Any) -> dict[UUID, dict[str, str]]:
+    """Return this month's figures and the last days' trend by a column of usage_days."""
     days = Days.until_today(TREND_DAYS)
-    trends = by_day_and(figures_by("day", "account_id", days=days, accounts=account_ids))
+    month = figures_by(column, days=Days.this_month(), **which)
+    trends = by_day_and(figures_by("day", column, days=days, **which))
     return {
-        key: told(month.get(key, NOTHING)) | trend(trends.get(key, {}), days) for key in account_ids
+        key: row_of(month.get(key, NOTHING), trends.get(key, {})) for key in month.keys() | trends
+    }
+
+
+def row_of(month: Figures, trend: Mapping[Any, Figures]) -> dict[str, str]:
+    """Return a row's figures: `requests` and `spend` of the month, and a line of requests.
+
+    The line is given by its `points` and in `words`.
+    """
+    days = Days.until_today(TREND_DAYS)
+    values = [figures.requests for _, figures in by_day(trend, days)]
+    return {
+        "requests": count(month.requests),
+        "spend": spend(month.cost, month.unpriced),
+        "points": sparkline(values) if any(values) else "",
+        "words": f"{count(sum(values))} requests in {len(days)} days, {count(max(values))} at most",
     }
 
 
 def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
     """Return what the account's page shows of its use, to who may see the rows behind it."""
-    if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
+    if not may_see(request):
         return {}
     days, key = Days.until_today(chosen(request)), account.pk
     now, before = now_and_before(days, key)
@@ -59,31 +87,11 @@ def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
         ],
         "failures": latest_failures(now, days, key),
         "all_failures": requests_page(days.first, days.last, key, failed=True),
-        "agent_figures": agent_figures(key),
     }
 
 
-def agent_figures(account_id: UUID) -> dict[UUID, dict[str, str]]:
-    """Tell of each agent's month and of its last days."""
-    month = figures_by("agent_instance_id", days=Days.this_month(), account_id=account_id)
-    days = Days.until_today(TREND_DAYS)
-    trends = by_day_and(figures_by("day", "agent_instance_id", days=days, account_id=account_id))
-    return {
-        key: told(month.get(key, NOTHING)) | trend(trends.get(key, {}), days)
-        for key in month.keys() | trends.keys()
-    }
-
-
-def told(figures: Figures) -> dict[str, str]:
-    return {"requests": count(figures.requests), "spend": spend(figures.cost, figures.unpriced)}
-
-
-def trend(found: Mapping[Any, Figures], days: Days) -> dict[str, str]:
-    """Return the points of a line of requests, with what it says in words."""
-    values = [figures.requests for _, figures in by_day(found, days)]
-    words = f"{count(sum(values))} requests in {len(days)} days, {count(max(values))} at most"
-    return {"points": sparkline(values) if any(values) else "", "words": words}
-
-
-AccountAdmin.row_figures = staticmethod(row_figures)
-AccountAdmin.page_figures = staticmethod(page_figures)
+registry.account_rows.add(account_figures)
+registry.account_page.add(
+    page_figures, figures="admin/overview/account.html", panel="admin/overview/failures.html"
+)
+instance_rows.add(agent_figures)

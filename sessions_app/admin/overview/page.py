@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.timesince import timesince
 
-from accounts.admin.account.budget_bars import Bar, account_bars
-from accounts.admin.site import SalientAdminSite
+from accounts.admin import registry
+from accounts.limits.overview import Bar, account_bars
 from accounts.models import Account, User
+from accounts.tenancy.accounts import find_accounts
 from salient.formatting import compact, count, duration, share, spend
 from sessions_app.admin.overview.usage_charts import (
     latency_chart,
@@ -24,22 +24,21 @@ from sessions_app.admin.overview.usage_charts import (
     spend_chart,
     tokens_chart,
 )
-from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.usage.queries import DAY, Days, Figures, by_day, figures_by, total
+from sessions_app.usage.failures import latest_failures
+from sessions_app.usage.queries import Days, Figures, figures_by, total
 from sessions_app.usage.totals import Totals, each_day
 
 type ByDay = dict[date, Figures]
 
-RANGES, USUAL = (7, 30, 90), 30
-TOP_ACCOUNTS, FAILURES = 8, 8
-FAILING = (CompletionStatus.ERROR, CompletionStatus.PARTIAL)
-# What the page tells of: who may not see the rows does not see their sums.
+RANGES, DEFAULT_DAYS = (7, 30, 90), 30
+TOP_ACCOUNTS = 8
+# Who may not see the rows does not see their sums.
 RIGHTS = ("accounts.view_account", "sessions_app.view_llmrequest")
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure, with what there is to say of it and how it was in the period before."""
+    """One figure, with a note and its change since the period before."""
 
     name: str
     value: str
@@ -64,23 +63,6 @@ class TopAccount:
         return spend(self.figures.cost, self.figures.unpriced)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A turn that failed, without a word of what was said."""
-
-    id: UUID
-    created_at: datetime
-    account_id: UUID
-    account_slug: str
-    agent_instance_slug: str
-    completion_status: str
-    error_code: str
-
-    @property
-    def ago(self) -> str:
-        return timesince(self.created_at, depth=1)
-
-
 def now_and_before(days: Days, account_id: UUID) -> tuple[ByDay, ByDay]:
     """Return an account's figures of each of these days, and of as many before them; one query."""
     span = Days(days.before().first, days.last)
@@ -103,8 +85,8 @@ def ranges(days: Days) -> list[dict[str, Any]]:
 
 
 def overview(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows: a dozen queries, whatever happened."""
-    if not (isinstance(request.user, User) and request.user.has_perms(RIGHTS)):
+    """Return what the page shows, in a dozen queries however much was used."""
+    if not may_see(request):
         return {}
     days = Days.until_today(chosen(request))
     totals = Totals.of(Days(days.before().first, days.last))
@@ -127,10 +109,14 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def may_see(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.has_perms(RIGHTS)
+
+
 def chosen(request: HttpRequest) -> int:
-    """Return how many days the address asks for; an unknown number is the usual one."""
+    """Return how many days the address asks for, the default for an unknown number."""
     text = request.GET.get("days", "")
-    return int(text) if text in map(str, RANGES) else USUAL
+    return int(text) if text in map(str, RANGES) else DEFAULT_DAYS
 
 
 def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = None) -> list[Tile]:
@@ -139,7 +125,7 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
     failures = requests_page(days.first, days.last, account_id, failed=True)
     return [
         Tile(
-            "Requests", count(now.requests), f"{count(now.cancelled)} left by the client",
+            "Requests", count(now.requests), f"{count(now.cancelled)} cancelled by the client",
             change(now.requests, before.requests), everything,
         ),
         Tile(
@@ -151,7 +137,7 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
         ),
         Tile(
             "Latency p95", duration(now.percentile(0.95)),
-            f"half within {duration(now.percentile(0.5))}",
+            f"p50 {duration(now.percentile(0.5))}",
             change(now.percentile(0.95), before.percentile(0.95)),
         ),
         Tile(
@@ -182,10 +168,11 @@ def moved(now: float | None, before: float | None) -> str:
 
 
 def top_accounts(found: Mapping[UUID, Figures]) -> list[TopAccount]:
-    """Name those who spent most, each with its budget."""
+    """Return the accounts that spent most, each with its budget."""
     order = sorted(found, key=lambda key: (-found[key].cost, -found[key].requests, str(key)))
     order = order[:TOP_ACCOUNTS]
-    accounts, bars = Account.objects.in_bulk(order), account_bars(order)
+    accounts = {account.pk: account for account in find_accounts(order)}
+    bars = account_bars(order)
     return [
         TopAccount(accounts[key], found[key], bars.get(key), account_page(key)) for key in order
     ]
@@ -195,32 +182,4 @@ def account_page(account_id: UUID) -> str:
     return reverse("admin:accounts_account_change", args=[account_id])
 
 
-def latest_failures(
-    found: Mapping[date, Figures], days: Days, account_id: UUID | None = None
-) -> list[Failure]:
-    """Return the newest ones; the roll-up says how far back to look for them."""
-    since = _day_of_failures(by_day(found, days))
-    if since is None:
-        return []
-    # A turn counts on the day in which it was settled: it may have begun on the one before.
-    begin = datetime.combine(since - DAY, time(), UTC)
-    rows = LLMRequest.objects.filter(completion_status__in=FAILING, created_at__gte=begin)
-    if account_id is not None:
-        rows = rows.filter(account_id=account_id)
-    names = Failure.__slots__
-    newest = rows.order_by("-created_at", "-id").values_list(*names)[:FAILURES]
-    return [Failure(*row) for row in newest]
-
-
-def _day_of_failures(found: Iterable[tuple[date, Figures]]) -> date | None:
-    """Return the day since which there were enough failures, or the first day with one."""
-    first, seen = None, 0
-    for day, figures in reversed(list(found)):
-        if figures.failed:
-            first, seen = day, seen + figures.failed
-        if seen >= FAILURES:
-            break
-    return first
-
-
-SalientAdminSite.overview = staticmethod(overview)
+registry.overview.add(overview, figures="admin/overview/figures.html")

@@ -1,4 +1,4 @@
-"""Charts as the server draws them: places of bars and lines, and the same numbers as a table."""
+"""Charts that the server draws: the places of bars and lines, and the same numbers as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from salient.formatting import NONE
 WIDTH, HEIGHT = 520, 165
 LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 18
 STEPS = 4
-# More names of days than that touch each other.
+# More labels of days than these would touch each other.
 MOST_LABELS = 9
 STYLES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
@@ -23,18 +23,18 @@ type Write = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value for each day; None where there is none."""
+    """One value for each day, None where there is none; `style` is a CSS class."""
 
     name: str
     values: Sequence[Value]
     style: str
-    # What narrows a day's rows to this series' own, as in an address: "&model=…".
+    # The query that narrows a day's rows to this series: "&model=…".
     filters: str = ""
-    # What its values are written as, where that is not how the chart writes them.
+    # The values as text, where that differs from how the chart writes them.
     texts: Sequence[str] = ()
 
-    def says(self, n: int) -> bool:
-        """Whether there is something on a day: a value, or words for what is not known."""
+    def has_value(self, n: int) -> bool:
+        """Return whether a day has a value, or a text for an unknown one."""
         return bool(self.values[n] or (self.values[n] is None and self.texts))
 
 
@@ -51,7 +51,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One day: where it leads, what it says, its bars, and the whole height to point at."""
+    """One day: its link, its text, its bars, and a rectangle of full height to point at."""
 
     href: str
     text: str
@@ -67,7 +67,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Days along, values up: stacked bars, or lines."""
+    """A chart with a day in each column: stacked bars, or lines."""
 
     key: str
     title: str
@@ -77,7 +77,7 @@ class Chart:
     links: Sequence[str]
     lines: bool = False
     note: str = ""
-    # The rows of all the days.
+    # The address of the rows of all days.
     all_rows: str = ""
 
     size = (WIDTH, HEIGHT)
@@ -85,7 +85,7 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        return not any(each.says(n) for each in self.series for n in range(len(each.values)))
+        return not any(each.has_value(n) for each in self.series for n in range(len(each.values)))
 
     def ticks(self) -> list[Tick]:
         top = self._top()
@@ -111,17 +111,17 @@ class Chart:
         ]
 
     def paths(self) -> list[tuple[str, str]]:
-        """Give the style and the points of each line; a day without a value interrupts it."""
+        """Return the style and the points of each line; a day without a value interrupts it."""
         return [(each.style, path) for each in self.series for path in self._paths(each)]
 
     def legend(self) -> list[tuple[Series, str]]:
-        """Give each series with where it leads, if that is not where all of them do."""
+        """Return each series with the address of its rows, "" where it has none of its own."""
         return [
             (each, self.all_rows + each.filters if each.filters else "") for each in self.series
         ]
 
     def rows(self) -> list[tuple[date, str, list[str]]]:
-        """Give the table: each day with where it leads and its values as text."""
+        """Return the table: each day with its address and its values as text."""
         return [(day, self.links[n], self._texts(n)) for n, day in enumerate(self.days)]
 
     def _texts(self, n: int) -> list[str]:
@@ -134,8 +134,8 @@ class Chart:
         return NONE if value is None else self.write(value)
 
     def _say(self, n: int) -> str:
-        told = zip(self.series, self._texts(n), strict=True)
-        words = [f"{each.name} {text}" for each, text in told if self.lines or each.says(n)]
+        texts = zip(self.series, self._texts(n), strict=True)
+        words = [f"{each.name} {text}" for each, text in texts if self.lines or each.has_value(n)]
         return f"{short(self.days[n])}: {', '.join(words) or 'nothing'}"
 
     def _stack(self, n: int) -> Iterator[Rect]:
@@ -161,7 +161,7 @@ class Chart:
             if there:
                 points = [(self._middle(n), self._y(value or 0)) for n, value in run]
                 if len(points) == 1:
-                    # A line of one point would not be seen.
+                    # A line of one point is invisible.
                     [(x, y)] = points
                     points = [(x - 2, y), (x + 2, y)]
                 yield " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -188,7 +188,7 @@ class Chart:
 
 
 def nice(value: float) -> float:
-    """Return the next number above that people like to see at an axis and that STEPS divide."""
+    """Return the next round number above that is divisible by STEPS, for an axis."""
     if value <= 0:
         return float(STEPS)
     power = 10.0 ** math.floor(math.log10(value))
@@ -200,7 +200,7 @@ def short(day: date) -> str:
 
 
 def sparkline(values: Sequence[float], width: int = 90, height: int = 18) -> str:
-    """Give the points of a small line without axes."""
+    """Return the points of a small line without axes."""
     top, step = max([*values, 1]), width / max(1, len(values) - 1)
     points = [(n * step, height - 1 - value / top * (height - 2)) for n, value in enumerate(values)]
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

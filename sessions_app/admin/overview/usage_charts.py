@@ -1,4 +1,4 @@
-"""The charts of the overview and of an account's page, drawn of the daily roll-up."""
+"""The charts of the overview and of an account's page, drawn from the daily roll-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The staff's pages for accounts: figures that are the ledger's, acts that are asked for."""
+"""Accounts in the admin: figures that match the ledger, and changes after a confirmation."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ListTests(AccountCase):
             (row.figures["requests"], row.figures["spend"]), ("4", "$0.75 + 1 unpriced")
         )
         self.assertIn("4 requests in 30 days", row.figures["words"])
-        self.assertEqual(row.row.instances, 1)
+        self.assertEqual(row.figures["instances"], 1)
 
     def test_a_month_of_unknown_cost_is_unknown_and_no_zero(self) -> None:
         instance = busy_account("acme", turns=0)
@@ -91,7 +91,7 @@ class ListTests(AccountCase):
         make_budget(instance.account, limit=10, spent=Decimal(4))
         make_budget(instance.account, limit=10, spent=Decimal(9), agent_instance_id=instance.pk)
 
-        self.assertEqual(self.row("acme").row.bar.percent, 40)
+        self.assertEqual(self.row("acme").bar.percent, 40)
         self.assertContains(self.get(LIST), "$4.00 of $10.00 this month")
 
     def test_as_many_queries_for_fifty_accounts_as_for_one(self) -> None:

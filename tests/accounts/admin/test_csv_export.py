@@ -15,8 +15,8 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase
 from django.utils import timezone
 
-from accounts.admin.lists import csv_export
-from accounts.admin.lists.csv_export import Export, Right, as_csv, cell, csv_pages
+from accounts.audit import csv_export
+from accounts.audit.csv_export import Export, Right, as_csv, cell, csv_pages
 from accounts.members import support_access
 from accounts.models import AuditEntry, User
 from accounts.tenancy.context import platform_context

@@ -1,4 +1,4 @@
-"""The admin works inside the platform's door, from the login page to the last log entry."""
+"""The admin works inside the platform context, from the login page to the last log entry."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class AdminTests(TestCase):
         form = {"username": "root@example.com", "password": password, "next": "/admin/"}
         return self.client.post("/admin/login/", form)
 
-    def test_a_password_is_hashed_before_any_door_is_opened(self) -> None:
-        doors: list[Any] = []
+    def test_a_password_is_hashed_before_any_context_is_opened(self) -> None:
+        contexts: list[Any] = []
         original = database.give_back
 
         def give_back() -> None:
-            doors.append(current_context())
+            contexts.append(current_context())
             original()
 
         form = {f"new_password{n}": "another-horse-battery" for n in (1, 2)}
@@ -51,7 +51,7 @@ class AdminTests(TestCase):
             form["old_password"] = PASSWORD
             self.assertEqual(self.client.post("/admin/password_change/", form).status_code, 302)
         # A wrong one, a good one, then the old one and the new one.
-        self.assertEqual(doors, [None] * 4)
+        self.assertEqual(contexts, [None] * 4)
 
     def test_what_staff_do_is_logged_and_their_rights_are_read(self) -> None:
         self.log_in()
@@ -75,7 +75,9 @@ class AdminTests(TestCase):
         self.root.refresh_from_db()
         self.assertTrue(self.root.check_password("another-horse-battery"))
 
-    def test_a_view_its_permission_check_and_its_template_are_all_behind_the_door(self) -> None:
+    def test_a_view_its_permission_check_and_its_template_are_all_in_the_platform_context(
+        self,
+    ) -> None:
         site, seen = SalientAdminSite(), list[str]()
 
         def allowed(_request: HttpRequest) -> bool:

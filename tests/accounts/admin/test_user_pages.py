@@ -10,7 +10,7 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.admin.user_pages import KINDS
+from accounts.admin.users import KINDS
 from accounts.models import Membership, User
 from tests.support.factories import make_account, make_membership, make_user
 

@@ -178,7 +178,7 @@ class ShownTests(KeyPages):
         for scope in ("members:write", "connections:write"):
             with self.subTest(scope):
                 page = self.add(scopes=["chat", scope])
-                self.assertContains(page, f"What is done with {scope} stays")
+                self.assertContains(page, f"What a key does with {scope} outlasts")
         confined = self.add(scopes=["chat", "members:write"], instance_ids=[str(self.bot.pk)])
         self.assertTrue(text_in(confined))
 
@@ -268,7 +268,7 @@ class OfferTests(HandoverCase):
 
     def test_nobody_hands_a_key_over_to_themselves(self) -> None:
         make_member(self.account, MemberRole.OWNER, self.boss.email)
-        self.assertContains(self.offer(self.boss.email), "To you it is shown")
+        self.assertContains(self.offer(self.boss.email), "You can not hand a key to yourself")
 
     def test_a_mail_that_was_not_sent_is_told(self) -> None:
         with (

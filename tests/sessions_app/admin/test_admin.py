@@ -1,4 +1,4 @@
-"""The admin as a whole: every model of every room, taken from the registry."""
+"""The admin as a whole: every registered model of every app."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class EveryPageTests(TestCase):
                 self.assertEqual(listed.status_code, 200)
 
     def test_a_list_takes_as_many_queries_for_three_rows_as_for_one(self) -> None:
-        self.queries_of_lists()  # Content types are asked for once in a process.
+        self.queries_of_lists()  # Content types are read once in a process.
         before = self.queries_of_lists()
         make_one_of_each()
         make_one_of_each()
@@ -210,7 +210,7 @@ class ConversationPagesTests(TestCase):
             make_message(self.session, llm_request=make_llm_request(self.session), role="assistant")
 
         say()
-        self.page()  # Content types are asked for once in a process.
+        self.page()  # Content types are read once in a process.
         with CaptureQueriesContext(connection) as one:
             self.page()
         for _ in range(3):
@@ -252,16 +252,16 @@ class ConversationPagesTests(TestCase):
 
 
 class DoorTests(TestCase):
-    def test_a_list_needs_the_platforms_door_and_the_site_opens_it(self) -> None:
+    def test_a_list_needs_the_platform_context_and_the_site_opens_it(self) -> None:
         make_session()
         self.client.force_login(make_user("boss@example.com", is_staff=True, is_superuser=True))
         with CaptureQueriesContext(connection) as queries:
             self.client.get(address(Session, "changelist"), secure=True)
 
-        # Inside a test's transaction a door is left by a statement of its own.
+        # Inside a test's transaction, a statement of its own leaves a context.
         entered = "set_config('app.account_id', ''"
-        doors = [q["sql"] for q in queries if entered in q["sql"]]
-        self.assertEqual(len(doors), 1)
+        contexts = [q["sql"] for q in queries if entered in q["sql"]]
+        self.assertEqual(len(contexts), 1)
 
     def test_people_without_the_right_see_nothing(self) -> None:
         session = make_session()

@@ -17,15 +17,15 @@ from django.test import AsyncClient, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.admin.lists import csv_export
+from accounts.audit import csv_export
 from accounts.members import support_access
 from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.api.cursor import Cursor
-from sessions_app.admin.badges import origin_of
 from sessions_app.conversations import search
+from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
 from tests.support.catalog import rows
 from tests.support.factories import (

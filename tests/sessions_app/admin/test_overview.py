@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from accounts.tenancy.context import platform_context
 from salient.formatting import compact, duration, exact_money, money
-from sessions_app.admin.overview.page import change, latest_failures, moved
+from sessions_app.admin.overview.page import change, moved
 from sessions_app.admin.overview.svg_charts import HEIGHT, TOP, Chart, Series, nice, sparkline
 from sessions_app.usage import rollup
+from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, figures_by
 from tests.support.factories import make_budget, make_user
 from tests.support.usage import DAY, busy_account, settled

@@ -1,4 +1,4 @@
-"""Turning agent instances on and off, and putting them away: what it means, and doing it."""
+"""Activating, deactivating and archiving agent instances: what each means, and doing it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.admin.account.status import StatusChange
+from accounts.tenancy.accounts import StatusChange
 from agents.api import decorators
 from agents.models import AgentInstance, InstanceStatus
 
@@ -26,22 +26,22 @@ CHANGES = {
             InstanceStatus.INACTIVE,
             "Deactivate",
             "deactivated",
-            "Every call of it answers 404 within 5 seconds, answers under way end, and its chat "
-            "page is gone. Nothing is deleted; it can be activated again.",
+            "Every call of it answers 404 within 5 seconds, running answers are stopped, and its "
+            "chat page is gone. Nothing is deleted, and it can be activated again.",
         ),
         StatusChange(
             InstanceStatus.ARCHIVED,
             "Archive",
             "archived",
-            "It is put away: every call of it answers 404 within 5 seconds, and answers under way "
-            "end. Its conversations, costs and publications stay, and its name stays taken.",
+            "Every call of it answers 404 within 5 seconds, and running answers are stopped. Its "
+            "conversations, costs and publications are kept, and no other agent can have its name.",
         ),
     )
 }
 
 
 def set_status(instances: Iterable[AgentInstance], status: str) -> int:
-    """Give the instances a status; those that have it already are left alone."""
+    """Give the instances a status, and return how many had another one."""
     others = [instance for instance in instances if instance.status != status]
     rows = AgentInstance.objects.filter(pk__in=[instance.pk for instance in others])
     rows.update(status=status, updated_at=Now())

@@ -1,4 +1,7 @@
-"""CSV of any length in constant memory: pages of rows, each read in a door of its own."""
+"""CSV exports of any length, in constant memory; the audit log notes each.
+
+Rows are read in pages, each in a platform context of its own.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +34,20 @@ from salient.database import in_database
 from salient.texts import UNSEEN
 
 ROWS_PER_PAGE = 2000
-# A spreadsheet that knows no other encoding of the file reads it by this mark.
+# Spreadsheets recognise UTF-8 by this mark.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# What begins a formula: also full-width, small, raised, lowered and as a mathematical minus.
+# The signs that begin a formula, with their full-width, small, raised, lowered and mathematical
+# variants.
 _SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"  # noqa: RUF001
-# What ends a cell besides the comma, which quotes keep inside: a semicolon, a tab, a new line.
-# A program that splits at these takes the quotes of this file for text.
+# The characters that end a cell in a program that splits at a semicolon, a tab or a new line: such
+# a program takes the quotes of this file for text. Commas stand inside quotes.
 _ENDS = r";\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-# What may stand before the sign: what nobody sees, and quotes.
+# What may stand before the sign: invisible characters and quotes.
 _BEFORE = rf"{UNSEEN}\"'`´‘’‚‛“”„‟«»‹›"  # noqa: RUF001
 _BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_BEFORE}]*")
 _END = re.compile(rf"[{_ENDS}](?![{_ENDS}])")
 _SIGN, _HIDING = re.compile(rf"[{_SIGNS}]"), ("\t", "\r", "\n", "\0")
 _WORDS = {None: "", True: "yes", False: "no"}
-
 
 # A look-up path or an expression by the heading of its column.
 type Columns = Mapping[str, str | Combinable]
@@ -52,26 +55,26 @@ type Columns = Mapping[str, str | Combinable]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported; `key` orders without a tie."""
+    """What is exported; `moment` and `key` together order the rows without a tie."""
 
     name: str
     columns: Columns
     moment: str = "created_at"
     key: Sequence[str] = ("id",)
-    # What comes after the last row that is there at the start is left out, so that it ends.
+    # Whether rows that are added during the export are left out, so that it ends.
     is_cut: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What somebody exports by; `texts_of` is the account whose texts are in it."""
+    """The right to an export; `texts_of` is the account whose texts are in it."""
 
     user_id: Any
     permission: str
     texts_of: UUID | None = None
 
     def refusal(self) -> str:
-        """Say why it is gone, "" while it is there; asked of the database, in its door."""
+        """Return why the right has been lost, "" while it holds; inside the platform context."""
         user = User.objects.filter(pk=self.user_id).first()
         if user is None or not user.is_active or not user.is_staff:
             return "who exported is no longer one of the staff"
@@ -86,7 +89,7 @@ type Rows = Callable[[], QuerySet[Any]]
 
 
 def csv_response(export: Export, rows: Rows, right: Right) -> StreamingHttpResponse:
-    """Stream the rows, oldest first; `rows` is called inside the platform's door for each page."""
+    """Stream the rows, oldest first; `rows` is called in a platform context for each page."""
     day = timezone.now().date()
     return StreamingHttpResponse(
         csv_pages(export, rows, right),
@@ -100,23 +103,23 @@ def csv_response(export: Export, rows: Rows, right: Right) -> StreamingHttpRespo
 
 
 async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[bytes]:
-    """Give the CSV page by page; whoever stops listening stops the reading.
+    """Yield the CSV page by page; nothing more is read when the client disconnects.
 
-    The right to it is asked for each page: where it is gone, the last line says so.
+    The right is checked for each page: where it has been lost, the last line says so.
     """
     yield BYTE_ORDER_MARK + as_csv([list(export.columns)])
     end = await in_database(_end, export, rows) if export.is_cut else None
     last: Sequence[Any] | None = None
     while True:
-        text, last, goes_on = await in_database(_read, export, rows, right, end, last)
+        text, last, has_more = await in_database(_read, export, rows, right, end, last)
         if text:
             yield text
-        if not goes_on:
+        if not has_more:
             return
 
 
 def _end(export: Export, rows: Rows) -> Sequence[Any]:
-    """Find the place of the last row, which may be dated in the future."""
+    """Return the place of the last row, which may be dated in the future."""
     place = (export.moment, *export.key)
     with platform_context():
         newest = rows().order_by(*(f"-{part}" for part in place))
@@ -203,10 +206,10 @@ OF_ALL = "CSV export of all accounts"
 def note_export(
     request: HttpRequest, account: Account | None, table: str, filters: Mapping[str, str]
 ) -> None:
-    """Tell the audit log who took which rows away: the account's own, where one was chosen.
+    """Note in the audit log who exported which rows.
 
-    An export of all accounts is told to each, without the filters but the days: an id or an e-mail
-    address among them is another account's.
+    An export of all accounts is noted for each of them, with the days as its only filters: an id or
+    an e-mail address among the filters belongs to another account.
     """
     AuditEntry.objects.create(
         account=account,
@@ -221,9 +224,9 @@ def note_export(
     )
     if account is None:
         days = {name: value for name, value in filters.items() if name in {"from", "to"}}
-        told = [str(request.user.pk), request.user.get_username(), table, OF_ALL]
+        values = [str(request.user.pk), request.user.get_username(), table, OF_ALL]
         with connection.cursor() as cursor:
-            cursor.execute(_NOTE_EVERYWHERE, [*told, json.dumps(_as_changes(days))])
+            cursor.execute(_NOTE_EVERYWHERE, [*values, json.dumps(_as_changes(days))])
 
 
 def _as_changes(filters: Mapping[str, str]) -> dict[str, Any]:

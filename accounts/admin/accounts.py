@@ -1,10 +1,8 @@
-"""The staff's pages for tenants: how they fare, and how they are suspended."""
+"""Accounts in the admin: the list, an account's page, and changes of status."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -13,67 +11,77 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.admin.account.page import filtered, page_of, rows_of
-from accounts.admin.account.status import CHANGES, StatusChange, badge, set_status
+from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
-from accounts.models import Account
+from accounts.admin.formatting import badge, link, number, quiet
+from accounts.audit.log import newest_entries, shown
+from accounts.keys.services import keys_of
+from accounts.limits.overview import account_bars, budget_bars, limits_of
+from accounts.members.members import people_of
+from accounts.models import Account, ApiKey
+from accounts.tenancy.accounts import (
+    CHANGES,
+    StatusChange,
+    changes_for,
+    find_accounts,
+    set_status,
+    status_badge,
+)
+from salient.ids import parse_uuid
 
-type Facts = Mapping[str, Any]
+# So many accounts change their status in one step.
 MOST_AT_ONCE = 200
+MOST_ROWS, MOST_ENTRIES = 20, 8
 
 
 class AccountList(ChangeList):
-    """Gives each account of the page its figures, in a fixed number of queries."""
+    """Adds each account's figures, in as many queries for fifty accounts as for one."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         accounts = list(self.result_list)
         ids = [account.pk for account in accounts]
-        rows, figures = rows_of(ids), AccountAdmin.row_figures(ids)
+        bars, figures = account_bars(ids), registry.account_rows.figures(ids)
         for account in accounts:
-            account.row, account.figures = rows[account.pk], figures.get(account.pk, {})
+            account.bar, account.figures = bars.get(account.pk), figures.get(account.pk, {})
         self.result_list = accounts
 
 
 @admin.register(Account)
 class AccountAdmin(PlatformModelAdmin[Account]):
-    """Accounts are suspended or archived; erasing one is not a click."""
+    """Accounts are suspended or archived; no button erases one."""
 
+    menu_group, menu_place = "Tenants", 1
+    forbidden = frozenset({"delete"})
+    changelist_class = AccountList
     list_display = [
-        *("title", "state", "instances", "requests", "spend", "budget", "trend", "last_activity")
+        "title",
+        "state",
+        "instances",
+        "requests",
+        "spend",
+        "budget",
+        "trend",
+        "last_activity",
     ]
     list_filter = ["status", "subscription_tier"]
     search_fields = ["slug", "name"]
     search_help_text = "A part of a name or of a slug."
     fields = ["slug", "name", "subscription_tier", "created_at", "updated_at"]
     actions = ["suspend", "reactivate", "archive"]
-    # sessions_app registers what was used (sessions_app/admin/overview/page.py).
-    row_figures: ClassVar[Callable[[Collection[UUID]], Mapping[UUID, Facts]]] = staticmethod(
-        lambda _ids: {}
-    )
-    page_figures: ClassVar[Callable[[HttpRequest, Account], Facts]] = staticmethod(
-        lambda _request, _account: {}
-    )
-
-    def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
-        return AccountList
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.status_view)
         return [path("status/<str:change>/", view, name="account-status"), *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
-        # URLs, cookies and configuration folders have the slug in them.
+        # URLs, cookies and configuration folders contain the slug.
         return ["created_at", "updated_at", *(["slug"] if obj else [])]
-
-    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        return False
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -81,92 +89,81 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         account: Account | None = kwargs.get("obj")
         if account is not None:
             context |= {"title": account.name, "subtitle": None, "account": account}
-            context |= page_of(account)
-            figures = AccountAdmin.page_figures(request, account)
-            used = figures.get("agent_figures", {})
-            context |= figures
-            context["agents"] = [(agent, used.get(agent.pk, {})) for agent in context["agents"]]
+            context |= page_of(account) | registry.account_page.context(request, account)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def status_view(self, request: HttpRequest, change: str) -> HttpResponse:
-        """Ask before it is done, and say what it means; nothing is changed by GET."""
+        """Show what the change means, and make it by POST."""
         wanted = CHANGES.get(change)
         if wanted is None:
             raise Http404("There is no such change.")
         if not self.has_change_permission(request):
             raise PermissionDenied
         source = request.POST if request.method == "POST" else request.GET
-        chosen = self._chosen(source.getlist("id"))
+        keys = [parse_uuid(text) for text in source.getlist("id")[:MOST_AT_ONCE]]
+        if None in keys:
+            raise Http404("There is no such account.")
+        chosen = find_accounts([key for key in keys if key is not None])
         if request.method == "POST" and chosen:
             return self._change(request, chosen, wanted)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{wanted.verb} {_names(chosen)}",
-            "opts": self.opts,
-            "accounts": chosen,
-            "change": wanted,
-        }
-        return TemplateResponse(request, "admin/account_status.html", context)
-
-    def _chosen(self, ids: list[str]) -> list[Account]:
-        try:
-            keys = [UUID(text) for text in ids[:MOST_AT_ONCE]]
-        except ValueError:
-            raise Http404("There is no such account.") from None
-        return list(Account.objects.filter(pk__in=keys))
+        title = f"{wanted.verb} {_names(chosen)}"
+        return self.render_page(
+            request, "admin/account_status.html", title, accounts=chosen, change=wanted
+        )
 
     def _change(
         self, request: HttpRequest, chosen: list[Account], wanted: StatusChange
     ) -> HttpResponse:
-        changed = set_status([account.pk for account in chosen], wanted)
-        text = f"{_names(chosen)}: {wanted.done}."
-        if not changed:
+        if set_status([account.pk for account in chosen], wanted):
+            self.message_user(request, f"{_names(chosen)}: {wanted.done}.", messages.SUCCESS)
+        else:
             text = f"{_names(chosen)}: nothing to change."
-        self.message_user(request, text, messages.SUCCESS if changed else messages.WARNING)
+            self.message_user(request, text, messages.WARNING)
         if len(chosen) == 1:
             return redirect("admin:accounts_account_change", chosen[0].pk)
         return redirect("admin:accounts_account_changelist")
 
-    def _ask(self, chosen: QuerySet[Account], change: str) -> HttpResponse:
+    def _confirm(self, chosen: QuerySet[Account], change: str) -> HttpResponse:
         ids = [("id", str(key)) for key in chosen.values_list("pk", flat=True)[:MOST_AT_ONCE]]
         return redirect(f"{reverse('admin:account-status', args=[change])}?{urlencode(ids)}")
 
     @admin.action(description="Suspend selected accounts…", permissions=["change"])
     def suspend(self, _request: HttpRequest, chosen: QuerySet[Account]) -> HttpResponse:
-        return self._ask(chosen, "suspend")
+        return self._confirm(chosen, "suspend")
 
     @admin.action(description="Reactivate selected accounts…", permissions=["change"])
     def reactivate(self, _request: HttpRequest, chosen: QuerySet[Account]) -> HttpResponse:
-        return self._ask(chosen, "reactivate")
+        return self._confirm(chosen, "reactivate")
 
     @admin.action(description="Archive selected accounts…", permissions=["change"])
     def archive(self, _request: HttpRequest, chosen: QuerySet[Account]) -> HttpResponse:
-        return self._ask(chosen, "archive")
+        return self._confirm(chosen, "archive")
 
     @admin.display(description="account", ordering="slug")
     def title(self, account: Account) -> SafeString:
-        return format_html('{} <span class="quiet">{}</span>', account.name, account.slug)
+        return format_html("{} {}", account.name, quiet(account.slug))
 
     @admin.display(description="state", ordering="status")
     def state(self, account: Account) -> SafeString:
-        return format_html('<span class="badge {state}">{name}</span>', **badge(account))
+        shown = status_badge(account)
+        return badge(shown["name"], shown["state"])
 
     @admin.display(description="agents")
     def instances(self, account: Any) -> SafeString:
-        address = filtered("agents_agentinstance", account)
-        return format_html('<a href="{}">{}</a>', address, account.row.instances)
+        figures = account.figures
+        return link(figures.get("agents_page", ""), figures.get("instances", ""))
 
     @admin.display(description="requests, month")
     def requests(self, account: Any) -> SafeString:
-        return figure(account.figures.get("requests"))
+        return number(account.figures.get("requests", "0"))
 
     @admin.display(description="spend, month")
     def spend(self, account: Any) -> SafeString:
-        return figure(account.figures.get("spend"))
+        return number(account.figures.get("spend", "0"))
 
     @admin.display(description="budget now")
     def budget(self, account: Any) -> str:
-        return render_to_string("admin/budget_bar.html", {"bar": account.row.bar})
+        return render_to_string("admin/budget_bar.html", {"bar": account.bar})
 
     @admin.display(description="last 30 days")
     def trend(self, account: Any) -> str:
@@ -174,11 +171,37 @@ class AccountAdmin(PlatformModelAdmin[Account]):
 
     @admin.display(description="last activity")
     def last_activity(self, account: Any) -> Any:
-        return account.row.last_used_at
+        return account.figures.get("last_used_at")
 
 
-def figure(value: str | None) -> SafeString:
-    return format_html('<span class="num">{}</span>', value or "0")
+def page_of(account: Account) -> dict[str, Any]:
+    """Return what the page shows of the account itself: keys, people, limits, budgets, changes."""
+    return {
+        "badge": status_badge(account),
+        "status_changes": changes_for(account),
+        "keys": [(key, key_state(key)) for key in keys_of(account.pk)[:MOST_ROWS]],
+        "keys_page": list_of(account, "accounts_apikey"),
+        "members": list(people_of(account.pk)[:MOST_ROWS]),
+        "members_page": list_of(account, "accounts_membership"),
+        "limits": limits_of(account.pk),
+        "budgets": budget_bars(account.pk),
+        "audited": [shown(entry) for entry in newest_entries(account.pk, MOST_ENTRIES)],
+        "audit_page": list_of(account, "accounts_auditentry"),
+    }
+
+
+def key_state(key: ApiKey) -> dict[str, str]:
+    if key.refusal() is None:
+        return {"name": "active", "state": "ok"}
+    if key.is_waiting and not key.revoked_at:
+        return {"name": f"waits for {key.taker}", "state": "info"}
+    return {"name": "revoked" if key.revoked_at else "expired", "state": "bad"}
+
+
+def list_of(account: Account, page: str) -> str:
+    """Return the address of a list, narrowed to the account's rows."""
+    query = urlencode({"account__id__exact": str(account.pk)})
+    return f"{reverse(f'admin:{page}_changelist')}?{query}"
 
 
 def _names(accounts: list[Account]) -> str:

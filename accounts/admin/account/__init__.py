@@ -1,1 +1,0 @@
-"""An account's page, its state and its budgets."""

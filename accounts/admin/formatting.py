@@ -1,0 +1,37 @@
+"""The HTML in which the pages of the admin show values."""
+
+from __future__ import annotations
+
+import json
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+
+def badge(text: object, state: str = "") -> SafeString:
+    """Show a state; `state` is its colour: "ok", "info", "warn", "bad" or none."""
+    return format_html('<span class="badge {}">{}</span>', state, text)
+
+
+def quiet(text: object) -> SafeString:
+    return format_html('<span class="quiet">{}</span>', text)
+
+
+def number(text: object) -> SafeString:
+    return format_html('<span class="num">{}</span>', text)
+
+
+def link(address: str, text: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', address, text)
+
+
+def row_link(page: str, key: object, text: object = None) -> SafeString:
+    """Link to a row's page, such as "accounts_account"; by its id where there is no text."""
+    address = reverse(f"admin:{page}_change", args=[key])
+    return link(address, key if text is None else text)
+
+
+def pretty_json(value: object) -> SafeString:
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return format_html('<pre class="json" tabindex="0">{}</pre>', text)

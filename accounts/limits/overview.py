@@ -1,0 +1,96 @@
+"""An account's limits and budgets as pages show them: what holds, and how full each budget is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from accounts.limits.periods import current_period
+from accounts.limits.quotas import forget_caps, limit_of, lock_account
+from accounts.limits.registry import LIMITS
+from accounts.models import AccountLimits, Budget
+from accounts.tenancy.agents import agent_slugs
+from salient.formatting import money
+
+SOON, FULL = 80, 100
+WHOLE_ACCOUNT = "the whole account"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What was spent of a budget in its current period."""
+
+    budget: Budget
+    spent: Decimal
+
+    @property
+    def percent(self) -> int:
+        limit = self.budget.limit
+        if not limit:
+            return FULL
+        return int(self.spent * 100 / limit)
+
+    @property
+    def state(self) -> str:
+        if self.percent >= FULL:
+            return "bad"
+        return "warn" if self.percent >= SOON else "ok"
+
+    @property
+    def shown(self) -> int:
+        return min(self.percent, FULL)
+
+    @property
+    def text(self) -> str:
+        return f"{money(self.spent)} of {money(self.budget.limit)} this {self.budget.period}"
+
+
+def bar_of(budget: Budget, now: datetime | None = None) -> Bar:
+    return Bar(budget, current_period(budget, now).spent)
+
+
+def account_bars(account_ids: Collection[UUID]) -> dict[UUID, Bar]:
+    """Return the bar of each account's own budget, the fuller one of a month's and a day's."""
+    own = Budget.objects.filter(account_id__in=account_ids, agent_instance_id=None)
+    bars = sorted(map(bar_of, own), key=lambda bar: bar.percent)
+    return {bar.budget.account_id: bar for bar in bars}
+
+
+def budget_bars(account_id: UUID) -> list[tuple[str, Bar]]:
+    """Return the account's budgets: whose each is, and how full."""
+    rows = Budget.objects.filter(account_id=account_id).order_by("agent_instance_id", "period")
+    slugs = agent_slugs(account_id)
+    return [
+        (slugs.get(row.agent_instance_id or account_id, WHOLE_ACCOUNT), bar_of(row)) for row in rows
+    ]
+
+
+def limits_of(account_id: UUID) -> list[tuple[str, int | None, bool]]:
+    """Return each limit's name, what holds, and whether it is the account's own.
+
+    None holds for the tokens of an answer where the agent's configuration decides.
+    """
+    row = AccountLimits.objects.filter(account_id=account_id).first()
+    return [
+        (limit.label, _in_force(row, name), getattr(row, name, None) is not None)
+        for name, limit in LIMITS.items()
+    ]
+
+
+def _in_force(row: AccountLimits | None, name: str) -> int | None:
+    if name == "output_tokens":
+        return row.output_tokens if row else None
+    return limit_of(row, name)
+
+
+def save_limits(account_id: UUID, limits: Mapping[str, int | None]) -> None:
+    """Store the account's own limits; None is the installation's default.
+
+    Never `running`: turns start and end while somebody fills in a form.
+    """
+    lock_account(account_id)
+    AccountLimits.objects.filter(account_id=account_id).update(**limits)
+    forget_caps()
