@@ -150,8 +150,9 @@ class ApiKeyForm(RecipientForm, forms.ModelForm[ApiKey]):
         elif not values.get("scopes") and "scopes" not in self.errors:
             self.add_error("scopes", "A key needs at least one scope.")
         life = values.get("life") or "365"
-        days = None if life == NEVER else timedelta(days=int(life))
-        self.instance.expires_at = days and timezone.now() + days
+        self.instance.expires_at = (
+            None if life == NEVER else timezone.now() + timedelta(days=int(life))
+        )
         if not self.errors:
             names = ("kind", "mode", "scopes", "instance_ids")
             key = ApiKey(**{name: values[name] for name in names})

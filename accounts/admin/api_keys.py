@@ -33,7 +33,6 @@ from accounts.admin.api_key_forms import (
 from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
-from accounts.keys.offers import Offer
 from accounts.keys.services import end_keys, rotatable, rotate, successor_of
 from accounts.members import support_access
 from accounts.members.one_time_links import LIFETIME
@@ -236,8 +235,9 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     def _offer(self, request: HttpRequest, key: ApiKey, taker: str) -> None:
         """Send the link after the commit, so that a slow server keeps no transaction open."""
-        offered, site = offers.offer(key, taker), site_of(request)
-        transaction.on_commit(partial(_send, request, offered, site))
+        send = partial(offers.send, offers.offer(key, taker), site_of(request))
+        problem = "The e-mail could not be sent: revoke this key, and hand over another."
+        transaction.on_commit(partial(send_or_tell, request, send, problem))
 
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
@@ -397,8 +397,3 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         text = f"{len(ended)} revoked, successors included ({', '.join(ended) or 'none'}); "
         text += "every server refuses them within 5 seconds."
         self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)
-
-
-def _send(request: HttpRequest, offered: Offer, site: str) -> None:
-    problem = "The e-mail could not be sent: revoke this key, and hand over another."
-    send_or_tell(request, partial(offers.send, offered, site), problem)

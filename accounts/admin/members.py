@@ -162,7 +162,7 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
     list_select_related = ["account"]
     list_filter = ["role", "account"]
     search_fields = ["email", "account__slug"]
-    fields = readonly_fields = [
+    readonly_fields = [
         "email",
         "role",
         "account",
@@ -181,10 +181,10 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
         return [ours, *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[Any]:
-        return list(self.fields if obj else InviteForm.Meta.fields)
+        return list(self.readonly_fields if obj else InviteForm.Meta.fields)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Invitation | None = None) -> list[str]:
-        return self.readonly_fields if obj else []
+        return list(self.readonly_fields) if obj else []
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, *args, **kwargs)

@@ -54,7 +54,7 @@ class InstancePage:
     def page(
         self, request: HttpRequest, instance: AgentInstance, name: str, title: str, **context: Any
     ) -> TemplateResponse:
-        shared = {
+        shared: dict[str, Any] = {
             "instance": instance,
             "folder": f"{instance.account.slug}/{instance.instance_slug}",
             "may_change": self.admin.has_change_permission(request, instance),

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.http import urlencode
 
 from accounts.admin import registry
 from accounts.admin.registry import Link
@@ -37,13 +36,11 @@ def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[L
     if instance.status == InstanceStatus.ACTIVE:
         slugs = [instance.account.slug, instance.instance_slug]
         yield "Chat page", reverse("sessions:page", args=slugs)
-    only = urlencode(
-        {"agent_instance__id__exact": instance.pk, "account__id__exact": instance.account_id}
-    )
+    only = f"agent_instance__id__exact={instance.pk}&account__id__exact={instance.account_id}"
     yield "Sessions", f"{reverse('admin:sessions_app_session_changelist')}?{only}"
     yield "LLM requests", f"{reverse('admin:sessions_app_llmrequest_changelist')}?{only}"
-    which = urlencode({"account": instance.account_id, "instance": instance.pk})
-    yield "Why refused?", f"{reverse('admin:why-refused')}?{which}"
+    why = reverse("admin:why-refused")
+    yield "Why refused?", f"{why}?account={instance.account_id}&instance={instance.pk}"
 
 
 def instance_context(_request: HttpRequest, instance: AgentInstance) -> dict[str, Any]:

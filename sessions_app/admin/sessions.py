@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin.lists.filters import FilterForm
@@ -97,8 +96,7 @@ class SessionAdmin(KeysetAdmin[Session]):
     def detail(self, request: HttpRequest, row: Session) -> dict[str, Any]:
         name = person_of(row)
         may_save = request.user.has_perm("sessions_app.add_savedchat") and not row.deleted_at
-        which = {"account__id__exact": row.account_id, "session__id__exact": row.pk}
-        query = f"?{urlencode(which)}"
+        query = f"?account__id__exact={row.account_id}&session__id__exact={row.pk}"
         save = reverse("admin:saved-chat-from-session", args=[row.pk])
         return {
             "title": "Session",

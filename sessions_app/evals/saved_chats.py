@@ -114,7 +114,7 @@ def session_with_agent(session_id: UUID) -> Session | None:
 def is_name_taken(instance_id: UUID, name: str | None, *, but: UUID | None = None) -> bool:
     """Return whether another of the agent's test chats has the name."""
     same = SavedChat.objects.filter(agent_instance_id=instance_id, name=name)
-    return bool(same.exclude(pk=but).exists())
+    return bool((same.exclude(pk=but) if but else same).exists())
 
 
 def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:

@@ -43,7 +43,8 @@ class KeysetChangeList(ChangeList):
         if related := self.model_admin.list_select_related:
             rows = rows.select_related(*related)
         rows = rows.defer(*self.model_admin.list_defer)
-        return rows.annotate(**self.model_admin.list_annotations())
+        annotated: QuerySet[Model, Model] = rows.annotate(**self.model_admin.list_annotations())
+        return annotated
 
     def get_results(self, request: HttpRequest) -> None:
         self.result_list = self._read(request.GET)

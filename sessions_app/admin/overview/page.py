@@ -125,7 +125,7 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
     failures = requests_page(days.first, days.last, account_id, failed=True)
     return [
         Tile(
-            "Requests", count(now.requests), f"{count(now.cancelled)} cancelled by the client",
+            "Requests", count(now.requests), f"{count(now.cancelled)} cancelled",
             change(now.requests, before.requests), everything,
         ),
         Tile(
