@@ -35,7 +35,7 @@ def run_sql(statement: str) -> None:
         cursor.execute(statement)
 
 
-def judged() -> tuple[dict[str, Any], int]:
+def checked_roles() -> tuple[dict[str, Any], int]:
     out = StringIO()
     try:
         call_command("database_roles", "--json", stdout=out)
@@ -142,10 +142,10 @@ class CommandTests(TestCase):
         close_database()
 
     def test_nothing_is_missing_here(self) -> None:
-        report, code = judged()
+        report, code = checked_roles()
         self.assertEqual((report["problems"], report["ok"], code), ([], True, 0))
 
-    def test_what_is_missing_is_said(self) -> None:
+    def test_what_is_missing_is_reported(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])
         for statement, words in (
             ("REVOKE SELECT ON sessions FROM salient_tenant", "salient_tenant has other rights on"),
@@ -176,17 +176,17 @@ class CommandTests(TestCase):
             with self.subTest(statement):
                 point = connection.savepoint()
                 run_sql(statement)
-                report, code = judged()
+                report, code = checked_roles()
                 self.assertEqual(code, 1)
                 self.assertTrue(any(words in problem for problem in report["problems"]), report)
                 connection.savepoint_rollback(str(point))
 
-    def test_missing_roles_are_said_before_anything_else(self) -> None:
+    def test_missing_roles_are_reported_first(self) -> None:
         with mock.patch.object(Database, "missing_roles", return_value=[TENANT_ROLE]):
-            report, code = judged()
+            report, code = checked_roles()
         self.assertEqual((report["problems"], code), (["the role salient_tenant is missing"], 1))
 
-    def test_people_are_told_in_lines(self) -> None:
+    def test_the_report_is_readable_lines(self) -> None:
         out = StringIO()
         call_command("database_roles", stdout=out)
         self.assertRegex(out.getvalue(), r"^Login: \w+\n")
@@ -218,7 +218,7 @@ class OtherInstallationTests(TestCase):
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
 
     def test_it_is_named_while_it_may_connect(self) -> None:
-        report, code = judged()
+        report, code = checked_roles()
 
         self.assertEqual(code, 1)
         self.assertIn("among them salient_of_another, who may read every row", str(report))
@@ -232,13 +232,13 @@ class OtherInstallationTests(TestCase):
         self.assertFalse(self.may_connect())
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
         self.assertEqual(Database(connection).logins(), ["salient_serving"])
-        report, code = judged()
+        report, code = checked_roles()
         self.assertEqual((report["problems"], code), ([], 0))
         self.assertIn("they may not connect to it", str(report["advice"]))
 
-    def test_a_serving_login_that_was_not_let_in_by_name_is_told(self) -> None:
+    def test_a_serving_login_that_was_not_let_in_by_name_is_reported(self) -> None:
         run_sql("SET SESSION AUTHORIZATION salient_of_another")
-        report, code = judged()
+        report, code = checked_roles()
         run_sql("RESET SESSION AUTHORIZATION")
 
         self.assertEqual(code, 1)
@@ -257,7 +257,7 @@ class OtherInstallationTests(TestCase):
         self.assertNotIn("of-the-tests", str(ran.captured_queries))
         [(stored,)] = rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'salient_serving'")
         self.assertTrue(stored.startswith("SCRAM-SHA-256$"))
-        self.assertEqual(judged()[1], 0)
+        self.assertEqual(checked_roles()[1], 0)
 
     def test_a_login_of_ours_gets_its_rights_with_migrate(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])
