@@ -28,7 +28,7 @@ EXPLAINED = {
 
 
 class Command(ReportingCommand):
-    """Changes what is named and shows all of it."""
+    """Changes the limits that are given, and shows all."""
 
     help = "Show or set what an account may take at once."
 
@@ -62,10 +62,10 @@ class Command(ReportingCommand):
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        for name, limit in report["limits"].items():
+        for name, own in report["limits"].items():
             default = report["defaults"][name]
-            told = f"{default} (default)" if limit is None else str(limit)
-            yield f"{name:34}{'no limit (default)' if told == 'None (default)' else told}"
+            shown = f"{'no limit' if default is None else default} (default)"
+            yield f"{name:34}{shown if own is None else own}"
         yield f"{report['running']} turns run now."
 
 
@@ -78,7 +78,7 @@ def number(text: str) -> int | None:
 
 
 def refuse_too_high(limits: Mapping[str, int | None]) -> None:
-    """Raise Misused for a number above which something else holds, and say how much that is."""
+    """Raise Misused for a number above a bound that holds anyway, with the bound."""
     for name, limit in limits.items():
         if limit is not None and limit > HIGHEST[name]:
             option = f"--{name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""The audit log: the database writes it, knows who acted, and lets nobody's role alter it."""
+"""The audit log: the database writes it with the actor, and no role may change it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class AppendOnlyTests(TestCase):
 
 
 class RecordingTests(TestCase):
-    """Each change of a row leaves one entry with what was and what is, and whose doing it is."""
+    """Each change of a row leaves one entry with the values before and after, and the actor."""
 
     account: Account
 
@@ -307,7 +307,7 @@ class NothingSecretTests(TestCase):
 
 
 class ProfileTests(TestCase):
-    """Whose hand was at a person's data, and at which of them, but never what they are."""
+    """Entries about people's data name who changed which columns, but never the values."""
 
     def setUp(self) -> None:
         self.session = make_session()

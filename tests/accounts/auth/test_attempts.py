@@ -57,7 +57,7 @@ class AllowanceTests(TestCase):
 @override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
 class LogInTests(TestCase):
     def setUp(self) -> None:
-        # What a hash costs is not what these tests are about.
+        # A fast hasher: these tests are not about the cost of a hash.
         hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
         self.enterContext(override_settings(PASSWORD_HASHERS=hashers))
         make_user("ann@example.com", password=PASSWORD, is_staff=True)

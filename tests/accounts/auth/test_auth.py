@@ -1,4 +1,4 @@
-"""Who gets in with a key, in which order it is checked, and how a refusal looks."""
+"""API keys: what is checked, in which order, and what a refusal looks like."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Visitors: who they are is decided by this server alone, and holds in one place only."""
+"""Visitors: this server alone makes them, each for one account and one agent instance."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CookieTests(SimpleTestCase):
             ("session_key", "a" * 64),
             (visitor_tokens.cookie_name("acme", "bot"), "chosen-by-me"),
             (visitor_tokens.cookie_name("acme", "bot"), signing.Signer().sign("chosen-by-me")),
-            # As it was minted before cookies knew their age.
+            # As cookies were made before they had a timestamp.
             (
                 visitor_tokens.cookie_name("acme", "bot"),
                 signing.Signer(salt="visitor/acme/bot").sign("a" * 43),

@@ -1,4 +1,4 @@
-"""Keys that read texts: handed over unseen, or shown to staff for as long as their access."""
+"""Keys that read texts: offered to a person unseen, or shown to staff under a support access."""
 
 from __future__ import annotations
 

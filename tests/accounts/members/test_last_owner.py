@@ -33,7 +33,7 @@ class ParallelTests(TransactionTestCase):
         )
 
     def at_once(self, *deeds: Callable[[], object]) -> list[object]:
-        """Start all deeds while the account is locked, so that they wait side by side."""
+        """Start all actions while the account is locked, so that they wait at the same time."""
         results: list[object] = []
         threads = [threading.Thread(target=self.do, args=(deed, results)) for deed in deeds]
         with tenant_context(self.acme.pk):

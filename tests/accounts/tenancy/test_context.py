@@ -47,7 +47,7 @@ class DoorTests(TestCase):
             self.assertRaisesMessage(RuntimeError, "durable"),
             platform_context(),
         ):
-            self.fail("a door inside a door")
+            self.fail("a context inside a context")
 
 
 class DoorSettingTests(TransactionTestCase):

@@ -1,4 +1,4 @@
-"""The database's roles: what each may do, and what is told when they lack something."""
+"""The database's roles: their rights, and what is reported when something is missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def checked_roles() -> tuple[dict[str, Any], int]:
 
 
 def close_database() -> None:
-    """Run what the SQL says of the database itself; the transaction undoes it."""
+    """Run the SQL that concerns the database itself; the transaction undoes it."""
     for line in role_report.statements(connection, "salient_app"):
         if "ON DATABASE" in line and "salient_app" not in line:
             run_sql(line)
@@ -119,7 +119,7 @@ class MakingTests(TestCase):
         with mock.patch.object(roles, "ROLES", ("salient_test_role",)):
             make_roles(connection)
             self.assertEqual(Database(connection).missing_roles(), [])
-        # Roles are the whole server's: this one goes with the test's transaction.
+        # Roles belong to the whole server: the end of the test's transaction removes this one.
         self.assertEqual(rows("SELECT 1 FROM pg_roles WHERE rolname = 'salient_test_role'"), [(1,)])
 
     def test_one_that_somebody_makes_at_the_same_moment_is_fine(self) -> None:
@@ -200,7 +200,7 @@ class CommandTests(TestCase):
 
 
 class OtherInstallationTests(TestCase):
-    """Roles are the whole server's: another installation's login is a member of them too."""
+    """Roles belong to the whole server: another installation's login is a member of them too."""
 
     def setUp(self) -> None:
         run_sql("CREATE ROLE salient_of_another LOGIN NOINHERIT")
@@ -269,7 +269,7 @@ class OtherInstallationTests(TestCase):
 
 class SearchPathTests(TestCase):
     def test_every_function_finds_only_our_tables(self) -> None:
-        """A function of an extension is none of ours."""
+        """A function of an extension is not one of ours."""
         unfixed = rows(
             "SELECT oid::regprocedure::text FROM pg_proc "
             "WHERE pronamespace = current_schema()::regnamespace "
