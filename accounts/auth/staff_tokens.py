@@ -24,7 +24,7 @@ from salient.api.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
 PREFIX: Final = "sal_pt_"
-LASTS = timedelta(minutes=15)
+LIFETIME = timedelta(minutes=15)
 # Whoever may change an agent may try it out, which costs its account money.
 PERMISSION: Final = "agents.change_agentinstance"
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
@@ -53,7 +53,7 @@ class StaffToken:
 def new_token(
     user: User, account_id: UUID, instance_id: UUID, *, draft_id: UUID | None = None
 ) -> StaffToken:
-    expires_at = timezone.now().replace(microsecond=0) + LASTS
+    expires_at = timezone.now().replace(microsecond=0) + LIFETIME
     return StaffToken(user.pk, account_id, instance_id, expires_at, draft_id)
 
 

@@ -1,4 +1,4 @@
-"""Finds what a person named on the command line, or says what was probably meant."""
+"""Finds what the command line names; an error suggests what was probably meant."""
 
 from accounts.keys import services
 from accounts.models import Account, ApiKey
@@ -21,7 +21,7 @@ def find_account(slug: str) -> Account:
 def find_key(key_id: str) -> ApiKey:
     """Return the key, whatever its state, with its account; raises Misused or Refused."""
     if len(key_id) > KEY_ID_LENGTH:
-        # Command lines are kept in histories: the whole key has no business there.
+        # Shells keep command lines in a history, where a whole key must not stand.
         raise Misused("Give the 12 characters of the key's id only, never the whole key.")
     found = find_api_key(key_id)
     if found is None:

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from accounts.models.foreign_keys import account_constraint, account_key
 from accounts.models.slugs import SLUG_PATTERN, validate_slug
-from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from accounts.tenancy.context import TenantManager, TenantModel
 from salient.database.constraints import CompositeForeignKey
 from salient.formatting import exact_money
 from salient.ids import uuid7
@@ -87,10 +87,6 @@ class Account(models.Model):
         return self.slug
 
 
-class AccountLimitsQuerySet(TenantQuerySet["AccountLimits"]):
-    pass
-
-
 class AccountLimits(TenantModel):
     """What an account may take at once; null is the installation's default."""
 
@@ -112,7 +108,7 @@ class AccountLimits(TenantModel):
     # How many turns run now; the only column here that the platform writes.
     running = models.IntegerField(db_default=0, editable=False)
 
-    objects = TenantManager.from_queryset(AccountLimitsQuerySet)()
+    objects = TenantManager["AccountLimits"]()
 
     class Meta:
         db_table = "account_limits"
@@ -124,10 +120,6 @@ class AccountLimits(TenantModel):
 
     def __str__(self) -> str:
         return f"limits of {self.account_id}"
-
-
-class BudgetQuerySet(TenantQuerySet["Budget"]):
-    pass
 
 
 class Budget(TenantModel):
@@ -152,7 +144,7 @@ class Budget(TenantModel):
     alerted_percent = models.IntegerField(db_default=0, editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
-    objects = TenantManager.from_queryset(BudgetQuerySet)()
+    objects = TenantManager["Budget"]()
 
     class Meta:
         db_table = "budgets"
@@ -182,10 +174,6 @@ class Budget(TenantModel):
         return f"{exact_money(self.limit)} a {self.period}"
 
 
-class RateStateQuerySet(TenantQuerySet["RateState"]):
-    pass
-
-
 class RateState(TenantModel):
     """How much of a rate limit is used up: the theoretical arrival time of GCRA (ITU-T I.371).
 
@@ -198,7 +186,7 @@ class RateState(TenantModel):
     subject = models.CharField(max_length=100)
     arrival = models.DateTimeField()
 
-    objects = TenantManager.from_queryset(RateStateQuerySet)()
+    objects = TenantManager["RateState"]()
 
     class Meta:
         db_table = "rate_states"

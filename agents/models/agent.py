@@ -159,10 +159,6 @@ class ConfigVersion(TenantModel):
         return self.digest[:12]
 
 
-class ProviderConnectionQuerySet(TenantQuerySet["ProviderConnection"]):
-    pass
-
-
 class ProviderConnection(TenantModel):
     """An account's own model server: its address and, encrypted, its key.
 
@@ -181,7 +177,7 @@ class ProviderConnection(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
-    objects = TenantManager.from_queryset(ProviderConnectionQuerySet)()
+    objects = TenantManager["ProviderConnection"]()
 
     class Meta:
         db_table = "provider_connections"

@@ -25,10 +25,6 @@ def _author_key() -> models.ForeignKey[models.Model | None]:
     )
 
 
-class ConfigDraftQuerySet(TenantQuerySet["ConfigDraft"]):
-    pass
-
-
 class ConfigDraft(TenantModel):
     """What somebody is writing to be published: YAML, as typed; it may be wrong."""
 
@@ -49,7 +45,7 @@ class ConfigDraft(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
-    objects = TenantManager.from_queryset(ConfigDraftQuerySet)()
+    objects = TenantManager["ConfigDraft"]()
 
     class Meta:
         db_table = "config_drafts"

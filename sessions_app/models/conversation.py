@@ -349,10 +349,6 @@ class Message(TenantModel):
         return f"{self.role} message {self.pk}"
 
 
-class ProfileQuerySet(TenantQuerySet["Profile"]):
-    pass
-
-
 class Profile(TenantModel):
     """What a conversation has revealed about the person in it."""
 
@@ -373,7 +369,7 @@ class Profile(TenantModel):
     preferences = models.JSONField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = TenantManager.from_queryset(ProfileQuerySet)()
+    objects = TenantManager["Profile"]()
 
     class Meta:
         db_table = "profiles"

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models.foreign_keys import account_constraint, account_key, tenant_constraint
-from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
+from accounts.tenancy.context import TenantManager, TenantModel
 from salient.ids import uuid7
 from sessions_app.models.keys import (
     instance_constraint,
@@ -48,10 +48,6 @@ class UsageSums(TenantModel):
         abstract = True
 
 
-class UsageDayQuerySet(TenantQuerySet["UsageDay"]):
-    pass
-
-
 class UsageDay(UsageSums):
     """The usage of one instance and model in a day; settling a turn adds to it."""
 
@@ -59,7 +55,7 @@ class UsageDay(UsageSums):
     account = account_key()
     agent_instance = instance_key()
 
-    objects = TenantManager.from_queryset(UsageDayQuerySet)()
+    objects = TenantManager["UsageDay"]()
 
     class Meta:
         db_table = "usage_days"
@@ -71,10 +67,6 @@ class UsageDay(UsageSums):
 
     def __str__(self) -> str:
         return f"{self.day} {self.model}"
-
-
-class UsageTotalQuerySet(TenantQuerySet["UsageTotal"]):
-    pass
 
 
 class UsageTotal(UsageSums):
@@ -94,7 +86,7 @@ class UsageTotal(UsageSums):
         db_index=False,
     )
 
-    objects = TenantManager.from_queryset(UsageTotalQuerySet)()
+    objects = TenantManager["UsageTotal"]()
 
     class Meta:
         db_table = "usage_totals"
@@ -112,10 +104,6 @@ class UsageTotal(UsageSums):
         return f"{self.day} {self.model}".strip()
 
 
-class PromptSectionQuerySet(TenantQuerySet["PromptSection"]):
-    pass
-
-
 class PromptSection(TenantModel):
     """A part of prompts, stored once (by its SHA-256) for all requests that had it."""
 
@@ -125,7 +113,7 @@ class PromptSection(TenantModel):
     text = models.TextField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = TenantManager.from_queryset(PromptSectionQuerySet)()
+    objects = TenantManager["PromptSection"]()
 
     class Meta:
         db_table = "prompt_sections"
@@ -138,10 +126,6 @@ class PromptSection(TenantModel):
 
     def __str__(self) -> str:
         return self.digest[:12]
-
-
-class MessageFeedbackQuerySet(TenantQuerySet["MessageFeedback"]):
-    pass
 
 
 class MessageFeedback(TenantModel):
@@ -171,7 +155,7 @@ class MessageFeedback(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
-    objects = TenantManager.from_queryset(MessageFeedbackQuerySet)()
+    objects = TenantManager["MessageFeedback"]()
 
     class Meta:
         db_table = "message_feedback"
@@ -202,10 +186,6 @@ class MessageFeedback(TenantModel):
         return "good" if self.rating > 0 else "bad"
 
 
-class SavedChatQuerySet(TenantQuerySet["SavedChat"]):
-    pass
-
-
 class SavedChat(TenantModel):
     """A test chat: a user's messages, and what the answers to them must contain.
 
@@ -231,7 +211,7 @@ class SavedChat(TenantModel):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
-    objects = TenantManager.from_queryset(SavedChatQuerySet)()
+    objects = TenantManager["SavedChat"]()
 
     class Meta:
         db_table = "saved_chats"
@@ -248,10 +228,6 @@ class SavedChat(TenantModel):
 
     def __str__(self) -> str:
         return self.name
-
-
-class SavedChatRunQuerySet(TenantQuerySet["SavedChatRun"]):
-    pass
 
 
 class SavedChatRun(TenantModel):
@@ -274,7 +250,7 @@ class SavedChatRun(TenantModel):
     latency_ms = models.IntegerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = TenantManager.from_queryset(SavedChatRunQuerySet)()
+    objects = TenantManager["SavedChatRun"]()
 
     class Meta:
         db_table = "saved_chat_runs"

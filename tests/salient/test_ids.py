@@ -1,6 +1,8 @@
 from django.test import SimpleTestCase
 
-from salient.ids import uuid7
+from salient.api.problems import NotFound
+from salient.api.schemas import path_uuid
+from salient.ids import parse_uuid, uuid7
 from salient.ttl import TTLCache
 
 
@@ -17,6 +19,17 @@ class Uuid7Tests(SimpleTestCase):
         self.assertEqual(len(set(made)), 1_000)
 
 
+class ParseTests(SimpleTestCase):
+    def test_an_id_is_read_and_other_text_is_none(self) -> None:
+        made = uuid7()
+
+        self.assertEqual((parse_uuid(str(made)), path_uuid(made.hex)), (made, made))
+        for text in ("", "1", "x" * 32, f"{made}0"):
+            with self.subTest(text):
+                self.assertIsNone(parse_uuid(text))
+                self.assertRaises(NotFound, path_uuid, text)
+
+
 class TTLCacheTests(SimpleTestCase):
     def test_forgets_after_its_time(self) -> None:
         gone: TTLCache[str, int] = TTLCache(seconds=-1)
@@ -30,3 +43,15 @@ class TTLCacheTests(SimpleTestCase):
             cache.put(key, number)
 
         self.assertEqual([cache.get(key) for key in "abc"], [2, None, 3])
+
+    async def test_a_value_is_loaded_once_and_none_is_not_stored(self) -> None:
+        cache: TTLCache[tuple[str, int], str] = TTLCache()
+        loaded: list[str] = []
+
+        def load(name: str, number: int) -> str | None:
+            loaded.append(name)
+            return f"{name}{number}" if number else None
+
+        self.assertEqual([await cache.get_or_load(load, "a", 1) for _ in range(2)], ["a1", "a1"])
+        self.assertEqual([await cache.get_or_load(load, "b", 0) for _ in range(2)], [None, None])
+        self.assertEqual((loaded, cache.get(("a", 1))), (["a", "b", "b"], "a1"))

@@ -17,7 +17,7 @@ from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 
 class Command(ReportingCommand):
-    """A person without a login is invited instead; the link is printed, not sent."""
+    """Invites a person without a login instead; the link is printed, not sent."""
 
     help = "Make a person a member of an account, or change a member's role."
 
@@ -49,7 +49,7 @@ class Command(ReportingCommand):
         except Problem as problem:
             raise Refused(problem.detail) from problem
         if options["dry_run"]:
-            # The link of an invitation that was not made leads nowhere.
+            # The link would not work: its invitation was not made.
             done.pop("link", None)
         return facts | done
 
@@ -73,7 +73,7 @@ def checked_address(text: str) -> str:
 
 
 def checked_role(text: str) -> MemberRole:
-    """Return the role; raises Misused for one that there is not."""
+    """Return the role; raises Misused for an unknown one."""
     if text not in MemberRole.values:
         known = f"Use {', '.join(MemberRole.values)}."
         raise Misused(f"Unknown role “{text}”.{did_you_mean(text, MemberRole.values)} {known}")

@@ -16,12 +16,12 @@ from accounts.tenancy.context import tenant_context
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 LONGEST_DAYS = 3650
-# What an application needs that talks to agents; members and connections are asked for by name.
-USUAL_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
+# What an application that talks to agents needs; other scopes must be named.
+DEFAULT_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
 
 class Command(ReportingCommand):
-    """Prints the key alone on its line, so that it is easily copied."""
+    """Prints the key alone on its line, for easy copying."""
 
     help = "Make an API key for an account."
 
@@ -33,7 +33,7 @@ class Command(ReportingCommand):
             action="append",
             dest="scopes",
             metavar="SCOPE",
-            help=f"what the key may do, repeatable (default: {', '.join(USUAL_SCOPES)}): "
+            help=f"what the key may do, repeatable (default: {', '.join(DEFAULT_SCOPES)}): "
             f"{', '.join(Scope.values)}",
         )
         self.add_bounds(parser)
@@ -105,12 +105,12 @@ def wanted_by(options: Mapping[str, Any]) -> tuple[Account, KeyWanted]:
         expires_at=expires_at,
     )
     if scopes or not options["publishable"]:
-        wanted["scopes"] = scopes or USUAL_SCOPES
+        wanted["scopes"] = scopes or DEFAULT_SCOPES
     return account, wanted
 
 
 def checked_scopes(scopes: Sequence[str] | None) -> list[str]:
-    """Return each scope once; raises Misused for one that there is not."""
+    """Return each scope once; raises Misused for an unknown one."""
     for scope in scopes or ():
         if scope not in Scope.values:
             known = f"Use {', '.join(Scope.values)}."

@@ -16,7 +16,7 @@ LONGEST_HOURS = 7 * 24
 
 
 class Command(ReportingCommand):
-    """Prints the new key alone on its line, so that it is easily copied."""
+    """Prints the new key alone on its line, for easy copying."""
 
     help = "Replace an API key by a new one with the same rights."
 

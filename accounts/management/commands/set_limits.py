@@ -18,7 +18,7 @@ WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")
 
 
 class Command(ReportingCommand):
-    """Changes what is named and shows all of it."""
+    """Changes the limits that are given, and shows all."""
 
     help = "Show or set what an account may take at once."
 
@@ -52,10 +52,10 @@ class Command(ReportingCommand):
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        for name, limit in report["limits"].items():
+        for name, own in report["limits"].items():
             default = report["defaults"][name]
-            told = f"{default} (default)" if limit is None else str(limit)
-            yield f"{name:34}{'no limit (default)' if told == 'None (default)' else told}"
+            shown = f"{'no limit' if default is None else default} (default)"
+            yield f"{name:34}{shown if own is None else own}"
         yield f"{report['running']} turns run now."
 
 

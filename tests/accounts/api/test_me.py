@@ -25,13 +25,13 @@ class MeTests(World, TestCase):
             instance_ids=[self.second.pk, self.instance.pk],
             networks=["127.0.0.1"],
         )
-        told = (await ApiClient(secret).get(ME)).json()
+        described = (await ApiClient(secret).get(ME)).json()
 
-        told.pop("limits")
+        described.pop("limits")
         assert key.expires_at is not None
         expires_at = key.expires_at.isoformat().replace("+00:00", "Z")
         self.assertEqual(
-            told,
+            described,
             {
                 "account": "acme",
                 "kind": "secret_key",
@@ -46,19 +46,23 @@ class MeTests(World, TestCase):
         )
 
     async def test_null_is_all(self) -> None:
-        told = (await self.api.get(ME)).json()
+        described = (await self.api.get(ME)).json()
 
-        self.assertEqual((told["agents"], told["networks"], told["mode"]), (None, None, "live"))
+        self.assertEqual(
+            (described["agents"], described["networks"], described["mode"]), (None, None, "live")
+        )
 
-    async def test_a_visitor_hears_nothing_of_the_accounts_limits(self) -> None:
+    async def test_a_visitor_does_not_see_the_accounts_limits(self) -> None:
         for body, kind in (({}, "visitor"), ({"sub": "customer-42"}, "end_user")):
             answer = await self.api.post(self.path("visitors"), body)
-            told = (await ApiClient(answer.json()["token"]).get(ME)).json()
+            described = (await ApiClient(answer.json()["token"]).get(ME)).json()
 
-            self.assertEqual((told["kind"], told["name"], told["limits"]), (kind, None, None))
-            self.assertEqual(told["scopes"], ["chat", "history:delete", "history:read"])
-            self.assertEqual(told["agents"], ["bot"])
-            self.assertEqual(told["expires_at"], answer.json()["expires_at"])
+            self.assertEqual(
+                (described["kind"], described["name"], described["limits"]), (kind, None, None)
+            )
+            self.assertEqual(described["scopes"], ["chat", "history:delete", "history:read"])
+            self.assertEqual(described["agents"], ["bot"])
+            self.assertEqual(described["expires_at"], answer.json()["expires_at"])
 
     async def test_another_account_is_the_same_404(self) -> None:
         foreign = await self.api.get("/accounts/default/me")
@@ -67,5 +71,5 @@ class MeTests(World, TestCase):
         self.assertEqual((foreign.status, foreign.body), (404, unknown.body))
         self.assertEqual(foreign.headers, unknown.headers)
 
-    async def test_nobody_is_nobody(self) -> None:
+    async def test_without_credentials_it_is_401(self) -> None:
         self.assertEqual((await ApiClient().get(ME)).status, 401)

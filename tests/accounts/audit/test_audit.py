@@ -1,4 +1,4 @@
-"""The audit log: the database writes it, knows who acted, and lets nobody's role alter it."""
+"""The audit log: the database writes it with the actor, and no role may change it."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class AppendOnlyTests(TestCase):
         self.account = make_account()
         make_audit_entry(self.account)
 
-    def doors(self) -> list[Callable[[], AbstractContextManager[None]]]:
+    def contexts(self) -> list[Callable[[], AbstractContextManager[None]]]:
         return [lambda: tenant_context(self.account.pk), platform_context]
 
     def test_the_database_refuses_both_roles_to_change_or_delete_an_entry(self) -> None:
         self.assertEqual(set(ROLES), {"salient_tenant", "salient_platform"})
-        for door in self.doors():
+        for context in self.contexts():
             for statement in (
                 "UPDATE audit_log SET actor = 'nobody'",
                 "UPDATE audit_log SET reason = reason WHERE false",
@@ -96,13 +96,13 @@ class AppendOnlyTests(TestCase):
                 with (
                     self.subTest(statement),
                     self.assertRaisesRegex(ProgrammingError, "permission denied|must be owner"),
-                    door(),
+                    context(),
                     connection.cursor() as cursor,
                 ):
                     cursor.execute(statement)
 
-    def test_nor_may_a_role_take_a_trigger_off_or_write_as_the_trigger_does(self) -> None:
-        for door in self.doors():
+    def test_no_role_disables_a_trigger_or_writes_as_the_trigger_does(self) -> None:
+        for context in self.contexts():
             for statement in (
                 "DROP TRIGGER recorded ON accounts",
                 "ALTER TABLE api_keys DISABLE TRIGGER recorded",
@@ -112,12 +112,12 @@ class AppendOnlyTests(TestCase):
                 with (
                     self.subTest(statement),
                     self.assertRaises(ProgrammingError),
-                    door(),
+                    context(),
                     connection.cursor() as cursor,
                 ):
                     cursor.execute(statement)
 
-    def test_a_tenant_notes_nothing_for_another_account(self) -> None:
+    def test_a_tenant_writes_no_entry_for_another_account(self) -> None:
         other = make_account()
         with (
             self.assertRaisesRegex(ProgrammingError, "row-level security"),
@@ -134,7 +134,7 @@ class AppendOnlyTests(TestCase):
 
 
 class RecordingTests(TestCase):
-    """Each change of a row leaves one entry with what was and what is, and whose doing it is."""
+    """Each change of a row leaves one entry with the values before and after, and the actor."""
 
     account: Account
 
@@ -145,7 +145,7 @@ class RecordingTests(TestCase):
     def newest(self, table: str) -> AuditEntry:
         return entries(self.account, object_type=table)[-1]
 
-    def test_a_change_is_told_as_before_and_after(self) -> None:
+    def test_a_change_is_recorded_as_before_and_after(self) -> None:
         write(Account, self.account.pk, status="suspended", name="Acme Corporation")
         entry = self.newest("accounts")
         self.assertEqual(entry.action, "changed")
@@ -155,7 +155,7 @@ class RecordingTests(TestCase):
             {"status": ["active", "suspended"], "name": ["Acme", "Acme Corporation"]},
         )
 
-    def test_what_is_made_and_what_is_deleted_is_told_too(self) -> None:
+    def test_creating_and_deleting_are_recorded_too(self) -> None:
         budget = make_budget(self.account, limit=10)
         with platform_context():
             budget.delete()
@@ -169,15 +169,15 @@ class RecordingTests(TestCase):
             with acting(actor):
                 write(Account, self.account.pk, name=f"Name {number}")
             entry = self.newest("accounts")
-            told = Actor(entry.actor_kind, entry.actor_id, entry.actor, entry.reason)
-            self.assertEqual(told, actor)
+            found = Actor(entry.actor_kind, entry.actor_id, entry.actor, entry.reason)
+            self.assertEqual(found, actor)
 
-    def test_a_tenants_door_names_its_actor_as_well(self) -> None:
+    def test_a_tenant_context_names_its_actor_too(self) -> None:
         with acting(Actor("key", "9", "deploy key")):
             make_membership(self.account)
         self.assertEqual(self.newest("memberships").actor, "deploy key")
 
-    def test_the_actor_does_not_outlast_its_door(self) -> None:
+    def test_the_actor_does_not_outlast_its_context(self) -> None:
         with acting(ACTORS[0]):
             write(Account, self.account.pk, name="One")
         write(Account, self.account.pk, name="Two")
@@ -211,7 +211,7 @@ class RecordingTests(TestCase):
                 entry = self.newest(model._meta.db_table)
                 self.assertEqual((entry.action, set(entry.changes)), ("changed", set(values)))
 
-    def test_a_publication_and_a_test_chat_are_told_without_their_texts(self) -> None:
+    def test_a_publication_and_a_saved_chat_are_recorded_without_their_texts(self) -> None:
         instance = make_instance(self.account)
         make_config_publication(instance, text="model: a-secret-plan", note="Kinder words")
         make_saved_chat(instance, name="greeting", messages=["a-secret-plan"])
@@ -223,7 +223,7 @@ class RecordingTests(TestCase):
         for entry in (published, saved):
             self.assertNotIn("a-secret-plan", json.dumps(entry.changes))
 
-    def test_people_are_told_of_without_an_account(self) -> None:
+    def test_people_are_recorded_without_an_account(self) -> None:
         user = make_user("ann@example.com")
         write(User, user.pk, is_staff=True)
         made, changed = entries(object_type="users", object_id=str(user.pk))
@@ -248,7 +248,7 @@ class RecordingTests(TestCase):
         make_limits(self.account)
         self.assertEqual(self.newest("account_limits").object, "acme")
 
-    def test_a_membership_that_goes_with_its_person_is_told_by_what_is_left(self) -> None:
+    def test_a_membership_deleted_with_its_person_is_named_by_what_is_left(self) -> None:
         member = make_membership(self.account, make_user("ann@example.com"), role="member")
         person = member.user_id
         User.objects.filter(pk=person).delete()
@@ -262,7 +262,7 @@ class RecordingTests(TestCase):
         names = [each.changes["name"][1] for each in entries(object_type="accounts")[-50:]]
         self.assertEqual(names, [f"Name {number}" for number in range(50)])
 
-    def test_groups_and_permissions_are_told_too(self) -> None:
+    def test_groups_and_permissions_are_recorded_too(self) -> None:
         group = Group.objects.create(name="Support")
         user = make_user("ann@example.com")
         permission = Permission.objects.get(codename="view_account")
@@ -270,14 +270,15 @@ class RecordingTests(TestCase):
         user.groups.add(group)
         user.user_permissions.add(permission)
 
-        told = {entry.object_type for entry in entries()}
+        found = {entry.object_type for entry in entries()}
         self.assertLessEqual(
-            {"auth_group", "auth_group_permissions", "users_groups", "users_user_permissions"}, told
+            {"auth_group", "auth_group_permissions", "users_groups", "users_user_permissions"},
+            found,
         )
 
 
 class NothingSecretTests(TestCase):
-    def test_that_a_secret_changed_is_told_but_never_from_what_to_what(self) -> None:
+    def test_a_changed_secret_is_recorded_without_its_values(self) -> None:
         account = make_account()
         user = make_user(password="plain-password-1")
         key, text = make_key(account)
@@ -306,7 +307,7 @@ class NothingSecretTests(TestCase):
 
 
 class ProfileTests(TestCase):
-    """Whose hand was at a person's data, and at which of them, but never what they are."""
+    """Entries about people's data name who changed which columns, but never the values."""
 
     def setUp(self) -> None:
         self.session = make_session()
@@ -334,7 +335,7 @@ class ProfileTests(TestCase):
     def label(self) -> str:
         return str(self.session.pk)
 
-    def test_who_deletes_the_conversation_leaves_nothing_of_it_in_the_log(self) -> None:
+    def test_deleting_a_conversation_leaves_nothing_of_it_in_the_log(self) -> None:
         with tenant_context(self.session.account_id):
             leave_tombstone(self.session)
         self.assertEqual([entry.action for entry in self.log()], ["created", "deleted"])

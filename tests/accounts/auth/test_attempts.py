@@ -27,7 +27,7 @@ PAGES = ("/login/", "/admin/login/")
 
 
 class AllowanceTests(TestCase):
-    def test_so_many_at_once_and_then_one_each_step(self) -> None:
+    def test_a_quota_at_once_and_then_one_each_step(self) -> None:
         few = Allowance("few", 3, timedelta(seconds=10))
         for _ in range(3):
             few.take("ann")
@@ -47,7 +47,7 @@ class AllowanceTests(TestCase):
                 "UPDATE attempt_rates SET arrival = arrival - %s * interval '1 s'", [seconds]
             )
 
-    def test_what_is_past_is_deleted(self) -> None:
+    def test_past_attempts_are_deleted(self) -> None:
         Allowance("few", 3, timedelta(seconds=10)).take("ann")
         self.assertEqual(attempts.forget_past_attempts(timezone.now()), 0)
         later = timezone.now() + timedelta(seconds=20)
@@ -57,7 +57,7 @@ class AllowanceTests(TestCase):
 @override_settings(HTTPS=False, SECURE_SSL_REDIRECT=False)
 class LogInTests(TestCase):
     def setUp(self) -> None:
-        # What a hash costs is not what these tests are about.
+        # A fast hasher: these tests are not about the cost of a hash.
         hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
         self.enterContext(override_settings(PASSWORD_HASHERS=hashers))
         make_user("ann@example.com", password=PASSWORD, is_staff=True)
@@ -79,7 +79,7 @@ class LogInTests(TestCase):
                     self.assertEqual(tried[-1].headers["Retry-After"], "60")
                     self.assertContains(tried[-1], "Try again in 60 seconds", status_code=429)
 
-    def test_who_is_known_is_answered_as_who_is_not(self) -> None:
+    def test_known_and_unknown_people_get_the_same_answer(self) -> None:
         def bodies(email: str) -> list[bytes]:
             return [self.log_in("wrong", email=email).content for _ in range(12)]
 
@@ -92,7 +92,7 @@ class LogInTests(TestCase):
             self.assertEqual(self.log_in("wrong", email=spelling).status_code, 200)
         self.assertEqual(self.log_in("wrong").status_code, 429)
 
-    def test_a_good_log_in_makes_good_for_what_failed(self) -> None:
+    def test_logging_in_forgets_the_failures(self) -> None:
         for _ in range(3):
             for _ in range(9):
                 self.assertEqual(self.log_in("wrong").status_code, 200)
@@ -117,7 +117,7 @@ class LogInTests(TestCase):
         self.assertEqual(self.log_in("wrong", address="10.200.0.1").status_code, 429)
         self.assertEqual(self.log_in(address="198.51.100.1").status_code, 302)
 
-    def test_a_client_of_programs_gets_a_problem(self) -> None:
+    def test_an_api_client_gets_a_problem(self) -> None:
         for _ in range(10):
             self.log_in("wrong")
         answer = self.log_in("wrong", headers={"accept": "application/json"})
@@ -189,7 +189,7 @@ class HashingTests(SimpleTestCase):
             list(threads.map(make_password, [PASSWORD] * 16))
         self.assertLessEqual(len(used), hashing.AT_ONCE)
 
-    def test_who_would_wait_long_is_told_so(self) -> None:
+    def test_whoever_would_wait_long_is_refused(self) -> None:
         with (
             mock.patch.object(hashing, "WAIT_SECONDS", 0.01),
             self.turns_taken(),
@@ -199,7 +199,7 @@ class HashingTests(SimpleTestCase):
         self.assertEqual(refused.exception.headers["Retry-After"], "5")
         self.assertTrue(check_password(PASSWORD, make_password(PASSWORD)))
 
-    def test_what_has_begun_is_waited_for(self) -> None:
+    def test_a_hash_that_has_begun_is_waited_for(self) -> None:
         begun: Future[str] = Future()
         begun.set_running_or_notify_cancel()
         threading.Timer(0.05, begun.set_result, ["made"]).start()
@@ -212,17 +212,17 @@ class HashingTests(SimpleTestCase):
     @contextmanager
     def turns_taken(self, number: int = hashing.AT_ONCE) -> Iterator[None]:
         """Keep so many hashing threads busy."""
-        go_on, taken = threading.Event(), threading.Barrier(number + 1)
+        go_on, busy = threading.Event(), threading.Barrier(number + 1)
 
         def hold() -> None:
-            taken.wait(10)
+            busy.wait(10)
             go_on.wait(10)
 
         with ThreadPoolExecutor(number) as others:
             with mock.patch.object(hashing, "WAIT_SECONDS", 10):
                 for _ in range(number):
                     others.submit(hashing.one_of_few, hold)
-                taken.wait(10)
+                busy.wait(10)
             try:
                 yield
             finally:

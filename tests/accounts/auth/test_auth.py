@@ -1,4 +1,4 @@
-"""Who gets in with a key, in which order it is checked, and how a refusal looks."""
+"""API keys: what is checked, in which order, and what a refusal looks like."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class LooksAlikeTests(KeyWorld):
             self.assertEqual((hashed.call_count, compared.call_count), (1, 1))
             self.assertEqual({len(text) for text in compared.call_args.args}, {64})
 
-    async def test_unknown_foreign_and_forbidden_instances_look_alike(self) -> None:
+    async def test_unknown_foreign_and_forbidden_instances_get_one_answer(self) -> None:
         client = await self.key(instance_ids=[self.instance.pk])
         await sync_to_async(make_instance)(self.beta, "theirs")
         unknown = await self.chat(client, self.path("chat", instance="nobody"))

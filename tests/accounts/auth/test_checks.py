@@ -61,5 +61,5 @@ class RouteCheckTests(SimpleTestCase):
             with self.subTest(view=view):
                 self.assertEqual(len(undeclared([("accounts/x", view)])), errors)
 
-    def test_pages_have_a_door_of_their_own(self) -> None:
+    def test_pages_authenticate_themselves(self) -> None:
         self.assertEqual(undeclared([("accounts/x/", planted), ("admin/^a/$", planted)]), [])

@@ -101,7 +101,7 @@ class MemberCallerTests(TestCase):
         self.assertEqual(CACHE_TTL, 5)
         self.assertEqual(members._callers._seconds, 5)
 
-    def test_one_look_is_enough_for_many_calls(self) -> None:
+    def test_one_look_up_is_enough_for_many_calls(self) -> None:
         look = async_to_sync(members.member_caller)
         first = look(self.request(), "acme")
         with self.assertNumQueries(0):

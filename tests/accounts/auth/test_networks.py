@@ -20,7 +20,7 @@ def address_of(peer: str, forwarded: str | None = None) -> str:
 
 
 class ClientAddressTests(SimpleTestCase):
-    def test_what_a_client_writes_itself_is_not_believed(self) -> None:
+    def test_what_a_client_writes_itself_is_not_trusted(self) -> None:
         self.assertEqual(address_of("198.51.100.7", "10.0.0.1"), "198.51.100.7")
 
     @override_settings(TRUST_PROXY_HEADERS=True)

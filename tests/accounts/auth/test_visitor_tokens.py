@@ -1,4 +1,4 @@
-"""Visitors: who they are is decided by this server alone, and holds in one place only."""
+"""Visitors: this server alone makes them, each for one account and one agent instance."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CookieTests(SimpleTestCase):
             ("session_key", "a" * 64),
             (visitor_tokens.cookie_name("acme", "bot"), "chosen-by-me"),
             (visitor_tokens.cookie_name("acme", "bot"), signing.Signer().sign("chosen-by-me")),
-            # As it was minted before cookies knew their age.
+            # As cookies were made before they had a timestamp.
             (
                 visitor_tokens.cookie_name("acme", "bot"),
                 signing.Signer(salt="visitor/acme/bot").sign("a" * 43),
@@ -66,7 +66,7 @@ class TokenTextTests(SimpleTestCase):
         return visitor_tokens.new_token("0" * 12, make_uuid(), **{"seconds": 60} | fields)
 
     @given(st.none() | st.text(max_size=255), st.none() | st.just(SHOP))
-    def test_says_what_it_was_told(self, sub: str | None, origin: str | None) -> None:
+    def test_is_read_as_it_was_written(self, sub: str | None, origin: str | None) -> None:
         token = self.token(end_user=sub, origin=origin)
         text = visitor_tokens.write_token(token)
 
@@ -166,7 +166,7 @@ class EmbedTests(VisitorWorld):
         await self.start()
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
-    async def test_the_usual_life_is_thirty_days_and_can_only_be_shortened(self) -> None:
+    async def test_the_default_life_is_thirty_days_and_can_only_be_shortened(self) -> None:
         for body, seconds in (({}, 30 * 86_400), ({"expires_in": 60}, 60)):
             answer = await self.api.post(self.path("visitors"), body)
             left = life_of(answer)
@@ -229,7 +229,7 @@ class EmbedTests(VisitorWorld):
         self.assertEqual((await self.page.post(self.path("visitors"), {})).status, 401)
         self.assertEqual((await self.ask(visitor)).json()["session_id"], session)
 
-    async def test_an_origin_or_instance_that_is_taken_away_ends_its_visitors(self) -> None:
+    async def test_an_origin_or_instance_that_is_removed_ends_its_visitors(self) -> None:
         visitor = await self.start()
         await self.change_key(origins=[BLOG])
         self.assertEqual(await self.status(visitor), 403)
@@ -344,8 +344,8 @@ class EndUserTests(VisitorWorld):
         self.assertEqual(await self.status(await self.end_user("Ünïcode 日本 🦜")), 200)
 
     async def test_their_token_is_short_lived(self) -> None:
-        usual = await self.api.post(self.path("visitors"), {"sub": "customer-42"})
-        self.assertAlmostEqual(life_of(usual), 900, delta=5)
+        default = await self.api.post(self.path("visitors"), {"sub": "customer-42"})
+        self.assertAlmostEqual(life_of(default), 900, delta=5)
         for seconds, status in ((86_400, 200), (86_401, 400), (0, 400), (-1, 400), ("60", 400)):
             body = {"sub": "customer-42", "expires_in": seconds}
             answer = await self.api.post(self.path("visitors"), body)

@@ -43,7 +43,7 @@ class KeyTextTests(SimpleTestCase):
         with override_settings(API_KEY_PEPPER="another"):
             self.assertNotEqual(key_text.secret_hash(text), here)
 
-    def test_each_prefix_tells_what_the_key_is(self) -> None:
+    def test_each_prefix_shows_what_the_key_is(self) -> None:
         for prefix in (key_text.SECRET, key_text.PUBLISHABLE, key_text.TEST):
             made = key_text.new_key(prefix)
             self.assertTrue(made.text.startswith(f"{prefix}_"))
@@ -85,12 +85,12 @@ class IssueTests(TestCase):
             with self.assertRaisesMessage(ValidationError, message):
                 issue_api_key(self.account, name="ci", scopes=scopes)
 
-    def test_lives_a_year_unless_it_shall_live_for_ever(self) -> None:
-        usual, _ = issue_api_key(self.account, name="ci")
+    def test_expires_after_a_year_by_default(self) -> None:
+        key_by_default, _ = issue_api_key(self.account, name="ci")
         forever, _ = issue_api_key(self.account, name="ci", expires_at=None)
 
-        assert usual.expires_at is not None
-        days = (usual.expires_at - timezone.now()) / timedelta(days=1)
+        assert key_by_default.expires_at is not None
+        days = (key_by_default.expires_at - timezone.now()) / timedelta(days=1)
         self.assertAlmostEqual(days, settings.API_KEY_DAYS, places=2)
         self.assertIsNone(forever.expires_at)
 
@@ -187,7 +187,7 @@ class RotationTests(TestCase):
         with self.assertRaises(AlreadyRotated):
             rotate_api_key(self.account.pk, key.pk)
 
-    def test_a_dead_or_foreign_key_has_none(self) -> None:
+    def test_an_ended_or_foreign_key_has_none(self) -> None:
         revoked, _ = make_key(self.account)
         self.assertTrue(revoke_api_key(revoked))
         self.assertFalse(revoke_api_key(revoked))
@@ -206,7 +206,7 @@ class SelfRotationTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_a_key_renews_itself_and_hears_the_new_text_once(self) -> None:
+    async def test_a_key_rotates_itself_and_gets_the_new_text_once(self) -> None:
         answer = await self.api.post(self.path_of_rotation, {})
         new = ApiClient(answer.json()["key"])
 

@@ -1,4 +1,4 @@
-"""Keys that read texts: handed over unseen, or shown to staff for as long as their access."""
+"""Keys that read texts: offered to a person unseen, or shown to staff under a support access."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class ShownTests(KeyPages):
         page = self.add(scopes=["chat"], **form)
         return self.only(), text_in(page)
 
-    def test_every_scope_is_judged(self) -> None:
-        judged = {*READING, *FREE, "members:write", "connections:write", "audit:read"}
-        self.assertEqual(judged, set(Scope.values))
+    def test_every_scope_is_classified(self) -> None:
+        classified = {*READING, *FREE, "members:write", "connections:write", "audit:read"}
+        self.assertEqual(classified, set(Scope.values))
 
     def test_one_that_reads_texts_asks_for_a_reason_first_in_test_mode_too(self) -> None:
         for mode in ("live", "test"):
@@ -243,10 +243,10 @@ class OfferTests(HandoverCase):
         self.assertEqual((sent.to, key.taker), (["owner@example.com"], "owner@example.com"))
         self.assertEqual((key.secret_hash, key.is_waiting), ("", True))
         token = self.link().rstrip("/").rpartition("/")[2]
-        for told in (self.client.get(page.url, secure=True), self.get(KEYS)):
-            self.assertContains(told, "to be taken by owner@example.com")
-            self.assertNotContains(told, token)
-            self.assertNotRegex(told.content.decode(), r"sal_\wk_\w{20}")
+        for shown_page in (self.client.get(page.url, secure=True), self.get(KEYS)):
+            self.assertContains(shown_page, "to be taken by owner@example.com")
+            self.assertNotContains(shown_page, token)
+            self.assertNotRegex(shown_page.content.decode(), r"sal_\wk_\w{20}")
 
     def test_no_access_is_needed_and_every_right_can_be_handed_over(self) -> None:
         self.offer()
@@ -270,7 +270,7 @@ class OfferTests(HandoverCase):
         make_member(self.account, MemberRole.OWNER, self.boss.email)
         self.assertContains(self.offer(self.boss.email), "You can not hand a key to yourself")
 
-    def test_a_mail_that_was_not_sent_is_told(self) -> None:
+    def test_a_mail_that_was_not_sent_is_reported(self) -> None:
         with (
             mock.patch("accounts.keys.offers.send_mail", side_effect=OSError("no")),
             self.assertLogs("accounts.pages.mail"),

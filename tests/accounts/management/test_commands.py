@@ -65,7 +65,7 @@ class CreateKeyTests(TestCase):
         self.assertEqual(key.secret_hash, key_text.secret_hash(text))
         self.assertEqual(key.name, "shop")
 
-    def test_scopes_and_expiry_are_as_asked(self) -> None:
+    def test_scopes_and_expiry_are_as_given(self) -> None:
         run_json(
             "create_key", "acme", "--scope", "chat", "--scope", "agents:read", "--expires-days", "7"
         )
@@ -114,8 +114,8 @@ class SetAccountStatusTests(TestCase):
             ("reactivate", AccountStatus.ACTIVE, "active"),
             ("archive", AccountStatus.DELETED, "archived"),
         ):
-            told = run_json("set_account_status", "acme", change)
-            self.assertEqual((told["status"], told["changed"]), (name, True))
+            report = run_json("set_account_status", "acme", change)
+            self.assertEqual((report["status"], report["changed"]), (name, True))
             self.assertEqual(self.status(), status)
         with platform_context():
             entries = AuditEntry.objects.filter(object_type="accounts", action="changed")

@@ -22,7 +22,7 @@ class CreateKeyTests(TestCase):
         with platform_context():
             return ApiKey.objects.get(account=self.account)
 
-    def test_the_usual_key_talks_for_a_year(self) -> None:
+    def test_the_default_key_chats_for_a_year(self) -> None:
         report = run_json("create_key", "acme")
 
         key = self.stored()
@@ -31,11 +31,11 @@ class CreateKeyTests(TestCase):
         self.assertAlmostEqual((key.expires_at - timezone.now()) / timedelta(days=1), 365, places=2)
         self.assertEqual(key_text.key_id_of(report["key"]), key.key_id)
 
-    def test_a_key_for_ever_is_asked_for(self) -> None:
+    def test_a_key_that_never_expires_must_be_requested(self) -> None:
         run("create_key", "acme", "--never-expires")
         self.assertIsNone(self.stored().expires_at)
 
-    def test_bounds_are_as_asked(self) -> None:
+    def test_bounds_are_as_given(self) -> None:
         printed = run("create_key", "acme", "--instance", "bot", "--network", "10.0.0.0/8")
 
         key = self.stored()
@@ -64,9 +64,9 @@ class CreateKeyTests(TestCase):
             (["--origin", "https://shop.example"], "Only a publishable key"),
         ):
             with self.subTest(arguments):
-                code, said = refusal("create_key", "acme", *arguments)
+                code, text = refusal("create_key", "acme", *arguments)
                 self.assertEqual(code, 1)
-                self.assertIn(message, said)
+                self.assertIn(message, text)
         with platform_context():
             self.assertFalse(ApiKey.objects.filter(account=self.account).exists())
 
@@ -106,7 +106,7 @@ class RotateAndRevokeTests(TestCase):
         self.assertIsNone(self.row().refusal())
         self.assertIsNone(self.row().rotated_at)
 
-    def test_a_whole_key_has_no_business_on_a_command_line(self) -> None:
+    def test_a_whole_key_is_refused_on_a_command_line(self) -> None:
         for command in ("rotate_key", "revoke_key"):
             code, message = refusal(command, self.secret)
             self.assertEqual(code, 2)

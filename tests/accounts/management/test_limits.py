@@ -21,11 +21,11 @@ class SetLimitsCommandTests(TestCase):
         self.account = make_account("acme")
 
     def test_sets_what_is_named_and_shows_all(self) -> None:
-        told = run_json("set_limits", "acme", "--concurrent-turns", "7", "--output-tokens", "99")
+        report = run_json("set_limits", "acme", "--concurrent-turns", "7", "--output-tokens", "99")
 
-        self.assertTrue(told["changed"])
-        self.assertEqual((told["limits"]["concurrent_turns"], told["running"]), (7, 0))
-        self.assertEqual(told["defaults"]["requests_per_minute"], 600)
+        self.assertTrue(report["changed"])
+        self.assertEqual((report["limits"]["concurrent_turns"], report["running"]), (7, 0))
+        self.assertEqual(report["defaults"]["requests_per_minute"], 600)
         with platform_context():
             row = AccountLimits.objects.get(account_id=self.account.pk)
         self.assertEqual((row.concurrent_turns, row.output_tokens), (7, 99))
@@ -41,13 +41,13 @@ class SetLimitsCommandTests(TestCase):
         self.assertIn("0 turns run now", shown)
 
     def test_a_dry_run_changes_nothing(self) -> None:
-        told = run_json("set_limits", "acme", "--message-bytes", "5", "--dry-run")
+        report = run_json("set_limits", "acme", "--message-bytes", "5", "--dry-run")
 
-        self.assertEqual((told["changed"], told["limits"]["message_bytes"]), (False, 5))
+        self.assertEqual((report["changed"], report["limits"]["message_bytes"]), (False, 5))
         with platform_context():
             self.assertFalse(AccountLimits.objects.exists())
 
-    def test_what_is_wrong_is_said(self) -> None:
+    def test_mistakes_are_reported(self) -> None:
         for name, arguments, code, words in (
             ("zero", ("acme", "--concurrent-turns", "0"), 2, "above 0"),
             ("text", ("acme", "--message-bytes", "many"), 2, "many"),
@@ -71,8 +71,8 @@ class SetLimitsCommandTests(TestCase):
                 self.assertFalse(AccountLimits.objects.exists())
         for name, limit in LIMITS.items():
             most = limit.highest
-            told = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
-            self.assertEqual(told["limits"][name], most)
+            report = run_json("set_limits", "acme", f"--{name.replace('_', '-')}", str(most))
+            self.assertEqual(report["limits"][name], most)
 
     def test_a_number_is_written_in_plain_digits(self) -> None:
         for text in ("\u0665", "1e3", "+5", "5.0", "-1", "", "0x10", "9" * 5000):
@@ -116,12 +116,12 @@ class SetBudgetCommandTests(TestCase):
         self.assertIn("Nothing", run("set_budget", "acme", "--period", "day", "--remove"))
 
     def test_a_dry_run_changes_nothing(self) -> None:
-        told = run_json("set_budget", "acme", "--period", "day", "--limit", "1", "--dry-run")
+        report = run_json("set_budget", "acme", "--period", "day", "--limit", "1", "--dry-run")
 
-        self.assertFalse(told["changed"])
+        self.assertFalse(report["changed"])
         self.assertEqual(self.budgets(), [])
 
-    def test_what_is_wrong_is_said(self) -> None:
+    def test_mistakes_are_reported(self) -> None:
         for name, arguments, code, words in (
             ("negative", ("acme", "--period", "day", "--limit=-1"), 2, "from 0"),
             ("NaN", ("acme", "--period", "day", "--limit", "NaN"), 2, "NaN"),

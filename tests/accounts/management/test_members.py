@@ -17,8 +17,8 @@ from tests.support.factories import make_account, make_user
 def report(*arguments: str) -> dict[str, Any]:
     out = StringIO()
     call_command(*arguments, "--json", stdout=out, stderr=StringIO())
-    told: dict[str, Any] = json.loads(out.getvalue())
-    return told
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
 
 
 def lines(*arguments: str) -> str:
@@ -34,8 +34,8 @@ class AddTests(TestCase):
     def test_a_user_becomes_a_member_and_changes_role(self) -> None:
         make_user("ann@a.example")
         for role, outcome in (("owner", "added"), ("owner", "unchanged")):
-            told = report("add_member", "acme", "ANN@a.example", role)
-            self.assertEqual(told["outcome"], outcome)
+            found = report("add_member", "acme", "ANN@a.example", role)
+            self.assertEqual(found["outcome"], outcome)
         make_member(self.acme, MemberRole.OWNER, "bob@a.example")
         self.assertEqual(
             report("add_member", "acme", "ann@a.example", "viewer")["outcome"], "changed"
@@ -43,11 +43,11 @@ class AddTests(TestCase):
         roles = {"ann@a.example": "viewer", "bob@a.example": "owner"}
         self.assertEqual(roles_in(self.acme), roles)
 
-    def test_a_stranger_is_invited_by_a_link(self) -> None:
-        told = report("add_member", "acme", "new@a.example", "admin")
+    def test_a_person_without_a_login_is_invited_by_a_link(self) -> None:
+        found = report("add_member", "acme", "new@a.example", "admin")
 
         [row] = invitation_rows(self.acme)
-        token = told["link"].split("/")[-2]
+        token = found["link"].split("/")[-2]
         self.assertEqual((row["token_hash"], row["role"]), (token_hash(token), "admin"))
         self.assertIn(
             "/accounts/acme/invitations/", lines("add_member", "acme", "b@a.example", "admin")
@@ -63,14 +63,14 @@ class AddTests(TestCase):
         self.assertEqual(
             report("add_member", "acme", "ann@a.example", "owner", "--dry-run")["changed"], False
         )
-        told = report("add_member", "acme", "new@a.example", "owner", "--dry-run")
-        self.assertNotIn("link", told)
+        found = report("add_member", "acme", "new@a.example", "owner", "--dry-run")
+        self.assertNotIn("link", found)
         text = lines("add_member", "acme", "new@a.example", "owner", "--dry-run")
         self.assertIn("Nothing was changed", text)
 
         self.assertEqual((roles_in(self.acme), invitation_rows(self.acme)), ({}, []))
 
-    def test_what_is_wrong_is_said(self) -> None:
+    def test_mistakes_are_reported(self) -> None:
         for arguments, error, message in (
             (("acmee", "ann@a.example", "owner"), Refused, "Did you mean “acme”?"),
             (("acme", "ann@a.example", "ownr"), Misused, "Did you mean “owner”?"),

@@ -1,4 +1,4 @@
-"""Nobody gains by a detour what they were not given."""
+"""Nobody gets a right in a roundabout way that they were not given."""
 
 from __future__ import annotations
 

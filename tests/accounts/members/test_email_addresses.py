@@ -217,12 +217,14 @@ class CommandTests(TestCase):
 
     def test_commands_know_a_person_by_the_one_form(self) -> None:
         make_user("ann@xn--bcher-kva.example")
-        told = run_json("add_member", "acme", "Ann@BÜCHER.example", "owner")
-        self.assertEqual((told["outcome"], told["email"]), ("added", "ann@xn--bcher-kva.example"))
+        report = run_json("add_member", "acme", "Ann@BÜCHER.example", "owner")
+        self.assertEqual(
+            (report["outcome"], report["email"]), ("added", "ann@xn--bcher-kva.example")
+        )
         make_user("ben@example.com")
         run_json("add_member", "acme", "Ben@example.com", "owner")
-        told = run_json("remove_member", "acme", "ANN@bücher.example", "--dry-run")
-        self.assertEqual(told["email"], "ann@xn--bcher-kva.example")
+        report = run_json("remove_member", "acme", "ANN@bücher.example", "--dry-run")
+        self.assertEqual(report["email"], "ann@xn--bcher-kva.example")
 
     def test_commands_refuse_what_is_no_address(self) -> None:
         for typed in NONE:

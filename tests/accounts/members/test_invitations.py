@@ -115,7 +115,7 @@ class EmailTests(InvitationTestCase):
         self.assertIsNone(answer.json()["invited_by"])
         self.assertIn("you are invited to join Acme Ltd", str(mail.outbox[0].body))
 
-    def test_a_mail_server_that_is_down_is_told_and_tried_again(self) -> None:
+    def test_a_mail_server_that_is_down_is_reported_and_retried(self) -> None:
         with (
             patch(
                 "accounts.members.invitations.send_mail", side_effect=ConnectionRefusedError(NEW)
@@ -243,7 +243,7 @@ class ClosedTests(InvitationTestCase):
         self.assertEqual(answer.headers["Referrer-Policy"], "no-referrer")
         return bytes(answer.content)
 
-    def test_wrong_expired_used_withdrawn_foreign_and_suspended_look_alike(self) -> None:
+    def test_wrong_expired_used_withdrawn_foreign_and_suspended_get_one_answer(self) -> None:
         make_account("beta")
         wrong = self.closed(f"/accounts/acme/invitations/{'A' * 43}/")
         link = self.link()
@@ -294,7 +294,7 @@ class SecrecyTests(InvitationTestCase):
         listed = async_to_sync(client.get)("/accounts/acme/members")
         opened, page = self.get(link), self.open(link)
         done = self.post(GOOD)
-        told = b"".join(
+        logged = b"".join(
             str(headers).encode() + body
             for headers, body in (
                 (made.headers, made.body),
@@ -302,8 +302,8 @@ class SecrecyTests(InvitationTestCase):
                 *((answer.headers, answer.content) for answer in (opened, page, done)),
             )
         ).decode()
-        self.assertNotIn(token, told)
-        self.assertNotIn(row["token_hash"], told)
+        self.assertNotIn(token, logged)
+        self.assertNotIn(row["token_hash"], logged)
         self.assertNotIn(token, repr(invitations.Invited(Invitation(), token)))
 
     def test_no_page_tells_another_where_one_came_from(self) -> None:

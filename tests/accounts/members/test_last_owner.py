@@ -32,8 +32,8 @@ class ParallelTests(TransactionTestCase):
             user_id=who.user_id,
         )
 
-    def together(self, *deeds: Callable[[], object]) -> list[object]:
-        """Start all deeds while the account is locked, so that they wait side by side."""
+    def at_once(self, *deeds: Callable[[], object]) -> list[object]:
+        """Start all actions while the account is locked, so that they wait at the same time."""
         results: list[object] = []
         threads = [threading.Thread(target=self.do, args=(deed, results)) for deed in deeds]
         with tenant_context(self.acme.pk):
@@ -66,7 +66,7 @@ class ParallelTests(TransactionTestCase):
                 [waiting] = cursor.fetchone()
 
     def test_two_owners_who_leave_at_once_leave_one(self) -> None:
-        results = self.together(
+        results = self.at_once(
             lambda: members.remove(self.caller(self.first), self.first.pk),
             lambda: members.remove(self.caller(self.second), self.second.pk),
         )
@@ -75,7 +75,7 @@ class ParallelTests(TransactionTestCase):
         self.assertEqual(list(roles_in(self.acme).values()), ["owner"])
 
     def test_two_owners_who_step_down_at_once_leave_one(self) -> None:
-        results = self.together(
+        results = self.at_once(
             *(
                 lambda who=who: members.change_role(self.caller(who), who.pk, MemberRole.ADMIN)
                 for who in (self.first, self.second)
@@ -86,7 +86,7 @@ class ParallelTests(TransactionTestCase):
         self.assertCountEqual(roles_in(self.acme).values(), ["owner", "admin"])
 
     def test_of_two_owners_who_remove_each_other_one_stays(self) -> None:
-        results = self.together(
+        results = self.at_once(
             lambda: members.remove(self.caller(self.first), self.second.pk),
             lambda: members.remove(self.caller(self.second), self.first.pk),
         )

@@ -129,7 +129,7 @@ class GrantMatrixTests(MemberTestCase):
 
         self.assertEqual((await put(admin, "PATCH", mine, {"role": "owner"})).status, 403)
         self.assertEqual((await put(admin, "PATCH", mine, {"role": "viewer"})).status, 200)
-        # The door still believes the old role for some seconds; the deed does not.
+        # The cached caller has the old role for some seconds; changing members reads it again.
         answer = await put(admin, "PATCH", mine, {"role": "admin"})
         self.assertEqual((answer.status, answer.json()["code"]), (403, "forbidden"))
 

@@ -136,7 +136,7 @@ class PolicyTests(TestCase):
                 self.assertIn(words, problem)
                 point.undo()
 
-    def test_nothing_is_judged_without_a_database_or_before_migrating(self) -> None:
+    def test_nothing_is_checked_without_a_database_or_before_migrating(self) -> None:
         self.run_sql("DROP POLICY tenant ON budgets")
         self.assertEqual(check_policies(databases=None), [])
         with mock.patch.object(our_checks, "pending_migrations", return_value=True):

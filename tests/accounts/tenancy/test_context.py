@@ -20,7 +20,7 @@ class DoorTests(TestCase):
         self.acme, self.beta = make_account("acme"), make_account("beta")
         self.bot, self.theirs = make_instance(self.acme, "bot"), make_instance(self.beta, "bot")
 
-    def test_without_a_door_there_is_no_tenant_data(self) -> None:
+    def test_without_a_context_there_is_no_tenant_data(self) -> None:
         for touch in (
             AgentInstance.objects.all,
             AgentInstance.objects.count,
@@ -30,24 +30,24 @@ class DoorTests(TestCase):
             with self.assertRaises(NoTenantContext):
                 touch()
 
-    def test_a_tenants_door_shows_its_rows_alone(self) -> None:
+    def test_a_tenant_context_shows_its_rows_alone(self) -> None:
         with tenant_context(self.acme.pk):
             self.assertEqual(list(AgentInstance.objects.all()), [self.bot])
             self.assertFalse(AgentInstance.objects.filter(pk=self.theirs.pk).exists())
             self.assertEqual(AgentInstance.objects.update(display_name="mine"), 1)
 
-    def test_the_platforms_door_shows_all(self) -> None:
+    def test_the_platform_context_shows_all(self) -> None:
         with platform_context():
             found = AgentInstance.objects.filter(instance_slug="bot")
             self.assertEqual(set(found), {self.bot, self.theirs})
 
-    def test_doors_are_not_nested(self) -> None:
+    def test_contexts_are_not_nested(self) -> None:
         with (
             tenant_context(self.acme.pk),
             self.assertRaisesMessage(RuntimeError, "durable"),
             platform_context(),
         ):
-            self.fail("a door inside a door")
+            self.fail("a context inside a context")
 
 
 class DoorSettingTests(TransactionTestCase):

@@ -1,4 +1,4 @@
-"""The database's roles: what each may do, and what is told when they lack something."""
+"""The database's roles: their rights, and what is reported when something is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_sql(statement: str) -> None:
         cursor.execute(statement)
 
 
-def judged() -> tuple[dict[str, Any], int]:
+def checked_roles() -> tuple[dict[str, Any], int]:
     out = StringIO()
     try:
         call_command("database_roles", "--json", stdout=out)
@@ -45,7 +45,7 @@ def judged() -> tuple[dict[str, Any], int]:
 
 
 def close_database() -> None:
-    """Run what the SQL says of the database itself; the transaction undoes it."""
+    """Run the SQL that concerns the database itself; the transaction undoes it."""
     for line in role_report.statements(connection, "salient_app"):
         if "ON DATABASE" in line and "salient_app" not in line:
             run_sql(line)
@@ -119,7 +119,7 @@ class MakingTests(TestCase):
         with mock.patch.object(roles, "ROLES", ("salient_test_role",)):
             make_roles(connection)
             self.assertEqual(Database(connection).missing_roles(), [])
-        # Roles are the whole server's: this one goes with the test's transaction.
+        # Roles belong to the whole server: the end of the test's transaction removes this one.
         self.assertEqual(rows("SELECT 1 FROM pg_roles WHERE rolname = 'salient_test_role'"), [(1,)])
 
     def test_one_that_somebody_makes_at_the_same_moment_is_fine(self) -> None:
@@ -142,10 +142,10 @@ class CommandTests(TestCase):
         close_database()
 
     def test_nothing_is_missing_here(self) -> None:
-        report, code = judged()
+        report, code = checked_roles()
         self.assertEqual((report["problems"], report["ok"], code), ([], True, 0))
 
-    def test_what_is_missing_is_said(self) -> None:
+    def test_what_is_missing_is_reported(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])
         for statement, words in (
             ("REVOKE SELECT ON sessions FROM salient_tenant", "salient_tenant has other rights on"),
@@ -176,17 +176,17 @@ class CommandTests(TestCase):
             with self.subTest(statement):
                 point = connection.savepoint()
                 run_sql(statement)
-                report, code = judged()
+                report, code = checked_roles()
                 self.assertEqual(code, 1)
                 self.assertTrue(any(words in problem for problem in report["problems"]), report)
                 connection.savepoint_rollback(str(point))
 
-    def test_missing_roles_are_said_before_anything_else(self) -> None:
+    def test_missing_roles_are_reported_first(self) -> None:
         with mock.patch.object(Database, "missing_roles", return_value=[TENANT_ROLE]):
-            report, code = judged()
+            report, code = checked_roles()
         self.assertEqual((report["problems"], code), (["the role salient_tenant is missing"], 1))
 
-    def test_people_are_told_in_lines(self) -> None:
+    def test_the_report_is_readable_lines(self) -> None:
         out = StringIO()
         call_command("database_roles", stdout=out)
         self.assertRegex(out.getvalue(), r"^Login: \w+\n")
@@ -200,7 +200,7 @@ class CommandTests(TestCase):
 
 
 class OtherInstallationTests(TestCase):
-    """Roles are the whole server's: another installation's login is a member of them too."""
+    """Roles belong to the whole server: another installation's login is a member of them too."""
 
     def setUp(self) -> None:
         run_sql("CREATE ROLE salient_of_another LOGIN NOINHERIT")
@@ -218,7 +218,7 @@ class OtherInstallationTests(TestCase):
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
 
     def test_it_is_named_while_it_may_connect(self) -> None:
-        report, code = judged()
+        report, code = checked_roles()
 
         self.assertEqual(code, 1)
         self.assertIn("among them salient_of_another, who may read every row", str(report))
@@ -232,13 +232,13 @@ class OtherInstallationTests(TestCase):
         self.assertFalse(self.may_connect())
         self.assertEqual(Database(connection).rights_of("salient_of_another"), {})
         self.assertEqual(Database(connection).logins(), ["salient_serving"])
-        report, code = judged()
+        report, code = checked_roles()
         self.assertEqual((report["problems"], code), ([], 0))
         self.assertIn("they may not connect to it", str(report["advice"]))
 
-    def test_a_serving_login_that_was_not_let_in_by_name_is_told(self) -> None:
+    def test_a_serving_login_that_was_not_let_in_by_name_is_reported(self) -> None:
         run_sql("SET SESSION AUTHORIZATION salient_of_another")
-        report, code = judged()
+        report, code = checked_roles()
         run_sql("RESET SESSION AUTHORIZATION")
 
         self.assertEqual(code, 1)
@@ -257,7 +257,7 @@ class OtherInstallationTests(TestCase):
         self.assertNotIn("of-the-tests", str(ran.captured_queries))
         [(stored,)] = rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'salient_serving'")
         self.assertTrue(stored.startswith("SCRAM-SHA-256$"))
-        self.assertEqual(judged()[1], 0)
+        self.assertEqual(checked_roles()[1], 0)
 
     def test_a_login_of_ours_gets_its_rights_with_migrate(self) -> None:
         here = connection.ops.quote_name(connection.settings_dict["NAME"])
@@ -269,7 +269,7 @@ class OtherInstallationTests(TestCase):
 
 class SearchPathTests(TestCase):
     def test_every_function_finds_only_our_tables(self) -> None:
-        """A function of an extension is none of ours."""
+        """A function of an extension is not one of ours."""
         unfixed = rows(
             "SELECT oid::regprocedure::text FROM pg_proc "
             "WHERE pronamespace = current_schema()::regnamespace "
