@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -281,7 +281,12 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
 
     Raises ValidationError for a number below 1 or above the highest.
     """
-    check_limits(limits)
+    for name, limit in limits.items():
+        highest = LIMITS[name].highest
+        if limit is not None and not 1 <= limit <= highest:
+            raise ValidationError(
+                f"{name}: a limit is a whole number from 1 to {highest}, not {limit}."
+            )
     with tenant_context(account.pk):
         row = lock_account(account.pk)
         for name, limit in limits.items():
@@ -290,16 +295,6 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
         row.save(update_fields=list(limits))
     forget_caps()
     return row
-
-
-def check_limits(limits: Mapping[str, int | None]) -> None:
-    """Raise ValidationError for a number below 1 or above the highest."""
-    for name, limit in limits.items():
-        highest = LIMITS[name].highest
-        if limit is not None and not 1 <= limit <= highest:
-            raise ValidationError(
-                f"{name}: a limit is a whole number from 1 to {highest}, not {limit}."
-            )
 
 
 def forget_caps() -> None:

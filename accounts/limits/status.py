@@ -57,7 +57,16 @@ class LimitStatus:
     def as_dict(self) -> dict[str, Any]:
         """Return it as GET /me shows it; dollars are exact decimals."""
         return {
-            "rates": [_rate(rate) for rate in self.rates],
+            "rates": [
+                {
+                    "policy": rate.policy,
+                    "limit": rate.quota,
+                    "window_seconds": WINDOW_SECONDS,
+                    "remaining": rate.remaining,
+                    "reset_seconds": rate.reset_seconds,
+                }
+                for rate in self.rates
+            ],
             "turns": {"running": self.running, "limit": self.concurrent_turns},
             "message_bytes": self.caps.message_bytes,
             "history_messages": self.caps.history_messages,
@@ -96,16 +105,6 @@ def _rates(caller: Caller, row: AccountLimits | None, now: datetime) -> Iterable
         yield replace(Rate.of(policy, quota), ahead=max(0, round(ahead * MICROSECONDS)))
 
 
-def _rate(rate: Rate) -> dict[str, Any]:
-    return {
-        "policy": rate.policy,
-        "limit": rate.quota,
-        "window_seconds": WINDOW_SECONDS,
-        "remaining": rate.remaining,
-        "reset_seconds": rate.reset_seconds,
-    }
-
-
 def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     """Return the account's budgets and those of the agents that the caller may use."""
     instances = agent_slugs(caller.account_id).items()
@@ -113,17 +112,13 @@ def _budgets(caller: Caller, now: datetime) -> Iterable[BudgetStatus]:
     rows = Budget.objects.filter(account_id=caller.account_id)
     for row in rows.order_by("agent_instance_id", "period"):
         if row.agent_instance_id is None or row.agent_instance_id in agents:
-            yield _budget(row, agents.get(row.agent_instance_id or caller.account_id), now)
-
-
-def _budget(row: Budget, agent: str | None, now: datetime) -> BudgetStatus:
-    period = current_period(row, now)
-    return BudgetStatus(
-        agent,
-        row.period,
-        row.limit,
-        period.spent,
-        row.reserved,
-        period.remaining,
-        period.resets_at,
-    )
+            current = current_period(row, now)
+            yield BudgetStatus(
+                agent=agents.get(row.agent_instance_id or caller.account_id),
+                period=row.period,
+                limit=row.limit,
+                spent=current.spent,
+                reserved=row.reserved,
+                remaining=current.remaining,
+                resets_at=current.resets_at,
+            )

@@ -14,6 +14,7 @@ from django.core.management import get_commands
 from django.test import SimpleTestCase
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts.limits.registry import LIMITS
 from agents.runtime.errors import RunError
 from agents.runtime.providers import registered_providers
 from salient.api.limits import UnknownHost
@@ -112,6 +113,11 @@ def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
             case ast.Subscript(value=value, slice=ast.Constant(value=str(name))):
                 if ast.unparse(value) == "os.environ":
                     yield name, None
+    if path == ROOT / "salient/settings.py":
+        # The settings read these from the registry.
+        for limit in LIMITS.values():
+            if limit.default is not None:
+                yield limit.setting, ast.Constant(limit.default)
 
 
 def sources() -> Iterator[Path]:
