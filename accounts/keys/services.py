@@ -92,7 +92,7 @@ def wanted_key(account: Account, **wanted: Unpack[KeyWanted]) -> ApiKey:
     return key
 
 
-def find_key(key_pk: UUID | None, account_id: UUID) -> ApiKey | None:
+def find_key(key_pk: UUID, account_id: UUID) -> ApiKey | None:
     """Return the account's key with its account, whatever its state; in a context."""
     rows = ApiKey.objects.select_related("account").filter(account_id=account_id)
     found: ApiKey | None = rows.filter(pk=key_pk).first()
