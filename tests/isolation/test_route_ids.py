@@ -114,7 +114,7 @@ class IdTests(MatrixTestCase):
             route = by_short_name()[name]
             for (caller, whose), status in statuses.items():
                 who = self.principals[caller]
-                value = self.value(who, place, whose, of_list=name.endswith("sessions"))
+                value = self.value(who, place, whose, of_list=name.endswith(("audit", "sessions")))
                 with rolled_back():
                     answer = self.call(who, route, method, **self.put(route, method, place, value))
                     case = f"{method} {name} {place} {whose} of {caller}"

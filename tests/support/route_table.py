@@ -463,6 +463,8 @@ WHOSE = ("own", "others", "foreign", "random", "malformed")
 # First for those who see a whole account (a key, an owner), then for those who see what is theirs
 # (an anonymous visitor, an end user).
 IDS = """
+audit
+    GET    before        200 200 200 200 400   403 403 403 403 403
 members/<str:member_id>
     PATCH  member_id     200 200 404 404 404   403 403 403 403 403
     DELETE member_id     204 204 404 404 404   403 403 403 403 403
@@ -491,6 +493,7 @@ agents/<str:instance>/stream
 WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
 # The ids that bodies and queries have; a new one needs rows above.
 ID_FIELDS = {
+    "AuditIn.before",
     "ChatIn.session_id",
     "HistoryIn.session_id",
     "AuditIn.before",
