@@ -6,10 +6,10 @@ from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct, error
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,10 +44,10 @@ class Cursor:
             raise ValueError("give back the `before` of the page above") from None
 
 
-def older[M: Model](rows: QuerySet[M], field: str, cursor: Cursor) -> QuerySet[M]:
+def older[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     """Return the rows before the cursor, as one range of an index on the field and the id."""
     return rows.filter(TupleLessThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))
 
 
-def newer[M: Model](rows: QuerySet[M], field: str, cursor: Cursor) -> QuerySet[M]:
+def newer[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))
