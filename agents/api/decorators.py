@@ -1,4 +1,4 @@
-"""Adds the agent instance of the path to the API's door."""
+"""Adds the agent instance of the path to the API's authentication."""
 
 from __future__ import annotations
 

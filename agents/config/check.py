@@ -1,4 +1,4 @@
-"""Judges all configuration files of a directory, for people and for CI; needs no database."""
+"""Validates all configuration files of a directory, for people and for CI; needs no database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,11 +38,11 @@ class Finding:
 
 
 class UnknownSubject(Exception):
-    """No folder belongs to the account or instance that was asked for."""
+    """No folder belongs to the wanted account or instance."""
 
 
 def check(base: Path, subject: str = "") -> list[Finding]:
-    """Judge everything below base, or only `account` or `account/instance`."""
+    """Validate everything below base, or only `account` or `account/instance`."""
     if not base.is_dir():
         problem = ConfigProblem(str(base), "there is no such directory (AGENT_CONFIG_DIR)")
         return [Finding(str(base), errors=[problem])]
@@ -80,7 +80,7 @@ def _account(folder: str) -> str:
 
 
 def _shared(base: Path) -> Iterator[Finding]:
-    """Judge the files that several instances stand on, and what lies about beside them."""
+    """Validate the files that several instances share, and report files that belong to none."""
     yield _file(base, DEFAULTS_FILE, _strays(base, "", {DEFAULTS_FILE, PRICES_FILE}))
     yield from _prices(base, PRICES_FILE)
     for account in found_accounts(base):

@@ -80,17 +80,17 @@ class InForce:
 def in_force(instance: AgentInstance) -> InForce:
     """Read the files as they are now with what is published over them, past every cache."""
     account, slug = instance.account.slug, instance.instance_slug
-    told = InForce(f"{account}/{slug}", serving=ConfigVersion.objects.last_served(instance))
+    found = InForce(f"{account}/{slug}", serving=ConfigVersion.objects.last_served(instance))
     try:
         effective = read(account, slug, override=instance.override)
     except ConfigError as error:
-        told.problems = list(error.problems)
-        return told
+        found.problems = list(error.problems)
+        return found
     model = effective.config.model
-    told.good_for, told.warning = describe_model(model), model_problem(model) or ""
-    told.digest = effective.digest
-    told.rows = list(_rows(effective, _files_alone(account, slug)))
-    return told
+    found.good_for, found.warning = describe_model(model), model_problem(model) or ""
+    found.digest = effective.digest
+    found.rows = list(_rows(effective, _files_alone(account, slug)))
+    return found
 
 
 def _files_alone(account: str, slug: str) -> EffectiveConfig | None:

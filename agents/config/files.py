@@ -56,7 +56,7 @@ class InstanceFiles:
         return signature(self.base, *self.paths)
 
     def layers(self) -> list[Layer]:
-        """Read and judge every file there is; raise ConfigError with all that is wrong."""
+        """Read and validate every file; raise ConfigError with all that is wrong."""
         layers: list[Layer] = []
         problems: list[ConfigProblem] = []
         for path in self.paths:

@@ -1,4 +1,4 @@
-"""One layer of a configuration: read, judged by the schema, laid over the layers below."""
+"""One layer of a configuration: read, validated by the schema, merged over the layers below."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +63,7 @@ class Layer:
 def parse_layer(
     source: str | bytes, origin: str, *, file: str | None = None, sections: Sections = _SECTIONS
 ) -> Layer:
-    """Read and judge one layer of YAML; raise ConfigError with everything that is wrong in it.
+    """Read and validate one layer of YAML; raise ConfigError with everything that is wrong in it.
 
     A layer of a configuration may leave out any key, required ones too: only all layers together
     must be whole. A file with other sections stands alone.
@@ -83,7 +83,7 @@ def parse_layer(
 
 
 def mapping_layer(content: Mapping[str, Any], origin: str = PUBLISHED) -> Layer:
-    """Judge a layer that does not come from a file, such as an override from the database."""
+    """Validate a layer that does not come from a file, such as an override from the database."""
     layer = Layer(origin, origin, content)
     if problems := [problem for _, problem in _judge(layer)]:
         raise ConfigError(problems)

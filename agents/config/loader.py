@@ -1,4 +1,4 @@
-"""Gives every turn its configuration: kept in the process, renewed when files change.
+"""Gives every turn its configuration: cached in the process, read again when files change.
 
 A change counts once the files have been at rest for a moment, so that a file which is being written
 or replaced is left alone. Files that break leave the last good version in force.
@@ -56,7 +56,7 @@ def read(
 
 
 def forget() -> None:
-    """Drop everything that is kept, the last good versions too."""
+    """Clear the cache, the last good versions too."""
     _loader.forget()
 
 
@@ -66,7 +66,7 @@ def config_dir() -> Path:
 
 
 class Loader:
-    """The last good configuration of each instance that was asked for."""
+    """The last good configuration of each instance that was read."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What each key of a configuration takes, told from the schema, for the page that asks for YAML."""
+"""What each key of a configuration takes, from the schema, for the page with the YAML editor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent's configuration may say, and what holds when nothing is said."""
+"""The keys of an agent's configuration, their rules and their defaults."""
 
 import re
 import unicodedata
@@ -39,7 +39,7 @@ def _storable(text: str) -> str:
 
 
 def _spoken(text: str) -> str:
-    # A file that is being written may be empty for a moment: that is never a prompt.
+    # A file that is being written may be empty for a moment, which must not become the prompt.
     if not text.strip():
         raise PydanticCustomError(COMPLETE, "must not be blank")
     return text
@@ -159,12 +159,12 @@ class AgentConfig(_Strict):
         connections: Mapping[str, Connection] | None = None,
         max_tokens: int | None = None,
     ) -> RunRequest:
-        """Say to the runtime what this agent would do with these messages.
+        """Return the run of this agent for these messages.
 
         `max_tokens` takes the place of its own.
         """
         return replace(
-            self._asked,
+            self._base_request,
             messages=tuple(messages),
             stream=stream,
             connections=connections or {},
@@ -172,8 +172,8 @@ class AgentConfig(_Strict):
         )
 
     @cached_property
-    def _asked(self) -> RunRequest:
-        """What is the same for every turn."""
+    def _base_request(self) -> RunRequest:
+        """The fields that are the same for every turn."""
         return RunRequest(
             models=self.models,
             system_prompt=self.system_prompt,
@@ -188,7 +188,7 @@ class AgentConfig(_Strict):
 
 
 def code_defaults() -> dict[str, Any]:
-    """Return every value that holds without any file."""
+    """Return the defaults: every value without any file."""
     fields = AgentConfig.model_fields.items()
     given = {name: field.get_default() for name, field in fields if not field.is_required()}
     return {name: _plain(value) for name, value in given.items()}

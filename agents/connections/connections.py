@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 MOST_CONNECTIONS = 50
 LONGEST_KEY = 4096
 HINT_LENGTH = 4
-# A shorter key would be half told by its last characters.
+# The last characters of a shorter key would reveal half of it.
 SHORTEST_HINTED = 16
 BATCH = 200
 
@@ -51,7 +51,7 @@ def create_connection(
 ) -> ProviderConnection:
     """Make a connection; raises Invalid for a bad name, address or key.
 
-    Here and below: without `write` everything is checked and nothing is kept.
+    Here and below: without `write` everything is checked and nothing is stored.
     """
     connection = ProviderConnection(account_id=account_id, name=name)
     move(connection, base_url)
@@ -169,7 +169,7 @@ def _owner(connection: ProviderConnection) -> tuple[str, ...]:
 def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, Connection]:
     """Return the connections that these models name and the account has, ready to be called.
 
-    Call it inside the tenant's door. What is missing or cannot be opened is left out.
+    Call it inside the tenant context. What is missing or cannot be opened is left out.
     """
     named = (connection_name(model.partition(":")[0]) for model in model_names)
     wanted = {name for name in named if name is not None}

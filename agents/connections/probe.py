@@ -57,7 +57,7 @@ OTHERWISE = ("did not accept the question", NOT_OPENAI)
 class ProbeResult:
     """What came of it, and what to do where it did not go well."""
 
-    told: str
+    text: str
     advice: str = ""
 
     @property
@@ -65,7 +65,7 @@ class ProbeResult:
         return not self.advice
 
     def __str__(self) -> str:
-        return f"{self.told} {self.advice}".strip()
+        return f"{self.text} {self.advice}".strip()
 
 
 class _Models(msgspec.Struct):
@@ -75,7 +75,7 @@ class _Models(msgspec.Struct):
 
 
 def probe_connection(row: ProviderConnection) -> ProbeResult:
-    """Ask the server with the stored key; whatever happens is told, and nothing is raised."""
+    """Call the server with the stored key; every failure is in the result, none is raised."""
     try:
         connection = ready(row)
     except Invalid as error:
@@ -122,10 +122,10 @@ def _count(fetched: Fetched) -> int:
 
 
 def _refused(error: RunError, reached: str, connection: Connection) -> ProbeResult:
-    said, advice = REFUSALS.get(type(error), OTHERWISE)
+    reason, advice = REFUSALS.get(type(error), OTHERWISE)
     if isinstance(error, ProviderAuth) and not connection.key:
-        said = "wants a key, and none is stored"
-    return ProbeResult(f"{reached} {said}.", advice)
+        reason = "wants a key, and none is stored"
+    return ProbeResult(f"{reached} {reason}.", advice)
 
 
 def _unsafe_or_endless(error: ValueError, host: str) -> ProbeResult:

@@ -131,11 +131,11 @@ def start_visitor(
         if wanted.model_fields_set:
             raise Forbidden("Only a secret key names an end user, an origin or a time.")
         origin = caller.origin
-    usual = settings.VISITOR_TOKEN_SECONDS if wanted.sub is None else END_USER_SECONDS
+    default_seconds = settings.VISITOR_TOKEN_SECONDS if wanted.sub is None else END_USER_SECONDS
     return visitor_tokens.new_token(
         caller.key_id,
         instance_id,
-        seconds=wanted.expires_in or usual,
+        seconds=wanted.expires_in or default_seconds,
         origin=origin,
         end_user=wanted.sub,
     )

@@ -1,4 +1,4 @@
-"""One call of a model while it is under way, and the account of it that is kept."""
+"""One call of a model while it runs, and the record of it that stays."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Call:
         self.provider_name = provider_name
         self.request = request
         self.said: list[str] = []
-        # Whether there is anything to read in what was said.
+        # Whether the text holds anything but blanks.
         self.spoken = False
         self.tool_calls: list[ToolCall] = []
         self.error = ""

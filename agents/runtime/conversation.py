@@ -32,7 +32,7 @@ def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 
 def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
-    """Whether the user said something more before there was an answer."""
+    """Whether the user sent another message before there was an answer."""
     return any(one.role == other.role == "user" for one, other in pairwise(_readable(messages)))
 
 
@@ -73,7 +73,7 @@ def _readable(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
 
 
 def _rows(messages: Iterable[ChatMessage]) -> list[list[ChatMessage]]:
-    """Return what one side said in a row; a message that is sent again is not said twice."""
+    """Join one side's messages in a row; a message that was sent again is included once."""
     rows = []
     for role, row in groupby(_readable(messages), key=lambda message: message.role):
         different = [message for message, _ in groupby(row)]

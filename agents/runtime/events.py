@@ -28,7 +28,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True):
-    """What the model is told about the call with the same id."""
+    """The result of the call with the same id, as the model reads it."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class ModelCall(msgspec.Struct, frozen=True):
     """One call of a model, finished or cut; `error` is a code, "" when it went well.
 
     Tokens are an estimate where `estimated` says so. `reported_cost` is what the provider
-    itself said that the call costs, in US dollars. `time_to_first_token_ms` is None for
+    itself reported as the call's cost, in US dollars. `time_to_first_token_ms` is None for
     an answer that came in one piece or not at all.
     """
 

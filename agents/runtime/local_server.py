@@ -1,7 +1,7 @@
-"""The process that a local model runs in, and how its keeper starts it.
+"""The process that a local model runs in, and how its supervisor starts it.
 
 The process serves OpenAI's chat API on a port of the loopback interface, with a key that only
-its users know. It ends at SIGTERM and when its keeper is gone.
+its users know. It ends at SIGTERM and when its supervisor is gone.
 """
 
 import os
@@ -26,7 +26,7 @@ KEY_VARIABLE = "SALIENT_LOCAL_KEY"
 
 
 class LocalServer:
-    """What the shared process's keeper starts and stops; the directory is named after the model."""
+    """What the supervisor starts and stops; the directory is named after the model."""
 
     stop_signal = signal.SIGTERM
 
@@ -68,17 +68,17 @@ class LocalServer:
 
 
 def serve(weights: str, address_file: Path) -> None:
-    """Serve the model until SIGTERM comes or the keeper is gone."""
+    """Serve the model until SIGTERM comes or the supervisor is gone."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    # The keeper's terminal is none of ours.
+    # Signals of the supervisor's terminal must not reach this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keeper = os.getppid()
+    supervisor = os.getppid()
     server = _start(weights, os.environ.pop(KEY_VARIABLE))
     draft = address_file.with_suffix(".new")
     draft.write_text(server.listening_address)
     draft.replace(address_file)
-    while not stop.wait(1) and os.getppid() == keeper:
+    while not stop.wait(1) and os.getppid() == supervisor:
         pass
     del server
 

@@ -32,7 +32,7 @@ __all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
 BACKOFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
 LONGEST_ANSWER = 1_000_000
-# Characters of all that a turn says, asks of tools and is told by them.
+# Characters of a whole turn: the answer, the arguments of its tools and their results.
 LARGEST_TURN = 4_000_000
 BETWEEN_ROUNDS = "\n\n"
 # So many events of a model are read before others get their turn in the event loop.
@@ -97,7 +97,7 @@ class Run:
 
     @property
     def rounds(self) -> tuple[ToolRound, ...]:
-        """The rounds of tools so far, each with what it was asked and said."""
+        """The rounds of tools so far, each with its calls and their results."""
         return self._rounds
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -162,19 +162,19 @@ class Run:
 
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
         """Make the call; whatever becomes of it is in `calls` afterwards."""
-        patience = self._timeout(call)
-        taken = 0
+        timeout = self._timeout(call)
+        events = 0
         try:
             async with aclosing(call.provider.stream(call.request)) as stream:
-                while (event := await patience.next(stream)) is not None:
+                while (event := await timeout.next(stream)) is not None:
                     if not call.begun:
-                        patience.begun()
+                        timeout.begun()
                     call.take(event)
                     if isinstance(event, TextDelta):
                         for delta in self._say(event, call):
                             yield delta
-                    taken += 1
-                    if taken % EVENTS_WITHOUT_PAUSE == 0:
+                    events += 1
+                    if events % EVENTS_WITHOUT_PAUSE == 0:
                         # What has come already is read without waiting for anything.
                         await asyncio.sleep(0)
             call.check(spoken=bool(self._said))
@@ -185,7 +185,7 @@ class Run:
             call.error = CANCELLED
             raise
         finally:
-            patience.end()
+            timeout.end()
             self.calls.append(call.outcome())
         call.tool_calls = prepared(
             call.tool_calls,
@@ -202,7 +202,7 @@ class Run:
         return CallTimeout(first, limits.stall, self._deadline)
 
     def _say(self, delta: TextDelta, call: Call) -> list[TextDelta]:
-        """Keep what is said; a later round's words begin a paragraph of their own.
+        """Keep the text; the text of a later round begins a new paragraph.
 
         White space waits for the first word: an answer without any is empty.
         """

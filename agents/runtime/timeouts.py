@@ -14,7 +14,14 @@ class CallTimeout:
     """
 
     __slots__ = (
-        *("_deadline", "_expired", "_limit", "_loop", "_since", "_stall", "_timer", "_waiting"),
+        "_deadline",
+        "_expired",
+        "_limit",
+        "_loop",
+        "_since",
+        "_stall",
+        "_timer",
+        "_waiting",
     )
 
     def __init__(self, first: float, stall: float, deadline: float) -> None:
@@ -36,7 +43,7 @@ class CallTimeout:
         try:
             return await anext(stream, None)
         except asyncio.CancelledError:
-            # As asyncio.timeout() does: another's cancellation is not ours to swallow.
+            # As asyncio.timeout() does: a cancellation by somebody else must go on.
             if self._expired and task is not None and task.uncancel() == 0:
                 raise ProviderTimeout("the model kept us waiting") from None
             raise
@@ -44,7 +51,7 @@ class CallTimeout:
             self._waiting = None
 
     def begun(self) -> None:
-        """The first token is there: from now on the limit is the one between tokens."""
+        """The first token has come: from now on the limit between tokens applies."""
         self._limit = self._stall
         self._timer.cancel()
         self._timer = self._set_timer(self._loop.time())

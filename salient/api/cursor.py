@@ -44,10 +44,10 @@ class Cursor:
             raise ValueError("give back the `before` of the page above") from None
 
 
-def older[Q: QuerySet[Any]](rows: Q, field: str, cursor: Cursor) -> Q:
+def older[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     """Return the rows before the cursor, as one range of an index on the field and the id."""
     return rows.filter(TupleLessThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))
 
 
-def newer[Q: QuerySet[Any]](rows: Q, field: str, cursor: Cursor) -> Q:
+def newer[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))

@@ -496,7 +496,6 @@ ID_FIELDS = {
     "AuditIn.before",
     "ChatIn.session_id",
     "HistoryIn.session_id",
-    "AuditIn.before",
     "HistoryIn.before",
     "SessionsIn.before",
 }

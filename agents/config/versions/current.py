@@ -29,7 +29,7 @@ _serving: TTLCache[UUID, tuple[str, UUID]] = TTLCache(seconds=3600)
 # The versions of drafts that were tried out here: instance and digest.
 _tried: TTLCache[tuple[UUID, str], UUID] = TTLCache(seconds=3600)
 
-# What was said of an instance in this process; each of its turns meets the same error.
+# Which errors of an instance this process has logged; each of its turns meets the same error.
 _logged: TTLCache[UUID, str] = TTLCache(seconds=3600)
 
 # How many of the versions that served are tried, when files or what was published are broken.
@@ -63,8 +63,8 @@ def current_config(
     """Return what is in force: the files and what was published over them.
 
     When they are broken it is the last version that worked. With a draft it is what would be in
-    force if the draft were published; that is never said to have served. Call it inside the
-    tenant's door. Raises AgentMisconfigured when there is nothing to serve.
+    force if the draft were published; it is never recorded as served. Call it inside the
+    tenant context. Raises AgentMisconfigured when there is nothing to serve.
     """
     if draft is not None:
         return _connected(instance, _tried_out(account_slug, instance, draft))
@@ -78,7 +78,7 @@ def current_config(
 
 
 def known_config(account_slug: str, instance: AgentInstance) -> CurrentConfig | None:
-    """Return what is in force when this process knows it without the database; no door is needed.
+    """Return what is in force if this process has it cached; needs no tenant context.
 
     One that is new, broken, or names an account's own model server is not known.
     """

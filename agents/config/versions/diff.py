@@ -53,22 +53,22 @@ def changes(old: EffectiveConfig | None, new: EffectiveConfig) -> list[Change]:
     """List what changes when the new one takes the place of the old one, or of nothing."""
     before, origins = (old.content, old.origins) if old else ({}, {})
     found = content_changes(before, new.content)
-    told = {change.key: change for change in found}
-    keys = dict.fromkeys([*(key for key, _ in leaves(new.content)), *told])
-    return list(_with_origins(keys, told, new, origins))
+    by_key = {change.key: change for change in found}
+    keys = dict.fromkeys([*(key for key, _ in leaves(new.content)), *by_key])
+    return list(_with_origins(keys, by_key, new, origins))
 
 
 def _with_origins(
     keys: Mapping[str, None],
-    told: Mapping[str, Change],
+    by_key: Mapping[str, Change],
     new: EffectiveConfig,
     origins: Mapping[str, str],
 ) -> Iterator[Change]:
     values = {key: shown(value) for key, value in leaves(new.content)}
     for key in keys:
         was, now = origins.get(key, ""), new.origins.get(key, "")
-        if key in told:
-            yield Change(key, told[key].old, told[key].new, was, now)
+        if key in by_key:
+            yield Change(key, by_key[key].old, by_key[key].new, was, now)
         elif was != now:
             yield Change(key, values[key], values[key], was, now)
 

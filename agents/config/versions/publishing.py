@@ -1,6 +1,7 @@
 """Drafts and publications: how staff change a configuration, see what that does, and take it back.
 
-Every function is called inside a door. What is published lies over the files as the topmost layer.
+Call every function inside a tenant or platform context. The published text is the topmost layer
+over the files.
 """
 
 from __future__ import annotations
@@ -56,19 +57,19 @@ class NothingToPublish(Exception):
 # Whom the log names: a person, or in words what else it was.
 type Author = User | str | None
 type PublishCheck = Callable[[AgentInstance, Mapping[str, Any]], list[PublishCheckFailure]]
-_gates: list[PublishCheck] = []
+_publish_checks: list[PublishCheck] = []
 
 
-def register_publish_check(gate: PublishCheck) -> None:
-    """Have each publication asked by this function: it gets the instance and the override."""
-    if gate not in _gates:
-        _gates.append(gate)
+def register_publish_check(check: PublishCheck) -> None:
+    """Call this function before each publication, with the instance and the override."""
+    if check not in _publish_checks:
+        _publish_checks.append(check)
 
 
 def publish_check_failures(
     instance: AgentInstance, override: Mapping[str, Any]
 ) -> list[PublishCheckFailure]:
-    return [failure for gate in _gates for failure in gate(instance, override)]
+    return [failure for check in _publish_checks for failure in check(instance, override)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,10 @@ def missing_connection(instance: AgentInstance, effective: EffectiveConfig) -> s
 
 
 def _good(instance: AgentInstance, text: str) -> tuple[dict[str, Any], EffectiveConfig]:
-    judged = validate(instance, text)
-    if judged.effective is None or judged.problems:
-        raise ConfigError(judged.problems)
-    return judged.override, judged.effective
+    validated = validate(instance, text)
+    if validated.effective is None or validated.problems:
+        raise ConfigError(validated.problems)
+    return validated.override, validated.effective
 
 
 def check(instance: AgentInstance, text: str) -> list[ConfigProblem]:
@@ -150,14 +151,14 @@ class Difference:
 
 def difference(instance: AgentInstance, text: str) -> Difference:
     """Compare what a text would put in force with what is in force."""
-    judged, before = validate(instance, text), published_text(instance)
-    values = changes(in_force(instance), judged.effective) if judged.effective else []
+    validated, before = validate(instance, text), published_text(instance)
+    values = changes(in_force(instance), validated.effective) if validated.effective else []
     return Difference(
         values,
         side_by_side(before, text),
         unified(before, text, names=("published", "new")),
-        judged.problems,
-        judged.warnings,
+        validated.problems,
+        validated.warnings,
     )
 
 
@@ -208,7 +209,7 @@ def save_draft(
 ) -> ConfigDraft:
     """Keep a text to be published later; it may be wrong.
 
-    `seen` is the mark of the draft that the author had before them, `base` the publication that
+    `seen` is the ETag of the draft that the author had before them, `base` the publication that
     it started from. Raises Stale when somebody else saved meanwhile.
     """
     with transaction.atomic():
@@ -229,7 +230,7 @@ def save_draft(
 
 
 def discard_draft(instance: AgentInstance, *, seen: str) -> None:
-    """Throw away the draft whose mark was seen; raises Stale when there is another one now."""
+    """Discard the draft with the ETag that was seen; raises Stale when the draft has changed."""
     with transaction.atomic():
         draft = draft_of(_locked(instance))
         if draft is None:
@@ -242,7 +243,7 @@ def discard_draft(instance: AgentInstance, *, seen: str) -> None:
 def reset(instance: AgentInstance, key: str, author: Author) -> ConfigDraft:
     """Take one published key out, in the draft: the files decide it again once that is published.
 
-    Raises KeyError when nothing is said of the key, ConfigError when the draft is no YAML.
+    Raises KeyError when the text does not set the key, ConfigError when the draft is no YAML.
     """
     draft = draft_of(instance)
     text = draft.text if draft else published_text(instance)
@@ -295,9 +296,9 @@ def roll_back(
     *,
     base: int | None = None,
 ) -> ConfigPublication:
-    """Publish again what an earlier publication said; 0 is the files alone.
+    """Publish the text of an earlier publication again; 0 means the files alone.
 
-    It was good enough once, and a roll-back is in a hurry: no gate is asked. Raises ConfigError
+    It passed the publish checks once and a rollback is urgent: they do not run. Raises ConfigError
     when it no longer fits, ValidationError, Stale, and ConfigPublication.DoesNotExist.
     """
     _check_note(note)
@@ -318,7 +319,7 @@ def roll_back(
 
 
 def restored_text(instance: AgentInstance, number: int) -> str:
-    """Return what publication N said; nothing for 0."""
+    """Return the text of publication N; nothing for 0."""
     if number == 0:
         return ""
     return text_of(ConfigPublication.objects.get(agent_instance_id=instance.pk, number=number))

@@ -1,4 +1,4 @@
-"""Shows people where in a text something is wrong: the line, and a caret below the place."""
+"""Shows where in a text a problem is: the line, and a caret below the place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDEST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProblemExcerpt:
     """A problem with its line as it stands in the text, and the caret's line below it."""
 
     problem: ConfigProblem
@@ -32,20 +32,20 @@ class Told:
         return f"Line {self.problem.line}" if self.problem.line else ""
 
 
-def told(problems: Sequence[ConfigProblem], text: str) -> list[Told]:
+def told(problems: Sequence[ConfigProblem], text: str) -> list[ProblemExcerpt]:
     lines = text.splitlines()
-    return [_told(problem, lines) for problem in problems]
+    return [_excerpt(problem, lines) for problem in problems]
 
 
-def _told(problem: ConfigProblem, lines: list[str]) -> Told:
+def _excerpt(problem: ConfigProblem, lines: list[str]) -> ProblemExcerpt:
     number = problem.line if problem.file == PUBLISHED else None
     if number is None or not 0 < number <= len(lines):
-        return Told(problem)
+        return ProblemExcerpt(problem)
     line = lines[number - 1][:WIDEST]
     place = _place(problem, line)
-    # Tabs stay tabs, so that the caret stands where the eye expects it.
+    # Tabs stay tabs, so that the caret stands below the word.
     pad = "".join("\t" if character == "\t" else " " for character in line[:place])
-    return Told(problem, line, f"{pad}^")
+    return ProblemExcerpt(problem, line, f"{pad}^")
 
 
 def _place(problem: ConfigProblem, line: str) -> int:

@@ -1,7 +1,9 @@
-"""Reads YAML that nobody has to trust: plain values with their lines, and no surprises.
+"""Reads untrusted YAML as plain values, with the line of each key.
 
 The document is built from the parser's events, so a tag never constructs anything and deep nesting
 never recurses. Plain words follow the YAML 1.2 core schema: `no` and `12:30` stay text.
+Only the building is ours: PyYAML's compose() and ruamel.yaml recurse before a limit of depth
+applies, resolve aliases, and do not report each duplicate key with both of its lines.
 """
 
 import re

@@ -31,7 +31,7 @@ _Dumper.add_representer(str, _text)
 
 
 def dump(content: Mapping[str, Any]) -> str:
-    """Write a mapping as people would; an empty one is an empty text."""
+    """Write a mapping as block YAML; an empty one is an empty text."""
     if not content:
         return ""
     written: str = yaml.dump(
@@ -41,7 +41,7 @@ def dump(content: Mapping[str, Any]) -> str:
 
 
 def without(text: str, key: str) -> str:
-    """Take one dotted key out of a text; all else stays as it was typed, comments too.
+    """Remove one dotted key from a text; all else stays as it was typed, comments too.
 
     Where that can't be done line by line, the text is written anew. Raises KeyError when the text
     does not say anything of the key.
@@ -55,7 +55,7 @@ def without(text: str, key: str) -> str:
 
 
 def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPath]:
-    """Return the content without the key, and what was taken: mappings left empty go too."""
+    """Return the content without the key, and what was removed, emptied mappings too."""
     wanted = copy.deepcopy(dict(content))
     above: Any = wanted
     for part in path[:-1]:

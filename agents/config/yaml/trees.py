@@ -1,4 +1,4 @@
-"""Configurations beside the database: what files would change, and trees that are written or read.
+"""Configurations beside the database: what files would change, and trees of published texts.
 
 A tree has the published text of each agent at {account}/{instance}/published.yaml, or what is in
 force as the files config.yaml and system_prompt.md, to be kept in the configuration directory.
@@ -64,7 +64,7 @@ def _as_dict(change: Change) -> dict[str, str]:
 
 
 def instances(subject: str = "") -> list[AgentInstance]:
-    """List all instances, or those of `account` or `account/instance`; call it in a door."""
+    """List all instances, or those of `account` or `account/instance`, in the current context."""
     rows = AgentInstance.objects.select_related("account").order_by(
         "account__slug", "instance_slug"
     )

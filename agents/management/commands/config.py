@@ -14,20 +14,20 @@ class Command(BaseCommand):
     """Dispatches to one method for each sub-command."""
 
     help = "Work with the agents' configuration: in files, and published over them."
-    # Files are judged without any database, also where Django itself is not set up yet.
+    # Files are validated without any database, also where Django itself is not set up yet.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        told = "Tell what is wrong in the files; exit code 1 when anything is."
-        checking = actions.add_parser("check", help=told, description=told)
+        text = "Tell what is wrong in the files; exit code 1 when anything is."
+        checking = actions.add_parser("check", help=text, description=text)
         checking.add_argument(
             "subject", nargs="?", default="", metavar="ACCOUNT[/INSTANCE]", help="Only these."
         )
         checking.add_argument("--json", action="store_true", help="Write JSON.")
         checking.set_defaults(run=self.check_files)
-        for name, (verb, told) in VERBS.items():
-            parsed = actions.add_parser(name, help=told, description=told)
+        for name, (verb, text) in VERBS.items():
+            parsed = actions.add_parser(name, help=text, description=text)
             verb().add_arguments(parsed)
             parsed.set_defaults(run=self.run_verb)
 

@@ -59,7 +59,7 @@ class Command(ReportingCommand):
         if limit is None:
             return facts | {"changed": remove_budget(account, **which)}
         budget = set_budget(account, limit=limit, alert_percents=options["alert"], **which)
-        return facts | {"changed": True} | standing(budget)
+        return facts | {"changed": True} | limit_status(budget)
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
         of = report["instance"] or "the whole account"
@@ -74,7 +74,7 @@ class Command(ReportingCommand):
             yield f"Resets at {report['resets_at']}; alerts at {report['alert_percents']} percent."
 
 
-def standing(budget: Budget) -> dict[str, Any]:
+def limit_status(budget: Budget) -> dict[str, Any]:
     return {
         "spent": dollars(budget.spent),
         "reserved": dollars(budget.reserved),

@@ -45,14 +45,16 @@ class Command(ReportingCommand):
         try:
             if options["delete"]:
                 done = "deleted"
-                facts = told(required(account, name, known))
+                facts = facts_of(required(account, name, known))
                 connections.delete_connection(account.pk, name, write=write)
             elif options["base_url"] is None and key is None:
                 done, write = "shown", False
-                facts = told(required(account, name, known))
+                facts = facts_of(required(account, name, known))
             else:
                 done = "changed" if found else "made"
-                facts = told(change(account, name, found, options["base_url"], key, write=write))
+                facts = facts_of(
+                    change(account, name, found, options["base_url"], key, write=write)
+                )
         except Problem as problem:
             raise Refused(problem.detail) from problem
         return {"account": account.slug, **facts, "done": done, "changed": write}
@@ -112,7 +114,7 @@ def change(
     )
 
 
-def told(connection: ProviderConnection) -> dict[str, Any]:
+def facts_of(connection: ProviderConnection) -> dict[str, Any]:
     return {
         "name": connection.name,
         "base_url": connection.base_url,

@@ -1,4 +1,4 @@
-"""Who answers: one module for each kind of provider, and the registry that finds it."""
+"""The providers, one module each, and the registry that finds them."""
 
 from agents.runtime.providers.connections import Connection, connection_name
 from agents.runtime.providers.registry import (

@@ -1,4 +1,4 @@
-"""The one interface between a run and whatever answers: a request in, a stream of events out."""
+"""The one interface between a run and a provider: a request in, a stream of events out."""
 
 import math
 import re
@@ -18,7 +18,7 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 
 class ToolRound(msgspec.Struct, frozen=True):
-    """What the model said and asked for within the turn, and what it got.
+    """One answer of the model with tool calls within the turn, and their results.
 
     `provider_data` is the `Finished.provider_data` of the answer that held the calls. `provider`
     says whose it is: it goes back unchanged to that provider and to no other.
@@ -32,7 +32,7 @@ class ToolRound(msgspec.Struct, frozen=True):
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
-    """A tool as the model is told of it; `parameters` is a JSON schema."""
+    """A tool as it is described to the model; `parameters` is a JSON schema."""
 
     name: str
     description: str
@@ -53,7 +53,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the provider says that it counted; None where it says nothing."""
+    """The provider's own counts; None where it reports none."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -62,7 +62,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """The model is at work with nothing to show yet: it thinks, or it writes a tool call."""
+    """The model works but has no text yet: it thinks, or it writes a tool call."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -143,12 +143,12 @@ class RegisteredProvider:
 def finish_reason(word: str) -> str:
     """Why the answer ended: one word for what providers write in several ways, "" when unknown.
 
-    Other words stay as they are; what is no word is not kept.
+    Other words stay as they are; anything that is no word becomes "other".
     """
     known = FINISH_REASONS.get(word.lower().replace("-", "_"))
     return known or (word if not word or _WORD.fullmatch(word) else "other")
 
 
 def estimate_tokens(text: str) -> int:
-    """How many tokens a text may have: four bytes each, for want of the model's own count."""
+    """Estimate a text's tokens at four bytes each, where the model's own count is unknown."""
     return math.ceil(len(text.encode(errors="surrogatepass")) / 4)

@@ -13,10 +13,10 @@ _safe_sessions: Clients = {}
 
 
 def client() -> aiohttp.ClientSession:
-    """The running loop's client for servers that whoever runs the service has chosen.
+    """The running loop's client for servers that the operator has chosen.
 
-    Each call sets its own connect timeout; the run watches over the rest. How many calls may run
-    at once is for the accounts' limits to say.
+    Each call sets its own connect timeout; the run applies the other timeouts. The accounts'
+    limits say how many calls may run at once.
     """
     return _kept(_sessions) or _keep(_sessions, plain_session(ttl_dns_cache=300))
 

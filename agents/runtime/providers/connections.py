@@ -1,4 +1,4 @@
-"""An account's own model servers, as a run is given them: it looks nothing up and trusts none."""
+"""An account's own model servers, passed to a run: it looks nothing up and trusts none of them."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where a server is; its key is shown nowhere."""
+    """The address of a server and its key, which is never shown."""
 
     name: str
     base_url: str

@@ -9,7 +9,7 @@ import msgspec
 
 from agents.runtime.providers.characters import clean
 
-# Deeper or longer than this, nothing is said that another place does not say.
+# What stands deeper or further behind than this repeats another place.
 DEEPEST, MOST_PARTS, MOST_TEXTS = 8, 400, 40
 # Of all texts together: what is longer is the echo of a request, and takes long to look at.
 MOST_CHARACTERS = 32 * 1024
@@ -63,8 +63,8 @@ class ErrorBody:
     @property
     def is_empty(self) -> bool:
         """Whether it is what some servers put beside a good answer."""
-        said = {text.lower() for text in (*self.codes, *self.texts)}
-        return not self.statuses and said <= _GOOD_WORDS
+        words = {text.lower() for text in (*self.codes, *self.texts)}
+        return not self.statuses and words <= _GOOD_WORDS
 
     def add(self, key: str, value: object, depth: int = 0) -> None:
         """Take a value that stood under this key, and whatever it holds."""

@@ -1,4 +1,4 @@
-"""A model on this machine, in a process that all workers share and that the first call starts."""
+"""A model on this machine, in a process that the first call starts and all workers share."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -20,7 +20,7 @@ from salient.local.shared_process import SharedProcess, SharedProcessError
 LOCAL = "local"
 # llama.cpp's server hangs up after an answer without saying so.
 ENDPOINT = Endpoint(LOCAL, "", needs_key=False, keep_alive=False)
-# After which its keeper knows that the process died.
+# The supervisor needs this long to notice that the process died.
 NOTICED_SECONDS = 0.5
 
 
@@ -65,7 +65,7 @@ def shared_process(model: str) -> SharedProcess:
     )
 
 
-# One thread, so that a hundred first calls start one model and leave the other threads alone.
+# One thread, so that a hundred first calls start one model and occupy no other thread.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
 _addresses: dict[str, Address] = {}
 

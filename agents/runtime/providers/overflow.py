@@ -28,7 +28,7 @@ _INPUT = (
     r"|message|total tokens|token count|requested tokens|number of tokens|your request)"
 )
 
-# These hold whatever else is said.
+# These apply whatever else the text says.
 _CERTAIN = re.compile(
     "|".join(
         (

@@ -230,10 +230,10 @@ def _meaning(status: int, error: ErrorBody) -> type[RunError]:
     if kind is None and says_too_long(text):
         return ContextTooLong
     status = _special_status(status, error.statuses)
-    said = _first(TEXTS, [text[:MAX_TEXT]], status)
+    found = _first(TEXTS, [text[:MAX_TEXT]], status)
     if kind is not None:
-        return _Spent if said is _Spent and kind is ProviderRateLimited else kind
-    return said or _first(OTHER_CODES, codes, status) or _by_status(status)
+        return _Spent if found is _Spent and kind is ProviderRateLimited else kind
+    return found or _first(OTHER_CODES, codes, status) or _by_status(status)
 
 
 def _by_status(status: int) -> type[RunError]:
@@ -283,7 +283,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def log_failure(provider: str, model: str, error: RunError, *, key: str = "") -> None:
-    """Tell whoever runs the service what the provider said, without the key that it may echo."""
+    """Log what the provider reported for the operator, without the key that it may echo."""
     name = _one_line(f"{provider}:{model}")
     logger.warning("%s failed with %s: %s", name, error.code, redacted(error.detail, key))
 

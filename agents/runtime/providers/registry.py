@@ -1,4 +1,4 @@
-"""Finds who answers for a model that is written "provider:model", or says why nobody does."""
+"""Finds the provider of a model that is written "provider:model", or says why it has none."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches

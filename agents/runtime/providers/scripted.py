@@ -56,7 +56,7 @@ def problem(model: str) -> str | None:
 
 
 def _echo(request: ModelRequest) -> Iterator[Step]:
-    """A friendly sentence that shows what was heard and remembered."""
+    """A friendly sentence that repeats the message and the one before it."""
     answer = _friendly(request)
     yield from _spoken(answer)
     yield Finished("stop", _usage(request, answer))
@@ -69,7 +69,7 @@ def _say(request: ModelRequest) -> Iterator[Step]:
 
 
 def _no_usage(request: ModelRequest) -> Iterator[Step]:
-    """As echo, of a provider that counts nothing."""
+    """Like echo, from a provider that reports no usage."""
     yield from _spoken(_friendly(request))
     yield Finished("stop")
 
@@ -92,7 +92,7 @@ def _cut(request: ModelRequest) -> Iterator[Step]:
 
 
 def _tool(request: ModelRequest) -> Iterator[Step]:
-    """The first tool is called, then its result is told; without tools as echo."""
+    """Calls the first tool, then repeats its result; without tools like echo."""
     if request.rounds:
         answer = f"The tool says: {request.rounds[-1].results[0].content}"
         yield from _spoken(answer)
@@ -131,8 +131,8 @@ def _remembered(request: ModelRequest) -> str:
 
 
 def _heard(request: ModelRequest) -> str:
-    said = [message.content for message in request.messages if message.role == "user"]
-    return said[-1] if said else ""
+    texts = [message.content for message in request.messages if message.role == "user"]
+    return texts[-1] if texts else ""
 
 
 def _spoken(text: str) -> Iterator[TextDelta]:

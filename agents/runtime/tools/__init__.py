@@ -12,7 +12,7 @@ from agents.runtime.tools.base import Arguments, Tool, ToolError
 
 __all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "find_tools", "run_tools", "tool_names"]
 
-# Characters of one result that a model is told.
+# The model reads at most this many characters of one result.
 LONGEST_RESULT = 64_000
 
 
@@ -29,7 +29,7 @@ def tool_names() -> list[str]:
 
 
 async def run_tools(calls: Iterable[ToolCall], allowed: Iterable[str]) -> list[ToolResult]:
-    """The results in the order of the calls, which run side by side."""
+    """Run the calls concurrently; the results are in the order of the calls."""
     names = frozenset(allowed)
     return await asyncio.gather(*(_run(call, names) for call in calls))
 

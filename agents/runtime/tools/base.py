@@ -10,20 +10,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ToolSpec
 
-# So many faults of one call's arguments are told to the model.
+# The model reads at most this many problems of one call's arguments.
 MOST_PROBLEMS = 10
 
 logger = logging.getLogger("agents.runtime")
 
 
 class Arguments(BaseModel):
-    """What a tool takes; the model is told of each field's description."""
+    """What a tool takes; the model reads each field's description."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ToolError(Exception):
-    """The tool cannot do it; its text is for the model."""
+    """The tool cannot do what was asked; its text is for the model."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Tool[A: Arguments]:
         )
 
     async def run(self, call: ToolCall) -> ToolResult:
-        """What came of the call; whatever goes wrong becomes a result that the model can read."""
+        """Run the call; every failure becomes a result that the model can read."""
         try:
             arguments = self.arguments.model_validate_json(call.arguments or "{}")
             async with asyncio.timeout(self.time_limit):

@@ -30,7 +30,7 @@ def prepared(calls: Iterable[ToolCall], *, before: int, finish_reason: str) -> l
     """Give each call our own id, a valid name and arguments that are a JSON object.
 
     `before` is the number of calls that the turn has made so far. A call that must not run has a
-    `problem`, which the model is told, and the arguments `{}`.
+    `problem`, which the model reads, and the arguments `{}`.
     """
     numbers = count(before + 1)
     return [_prepared(call, next(numbers), was_cut=finish_reason in CUT) for call in calls]
@@ -43,14 +43,14 @@ def _prepared(call: ToolCall, number: int, *, was_cut: bool) -> ToolCall:
     except UnreadableArguments as error:
         arguments, problem = EMPTY, problem or f"These arguments are not valid. {error}"
     if was_cut and arguments == EMPTY:
-        # Nobody knows what the model was going to ask for.
+        # The missing arguments are unknown.
         problem = "The call was cut off before its arguments were complete. It was not run."
-    # Nine letters and digits: Mistral takes no other ids, and everybody takes these.
+    # Nine letters and digits: Mistral accepts no other ids, and all others accept these.
     return replace(call, id=f"call{number:05}", name=name, arguments=arguments, problem=problem)
 
 
 def read_arguments(text: str) -> str:
-    """Return the JSON object that the text certainly means; raises UnreadableArguments.
+    """Return the text's JSON object if it is unambiguous; raises UnreadableArguments.
 
     Nothing at all, `null` and an empty list mean an object without members. An object is returned
     as it was written.

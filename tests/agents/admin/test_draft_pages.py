@@ -282,7 +282,7 @@ class ReviewTests(PagesTestCase):
             return [PublishCheckFailure("greeting", f"says {XSS}")]
 
         publishing.register_publish_check(gate)
-        self.addCleanup(publishing._gates.remove, gate)
+        self.addCleanup(publishing._publish_checks.remove, gate)
         self.save("retries: 1\n")
         self.assertIn("greeting", self.get("instance-review"))
         answer = self.publish_draft()

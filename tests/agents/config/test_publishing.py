@@ -203,7 +203,7 @@ class GateTests(PublishingTestCase):
         self.failures = [PublishCheckFailure("opening hours", "answers “never”")]
         self.asked: list[Mapping[str, Any]] = []
         publishing.register_publish_check(self.gate)
-        self.addCleanup(publishing._gates.remove, self.gate)
+        self.addCleanup(publishing._publish_checks.remove, self.gate)
 
     def gate(
         self, instance: AgentInstance, override: Mapping[str, Any]

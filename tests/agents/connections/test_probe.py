@@ -89,7 +89,7 @@ class TrialTests(SimpleTestCase):
             await sync_to_async(probe_connection)(connection(url))
             trial = await sync_to_async(probe_connection)(connection(url, ""))
         self.assertEqual([sent for _, sent in server.asked], [f"Bearer {KEY}", None])
-        self.assertIn("wants no key", trial.told)
+        self.assertIn("wants no key", trial.text)
 
     async def test_what_the_server_says_is_mapped_and_never_repeated(self) -> None:
         echo = {"error": {"message": f"canary: no such key {KEY}"}}
@@ -111,7 +111,7 @@ class TrialTests(SimpleTestCase):
                 with self.assertLogs("agents.runtime", "WARNING") as logs:
                     trial = await self.tried(answer, key, status=status, headers=headers)
                 self.assertFalse(trial.is_good)
-                self.assertRegex(trial.told, rf"was reached in \d+ ms and {said}")
+                self.assertRegex(trial.text, rf"was reached in \d+ ms and {said}")
                 self.assertNotIn("canary", str(trial))
                 self.assertNotIn(KEY, str(logs.output))
 
@@ -119,13 +119,13 @@ class TrialTests(SimpleTestCase):
         with mock.patch.object(probe, "LIMITS", Limits(seconds=0.05)):
             trial = await self.tried(delay=5)
 
-        self.assertIn("did not answer within", trial.told)
+        self.assertIn("did not answer within", trial.text)
 
     async def test_an_answer_without_an_end_is_not_read(self) -> None:
         with mock.patch.object(probe, "LIMITS", Limits(max_bytes=10)):
             trial = await self.tried()
 
-        self.assertIn("sent more than a list of models", trial.told)
+        self.assertIn("sent more than a list of models", trial.text)
 
     async def test_a_port_on_which_nobody_listens(self) -> None:
         async with Server().running() as url:
@@ -133,7 +133,7 @@ class TrialTests(SimpleTestCase):
         with override_settings(OUTBOUND_TRUSTED_HOSTS=[url.removeprefix("http://")[:-3]]):
             trial = await sync_to_async(probe_connection)(row)
 
-        self.assertIn("was not reached", trial.told)
+        self.assertIn("was not reached", trial.text)
 
     async def test_an_address_that_leads_inside_is_refused_before_anything_is_sent(self) -> None:
         async def inside(_host: str, _port: int) -> list[str]:
@@ -145,17 +145,17 @@ class TrialTests(SimpleTestCase):
                 connection("https://models.example.com/v1")
             )
 
-        self.assertIn("leads to an address that is not public", trial.told)
+        self.assertIn("leads to an address that is not public", trial.text)
 
     def test_an_address_or_a_key_that_is_no_longer_good_is_told(self) -> None:
         row = connection("https://models.example.com/v1")
         row.base_url = "https://127.0.0.1/v1"
-        self.assertIn("The address is refused", probe_connection(row).told)
+        self.assertIn("The address is refused", probe_connection(row).text)
         row.secret, row.secret_host = "", ""
-        self.assertIn("The address is refused", probe_connection(row).told)
+        self.assertIn("The address is refused", probe_connection(row).text)
         row = connection("https://models.example.com/v1")
         row.pk = uuid4()
-        self.assertIn("The stored key cannot be opened", probe_connection(row).told)
+        self.assertIn("The stored key cannot be opened", probe_connection(row).text)
 
 
 @override_settings(SECURE_SSL_REDIRECT=False)

@@ -157,7 +157,7 @@ class ApplyTests(ConfigCommandTestCase):
             return [PublishCheckFailure("greeting", "is rude")] if instance.pk == other.pk else []
 
         publishing.register_publish_check(gate)
-        self.addCleanup(publishing._gates.remove, gate)
+        self.addCleanup(publishing._publish_checks.remove, gate)
         self.put("retries: 5\n")
         source = self.put("system_prompt: Hi\n", "acme/other")
         code, told = refusal("config", "apply", source, "--note", "x")

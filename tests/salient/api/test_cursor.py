@@ -29,7 +29,7 @@ class CursorTests(SimpleTestCase):
             with self.subTest(year=year):
                 self.assertRegex(str(Cursor(moment, row)), r"^[A-Za-z0-9_-]{32}$")
 
-    def test_a_moment_outside_of_the_calendar_is_an_error(self) -> None:
+    def test_a_moment_outside_of_the_calendar_or_a_wrong_length_is_an_error(self) -> None:
         for text in (
             "f" + "_" * 31,
             "gAAA" + "A" * 28,

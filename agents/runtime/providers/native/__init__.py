@@ -1,4 +1,4 @@
-"""Providers with an API of their own, spoken to through Pydantic AI, which is imported late."""
+"""Providers with their own API, called through Pydantic AI, which the first call imports."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ KNOWN = {
         "google",
         model_prefixes=("gemini",),
     ),
-    # Credentials may also come from the cloud's own machinery.
+    # Credentials may also come from the cloud's own environment.
     "google-cloud": NativeProvider(
         (),
         "google.genai",
@@ -124,7 +124,7 @@ def _variable(name: str) -> str:
 
 
 def _strip(provider: NativeProvider) -> None:
-    """Take what stands around a key away: the provider's own client reads it from here."""
+    """Remove blanks around a key: the provider's own client reads it from the environment."""
     for name in provider.variables:
         if os.environ.get(name, "") != _variable(name):
             os.environ[name] = _variable(name)

@@ -1,4 +1,4 @@
-"""The adapter to Pydantic AI's direct requests; slow to import, hence by the first call only."""
+"""The adapter to Pydantic AI's direct requests; slow to import, so the first call imports it."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ MOST_CHARACTERS = 1_000_000
 EVENTS_WITHOUT_PAUSE = 4
 PIECE_BYTES = 4096
 
-# The special ones before the general.
+# The specific errors come before the general ones.
 MEANINGS: tuple[tuple[type[Exception], type[RunError]], ...] = (
     (failures.ModelContextWindowExceededError, ContextTooLong),
     (failures.ModelAuthenticationError, ProviderAuth),
@@ -65,7 +65,7 @@ MEANINGS: tuple[tuple[type[Exception], type[RunError]], ...] = (
     (failures.UnexpectedModelBehavior, ProviderProtocol),
 )
 
-# What comes of an answer in a shape that nobody expects, or nested too deep.
+# What an answer in an unexpected shape, or nested too deep, raises.
 UNREADABLE = (RecursionError, ValueError, TypeError, AttributeError, LookupError)
 
 _models: dict[tuple[asyncio.AbstractEventLoop, str], Model] = {}
@@ -73,8 +73,8 @@ _models: dict[tuple[asyncio.AbstractEventLoop, str], Model] = {}
 
 async def shared_model(name: str) -> Model:
     """The running loop's model of this name, whose client stays open between calls."""
-    place = (asyncio.get_running_loop(), name)
-    if place not in _models:
+    key = (asyncio.get_running_loop(), name)
+    if key not in _models:
         try:
             model = infer_model(name)
         except Exception as error:
@@ -86,37 +86,37 @@ async def shared_model(name: str) -> Model:
             client.max_retries = 0
         entered = await model.__aenter__()
         _bound_answers(entered)
-        if place in _models:
-            # Another first call was quicker: one client is enough.
+        if key in _models:
+            # Another first call was faster: one client is enough.
             await model.__aexit__(None, None, None)
         else:
-            _models[place] = entered
-    return _models[place]
+            _models[key] = entered
+    return _models[key]
 
 
 async def close() -> None:
     loop = asyncio.get_running_loop()
-    for place in [place for place in _models if place[0] is loop]:
-        await _models.pop(place).__aexit__(None, None, None)
+    for key in [key for key in _models if key[0] is loop]:
+        await _models.pop(key).__aexit__(None, None, None)
 
 
 async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-    """Answer as a stream, whatever was asked for: only what comes in pieces can be bounded."""
-    asked = list(messages_of(request))
+    """Answer as a stream, even for a caller who wants it whole: only a stream can be bounded."""
+    messages = list(messages_of(request))
     settings, parameters = _settings(request), _parameters(request)
     bounds, joined = _Bounds(), CharacterJoin()
     events: StreamedResponse | None = None
     try:
         async with model_request_stream(
-            model, asked, model_settings=settings, model_request_parameters=parameters
+            model, messages, model_settings=settings, model_request_parameters=parameters
         ) as events:
             async for event in events:
                 await bounds.take(event)
-                if (said := _said(event)) is not None:
-                    yield _whole(said, joined)
+                if (delta := _delta(event)) is not None:
+                    yield _whole(delta, joined)
         answer = events.get()
     except Exception as error:
-        # What becomes of the connection after the end of the answer does not matter.
+        # A connection that breaks after the end of the answer does not matter.
         if events is None:
             raise _meaning(error) from error
         answer = events.get()
@@ -133,15 +133,15 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
     yield Finished(_reason(answer), _usage(answer.usage), provider_data=answer)
 
 
-def _whole(said: ModelEvent, joined: CharacterJoin) -> ModelEvent:
-    if not isinstance(said, TextDelta):
-        return said
-    text = joined.feed(said.text)
+def _whole(delta: ModelEvent, joined: CharacterJoin) -> ModelEvent:
+    if not isinstance(delta, TextDelta):
+        return delta
+    text = joined.feed(delta.text)
     return TextDelta(text) if text else PROGRESS
 
 
 class _Bounds:
-    """Counts what one answer holds, and lets others have their turn in the event loop."""
+    """Counts what one answer holds, and lets other tasks run in between."""
 
     def __init__(self) -> None:
         self._events = self._characters = 0
@@ -296,11 +296,11 @@ def _reason(answer: parts.ModelResponse) -> str:
 
 
 def _is_complete(answer: parts.ModelResponse) -> bool:
-    """Whether the provider has said why it ended and what it counted."""
+    """Whether the provider reported why the answer ended and its usage."""
     return bool(_reason(answer)) and answer.usage.output_tokens > 0
 
 
-def _said(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
+def _delta(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
     if isinstance(event, parts.PartStartEvent):
         text = event.part.content if isinstance(event.part, parts.TextPart) else ""
     elif isinstance(event, parts.PartDeltaEvent):
@@ -311,7 +311,7 @@ def _said(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
 
 
 def _usage(usage: RequestUsage) -> Usage | None:
-    """Pydantic AI says zero where the provider said nothing."""
+    """Pydantic AI gives zero where the provider reported nothing."""
     if not usage.input_tokens and not usage.output_tokens:
         return None
     return Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens)

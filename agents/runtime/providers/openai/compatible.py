@@ -1,4 +1,4 @@
-"""Every server that speaks OpenAI's chat API, over one kept client and with little work a chunk."""
+"""Every server that speaks OpenAI's chat API, over one shared client, with little work a chunk."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ from agents.runtime.providers.refusals import log_failure, refusal
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 2.0
 DRAIN_SECONDS = 0.05
-# So much is read at once, and so long without a pause for all else that the process does.
+# How much is read at once, and for how long before other tasks run.
 PIECE_BYTES = 8 * 1024
 WORK_SECONDS = 0.002
 # What aiohttp raises when a connection ends badly; the last is no ClientError.
@@ -62,7 +62,7 @@ class OpenAICompatible:
                 if source.fault is not None and (event := reading.cut()) is not None:
                     yield event
                 if not reading.is_complete and (usage := reading.counted()) is not None:
-                    # What is known of an answer that fails is paid too.
+                    # A failed answer costs what is known of it.
                     yield usage
                 source.check(reading)
                 if reading.done:

@@ -47,7 +47,7 @@ class Endpoint:
 
     @property
     def streams(self) -> bool:
-        """Whether the server can stream its answers; it is asked to unless this says no."""
+        """Whether the server can stream its answers; it is asked to stream unless this is false."""
         return self.stream_setting not in NO
 
     @property
@@ -111,7 +111,7 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
         return f"{endpoint.stream_variable} must be true or false."
     if not is_header_value(endpoint.key):
         return f"{endpoint.key_variable} {NO_KEY}"
-    # A server of one's own at another address may do without a key.
+    # An own server at another address may need no key.
     if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
     return None

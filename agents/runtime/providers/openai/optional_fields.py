@@ -1,4 +1,4 @@
-"""What a server does not know of a request: it is renamed, left out or made smaller, and kept.
+"""Fields of a request that a server refuses: renamed, left out or made smaller, and remembered.
 
 A refusal that names one of the optional fields is answered with a request that this server takes.
 Only what led to an answer is remembered, for each server and model, for an hour.

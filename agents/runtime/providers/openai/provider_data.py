@@ -1,4 +1,4 @@
-"""What a provider wants back with the tool calls of its answer, kept as it came."""
+"""What a provider wants back with the tool calls of its answer, unchanged."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -18,7 +18,7 @@ from agents.runtime.providers.characters import clean, whole_characters
 
 # Of names, ids, arguments and what comes with all calls of an answer, such as signatures.
 MAX_CALL_CHARACTERS = 1024 * 1024
-# Arguments that are longer are not looked at: what comes is taken to go on with them.
+# Longer arguments are not parsed: what comes next is appended to them.
 MAX_SCANNED = 32 * 1024
 _CALL_FIELDS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_FIELDS = frozenset({"name", "arguments"})
@@ -49,7 +49,7 @@ class _Call:
     extra: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     has_arguments: bool = False
-    # So far it may be no more than the name of the call before it, said once more.
+    # So far it may be no more than the repeated name of the call before it.
     is_doubtful: bool = False
     _scanned: int = 0
     _depth: int = 0
@@ -229,7 +229,7 @@ def _is_next_object(call: _Call, piece: _Piece) -> bool:
 
 
 def _is_another(call: _Call, piece: _Piece) -> bool:
-    """Whether the name of a complete call, said again, begins another call of the same tool."""
+    """Whether the repeated name of a complete call begins another call of the same tool."""
     if piece.arguments.strip():
         return piece.begins_object and not _repeats(call, piece)
     return piece.id not in call.ids

@@ -1,4 +1,4 @@
-"""Unpacks gzip and deflate that nobody asked for, within bounds."""
+"""Unpacks gzip and deflate that were not requested, within bounds."""
 
 import zlib
 from collections.abc import Iterator

@@ -193,7 +193,7 @@ def _count(value: object) -> int | None:
 
 
 def _cost(usage: Mapping[str, Any]) -> Decimal | None:
-    """The first that is said: an explicit zero is a price."""
+    """The first that is reported: an explicit zero is a price."""
     ticks = _number(usage.get("cost_in_usd_ticks"))  # xAI
     for price in (
         _whole_cost(usage),
