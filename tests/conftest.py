@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from salient import actors
 from salient.ttl import clear_caches
 from tests.support import nginx, shipped, sql_guard
 from tests.support.scratch_database import server_lock
+from tests.support.template_database import use_template
 
 _left_out = pytest.StashKey[bool]()
 _shipped = tempfile.TemporaryDirectory()
@@ -33,7 +35,16 @@ def pytest_unconfigure() -> None:
     _shipped.cleanup()
 
 
-# What these look at is the whole server's: its roles, and who is a member of them.
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """Copy the database of each worker from one that is migrated once."""
+    with django_db_blocker.unblock():
+        use_template()
+
+
+# These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
 
 

@@ -24,17 +24,17 @@ def scratch_database(*, copied: bool = False) -> Iterator[str]:
     """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
-    _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     # A database that somebody is connected to can not be copied.
-    _connect_to(before)
+    connect_to(before)
     template = f' TEMPLATE "{before}"' if copied else ""
-    _on_server(f'CREATE DATABASE "{name}"{template}')
-    _connect_to(name)
+    on_server(f'CREATE DATABASE "{name}"{template}')
+    connect_to(name)
     try:
         yield name
     finally:
-        _connect_to(before)
-        _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connect_to(before)
+        on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager
@@ -53,12 +53,12 @@ def run_sql(file: str) -> None:
         cursor.execute((DATA / file).read_text())
 
 
-def _on_server(statement: str) -> None:
+def on_server(statement: str) -> None:
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
 
 
-def _connect_to(name: str) -> None:
+def connect_to(name: str) -> None:
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["NAME"] = name
