@@ -44,7 +44,7 @@ serve: python3 ## serve as production does: settings from the environment, nothi
 test: python3 ## run the tests (JOBS= side by side, ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
 	$(BOOTSTRAP) local-model
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: python3 ## lint, format, types, migrations, deployment settings, architecture, map of modules
 	$(BOOTSTRAP) install dev

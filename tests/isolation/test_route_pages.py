@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.http.response import HttpResponseBase
 from django.test import Client, SimpleTestCase, override_settings
@@ -52,8 +53,10 @@ class PagesTestCase(BorderTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # As production is: the chat pages are for the staff.
-        self.enterContext(override_settings(DEMO=False))
+        # As in production, the chat pages are for the staff. Static files are no pages, and their
+        # middleware, which is async, would start an event loop for each of thousands of requests.
+        pages_only = [each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")]
+        self.enterContext(override_settings(DEMO=False, MIDDLEWARE=pages_only))
         with tenant_context(self.acme.account.pk):
             mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
             mine.update(token_hash=token_hash("opened"))

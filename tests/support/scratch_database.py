@@ -38,9 +38,9 @@ def scratch_database(*, copied: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def server_lock() -> Iterator[None]:
-    """Hold what all workers of a test run share: the server's roles."""
-    path = Path(settings.BASE_DIR, "var", "test-server.lock")
+def server_lock(name: str = "server") -> Iterator[None]:
+    """Hold what all workers of a test run share: the server's roles, or what `name` says."""
+    path = Path(settings.BASE_DIR, "var", f"test-{name}.lock")
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
