@@ -17,7 +17,7 @@ BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
 CODE = salient accounts agents sessions_app benchmarks tests manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help python3 run serve test check bench lock clean
+.PHONY: help python3 run serve test check bench map lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -44,15 +44,16 @@ serve: python3 ## serve as production does: settings from the environment, nothi
 test: python3 ## run the tests (JOBS= side by side, ARGS= goes to pytest)
 	$(BOOTSTRAP) install dev
 	$(BOOTSTRAP) local-model
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
-check: python3 ## lint, format, types, migrations, deployment settings, architecture
+check: python3 ## lint, format, types, migrations, deployment settings, architecture, map of modules
 	$(BOOTSTRAP) install dev
 	.venv/bin/python -m ruff check
 	.venv/bin/python -m ruff format --check
 	$(PRODUCTION) .venv/bin/python -m mypy $(CODE)
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
+	.venv/bin/python bin/module_map.py --check
 	.venv/bin/python -m pytest tests/project/test_architecture.py
 
 # What `check --deploy` judges: settings as production has them, none of them a secret.
@@ -64,6 +65,9 @@ PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMA
 bench: python3 ## measure against a bare ceiling and LiteLLM, write benchmarks/RESULTS.md (ROUNDS= SECONDS= ROWS= ARGS=)
 	$(BOOTSTRAP) install run
 	@.venv/bin/python -m benchmarks.run $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %) $(ROWS:%=--rows %) $(ARGS)
+
+map: python3 ## write the map of modules in docs/architecture.md anew from the docstrings
+	@$(PYTHON3) bin/module_map.py
 
 lock: python3 ## write requirements/*.txt anew from pyproject.toml
 	$(BOOTSTRAP) lock

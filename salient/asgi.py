@@ -1,4 +1,4 @@
-"""The ASGI application: API calls go to the lean handler, pages and admin to Django's own."""
+"""The ASGI application: API calls go to our own handler, pages and admin to Django's."""
 
 import os
 
@@ -9,11 +9,11 @@ django_pages = get_asgi_application()
 
 from salient.api import lifespan  # noqa: E402 - after Django is set up
 from salient.api.handler import ApiHandler  # noqa: E402
-from salient.api.limits import Receive, Scope, Send, edged  # noqa: E402
+from salient.api.limits import Receive, Scope, Send, with_request_limits  # noqa: E402
 from salient.api.routing import is_api  # noqa: E402
 
 api = ApiHandler()
-pages = edged(django_pages)
+pages = with_request_limits(django_pages)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,7 +12,7 @@ LONGEST_LINE: Final = 998
 READABLE: Final = email.policy.default.clone(cte_type="8bit", max_line_length=LONGEST_LINE)
 
 
-def written(message: EmailMessage) -> str:
+def readable(message: EmailMessage) -> str:
     """The text of the message, headers and all, with a line below it."""
     whole: Message = message.message(policy=READABLE)
     return f"{whole.as_bytes().decode(errors='replace')}\n{'-' * 79}\n"
@@ -22,7 +22,7 @@ class ConsoleBackend(console.EmailBackend):
     """Writes messages to standard output."""
 
     def write_message(self, message: Any) -> None:
-        self.stream.write(written(message))
+        self.stream.write(readable(message))
 
 
 class FileBackend(filebased.EmailBackend):
@@ -30,4 +30,4 @@ class FileBackend(filebased.EmailBackend):
 
     def write_message(self, message: Any) -> None:
         file: Any = self.stream  # of bytes, other than its base's
-        file.write(written(message).encode())
+        file.write(readable(message).encode())

@@ -1,30 +1,34 @@
-"""What every test starts with."""
+"""Set-up of every test: files, databases, caches, and what cannot be run here."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from salient import actors
 from salient.ttl import clear_caches
 from tests.support import nginx, shipped, sql_guard
 from tests.support.scratch_database import server_lock
+from tests.support.template_database import use_template
 
-_left_out = pytest.StashKey[bool]()
 _shipped = tempfile.TemporaryDirectory()
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
 
 
 def pytest_configure() -> None:
-    """Tests know this checkout as it is shipped: not its models, its keys and its .env."""
+    """Run the tests with the files as shipped: without this checkout's models, keys and .env."""
     shipped.copy_agent_configs(Path(_shipped.name))
     _as_shipped.enable()
     for name in shipped.provider_variables(os.environ):
         del os.environ[name]
-    # Also what tests start as a process of its own.
+    # For the processes that tests start.
     os.environ["ENV_FILE"] = os.devnull
 
 
@@ -33,41 +37,80 @@ def pytest_unconfigure() -> None:
     _shipped.cleanup()
 
 
-# What these look at is the whole server's: its roles, and who is a member of them.
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """Copy the database of each worker from one that is migrated once."""
+    with django_db_blocker.unblock():
+        use_template()
+
+
+# These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
 
 
+# Folders whose few tests take long. They start first, so that no worker ends alone with them.
+LONG = frozenset({"isolation", "schema", "e2e"})
+# What some tests need besides Python: their name, where they are, the program, how to get it.
+PROGRAMS = (
+    ("tests behind nginx", "test_behind_nginx.py", nginx.nginx, nginx.INSTALL),
+    ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
+)
+_not_run = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without nginx: failures where it is owed, and a line that says so everywhere else."""
-    if nginx.nginx() or os.environ.get("CI") == "true":
-        return
-    ours = [item for item in items if item.path.name == "test_behind_nginx.py"]
-    items[:] = [item for item in items if item not in ours]
-    config.hook.pytest_deselected(items=ours)
-    config.stash[_left_out] = bool(ours)
+    """Leave out tests whose program is missing; in CI they fail instead."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+    config.stash[_not_run] = []
+    for name, place, find, install in PROGRAMS:
+        ours = [item for item in items if place in item.path.parts]
+        if ours and not find() and os.environ.get("CI") != "true":
+            items[:] = [item for item in items if item not in ours]
+            config.hook.pytest_deselected(items=ours)
+            config.stash[_not_run].append(f"{name} not run: {install}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist hand on what was not run: only the main process reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["not_run"] = session.config.stash.get(_not_run, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_not_run] = getattr(node, "workeroutput", {}).get("not_run", [])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if config.stash.get(_left_out, False):
-        terminalreporter.write_line(f"tests behind nginx not run: no nginx ({nginx.INSTALL})")
+    for line in config.stash.get(_not_run, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
 def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let tests that run side by side wait for one another where they share the server."""
-    if request.path.name not in SERVER_WIDE:
-        yield
-        return
-    with server_lock():
+    """Let tests of several workers wait for one another where they would disturb each other.
+
+    Tests of the server's roles do, and tests that start a server of ours and wait for it: two such
+    servers on a small machine answer too late.
+    """
+    with ExitStack() as locks:
+        if request.path.name in SERVER_WIDE:
+            locks.enter_context(server_lock())
+        if hasattr(request.module, "served"):
+            locks.enter_context(server_lock("served"))
         yield
 
 
 @pytest.fixture(autouse=True)
 def fresh_caches() -> Iterator[None]:
     clear_caches()
-    # A page that a test posts to names who is at work, for the rest of that test.
+    # A page that a test posts to sets the actor of that test's context.
     actors._actor.set("")
     yield
     clear_caches()
@@ -75,8 +118,8 @@ def fresh_caches() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def guarded_sql() -> Iterator[None]:
-    """Fail the test in which the product reached tenants' data past the doors."""
+    """Fail the test in which the product reached tenants' data outside a tenant context."""
     sql_guard.pop_faults()
     yield
     if found := sql_guard.pop_faults():
-        pytest.fail("\n".join(["SQL past the doors:", *found]))
+        pytest.fail("\n".join(["SQL outside a tenant context:", *found]))

@@ -1,3 +1,5 @@
+"""The API's addresses of an account, its keys and its members, and the links sent to people."""
+
 from django.urls import path
 
 from accounts.api import audit_views, member_views, views

@@ -1,3 +1,5 @@
+"""The addresses where people log in and out and set a password."""
+
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 

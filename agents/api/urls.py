@@ -1,3 +1,5 @@
+"""The API's addresses of agents and model connections."""
+
 from django.urls import path
 
 from agents.api import connection_views, views

@@ -1,7 +1,7 @@
-"""Which other sites' pages may read an answer (Fetch standard, "CORS protocol").
+"""CORS: which pages of other origins may read an answer (Fetch standard, "CORS protocol").
 
-A route that has `may_call_from(origin, **path)` opens to the origins that it names, exactly; no
-route opens to all, none to `null`, and none to cookies.
+A route with `may_call_from(origin, **path)` is open to exactly the origins that it allows. No route
+is open to all origins, to the origin `null` or to cookies.
 """
 
 from __future__ import annotations
@@ -24,48 +24,50 @@ ANSWER_HEADERS = "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed
 PREFLIGHT_SECONDS = 600
 
 
-class Crossing:
-    """One request from a page elsewhere, at a route that such pages may call.
+class CrossOriginRequest:
+    """A request from a page of another origin.
 
-    Only answers to callers who are known depend on what the agent lists. All others, and each 404,
-    may be read by every page: so they tell nobody which agents there are, and whose they are.
+    Only answers to authenticated callers depend on the origins that the agent lists. Every page may
+    read all other answers and each 404, so that CORS does not reveal which agents exist.
     """
 
     def __init__(self, origin: str, match: ResolverMatch) -> None:
         self.origin = origin
         self.methods: tuple[str, ...] = getattr(match.func, "methods", ())
-        self._ask = cast("MayCallFrom | None", getattr(match.func, "may_call_from", None))
+        self._may_call_from = cast("MayCallFrom | None", getattr(match.func, "may_call_from", None))
         self._path: dict[str, Any] = match.kwargs
 
     @property
     def is_open(self) -> bool:
-        """Whether the route is one that other sites may call at all."""
-        return self._ask is not None
+        """Whether pages of other origins may call this route at all."""
+        return self._may_call_from is not None
 
     def preflight(self) -> HttpResponse:
-        """Answer the browser's question in the same way for every agent and every origin.
+        """Answer a preflight, in the same way for every agent and every origin.
 
-        It lets the page send its call. Without an agent that lists it the page reads nothing of
-        value, and cookies never come along.
+        The page may then send its request. It reads nothing of value unless the agent lists its
+        origin, and browsers send no cookies with it.
         """
         response = HttpResponse(status=HTTPStatus.NO_CONTENT)
         patch_vary_headers(response, ["Origin"])
         if is_origin(self.origin):
-            self._open(response)
+            self._allow(response)
             response.headers["Access-Control-Allow-Methods"] = ", ".join(self.methods)
             response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
             response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response
 
-    async def dress(self, response: HttpResponseBase, *, caller_is_known: bool) -> None:
-        """Let the page read the answer, an error too."""
+    async def add_headers(self, response: HttpResponseBase, *, caller_is_known: bool) -> None:
+        """Let the page read the response, also an error, where it may."""
         patch_vary_headers(response, ["Origin"])
         if not is_origin(self.origin):
             return
-        tells_something = caller_is_known and response.status_code != HTTPStatus.NOT_FOUND
-        if not tells_something or (self._ask and await self._ask(self.origin, **self._path)):
-            self._open(response)
+        is_public = not caller_is_known or response.status_code == HTTPStatus.NOT_FOUND
+        if is_public or (
+            self._may_call_from and await self._may_call_from(self.origin, **self._path)
+        ):
+            self._allow(response)
 
-    def _open(self, response: HttpResponseBase) -> None:
+    def _allow(self, response: HttpResponseBase) -> None:
         response.headers["Access-Control-Allow-Origin"] = self.origin
         response.headers["Access-Control-Expose-Headers"] = ANSWER_HEADERS

@@ -19,11 +19,11 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
-from salient.api.cors import Crossing
+from salient.api.cors import CrossOriginRequest
 from salient.api.lifespan import in_flight
 from salient.api.limits import (
     BodyReader,
-    LastPart,
+    FinalChunk,
     Message,
     Receive,
     Scope,
@@ -37,11 +37,11 @@ from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
 from salient.api.routing import nearest_route, route_of
 
 logger = logging.getLogger(__name__)
-HEARTBEAT = b": still here\n\n"
+KEEP_ALIVE_COMMENT = b": still here\n\n"
 
 
 class ApiHandler:
-    """Has no middleware: each view's one door does what middleware would do."""
+    """Has no middleware: the decorator of each view does what middleware would do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("root_path") or settings.FORCE_SCRIPT_NAME:
@@ -55,67 +55,70 @@ class ApiHandler:
         except Problem as problem:
             await self.refuse(scope, problem, send)
             return
-        answering = self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
-        # It may be long, and the answer too.
+        answer = self.answer(ASGIRequest(scope, BytesIO(body)), receive, send)
+        # A body may be large, and a stream runs for minutes.
         del body
         with in_flight:
-            await answering
+            await answer
 
     async def refuse(self, scope: Scope, problem: Problem, send: Send) -> None:
-        """Answer without having read the body; the page that sent it may read why."""
+        """Answer without having read the body; a page of an allowed origin may read the reason."""
         request = ASGIRequest(scope, BytesIO())
         match = route_of(request.path_info)
         response: HttpResponseBase = problem.as_response()
-        if match is not None and (crossing := crossing_of(request, match)) is not None:
-            await crossing.dress(response, caller_is_known=False)
+        if match is not None and (cross_origin := cross_origin_of(request, match)) is not None:
+            await cross_origin.add_headers(response, caller_is_known=False)
         with suppress(RequestAborted):
             await send_whole(response, send)
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
-        """Run the view and send what it gives; stop both when the client leaves."""
-        with Leaving(receive) as leaving, suppress(RequestAborted):
+        """Run the view and send its response; stop both when the client disconnects."""
+        with DisconnectGuard(receive) as guard, suppress(RequestAborted):
             response = await respond(request)
-            # While a model thinks, a thousand streams hold nothing that they need no more.
+            # While a model thinks, a thousand streams hold only what they still need.
             del request
             if not response.streaming:
                 await send_whole(response, send)
                 return
-            # Closed whatever happens, also when the client left before the first of them.
-            async with aclosing(parts_of(response)) as parts:
+            # Closed whatever happens, also when the client left before the first chunk.
+            async with aclosing(chunks_of(response)) as chunks:
                 await send(start_message(response))
                 del response
-                await send_parts(parts, send, leaving)
+                await send_chunks(chunks, send, guard)
 
 
-class Leaving:
-    """Cancels what is done inside as soon as the client has left; it ends without an error."""
+class DisconnectGuard:
+    """Cancels the block as soon as the client disconnects; the block then ends without an error.
 
-    __slots__ = ("_has_left", "_inside", "_listening", "_receive")
+    Own, for Django's handler does this only inside its thread for each request.
+    """
+
+    __slots__ = ("_disconnected", "_listener", "_receive", "_task")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._has_left = False
+        self._disconnected = False
 
     def __enter__(self) -> Self:
-        self._inside = asyncio.current_task()
-        self._listening = asyncio.create_task(self._listen())
+        self._task = asyncio.current_task()
+        self._listener = asyncio.create_task(self._listen())
         return self
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.has_left()
+        self.disconnect()
 
-    def has_left(self) -> None:
-        if self._inside is not None and not self._has_left:
-            self._has_left = True
-            self._inside.cancel()
+    def disconnect(self) -> None:
+        if self._task is not None and not self._disconnected:
+            self._disconnected = True
+            self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        inside, self._inside = self._inside, None
-        self._listening.cancel()
-        # As asyncio.timeout() does: another's cancellation is not ours to swallow.
-        ours = self._has_left and inside is not None and inside.uncancel() == 0
+        task, self._task = self._task, None
+        self._listener.cancel()
+        # As in asyncio.timeout(): a cancellation that came from elsewhere is passed on.
+        ours = self._disconnected and task is not None and task.uncancel() == 0
         return ours and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
@@ -123,13 +126,13 @@ async def respond(request: ASGIRequest) -> HttpResponseBase:
     match = route_of(request.path_info)
     if match is None:
         return UnknownRoute(nearest_route(request.path_info)).as_response()
-    crossing = crossing_of(request, match)
-    if crossing is None:
+    cross_origin = cross_origin_of(request, match)
+    if cross_origin is None:
         return await view_response(request, match)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        return crossing.preflight()
+        return cross_origin.preflight()
     response = await view_response(request, match)
-    await crossing.dress(response, caller_is_known=hasattr(request, "caller"))
+    await cross_origin.add_headers(response, caller_is_known=hasattr(request, "caller"))
     return response
 
 
@@ -139,7 +142,7 @@ async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpRespo
     if request.method == "OPTIONS" and allowed:
         return HttpResponse(status=204, headers={"Allow": ", ".join(allowed), **PRIVATE})
     if request.method == "HEAD" and "HEAD" in allowed:
-        # The body is left out when it is sent.
+        # The Sender leaves the body out.
         request.method = "GET"
     try:
         response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
@@ -152,18 +155,18 @@ async def view_response(request: ASGIRequest, match: ResolverMatch) -> HttpRespo
 
 
 def allowed_methods(view: Any) -> tuple[str, ...]:
-    """Return what a view takes, also as HEAD and OPTIONS; nothing where it does not say."""
+    """Return the methods of a view, HEAD and OPTIONS included; none where it declares none."""
     methods: tuple[str, ...] = getattr(view, "methods", ())
     head = ("HEAD",) if "GET" in methods and getattr(view, "get_is_safe", True) else ()
     return (*methods, *head, "OPTIONS") if methods else ()
 
 
-def crossing_of(request: ASGIRequest, match: ResolverMatch) -> Crossing | None:
-    """Return the question of a page elsewhere; None for other callers and for closed routes."""
-    # Not request.headers: that reads all of them.
+def cross_origin_of(request: ASGIRequest, match: ResolverMatch) -> CrossOriginRequest | None:
+    """Return a request from a page of another origin; None for others and for closed routes."""
+    # Not request.headers: that parses all of them.
     origin = request.META.get("HTTP_ORIGIN")
-    crossing = Crossing(origin, match) if origin else None
-    return crossing if crossing is not None and crossing.is_open else None
+    cross_origin = CrossOriginRequest(origin, match) if origin else None
+    return cross_origin if cross_origin is not None and cross_origin.is_open else None
 
 
 def start_message(response: HttpResponseBase) -> Message:
@@ -179,100 +182,101 @@ def start_message(response: HttpResponseBase) -> Message:
 
 async def send_whole(response: Any, send: Send) -> None:
     body: bytes = response.content
-    # Said before, it saves the framing in chunks; the server leaves it out where it must not be.
+    # Without it the server would send a chunked body; it omits the header where HTTP forbids it.
     response.headers.setdefault("Content-Length", str(len(body)))
     await send(start_message(response))
     await send({"type": "http.response.body", "body": body})
 
 
-class Parts(Protocol):
-    """The parts of a streamed answer, which are closed in the end."""
+class Chunks(Protocol):
+    """The chunks of a streamed answer; they are closed in the end."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def aclose(self) -> None: ...
 
 
-def parts_of(response: Any) -> Parts:
-    """Not aiter(response): that wraps the parts in a generator which leaves them open."""
-    parts: Parts = response._iterator
-    return parts
+def chunks_of(response: Any) -> Chunks:
+    """Not aiter(response): that wraps the chunks in a generator which leaves them open."""
+    chunks: Chunks = response._iterator
+    return chunks
 
 
-async def send_parts(parts: Parts, send: Send, leaving: Leaving) -> None:
-    """Send the parts of a stream as they come, and a comment when none has come for a while."""
-    last = b""
-    with beating(Heart(send, leaving)) as heart:
-        async for part in parts:
-            if isinstance(part, LastPart):
-                # After it not even a comment may come.
-                last = part
+async def send_chunks(chunks: Chunks, send: Send, guard: DisconnectGuard) -> None:
+    """Send the chunks of a stream as they come, and a comment when none has come for a while."""
+    final = b""
+    with kept_alive(KeepAlive(send, guard)) as keep_alive:
+        async for chunk in chunks:
+            if isinstance(chunk, FinalChunk):
+                # Nothing may follow it, not even a comment.
+                final = chunk
                 break
-            heart.sent_at = heart.now()
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": last})
+            keep_alive.sent_at = keep_alive.now()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": final})
 
 
-class Heart:
-    """Keeps proxies from closing a quiet stream: between whole events a comment fits."""
+class KeepAlive:
+    """Keeps proxies from closing a quiet stream, by a comment between two events."""
 
-    __slots__ = ("_beating", "_leaving", "_send", "now", "sent_at")
+    __slots__ = ("_guard", "_send", "_sending", "now", "sent_at")
 
-    def __init__(self, send: Send, leaving: Leaving) -> None:
-        self._send, self._leaving = send, leaving
-        self._beating: asyncio.Task[None] | None = None
+    def __init__(self, send: Send, guard: DisconnectGuard) -> None:
+        self._send, self._guard = send, guard
+        self._sending: asyncio.Task[None] | None = None
         self.now = asyncio.get_running_loop().time
         self.sent_at = self.now()
 
-    def beat(self) -> None:
+    def send_comment(self) -> None:
         self.sent_at = self.now()
-        self._beating = asyncio.create_task(self._comment())
+        self._sending = asyncio.create_task(self._comment())
 
     async def _comment(self) -> None:
+        comment = {"type": "http.response.body", "body": KEEP_ALIVE_COMMENT, "more_body": True}
         try:
-            await self._send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+            await self._send(comment)
         except RequestAborted:
-            self._leaving.has_left()
+            self._guard.disconnect()
 
     def stop(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
 
 
-class Ward:
-    """The hearts of one event loop, and the timer that looks at all of them: one, not thousands."""
+class KeepAliveTimer:
+    """One timer for all streams of an event loop: thousands of timers would cost more."""
 
     def __init__(self) -> None:
-        self.hearts: set[Heart] = set()
+        self.streams: set[KeepAlive] = set()
         self._loop = asyncio.get_running_loop()
         self.timer = self._next()
 
     def _next(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(settings.STREAM_KEEP_ALIVE_SECONDS / 4, self._look)
+        return self._loop.call_later(settings.STREAM_KEEP_ALIVE_SECONDS / 4, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         quiet_since = self._loop.time() - settings.STREAM_KEEP_ALIVE_SECONDS
-        for heart in self.hearts:
-            if heart.sent_at <= quiet_since:
-                heart.beat()
+        for stream in self.streams:
+            if stream.sent_at <= quiet_since:
+                stream.send_comment()
         self.timer = self._next()
 
 
-_wards: dict[asyncio.AbstractEventLoop, Ward] = {}
+_timers: dict[asyncio.AbstractEventLoop, KeepAliveTimer] = {}
 
 
 @contextmanager
-def beating(heart: Heart) -> Iterator[Heart]:
+def kept_alive(stream: KeepAlive) -> Iterator[KeepAlive]:
     loop = asyncio.get_running_loop()
-    ward = _wards.get(loop)
-    if ward is None:
-        ward = _wards[loop] = Ward()
-    ward.hearts.add(heart)
+    timer = _timers.get(loop)
+    if timer is None:
+        timer = _timers[loop] = KeepAliveTimer()
+    timer.streams.add(stream)
     try:
-        yield heart
+        yield stream
     finally:
-        heart.stop()
-        ward.hearts.discard(heart)
-        if not ward.hearts:
-            ward.timer.cancel()
-            del _wards[loop]
+        stream.stop()
+        timer.streams.discard(stream)
+        if not timer.streams:
+            timer.timer.cancel()
+            del _timers[loop]

@@ -1,4 +1,4 @@
-"""Tells load balancers whether the process lives and whether it may get work."""
+"""Health checks for load balancers: the process lives, the process may get requests."""
 
 import asyncio
 
@@ -9,13 +9,13 @@ from django.http import HttpRequest, JsonResponse
 from salient.database import in_database
 from salient.ttl import TTLCache
 
-# Load balancers wait for no more than a few seconds.
+# Load balancers wait a few seconds at most.
 READY_SECONDS = 1.5
 _ready: TTLCache[str, bool] = TTLCache(seconds=5)
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while the process answers; it asks nothing of the database."""
+    """200 while the process answers; does not use the database."""
     return JsonResponse({"status": "ok"})
 
 

@@ -1,4 +1,4 @@
-"""What a server process does when it starts and when it stops, and what it does on the side."""
+"""Start and stop of a server process (ASGI lifespan), and its background tasks."""
 
 import asyncio
 import gc
@@ -18,16 +18,16 @@ type Ender = Callable[[], None]
 _openers: list[Opener] = []
 _enders: list[Ender] = []
 _closers: list[Closer] = []
-_aside: set[asyncio.Task[None]] = set()
-_is_leaving = threading.Event()
-# How long a server that stops waits for what is done on the side.
-PATIENCE_SECONDS = 5
-# How long it waits for the requests that it ended to tell their clients so.
-LAST_WORDS_SECONDS = 2.5
+_background: set[asyncio.Task[None]] = set()
+_is_stopping = threading.Event()
+# How long a stopping server waits for its background tasks.
+BACKGROUND_SECONDS = 5
+# How long it waits for the requests that it cut to answer their clients.
+DRAIN_SECONDS = 2.5
 
 
 class InFlight:
-    """How many requests are being answered; entered by each of them."""
+    """The number of requests being answered; each of them enters this context."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -38,10 +38,10 @@ class InFlight:
     def __exit__(self, *_: object) -> None:
         self.number -= 1
 
-    async def land(self) -> None:
-        """Wait until none is left, but not for ever."""
+    async def drain(self) -> None:
+        """Wait until none is left, at most DRAIN_SECONDS."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + LAST_WORDS_SECONDS
+        deadline = loop.time() + DRAIN_SECONDS
         while self.number and loop.time() < deadline:  # noqa: ASYNC110 - requests only count
             await asyncio.sleep(0.02)
 
@@ -50,16 +50,16 @@ in_flight = InFlight()
 
 
 def on_start(opener: Opener) -> Opener:
-    """Have opener called before a server takes requests: what the first of them would wait for."""
+    """Register work that a server does before its first request, which would wait for it."""
     _openers.append(opener)
     return opener
 
 
 def warm_up() -> None:
-    """Load what requests need, and keep it out of the garbage collector's rounds.
+    """Load what requests need, and freeze it for the garbage collector.
 
-    What was loaded by now stays for as long as the process; looking through it again and again
-    would stop the event loop for milliseconds.
+    It lives as long as the process. Scanning it in each collection would stop the event loop for
+    milliseconds.
     """
     import_module(settings.ROOT_URLCONF)
     for opener in _openers:
@@ -69,45 +69,45 @@ def warm_up() -> None:
 
 
 def take_no_turns() -> None:
-    """Refuse new turns from now on, also of connections that stay open; any thread may call it."""
-    _is_leaving.set()
+    """Refuse new turns from now on, also on open connections; may be called from any thread."""
+    _is_stopping.set()
 
 
 def takes_no_turns() -> bool:
-    return _is_leaving.is_set()
+    return _is_stopping.is_set()
 
 
 def when_stopping(ender: Ender) -> Ender:
-    """Have ender called when a server has waited long enough: it ends what would run on."""
+    """Register what ends the running requests of a server that stops."""
     _enders.append(ender)
     return ender
 
 
 def on_stop(closer: Closer) -> Closer:
-    """Have closer awaited when the server stops: rooms register what they keep open."""
+    """Register what closes a resource when the server stops."""
     _closers.append(closer)
     return closer
 
 
 def in_background(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work without anybody waiting for it; a server that stops gives it a moment."""
+    """Run the coroutine as a background task; a stopping server waits BACKGROUND_SECONDS for it."""
     task = asyncio.get_running_loop().create_task(work)
-    # The loop itself holds tasks weakly.
-    _aside.add(task)
-    task.add_done_callback(_aside.discard)
+    # The event loop holds only weak references to tasks.
+    _background.add(task)
+    task.add_done_callback(_background.discard)
 
 
 async def finish_background() -> None:
-    """Wait for what is done on the side in this event loop, but not for ever."""
+    """Wait for the background tasks of this event loop, at most BACKGROUND_SECONDS."""
     loop = asyncio.get_running_loop()
-    if mine := [task for task in _aside if task.get_loop() is loop]:
-        await asyncio.wait(mine, timeout=PATIENCE_SECONDS)
+    if mine := [task for task in _background if task.get_loop() is loop]:
+        await asyncio.wait(mine, timeout=BACKGROUND_SECONDS)
 
 
 async def run(
     receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Speak the ASGI lifespan protocol."""
+    """Serve the ASGI lifespan protocol."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -119,7 +119,7 @@ async def run(
         elif message["type"] == "lifespan.shutdown":
             for ender in _enders:
                 ender()
-            await in_flight.land()
+            await in_flight.drain()
             await finish_background()
             for closer in reversed(_closers):
                 await closer()

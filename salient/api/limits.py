@@ -1,4 +1,4 @@
-"""What every request meets first and every answer passes last: limits of size and time, headers."""
+"""Limits on the size and time of requests and responses, security headers and the Host check."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ LONGEST_HOST = 100
 HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
-class LastPart(bytes):
-    """The part of a streamed answer after which nothing comes: the end goes out along with it."""
+class FinalChunk(bytes):
+    """The last chunk of a stream: it is sent together with the end of the body."""
 
     __slots__ = ()
 
@@ -82,11 +82,11 @@ class UnknownHost(Problem):
 
 
 class SlowReader(RequestAborted):
-    """The client does not take what is sent; the answer ends as if it had left."""
+    """The client does not read what is sent; the response ends as if it had disconnected."""
 
 
 class BodyReader:
-    """`receive`, for as long as the body is within its size and its time."""
+    """`receive` with limits on the size of the body and on the time until it is whole."""
 
     def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
         self._receive, self._limit = receive, limit
@@ -96,7 +96,7 @@ class BodyReader:
         self._deadline = asyncio.get_running_loop().time() + settings.BODY_TIMEOUT_SECONDS
 
     async def __call__(self) -> Message:
-        """Give the next part; raises BodyTooLarge before a large body is read, and BodyTooSlow."""
+        """Return the next message; raises BodyTooSlow, and BodyTooLarge before it reads much."""
         if self._whole:
             return await self._receive()
         if self._announced > self._limit:
@@ -114,34 +114,34 @@ class BodyReader:
 
 
 class Sender:
-    """`send` with the headers that every answer has, to a client that reads."""
+    """`send` that adds the headers of every response and limits how long the client may take."""
 
     def __init__(self, send: Send, headers: Headers, scope: Scope) -> None:
         self._send, self._headers = send, tuple(headers)
         self._omits_body = scope["method"] == "HEAD"
 
     async def __call__(self, message: Message) -> None:
-        """Send; raises SlowReader when the client has not taken it in time."""
+        """Send; raises SlowReader when the client has not read it in time."""
         if message["type"] == "http.response.start":
             message = {**message, "headers": with_defaults(message["headers"], self._headers)}
         elif self._omits_body:
             message = {**message, "body": b""}
         sending = self._send(message)
-        # Mostly it is done at once; only a client that has to be waited for is given a time.
+        # Most sends finish at once; only those that must wait pay for a timeout.
         try:
             waiting = sending.send(None)
         except StopIteration:
             return
         try:
             async with asyncio.timeout(settings.SEND_TIMEOUT_SECONDS):
-                await _rest(sending, waiting)
+                await _resume(sending, waiting)
         except TimeoutError as error:
             raise SlowReader from error
 
 
 @coroutine
-def _rest(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any]:
-    """Go on with a coroutine that waits for something already."""
+def _resume(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any]:
+    """Resume a coroutine that has already been started and waits."""
     while True:
         try:
             value = yield waiting
@@ -156,14 +156,14 @@ def _rest(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any]
 
 
 def with_defaults(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:
-    """Add what is not there yet."""
+    """Add the default headers that are missing."""
     present = list(headers)
     names = {name.lower() for name, _ in present}
     return present + [(name, value) for name, value in defaults if name not in names]
 
 
 def announced_length(scope: Scope) -> int:
-    """Return the Content-Length, or 0 when it is absent or no number."""
+    """Return the Content-Length, or 0 when it is absent or not a number."""
     for name, value in scope.get("headers", ()):
         if name == b"content-length" and value.isdigit():
             return int(value[:20])
@@ -171,7 +171,7 @@ def announced_length(scope: Scope) -> int:
 
 
 def api_headers() -> Headers:
-    """What says to browsers that an answer of the API is data; pages have Django's middleware."""
+    """Return the security headers of API responses; pages get theirs from Django's middleware."""
     if not settings.SECURE_HSTS_SECONDS:
         return API_HEADERS
     hsts = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload"
@@ -183,7 +183,7 @@ def require_known_host(scope: Scope) -> None:
     named = header(scope, b"host")
     if scope["path"] in HEALTH or _is_allowed(named, tuple(settings.ALLOWED_HOSTS)):
         return
-    # Whatever else stands there is not written down: it may be a secret in the wrong header.
+    # Anything else is not logged: it may be a secret that was sent in the wrong header.
     shown = named[:LONGEST_HOST] if HOST_NAME.fullmatch(named) else "(not a host name)"
     logger.warning("A request for the unknown host %s was refused.", shown)
     raise UnknownHost
@@ -213,8 +213,8 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def edged(application: Application) -> Application:
-    """Put the edge around Django's own handler, which would read a body of any length."""
+def with_request_limits(application: Application) -> Application:
+    """Wrap Django's own handler, which would read a body of any length."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         reader = BodyReader(scope, receive, settings.MAX_PAGE_BODY_BYTES)
@@ -227,12 +227,12 @@ def edged(application: Application) -> Application:
                 await send_problem(problem, sender)
             else:
                 answer = ErrorsAsProblems(scope, sender) if wants_json(scope) else sender
-                await application(scope, again(body, reader), answer)
+                await application(scope, replayed(body, reader), answer)
 
     return serve
 
 
-# What the API says with the statuses of pages that tell of an error.
+# The problems that replace error pages, by status.
 PAGE_PROBLEMS = {
     int(problem.status): problem
     for problem in (
@@ -246,14 +246,14 @@ PAGE_PROBLEMS = {
 
 
 def wants_json(scope: Scope) -> bool:
-    """Whether a program asks, which sends or takes JSON, and not a browser."""
+    """Whether the client is a program that sends or accepts JSON, and not a browser."""
     accepted = header(scope, b"accept")
     takes = "json" in accepted or "json" in header(scope, b"content-type")
     return takes and "text/html" not in accepted
 
 
 class ErrorsAsProblems:
-    """`send` that puts a problem document in the place of a page that tells of an error."""
+    """`send` that replaces an error page with a problem document."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope, self._send = scope, send
@@ -279,8 +279,8 @@ class ErrorsAsProblems:
         return PAGE_PROBLEMS.get(status)
 
 
-def again(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read once more, and what comes after it."""
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body again that was already read, then what follows it."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -292,7 +292,7 @@ def again(body: bytes, receive: Receive) -> Receive:
 async def send_problem(
     problem: Problem, send: Send, more: Mapping[bytes, bytes] | None = None
 ) -> None:
-    """Send a problem, with further headers of the page that it replaces."""
+    """Send a problem, with `more` headers: those of the page that it replaces."""
     response = problem.as_response()
     headers = {k.lower().encode("ascii"): v.encode("latin1") for k, v in response.items()}
     headers = {**(more or {}), **headers, b"content-length": b"%d" % len(response.content)}

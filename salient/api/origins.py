@@ -1,4 +1,4 @@
-"""Web origins, exactly as browsers write them: `scheme://host[:port]`."""
+"""Web origins as browsers write them: `scheme://host[:port]`."""
 
 import ipaddress
 import re
@@ -15,10 +15,10 @@ LONGEST, LAST_PORT = 255, 65_535
 
 
 def is_origin(text: str) -> bool:
-    """Tell whether a browser may send this text as its Origin; `null` is none.
+    """Whether a browser may send this text as its Origin; `null` is no origin.
 
-    Only the one spelling that browsers use counts (RFC 6454, 6.2: lower case, no default port), so
-    that origins are compared as texts.
+    Only the spelling of browsers is accepted (RFC 6454, 6.2: lower case, no default port), so that
+    origins can be compared as texts.
     """
     found = _ORIGIN.fullmatch(text)
     if found is None or len(text) > LONGEST:
@@ -37,7 +37,7 @@ def _is_written_short(address: str) -> bool:
 
 
 def validate_origin(text: str) -> None:
-    """Raise django's ValidationError, which shows how an origin is written."""
+    """Raise Django's ValidationError, whose message shows how to write an origin."""
     if not is_origin(text):
         raise ValidationError(
             f"“{text}” is no origin. Write it as browsers do, in lower case and without a path: "

@@ -1,4 +1,4 @@
-"""Errors the API tells its callers about, as RFC 9457 problem details."""
+"""The errors of the API as RFC 9457 problem details."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -8,12 +8,12 @@ from django.http import JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-# What keeps an account's answers out of every cache.
+# Keeps responses with an account's data out of every cache.
 PRIVATE = {"Cache-Control": "no-store, private", "Vary": "Authorization, Cookie, Origin"}
 
 
 class Problem(Exception):
-    """An expected failure; raise it anywhere below an API view."""
+    """An expected failure; may be raised anywhere below an API view."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
     code: str = "bad_request"
@@ -69,7 +69,7 @@ class NotFound(Problem):
 
 
 class UnknownRoute(Problem):
-    """No view serves the path; it names the route that is most like it."""
+    """No view serves the path; the problem names the route that is most like it."""
 
     status = HTTPStatus.NOT_FOUND
     code = "unknown_route"
@@ -103,7 +103,7 @@ class UnsupportedMediaType(Problem):
         super().__init__(detail)
 
 
-# A caller makes up names and their number.
+# Callers choose the names and their number.
 LONGEST_NAME, MOST_ERRORS = 100, 20
 
 
@@ -121,7 +121,7 @@ class Invalid(Problem):
 
     @classmethod
     def fields(cls, errors: list[tuple[str, str]]) -> Self:
-        """Say what is wrong by field and message."""
+        """Make the problem from (field, message) pairs."""
         errors = [(name[:LONGEST_NAME], message) for name, message in errors[:MOST_ERRORS]]
         detail = "; ".join(f"{name}: {message}" for name, message in errors)
         return cls(detail, errors=[{"field": name, "message": text} for name, text in errors])
@@ -132,7 +132,7 @@ class Invalid(Problem):
 
 
 class FieldError(ValueError):
-    """What a check of several fields finds wrong, and at which of them."""
+    """Raised by a validator of several fields; names the field that is wrong."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -140,14 +140,14 @@ class FieldError(ValueError):
 
 
 def _field(row: ErrorDetails) -> str:
-    """Name the field; what is wrong with no field of its own is wrong with the body."""
+    """Return the name of the field; an error without a field belongs to the body."""
     own = row.get("ctx", {}).get("error")
     path = ".".join(str(part) for part in row["loc"])
     return path or (own.field if isinstance(own, FieldError) else "body")
 
 
 def _message(row: ErrorDetails) -> str:
-    """Say what a check of ours said, or else what Pydantic says."""
+    """Return the message of our own validator, otherwise Pydantic's."""
     own = row.get("ctx", {}).get("error") if row["type"] == "value_error" else None
     return str(own) if own is not None else row["msg"]
 

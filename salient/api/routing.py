@@ -1,4 +1,4 @@
-"""Which view serves a path, and which route somebody meant who mistyped one."""
+"""Finds the view of a path, and the route that a mistyped path is most like."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from django.urls import Resolver404, ResolverMatch, URLPattern, URLResolver, get
 from django.utils.deprecation import MiddlewareMixin
 
 ACCOUNTS, OTHER_APIS = "/accounts/", "/v1/"
-# Load balancers ask for them by whatever name they know.
+# Load balancers use any Host header.
 HEALTH = frozenset({"/healthz", "/readyz"})
-# Beyond these nobody has mistyped anything, and the comparison would cost too much.
+# A longer path is not a typing error, and comparing it would cost too much.
 LONGEST_PATH, MOST_SEGMENTS = 160, 12
 # Routes that share almost as many segments as the best one are compared letter by letter.
 CLOSE = 0.15
-# For who asks for another product's routes.
+# Suggested for routes of other products.
 MAIN_ROUTE = "/accounts/{account}/agents/{agent}/chat"
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Said instead of the names that the URL patterns have.
+# Shown instead of the parameter names of the URL patterns.
 _SHOWN = {"instance": "agent"}
 
 
 def is_api(path: str) -> bool:
-    """Whether the path is answered in JSON: API routes never end with a slash, pages always do."""
+    """Whether the path belongs to the API: its routes never end with a slash, pages always do."""
     if path in HEALTH or path.startswith(OTHER_APIS):
         return True
     if path.startswith(ACCOUNTS):
         return not path.endswith("/") or route_of(path) is None
-    # Mistyped in its slashes or its case: no page has such a path either.
+    # Wrong slashes or wrong case: no page has such a path either.
     meant = _meant(path)
     return meant in HEALTH or f"{meant}/".startswith((ACCOUNTS, OTHER_APIS))
 
@@ -45,8 +45,8 @@ def _meant(path: str) -> str:
 
 @lru_cache(maxsize=4096)
 def route_of(path: str) -> ResolverMatch | None:
-    """Kept, for the same few paths come again and again; paths with ids push one another out."""
-    # No name has one, and the database takes none.
+    """Return the view of a path. Cached: the same few paths come again and again."""
+    # No route matches a NUL, and PostgreSQL refuses it.
     if "\x00" in path:
         return None
     try:
@@ -57,9 +57,9 @@ def route_of(path: str) -> ResolverMatch | None:
 
 @lru_cache(maxsize=1024)
 def nearest_route(path: str) -> str:
-    """Name the API route that is most like the path, with the path's own names filled in.
+    """Return the API route that is most like the path, with the names from the path filled in.
 
-    It compares texts and looks nothing up, so it tells nobody what exists.
+    It only compares texts, so it does not reveal what exists.
     """
     if (meant := _meant(path)) in HEALTH:
         return meant
@@ -77,7 +77,7 @@ def nearest_route(path: str) -> str:
 
 
 def _likeness(one: str | list[str], other: str | list[str]) -> float:
-    """Say how much stands in the same order: letters of texts, segments of lists."""
+    """Return how much is equal and in the same order, 0 to 1: letters of texts, items of lists."""
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
@@ -113,7 +113,7 @@ def _patterns(resolver: URLResolver, prefix: str) -> Iterator[str]:
 
 
 class AppendSlash(CommonMiddleware):
-    """Redirects to a page's address with its slash; only what is read, for a form would be lost."""
+    """Redirects to the URL of a page with its slash; only GET and HEAD, a form would be lost."""
 
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         is_read = request.method in {"GET", "HEAD"}
@@ -121,7 +121,7 @@ class AppendSlash(CommonMiddleware):
 
 
 class RefuseNul(MiddlewareMixin):
-    """Answers 400 to an address with a NUL, which the database takes in no filter of a list."""
+    """Answers 400 to a query string with a NUL: PostgreSQL refuses it in every filter."""
 
     def process_request(self, request: HttpRequest) -> None:
         if "%00" in request.META.get("QUERY_STRING", ""):

@@ -1,4 +1,4 @@
-"""What the API's callers send and get, field by field: nothing unknown comes in or goes out."""
+"""Base classes of the API's request and response schemas; unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from salient.api.problems import Invalid, NotFound
 from salient.ids import parse_uuid
 
-# No route has as many parameters.
+# More than any route has.
 MOST_PARAMETERS = 100
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"[0-9]{1,18}")
-_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _day(value: Any) -> Any:
@@ -34,13 +34,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) else value
 
 
-# For what stands in an address as text: Pydantic would take a timestamp, or “ 1_0.0”.
+# For query parameters: Pydantic itself would accept a timestamp, or “ 1_0.0”.
 Day = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class In(BaseModel):
-    """Something that callers send: a value of another type is refused, not made to fit."""
+    """Input of callers: a value of another type is refused, not converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -49,18 +49,18 @@ class In(BaseModel):
         """Read the JSON of the body; raises ValidationError or Invalid, which name each field."""
         body = request.body or (b"{}" if may_be_empty else b"")
         found = cls.model_validate_json(body)
-        # Only now: it is known to be one object of texts and numbers.
+        # After validation, as the body is known to be one JSON object by now.
         json.loads(body, object_pairs_hook=_each_once)
         return found
 
     @classmethod
     def of_query(cls, request: HttpRequest) -> Self:
-        """Read the query string, whose values are texts; raises as `of_body` does."""
+        """Read the query string, whose values are texts; raises the same errors as `of_body`."""
         return cls.model_validate_strings(_each_once(query_of(request)))
 
 
 def query_of(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return the parameters of the address in their order; raises Invalid for what is no UTF-8."""
+    """Return the query parameters in order; raises Invalid when they are not UTF-8."""
     text = request.META["QUERY_STRING"]
     try:
         found = parse_qsl(
@@ -69,15 +69,15 @@ def query_of(request: HttpRequest) -> list[tuple[str, str]]:
     except ValueError as error:
         raise Invalid.field("query", f"send at most {MOST_PARAMETERS} parameters") from error
     for name, value in found:
-        if _HALF_A_PAIR.search(name):
+        if _LONE_SURROGATE.search(name):
             raise Invalid.field("query", "the name of a parameter is not UTF-8")
-        if _HALF_A_PAIR.search(value):
+        if _LONE_SURROGATE.search(value):
             raise Invalid.field(name, "the value is not UTF-8")
     return found
 
 
 def refuse_query(request: HttpRequest) -> None:
-    """Raise Invalid for an address with parameters, where a route has none."""
+    """Raise Invalid when a route without query parameters gets some."""
     if not request.META["QUERY_STRING"]:
         return
     names = dict(query_of(request)) or {"query": ""}
@@ -95,7 +95,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Out(BaseModel):
-    """Something that the API answers with."""
+    """Output of the API."""
 
     def as_response(self) -> HttpResponse:
         return HttpResponse(self.model_dump_json(), content_type="application/json")

@@ -1,4 +1,4 @@
-"""What the server refuses before there is a request that a view could answer."""
+"""The problems with which the server refuses a request before any view sees it."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ LONGEST_REASON = 100
 
 
 class ServerRefusal(Problem):
-    """A refusal that needs nothing of the request."""
+    """A refusal whose text does not depend on the request."""
 
     text: str
 
@@ -61,14 +61,19 @@ class UnknownHttpVersion(ServerRefusal):
 REFUSALS = {
     int(kind.status): kind
     for kind in (
-        *(MalformedRequest, HeadersTooSlow, UriTooLong, HeadersTooLarge, UnknownTransferCoding),
-        *(TooManyConnections, UnknownHttpVersion),
+        MalformedRequest,
+        HeadersTooSlow,
+        UriTooLong,
+        HeadersTooLarge,
+        UnknownTransferCoding,
+        TooManyConnections,
+        UnknownHttpVersion,
     )
 }
 
 
 def refusal_of(status: int, reason: str) -> Problem:
-    """Return the problem of a status; of a malformed request it says what is malformed."""
+    """Return the problem of a status; only a malformed request gets the reason in its text."""
     kind = REFUSALS.get(status)
     if kind is None:
         return InternalError()

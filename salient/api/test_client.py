@@ -1,4 +1,4 @@
-"""Calls this installation's own ASGI application, in this process and without a network."""
+"""Calls the ASGI application in this process, without a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answer:
     body: bytes
 
     def holds(self, text: str) -> bool:
-        """Tell whether the text stands anywhere in what came back."""
+        """Whether the text is anywhere in the headers or the body."""
         return text.encode() in self.headers + b"\n" + self.body
 
 
@@ -34,7 +34,7 @@ async def call(
     query: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Answer:
-    """Send one request and wait for its whole answer, also when that is a stream."""
+    """Send one request and wait for the whole response, also when it is a stream."""
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     to_app.put_nowait({"type": "http.request", "body": body, "more_body": False})
     sent: list[Mapping[str, Any]] = []
@@ -70,6 +70,6 @@ def _scope(
 
 
 def _host() -> str:
-    """A host that this installation answers to."""
+    """Return a host of ALLOWED_HOSTS."""
     named: list[str] = [host.removeprefix(".") for host in settings.ALLOWED_HOSTS if host != "*"]
     return named[0] if named else "localhost"

@@ -1,7 +1,7 @@
-"""gunicorn's ASGI worker with limits on idle connections, and its own refusals as problems.
+"""gunicorn's ASGI worker with limits on idle connections, and its refusals as problems.
 
-The arbiter imports this module, and a reload does not renew what the arbiter has imported. So it
-imports the rest of Salient only where a worker needs it.
+The arbiter imports this module, and a reload does not renew what the arbiter has imported. So the
+rest of Salient is imported only in functions that run in a worker.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from gunicorn.asgi.parser import (
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
-# What share of its connections a worker gives to clients that are not waiting for an answer.
+# The share of its connections that a worker gives to idle clients.
 IDLE_SHARE = 0.75
-# How long a refused client may go on sending: closed at once, it could lose the refusal.
+# How long a refused connection stays open: closed at once, the client could lose the refusal.
 LINGER_SECONDS = 1
 VERSIONS = "HTTP/"
 _SCHEMES = (b"http://", b"https://")
@@ -31,7 +31,7 @@ type Headers = tuple[tuple[str, str], ...]
 
 
 class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
-    """One connection: it has a time for each request's head, and waits for the next one idle."""
+    """One connection, with a time limit for each request's head; idle between two requests."""
 
     _closed: bool
 
@@ -56,7 +56,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
             self._time_head()
 
     def _time_head(self) -> None:
-        """Start the time that a request's line and headers have, all of them together."""
+        """Start the time limit for the request line and all headers together."""
         seconds = self.worker.header_seconds
         self._head_timer = self.worker.loop.call_later(seconds, self._head_is_late)
 
@@ -72,7 +72,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         return super()._on_headers_complete()
 
     def _arm_keepalive_timer(self) -> None:
-        """gunicorn calls it when it begins to wait for the next request."""
+        """gunicorn calls this when it begins to wait for the next request."""
         super()._arm_keepalive_timer()
         self._head_begun = False
         self.worker.has_become_idle(self)
@@ -91,11 +91,11 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         """Close a connection that has no request."""
         self.worker.idle.pop(self, None)
         self._close_transport()
-        # gunicorn's task waits for a request; it sees that the connection is closed.
+        # Wakes gunicorn's task, which waits for a request and then sees the closed connection.
         self._request_ready.set()
 
     def refuse(self) -> None:
-        """Close a connection that is one too many."""
+        """Refuse a connection beyond the limit."""
         self._send_error_response(HTTPStatus.SERVICE_UNAVAILABLE, "", (("Retry-After", "5"),))
         self.drop()
 
@@ -103,7 +103,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         return in_origin_form(super()._build_http_scope(request, sockname, peername))
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
-        """Ignore what asks for another protocol, as RFC 9110, 7.8 allows: it gets its answer."""
+        """Ignore requests to upgrade, as RFC 9110, 7.8 allows: they are answered as HTTP."""
         del request
         return False
 
@@ -111,11 +111,11 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         was_closed = self._closed
         super()._close_transport()
         if not was_closed and self.transport.get_write_buffer_size():
-            # Who does not read would keep the connection open for ever.
+            # A client that does not read would keep the connection open for ever.
             self.worker.loop.call_later(self.worker.send_seconds, self.transport.abort)
 
     def _send_error_response(self, status: int, message: str, extra_headers: Headers = ()) -> None:
-        """Write a problem document, and close when the client has had time to read it."""
+        """Write a problem document; close the connection when the client could have read it."""
         if self._closed:
             return
         if isinstance(sys.exception(), InvalidHTTPVersion) and message.startswith(VERSIONS):
@@ -131,18 +131,18 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
 
 class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A worker that listens as gunicorn.conf.py says, and knows which connections are idle."""
+    """A worker that listens with the backlog of gunicorn.conf.py and limits idle connections."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The one that has been idle for longest comes first.
+        # Ordered: the connection that has been idle for longest comes first.
         self.idle: dict[Protocol, None] = {}
         self.most_idle = int(self.worker_connections * IDLE_SHARE)
         self.header_seconds = self.send_seconds = 0.0
 
     def _setup_event_loop(self) -> None:
         super()._setup_event_loop()
-        # gunicorn leaves out the backlog, and asyncio would listen with one of 100.
+        # gunicorn does not pass the backlog on, and asyncio's default is 100.
         self.loop.create_server = partial(self._create_server, self.loop.create_server)
 
     async def _create_server(self, create_server: Any, _factory: Any, **options: Any) -> Any:
@@ -153,7 +153,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         return await create_server(lambda: Protocol(self), backlog=self.cfg.backlog, **options)
 
     def has_become_idle(self, protocol: Protocol) -> None:
-        """Count a connection as idle; when there are too many, close the oldest idle one."""
+        """Count a connection as idle; when there are too many, close the one idle for longest."""
         self.idle.pop(protocol, None)
         self.idle[protocol] = None
         is_full = self.nr_conns > self.worker_connections
@@ -167,19 +167,19 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
 
 
 def require_readable(head: Any) -> None:
-    """Raise what gunicorn answers a target or a coding with that nobody here reads."""
+    """Raise gunicorn's error for a request target or a transfer coding that is not supported."""
     is_address = head.path.startswith(b"/") or head.path.lower().startswith(_SCHEMES)
     if not is_address:
-        # "*" of OPTIONS, and what CONNECT asks a proxy for.
+        # "*" of OPTIONS, and the host:port of CONNECT.
         raise InvalidRequestLine("the target is neither a path nor an http address")
     for name, value in head.headers:
-        # gunicorn takes a compressed body, and hands it on as it is.
+        # gunicorn would accept a compressed body and pass it on as it is.
         if name == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
             raise UnsupportedTransferCoding(value.decode("latin-1"))
 
 
 def in_origin_form(scope: dict[str, Any]) -> dict[str, Any]:
-    """Read an address in the place of a path, as RFC 9112, 3.2.2 asks: its host is what counts."""
+    """Accept a whole URL as request target, as RFC 9112, 3.2.2 demands: its host counts."""
     target: bytes = scope["raw_path"]
     if target.startswith(b"/"):
         return scope
@@ -193,7 +193,7 @@ def in_origin_form(scope: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal(status: int, reason: str, headers: Headers) -> bytes:
-    """Write a whole answer, as nobody behind the server does it."""
+    """Return a whole HTTP response: no application sends it."""
     from salient.api.limits import api_headers  # noqa: PLC0415 - in the worker alone
     from salient.api.server_refusals import refusal_of  # noqa: PLC0415
 

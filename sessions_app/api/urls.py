@@ -1,3 +1,5 @@
+"""The API's addresses of turns, histories, feedback and usage, and the chat page."""
+
 from django.urls import path
 
 from sessions_app.api import chat_page, eval_views, views

@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 
 from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
-from salient.api.limits import LastPart
+from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
 from sessions_app.turns.idempotency import Replay
 from sessions_app.turns.turn import Turn, leave
@@ -113,4 +113,4 @@ def frame(number: int, name: str, data: str) -> bytes:
     if "\n" in data or "\r" in data:
         data = "\ndata: ".join(data.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     event = f"id: {number}\nevent: {name}\ndata: {data}\n\n".encode()
-    return LastPart(event) if name == "done" else event
+    return FinalChunk(event) if name == "done" else event

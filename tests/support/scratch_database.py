@@ -28,23 +28,23 @@ def scratch_database(*, copied: bool = False) -> Iterator[str]:
     """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
-    _on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     # PostgreSQL copies a database only while nobody is connected to it.
-    _connect_to(before)
+    connect_to(before)
     template = f' TEMPLATE "{before}"' if copied else ""
-    _on_server(f'CREATE DATABASE "{name}"{template}')
-    _connect_to(name)
+    on_server(f'CREATE DATABASE "{name}"{template}')
+    connect_to(name)
     try:
         yield name
     finally:
-        _connect_to(before)
-        _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connect_to(before)
+        on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager
-def server_lock() -> Iterator[None]:
-    """Hold what all workers of a test run share: the server's roles."""
-    path = Path(settings.BASE_DIR, "var", "test-server.lock")
+def server_lock(name: str = "server") -> Iterator[None]:
+    """Hold what all workers of a test run share: the server's roles, or what `name` says."""
+    path = Path(settings.BASE_DIR, "var", f"test-{name}.lock")
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -57,12 +57,12 @@ def run_sql(file: str) -> None:
         cursor.execute((DATA / file).read_text())
 
 
-def _on_server(statement: str) -> None:
+def on_server(statement: str) -> None:
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
 
 
-def _connect_to(name: str) -> None:
+def connect_to(name: str) -> None:
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["NAME"] = name
