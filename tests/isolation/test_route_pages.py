@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import Model
 from django.http.response import HttpResponseBase
 from django.test import Client, SimpleTestCase, override_settings
 
@@ -15,11 +13,10 @@ from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
 from accounts.members.invitations import token_hash
 from accounts.members.support_access import open_access
-from accounts.models import Invitation, User
+from accounts.models import AuditEntry, Invitation, User
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.tenancy.roles import has_account
 from agents.models import ConfigVersion
-from sessions_app.models import Profile
+from sessions_app.models import MessageFeedback, Profile, SavedChat
 from tests.support.border import CANARY, SECRET, BorderTestCase, ids_of, rows_of, taken_back
 from tests.support.factories import make_connection
 from tests.support.route_table import BROWSERS, METHODS, PAGES, rows
@@ -64,27 +61,20 @@ class PagesTestCase(BorderTestCase):
         assert request is not None
         assert request.config_version is not None
         with platform_context():
-            # Any row of a model does, but some pages need the rows that are added below.
-            own: list[Model] = [
-                row
-                for model in admin.site._registry
-                if has_account(model)
-                and (row := model._base_manager.filter(account=beta.account).first())
-            ]
-            own += [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
+            own = [Profile.objects.get(session=beta.session), beta.account.api_keys.get()]
             own.append(open_access(beta.member.user, beta.account, reason="a ticket"))
-        everything = [
-            *own,
-            Group.objects.create(name="support"),
-            beta.account,
-            beta.bot,
-            beta.session,
+            own.append(AuditEntry.objects.filter(account=beta.account)[0])
+            own.append(SavedChat.objects.get(account=beta.account))
+            own.append(MessageFeedback.objects.get(account=beta.account))
+        everything = [Group.objects.create(name="support"), beta.account, beta.bot, beta.session]
+        everything += [
             beta.member,
             beta.invitation,
             beta.message,
             request,
             request.config_version,
             beta.member.user,
+            *own,
             set_limits(beta.account, concurrent_turns=50),
             set_budget(beta.account, period="month", limit=Decimal(50)),
             # Trying it out calls nobody: the address is refused.
