@@ -12,7 +12,7 @@ COPY --from=packages /packages /usr/local
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin salient
 WORKDIR /app
 COPY . .
-# Only to be able to start; no page is signed with this key.
+# The command needs a key to start; nothing is signed with this one.
 RUN SECRET_KEY=collectstatic python manage.py collectstatic --noinput --verbosity 0
 USER salient
 EXPOSE 8000

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,6 @@ FEEDBACK = """
 """
 
 
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def prepare(requests: int) -> None:
     """Create the database and its rows, unless it exists."""
     with cluster.administrator() as administrator:
@@ -62,7 +56,7 @@ def prepare(requests: int) -> None:
         connection.close_pool()  # type: ignore[attr-defined]
         with cluster.administrator(DATABASE) as filling:
             size = big_data.Size(requests=requests, messages=requests // 5)
-            big_data.fill(filling, size, say)
+            big_data.fill(filling, size, big_data.say)
             filling.execute(AUDIT_ENTRIES, {"notes": AUDIT_COUNT})
             filling.execute(FEEDBACK)
             big_data.finish(filling)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from accounts.audit.csv_export import Export, Right, csv_pages
 from accounts.members.support_access import open_access
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
+from benchmarks.big_data.fill import say
 from salient.api.cursor import Cursor
 from sessions_app.admin.overview.page import RANGES
 from sessions_app.conversations import csv_columns
@@ -201,8 +201,3 @@ def counted() -> dict[str, int]:
             cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
             counts[name] = cursor.fetchone()[0]
     return counts
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

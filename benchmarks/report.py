@@ -118,11 +118,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def goals_table(judged: Sequence[Goal]) -> str:
-    rows = [(goal.name, goal.limit, goal.found, goal.verdict) for goal in judged]
-    met = sum(goal.met is True for goal in judged)
+def goals_table(found: Sequence[Goal]) -> str:
+    rows = [(goal.name, goal.limit, goal.found, goal.verdict) for goal in found]
+    met = sum(goal.met is True for goal in found)
     head = ("goal", "limit", "found", "")
-    return f"{table(head, rows)}\n\n{met} of {len(judged)} goals are met."
+    return f"{table(head, rows)}\n\n{met} of {len(found)} goals are met."
 
 
 def results(measured: Measured, facts: Facts) -> str:

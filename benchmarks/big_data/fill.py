@@ -141,21 +141,22 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     options = vars(_arguments())
     began = time.monotonic()
 
-    def tell(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
     with psycopg.connect(options.pop("database_url"), autocommit=True) as connection:
-        made = fill(connection, Size(**options), tell)
+        made = fill(connection, Size(**options), say)
         finish(connection)
         size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     assert size is not None  # noqa: S101 - a SELECT without FROM has a row
     seconds = time.monotonic() - began
-    tell(f"{sum(made.values()):,} rows in {seconds:.0f} s, {size[0] / 1e9:.2f} GB")
+    say(f"{sum(made.values()):,} rows in {seconds:.0f} s, {size[0] / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

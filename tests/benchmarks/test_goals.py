@@ -1,4 +1,4 @@
-"""The table of goals: it says "met" for nothing that was missed or never measured."""
+"""The table of goals: a goal is "met" only when it was measured and within its limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def record(subject: str, scenario: Scenario, *, cpu: float = 1.0, rps: float = 1
     return Record(subject, scenario.name, 0, result, cpu_ms=cpu)
 
 
-def judged(measured: Measured) -> dict[str, Goal]:
+def goals_by_name(measured: Measured) -> dict[str, Goal]:
     return {goal.name: goal for goal in goals.goals(measured)}
 
 
@@ -40,21 +40,21 @@ class GoalTests(TestCase):
         for cpu, met in ((2.4, True), (2.6, False)):
             with self.subTest(cpu=cpu):
                 records = [record("ceiling", json_at(16)), record("salient", json_at(16), cpu=cpu)]
-                goal = judged(Measured(records))[JSON]
+                goal = goals_by_name(Measured(records))[JSON]
 
                 self.assertEqual(goal.met, met)
                 self.assertEqual("not met" in goals_table([goal]), not met)
 
-    def test_the_dearer_way_to_use_sessions_counts(self) -> None:
+    def test_the_more_expensive_way_to_use_sessions_counts(self) -> None:
         records = [
             record("ceiling", sse_at(16)),
             record("salient", sse_at(16), cpu=2.0),
             record("salient", sse_at(16, continues=True), cpu=4.0),
         ]
 
-        self.assertIs(judged(Measured(records))[SSE].met, False)
+        self.assertIs(goals_by_name(Measured(records))[SSE].met, False)
 
-    def test_each_concurrency_is_judged(self) -> None:
+    def test_each_concurrency_has_its_goal(self) -> None:
         records = [
             record("litellm", json_at(at), rps=10)
             for at in (goals.CONCURRENCY, goals.HIGH_CONCURRENCY)
@@ -63,7 +63,7 @@ class GoalTests(TestCase):
             record("salient", json_at(64), rps=90),
         ]
 
-        found = judged(Measured(records))
+        found = goals_by_name(Measured(records))
         self.assertIs(found["JSON, 16 at once: turns a second"].met, True)
         self.assertIs(found["JSON, 64 at once: turns a second"].met, False)
 
@@ -73,27 +73,27 @@ class GoalTests(TestCase):
             record("salient", sse_at(16, "chunks-500"), cpu=2.0 + 480 * 0.0101),
         ]
 
-        goal = judged(Measured(records))["SSE: CPU of each further chunk"]
+        goal = goals_by_name(Measured(records))["SSE: CPU of each further chunk"]
         self.assertEqual((goal.met, goal.found), (True, "10.1 us"))
 
     def test_waiting_streams_must_all_be_answered_and_all_wait_at_once(self) -> None:
         name = "2,000 waiting streams"
-        whole = judged(Measured(waited=[waited()]))
-        lossy = judged(Measured(waited=[waited(turns=1_999, at_once=1_500, kb=41.0)]))
+        whole = goals_by_name(Measured(waited=[waited()]))
+        lossy = goals_by_name(Measured(waited=[waited(turns=1_999, at_once=1_500, kb=41.0)]))
 
         for part in ("all of them at once", "errors", "memory"):
             with self.subTest(part=part):
                 self.assertIs(whole[f"{name}: {part}"].met, True)
                 self.assertIs(lossy[f"{name}: {part}"].met, False)
 
-    def test_flat_is_judged_round_by_round(self) -> None:
+    def test_flat_is_compared_round_by_round(self) -> None:
         measured = Measured(
             flat=[
                 Flat(goals.MESSAGES, [1.0, 2.0], [1.05, 2.1]),
                 Flat(goals.ACCOUNTS, [1.0], [1.5]),
             ]
         )
-        found = judged(measured)
+        found = goals_by_name(measured)
 
         self.assertIs(found[f"Flat: {goals.MESSAGES}"].met, True)
         self.assertIs(found[f"Flat: {goals.ACCOUNTS}"].met, False)

@@ -1,4 +1,4 @@
-"""The benchmark's mock model and its client: they tell the truth, of errors above all."""
+"""The benchmark's mock model and load client: answers are complete, and errors are counted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def told(text: str) -> list[str]:
 
 @asynccontextmanager
 async def answering(*answers: bytes) -> AsyncIterator[int]:
-    """A server that gives these bytes, one for each call, and then hangs up."""
+    """A server that sends these bytes, one answer for each call, and closes the connection."""
     left = list(answers)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,7 @@ async def load(port: int, *, calls: int = 1, body: str = "chunks-3", **more: Any
 
 
 class MockModelTests(TestCase):
-    def test_a_stream_has_as_many_chunks_as_asked_then_usage_then_done(self) -> None:
+    def test_a_stream_has_the_requested_chunks_then_usage_then_done(self) -> None:
         async def told_by_the_mock() -> list[str]:
             async with model() as port:
                 return told(await ask(port, "chunks-7", stream=True))
@@ -84,7 +84,7 @@ class MockModelTests(TestCase):
         self.assertEqual(chunks[-1]["usage"]["completion_tokens"], 7)
         self.assertEqual(done, "[DONE]")
 
-    def test_the_same_text_comes_whole(self) -> None:
+    def test_the_same_text_as_one_answer(self) -> None:
         async def both() -> tuple[str, list[str]]:
             async with model() as port:
                 streamed = told(await ask(port, "chunks-7", stream=True))
@@ -96,14 +96,14 @@ class MockModelTests(TestCase):
 
         self.assertEqual(json.loads(answer)["choices"][0]["message"]["content"], text)
 
-    def test_the_newest_message_says_how_to_answer(self) -> None:
+    def test_the_newest_message_decides_the_behaviour(self) -> None:
         async def events() -> list[str]:
             async with model() as port:
                 return told(await ask(port, "chunks-9, earlier. Now chunks-2", stream=True))
 
         self.assertEqual(len(asyncio.run(events())), 2 + 3)
 
-    def test_it_knows_how_many_waited_at_once(self) -> None:
+    def test_it_reports_how_many_waited_at_once(self) -> None:
         async def waited() -> list[int]:
             async with model() as port, aiohttp.ClientSession() as client:
                 await load(port, connections=20, body="wait-1")
@@ -154,7 +154,7 @@ class LoadTests(TestCase):
 
         self.assertEqual((result.turns, result.errors), (0, {"connection lost": 1}))
 
-    def test_a_server_that_is_not_there_is_an_error(self) -> None:
+    def test_a_missing_server_is_an_error(self) -> None:
         async def found() -> Result:
             async with model() as port:
                 gone = port
@@ -162,7 +162,7 @@ class LoadTests(TestCase):
 
         self.assertEqual(asyncio.run(found()).errors, {"ConnectionRefusedError": 2})
 
-    def test_a_server_that_says_nothing_is_an_error(self) -> None:
+    def test_a_silent_server_is_an_error(self) -> None:
         result = self.of_model(body="wait-3", timeout=0.2)
 
         self.assertEqual((result.turns, result.errors), (0, {"no answer in time": 1}))
