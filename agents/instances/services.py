@@ -93,10 +93,10 @@ def use_of_accounts(account_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]
     One query; accounts without instances are left out. Inside the platform context.
     """
     rows = AgentInstance.objects.filter(account_id__in=account_ids).order_by()
-    counted = rows.values("account_id").annotate(instances=Count("pk"), used_at=Max("last_used_at"))
+    counted = rows.values_list("account_id").annotate(Count("pk"), Max("last_used_at"))
     return {
-        row["account_id"]: {"instances": row["instances"], "last_used_at": row["used_at"]}
-        for row in counted
+        account_id: {"instances": instances, "last_used_at": last}
+        for account_id, instances, last in counted
     }
 
 
