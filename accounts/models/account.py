@@ -122,6 +122,7 @@ class AccountLimits(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_account_limits_account_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(condition=Q(running__gte=0), name="ck_account_limits_running"),
         ]
@@ -174,12 +175,14 @@ class Budget(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_budgets_account_id",
+                on_update="NO ACTION",
             ),
             CompositeForeignKey(
                 fields=["account", "agent_instance_id"],
                 to="agents.AgentInstance",
                 to_fields=["account", "id"],
                 name="fk_budgets_agent_instance_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(period__in=BudgetPeriod.values), name="ck_budgets_period"
@@ -221,6 +224,7 @@ class RateState(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_rate_states_account_id",
+                on_update="NO ACTION",
             ),
         ]
 

@@ -126,6 +126,7 @@ class ApiKey(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_api_keys_account_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(scopes__contained_by=Scope.values), name="ck_api_keys_scopes"

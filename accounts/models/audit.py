@@ -92,6 +92,7 @@ class AuditEntry(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_audit_log_account_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(actor_kind__in=ActorKind.values), name="ck_audit_log_actor_kind"
@@ -156,12 +157,14 @@ class SupportAccess(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_support_accesses_account_id",
+                on_update="NO ACTION",
             ),
             CompositeForeignKey(
                 fields=["user"],
                 to=settings.AUTH_USER_MODEL,
                 to_fields=["id"],
                 name="fk_support_accesses_user_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(reason__regex=r"\S"), name="ck_support_accesses_reason"

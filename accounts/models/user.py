@@ -161,9 +161,14 @@ class Membership(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_memberships_account_id",
+                on_update="NO ACTION",
             ),
             CompositeForeignKey(
-                fields=["user"], to="accounts.User", to_fields=["id"], name="fk_memberships_user_id"
+                fields=["user"],
+                to="accounts.User",
+                to_fields=["id"],
+                name="fk_memberships_user_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(role__in=MemberRole.values), name="ck_memberships_role"
@@ -219,6 +224,7 @@ class Invitation(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_invitations_account_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(role__in=MemberRole.values), name="ck_invitations_role"

@@ -118,7 +118,7 @@ def _in_schema(
 
 # The policies as PostgreSQL words them: name, kind, role, command, USING, WITH CHECK.
 type Policy = tuple[str, str, str, str, str | None, str | None]
-_MINE = "({column} = ( SELECT app_current_account() AS app_current_account))"
+_MINE = "({column} = app_current_account())"
 
 
 def expected_policies(table: str) -> set[Policy]:

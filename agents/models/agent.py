@@ -70,7 +70,6 @@ class AgentInstance(TenantModel):
             models.UniqueConstraint(
                 fields=["account", "instance_slug"], name="uq_agent_instances_account_slug"
             ),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_agent_instances_account_id"),
             models.UniqueConstraint(
                 fields=["account", "id", "instance_slug"], name="uq_agent_instances_account_id_slug"
             ),
@@ -79,6 +78,7 @@ class AgentInstance(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_agent_instances_account_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(instance_slug__regex=f"^{SLUG_PATTERN}$"),
@@ -156,7 +156,8 @@ class ConfigVersion(TenantModel):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["agent_instance", "digest"], name="uq_config_versions_instance_digest"
+                fields=["agent_instance", "digest", "account"],
+                name="uq_config_versions_instance_digest",
             ),
             models.UniqueConstraint(
                 fields=["account", "agent_instance", "id"], name="uq_config_versions_instance_id"
@@ -166,6 +167,7 @@ class ConfigVersion(TenantModel):
                 to="agents.AgentInstance",
                 to_fields=["account", "id"],
                 name="fk_config_versions_agent_instance_id",
+                on_update="NO ACTION",
             ),
         ]
         indexes = [
@@ -220,6 +222,7 @@ class ProviderConnection(TenantModel):
                 to="accounts.Account",
                 to_fields=["id"],
                 name="fk_provider_connections_account_id",
+                on_update="NO ACTION",
             ),
         ]
 

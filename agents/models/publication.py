@@ -38,6 +38,7 @@ def _author_constraint(table: str) -> CompositeForeignKey:
         to_fields=["id"],
         name=f"fk_{table}_author_id",
         on_delete="SET NULL",
+        on_update="NO ACTION",
     )
 
 
@@ -47,6 +48,7 @@ def _instance_constraint(table: str) -> CompositeForeignKey:
         to="agents.AgentInstance",
         to_fields=["account", "id"],
         name=f"fk_{table}_agent_instance_id",
+        on_update="NO ACTION",
     )
 
 
@@ -80,7 +82,9 @@ class ConfigDraft(TenantModel):
         db_table = "config_drafts"
         ordering = ["-updated_at"]
         constraints = [
-            models.UniqueConstraint(fields=["agent_instance"], name="uq_config_drafts_instance"),
+            models.UniqueConstraint(
+                fields=["agent_instance", "account"], name="uq_config_drafts_instance"
+            ),
             _instance_constraint("config_drafts"),
             _author_constraint("config_drafts"),
         ]
@@ -143,7 +147,7 @@ class ConfigPublication(TenantModel):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["agent_instance", "number"], name="uq_config_publications_number"
+                fields=["agent_instance", "number", "account"], name="uq_config_publications_number"
             ),
             _instance_constraint("config_publications"),
             CompositeForeignKey(
@@ -152,6 +156,7 @@ class ConfigPublication(TenantModel):
                 to_fields=["account", "agent_instance", "id"],
                 name="fk_config_publications_config_version_id",
                 on_delete="NO ACTION",
+                on_update="NO ACTION",
             ),
             _author_constraint("config_publications"),
             models.CheckConstraint(

@@ -188,6 +188,7 @@ class MessageFeedback(TenantModel):
                 to="sessions_app.Message",
                 to_fields=["account", "id"],
                 name="fk_message_feedback_message_id",
+                on_update="NO ACTION",
             ),
             models.UniqueConstraint(
                 fields=["message", "caller"], name="uq_message_feedback_message_caller"
@@ -247,9 +248,8 @@ class SavedChat(TenantModel):
         constraints = [
             account_constraint("saved_chats"),
             instance_constraint("saved_chats"),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_saved_chats_account_id"),
             models.UniqueConstraint(
-                fields=["agent_instance", "name"], name="uq_saved_chats_instance_name"
+                fields=["agent_instance", "name", "account"], name="uq_saved_chats_instance_name"
             ),
         ]
 
@@ -296,6 +296,7 @@ class SavedChatRun(TenantModel):
                 to="sessions_app.SavedChat",
                 to_fields=["account", "id"],
                 name="fk_saved_chat_runs_saved_chat_id",
+                on_update="NO ACTION",
             ),
         ]
         indexes = [

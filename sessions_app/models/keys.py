@@ -41,6 +41,7 @@ def version_constraint(table: str) -> CompositeForeignKey:
         to_fields=["account", "agent_instance", "id"],
         name=f"fk_{table}_config_version_id",
         on_delete="NO ACTION",
+        on_update="NO ACTION",
     )
 
 
@@ -69,6 +70,7 @@ def session_constraint(table: str) -> CompositeForeignKey:
         to="sessions_app.Session",
         to_fields=["account", "id"],
         name=f"fk_{table}_session_id",
+        on_update="NO ACTION",
     )
 
 
@@ -79,6 +81,7 @@ def instance_constraint(table: str) -> CompositeForeignKey:
         to_fields=["account", "id"],
         name=f"fk_{table}_agent_instance_id",
         on_delete="NO ACTION",
+        on_update="NO ACTION",
     )
 
 
@@ -89,4 +92,5 @@ def account_constraint(table: str) -> CompositeForeignKey:
         to="accounts.Account",
         to_fields=["id"],
         name=f"fk_{table}_account_id",
+        on_update="NO ACTION",
     )
