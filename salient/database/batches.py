@@ -91,7 +91,7 @@ class Batch:
     def statements(self) -> Sequence[Statement]:
         *before, (text, values) = self.asked[0].statements
         if self.many:
-            values = [together(asked.statements[-1][1][0] for asked in self.asked)]
+            values = [*values[:-1], together(asked.statements[-1][1][-1] for asked in self.asked)]
         return (*before, (text, values))
 
     def give(self, value: str) -> None:

@@ -52,8 +52,8 @@ _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
     Role.HUMAN.value: "user",
     Role.ASSISTANT.value: "assistant",
 }
-# Functions of the database, in the newest migration that says them. What they refuse has one of
-# these conditions; where there is more to tell, the error's message is JSON.
+# Functions of the database, in sessions_app/sql. A refusal is an error with one of these SQLSTATEs;
+# of SL429 the message is JSON.
 _OPEN, _SETTLE = "app_open_turns", "app_settle_turns"
 _NOT_FOUND, _REFUSED, _SETTLED_BEFORE = "SL404", "SL429", "SL409"
 

@@ -129,7 +129,7 @@ class IndexTests(TestCase):
     def test_a_session_by_its_key(self) -> None:
         with tenant_context(self.account.pk):
             session = Session.objects.of_instance(self.instance).filter(session_key="7")
-            self.assert_finds_by("ix_sessions_session_key", session)
+            self.assert_finds_by("uq_sessions_session_key_account", session)
 
     def test_an_instance_by_its_slug(self) -> None:
         with tenant_context(self.account.pk):
