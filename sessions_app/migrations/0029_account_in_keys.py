@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
         ReplaceUnique(
             "savedchat",
             models.UniqueConstraint(
-                fields=["agent_instance", "name", "account"], name="uq_saved_chats_instance_name"
+                fields=["account", "agent_instance", "name"], name="uq_saved_chats_instance_name"
             ),
         ),
         WidenPrimaryKey("session", unique="uq_sessions_account_id"),

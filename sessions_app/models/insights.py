@@ -249,7 +249,7 @@ class SavedChat(TenantModel):
             account_constraint("saved_chats"),
             instance_constraint("saved_chats"),
             models.UniqueConstraint(
-                fields=["agent_instance", "name", "account"], name="uq_saved_chats_instance_name"
+                fields=["account", "agent_instance", "name"], name="uq_saved_chats_instance_name"
             ),
         ]
 
