@@ -16,7 +16,6 @@ from django.contrib.postgres.operations import NotInTransactionMixin
 from django.db import OperationalError, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
-from django.db.models.expressions import F
 
 from salient.database.constraints import CompositeForeignKey
 from salient.database.indexes import drop_leftover
@@ -45,7 +44,7 @@ _PRIMARY_KEY = """
 """
 
 
-class KeyChange(NotInTransactionMixin, Operation):  # type: ignore[misc]
+class KeyChange(NotInTransactionMixin, Operation):
     """Changes the database by the states before and after; the way back is the same."""
 
     reduces_to_sql = True
@@ -82,7 +81,7 @@ class KeyChange(NotInTransactionMixin, Operation):  # type: ignore[misc]
         return {constraint.name: constraint for constraint in found}
 
 
-class BriefSQLFile(NotInTransactionMixin, SQLFile):  # type: ignore[misc]
+class BriefSQLFile(NotInTransactionMixin, SQLFile):
     """Runs a file of statements, one a line, each as a transaction that waits for no lock long."""
 
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
@@ -275,7 +274,7 @@ def _is_index(constraint: models.UniqueConstraint) -> bool:
 
 def _columns(model: Any, constraint: models.UniqueConstraint) -> Iterable[str]:
     for field in constraint.fields or constraint.expressions:
-        yield model._meta.get_field(field.name if isinstance(field, F) else field).column
+        yield model._meta.get_field(getattr(field, "name", field)).column
 
 
 def _build(

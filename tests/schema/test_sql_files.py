@@ -50,7 +50,7 @@ def files(*, superseded: bool = True) -> list[Path]:
 
 
 def functions() -> dict[str, tuple[str, str, str]]:
-    return {signature: tuple(rest) for signature, *rest in catalog.rows(FUNCTIONS)}  # type: ignore[misc]
+    return {signature: tuple(rest) for signature, *rest in catalog.rows(FUNCTIONS)}
 
 
 class InForceTests(TestCase):
