@@ -1,6 +1,11 @@
 from django.db import migrations
 
-from accounts.tenancy import rls
+from accounts.tenancy.roles import make_roles
+from salient.database.sql_files import SQLFile
+
+
+def prepare(apps, schema_editor):
+    make_roles(schema_editor.connection)
 
 
 class Migration(migrations.Migration):
@@ -9,51 +14,10 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0003_tables")]
 
     operations = [
-        rls.roles(),
-        rls.current_account(),
-        rls.isolated("accounts", column="id"),
-        *map(
-            rls.isolated,
-            [
-                "api_keys",
-                "memberships",
-                "invitations",
-                "account_limits",
-                "budgets",
-                "rate_states",
-            ],
-        ),
-        rls.isolated_people("users"),
-        rls.look_up(
-            "app_find_account",
-            "wanted",
-            {"id": "uuid", "slug": "text", "name": "text", "status": "text"},
-            "SELECT id, slug, name, status FROM {schema}.accounts WHERE slug = $1",
-        ),
-        rls.look_up(
-            "app_find_api_key",
-            "wanted",
-            {
-                "id": "uuid",
-                "account_id": "uuid",
-                "account_slug": "text",
-                "account_status": "text",
-                "key_id": "text",
-                "secret_hash": "text",
-                "kind": "text",
-                "mode": "text",
-                "scopes": "text[]",
-                "instance_ids": "uuid[]",
-                "origins": "text[]",
-                "networks": "text[]",
-                "expires_at": "timestamptz",
-                "revoked_at": "timestamptz",
-                "rotated_at": "timestamptz",
-                "last_used_at": "timestamptz",
-            },
-            "SELECT k.id, k.account_id, a.slug, a.status, k.key_id, k.secret_hash, k.kind, k.mode, "
-            "k.scopes, k.instance_ids, k.origins, k.networks, k.expires_at, k.revoked_at, k.rotated_at, "
-            "k.last_used_at FROM {schema}.api_keys k JOIN {schema}.accounts a "
-            "ON a.id = k.account_id WHERE k.key_id = $1",
-        ),
+        # The way back leaves the roles: other databases of the server use them too.
+        migrations.RunPython(prepare, migrations.RunPython.noop),
+        SQLFile("accounts", "0004_app_current_account", back="DROP FUNCTION app_current_account()"),
+        SQLFile("accounts", "0004_isolation", before="0004_isolation_back"),
+        SQLFile("accounts", "0004_app_find_account", back="DROP FUNCTION app_find_account(text)"),
+        SQLFile("accounts", "0004_app_find_api_key", back="DROP FUNCTION app_find_api_key(text)"),
     ]

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.tenancy import audit_triggers
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -12,12 +12,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        audit_triggers.recorded("auth_group", columns=["name"], label="name"),
-        audit_triggers.recorded(
-            "auth_group_permissions", columns=["group_id", "permission_id"], label="group_id"
-        ),
-        audit_triggers.recorded("users_groups", columns=["user_id", "group_id"], label="user_id"),
-        audit_triggers.recorded(
-            "users_user_permissions", columns=["user_id", "permission_id"], label="user_id"
-        ),
+        SQLFile("accounts", "0009_triggers", before="0009_triggers_back"),
     ]

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.tenancy import audit_triggers
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -11,4 +11,6 @@ class Migration(migrations.Migration):
 
     dependencies = [("accounts", "0010_limits_together")]
 
-    operations = [migrations.RunSQL(audit_triggers.RECORD, migrations.RunSQL.noop)]
+    operations = [
+        SQLFile("accounts", "0011_app_record_change"),
+    ]

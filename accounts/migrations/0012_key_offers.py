@@ -1,15 +1,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-from accounts.tenancy import audit_triggers
-
-COLUMNS = [
-    *("name", "scopes", "instance_ids", "origins", "networks", "expires_at", "revoked_at"),
-    *("rotated_at", "secret_hash"),
-]
-WITHOUT_OFFERS = audit_triggers.recorded(
-    "api_keys", columns=COLUMNS, label="name", ignored=["last_used_at"], secret=["secret_hash"]
-)
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -45,13 +37,5 @@ class Migration(migrations.Migration):
                 name="ck_api_keys_support_access",
             ),
         ),
-        # What the trigger keeps silent about is said when it is made.
-        migrations.RunSQL(WITHOUT_OFFERS.reverse_sql, WITHOUT_OFFERS.sql),
-        audit_triggers.recorded(
-            "api_keys",
-            columns=[*COLUMNS, "taker", "offer_expires_at", "support_access_id"],
-            label="name",
-            ignored=["last_used_at"],
-            secret=["secret_hash", "offer_hash"],
-        ),
+        SQLFile("accounts", "0012_triggers", before="0012_triggers_back"),
     ]

@@ -161,6 +161,7 @@ class Budget(TenantModel):
                 to="agents.AgentInstance",
                 to_fields=["account", "id"],
                 name="fk_budgets_agent_instance_id",
+                on_update="NO ACTION",
             ),
             models.CheckConstraint(
                 condition=Q(period__in=BudgetPeriod.values), name="ck_budgets_period"

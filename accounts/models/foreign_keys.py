@@ -34,6 +34,7 @@ def account_constraint(table: str) -> CompositeForeignKey:
         to="accounts.Account",
         to_fields=["id"],
         name=f"fk_{table}_account_id",
+        on_update="NO ACTION",
     )
 
 
@@ -46,6 +47,7 @@ def user_constraint(
         to_fields=["id"],
         name=f"fk_{table}_{field}_id",
         on_delete=on_delete,
+        on_update="NO ACTION",
     )
 
 
@@ -59,4 +61,5 @@ def tenant_constraint(
         to_fields=["account", "id"],
         name=f"fk_{table}_{field}_id",
         on_delete=on_delete,
+        on_update="NO ACTION",
     )

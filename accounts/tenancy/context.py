@@ -63,7 +63,7 @@ def tenant_context(account_id: UUID) -> Iterator[None]:
 async def call_as_tenant(
     account_id: UUID, function: str, value: str, *, batch_key: Hashable, order: str = ""
 ) -> Answer:
-    """Call a function of JSON values with one value, in the account's tenant context.
+    """Call a function (the_account uuid, values jsonb) with one value, in the tenant context.
 
     The context's statement and the call are one message and one transaction: one round trip instead
     of four. Calls of one context with equal `batch_key` that wait for a connection are sent as one
@@ -72,16 +72,19 @@ async def call_as_tenant(
     if not settings.DATABASE_API_THREADS:
         return await in_database(_ask_inside, account_id, function, value)
     values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    call = f"SELECT {function}($1)".encode()
+    call = f"SELECT {function}($1, $2)".encode()
     return await call_batched(
-        (_ENTER_BY_NUMBER, values), (call, [value]), batch_key=batch_key, order=order
+        (_ENTER_BY_NUMBER, values),
+        (call, [str(account_id), value]),
+        batch_key=batch_key,
+        order=order,
     )
 
 
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
     with tenant_context(account_id), connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s)", [json_array([value])])
+        cursor.execute(f"SELECT {function}(%s, %s)", [account_id, json_array([value])])
         [answer] = split_answers(cursor.fetchone()[0], 1)
         return answer
 

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.tenancy import rls
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -9,5 +9,5 @@ class Migration(migrations.Migration):
     dependencies = [("agents", "0003_tables"), ("accounts", "0004_isolation")]
 
     operations = [
-        *map(rls.isolated, ["agent_instances", "config_versions", "provider_connections"]),
+        SQLFile("agents", "0004_isolation", before="0004_isolation_back"),
     ]

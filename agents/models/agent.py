@@ -63,7 +63,6 @@ class AgentInstance(TenantModel):
             models.UniqueConstraint(
                 fields=["account", "instance_slug"], name="uq_agent_instances_account_slug"
             ),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_agent_instances_account_id"),
             models.UniqueConstraint(
                 fields=["account", "id", "instance_slug"], name="uq_agent_instances_account_id_slug"
             ),
@@ -142,7 +141,8 @@ class ConfigVersion(TenantModel):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["agent_instance", "digest"], name="uq_config_versions_instance_digest"
+                fields=["agent_instance", "digest", "account"],
+                name="uq_config_versions_instance_digest",
             ),
             models.UniqueConstraint(
                 fields=["account", "agent_instance", "id"], name="uq_config_versions_instance_id"

@@ -51,7 +51,9 @@ class ConfigDraft(TenantModel):
         db_table = "config_drafts"
         ordering = ["-updated_at"]
         constraints = [
-            models.UniqueConstraint(fields=["agent_instance"], name="uq_config_drafts_instance"),
+            models.UniqueConstraint(
+                fields=["agent_instance", "account"], name="uq_config_drafts_instance"
+            ),
             tenant_constraint("config_drafts", "agent_instance", "agents.AgentInstance"),
             user_constraint("config_drafts", "author", on_delete="SET NULL"),
         ]
@@ -114,7 +116,7 @@ class ConfigPublication(TenantModel):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["agent_instance", "number"], name="uq_config_publications_number"
+                fields=["agent_instance", "number", "account"], name="uq_config_publications_number"
             ),
             tenant_constraint("config_publications", "agent_instance", "agents.AgentInstance"),
             CompositeForeignKey(
@@ -123,6 +125,7 @@ class ConfigPublication(TenantModel):
                 to_fields=["account", "agent_instance", "id"],
                 name="fk_config_publications_config_version_id",
                 on_delete="NO ACTION",
+                on_update="NO ACTION",
             ),
             user_constraint("config_publications", "author", on_delete="SET NULL"),
             models.CheckConstraint(

@@ -93,7 +93,7 @@ class Batch:
     def statements(self) -> Sequence[Statement]:
         *before, (text, values) = self.calls[0].statements
         if self.is_coalesced:
-            values = [json_array(call.statements[-1][1][0] for call in self.calls)]
+            values = [*values[:-1], json_array(call.statements[-1][1][-1] for call in self.calls)]
         return (*before, (text, values))
 
     def resolve(self, value: str) -> None:

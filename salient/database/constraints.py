@@ -15,7 +15,9 @@ class CompositeForeignKey(BaseConstraint):
 
     PostgreSQL checks foreign keys without row-level security: only a key that holds the account
     refuses a row that points into another account. `on_delete` is SQL ("CASCADE", "NO ACTION",
-    "SET NULL (column)"); MATCH SIMPLE, so a null in any field switches the check off.
+    "SET NULL (column)"); MATCH SIMPLE, so a null in any field switches the check off. `on_update`
+    is "CASCADE" for keys that hold a slug, which may be renamed; ids never change. Stable:
+    migrations use it, and older ones rely on the default of `on_update`.
     """
 
     def __init__(
@@ -26,11 +28,12 @@ class CompositeForeignKey(BaseConstraint):
         to_fields: Sequence[str],
         name: str,
         on_delete: str = "CASCADE",
+        on_update: str = "CASCADE",
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.fields, self.to_fields = tuple(fields), tuple(to_fields)
-        self.to, self.on_delete = to, on_delete
+        self.to, self.on_delete, self.on_update = to, on_delete, on_update
 
     def _columns(self, model: type[Model], names: Sequence[str]) -> list[str]:
         return [str(_field(model, name).column) for name in names]
@@ -44,7 +47,7 @@ class CompositeForeignKey(BaseConstraint):
         return (
             f"CONSTRAINT {quote(self.name)} FOREIGN KEY ({columns}) "
             f"REFERENCES {quote(target._meta.db_table)} ({targets}) "
-            f"ON DELETE {self.on_delete} ON UPDATE CASCADE"
+            f"ON DELETE {self.on_delete} ON UPDATE {self.on_update}"
         )
 
     def create_sql(self, model: Any, schema_editor: Any) -> Any:
@@ -81,7 +84,12 @@ class CompositeForeignKey(BaseConstraint):
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         path, args, kwargs = super().deconstruct()
         kwargs |= {"fields": self.fields, "to": self.to, "to_fields": self.to_fields}
-        return path, args, kwargs | {"on_delete": self.on_delete}
+        kwargs |= {"on_delete": self.on_delete}
+        return (
+            path,
+            args,
+            kwargs if self.on_update == "CASCADE" else kwargs | {"on_update": self.on_update},
+        )
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CompositeForeignKey):

@@ -238,19 +238,20 @@ async def execute(*statements: Statement) -> str:
 
 
 async def call_batched(*statements: Statement, batch_key: Hashable, order: str = "") -> Answer:
-    """Run statements whose last one takes a JSON array, here with one value, and returns Answers.
+    """Run statements whose last value is an element of a JSON array; the last one returns Answers.
 
     Calls with equal `batch_key` that wait for a connection are sent as one transaction, with all
-    their values in the array; when that fails, each is sent alone. So they may differ in that value
-    only. Batches of one context are sent one after the other.
+    their elements in the array; when that fails, each is sent alone. So they may differ in that
+    element only. Batches of one context are sent one after the other.
     A batch is sorted by `order`, so that two transactions lock the same rows in one order.
     """
     circuit.refuse()
     before = tuple((text, *values) for text, values in statements[:-1])
+    text, values = statements[-1]
     call = PendingCall(
         statements,
         asyncio.get_running_loop().create_future(),
-        batch_key=(batch_key, statements[-1][0], before),
+        batch_key=(batch_key, text, *values[:-1], before),
         context=before or None,
         order=order,
     )

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.tenancy import rls
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -12,5 +12,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        *map(rls.isolated, ["sessions", "messages", "llm_requests", "profiles"]),
+        SQLFile("sessions_app", "0006_isolation", before="0006_isolation_back"),
     ]

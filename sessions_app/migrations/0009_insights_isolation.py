@@ -1,7 +1,6 @@
 from django.db import migrations
 
-from accounts.tenancy import audit_triggers
-from accounts.tenancy import rls
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -10,21 +9,6 @@ class Migration(migrations.Migration):
     dependencies = [("sessions_app", "0008_insights"), ("agents", "0006_publications_isolation")]
 
     operations = [
-        *map(
-            rls.isolated,
-            [
-                "usage_days",
-                "prompt_sections",
-                "message_feedback",
-                "saved_chats",
-                "saved_chat_runs",
-            ],
-        ),
-        audit_triggers.recorded(
-            "saved_chats",
-            columns=["name", "messages", "expected", "is_gate"],
-            label="name",
-            # They may be an end user's words, who may have them deleted; the log stays.
-            secret=["messages"],
-        ),
+        SQLFile("sessions_app", "0009_isolation", before="0009_isolation_back"),
+        SQLFile("sessions_app", "0009_triggers", before="0009_triggers_back"),
     ]

@@ -1,11 +1,6 @@
 from django.db import migrations
 
-from sessions_app.usage.rollup import COUNT_SESSIONS, INSERT_DAYS
-
-HAS_TURNS = """
-    EXISTS (SELECT FROM llm_requests
-        WHERE llm_requests.session_id = sessions.id AND completion_status <> 'running')
-"""
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -16,13 +11,5 @@ class Migration(migrations.Migration):
 
     dependencies = [("sessions_app", "0010_message_text")]
     operations = [
-        migrations.RunSQL(
-            [
-                "DELETE FROM usage_days",
-                INSERT_DAYS.format(which=""),
-                COUNT_SESSIONS.format(which=HAS_TURNS),
-            ],
-            migrations.RunSQL.noop,
-            elidable=True,
-        ),
+        SQLFile("sessions_app", "0011_counts", elidable=True),
     ]

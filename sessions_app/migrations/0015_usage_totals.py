@@ -6,8 +6,7 @@ import salient.database.constraints
 import salient.ids
 from django.db import migrations, models
 
-from accounts.tenancy import rls
-from sessions_app.usage import totals
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -78,6 +77,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        rls.isolated("usage_totals"),
-        migrations.RunSQL(totals.TRIGGERS, totals.NO_TRIGGERS),
+        SQLFile("sessions_app", "0015_isolation", before="0015_isolation_back"),
+        SQLFile("sessions_app", "0015_app_forget_totals", back="DROP FUNCTION app_forget_totals()"),
+        SQLFile("sessions_app", "0015_triggers", before="0015_triggers_back"),
     ]

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from sessions_app.usage.totals import EVERY_DAY_OVER, INSERT
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -11,9 +11,5 @@ class Migration(migrations.Migration):
 
     dependencies = [("sessions_app", "0015_usage_totals")]
     operations = [
-        migrations.RunSQL(
-            ["DELETE FROM usage_totals", INSERT.format(which=EVERY_DAY_OVER)],
-            migrations.RunSQL.noop,
-            elidable=True,
-        ),
+        SQLFile("sessions_app", "0016_totals", elidable=True),
     ]

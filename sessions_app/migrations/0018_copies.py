@@ -1,11 +1,6 @@
 from django.db import migrations, models
 
-from accounts.tenancy import audit_triggers
-
-PERSONAL = [
-    *("customer_name", "phone", "email", "address_street", "address_city", "address_state"),
-    *("address_zip", "products_of_interest", "services_of_interest", "preferences"),
-]
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -22,11 +17,5 @@ class Migration(migrations.Migration):
             name="copied_from",
             field=models.UUIDField(blank=True, editable=False, null=True),
         ),
-        audit_triggers.recorded(
-            "profiles",
-            columns=PERSONAL,
-            label="session_id",
-            # They are a person's own, who may have them deleted; the log stays.
-            secret=PERSONAL,
-        ),
+        SQLFile("sessions_app", "0018_triggers", before="0018_triggers_back"),
     ]

@@ -1,35 +1,8 @@
-from importlib import import_module
-
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
 import salient.ids
-
-BEFORE = import_module("sessions_app.migrations.0021_turns_in_sets")
-
-# Each request knows the process that works on it: three lines of its INSERT.
-_MORE = {
-    "idempotency_hash, is_test, reserved_cost)": (
-        "idempotency_hash, is_test, server_process_id,\n            reserved_cost)"
-    ),
-    "is_test, reserved[ordinality]": "is_test, server_process_id, reserved[ordinality]",
-    "idempotency_hash text, is_test boolean\n": (
-        "idempotency_hash text, is_test boolean, server_process_id uuid\n"
-    ),
-}
-
-
-def with_process(function: str) -> str:
-    """Let the function that opens turns store their process."""
-    for before, after in _MORE.items():
-        start, found, rest = function.partition(before)
-        if not found:
-            raise LookupError(before)
-        function = start + after + rest
-    return function
-
-
-OPEN = with_process(BEFORE.OPEN)
+from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
@@ -76,5 +49,5 @@ class Migration(migrations.Migration):
             name="server_process_id",
             field=models.UUIDField(blank=True, editable=False, null=True),
         ),
-        migrations.RunSQL(OPEN, BEFORE.OPEN),
+        SQLFile("sessions_app", "0022_app_open_turns", before="0021_app_open_turns"),
     ]

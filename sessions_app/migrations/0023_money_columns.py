@@ -1,11 +1,8 @@
-from importlib import import_module
-
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 from django.db.models import Q
 
-BEFORE = import_module("sessions_app.migrations.0021_turns_in_sets")
-OPEN = import_module("sessions_app.migrations.0022_server_processes").OPEN
+from salient.database.sql_files import SQLFile
 
 SOURCES = ["reported", "genai-prices", "free", "configured", "mixed", "unknown"]
 AMOUNT = {"decimal_places": 8, "max_digits": 20}
@@ -48,17 +45,6 @@ def cut(table: str, column: str, most: str) -> migrations.RunSQL:
     )
 
 
-def again(function: str) -> str:
-    return function.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
-
-
-def wider(function: str) -> str:
-    """Let a function take amounts as large as the columns are now."""
-    found = function.replace("numeric(12, 8)", "numeric(20, 8)")
-    found = found.replace("least(9999, ", "least(999999999, ")
-    return again(found)
-
-
 class Migration(migrations.Migration):
     """Store what a turn costs, however much that is, and that the price was the account's own.
 
@@ -92,9 +78,8 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(migrations.RunSQL.noop, NO_OWN_PRICES),
-        *(
-            migrations.RunSQL(wider(function), again(function))
-            for function in (BEFORE.COUNT_TURNS, OPEN, BEFORE.SETTLE)
-        ),
+        SQLFile("sessions_app", "0023_app_count_turns", before="0021_app_count_turns"),
+        SQLFile("sessions_app", "0023_app_open_turns", before="0022_app_open_turns"),
+        SQLFile("sessions_app", "0023_app_settle_turns", before="0021_app_settle_turns"),
         *(cut(*column) for column in NARROWER_BEFORE),
     ]

@@ -103,9 +103,9 @@ class Session(TenantModel):
         db_table = "sessions"
         ordering = ["-last_activity_at"]
         constraints = [
-            # An index and not a constraint, as databases from before tenancy have it.
-            models.UniqueConstraint(F("session_key"), name="ix_sessions_session_key"),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_sessions_account_id"),
+            models.UniqueConstraint(
+                F("session_key"), F("account"), name="uq_sessions_session_key_account"
+            ),
             *slug_constraints("sessions"),
             user_constraint("sessions", on_delete="SET NULL"),
         ]
@@ -209,13 +209,12 @@ class LLMRequest(TenantModel):
         ordering = ["-created_at"]
         verbose_name = "LLM request"
         constraints = [
-            models.UniqueConstraint(fields=["account", "id"], name="uq_llm_requests_account_id"),
             *slug_constraints("llm_requests"),
             session_constraint("llm_requests"),
             version_constraint("llm_requests"),
             # A session has at most one running turn.
             models.UniqueConstraint(
-                fields=["session"],
+                fields=["session", "account"],
                 name="uq_llm_requests_running_in_session",
                 condition=Q(completion_status=CompletionStatus.RUNNING),
             ),
@@ -316,7 +315,6 @@ class Message(TenantModel):
         db_table = "messages"
         ordering = ["created_at", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["account", "id"], name="uq_messages_account_id"),
             account_constraint("messages"),
             session_constraint("messages"),
             instance_constraint("messages"),
@@ -325,6 +323,7 @@ class Message(TenantModel):
                 "llm_request",
                 "sessions_app.LLMRequest",
                 on_delete="SET NULL (llm_request_id)",
+                on_update="NO ACTION",
             ),
             version_constraint("messages"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="ck_messages_role"),
@@ -374,7 +373,7 @@ class Profile(TenantModel):
     class Meta:
         db_table = "profiles"
         constraints = [
-            models.UniqueConstraint(F("session"), name="ix_profiles_session_id"),
+            models.UniqueConstraint(F("session"), F("account"), name="ix_profiles_session_id"),
             session_constraint("profiles"),
         ]
         indexes = [

@@ -220,9 +220,8 @@ class SavedChat(TenantModel):
         constraints = [
             account_constraint("saved_chats"),
             instance_constraint("saved_chats"),
-            models.UniqueConstraint(fields=["account", "id"], name="uq_saved_chats_account_id"),
             models.UniqueConstraint(
-                fields=["agent_instance", "name"], name="uq_saved_chats_instance_name"
+                fields=["account", "agent_instance", "name"], name="uq_saved_chats_instance_name"
             ),
         ]
 

@@ -35,6 +35,7 @@ def version_constraint(table: str) -> CompositeForeignKey:
         to_fields=["account", "agent_instance", "id"],
         name=f"fk_{table}_config_version_id",
         on_delete="NO ACTION",
+        on_update="NO ACTION",
     )
 
 

@@ -34,7 +34,7 @@ _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
 
 
 class SQLState(StrEnum):
-    """The errors that the two functions raise; the message of a refusal is JSON."""
+    """The errors that the two functions raise (sessions_app/sql); a refusal's message is JSON."""
 
     NOT_FOUND = "SL404"
     REFUSED = "SL429"

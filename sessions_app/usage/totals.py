@@ -2,7 +2,7 @@
 
 A turn counts in the day in which it is settled, so that no turn adds to a day before yesterday. If
 such a day changes all the same (a rebuilt roll-up, an erased account), a trigger of usage_days
-deletes its sums; it waits for a transaction that is summing at the moment.
+deletes does (sql/app_forget_totals.sql), sums; it waits for a transaction that is summing.
 """
 
 from __future__ import annotations
@@ -26,32 +26,6 @@ STATEMENT_SECONDS = 600
 # ruff: noqa: S608 - built from constants of this module only
 _LOCK = "hashtextextended('usage_totals', 0)"
 _OVER = "(now() AT TIME ZONE 'UTC')::date - 1"
-
-# It runs for past days only, so that settling a turn costs one comparison of dates.
-FORGET = f"""
-CREATE FUNCTION app_forget_totals() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared({_LOCK});
-    EXECUTE format('DELETE FROM %I.usage_totals WHERE day = $1', TG_TABLE_SCHEMA)
-        USING CASE WHEN TG_OP = 'DELETE' THEN OLD.day ELSE NEW.day END;
-    RETURN NULL;
-END $$
-"""
-WAKING = {"insert": "NEW", "update": "NEW", "delete": "OLD"}
-TRIGGERS = [
-    FORGET,
-    "REVOKE ALL ON FUNCTION app_forget_totals() FROM PUBLIC",
-    *(
-        f"CREATE TRIGGER forget_on_{what} AFTER {what} ON usage_days FOR EACH ROW "
-        f"WHEN ({row}.day < {_OVER}) EXECUTE FUNCTION app_forget_totals()"
-        for what, row in WAKING.items()
-    ),
-]
-NO_TRIGGERS = [
-    *(f"DROP TRIGGER forget_on_{what} ON usage_days" for what in WAKING),
-    "DROP FUNCTION app_forget_totals()",
-]
 
 _NAMES = ", ".join(SUMS)
 _TOTALS = ", ".join(f"sum({name})" for name in SUMS)

@@ -17,6 +17,7 @@ import psycopg
 from asgiref.sync import async_to_sync
 from django.db import (
     DatabaseError,
+    IntegrityError,
     InterfaceError,
     OperationalError,
     ProgrammingError,
@@ -249,15 +250,20 @@ class WritingTests(TwoAccounts):
 
     def test_an_upsert_does_not_reach_another_accounts_row(self) -> None:
         theirs = self.beta[ConfigVersion]
-        theirs.account_id = self.mine
-        self.assert_refused(
-            lambda: ConfigVersion.objects.bulk_create(
+
+        def upsert() -> None:
+            ConfigVersion.objects.bulk_create(
                 [theirs],
                 update_conflicts=True,
-                unique_fields=["id"],
+                unique_fields=["id", "account"],
                 update_fields=["last_served_at"],
             )
-        )
+
+        self.assert_refused(upsert)
+        # Under another account it is another row, of an agent that this account does not have.
+        theirs.account_id = self.mine
+        with self.assertRaises(IntegrityError), tenant_context(self.mine):
+            upsert()
 
     def test_what_was_paid_for_or_decided_is_not_rewritten(self) -> None:
         for attempt in (

@@ -34,6 +34,13 @@ def plan(query: models.QuerySet[Any]) -> dict[str, Any]:
     return dict(json.loads(query.explain(format="json"))[0]["Plan"])
 
 
+def account_calls() -> int:
+    """How often this transaction has called the function of the policies."""
+    query = "SELECT pg_stat_get_xact_function_calls('app_current_account()'::regprocedure)"
+    [(calls,)] = catalog.rows(query)
+    return int(calls or 0)
+
+
 def steps(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for child in node.get("Plans", []):
@@ -54,6 +61,11 @@ class IndexTests(TestCase):
         make_config_version(cls.instance)
         make_llm_request(cls.session, completion_status="running")
         cls.fill()
+
+    def setUp(self) -> None:
+        # So that the database counts the calls of functions.
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL track_functions = 'pl'")
 
     @classmethod
     def fill(cls) -> None:
@@ -129,7 +141,7 @@ class IndexTests(TestCase):
     def test_a_session_by_its_key(self) -> None:
         with tenant_context(self.account.pk):
             session = Session.objects.of_instance(self.instance).filter(session_key="7")
-            self.assert_finds_by("ix_sessions_session_key", session)
+            self.assert_finds_by("uq_sessions_session_key_account", session)
 
     def test_an_instance_by_its_slug(self) -> None:
         with tenant_context(self.account.pk):
@@ -183,12 +195,28 @@ class IndexTests(TestCase):
 
     def test_the_policy_alone_reads_by_the_index_and_asks_for_the_account_once(self) -> None:
         """A forgotten filter costs no whole table either: the policy is an index condition."""
-        unfiltered = models.QuerySet[Session](Session).order_by("-last_activity_at", "-id")[:20]
+        unfiltered = models.QuerySet[Session](Session).order_by("-last_activity_at", "-id")
         with tenant_context(self.account.pk):
-            found = self.assert_finds_by("ix_sessions_account_activity", unfiltered)
-        self.assertNotIn("Sort", [step["Node Type"] for step in found])
-        asked = [step for step in found if step.get("Parent Relationship") == "InitPlan"]
-        self.assertEqual(len(asked), 1)
+            found = self.assert_finds_by("ix_sessions_account_activity", unfiltered[:20])
+            self.assertNotIn("Sort", [step["Node Type"] for step in found])
+            conditions = [step.get("Index Cond", "") for step in found]
+            self.assertTrue(any("app_current_account()" in each for each in conditions))
+            self.assert_asks_for_the_account_seldom(unfiltered)
+
+    def test_a_scan_of_a_whole_table_asks_for_the_account_once_too(self) -> None:
+        """Beside our own filter the policy compares two accounts before any row is read."""
+        with tenant_context(self.account.pk), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
+            found = list(steps(json.loads(Session.objects.all().explain(format="json"))[0]["Plan"]))
+            self.assertIn("Seq Scan", [step["Node Type"] for step in found])
+            self.assertTrue(any("One-Time Filter" in step for step in found))
+            self.assert_asks_for_the_account_seldom(Session.objects.all())
+
+    def assert_asks_for_the_account_seldom(self, sessions: models.QuerySet[Session]) -> None:
+        """Expect it while planning and when the scan begins, and not for each of the rows."""
+        before = account_calls()
+        self.assertGreater(len(sessions), 500)
+        self.assertLessEqual(account_calls() - before, 4)
 
     def test_every_foreign_key_finds_its_rows_by_an_index(self) -> None:
         """Deleting or renaming what is referred to must not read the whole table."""

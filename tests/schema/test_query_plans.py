@@ -160,7 +160,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
     def test_a_visitors_turn_finds_its_conversation_by_its_key(self) -> None:
         def go_on() -> None:
             visitor = replace(self.caller, session_key=self.session(end_user=None).session_key)
-            self.turn(visitor, None, "ix_sessions_session_key", "ix_messages_history")
+            self.turn(visitor, None, "uq_sessions_session_key_account", "ix_messages_history")
 
         self.in_each_way(go_on)
 
@@ -304,7 +304,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
             with self.reads_few("ix_sessions_end_user", rows=100):
                 self.assertTrue(list_sessions(person, self.instance, SessionsIn()).sessions)
             visitor = replace(self.caller, session_key=known.session_key)
-            with self.reads_few("ix_sessions_session_key", rows=5):
+            with self.reads_few("uq_sessions_session_key_account", rows=5):
                 self.assertTrue(list_sessions(visitor, self.instance, SessionsIn()).sessions)
 
         self.in_each_way(read)

@@ -169,8 +169,8 @@ class CommandTests(TestCase):
                 "salient_platform may make tables in the schema of ours",
             ),
             (
-                "ALTER FUNCTION app_open_turns(jsonb) RESET search_path",
-                "app_open_turns(jsonb) has no search_path",
+                "ALTER FUNCTION app_open_turns(uuid, jsonb) RESET search_path",
+                "app_open_turns(uuid,jsonb) has no search_path",
             ),
         ):
             with self.subTest(statement):

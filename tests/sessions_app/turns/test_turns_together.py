@@ -231,11 +231,20 @@ class FormerServerTests(FunctionCase):
         rates = wanted.pop("rates")
         former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
         wanted |= {name: [rate[key] for rate in rates] for name, key in former.items()}
-        opened = self.ask("app_open_turn", wanted)
-        self.ask("app_settle_turn", self.outcome(wanted, opened))
+        opened = self.ask_as_former_server("app_open_turn", wanted)
+        self.ask_as_former_server("app_settle_turn", self.outcome(wanted, opened))
 
         _, [request] = stored()
         self.assertEqual(request.completion_status, "complete")
+        self.assertEqual(running_turns(), 0)
+
+    def test_a_server_that_passes_no_account_opens_and_settles_turns(self) -> None:
+        wanted = [self.wanted("hello"), self.wanted("hi", session_key="v" * 64)]
+        opened = self.ask_as_former_server("app_open_turns", wanted)["each"]
+        self.ask_as_former_server("app_settle_turns", [*map(self.outcome, wanted, opened)])
+
+        _, requests = stored()
+        self.assertEqual([each.completion_status for each in requests], ["complete"] * 2)
         self.assertEqual(running_turns(), 0)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
@@ -187,8 +189,9 @@ class RebuildTests(TestCase):
 
     def test_buckets_are_those_of_settling(self) -> None:
         """`app_count_turns` has the same bounds as the formula in Python."""
-        settling = import_module("sessions_app.migrations.0021_turns_in_sets")
-        self.assertEqual(rollup.BOUNDS, settling.BOUNDS)
+        settling = Path(settings.BASE_DIR, "sessions_app/sql/app_count_turns.sql").read_text()
+        [bounds] = re.findall(r"width_bucket\(latency_ms, ARRAY\[([\d,\s]+)\]\)", settling)
+        self.assertEqual(rollup.BOUNDS, [int(bound) for bound in bounds.split(",")])
         near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
         found = rows(
             "SELECT ms, width_bucket(ms, %s), least(33, floor(2 * log(2, greatest(ms, 1))))::int "

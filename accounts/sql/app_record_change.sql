@@ -1,20 +1,18 @@
-"""The audit log's triggers, as migration operations: what changes a row writes who did it.
-
-The door tells the database who is at work (app.actor). The function runs as the tables' owner, so
-that no role needs the right to touch the log.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-
-from django.db import migrations
-
-RECORD = """
+-- Trigger function: writes one audit_log row for each row that was inserted, updated or deleted.
+--
+-- Trigger arguments, in this order:
+--     1  the column that names the row (for “user_id” and “account_id”: the e-mail, the slug)
+--     2  columns that are not recorded, separated by commas; their changes write nothing
+--     3  columns whose values are secret, separated by commas: recorded as “(secret)”
+-- app.actor, which the context sets, is JSON: {"kind", "id", "name", "reason"}; empty: the system.
+-- audit_log.changes: {column: [before, after]}.
+--
+-- It runs as the tables' owner, so that no role needs the right to write the log.
+-- Locks: the new audit_log row. Raises: nothing of its own.
 CREATE OR REPLACE FUNCTION app_record_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- What people call the row; what is not worth a line; what nobody may read.
+    -- The column that names the row; columns not recorded; columns recorded without values.
     label text := TG_ARGV[0];
     ignored text[] := string_to_array(TG_ARGV[1], ',');
     secret text[] := string_to_array(TG_ARGV[2], ',');
@@ -23,7 +21,7 @@ DECLARE
     whole jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
     actor jsonb := coalesce(nullif(current_setting('app.actor', true), ''), '{}')::jsonb;
     account uuid := whole ->> CASE WHEN TG_TABLE_NAME = 'accounts' THEN 'id' ELSE 'account_id' END;
-    told text := whole ->> label;
+    shown text := whole ->> label;
     changes jsonb;
     still_there boolean;
 BEGIN
@@ -42,24 +40,25 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %I.accounts WHERE id = $1)', TG_TABLE_SCHEMA)
             INTO still_there USING account;
         IF NOT still_there THEN
-            -- The account is being erased: of it only its end is told, and not to itself.
+            -- The account is being erased: only its own deletion is recorded, and the
+            -- entry belongs to no account.
             IF TG_TABLE_NAME <> 'accounts' THEN
                 RETURN NULL;
             END IF;
             account := NULL;
         END IF;
     END IF;
-    -- What has no name of its own is told by whose it is: a membership as “ann@… as owner”.
+    -- A row without a name of its own is shown by its owner: a membership as “ann@… as owner”.
     IF label = 'user_id' THEN
         EXECUTE format('SELECT coalesce(max(email), $2) FROM %I.users WHERE id = $1',
-            TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
-        told := concat_ws(' as ', told, whole ->> 'role');
+            TG_TABLE_SCHEMA) INTO shown USING (whole ->> label)::uuid, shown;
+        shown := concat_ws(' as ', shown, whole ->> 'role');
     ELSIF label = 'account_id' THEN
         EXECUTE format('SELECT coalesce(max(slug), $2) FROM %I.accounts WHERE id = $1',
-            TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
+            TG_TABLE_SCHEMA) INTO shown USING (whole ->> label)::uuid, shown;
     END IF;
-    -- The clock's time, and not the transaction's: entries read in the order in which things were
-    -- done.
+    -- The clock's time and not the transaction's, so that entries are in the order of
+    -- the changes.
     EXECUTE format(
         'INSERT INTO %I.audit_log (id, account_id, created_at, actor_kind, actor_id, actor, '
         'action, object_type, object_id, object, changes, reason) '
@@ -68,36 +67,7 @@ BEGIN
             coalesce(actor ->> 'id', ''), coalesce(actor ->> 'name', ''),
             CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END,
             TG_TABLE_NAME, coalesce(whole ->> 'id', whole ->> 'account_id'),
-            left(coalesce(told, ''), 255), changes, coalesce(actor ->> 'reason', '');
+            left(coalesce(shown, ''), 255), changes, coalesce(actor ->> 'reason', '');
     RETURN NULL;
-END $$
-"""
-
-
-def recorder() -> migrations.RunSQL:
-    return migrations.RunSQL(
-        [RECORD, "REVOKE ALL ON FUNCTION app_record_change() FROM PUBLIC"],
-        "DROP FUNCTION app_record_change()",
-    )
-
-
-def recorded(
-    table: str,
-    *,
-    columns: Sequence[str],
-    label: str,
-    ignored: Sequence[str] = (),
-    secret: Sequence[str] = (),
-) -> migrations.RunSQL:
-    """Record each row that is made or deleted, and each change of one of these columns.
-
-    What turns write many times a second (a budget's `spent`) is none of the columns.
-    """
-    named = ", ".join(f'"{column}"' for column in columns)
-    ignored = [*ignored, "id", "account_id", "created_at", "updated_at"]
-    return migrations.RunSQL(
-        f"CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF {named} ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION "
-        f"app_record_change('{label}', '{','.join(ignored)}', '{','.join(secret)}')",
-        f"DROP TRIGGER recorded ON {table}",
-    )
+END $$;
+REVOKE ALL ON FUNCTION app_record_change() FROM PUBLIC;

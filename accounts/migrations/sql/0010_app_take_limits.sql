@@ -1,0 +1,96 @@
+CREATE OR REPLACE FUNCTION app_take_limits(
+    the_account uuid,
+    the_instance uuid,
+    asked jsonb,
+    most_turns integer,
+    calls integer,
+    turns integer,
+    cost numeric,
+    moment timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- For so many calls at once, none of them or all; `ahead` is what the first of them meets. What is
+-- refused may have taken something already: whoever is refused takes the transaction back.
+DECLARE
+    mine account_limits%ROWTYPE;
+    short budgets%ROWTYPE;
+    rates jsonb;
+    is_over boolean;
+    refused text;
+    facts jsonb := '{}';
+BEGIN
+    -- All that an account takes and gives back waits here, so nothing else can wait in a circle.
+    UPDATE account_limits SET running = running + turns
+        WHERE account_id = the_account RETURNING * INTO mine;
+    IF NOT FOUND THEN
+        INSERT INTO account_limits (account_id) VALUES (the_account) ON CONFLICT DO NOTHING;
+        UPDATE account_limits SET running = running + turns
+            WHERE account_id = the_account RETURNING * INTO mine;
+    END IF;
+    moment := coalesce(moment, clock_timestamp());
+
+    -- Whole microseconds, as timestamps have them: the sums are exact.
+    WITH policies AS (
+        SELECT place, policy, subject, quota,
+                ceil(60000000.0 / greatest(quota, 1))::bigint AS step
+            FROM ROWS FROM (
+                jsonb_to_recordset(asked) AS (policy text, subject text, usual bigint)
+            ) WITH ORDINALITY AS each (policy, subject, usual, place),
+            LATERAL (SELECT coalesce(
+                CASE policy
+                    WHEN 'account' THEN mine.requests_per_minute
+                    WHEN 'key' THEN mine.requests_per_minute_per_key
+                    WHEN 'visitor' THEN mine.requests_per_minute_per_visitor
+                    WHEN 'network' THEN mine.requests_per_minute_per_network
+                END, usual) AS quota) AS own
+    ), taken AS (
+        INSERT INTO rate_states AS known (account_id, subject, arrival)
+            SELECT the_account, subject, moment + calls * step * interval '1 microsecond'
+                FROM policies
+            ON CONFLICT (account_id, subject) DO UPDATE
+                SET arrival = greatest(known.arrival, moment) + (excluded.arrival - moment)
+            RETURNING subject, arrival
+    ), told AS (
+        SELECT place, policy, quota, step,
+                (extract(epoch FROM arrival - moment) * 1000000)::bigint - calls * step AS ahead
+            FROM policies JOIN taken USING (subject)
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+                'policy', policy, 'quota', quota, 'step', step, 'ahead', ahead
+            ) ORDER BY place),
+            bool_or(ahead + calls * step > quota * step)
+        INTO rates, is_over FROM told;
+    IF is_over THEN
+        refused := 'rate_limited';
+    ELSIF turns > 0 AND mine.running > coalesce(mine.concurrent_turns, most_turns) THEN
+        refused := 'too_many_turns';
+        facts := jsonb_build_object('limit', coalesce(mine.concurrent_turns, most_turns));
+    ELSIF cost > 0 THEN
+        WITH taken AS (
+            UPDATE budgets
+                SET spent = CASE
+                        WHEN period_start < date_trunc(period, moment, 'UTC') THEN 0 ELSE spent
+                    END,
+                    alerted_percent = CASE
+                        WHEN period_start < date_trunc(period, moment, 'UTC') THEN 0
+                        ELSE alerted_percent
+                    END,
+                    period_start = greatest(period_start, date_trunc(period, moment, 'UTC')),
+                    reserved = reserved + cost
+                WHERE account_id = the_account
+                    AND coalesce(agent_instance_id, the_instance) = the_instance
+                RETURNING *
+        )
+        SELECT * INTO short FROM taken WHERE "limit" < spent + reserved
+            ORDER BY "limit" - spent - reserved, period DESC, agent_instance_id LIMIT 1;
+        IF FOUND THEN
+            refused := 'budget_exceeded';
+            facts := jsonb_build_object(
+                'instance', short.agent_instance_id, 'period', short.period,
+                'period_start', short.period_start, 'limit', short."limit"::text,
+                'spent', short.spent::text, 'reserved', (short.reserved - cost)::text
+            );
+        END IF;
+    END IF;
+    RETURN jsonb_build_object('refused', refused, 'rates', coalesce(rates, '[]'), 'facts', facts);
+END
+$$;

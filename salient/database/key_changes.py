@@ -1,0 +1,320 @@
+"""Changes of keys while servers go on: a table is locked for a moment only, never for a scan.
+
+Indexes are built concurrently, foreign keys are added NOT VALID and validated afterwards. What an
+interrupted run has left is made again by the next one.
+
+Stable: migrations use these operations. They need `atomic = False`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.contrib.postgres.operations import NotInTransactionMixin
+from django.db import OperationalError, models, transaction
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+
+from salient.database.constraints import CompositeForeignKey
+from salient.database.indexes import drop_leftover
+from salient.database.sql_files import SQLFile
+
+# Others wait behind a statement that waits for a lock: so it gives up soon and tries again.
+LOCK_TIMEOUT = "1s"
+TRIES = 60
+PAUSE_SECONDS = 1.0
+LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
+
+# The foreign keys that use one of a table's indexes: table, name, definition.
+_DEPENDENTS = """
+    SELECT conrelid::regclass::text, quote_ident(conname),
+        replace(pg_get_constraintdef(oid), ' NOT VALID', '')
+    FROM pg_constraint
+    WHERE contype = 'f' AND confrelid = %(table)s::regclass AND conindid IN (
+        SELECT conindid FROM pg_constraint
+        WHERE conrelid = %(table)s::regclass AND (contype = 'p' OR conname = %(unique)s)
+    )
+    ORDER BY 1, 2
+"""
+_PRIMARY_KEY = """
+    SELECT quote_ident(conname) FROM pg_constraint
+    WHERE contype = 'p' AND conrelid = %s::regclass
+"""
+
+
+class KeyChange(NotInTransactionMixin, Operation):
+    """Changes the database by the states before and after; the way back is the same."""
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: Any,
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        if self.allow_migrate_model(
+            schema_editor.connection.alias, self._model(app_label, to_state)
+        ):
+            self.change(schema_editor, app_label, from_state, to_state)
+
+    database_backwards = database_forwards
+
+    def change(
+        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
+    ) -> None:
+        raise NotImplementedError
+
+    def _model(self, app_label: str, state: Any) -> Any:
+        return state.apps.get_model(app_label, self.model_name)
+
+    def _constraints(self, app_label: str, state: Any) -> dict[str, Any]:
+        found = state.models[app_label, self.model_name.lower()].options.get("constraints", ())
+        return {constraint.name: constraint for constraint in found}
+
+
+class BriefSQLFile(NotInTransactionMixin, SQLFile):
+    """Runs a file of statements, one a line, each as a transaction that waits for no lock long."""
+
+    def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        for statement in sqls.splitlines():
+            _briefly(schema_editor, statement)
+
+
+class ReplaceUnique(KeyChange):
+    """Adds a unique constraint, in place of the one of the same name where there is one."""
+
+    def __init__(self, model_name: str, constraint: models.UniqueConstraint) -> None:
+        super().__init__(model_name)
+        self.constraint = constraint
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        if self.constraint.name in self._constraints(app_label, state):
+            state.remove_constraint(app_label, self.model_name.lower(), self.constraint.name)
+        state.add_constraint(app_label, self.model_name.lower(), self.constraint)
+
+    def change(
+        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
+    ) -> None:
+        _replace_unique(
+            schema_editor,
+            self._model(app_label, after),
+            self._constraints(app_label, before).get(self.constraint.name),
+            self._constraints(app_label, after).get(self.constraint.name),
+        )
+
+    def describe(self) -> str:
+        return f"Build the unique constraint {self.constraint.name} on {self.model_name}"
+
+
+class RemoveUnique(KeyChange):
+    """Removes a unique constraint; the way back builds it concurrently."""
+
+    def __init__(self, model_name: str, name: str) -> None:
+        super().__init__(model_name)
+        self.name = name
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        state.remove_constraint(app_label, self.model_name.lower(), self.name)
+
+    def change(
+        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
+    ) -> None:
+        _replace_unique(
+            schema_editor,
+            self._model(app_label, after),
+            self._constraints(app_label, before).get(self.name),
+            self._constraints(app_label, after).get(self.name),
+        )
+
+    def describe(self) -> str:
+        return f"Remove the unique constraint {self.name} from {self.model_name}"
+
+
+class WidenPrimaryKey(KeyChange):
+    """Makes the table's primary key (id, account_id); for Django it stays `id`.
+
+    `unique` names a constraint on (account_id, id), which the wider key replaces. Foreign keys that
+    use it are made again, and use the primary key.
+    """
+
+    def __init__(self, model_name: str, unique: str | None = None) -> None:
+        super().__init__(model_name)
+        self.unique = unique
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        if self.unique is not None:
+            state.remove_constraint(app_label, self.model_name.lower(), self.unique)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: Any,
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        table = self._model(app_label, to_state)._meta.db_table
+        self._swap(schema_editor, table, "id, account_id", unique=False)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,
+        to_state: Any,
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        table = self._model(app_label, to_state)._meta.db_table
+        self._swap(schema_editor, table, "id", unique=True)
+
+    def _swap(
+        self, schema_editor: BaseDatabaseSchemaEditor, table: str, columns: str, *, unique: bool
+    ) -> None:
+        index = f"{table}_pkey_new"
+        _build(schema_editor, index, table, columns)
+        parts = [f"ADD CONSTRAINT {table}_pkey PRIMARY KEY USING INDEX {index}"]
+        if self.unique is not None:
+            parts.insert(0, f"DROP CONSTRAINT IF EXISTS {self.unique}")
+            if unique:
+                _build(schema_editor, f"{self.unique}_new", table, "account_id, id")
+                parts.append(f"ADD CONSTRAINT {self.unique} UNIQUE USING INDEX {self.unique}_new")
+        for (name,) in _rows(schema_editor, _PRIMARY_KEY, [table]):
+            parts.insert(0, f"DROP CONSTRAINT {name}")
+        keys = _rows(schema_editor, _DEPENDENTS, {"table": table, "unique": self.unique})
+        _briefly(
+            schema_editor,
+            # All of them at once, so that nobody who holds one can wait for another.
+            f"LOCK TABLE {', '.join(sorted({table, *(key[0] for key in keys)}))}",
+            *(f"ALTER TABLE {referring} DROP CONSTRAINT {name}" for referring, name, _ in keys),
+            f"ALTER TABLE {table} {', '.join(parts)}",
+            *(
+                f"ALTER TABLE {referring} ADD CONSTRAINT {name} {definition} NOT VALID"
+                for referring, name, definition in keys
+            ),
+        )
+        _validate(schema_editor, [(referring, name) for referring, name, _ in keys])
+
+    def describe(self) -> str:
+        return f"Widen the primary key of {self.model_name} by its account"
+
+
+class ChangeForeignKeys(KeyChange):
+    """Makes foreign keys again with another ON UPDATE."""
+
+    def __init__(self, model_name: str, names: Sequence[str], *, on_update: str) -> None:
+        super().__init__(model_name)
+        self.names, self.on_update = names, on_update
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        known = self._constraints(app_label, state)
+        for name in self.names:
+            _, args, options = known[name].deconstruct()
+            changed = CompositeForeignKey(*args, **options | {"on_update": self.on_update})
+            state.remove_constraint(app_label, self.model_name.lower(), name)
+            state.add_constraint(app_label, self.model_name.lower(), changed)
+
+    def change(
+        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
+    ) -> None:
+        model, keys = self._model(app_label, after), self._constraints(app_label, after)
+        table = schema_editor.quote_name(model._meta.db_table)
+        parts = [
+            *(f"DROP CONSTRAINT IF EXISTS {name}" for name in self.names),
+            *(
+                f"ADD {keys[name].constraint_sql(model, schema_editor)} NOT VALID"
+                for name in self.names
+            ),
+        ]
+        _briefly(schema_editor, f"ALTER TABLE {table} {', '.join(parts)}")
+        _validate(schema_editor, [(table, name) for name in self.names])
+
+    def describe(self) -> str:
+        return f"Make the foreign keys of {self.model_name} again"
+
+
+def _replace_unique(
+    schema_editor: BaseDatabaseSchemaEditor,
+    model: Any,
+    before: models.UniqueConstraint | None,
+    after: models.UniqueConstraint | None,
+) -> None:
+    """Build the new index beside the old one, then put it in its place."""
+    table, statements = model._meta.db_table, []
+    if after is not None:
+        where = after._get_condition_sql(model, schema_editor)  # type: ignore[attr-defined]
+        columns = ", ".join(_columns(model, after))
+        _build(schema_editor, f"{after.name}_new", table, columns, where)
+    for old in (before, after):
+        if old is not None and _is_index(old):
+            statements.append(f"DROP INDEX IF EXISTS {old.name}")
+        elif old is not None:
+            statements.append(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {old.name}")
+    if after is not None and _is_index(after):
+        statements.append(f"ALTER INDEX {after.name}_new RENAME TO {after.name}")
+    elif after is not None:
+        unique = f"{after.name} UNIQUE USING INDEX {after.name}_new"
+        statements.append(f"ALTER TABLE {table} ADD CONSTRAINT {unique}")
+    _briefly(schema_editor, f"LOCK TABLE {table}", *dict.fromkeys(statements))
+
+
+def _is_index(constraint: models.UniqueConstraint) -> bool:
+    """Whether Django makes an index of it and no constraint of the table."""
+    return bool(constraint.expressions) or constraint.condition is not None
+
+
+def _columns(model: Any, constraint: models.UniqueConstraint) -> Iterable[str]:
+    for field in constraint.fields or constraint.expressions:
+        yield model._meta.get_field(getattr(field, "name", field)).column
+
+
+def _build(
+    schema_editor: BaseDatabaseSchemaEditor,
+    name: str,
+    table: str,
+    columns: str,
+    where: str | None = None,
+) -> None:
+    drop_leftover(schema_editor, name)
+    condition = f" WHERE {where}" if where else ""
+    schema_editor.execute(
+        f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({columns}){condition}", params=None
+    )
+
+
+def _briefly(schema_editor: BaseDatabaseSchemaEditor, *statements: str) -> None:
+    """Run them as one transaction; where a lock is not free, let others pass and try again."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic(schema_editor.connection.alias):
+                schema_editor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                for statement in statements:
+                    schema_editor.execute(statement, params=None)
+        except OperationalError as error:
+            state = getattr(error.__cause__, "sqlstate", None)
+            if not tries_left or state not in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}:
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
+def _validate(schema_editor: BaseDatabaseSchemaEditor, keys: Iterable[tuple[str, str]]) -> None:
+    """Check the rows that were there before; nobody who reads or writes rows waits for it."""
+    for table, name in keys:
+        schema_editor.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", params=None)
+
+
+def _rows(schema_editor: BaseDatabaseSchemaEditor, query: str, values: Any) -> list[Any]:
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return list(cursor.fetchall())

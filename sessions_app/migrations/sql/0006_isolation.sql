@@ -1,0 +1,12 @@
+CREATE POLICY tenant ON sessions TO salient_tenant USING (account_id = (SELECT app_current_account())) WITH CHECK (account_id = (SELECT app_current_account()));
+CREATE POLICY platform ON sessions TO salient_platform USING (true) WITH CHECK (true);
+ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON messages TO salient_tenant USING (account_id = (SELECT app_current_account())) WITH CHECK (account_id = (SELECT app_current_account()));
+CREATE POLICY platform ON messages TO salient_platform USING (true) WITH CHECK (true);
+ALTER TABLE messages ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON llm_requests TO salient_tenant USING (account_id = (SELECT app_current_account())) WITH CHECK (account_id = (SELECT app_current_account()));
+CREATE POLICY platform ON llm_requests TO salient_platform USING (true) WITH CHECK (true);
+ALTER TABLE llm_requests ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON profiles TO salient_tenant USING (account_id = (SELECT app_current_account())) WITH CHECK (account_id = (SELECT app_current_account()));
+CREATE POLICY platform ON profiles TO salient_platform USING (true) WITH CHECK (true);
+ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;

@@ -1,0 +1,12 @@
+ALTER TABLE profiles DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON profiles;
+DROP POLICY platform ON profiles;
+ALTER TABLE llm_requests DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON llm_requests;
+DROP POLICY platform ON llm_requests;
+ALTER TABLE messages DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON messages;
+DROP POLICY platform ON messages;
+ALTER TABLE sessions DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON sessions;
+DROP POLICY platform ON sessions;

@@ -1,0 +1,15 @@
+ALTER TABLE saved_chat_runs DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON saved_chat_runs;
+DROP POLICY platform ON saved_chat_runs;
+ALTER TABLE saved_chats DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON saved_chats;
+DROP POLICY platform ON saved_chats;
+ALTER TABLE message_feedback DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON message_feedback;
+DROP POLICY platform ON message_feedback;
+ALTER TABLE prompt_sections DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON prompt_sections;
+DROP POLICY platform ON prompt_sections;
+ALTER TABLE usage_days DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON usage_days;
+DROP POLICY platform ON usage_days;

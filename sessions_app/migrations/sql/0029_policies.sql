@@ -1,0 +1,10 @@
+ALTER POLICY tenant ON sessions USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON messages USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON llm_requests USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON profiles USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON usage_days USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON prompt_sections USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON message_feedback USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON saved_chats USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON saved_chat_runs USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
+ALTER POLICY tenant ON usage_totals USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
