@@ -323,7 +323,6 @@ class Message(TenantModel):
                 "llm_request",
                 "sessions_app.LLMRequest",
                 on_delete="SET NULL (llm_request_id)",
-                on_update="NO ACTION",
             ),
             version_constraint("messages"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="ck_messages_role"),

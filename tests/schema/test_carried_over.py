@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.schema.test_migrations import ScratchCase, migrate, own_tables
 from tests.support import catalog
-from tests.support.scratch_database import run_sql, scratch_database
+from tests.support.scratch_database import (
+    ScratchCase,
+    migrate,
+    own_tables,
+    run_sql,
+    scratch_database,
+)
 
 DUMPED_AT = {"sessions_app": "0026", "agents": "0007", "accounts": "0015"}
 FUNCTIONS = """
