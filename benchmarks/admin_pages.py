@@ -21,7 +21,7 @@ from accounts.members.support_access import open_access
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from benchmarks.big_data.fill import say
-from salient.api.cursor import Cursor
+from salient.cursor import Cursor
 from sessions_app.admin.overview.page import RANGES
 from sessions_app.conversations import csv_columns
 from sessions_app.models import LLMRequest, Session

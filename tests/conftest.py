@@ -14,9 +14,11 @@ from pytest_django import DjangoDbBlocker
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests.support import nginx, shipped, sql_guard
-from tests.support.scratch_database import server_lock
-from tests.support.template_database import use_template
+from tests.support import shipped
+from tests.support.database import sql_guard
+from tests.support.database.scratch_database import server_lock
+from tests.support.database.template_database import use_template
+from tests.support.servers import nginx
 
 _shipped = tempfile.TemporaryDirectory()
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))

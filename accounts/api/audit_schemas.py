@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 from accounts.models import ActorKind, AuditAction, AuditEntry
 from accounts.models.audit import OBJECT_TYPES
-from salient.api.cursor import Cursor
 from salient.api.schemas import In, Out, Whole
+from salient.cursor import Cursor
 
 
 def _object_type(text: str) -> str:

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.tenancy.context import tenant_context
-from salient.api.cursor import Cursor, older
+from salient.cursor import Cursor, older
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100

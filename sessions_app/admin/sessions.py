@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
-from salient.api.cursor import Cursor
+from salient.cursor import Cursor
 from salient.formatting import spend
 from sessions_app.admin.badges import rating_badge, status_badge, with_origin
 from sessions_app.admin.filters import SessionFilters

@@ -19,9 +19,9 @@ from pydantic import (
 
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
-from salient.api.cursor import Cursor
 from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
+from salient.cursor import Cursor
 from salient.texts import is_blank
 from sessions_app.models import Message, Role, Session
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.auth.decorators import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from salient.api.cursor import Cursor, older
+from salient.cursor import Cursor, older
 from sessions_app.api.schemas import SessionOut, SessionsIn, SessionsOut
 from sessions_app.conversations.history import find_session, own_sessions
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session

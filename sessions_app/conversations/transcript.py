@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from salient.api.cursor import Cursor, older
+from salient.cursor import Cursor, older
 from salient.formatting import duration, money
 from sessions_app.models import (
     CompletionStatus,

@@ -44,9 +44,9 @@ def _pictures(names: list[str]) -> None:
     from sessions_app.demo import TURNS  # noqa: PLC0415
     from tests.e2e.album import album  # noqa: PLC0415
     from tests.e2e.world import furnish  # noqa: PLC0415
-    from tests.support.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
-    from tests.support.scratch_database import scratch_database  # noqa: PLC0415
-    from tests.support.served import served  # noqa: PLC0415
+    from tests.support.database.scratch_database import scratch_database  # noqa: PLC0415
+    from tests.support.servers.mock_openai import MockOpenAI, Reply, usage  # noqa: PLC0415
+    from tests.support.servers.served import served  # noqa: PLC0415
 
     async def serve(pages: dict[str, str]) -> None:
         reply = Reply(ANSWER, usage=usage(412, 38), delay=0.4, chunk_delay=0.03)

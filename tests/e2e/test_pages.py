@@ -12,8 +12,8 @@ from django.test import TransactionTestCase, override_settings
 from tests.e2e.browser import PHONE, WIDE, Watched, browser
 from tests.e2e.walk import REPLIES, check_rows, walk
 from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish
-from tests.support.mock_openai import MockOpenAI
-from tests.support.served import served
+from tests.support.servers.mock_openai import MockOpenAI
+from tests.support.servers.served import served
 
 
 class AdminTests(TransactionTestCase):

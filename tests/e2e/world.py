@@ -17,7 +17,7 @@ from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app import demo
 from sessions_app.models import Session
-from tests.support.routes import Route, routes
+from tests.support.isolation.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 # Files, answers to scripts, redirects, and addresses that only forms use.

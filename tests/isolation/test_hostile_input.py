@@ -20,12 +20,12 @@ from django.http.response import HttpResponseBase
 from django.test import Client
 
 from tests.support.api_client import Answer, ApiClient, Call, connections_stay_open
-from tests.support.api_shapes import SCHEMAS, shapes
 from tests.support.factories import write_config
-from tests.support.isolation_accounts import rolled_back
-from tests.support.isolation_cases import MatrixTestCase, PagesTestCase, pages
-from tests.support.route_table import BODIES, QUERIES
-from tests.support.routes import Route, routes
+from tests.support.isolation.accounts import rolled_back
+from tests.support.isolation.api_shapes import SCHEMAS, shapes
+from tests.support.isolation.cases import MatrixTestCase, PagesTestCase, pages
+from tests.support.isolation.route_table import BODIES, QUERIES
+from tests.support.isolation.routes import Route, routes
 
 # Quoted, as in an address.
 TEXTS = (

@@ -27,9 +27,9 @@ from accounts.tenancy.role_report import check_roles, statements
 from agents.models import AgentInstance
 from sessions_app.models import Session
 from tests.support.api_client import ApiClient
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
+from tests.support.database.scratch_database import scratch_database, server_lock
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.scratch_database import scratch_database, server_lock
 from tests.support.worlds import counts
 
 PASSWORD = "correct-horse-battery"

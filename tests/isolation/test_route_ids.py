@@ -12,13 +12,13 @@ from pydantic import BaseModel
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
-from salient.api.cursor import Cursor
+from salient.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
-from tests.support.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.factories import make_message
-from tests.support.isolation_accounts import rolled_back, rows_of
-from tests.support.isolation_cases import MatrixTestCase, Principal
-from tests.support.route_table import (
+from tests.support.isolation.accounts import rolled_back, rows_of
+from tests.support.isolation.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
+from tests.support.isolation.cases import MatrixTestCase, Principal
+from tests.support.isolation.route_table import (
     API,
     BODIES,
     CALLERS,
@@ -27,7 +27,7 @@ from tests.support.route_table import (
     id_rows,
     rows,
 )
-from tests.support.routes import Route, routes
+from tests.support.isolation.routes import Route, routes
 
 ROWS = id_rows()
 NO_SLUGS = (

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from django.test import SimpleTestCase
 
 from accounts.models import User
-from tests.support.isolation_accounts import CANARY, SECRET, ids_of, rolled_back, rows_of
-from tests.support.isolation_cases import PagesTestCase, pages
-from tests.support.route_table import BROWSERS, METHODS, PAGES, rows
-from tests.support.routes import Route
+from tests.support.isolation.accounts import CANARY, SECRET, ids_of, rolled_back, rows_of
+from tests.support.isolation.cases import PagesTestCase, pages
+from tests.support.isolation.route_table import BROWSERS, METHODS, PAGES, rows
+from tests.support.isolation.routes import Route
 
 TABLE = rows(PAGES, BROWSERS)
 SAFE = {"GET", "HEAD", "OPTIONS"}

@@ -13,12 +13,12 @@ from django.db import models
 from django.test import SimpleTestCase
 
 from accounts.tenancy.context import TenantManager
-from tests.support import sql_guard
 from tests.support.api_client import Answer
-from tests.support.isolation_accounts import CANARY, SECRET, rolled_back, rows_of
-from tests.support.isolation_cases import MatrixTestCase, Principal
-from tests.support.route_table import API, CALLERS, METHODS, rows
-from tests.support.routes import ACCOUNT, Route, routes
+from tests.support.database import sql_guard
+from tests.support.isolation.accounts import CANARY, SECRET, rolled_back, rows_of
+from tests.support.isolation.cases import MatrixTestCase, Principal
+from tests.support.isolation.route_table import API, CALLERS, METHODS, rows
+from tests.support.isolation.routes import ACCOUNT, Route, routes
 
 TABLE = rows(API, CALLERS)
 REFUSED = HTTPStatus.METHOD_NOT_ALLOWED

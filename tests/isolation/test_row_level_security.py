@@ -42,9 +42,10 @@ from accounts.tenancy.roles import TENANT_RIGHTS
 from agents.models import AgentInstance, ConfigVersion
 from salient.ids import uuid7
 from sessions_app.models import LLMRequest, Message, Session
-from tests.support import sql_guard
 from tests.support.api_client import ApiClient
-from tests.support.catalog import rows
+from tests.support.database import sql_guard
+from tests.support.database.catalog import rows
+from tests.support.database.tenant_rows import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -52,7 +53,6 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
-from tests.support.tenant_rows import TENANT_MODELS, Rows, contents, make_tenant
 from tests.support.worlds import World
 
 DENIED = r"permission denied|row-level security"

@@ -24,7 +24,7 @@ from accounts.auth import key_text
 from agents.connections import connections
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
-from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream
 from tests.support.worlds import World
 
 CONNECTION_KEY = "sk-canary-connection-0123456789"

@@ -12,7 +12,7 @@ from django.test import SimpleTestCase, TestCase
 from accounts.keys.services import create_account
 from accounts.models import Account
 from accounts.tenancy.context import platform_context, tenant_context
-from tests.support import sql_guard
+from tests.support.database import sql_guard
 
 GUARDED = (
     'SELECT "sessions"."id" FROM "sessions"',

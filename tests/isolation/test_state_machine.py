@@ -38,8 +38,8 @@ from agents.models import AgentInstance, InstanceStatus
 from salient.ttl import clear_caches
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_account, make_instance, make_key, write_config
-from tests.support.isolation_accounts import make_member, rows_of
-from tests.support.isolation_model import (
+from tests.support.isolation.accounts import make_member, rows_of
+from tests.support.isolation.model import (
     BUDGET,
     COST,
     RESERVED,

@@ -26,9 +26,9 @@ from sessions_app.api import schemas
 from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
 from sessions_app.api.usage_schemas import UsageIn
 from tests.support.api_client import Answer
-from tests.support.isolation_cases import MatrixTestCase
-from tests.support.route_table import BODIES
-from tests.support.routes import ACCOUNT, Route, routes
+from tests.support.isolation.cases import MatrixTestCase
+from tests.support.isolation.route_table import BODIES
+from tests.support.isolation.routes import ACCOUNT, Route, routes
 
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {

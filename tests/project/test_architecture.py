@@ -316,7 +316,7 @@ class DetectorTests(SimpleTestCase):
 
         self.assertEqual(owners["admin/playground/side.html"], "sessions_app")
         self.assertEqual(owners["admin/instance/edit.html"], "agents")
-        self.assertEqual(owners["admin/failures.html"], "accounts")
+        self.assertEqual(owners["admin/key/change.html"], "accounts")
 
     def _file(self, text: str) -> Path:
         folder = self.enterContext(TemporaryDirectory())

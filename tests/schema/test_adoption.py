@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from sessions_app.adoption.survey import adopt, problems
-from tests.support import catalog
-from tests.support.scratch_database import (
+from tests.support.database import catalog
+from tests.support.database.scratch_database import (
     BASELINE,
     ScratchCase,
     migrate,

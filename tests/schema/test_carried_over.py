@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.support import catalog
-from tests.support.scratch_database import (
+from tests.support.database import catalog
+from tests.support.database.scratch_database import (
     ScratchCase,
     migrate,
     own_tables,

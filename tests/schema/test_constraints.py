@@ -19,12 +19,18 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
 from salient.database.constraints import CompositeForeignKey
 from sessions_app.models import LLMRequest, Message, Profile, Session
-from tests.support import catalog
+from tests.support.database import catalog
+from tests.support.database.tenant_rows import (
+    OWN_MODELS,
+    TENANT_MODELS,
+    Rows,
+    contents,
+    make_tenant,
+)
 from tests.support.factories import (
     make_config_version,
     make_instance,
 )
-from tests.support.tenant_rows import OWN_MODELS, TENANT_MODELS, Rows, contents, make_tenant
 
 BAD_SLUGS = ["bot\n", "\nbot", "Bot", "-bot", "bot-", "", "ümlaut", "a/b", "..", "a b"]
 # What each CHECK refuses: field -> values.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.test import TestCase
 
 from accounts.tenancy.roles import TENANT_RIGHTS
-from tests.support import catalog
+from tests.support.database import catalog
 
 # These stay together on one server: who may log in, and sums over all accounts.
 LOCAL = {

@@ -16,7 +16,7 @@ from accounts.models import Account, ApiKey
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
 from sessions_app.models import LLMRequest, Message, Session
-from tests.support import catalog
+from tests.support.database import catalog
 from tests.support.factories import (
     make_account,
     make_config_version,

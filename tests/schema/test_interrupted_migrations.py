@@ -25,9 +25,9 @@ from salient.database.indexes import (
     invalid_indexes,
 )
 from salient.management.commands import migrate as migrating
-from tests.support import catalog
-from tests.support.scratch_database import OWN_APPS, ScratchCase, migrate, own_tables
-from tests.support.served import ROOT, database_url, environment
+from tests.support.database import catalog
+from tests.support.database.scratch_database import OWN_APPS, ScratchCase, migrate, own_tables
+from tests.support.servers.served import ROOT, database_url, environment
 
 FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
 SPOIL = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass"

@@ -16,7 +16,16 @@ from django.db.migrations.loader import MigrationLoader
 from django.test import TestCase
 
 from salient.database import embedded
-from tests.support import catalog
+from tests.support.database import catalog
+from tests.support.database.scratch_database import (
+    BASELINE,
+    OWN_APPS,
+    ScratchCase,
+    migrate,
+    own_tables,
+    run_sql,
+    scratch_database,
+)
 from tests.support.factories import (
     make_account,
     make_config_version,
@@ -27,15 +36,6 @@ from tests.support.factories import (
     make_profile,
     make_session,
     make_user,
-)
-from tests.support.scratch_database import (
-    BASELINE,
-    OWN_APPS,
-    ScratchCase,
-    migrate,
-    own_tables,
-    run_sql,
-    scratch_database,
 )
 
 SESSION_KEYS = "SELECT session_key FROM sessions ORDER BY id"

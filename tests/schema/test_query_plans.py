@@ -40,10 +40,10 @@ from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.idempotency import Key, replay
+from tests.support.database.reads import reads
+from tests.support.database.scratch_database import scratch_database
+from tests.support.database.turn_functions import TurnFunctions
 from tests.support.factories import make_llm_request, make_session, write_config
-from tests.support.reads import reads
-from tests.support.scratch_database import scratch_database
-from tests.support.turn_functions import TurnFunctions
 
 SIZE = Size(
     requests=int(os.environ.get("QUERY_PLAN_ROWS", "120000")), accounts=500, long_session=10_000

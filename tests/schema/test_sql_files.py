@@ -14,7 +14,7 @@ from django.test import SimpleTestCase, TestCase
 
 from accounts.tenancy.roles import Database, fixed_paths
 from salient.database.sql_files import SQLFile, in_schema
-from tests.support import catalog
+from tests.support.database import catalog
 
 OWN_APPS = ("accounts", "agents", "sessions_app")
 # Every function in our schema: name with argument types -> name, version of its row, definition.

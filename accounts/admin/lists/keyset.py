@@ -20,7 +20,7 @@ from psycopg.errors import QueryCanceled
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.filters import FilterForm
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
-from salient.api.cursor import Cursor, newer, older
+from salient.cursor import Cursor, newer, older
 
 BEFORE, AFTER = "before", "after"
 

@@ -17,7 +17,7 @@ from agents.models import ProviderConnection
 from salient.actors import Actor, acting
 from tests.accounts.member_worlds import browser_of, make_member
 from tests.support.api_client import ApiClient
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
 from tests.support.factories import (
     make_account,
     make_budget,

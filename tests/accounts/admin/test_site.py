@@ -15,7 +15,7 @@ from django.test import RequestFactory, TestCase, override_settings
 from accounts.admin.site import SalientAdminSite, in_platform_context
 from accounts.tenancy.context import current_context
 from salient import database
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
 from tests.support.factories import make_user
 
 PASSWORD = "correct-horse-battery"

@@ -31,7 +31,8 @@ from agents.models import AgentInstance, ProviderConnection
 from salient.actors import Actor, acting
 from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.models import Profile
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
+from tests.support.database.tenant_rows import make_tenant
 from tests.support.factories import (
     make_account,
     make_audit_entry,
@@ -49,7 +50,6 @@ from tests.support.factories import (
     make_support_access,
     make_user,
 )
-from tests.support.tenant_rows import make_tenant
 
 ACTORS = [
     Actor("staff", "7", "staff@example.com", "ticket 12"),

@@ -26,7 +26,7 @@ from accounts.tenancy.roles import (
     parsed,
 )
 from salient.database import DatabaseProblem
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
 from tests.support.factories import make_account
 
 

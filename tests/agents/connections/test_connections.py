@@ -29,7 +29,7 @@ from salient.security.ssrf import safe_session
 from salient.ttl import clear_caches
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_key
-from tests.support.mock_openai import MockOpenAI, Reply, error
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.worlds import World, stored
 
 KEY = "sk-canary-0123456789abcdef"

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.runtime.events import Event
 from agents.runtime.run import ChatMessage, Run, RunRequest
-from tests.support.mock_openai import MockOpenAI, Reply
+from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 
 def run(*models: str, said: str = "Hello", **more: Any) -> Run:

@@ -21,7 +21,7 @@ from agents.runtime.events import ModelCall, TextDelta, ToolCall, ToolResult
 from agents.runtime.run import Timeouts
 from tests.agents.runtime.runs import events_of, run
 from tests.support.jumping_clock import jumping_clock
-from tests.support.mock_openai import MockOpenAI, Reply, error, sse, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error, sse, usage
 
 ASK_TIME = ("current_time", '{"timezone": "UTC"}')
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.test import TransactionTestCase
 
-from tests.support.served import eventually, served
+from tests.support.servers.served import eventually, served
 
 
 class ReloadTests(TransactionTestCase):

@@ -16,7 +16,7 @@ from gunicorn.config import Config
 from salient.api import worker
 from salient.api.worker import Protocol, Worker
 from salient.asgi import application
-from tests.support.served import served
+from tests.support.servers.served import served
 
 NEVER, SOON = 60.0, 0.05
 SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())

@@ -18,7 +18,7 @@ from salient import database
 from salient.database import circuit_breaker, database_config
 from salient.database.circuit_breaker import Circuit, LimitedConnection, ReplyTimeout, Unanswered
 from salient.database.pipeline import execute
-from tests.support.silent_proxy import SilentProxy
+from tests.support.servers.silent_proxy import SilentProxy
 
 
 def eventually(happened: Callable[[], object]) -> None:

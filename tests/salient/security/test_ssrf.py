@@ -26,7 +26,7 @@ from salient.security.ssrf import (
     safe_fetch,
     safe_session,
 )
-from tests.support.certificates import certificate, client_context, server_context
+from tests.support.servers.certificates import certificate, client_context, server_context
 
 PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.7"
 INSIDE = [

@@ -23,11 +23,12 @@ from accounts.members.support_access import open_access
 from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
-from salient.api.cursor import Cursor
+from salient.cursor import Cursor
 from sessions_app.conversations import search
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
-from tests.support.catalog import rows
+from tests.support.database.catalog import rows
+from tests.support.database.reads import reads
 from tests.support.factories import (
     make_account,
     make_feedback,
@@ -38,7 +39,6 @@ from tests.support.factories import (
     make_usage_day,
     make_user,
 )
-from tests.support.reads import reads
 
 LISTS: dict[str, Any] = {
     "session": Session,

@@ -12,11 +12,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from django.test import TransactionTestCase
 
-from tests.support.certificates import certificate, client_context
 from tests.support.factories import make_key
-from tests.support.held_model import SHORT, WHOLE, HeldModel, Stream, ask
-from tests.support.nginx import HOST, proxied
-from tests.support.served import Served, eventually, served
+from tests.support.servers.certificates import certificate, client_context
+from tests.support.servers.held_model import SHORT, WHOLE, HeldModel, Stream, ask
+from tests.support.servers.nginx import HOST, proxied
+from tests.support.servers.served import Served, eventually, served
 from tests.support.worlds import World
 
 

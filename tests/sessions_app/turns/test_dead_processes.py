@@ -37,8 +37,8 @@ from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json
 from tests.support.factories import make_instance, make_llm_request, make_session
-from tests.support.held_model import LONG, SHORT, HeldModel, Stream, ask
-from tests.support.served import Served, eventually, served
+from tests.support.servers.held_model import LONG, SHORT, HeldModel, Stream, ask
+from tests.support.servers.served import Served, eventually, served
 from tests.support.worlds import World, counts, stored
 
 LATE = timedelta(seconds=30)

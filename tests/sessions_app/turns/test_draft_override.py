@@ -25,8 +25,8 @@ from salient.ttl import clear_caches
 from sessions_app.models import Session
 from tests.support.api_client import Answer, ApiClient, Call
 from tests.support.factories import make_account, make_instance, make_membership, make_user
+from tests.support.isolation.routes import routes
 from tests.support.people import make_staff
-from tests.support.routes import routes
 from tests.support.worlds import PlaygroundWorld, counts, stored
 
 # The routes where staff with a token get in; every other one refuses them.

@@ -22,7 +22,7 @@ from salient.ttl import clear_caches
 from tests.accounts.member_worlds import browser_of, make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
-from tests.support.isolation_accounts import rolled_back, rows_of
+from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.people import make_root
 from tests.support.worlds import World
 

@@ -14,7 +14,7 @@ from agents.runtime.providers.base import Finished
 from sessions_app.turns import plan
 from tests.agents.runtime.fakes import FakeProvider, providers
 from tests.support.api_client import Answer
-from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream
 from tests.support.worlds import World, stored
 
 TOO_LONG = error(400, "This model's maximum context length is 1000 tokens.")

@@ -17,7 +17,7 @@ from salient import database
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_key
-from tests.support.mock_openai import MockOpenAI, Reply, error, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 from tests.support.worlds import World, counts, stored
 
 MODEL = "model: mock:test-model\nretries: 0\n"

@@ -34,7 +34,7 @@ from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
 from tests.support.factories import make_user
-from tests.support.mock_openai import MockOpenAI, Reply, error, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error, usage
 from tests.support.worlds import LimitedWorld, counts, stored
 
 

@@ -13,7 +13,7 @@ from django.test import TestCase
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import UsageDay
 from tests.support.api_client import Answer, Call
-from tests.support.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, stream, usage
 from tests.support.worlds import World, stored
 
 PROMPT = "You are the shop's helper."

@@ -14,8 +14,8 @@ from django.test import TransactionTestCase
 from accounts.models import AccountLimits
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
-from tests.support.served import Served, served
-from tests.support.silent_proxy import SilentProxy
+from tests.support.servers.served import Served, served
+from tests.support.servers.silent_proxy import SilentProxy
 from tests.support.worlds import World
 
 # Without a limit of its own a caller would wait for as long as the silence lasts.

@@ -17,8 +17,8 @@ from accounts.limits.budgets import set_budget
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
-from tests.support.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
-from tests.support.served import Served, eventually, served
+from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream, ask
+from tests.support.servers.served import Served, eventually, served
 from tests.support.worlds import World
 
 

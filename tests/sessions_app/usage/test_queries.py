@@ -24,11 +24,11 @@ from sessions_app.models import Session, UsageDay
 from sessions_app.models.insights import LATENCY_BUCKETS
 from sessions_app.usage import queries, rollup
 from sessions_app.usage.queries import Days, Figures, figures_by, percentile
-from tests.support.catalog import rows
 from tests.support.commands import run, run_json
+from tests.support.database.catalog import rows
 from tests.support.factories import make_account, make_instance, make_llm_request, make_session
-from tests.support.mock_openai import MockOpenAI, Reply, error
-from tests.support.mock_openai import usage as used
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error
+from tests.support.servers.mock_openai import usage as used
 from tests.support.worlds import LimitedWorld
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

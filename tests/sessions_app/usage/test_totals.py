@@ -21,9 +21,9 @@ from sessions_app.usage import rollup
 from sessions_app.usage import totals as usage_totals
 from sessions_app.usage.queries import Days, Figures, figures_by
 from sessions_app.usage.totals import Totals, each_day, store
+from tests.support.database.reads import reads
 from tests.support.factories import make_account, make_instance, make_usage_day
-from tests.support.reads import reads
-from tests.support.served import database_url
+from tests.support.servers.served import database_url
 from tests.support.usage import busy_account, settled
 
 LOCK = "SELECT pg_advisory_lock_shared(hashtextextended('usage_totals', 0))"

@@ -21,7 +21,7 @@ from agents.runtime.providers.error_body import read_error
 from agents.runtime.providers.overflow import says_too_long
 from agents.runtime.providers.refusals import find_error, redacted, refusal
 from tests.agents.runtime.runs import events_of, run
-from tests.support.mock_openai import MockOpenAI, Reply, delta, error, sse, stream
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, sse, stream
 
 # OpenAI, Azure, Anthropic, Bedrock, Google, Mistral, Cohere, xAI, Groq, Together, Fireworks,
 # Moonshot, DashScope, Zhipu, MiniMax, Cerebras, SambaNova, TensorRT-LLM, vLLM, SGLang, TGI,

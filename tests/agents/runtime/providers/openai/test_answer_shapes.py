@@ -26,8 +26,8 @@ from agents.runtime.providers.openai import request as openai_wire
 from agents.runtime.providers.openai.endpoints import Endpoint, endpoint_problem
 from agents.runtime.run import Run, Timeouts
 from tests.agents.runtime.runs import answered, events_of, run
-from tests.support.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
-from tests.support.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
+from tests.support.servers.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
 
 DONE = b"data: [DONE]\n\n"
 COUNTED = {"choices": [], "usage": usage(10, 5)}

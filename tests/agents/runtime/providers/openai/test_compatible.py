@@ -21,7 +21,7 @@ from agents.runtime.providers.base import ModelRequest
 from agents.runtime.providers.openai.compatible import OpenAICompatible
 from agents.runtime.providers.openai.endpoints import KNOWN
 from tests.agents.runtime.runs import answered, events_of, run
-from tests.support.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, error, sse, stream, usage
 
 DONE = b"data: [DONE]\n\n"
 

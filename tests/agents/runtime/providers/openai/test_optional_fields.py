@@ -10,7 +10,7 @@ from agents.runtime.errors import ContextTooLong, ProviderRejected, RunError
 from agents.runtime.run import Run
 from salient.ttl import clear_caches
 from tests.agents.runtime.runs import events_of, run
-from tests.support.mock_openai import MockOpenAI, Reply, error
+from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 
 EXTRA = [{"type": "extra_forbidden", "loc": ["body", "stream_options"], "msg": "Extra inputs"}]
 DEEP = [{**EXTRA[0], "loc": ["body", "stream_options", "include_usage"]}]

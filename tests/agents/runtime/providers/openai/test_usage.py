@@ -12,7 +12,7 @@ from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import Usage
 from agents.runtime.providers.openai.usage import UsageReading
 from tests.agents.runtime.runs import events_of, run
-from tests.support.mock_openai import MockOpenAI, Reply, delta, stream, usage
+from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, stream, usage
 
 CACHED = {"cached_tokens": 8}
 # A number that no decoder reads as one.

@@ -41,7 +41,7 @@ def watch(connection: BaseDatabaseWrapper, **_more: Any) -> None:
         connection.execute_wrappers.append(guard)
 
 
-connection_created.connect(watch, dispatch_uid="tests.support.sql_guard")
+connection_created.connect(watch, dispatch_uid="tests.support.database.sql_guard")
 
 
 def guard(execute: Callable[..., Any], sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -81,7 +81,7 @@ def place_in_product() -> str | None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(_BASE) and ".venv" not in path.parts:
             place = path.relative_to(_BASE)
-            if place != Path("tests/support/sql_guard.py"):
+            if place != Path("tests/support/database/sql_guard.py"):
                 other = {"tests", "migrations"} & set(place.parts) or place in _EXEMPT
                 return None if other else f"{place}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]

@@ -52,7 +52,7 @@ from tests.support.factories import (
     make_user,
     write_config,
 )
-from tests.support.isolation_accounts import (
+from tests.support.isolation.accounts import (
     CANARY,
     SECRET,
     Owned,
@@ -61,8 +61,8 @@ from tests.support.isolation_accounts import (
     make_owned,
     rows_of,
 )
-from tests.support.route_table import BODIES, QUERIES
-from tests.support.routes import Route, routes
+from tests.support.isolation.route_table import BODIES, QUERIES
+from tests.support.isolation.routes import Route, routes
 
 SITE = "https://shop.example"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tests.support.certificates import certificate
-from tests.support.served import free_port
+from tests.support.servers.certificates import certificate
+from tests.support.servers.served import free_port
 
 HOST = "agents.example.com"
 INSTALL = "on Debian: apt-get install nginx-light"

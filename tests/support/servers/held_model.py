@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.support.api_client import parse_event
-from tests.support.mock_openai import MockOpenAI, Received, Reply
+from tests.support.servers.mock_openai import MockOpenAI, Received, Reply
 
 SHORT, LONG = "short", "long"
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from tests.support.scratch_database import connect_to, on_server, server_lock
+from tests.support.database.scratch_database import connect_to, on_server, server_lock
 
 APPS = ("salient", "accounts", "agents", "sessions_app")
 

@@ -23,9 +23,9 @@ from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest, Message, Session, UsageDay
 from sessions_app.turns import store
 from sessions_app.usage import rollup
-from tests.support.reads import reads
-from tests.support.served import database_url
-from tests.support.turn_functions import TurnFunctions
+from tests.support.database.reads import reads
+from tests.support.database.turn_functions import TurnFunctions
+from tests.support.servers.served import database_url
 from tests.support.worlds import World, counts, stored
 
 

@@ -8,7 +8,7 @@ from django.test import SimpleTestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salient.api.cursor import Cursor
+from salient.cursor import Cursor
 
 
 class CursorTests(SimpleTestCase):

@@ -13,7 +13,7 @@ from django.urls import get_resolver
 
 from accounts.auth.checks import all_routes
 from salient.api.routing import is_api
-from tests.support.route_table import ADMIN_KINDS
+from tests.support.isolation.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"
 _MODEL_PAGE = re.compile(r"admin/(\w+/\w+)/")

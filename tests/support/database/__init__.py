@@ -1,0 +1,1 @@
+"""Databases of tests: catalogs, scratch databases, statements that are watched."""

@@ -1,0 +1,1 @@
+"""Two accounts, every route and every kind of caller."""

@@ -1,0 +1,1 @@
+"""Servers that tests start: the product's, model providers, proxies."""
