@@ -13,7 +13,7 @@ from salient.environment import values
 from salient.environment.reader import Environment
 
 wsgi_app = "salient.asgi:application"
-# What is wrong with them is said on starting, beside all other settings.
+# Wrong values are reported at the start, with those of all other settings.
 bind, workers = values.serving(Environment())
 worker_class = "salient.api.worker.Worker"  # takes uvloop where it is installed
 worker_connections = 4_000
@@ -32,7 +32,7 @@ CUT_STREAMS_AFTER = 20
 keepalive = 15
 # A GET stream carries its message in the address: some 8 kB is all that gunicorn takes.
 limit_request_line = 8190
-# Whether a proxy is believed about HTTPS is for TRUST_PROXY_HEADERS to say.
+# TRUST_PROXY_HEADERS decides whether a proxy's header about HTTPS is trusted.
 forwarded_allow_ips = ""
 # Requests are logged by the reverse proxy, if they are to be logged at all.
 accesslog = None

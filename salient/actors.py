@@ -1,4 +1,4 @@
-"""Who is at work: the doors tell the database, whose audit log names them."""
+"""Who acts: contexts pass the actor to the database, whose audit log names it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def acting(actor: Actor) -> Iterator[None]:
 
 
 def set_transaction_actor(actor: Actor) -> None:
-    """Name the actor inside a door that was opened before anybody was known."""
+    """Name the actor inside a context that was opened before the caller was known."""
     now_acting(actor)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.actor', %s, true)", [actor_text()])

@@ -17,7 +17,7 @@ REFUSED, MISUSED = 1, 2
 
 
 class Refused(CommandError):
-    """What was asked for is not there or not allowed; exit code 1."""
+    """The requested object does not exist or the action is not allowed; exit code 1."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, returncode=REFUSED)
@@ -60,7 +60,7 @@ class ReportingCommand(BaseCommand):
         else:
             self.stdout.write("\n".join(self.lines(report)))
         if not report.get("ok", True):
-            # The report has told what is wrong; programs read it from the exit code.
+            # The report names the fault; programs read it from the exit code.
             sys.exit(REFUSED)
 
     def report(self, **options: Any) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ API_KEY_DAYS = env.integer("API_KEY_DAYS", default=365, least=1, most=36_500)
 VISITOR_TOKEN_SECONDS = env.integer(
     "VISITOR_TOKEN_SECONDS", default=30 * 24 * 3600, least=60, most=315_360_000
 )
-# X-Forwarded-* is believed of the server that connects and of these networks, right to left.
+# X-Forwarded-* is trusted from the server that connects and from these networks, right to left.
 TRUST_PROXY_HEADERS = env.boolean("TRUST_PROXY_HEADERS", default=False)
 TRUSTED_PROXIES = env.items("TRUSTED_PROXIES", default=[], each=values.proxy_network)
 # The first one encrypts the secrets in the database, each of them decrypts
@@ -69,7 +69,7 @@ HEADER_TIMEOUT_SECONDS = env.seconds("HEADER_TIMEOUT_SECONDS", default=10.0)
 BODY_TIMEOUT_SECONDS = env.seconds("BODY_TIMEOUT_SECONDS", default=20.0)
 SEND_TIMEOUT_SECONDS = env.seconds("SEND_TIMEOUT_SECONDS", default=15.0)
 STREAM_MAX_SECONDS = env.seconds("STREAM_MAX_SECONDS", default=600.0)
-# How often it is asked whether the callers of running turns may still call.
+# How often the callers of running turns are checked for revocation.
 REVOCATION_CHECK_SECONDS = env.seconds("REVOCATION_CHECK_SECONDS", default=4.0, most=60)
 STREAM_KEEP_ALIVE_SECONDS = env.seconds("STREAM_KEEP_ALIVE_SECONDS", default=15.0, most=3600)
 
@@ -251,7 +251,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        # It warns of every try; what comes of them is told once, by whoever needed the connection.
+        # It warns at every attempt; the caller who needed the connection reports the result once.
         "psycopg.pool": {"level": "ERROR"},
     },
 }

@@ -15,7 +15,7 @@ from salient.database.circuit_breaker import LimitedConnection, ReplyTimeout, ci
 RESTARTING = ("Connection refused", "No such file", "starting up", "shutting down")
 # How long the check of a pooled connection may take; callers wait for the pool for 3 s.
 CHECK_SECONDS = 1.5
-# How soon the kernel notices that the server's machine is gone, in seconds (the last one in
+# How soon the kernel notices that the server's machine does not answer, in seconds (the last one in
 # milliseconds). DATABASE_URL may change them; a local socket ignores them.
 KEEP_ALIVE = {
     "keepalives": 1,

@@ -1,11 +1,11 @@
 """A server process that several processes of this machine share; it lives while one of them does.
 
-Three locks, all `flock`, so that the kernel lets go of them even after `kill -9`:
+Three locks, all `flock`, so that the kernel releases them even after `kill -9`:
 - users: shared by every process that uses the server. Forked children share it with their parent
   and count as users; started programs do not, for the file is closed on exec.
-- keeper: held by the one process that starts the server, restarts it when it dies and stops it
+- supervisor (the file keeper.lock): held by the one process that starts the server, restarts it when it dies and stops it
   when no user is left.
-- starting: held by the user who starts the keeper.
+- starting: held by the user who starts the supervisor.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Not `-m`: then this module would exist twice in the keeper, and its exceptions with it.
+# Not `-m`: then this module would exist twice in the supervisor, and its exceptions with it.
 LAUNCH = "import sys; from salient.local.shared_process import main; main(sys.argv[1])"
 POLL = 0.05
 # A log that grew past this is set aside when the server starts anew.
@@ -37,18 +37,18 @@ _holding = threading.Lock()
 
 
 class SharedProcessError(Exception):
-    """The server can not be had; the message is one line for the person at the terminal."""
+    """The server cannot be used; the message is one line for the terminal."""
 
 
 class Server(Protocol):
-    """What a keeper keeps. All methods run in the keeper's process."""
+    """What a supervisor runs. All methods run in the supervisor's process."""
 
     stop_signal: signal.Signals
 
     def start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Prepare and start the server, its output going to the log.
 
-        Raises `SharedProcessError` when it can not be started.
+        Raises `SharedProcessError` when it cannot be started.
         """
 
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True)
 class SharedProcess:
-    """A named shared server: where its files are and how its keeper finds it."""
+    """A named shared server: where its files are and how its supervisor finds it."""
 
     name: str
     directory: Path
@@ -97,7 +97,7 @@ class SharedProcess:
         if path in _held:
             return
         descriptor = _open(path)
-        # Waits while a keeper that found no users stops its server.
+        # Waits while a supervisor that found no users stops its server.
         if not _lock(descriptor, fcntl.LOCK_SH, timeout=self.start_timeout):
             os.close(descriptor)
             raise SharedProcessError(f"{self.name} does not stop: see {self.log_file}")
@@ -111,7 +111,7 @@ class SharedProcess:
             os.close(descriptor)
 
     def _running(self) -> dict[str, Any] | None:
-        """The state of a server whose keeper is alive; None when there is no such server."""
+        """The state of a server whose supervisor is alive; None when there is no such server."""
         state = self._read_state()
         if "error" in state or not state or not self._keeper_alive():
             return None
@@ -132,7 +132,7 @@ class SharedProcess:
                 raise SharedProcessError(f"{self.name} does not start: see {self.log_file}")
             deadline = time.monotonic() + self.start_timeout
             if not self._keeper_alive():
-                self._start_keeper()
+                self._start_supervisor()
             while time.monotonic() < deadline:
                 if state := self._running():
                     return state
@@ -143,8 +143,8 @@ class SharedProcess:
             f"{self.name} did not answer within {self.start_timeout:g} s: see {self.log_file}"
         )
 
-    def _start_keeper(self) -> None:
-        """Start a keeper; it has taken its lock and left our process group when this returns."""
+    def _start_supervisor(self) -> None:
+        """Start a supervisor; on return it holds its lock and has left our process group."""
         self.state_file.unlink(missing_ok=True)
         launch = [sys.executable, "-c", LAUNCH, json.dumps(self._as_json())]
         done = subprocess.run(  # noqa: S603 - our own module, by our own interpreter
@@ -189,7 +189,7 @@ class Supervisor:
         else:
             self.shared.state_file.unlink(missing_ok=True)
         finally:
-            # First the keeper's lock: who waits for the users' lock must find no keeper.
+            # First the supervisor's lock: who waits for the users' lock must find no supervisor.
             os.close(self.lock)
             os.close(self.users)
 
@@ -274,7 +274,7 @@ class Supervisor:
 
 
 def die_with_supervisor(death_signal: signal.Signals) -> None:
-    """For `Popen(preexec_fn=…)` in a server's `start`: a killed keeper leaves no server behind."""
+    """For `Popen(preexec_fn=…)` in a server's `start`: no server outlives its supervisor."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, death_signal.value)
@@ -314,16 +314,16 @@ def _open_log(path: Path) -> IO[bytes]:
 
 
 def main(definition: str) -> None:
-    """Become the keeper of the server, unless it has one."""
+    """Become the supervisor of the server, unless it has one."""
     fields = json.loads(definition)
-    keeper = Supervisor(SharedProcess(**{**fields, "directory": Path(fields["directory"])}))
+    supervisor = Supervisor(SharedProcess(**{**fields, "directory": Path(fields["directory"])}))
     # The lock belongs to the open file, so that the child has it when the parent is gone. Somebody
-    # who only looks whether a keeper lives holds it for an instant: hence a little patience.
-    if not _lock(keeper.lock, fcntl.LOCK_EX, timeout=1) or os.fork():
+    # who only looks whether a supervisor lives holds it for an instant, so wait briefly.
+    if not _lock(supervisor.lock, fcntl.LOCK_EX, timeout=1) or os.fork():
         os._exit(0)
     os.setsid()
-    _leave_terminal(keeper.shared.log_file)
-    keeper.run()
+    _leave_terminal(supervisor.shared.log_file)
+    supervisor.run()
 
 
 def _leave_terminal(log_file: Path) -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for a shared server: a process that sleeps. Runs in the keeper."""
+"""A stand-in for a shared server: a process that sleeps. Runs in the supervisor."""
 
 import os
 import signal

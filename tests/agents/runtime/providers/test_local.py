@@ -25,7 +25,7 @@ class LocalModelTests(SimpleTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        # Its keeper stops the process as soon as the directory is gone.
+        # Its supervisor stops the process as soon as the directory is gone.
         directory = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.enterClassContext(override_settings(LOCAL_MODEL_DIR=directory))
         cls.enterClassContext(mock.patch.dict(local._addresses, clear=True))
