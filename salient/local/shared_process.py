@@ -3,8 +3,8 @@
 Three locks, all `flock`, so that the kernel releases them even after `kill -9`:
 - users: shared by every process that uses the server. Forked children share it with their parent
   and count as users; started programs do not, for the file is closed on exec.
-- supervisor (the file keeper.lock): held by the one process that starts the server, restarts it when it dies and stops it
-  when no user is left.
+- supervisor (the file keeper.lock): held by the one process that starts the server, restarts it
+  when it dies and stops it when no user is left.
 - starting: held by the user who starts the supervisor.
 """
 
