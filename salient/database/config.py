@@ -24,6 +24,7 @@ KEEP_ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+ENGINE = "salient.database"
 SHAPE = "postgres://user:password@host:5432/name"
 
 
@@ -67,7 +68,8 @@ def database_config(
 def embedded_server() -> dict[str, Any]:
     """The embedded PostgreSQL, which starts when the first connection is made."""
     return {
-        "ENGINE": "salient.database",
+        "ENGINE": ENGINE,
+        "EMBEDDED": True,
         "NAME": embedded.NAME,
         "USER": embedded.NAME,
         "HOST": str(embedded.socket_directory()),
@@ -99,7 +101,7 @@ def parsed(url: str) -> dict[str, Any]:
     settings: dict[str, Any] = {
         setting: str(parts.pop(part, "")) for setting, part in known.items()
     }
-    return {"ENGINE": "django.db.backends.postgresql", **settings, "OPTIONS": parts}
+    return {"ENGINE": ENGINE, **settings, "OPTIONS": parts}
 
 
 class ReconnectingConnection(LimitedConnection):

@@ -51,7 +51,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 def ensure_started() -> None:
     """Start the embedded server where it is the configured one; it runs until this process ends."""
-    if connection.settings_dict["ENGINE"] == "salient.database":
+    if connection.settings_dict.get("EMBEDDED"):
         embedded.ensure_running()
 
 
@@ -141,7 +141,7 @@ def _parameters() -> dict[str, Any]:
 def _server() -> str:
     """Return the server's name for people, without a password."""
     settings = connection.settings_dict
-    if settings["ENGINE"] == "salient.database":
+    if settings.get("EMBEDDED"):
         return "the embedded PostgreSQL"
     host = settings["HOST"] or "localhost"
     return f"the database {settings['NAME']!r} on {host}:{settings['PORT'] or 5432}"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.db.models import Count
 from django.test import TestCase
 
+from accounts.tenancy.context import tenant_context
 from accounts.tenancy.roles import TENANT_RIGHTS
+from agents.models import AgentInstance
 from tests.support.database import catalog
+from tests.support.factories import make_account, make_instance
 
 # These stay together on one server: who may log in, and sums over all accounts.
 LOCAL = {
@@ -134,3 +138,11 @@ class DistributionTests(TestCase):
         """)
         self.assertEqual(len(following), 4)
         self.assertEqual({name for name, has_slug in following if not has_slug}, set())
+
+    def test_a_query_may_count_what_belongs_to_whole_rows(self) -> None:
+        """PostgreSQL no longer takes a row's columns for granted in a group of its id alone."""
+        instance = make_instance(make_account("acme"), "bot")
+        with tenant_context(instance.account_id):
+            found = AgentInstance.objects.filter(account_id=instance.account_id)
+            [row] = found.annotate(published=Count("config_publications"))
+            self.assertEqual((row.pk, row.instance_slug, row.published), (instance.pk, "bot", 0))

@@ -27,7 +27,8 @@ class ConfigTests(SimpleTestCase):
     def test_a_url_becomes_settings_with_a_bounded_pool(self) -> None:
         settings = database_config(URL, pool_size=8)
 
-        self.assertEqual(settings["ENGINE"], "django.db.backends.postgresql")
+        self.assertEqual(settings["ENGINE"], "salient.database")
+        self.assertNotIn("EMBEDDED", settings)
         server = [settings[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")]
         self.assertEqual(server, ["shop", "ann", "s3cret", "db.example", "6543"])
         self.assertEqual(settings["OPTIONS"]["sslmode"], "require")
@@ -39,6 +40,7 @@ class ConfigTests(SimpleTestCase):
         settings = database_config(None, pool_size=8)
 
         self.assertEqual(settings["ENGINE"], "salient.database")
+        self.assertIs(settings["EMBEDDED"], True)
         self.assertEqual(settings["HOST"], str(embedded.socket_directory()))
 
     def test_a_wrong_url_is_refused_without_showing_its_password(self) -> None:

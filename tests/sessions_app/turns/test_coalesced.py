@@ -217,7 +217,8 @@ class FieldNameTests(TestCase):
             ("app_settle_turns", store.SettleTurn),
         ):
             with connection.cursor() as cursor:
-                cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [function])
+                newest = "SELECT prosrc FROM pg_proc WHERE oid = %s::regprocedure"
+                cursor.execute(newest, [f"{function}(uuid, jsonb)"])
                 [text] = cursor.fetchone()
             words = set(re.findall(r"\w+", text))
             self.assertEqual(set(row.__struct_fields__) - words, set())
