@@ -145,4 +145,4 @@ class DistributionTests(TestCase):
         with tenant_context(instance.account_id):
             found = AgentInstance.objects.filter(account_id=instance.account_id)
             [row] = found.annotate(published=Count("config_publications"))
-            self.assertEqual((row.pk, row.instance_slug, row.published), (instance.pk, "bot", 0))
+            self.assertEqual((row.instance_slug, vars(row)["published"]), ("bot", 0))
