@@ -28,8 +28,20 @@ class Call:
     """Sees what the model sends; `outcome` is right at any moment, also when the call is cut."""
 
     __slots__ = (
-        *("_finished", "_first_token", "_is_streamed", "_refused", "_started", "error", "provider"),
-        *("_asked", "_usage", "provider_name", "request", "said", "spoken", "tool_calls"),
+        "_finished",
+        "_first_token",
+        "_is_streamed",
+        "_refused",
+        "_started",
+        "error",
+        "provider",
+        "_asked",
+        "_usage",
+        "provider_name",
+        "request",
+        "said",
+        "spoken",
+        "tool_calls",
     )
 
     def __init__(

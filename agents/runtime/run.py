@@ -73,8 +73,17 @@ class Run:
     """Answers a request; `calls` and `text` hold true at any moment, also after a failure."""
 
     __slots__ = (
-        *("_deadline", "_length", "_messages", "_models", "_rounds", "_said", "_shortened"),
-        *("_size", "_tools", "calls", "request"),
+        "_deadline",
+        "_length",
+        "_messages",
+        "_models",
+        "_rounds",
+        "_said",
+        "_shortened",
+        "_size",
+        "_tools",
+        "calls",
+        "request",
     )
 
     def __init__(self, request: RunRequest) -> None:

@@ -158,9 +158,23 @@ TEXTS = _meanings(
 )
 # Where an error says what it is, when it stands alone.
 BARE_KEYS = (
-    *("message", "msg", "detail", "errors", "fault", "exception", "base_resp"),
-    *("error_type", "error_code", "error_message", "error_msg", "errorType", "errorCode"),
-    *("errorMessage", "errorMsg", "Message", "status_msg"),
+    "message",
+    "msg",
+    "detail",
+    "errors",
+    "fault",
+    "exception",
+    "base_resp",
+    "error_type",
+    "error_code",
+    "error_message",
+    "error_msg",
+    "errorType",
+    "errorCode",
+    "errorMessage",
+    "errorMsg",
+    "Message",
+    "status_msg",
 )
 SECRETS = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]+|\b(?:sk|pk|gsk|xai|key|csk|fw|pplx|r8|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{10,}"
