@@ -28,15 +28,15 @@ class Call:
     """Sees what the model sends; `outcome` is right at any moment, also when the call is cut."""
 
     __slots__ = (
+        "_asked",
         "_finished",
         "_first_token",
         "_is_streamed",
         "_refused",
         "_started",
+        "_usage",
         "error",
         "provider",
-        "_asked",
-        "_usage",
         "provider_name",
         "request",
         "said",
