@@ -14,11 +14,10 @@ from accounts.api.schemas import LONGEST_OVERLAP
 from accounts.keys import offers
 from accounts.members.email_addresses import is_same
 from accounts.models import ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
-from accounts.models.api_key import LASTING
+from accounts.models.api_key import DEFAULT_SCOPES, LASTING
 from accounts.tenancy.agents import agent_slugs
 from salient.ids import parse_uuid
 
-DEFAULT_SCOPES = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
 NEVER = "never"
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
 MOST_HOURS = LONGEST_OVERLAP // 3600
@@ -99,7 +98,7 @@ class ApiKeyForm(RecipientForm, forms.ModelForm[ApiKey]):
     mode = forms.ChoiceField(choices=KeyMode, initial=KeyMode.LIVE, required=False)
     scopes = forms.MultipleChoiceField(
         choices=Scope,
-        initial=DEFAULT_SCOPES,
+        initial=list(DEFAULT_SCOPES),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="What the key may do; this cannot be changed later. A publishable key can only "

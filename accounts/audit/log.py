@@ -49,7 +49,7 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
 
 
 def history_of(row: Model) -> QuerySet[AuditEntry]:
-    """Return the newest entries about one row; inside the platform's context."""
+    """Return the newest entries about one row; inside the platform context."""
     table, key = row._meta.db_table, str(row.pk)
     entries = AuditEntry.objects.filter(object_type=table, object_id=key)
     return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]

@@ -42,7 +42,7 @@ class Offer:
 
 
 def takers(account_id: UUID) -> list[tuple[str, str]]:
-    """Return whom a key may be offered to, as (e-mail address, role); in the platform's context."""
+    """Return whom a key may be offered to, as (e-mail address, role); in the platform context."""
     members = Membership.objects.filter(
         account_id=account_id, role__in=TAKERS, user__is_active=True
     ).order_by("created_at")

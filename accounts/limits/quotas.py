@@ -163,7 +163,7 @@ def caps_of(account_id: UUID) -> Caps:
 
 
 def own_limits(account_id: UUID) -> AccountLimits | None:
-    """Return what is set for this account, if anything is; call it inside a door."""
+    """Return what is set for this account, if anything is; call it inside a context."""
     found: AccountLimits | None = AccountLimits.objects.filter(account_id=account_id).first()
     return found
 

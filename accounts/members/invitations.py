@@ -135,7 +135,7 @@ def invited_user(invitation: Invitation) -> User | None:
 def accept(invitation: Invitation, user: User) -> Membership:
     """Make the person a member, and a user if need be; raises LinkClosed, IntegrityError.
 
-    In the platform's context: an account sees only the users who are its members.
+    In the platform context: an account sees only the users who are its members.
     """
     with platform_context():
         take_turns(invitation.account_id)

@@ -1,6 +1,6 @@
 """Support access: how staff and auditors come to read an account's texts, with a reason.
 
-It holds for superusers too. Everything here runs inside the platform's context.
+It holds for superusers too. Everything here runs inside the platform context.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ class Scope(models.TextChoices):
 READING = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.VISITORS_WRITE})
 # These open the texts for longer than the key lives: to a new member, to another model server.
 LASTING = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
+# What an application that talks to agents needs; other scopes must be named.
+DEFAULT_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
 
 class KeyKind(models.TextChoices):

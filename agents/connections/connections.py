@@ -184,7 +184,7 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
 def current_connections(
     wanted: Iterable[tuple[UUID, str]],
 ) -> dict[tuple[UUID, str], Connection]:
-    """Read these connections (account, name) past every cache, inside the platform's context."""
+    """Read these connections (account, name) past every cache, inside the platform context."""
     accounts, names = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
     rows = ProviderConnection.objects.filter(account_id__in=accounts, name__in=names)
     return {(account_id, each.name): each for account_id, each in _opened(rows)}

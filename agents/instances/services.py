@@ -1,4 +1,4 @@
-"""The verbs of agents: list and make instances."""
+"""Agent instances: found, listed and made; their visitors' tokens are issued here."""
 
 from __future__ import annotations
 

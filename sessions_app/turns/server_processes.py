@@ -63,7 +63,7 @@ def is_hidden(pid: int) -> bool:
 
 
 def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
-    """Return those of the processes that have died; call it inside the platform's context.
+    """Return those of the processes that have died; call it inside the platform context.
 
     `may_trust_age`: the caller has itself reached the database for a while. Otherwise an old row
     may only mean that the database did not answer, to any process.
@@ -83,5 +83,5 @@ def dead_among(ids: Collection[UUID], *, may_trust_age: bool) -> set[UUID]:
 
 
 def forget_dead() -> int:
-    """Delete the rows of processes that died long ago, inside the platform's context."""
+    """Delete the rows of processes that died long ago, inside the platform context."""
     return ServerProcess.objects.filter(seen_at__lt=Now() - FORGET_AFTER).delete()[0]

@@ -1,7 +1,7 @@
 """Computes the stored figures again from the ledger: usage by day, and the sessions' counters.
 
-Settling adds to them turn by turn (`app_count_turn`). The results must equal, to the last cent,
-what these statements sum.
+Settling adds to them turn by turn (`app_count_turns`). The results must equal, to the last
+cent, what these statements sum.
 """
 
 from __future__ import annotations

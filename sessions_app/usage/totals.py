@@ -2,7 +2,7 @@
 
 A turn counts in the day in which it is settled, so that no turn adds to a day before yesterday. If
 such a day changes all the same (a rebuilt roll-up, an erased account), a trigger of usage_days
-deletes does (sql/app_forget_totals.sql), sums; it waits for a transaction that is summing.
+deletes its sums (sql/app_forget_totals.sql); it waits for a transaction that is summing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ INSERT = f"""
     SELECT gen_random_uuid(), day, account_id, '', {_TOTALS}, '{{{{}}}}'
         FROM usage_days WHERE {{which}} GROUP BY day, account_id
 """
-EVERY_DAY_OVER = f"day < {_OVER}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def constraints(kind: type[models.BaseConstraint]) -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def as_owner() -> Iterator[None]:
-    """Open the platform's door with the rights of whoever owns the tables."""
+    """Open the platform context with the rights of whoever owns the tables."""
     with platform_context(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
         yield

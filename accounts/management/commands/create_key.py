@@ -11,13 +11,12 @@ from django.utils import timezone
 from accounts.keys.services import KeyWanted, default_expiry, issue_api_key, wanted_key
 from accounts.management.look_up import find_account
 from accounts.models import Account, KeyKind, KeyMode, Scope
+from accounts.models.api_key import DEFAULT_SCOPES
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
 
 LONGEST_DAYS = 3650
-# What an application that talks to agents needs; other scopes must be named.
-DEFAULT_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
 
 class Command(ReportingCommand):

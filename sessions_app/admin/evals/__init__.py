@@ -1,1 +1,1 @@
-"""The staff's pages for saved chats and their runs."""
+"""The admin's pages for saved chats and their runs, and the playground."""

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import SimpleTestCase
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 _numbers = count(1)
 
 

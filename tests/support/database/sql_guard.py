@@ -25,7 +25,7 @@ _QUERY = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 _BY_ACCOUNT = re.compile(r"\b(?:WHERE|ON)\b.*\baccount_id\b", re.IGNORECASE | re.DOTALL)
 _BASE = Path(settings.BASE_DIR)
 # The first tries statements that must fail. The second reads databases without tenants. The last
-# runs the statements of migrations.
+# two run the statements of migrations.
 _EXEMPT = {
     Path("sessions_app/isolation_check/sql_probes.py"),
     Path("sessions_app/adoption/survey.py"),

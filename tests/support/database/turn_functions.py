@@ -1,4 +1,4 @@
-"""The two functions of a turn, called as the channels call them; mix it into a TestCase."""
+"""The two functions of a turn, called as the pipeline calls them; mix it into a TestCase."""
 
 from __future__ import annotations
 
