@@ -201,7 +201,9 @@ def _settle(
         found = _found(request)
         outcome = (outcome_of or _outcome)(found, request)
         counted = _counted(request, found, outcome)
-        LLMRequest.objects.filter(pk=request.pk).update(
+        # An id is unique within its account only.
+        own = LLMRequest.objects.filter(account_id=request.account_id, pk=request.pk)
+        own.update(
             **outcome,
             completion_status=CompletionStatus.ERROR,
             error_code=ERROR_CODE,
@@ -215,7 +217,7 @@ def _settle(
             cost=counted,
         )
         # It counts in the day in which its budgets were changed, as every turn does.
-        LLMRequest.objects.filter(pk=request.pk).update(settled_at=settlement.moment)
+        own.update(settled_at=settlement.moment)
         with connection.cursor() as cursor:
             cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
     send(settlement.alerts)
