@@ -193,7 +193,7 @@ class WidenPrimaryKey(KeyChange):
         keys = _rows(schema_editor, _DEPENDENTS, {"table": table, "unique": self.unique})
         _briefly(
             schema_editor,
-            # All before any change: what cannot be locked within a second each is tried again whole.
+            # All before any change; after a second without a lock, all of it is tried again.
             f"LOCK TABLE {', '.join(sorted({table, *(key[0] for key in keys)}))}",
             *(f"ALTER TABLE {referring} DROP CONSTRAINT {name}" for referring, name, _ in keys),
             f"ALTER TABLE {table} {', '.join(parts)}",
