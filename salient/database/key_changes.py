@@ -90,41 +90,12 @@ class BriefSQLFile(NotInTransactionMixin, SQLFile):
             _briefly(schema_editor, statement)
 
 
-class ReplaceUnique(KeyChange):
-    """Adds a unique constraint, in place of the one of the same name where there is one."""
-
-    def __init__(self, model_name: str, constraint: models.UniqueConstraint) -> None:
-        super().__init__(model_name)
-        self.constraint = constraint
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        if self.constraint.name in self._constraints(app_label, state):
-            state.remove_constraint(app_label, self.model_name.lower(), self.constraint.name)
-        state.add_constraint(app_label, self.model_name.lower(), self.constraint)
-
-    def change(
-        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
-    ) -> None:
-        _replace_unique(
-            schema_editor,
-            self._model(app_label, after),
-            self._constraints(app_label, before).get(self.constraint.name),
-            self._constraints(app_label, after).get(self.constraint.name),
-        )
-
-    def describe(self) -> str:
-        return f"Build the unique constraint {self.constraint.name} on {self.model_name}"
-
-
-class RemoveUnique(KeyChange):
-    """Removes a unique constraint; the way back builds it concurrently."""
+class UniqueChange(KeyChange):
+    """Brings the unique constraint `name` from the state before to the one after."""
 
     def __init__(self, model_name: str, name: str) -> None:
         super().__init__(model_name)
         self.name = name
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        state.remove_constraint(app_label, self.model_name.lower(), self.name)
 
     def change(
         self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
@@ -135,6 +106,29 @@ class RemoveUnique(KeyChange):
             self._constraints(app_label, before).get(self.name),
             self._constraints(app_label, after).get(self.name),
         )
+
+
+class ReplaceUnique(UniqueChange):
+    """Adds a unique constraint, in place of the one of the same name where there is one."""
+
+    def __init__(self, model_name: str, constraint: models.UniqueConstraint) -> None:
+        super().__init__(model_name, constraint.name)
+        self.constraint = constraint
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        if self.name in self._constraints(app_label, state):
+            state.remove_constraint(app_label, self.model_name.lower(), self.name)
+        state.add_constraint(app_label, self.model_name.lower(), self.constraint)
+
+    def describe(self) -> str:
+        return f"Build the unique constraint {self.name} on {self.model_name}"
+
+
+class RemoveUnique(UniqueChange):
+    """Removes a unique constraint; the way back builds it concurrently."""
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        state.remove_constraint(app_label, self.model_name.lower(), self.name)
 
     def describe(self) -> str:
         return f"Remove the unique constraint {self.name} from {self.model_name}"
