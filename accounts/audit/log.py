@@ -40,11 +40,11 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
         if page.before is not None:
             rows = older(rows, "created_at", page.before)
         found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])
-    shown = found[: page.limit]
+    entries = found[: page.limit]
     more = len(found) > page.limit
     return AuditOut(
-        entries=[EntryOut.of(entry) for entry in shown],
-        before=str(Cursor(shown[-1].created_at, shown[-1].pk)) if more else None,
+        entries=[EntryOut.of(entry) for entry in entries],
+        before=str(Cursor(entries[-1].created_at, entries[-1].pk)) if more else None,
     )
 
 

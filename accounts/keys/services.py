@@ -32,19 +32,6 @@ def create_account(slug: str, *, name: str = "") -> Account:
     return account
 
 
-def all_accounts() -> list[Account]:
-    """List every account, whatever its status, by slug."""
-    with platform_context():
-        return list(Account.objects.order_by("slug"))
-
-
-def read_account(slug: str) -> Account | None:
-    """Return the whole row of the account, whatever its status."""
-    with platform_context():
-        found: Account | None = Account.objects.filter(slug=slug).first()
-    return found
-
-
 class KeyWanted(TypedDict, total=False):
     """What a new key is to be; by default a live secret key with every scope for API_KEY_DAYS."""
 

@@ -2,6 +2,7 @@
 
 from accounts.keys import services
 from accounts.models import Account, ApiKey
+from accounts.tenancy.accounts import list_accounts, read_account
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
 from salient.commands import Misused, Refused, did_you_mean
@@ -11,9 +12,9 @@ KEY_ID_LENGTH = 12
 
 def find_account(slug: str) -> Account:
     """Return the account, whatever its status; raises Refused."""
-    account = services.read_account(slug)
+    account = read_account(slug)
     if account is None:
-        known = [each.slug for each in services.all_accounts()]
+        known = [each.slug for each in list_accounts()]
         raise Refused(f"There is no account “{slug}”.{did_you_mean(slug, known)}")
     return account
 

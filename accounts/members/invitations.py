@@ -127,11 +127,6 @@ def find(account_slug: str, hashed: str) -> Invitation:
     return find_row(account_slug, lambda: Invitation.objects.pending().filter(token_hash=hashed))
 
 
-def invited_user(invitation: Invitation) -> User | None:
-    """Return the person who has the address already."""
-    return with_address(User.objects.all(), "email", invitation.email).first()
-
-
 def accept(invitation: Invitation, user: User) -> Membership:
     """Make the person a member, and a user if need be; raises LinkClosed, IntegrityError.
 

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.members import invitations
+from accounts.members.members import find_person
 from accounts.members.one_time_links import LinkClosed
 from accounts.models import Invitation, User
 from accounts.pages.one_time_links import LinkPages
@@ -35,7 +36,7 @@ def join(request: HttpRequest, account: str) -> HttpResponse:
     """Say who invites to what; POST accepts, for the person with that address alone."""
     try:
         offered = _link.opened(request, account)
-        known = invitations.invited_user(offered)
+        known = find_person(offered.email)
         if known is None:
             return join_as_new(request, offered)
         if known.pk == request.user.pk:

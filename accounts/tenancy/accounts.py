@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import Account, AccountStatus
+from accounts.tenancy.context import platform_context
 from salient.ids import parse_uuid
 
 BADGES = {
@@ -84,6 +85,19 @@ def account_of_row(model: type[Model], key: UUID) -> Account | None:
 def all_accounts() -> QuerySet[Account]:
     """Return the accounts by slug."""
     return Account.objects.order_by("slug")
+
+
+def list_accounts() -> list[Account]:
+    """List every account, whatever its status, by slug."""
+    with platform_context():
+        return list(all_accounts())
+
+
+def read_account(slug: str) -> Account | None:
+    """Return the whole row of the account, whatever its status."""
+    with platform_context():
+        found: Account | None = Account.objects.filter(slug=slug).first()
+    return found
 
 
 def active_accounts() -> QuerySet[Account]:

@@ -7,15 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Count, Max, QuerySet
+from django.db.models import FETCH_RAISE, Count, Max, QuerySet
 
 from accounts.auth import visitor_tokens
 from accounts.auth.caller import Caller, CallerKind
-from accounts.models import Account, AccountStatus
+from accounts.models import Account
 from accounts.models.slugs import is_slug, title_of
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.lookups import find_account
+from accounts.tenancy.lookups import find_active_account
 from agents.api.schemas import VisitorIn
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
@@ -48,21 +47,17 @@ def find_instance(account_id: UUID, slug: str) -> AgentInstance | None:
 def find_active_instance(account_id: UUID, slug: str) -> AgentInstance | None:
     """Return the account's active instance, which reads nothing more by itself; in a context."""
     rows = AgentInstance.objects.active().filter(account_id=account_id)
-    found: AgentInstance | None = (
-        rows.fetch_mode(models.FETCH_RAISE).filter(instance_slug=slug).first()
-    )
+    found: AgentInstance | None = rows.fetch_mode(FETCH_RAISE).filter(instance_slug=slug).first()
     return found
 
 
 def active_instance(account_slug: str, slug: str) -> AgentInstance | None:
     """Return the instance, with its account, when both are active."""
-    account = find_account(account_slug)
-    if not is_slug(slug) or account is None or account.status != AccountStatus.ACTIVE:
+    account = find_active_account(account_slug) if is_slug(slug) else None
+    if account is None:
         return None
     with tenant_context(account.pk):
-        found: AgentInstance | None = (
-            AgentInstance.objects.active().filter(instance_slug=slug).first()
-        )
+        found = find_active_instance(account.pk, slug)
     if found is not None:
         found.account = account
     return found

@@ -10,7 +10,6 @@ from typing import Any
 from django.db import connection, models
 from django.utils import timezone
 
-from accounts.keys.services import all_accounts
 from accounts.limits.periods import start_of
 from accounts.models import (
     Account,
@@ -22,6 +21,7 @@ from accounts.models import (
     SupportAccess,
     User,
 )
+from accounts.tenancy.accounts import list_accounts
 from accounts.tenancy.context import platform_context
 from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
@@ -43,7 +43,7 @@ type Tell = Callable[[str], None]
 def foreign_accounts(*, besides: Iterable[str] = ()) -> list[str]:
     """Return the slugs of the accounts that are not the demo's."""
     own = {plan.slug for plan in ACCOUNTS} | set(besides)
-    return [account.slug for account in all_accounts() if account.slug not in own]
+    return [account.slug for account in list_accounts() if account.slug not in own]
 
 
 def fill(

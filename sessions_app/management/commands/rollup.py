@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from django.core.management.base import CommandParser
 
-from accounts.keys.services import all_accounts
 from accounts.management.look_up import find_account
+from accounts.tenancy.accounts import list_accounts
 from salient.commands import ReportingCommand
 from sessions_app.usage import rollup, totals
 
@@ -38,7 +38,7 @@ class Command(ReportingCommand):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         work = rollup.rebuild if options["rebuild"] else rollup.compare
-        accounts = [find_account(options["account"])] if options["account"] else all_accounts()
+        accounts = [find_account(options["account"])] if options["account"] else list_accounts()
         found = {account.slug: work(account.pk, options["since"]) for account in accounts}
         if options["rebuild"]:
             # The totals of rebuilt days were deleted. A page has less time than we to sum them.

@@ -17,8 +17,8 @@ from django.db import connection
 from django.test import SimpleTestCase, TestCase
 from django.urls import reverse
 
-from accounts.members import invitations
 from accounts.members.email_addresses import is_same, look_up_form, normal_email, with_address
+from accounts.members.members import find_person
 from accounts.models import Invitation, MemberRole, User
 from accounts.tenancy.context import platform_context
 from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
@@ -208,7 +208,7 @@ class InvitationTests(TestCase):
     def test_who_is_invited_is_found_by_the_invitation(self) -> None:
         ann = make_user("ann@xn--bcher-kva.example")
         offered = make_invitation(self.account, email="Ann@BÜCHER.example")
-        self.assertEqual(invitations.invited_user(offered), ann)
+        self.assertEqual(find_person(offered.email), ann)
 
 
 class CommandTests(TestCase):
