@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
-from accounts.admin.formatting import badge, link, number, quiet
+from accounts.admin.formatting import badge, link, list_address, number, quiet
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
@@ -180,13 +180,13 @@ def page_of(account: Account) -> dict[str, Any]:
         "badge": status_badge(account),
         "status_changes": changes_for(account),
         "keys": [(key, key_state(key)) for key in keys_of(account.pk)[:MOST_ROWS]],
-        "keys_page": list_of(account, "accounts_apikey"),
+        "keys_page": list_address("accounts_apikey", account__id__exact=account.pk),
         "members": list(people_of(account.pk)[:MOST_ROWS]),
-        "members_page": list_of(account, "accounts_membership"),
+        "members_page": list_address("accounts_membership", account__id__exact=account.pk),
         "limits": limits_of(account.pk),
         "budgets": budget_bars(account.pk),
         "audited": [shown(entry) for entry in newest_entries(account.pk, MOST_ENTRIES)],
-        "audit_page": list_of(account, "accounts_auditentry"),
+        "audit_page": list_address("accounts_auditentry", account__id__exact=account.pk),
     }
 
 
@@ -196,12 +196,6 @@ def key_state(key: ApiKey) -> dict[str, str]:
     if key.is_waiting and not key.revoked_at:
         return {"name": f"waits for {key.taker}", "state": "info"}
     return {"name": "revoked" if key.revoked_at else "expired", "state": "bad"}
-
-
-def list_of(account: Account, page: str) -> str:
-    """Return the address of a list, narrowed to the account's rows."""
-    query = urlencode({"account__id__exact": str(account.pk)})
-    return f"{reverse(f'admin:{page}_changelist')}?{query}"
 
 
 def _names(accounts: list[Account]) -> str:

@@ -6,6 +6,7 @@ import json
 
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 
@@ -30,6 +31,12 @@ def row_link(page: str, key: object, text: object = None) -> SafeString:
     """Link to a row's page, such as "accounts_account"; by its id where there is no text."""
     address = reverse(f"admin:{page}_change", args=[key])
     return link(address, key if text is None else text)
+
+
+def list_address(page: str, **lookups: object) -> str:
+    """Return the address of a list, such as "accounts_apikey", narrowed by these look-ups."""
+    query = urlencode({name: str(value) for name, value in lookups.items()})
+    return f"{reverse(f'admin:{page}_changelist')}?{query}"
 
 
 def pretty_json(value: object) -> SafeString:

@@ -11,13 +11,12 @@ from django.contrib import admin, messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, reverse
-from django.utils.http import urlencode
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
-from accounts.admin.formatting import badge
+from accounts.admin.formatting import badge, list_address
 from accounts.keys.services import keys_for_agent
 from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
@@ -241,8 +240,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
 
 def agents_page(account_id: UUID) -> str:
     """Return the address of the list, narrowed to the account's agents."""
-    query = urlencode({"account__id__exact": str(account_id)})
-    return f"{reverse('admin:agents_agentinstance_changelist')}?{query}"
+    return list_address("agents_agentinstance", account__id__exact=account_id)
 
 
 def agents_of(request: HttpRequest, account: Account) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.admin import registry
+from accounts.admin.formatting import list_address
 from accounts.admin.registry import Link
 from accounts.models import Account, ApiKey
 from agents.admin.page_base import instance_page, review_page
@@ -20,7 +21,7 @@ def account_links(_request: HttpRequest, account: Account) -> Iterable[Link]:
         ("Sessions", "sessions_app_session"),
         ("LLM requests", "sessions_app_llmrequest"),
     ):
-        yield name, f"{reverse(f'admin:{page}_changelist')}?account__id__exact={account.pk}"
+        yield name, list_address(page, account__id__exact=account.pk)
     why = reverse("admin:why-refused")
     yield "Why would this call be refused?", f"{why}?account={account.pk}"
 
@@ -36,9 +37,12 @@ def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[L
     if instance.status == InstanceStatus.ACTIVE:
         slugs = [instance.account.slug, instance.instance_slug]
         yield "Chat page", reverse("sessions:page", args=slugs)
-    only = f"agent_instance__id__exact={instance.pk}&account__id__exact={instance.account_id}"
-    yield "Sessions", f"{reverse('admin:sessions_app_session_changelist')}?{only}"
-    yield "LLM requests", f"{reverse('admin:sessions_app_llmrequest_changelist')}?{only}"
+    only = {
+        "agent_instance__id__exact": instance.pk,
+        "account__id__exact": instance.account_id,
+    }
+    yield "Sessions", list_address("sessions_app_session", **only)
+    yield "LLM requests", list_address("sessions_app_llmrequest", **only)
     why = reverse("admin:why-refused")
     yield "Why refused?", f"{why}?account={instance.account_id}&instance={instance.pk}"
 

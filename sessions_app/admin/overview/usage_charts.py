@@ -7,8 +7,7 @@ from datetime import date
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.urls import reverse
-
+from accounts.admin.formatting import list_address
 from salient.formatting import compact, count, duration, money, spend
 from sessions_app.admin.overview.svg_charts import STYLES, Chart, Series
 from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, largest
@@ -23,12 +22,12 @@ def requests_page(
     first: date, last: date, account_id: UUID | None = None, *, failed: bool = False
 ) -> str:
     """Return the address of the rows behind a figure: the list of LLM requests, filtered."""
-    query = {"from": first.isoformat(), "to": last.isoformat()}
+    lookups: dict[str, object] = {"from": first, "to": last}
     if failed:
-        query["completion_status__exact"] = "error"
+        lookups["completion_status__exact"] = "error"
     if account_id is not None:
-        query["account__id__exact"] = str(account_id)
-    return f"{reverse('admin:sessions_app_llmrequest_changelist')}?{urlencode(query)}"
+        lookups["account__id__exact"] = account_id
+    return list_address("sessions_app_llmrequest", **lookups)
 
 
 def links(days: Days, account_id: UUID | None) -> list[str]:
