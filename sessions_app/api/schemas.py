@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -19,6 +20,7 @@ from pydantic import (
 
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
+from agents.runtime.events import ModelCall
 from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
 from salient.cursor import Cursor
@@ -98,6 +100,18 @@ class UsageOut(BaseModel):
     cached_tokens: int
     requests: int
     estimated: bool
+
+    @classmethod
+    def of(cls, calls: Sequence[ModelCall]) -> Self:
+        read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
+        return cls(
+            input_tokens=read,
+            output_tokens=written,
+            total_tokens=read + written,
+            cached_tokens=sum(c.cached_tokens for c in calls),
+            requests=len(calls),
+            estimated=any(c.estimated for c in calls),
+        )
 
 
 # In decimal notation: 0.00000001, never 1E-8.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from accounts.models import AccountStatus
@@ -27,6 +28,11 @@ SPEEDS = {
 MINI, GPT, GPT5, HAIKU, SONNET, FLASH, MISTRAL, GROQ, DEEPSEEK, OLLAMA = SPEEDS
 # (days ago, provider): the share of its turns that failed on that day.
 INCIDENTS = {(2, "openai"): 0.22, (37, "anthropic"): 0.35}
+# How busy the days of a week are, from Monday on, and the hours of a day (UTC).
+WEEK = (1.15, 1.1, 1.05, 1.0, 0.9, 0.45, 0.35)
+HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 17, 14, 15, 17, 16, 14, 12, 10, 9, 8, 6, 3, 2)
+TURNS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 11)
+MEAN_TURNS = sum(TURNS) / len(TURNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,28 @@ ACCOUNTS = (
 def seeded_random(*names: object) -> random.Random:
     """Return a random generator that gives the same values each time for these names."""
     return random.Random("/".join(map(str, (SEED, *names))))  # noqa: S311 - no secret
+
+
+def starts(
+    account: AccountPlan, agent: AgentPlan, turns: float, until: datetime
+) -> Iterator[tuple[datetime, random.Random]]:
+    """Yield when conversations begin, more often on working days, by day and towards the end."""
+    dice = seeded_random(account.slug, agent.slug, "starts")
+    length = account.since - account.until
+    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(days=length - 1 - place) for place in range(length)]
+    weights = [
+        WEEK[day.weekday()] * (1 + (account.growth - 1) * place / length) * dice.uniform(0.75, 1.25)
+        for place, day in enumerate(days)
+    ]
+    for day, weight in zip(days, weights, strict=True):
+        expected = turns / MEAN_TURNS * weight / sum(weights)
+        for number in range(int(expected + dice.random())):
+            own = seeded_random(account.slug, agent.slug, day.date(), number)
+            seconds = own.choices(range(24), HOURS)[0] * 3600 + own.randrange(3600)
+            moment = day + timedelta(seconds=seconds, milliseconds=own.randrange(1000))
+            if moment < until:
+                yield moment, own
 
 
 def dated_id(moment: datetime, dice: random.Random) -> UUID:

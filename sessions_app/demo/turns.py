@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from copy import replace
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,13 +18,14 @@ from agents.costs.pricing import ZERO
 from agents.models import ConfigVersion
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
+from sessions_app.api.schemas import UsageOut
 from sessions_app.demo.plan import (
     INCIDENTS,
     SPEEDS,
-    AccountPlan,
-    AgentPlan,
+    TURNS,
     dated_id,
     seeded_random,
+    starts,
 )
 from sessions_app.demo.tenants import Agent, Tenant
 from sessions_app.demo.words import Exchange, conversation, email_of, talk
@@ -39,13 +39,8 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.turns.prompts import sections_of
-from sessions_app.turns.tool_calls import kept_call
+from sessions_app.turns.tool_calls import kept_call, time_to_first_token_ms
 
-# How busy the days of a week are, from Monday on, and the hours of a day (UTC).
-WEEK = (1.15, 1.1, 1.05, 1.0, 0.9, 0.45, 0.35)
-HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 17, 14, 15, 17, 16, 14, 12, 10, 9, 8, 6, 3, 2)
-TURNS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 11)
-MEAN_TURNS = sum(TURNS) / len(TURNS)
 MOST_REMEMBERED = 20
 FAILURES = ("provider_timeout", "provider_unavailable", "provider_rate_limited", "empty_answer")
 CUT = "provider_protocol"
@@ -74,28 +69,6 @@ def conversations_of(tenant: Tenant, turns: float, now: datetime) -> Rows:
             if moment > agent.row.created_at:
                 _Conversation(tenant, agent, moment, dice, now).add_to(made)
     return made
-
-
-def starts(
-    account: AccountPlan, agent: AgentPlan, turns: float, until: datetime
-) -> Iterator[tuple[datetime, Random]]:
-    """Yield when conversations begin, more often on working days, by day and towards the end."""
-    dice = seeded_random(account.slug, agent.slug, "starts")
-    length = account.since - account.until
-    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [midnight - timedelta(days=length - 1 - place) for place in range(length)]
-    weights = [
-        WEEK[day.weekday()] * (1 + (account.growth - 1) * place / length) * dice.uniform(0.75, 1.25)
-        for place, day in enumerate(days)
-    ]
-    for day, weight in zip(days, weights, strict=True):
-        expected = turns / MEAN_TURNS * weight / sum(weights)
-        for number in range(int(expected + dice.random())):
-            own = seeded_random(account.slug, agent.slug, day.date(), number)
-            seconds = own.choices(range(24), HOURS)[0] * 3600 + own.randrange(3600)
-            moment = day + timedelta(seconds=seconds, milliseconds=own.randrange(1000))
-            if moment < until:
-                yield moment, own
 
 
 class _Conversation:
@@ -225,7 +198,7 @@ class _Conversation:
             error_code=error,
             **_sums(calls),
             latency_ms=latency,
-            time_to_first_token_ms=_first_token(calls),
+            time_to_first_token_ms=time_to_first_token_ms(calls),
             caller=self.caller,
             created_at=asked,
             settled_at=settled,
@@ -374,15 +347,14 @@ def _arrived(answer: str, status: str, dice: Random) -> str:
 
 def _sums(calls: list[ModelCall]) -> dict[str, Any]:
     """Return the tokens and costs of a request's calls, by the names of its columns."""
-    price, billable = pricing.total(calls), billable_cost(calls)
-    tokens = sum(call.input_tokens for call in calls), sum(call.output_tokens for call in calls)
+    usage, price, billable = UsageOut.of(calls), pricing.total(calls), billable_cost(calls)
     return {
-        "requests": len(calls),
-        "prompt_tokens": tokens[0],
-        "completion_tokens": tokens[1],
-        "cached_tokens": sum(call.cached_tokens for call in calls),
-        "total_tokens": sum(tokens),
-        "tokens_estimated": any(call.estimated for call in calls),
+        "requests": usage.requests,
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "total_tokens": usage.total_tokens,
+        "tokens_estimated": usage.estimated,
         "prompt_cost": price.prompt_cost,
         "completion_cost": price.completion_cost,
         "total_cost": price.total_cost,
@@ -390,15 +362,6 @@ def _sums(calls: list[ModelCall]) -> dict[str, Any]:
         "reserved_cost": billable * 4 + Decimal("0.002"),
         "charged_cost": billable,
     }
-
-
-def _first_token(calls: list[ModelCall]) -> int | None:
-    before = 0
-    for call in calls:
-        if call.time_to_first_token_ms is not None:
-            return before + call.time_to_first_token_ms
-        before += call.latency_ms
-    return None
 
 
 def _response_body(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:

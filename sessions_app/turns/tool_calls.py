@@ -31,6 +31,16 @@ def kept_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
     return found | {"total_cost": cost, "cost_source": price.source.value}
 
 
+def time_to_first_token_ms(calls: Iterable[ModelCall]) -> int | None:
+    """From the start of the first call, with the calls before the one that wrote a token."""
+    before = 0
+    for call in calls:
+        if call.time_to_first_token_ms is not None:
+            return before + call.time_to_first_token_ms
+        before += call.latency_ms
+    return None
+
+
 def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
     """Return the calls for `response_body["tools"]`, in the order in which they were made."""
     found: list[dict[str, Any]] = []

@@ -113,13 +113,7 @@ class Turn:
 
     @property
     def time_to_first_token_ms(self) -> int | None:
-        """From the start of the turn, with the calls before the one that wrote a token."""
-        before = 0
-        for call in self.run.calls:
-            if call.time_to_first_token_ms is not None:
-                return before + call.time_to_first_token_ms
-            before += call.latency_ms
-        return None
+        return tool_calls.time_to_first_token_ms(self.run.calls)
 
     def price(self) -> Price:
         """What the calls cost together."""
@@ -131,16 +125,7 @@ class Turn:
         """What the calls used together."""
         calls = self.run.calls
         if self._usage is None or self._usage[0] != len(calls):
-            read, written = sum(c.input_tokens for c in calls), sum(c.output_tokens for c in calls)
-            usage = UsageOut(
-                input_tokens=read,
-                output_tokens=written,
-                total_tokens=read + written,
-                cached_tokens=sum(c.cached_tokens for c in calls),
-                requests=len(calls),
-                estimated=any(c.estimated for c in calls),
-            )
-            self._usage = len(calls), usage
+            self._usage = len(calls), UsageOut.of(calls)
         return self._usage[1]
 
     def outcome(self) -> DoneOut:
