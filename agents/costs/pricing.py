@@ -12,12 +12,13 @@ from genai_prices import Usage, calc_price
 
 from agents.costs.own_prices import NO_PRICES, ModelPrice, OwnPrices
 from agents.runtime.events import ModelCall
+from agents.runtime.providers.registry import registered_providers
 from salient.api.lifespan import on_start
 from salient.database.storable import MOST_DECIMAL
 
 SMALLEST = Decimal("0.00000001")
 ZERO = Decimal(0).quantize(SMALLEST)
-FREE_PROVIDERS = frozenset({"local", "scripted"})
+FREE_PROVIDERS = frozenset(each.name for each in registered_providers() if each.is_free)
 # Self-hosted servers: no list has their prices, but a list may have a model of the same name.
 OWN_SERVERS = frozenset({"ollama", "lmstudio", "vllm", "llamacpp"})
 # Where our name differs from the one in the price lists.

@@ -127,7 +127,8 @@ class RegisteredProvider:
     configuration may name the model at all, also one that is written for another machine.
     `describe` tells everybody what the model is good for. One of the `key_variables` of the
     environment holds the key. `model_prefixes` serve the hint for a model without its provider.
-    `close` closes what the running event loop keeps open.
+    Calls of a provider with `is_free` cost nothing. `close` closes what the running event loop
+    keeps open.
     """
 
     name: str
@@ -137,6 +138,7 @@ class RegisteredProvider:
     describe: Callable[[str], str] | None = None
     key_variables: tuple[str, ...] = ()
     model_prefixes: tuple[str, ...] = ()
+    is_free: bool = False
     close: Callable[[], Awaitable[None]] | None = None
 
 

@@ -112,5 +112,6 @@ PROVIDERS = (
         exists=local_models.LOCAL_MODELS.__contains__,
         describe=local_models.describe,
         model_prefixes=("smollm", "qwen"),
+        is_free=True,
     ),
 )

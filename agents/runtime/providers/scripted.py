@@ -158,5 +158,6 @@ PROVIDERS = (
         exists=lambda model: problem(model) is None,
         describe=lambda _: DESCRIPTION,
         model_prefixes=("echo",),
+        is_free=True,
     ),
 )
