@@ -20,6 +20,16 @@ from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.servers import nginx
 
+# These tests use what the whole server has: its roles and their members.
+SERVER_WIDE = ("test_roles.py", "test_database.py")
+# Folders whose few tests take long. They start first, so that no worker ends alone with them.
+LONG = frozenset({"isolation", "schema", "e2e"})
+# What some tests need besides Python: their name, where they are, the program, how to get it.
+PROGRAMS = (
+    ("tests behind nginx", "test_behind_nginx.py", nginx.nginx, nginx.INSTALL),
+    ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
+)
+_not_run = pytest.StashKey[list[str]]()
 _shipped = tempfile.TemporaryDirectory()
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
 
@@ -46,20 +56,6 @@ def django_db_modify_db_settings(
     """Copy the database of each worker from one that is migrated once."""
     with django_db_blocker.unblock():
         use_template()
-
-
-# These tests use what the whole server has: its roles and their members.
-SERVER_WIDE = ("test_roles.py", "test_database.py")
-
-
-# Folders whose few tests take long. They start first, so that no worker ends alone with them.
-LONG = frozenset({"isolation", "schema", "e2e"})
-# What some tests need besides Python: their name, where they are, the program, how to get it.
-PROGRAMS = (
-    ("tests behind nginx", "test_behind_nginx.py", nginx.nginx, nginx.INSTALL),
-    ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
-)
-_not_run = pytest.StashKey[list[str]]()
 
 
 @pytest.hookimpl(trylast=True)

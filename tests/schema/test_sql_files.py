@@ -15,8 +15,8 @@ from django.test import SimpleTestCase, TestCase
 from accounts.tenancy.roles import Database, fixed_paths
 from salient.database.sql_files import SQLFile, in_schema
 from tests.support.database import catalog
+from tests.support.database.scratch_database import OWN_APPS
 
-OWN_APPS = ("accounts", "agents", "sessions_app")
 # Every function in our schema: name with argument types -> name, version of its row, definition.
 FUNCTIONS = """
     SELECT oid::regprocedure::text, proname, ctid::text || xmin::text, pg_get_functiondef(oid)

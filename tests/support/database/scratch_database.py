@@ -17,6 +17,9 @@ from django.db import connection
 from django.test import SimpleTestCase
 
 DATA = Path(__file__).parents[2] / "data"
+OWN_APPS = ("accounts", "agents", "sessions_app")
+# The tables of the Alembic baseline.
+BASELINE = ("sessions", "messages", "llm_requests", "profiles")
 _numbers = count(1)
 
 
@@ -68,12 +71,6 @@ def connect_to(name: str) -> None:
     connection.settings_dict["NAME"] = name
     # Each database numbers its content types itself.
     ContentType.objects.clear_cache()
-
-
-OWN_APPS = ("accounts", "agents", "sessions_app")
-
-
-BASELINE = ("sessions", "messages", "llm_requests", "profiles")
 
 
 def migrate(*target: str, **options: Any) -> None:
