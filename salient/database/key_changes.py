@@ -80,6 +80,12 @@ class KeyChange(NotInTransactionMixin, Operation):
         found = state.models[app_label, self.model_name.lower()].options.get("constraints", ())
         return {constraint.name: constraint for constraint in found}
 
+    def _set_constraints(self, app_label: str, state: Any, found: dict[str, Any]) -> None:
+        """Let the state's model have these; it is rendered once, however many have changed."""
+        name = self.model_name.lower()
+        state.models[app_label, name].options["constraints"] = list(found.values())
+        state.reload_model(app_label, name, delay=True)
+
 
 class BriefSQLFile(NotInTransactionMixin, SQLFile):
     """Runs a file of statements, one a line, each as a transaction that waits for no lock long."""
@@ -116,9 +122,8 @@ class ReplaceUnique(UniqueChange):
         self.constraint = constraint
 
     def state_forwards(self, app_label: str, state: Any) -> None:
-        if self.name in self._constraints(app_label, state):
-            state.remove_constraint(app_label, self.model_name.lower(), self.name)
-        state.add_constraint(app_label, self.model_name.lower(), self.constraint)
+        found = self._constraints(app_label, state)
+        self._set_constraints(app_label, state, found | {self.name: self.constraint})
 
     def describe(self) -> str:
         return f"Build the unique constraint {self.name} on {self.model_name}"
@@ -210,12 +215,11 @@ class ChangeForeignKeys(KeyChange):
         self.names, self.on_update = names, on_update
 
     def state_forwards(self, app_label: str, state: Any) -> None:
-        known = self._constraints(app_label, state)
+        found = self._constraints(app_label, state)
         for name in self.names:
-            _, args, options = known[name].deconstruct()
-            changed = CompositeForeignKey(*args, **options | {"on_update": self.on_update})
-            state.remove_constraint(app_label, self.model_name.lower(), name)
-            state.add_constraint(app_label, self.model_name.lower(), changed)
+            _, args, options = found[name].deconstruct()
+            found[name] = CompositeForeignKey(*args, **options | {"on_update": self.on_update})
+        self._set_constraints(app_label, state, found)
 
     def change(
         self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any

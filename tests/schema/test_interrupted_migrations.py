@@ -26,7 +26,14 @@ from salient.database.indexes import (
 )
 from salient.management.commands import migrate as migrating
 from tests.support.database import catalog
-from tests.support.database.scratch_database import OWN_APPS, ScratchCase, migrate, own_tables
+from tests.support.database.scratch_database import (
+    OWN_APPS,
+    ScratchCase,
+    connect_to,
+    migrate,
+    own_tables,
+    scratch_database,
+)
 from tests.support.servers.served import ROOT, database_url, environment
 
 FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
@@ -66,20 +73,27 @@ def eventually(happened: Callable[[], object]) -> None:
 
 
 class InterruptedTests(ScratchCase):
-    """Each case begins where the one before it has ended: before the next such migration."""
+    """Each case has a database of its own, as it was before the migration."""
 
     whole: ClassVar[list[tuple[str, str]]]
+    # A migration -> a database from before it, which cases copy: going back takes seconds.
+    earlier: ClassVar[dict[str, str]]
 
     @classmethod
     def prepare(cls) -> None:
         migrate()
-        cls.whole = catalog.schema(own_tables())
+        cls.whole, cls.earlier = catalog.schema(own_tables()), {}
 
-    def before(self, migration: Migration) -> None:
-        """Go back to before it, whatever the last case has left."""
-        migrate()
-        [(app, name)] = [each for each in migration.dependencies if each[0] == migration.app_label]
-        migrate(app, name)
+    @contextmanager
+    def before(self, migration: Migration) -> Iterator[None]:
+        """Work in a database as it was before the migration."""
+        key, whole = str(migration), connection.settings_dict["NAME"]
+        if key not in self.earlier:
+            self.earlier[key] = self.enterClassContext(scratch_database(copied=True))
+            go_back(migration)
+            connect_to(whole)
+        with scratch_database(source=self.earlier[key]):
+            yield
 
     def assert_goes_on(self, what: str) -> None:
         migrate()
@@ -96,66 +110,57 @@ class InterruptedTests(ScratchCase):
 
     def test_an_index_that_is_valid_but_not_recorded_is_made_anew(self) -> None:
         for migration in building():
-            self.before(migration)
-            migrate(migration.app_label, migration.name)
-            execute(FORGET, migration.app_label, migration.name)
-            self.assert_goes_on(str(migration))
+            with self.before(migration):
+                migrate(migration.app_label, migration.name)
+                execute(FORGET, migration.app_label, migration.name)
+                self.assert_goes_on(str(migration))
 
     def test_an_invalid_index_is_made_anew_and_named_by_check(self) -> None:
         for migration in building():
             names = [operation.index.name for operation in added(migration)]
-            self.before(migration)
-            migrate(migration.app_label, migration.name)
-            execute(FORGET, migration.app_label, migration.name)
-            for name in names:
-                execute(SPOIL, name)
-            found = [str(warning.msg) for warning in check_indexes(databases=["default"])]
-            self.assertEqual(
-                [name for name in names if not any(f" {name} " in line for line in found)], []
-            )
-            self.assert_goes_on(str(migration))
+            with self.before(migration):
+                migrate(migration.app_label, migration.name)
+                execute(FORGET, migration.app_label, migration.name)
+                for name in names:
+                    execute(SPOIL, name)
+                found = [str(warning.msg) for warning in check_indexes(databases=["default"])]
+                self.assertEqual(
+                    [name for name in names if not any(f" {name} " in line for line in found)], []
+                )
+                self.assert_goes_on(str(migration))
 
     def test_after_kill_9_in_the_middle_of_each_the_next_migrate_ends(self) -> None:
         for migration in building():
             if not added(migration):
                 continue
-            self.before(migration)
-            last = added(migration)[-1]
-            table = migration_table(migration, last)
-            with writing_to(table):
-                process = start_migrate(migration)
-                eventually(is_building)
-                process.kill()
-                process.wait()
-                execute(END_BUILDERS)
-            self.assert_goes_on(str(migration))
+            table = migration_table(migration, added(migration)[-1])
+            with self.before(migration):
+                with writing_to(table):
+                    kill_while_building(migration)
+                self.assert_goes_on(str(migration))
 
     def test_after_kill_9_while_keys_are_changed_the_next_migrate_ends(self) -> None:
         changing = [each for each in building() if not added(each)]
         self.assertGreaterEqual(len(changing), 4)
         for migration in changing:
-            self.before(migration)
-            with old_snapshot():
-                process = start_migrate(migration)
-                eventually(is_building)
-                process.kill()
-                process.wait()
-                execute(END_BUILDERS)
-            self.assert_goes_on(str(migration))
+            with self.before(migration):
+                with old_snapshot():
+                    kill_while_building(migration)
+                self.assert_goes_on(str(migration))
 
     def test_a_change_of_keys_lets_others_pass_while_its_table_is_held(self) -> None:
         last = building()[-1]
-        self.before(last)
-        with psycopg.connect(database_url()) as holder:
-            # A read keeps every change of the table waiting, and later reads behind that.
-            holder.execute("SELECT FROM sessions LIMIT 1")
-            process = start_migrate(last)
-            eventually(lambda: catalog.rows("SELECT FROM pg_locks WHERE NOT granted"))
-            with psycopg.connect(database_url(), options="-c lock_timeout=10s") as other:
-                other.execute("SELECT FROM sessions LIMIT 1")
-            self.assertIsNone(process.poll())
-        self.assertEqual(process.wait(120), 0)
-        self.assert_goes_on(str(last))
+        with self.before(last):
+            with psycopg.connect(database_url()) as holder:
+                # A read keeps every change of the table waiting, and later reads behind that.
+                holder.execute("SELECT FROM sessions LIMIT 1")
+                process = start_migrate(last)
+                eventually(lambda: catalog.rows("SELECT FROM pg_locks WHERE NOT granted"))
+                with psycopg.connect(database_url(), options="-c lock_timeout=10s") as other:
+                    other.execute("SELECT FROM sessions LIMIT 1")
+                self.assertIsNone(process.poll())
+            self.assertEqual(process.wait(120), 0)
+            self.assert_goes_on(str(last))
 
     def test_the_way_back_is_open_as_well(self) -> None:
         for migration in reversed(building()):
@@ -164,12 +169,26 @@ class InterruptedTests(ScratchCase):
             ]
             if not removed:
                 continue
-            migrate()
-            # What a way back that was killed has left.
-            for each in removed:
-                execute(f"CREATE INDEX {each.name} ON {migration_table(migration, each)} (id)")
-            self.before(migration)
-            self.assert_goes_on(str(migration))
+            with scratch_database(copied=True):
+                # What a way back that was killed has left.
+                for each in removed:
+                    execute(f"CREATE INDEX {each.name} ON {migration_table(migration, each)} (id)")
+                go_back(migration)
+                self.assert_goes_on(str(migration))
+
+
+def go_back(migration: Migration) -> None:
+    """Undo the migration, and what depends on it."""
+    [(app, name)] = [each for each in migration.dependencies if each[0] == migration.app_label]
+    migrate(app, name)
+
+
+def kill_while_building(migration: Migration) -> None:
+    process = start_migrate(migration)
+    eventually(is_building)
+    process.kill()
+    process.wait()
+    execute(END_BUILDERS)
 
 
 def migration_table(

@@ -24,17 +24,18 @@ _numbers = count(1)
 
 
 @contextmanager
-def scratch_database(*, copied: bool = False) -> Iterator[str]:
-    """Make a database, connect to it, and return to the shared one at the end.
+def scratch_database(*, copied: bool = False, source: str = "") -> Iterator[str]:
+    """Make a database, connect to it, and return to the one before at the end.
 
-    It is empty, or a copy of the tests' own one, with all migrations applied.
+    It is empty, a copy of the one before, or a copy of `source`.
     """
     before = connection.settings_dict["NAME"]
     name = f"test_scratch_{next(_numbers)}_of_{before}"
     on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     # PostgreSQL copies a database only while nobody is connected to it.
     connect_to(before)
-    template = f' TEMPLATE "{before}"' if copied else ""
+    source = before if copied else source
+    template = f' TEMPLATE "{source}"' if source else ""
     on_server(f'CREATE DATABASE "{name}"{template}')
     connect_to(name)
     try:
