@@ -9,8 +9,11 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.auth.caller import Caller
-from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded
+from accounts.auth.revocation import AccessEnded, ServerStopping, TimeOver
+from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded, RateLimited, TooManyTurns
 from agents.config.files import PRICES_FILE
+from agents.config.versions.current import AgentMisconfigured
+from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
 from agents.runtime.errors import RunError
@@ -149,3 +152,27 @@ def provider_problem(error: RunError, session_id: UUID, request_id: UUID) -> Pro
     )
     problem.code = error.code
     return problem
+
+
+# How a turn may be refused, or end before its answer is whole.
+TURN_PROBLEMS: tuple[type[Problem], ...] = (
+    RateLimited,
+    TooManyTurns,
+    BudgetExceeded,
+    TurnInProgress,
+    IdempotencyKeyReused,
+    DraftGone,
+    AgentMisconfigured,
+    ProviderFailed,
+    ProviderTimedOut,
+    ProviderBusy,
+    TooLongForModel,
+    AccessEnded,
+    AgentDeactivated,
+    ConnectionChanged,
+    TimeOver,
+    ServerStopping,
+    TurnAbandoned,
+    AnswerNotStored,
+    SettlementDelayed,
+)
