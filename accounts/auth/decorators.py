@@ -16,7 +16,12 @@ from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
 from accounts.auth import key_text, staff_tokens, visitor_tokens
-from accounts.auth.bearer import VISITOR_SCOPES, bearer_caller
+from accounts.auth.bearer import (
+    VISITOR_SCOPES,
+    NetworkNotAllowed,
+    OriginNotAllowed,
+    bearer_caller,
+)
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.networks import client_network
 from accounts.members.members import member_caller
@@ -31,6 +36,7 @@ from salient.api.problems import (
     InternalError,
     Invalid,
     MethodNotAllowed,
+    NotFound,
     Problem,
     Unauthenticated,
     Unavailable,
@@ -59,6 +65,17 @@ ANY: Final = "any"
 MISPLACED = (
     "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
     "as “Authorization: Bearer sal_sk_…”."
+)
+# What any route may answer: its caller or its request is refused, or the server fails.
+EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
+    Invalid,
+    Unauthenticated,
+    Forbidden,
+    NetworkNotAllowed,
+    OriginNotAllowed,
+    NotFound,
+    InternalError,
+    Unavailable,
 )
 type RouteScope = Scope | Literal["any"]
 
@@ -93,7 +110,7 @@ def api_view(
 
     The view gets its input as `query` or `body`; see `Described`.
     """
-    operation = Operation(methods, str(scope), **described)
+    operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: View[...]) -> ApiRoute:
         @wraps(view)
@@ -103,6 +120,14 @@ def api_view(
         return authorized(operation, with_input)
 
     return decorate
+
+
+def operation_of(*methods: str, scope: str, **described: Unpack[Described]) -> Operation:
+    """Describe a route, with the problems of every route beside its own."""
+    reads_json = (UnsupportedMediaType,) if WITH_BODY.intersection(methods) else ()
+    own = described.get("problems", ())
+    everything = {**described, "problems": (*EVERY_ROUTE, *reads_json, *own)}
+    return Operation(methods, str(scope), **cast(Described, everything))
 
 
 def authorized(operation: Operation, view: View[...]) -> ApiRoute:

@@ -7,14 +7,14 @@ from functools import wraps
 from typing import Any, Concatenate, Unpack
 from uuid import UUID
 
-from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized
+from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
 from agents.api.origins import may_call_from
 from agents.instances.services import find_active_instance
 from agents.models import AgentInstance
-from salient.api.operations import Described, Operation, Result
+from salient.api.operations import Described, Result
 from salient.api.problems import NotFound
 from salient.database import in_database_once
 from salient.ttl import TTLCache
@@ -30,7 +30,7 @@ def instance_view(
     *methods: str, scope: Scope, **described: Unpack[Described]
 ) -> Callable[[InstanceView[...]], ApiRoute]:
     """Make a view of one active instance, as `api_view` does; any other slug is the same 404."""
-    operation = Operation(methods, str(scope), **described)
+    operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
         @wraps(view)
