@@ -28,7 +28,7 @@ def updated() -> models.DateTimeField:
 
 
 def key(to: str, on_delete: Any, related_name: str, **options: Any) -> models.ForeignKey:
-    """A reference whose constraint holds the account too, so that it is a CompositeForeignKey."""
+    """Without a constraint of its own: a CompositeForeignKey holds the account as well."""
     return models.ForeignKey(
         to, on_delete, related_name=related_name, db_constraint=False, db_index=False, **options
     )

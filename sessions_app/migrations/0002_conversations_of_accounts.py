@@ -24,7 +24,7 @@ def updated() -> models.DateTimeField:
 
 
 def key(to: str, on_delete: Any, related_name: str, **options: Any) -> models.ForeignKey:
-    """A reference whose constraint holds the account too, so that it is a CompositeForeignKey."""
+    """Without a constraint of its own: a CompositeForeignKey holds the account as well."""
     return models.ForeignKey(
         to, on_delete, related_name=related_name, db_constraint=False, db_index=False, **options
     )
@@ -87,9 +87,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # The four tables of the baseline: columns, owners, hashed session keys, rules.
+        # The tables of the baseline: columns, owners and rules; then their models as they are now.
+        SQLFile("sessions_app", "0002_baseline_tables", before="0002_baseline_tables_back"),
         migrations.SeparateDatabaseAndState(
-            [SQLFile("sessions_app", "0002_baseline_tables", before="0002_baseline_tables_back")],
             state_operations=[
                 migrations.DeleteModel("Profile"),
                 migrations.DeleteModel("LLMRequest"),

@@ -1,5 +1,5 @@
--- A database of the history up to sessions_app.0026, agents.0007 and accounts.0015, as pg_dump
--- --no-owner --no-privileges --inserts wrote it: two accounts with a row in every table.
+-- A database of the last commit before the migrations were squashed (2e2dc50), as pg_dump --no-owner
+-- --no-privileges --inserts wrote it: two accounts with a row in every table.
 SET check_function_bodies = false;
 
 CREATE FUNCTION public.app_count_budget(the_account uuid, the_instance uuid, since timestamp with time zone, OUT spent numeric, OUT reserved numeric) RETURNS record
@@ -7,7 +7,7 @@ CREATE FUNCTION public.app_count_budget(the_account uuid, the_instance uuid, sin
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
-    -- A new budget starts with what the ledger says; whoever asks holds the account's row.
+    -- The caller holds the account's account_limits row, so no turn is opened or settled meanwhile.
     SELECT coalesce(sum(charged_cost), 0) INTO spent FROM llm_requests
         WHERE account_id = the_account AND settled_at >= since
             AND created_at >= since - interval '1 day'
@@ -57,7 +57,11 @@ BEGIN
             coalesce(sum(completion_tokens), 0) AS output_tokens,
             coalesce(sum(total_cost), 0) AS cost,
             coalesce(sum(latency_ms), 0) AS latency_ms,
-            array_agg(width_bucket(latency_ms, ARRAY[2, 2, 3, 4, 6, 8, 12, 16, 23, 32, 46, 64, 91, 128, 182, 256, 363, 512, 725, 1024, 1449, 2048, 2897, 4096, 5793, 8192, 11586, 16384, 23171, 32768, 46341, 65536, 92682]) + 1)
+            array_agg(width_bucket(latency_ms, ARRAY[
+                2, 2, 3, 4, 6, 8, 12, 16, 23, 32, 46, 64, 91, 128, 182, 256, 363, 512, 725,
+                1024, 1449, 2048, 2897, 4096, 5793, 8192, 11586, 16384, 23171, 32768, 46341,
+                65536, 92682
+            ]) + 1)
                 FILTER (WHERE latency_ms IS NOT NULL) AS buckets
         FROM jsonb_to_recordset(turns) AS asked (
             provider text, model text, completion_status text, total_cost numeric(20, 8),
@@ -152,7 +156,7 @@ DECLARE
     account text := pg_catalog.current_setting('app.account_id', true);
 BEGIN
     IF account IS NULL OR account = '' THEN
-        RAISE insufficient_privilege USING MESSAGE = 'no account is set: open the tenant''s door';
+        RAISE insufficient_privilege USING MESSAGE = 'no account is set: open a tenant context';
     END IF;
     RETURN account::uuid;
 END $$;
@@ -165,7 +169,14 @@ CREATE FUNCTION public.app_find_account(wanted text) RETURNS TABLE(id uuid, slug
 CREATE FUNCTION public.app_find_api_key(wanted text) RETURNS TABLE(id uuid, account_id uuid, account_slug text, account_status text, key_id text, secret_hash text, kind text, mode text, scopes text[], instance_ids uuid[], origins text[], networks text[], expires_at timestamp with time zone, revoked_at timestamp with time zone, rotated_at timestamp with time zone, last_used_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$ SELECT k.id, k.account_id, a.slug, a.status, k.key_id, k.secret_hash, k.kind, k.mode, k.scopes, k.instance_ids, k.origins, k.networks, k.expires_at, k.revoked_at, k.rotated_at, k.last_used_at FROM "public".api_keys k JOIN "public".accounts a ON a.id = k.account_id WHERE k.key_id = $1 $_$;
+    AS $_$
+    SELECT k.id, k.account_id, a.slug, a.status, k.key_id, k.secret_hash,
+        k.kind, k.mode, k.scopes, k.instance_ids, k.origins, k.networks, k.expires_at,
+        k.revoked_at, k.rotated_at, k.last_used_at
+    FROM "public".api_keys k JOIN "public".accounts a
+        ON a.id = k.account_id
+    WHERE k.key_id = $1
+$_$;
 
 CREATE FUNCTION public.app_forget_totals() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -250,7 +261,7 @@ BEGIN
                 the_instance, turn ->> 'agent_instance_slug',
                 coalesce(visitor, turn ->> 'new_session_key'), person, staff,
                 coalesce(person, staff::text) IS NULL)
-            ON CONFLICT (session_key) DO UPDATE SET session_key = excluded.session_key
+            ON CONFLICT (session_key, account_id) DO UPDATE SET session_key = excluded.session_key
                 WHERE sessions.account_id = excluded.account_id
                     AND sessions.agent_instance_id = excluded.agent_instance_id
             RETURNING id INTO the_session;
@@ -296,29 +307,37 @@ $$;
 
 CREATE FUNCTION public.app_open_turns(turns jsonb) RETURNS jsonb
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN app_open_turns((turns -> 0 ->> 'account_id')::uuid, turns);
+END
+$$;
+
+CREATE FUNCTION public.app_open_turns(the_account uuid, turns jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $_$
--- Turns of one account and agent whose calls count under the same limits: all of them, or none.
 DECLARE
-    the_account uuid := turns -> 0 ->> 'account_id';
     the_instance uuid := turns -> 0 ->> 'agent_instance_id';
     many integer := jsonb_array_length(turns);
-    patience text := current_setting('lock_timeout');
+    caller_timeout text := current_setting('lock_timeout');
     turn record;
     session record;
     history record;
-    -- Each in the order of the turns; nothing of those that begin a conversation.
+    -- In the order of the turns; null for a turn that begins a conversation.
     known uuid[];
-    said jsonb[];
+    histories jsonb[];
     messages integer[];
     bytes bigint[];
     the_sessions uuid[];
     reserved numeric[];
     total numeric;
     opened jsonb;
-    taken jsonb;
+    limits jsonb;
 BEGIN
+    -- Existing sessions are locked by id, before any other row.
     IF turns @? '$[*] ? (@.session_id != null || @.session_key != null)' THEN
         IF many > 1 THEN
             PERFORM set_config('lock_timeout', '1ms', true);
@@ -345,7 +364,7 @@ BEGIN
                         AND (turn.staff_id IS NULL OR user_id = turn.staff_id)))
                 FOR NO KEY UPDATE;
             IF FOUND THEN
-                SELECT coalesce(jsonb_agg(jsonb_build_array(role, content)), '[]') AS said,
+                SELECT coalesce(jsonb_agg(jsonb_build_array(role, content)), '[]') AS texts,
                         count(*) AS messages, coalesce(sum(octet_length(content)), 0) AS bytes
                     INTO history
                     FROM (
@@ -357,18 +376,18 @@ BEGIN
                         LIMIT turn.most_messages
                     ) AS newest;
                 known[turn.ordinality] := session.id;
-                said[turn.ordinality] := history.said;
+                histories[turn.ordinality] := history.texts;
                 messages[turn.ordinality] := history.messages;
                 bytes[turn.ordinality] := history.bytes;
             ELSIF turn.session_id IS NOT NULL THEN
                 RAISE EXCEPTION USING ERRCODE = 'SL404', MESSAGE = 'no such session';
             END IF;
         END LOOP;
-        PERFORM set_config('lock_timeout', patience, true);
+        PERFORM set_config('lock_timeout', caller_timeout, true);
     END IF;
 
-    -- Of two first messages of one visitor, the second waits here and finds the first one's
-    -- session; its messages are not there yet.
+    -- Of two first messages of one visitor the second waits here and gets the session of the first.
+    -- The messages of the first are not visible yet.
     WITH made AS (
         INSERT INTO sessions (id, account_id, account_slug, agent_instance_id,
                 agent_instance_slug, session_key, end_user, user_id, is_anonymous)
@@ -380,13 +399,12 @@ BEGIN
                 new_session_key text, end_user text, staff_id uuid
             )) WITH ORDINALITY AS asked
             WHERE known[ordinality] IS NULL
-            ON CONFLICT (session_key) DO UPDATE SET session_key = excluded.session_key
-                WHERE sessions.account_id = excluded.account_id
-                    AND sessions.agent_instance_id = excluded.agent_instance_id
+            ON CONFLICT (session_key, account_id) DO UPDATE SET session_key = excluded.session_key
+                WHERE sessions.agent_instance_id = excluded.agent_instance_id
             RETURNING id, session_key
     ), placed AS (
         SELECT ordinality AS place, coalesce(known[ordinality], made.id) AS session_id,
-            -- The most that the turn may cost: what is known of it, and what its history adds.
+            -- The most that the turn may cost: the request itself, and what its history adds.
             least(999999999, round(cost + cost_per_byte * coalesce(bytes[ordinality], 0)
                 + cost_per_message * coalesce(messages[ordinality], 0), 8)) AS most
         FROM ROWS FROM (jsonb_to_recordset(turns) AS (
@@ -397,7 +415,7 @@ BEGIN
     )
     SELECT array_agg(session_id ORDER BY place), array_agg(most ORDER BY place), sum(most),
             jsonb_agg(jsonb_build_object(
-                'session_id', session_id, 'history', coalesce(said[place], '[]'),
+                'session_id', session_id, 'history', coalesce(histories[place], '[]'),
                 'reserved', most::text
             ) ORDER BY place)
         INTO the_sessions, reserved, total, opened FROM placed;
@@ -431,14 +449,14 @@ BEGIN
             message_id uuid, request_id uuid, config_version_id uuid, message text
         )) WITH ORDINALITY AS asked;
 
-    taken := app_take_limits(the_account, the_instance, turns -> 0 -> 'rates',
+    limits := app_take_limits(the_account, the_instance, turns -> 0 -> 'rates',
         (turns -> 0 ->> 'most_turns')::integer, many, many, total, NULL);
-    IF taken ->> 'refused' IS NOT NULL THEN
-        -- What is refused ends the statement, and with it all that the turns have written.
+    IF limits ->> 'refused' IS NOT NULL THEN
+        -- The error rolls the statement back, with all rows that it has written.
         RAISE EXCEPTION USING ERRCODE = 'SL429', MESSAGE =
-            (taken || jsonb_build_object('cost', total::text))::text;
+            (limits || jsonb_build_object('cost', total::text))::text;
     END IF;
-    RETURN jsonb_build_object('each', opened, 'all', taken -> 'rates');
+    RETURN jsonb_build_object('each', opened, 'all', limits -> 'rates');
 END
 $_$;
 
@@ -447,7 +465,7 @@ CREATE FUNCTION public.app_record_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
-    -- What people call the row; what is not worth a line; what nobody may read.
+    -- The column that names the row; columns not recorded; columns recorded without values.
     label text := TG_ARGV[0];
     ignored text[] := string_to_array(TG_ARGV[1], ',');
     secret text[] := string_to_array(TG_ARGV[2], ',');
@@ -456,7 +474,7 @@ DECLARE
     whole jsonb := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END;
     actor jsonb := coalesce(nullif(current_setting('app.actor', true), ''), '{}')::jsonb;
     account uuid := whole ->> CASE WHEN TG_TABLE_NAME = 'accounts' THEN 'id' ELSE 'account_id' END;
-    told text := whole ->> label;
+    shown text := whole ->> label;
     changes jsonb;
     still_there boolean;
 BEGIN
@@ -475,24 +493,25 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %I.accounts WHERE id = $1)', TG_TABLE_SCHEMA)
             INTO still_there USING account;
         IF NOT still_there THEN
-            -- The account is being erased: of it only its end is told, and not to itself.
+            -- The account is being erased: only its own deletion is recorded, and the
+            -- entry belongs to no account.
             IF TG_TABLE_NAME <> 'accounts' THEN
                 RETURN NULL;
             END IF;
             account := NULL;
         END IF;
     END IF;
-    -- What has no name of its own is told by whose it is: a membership as “ann@… as owner”.
+    -- A row without a name of its own is shown by its owner: a membership as “ann@… as owner”.
     IF label = 'user_id' THEN
         EXECUTE format('SELECT coalesce(max(email), $2) FROM %I.users WHERE id = $1',
-            TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
-        told := concat_ws(' as ', told, whole ->> 'role');
+            TG_TABLE_SCHEMA) INTO shown USING (whole ->> label)::uuid, shown;
+        shown := concat_ws(' as ', shown, whole ->> 'role');
     ELSIF label = 'account_id' THEN
         EXECUTE format('SELECT coalesce(max(slug), $2) FROM %I.accounts WHERE id = $1',
-            TG_TABLE_SCHEMA) INTO told USING (whole ->> label)::uuid, told;
+            TG_TABLE_SCHEMA) INTO shown USING (whole ->> label)::uuid, shown;
     END IF;
-    -- The clock's time, and not the transaction's: entries read in the order in which things were
-    -- done.
+    -- The clock's time and not the transaction's, so that entries are in the order of
+    -- the changes.
     EXECUTE format(
         'INSERT INTO %I.audit_log (id, account_id, created_at, actor_kind, actor_id, actor, '
         'action, object_type, object_id, object, changes, reason) '
@@ -501,7 +520,7 @@ BEGIN
             coalesce(actor ->> 'id', ''), coalesce(actor ->> 'name', ''),
             CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'UPDATE' THEN 'changed' ELSE 'deleted' END,
             TG_TABLE_NAME, coalesce(whole ->> 'id', whole ->> 'account_id'),
-            left(coalesce(told, ''), 255), changes, coalesce(actor ->> 'reason', '');
+            left(coalesce(shown, ''), 255), changes, coalesce(actor ->> 'reason', '');
     RETURN NULL;
 END $_$;
 
@@ -554,14 +573,14 @@ CREATE FUNCTION public.app_release_limits(the_account uuid, the_instance uuid, t
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
-    is_news boolean := false;
+    has_alerts boolean := false;
     alerts jsonb := '[]';
 BEGIN
     UPDATE account_limits SET running = greatest(running - turns, 0)
         WHERE account_id = the_account;
     moment := coalesce(moment, clock_timestamp());
     IF cost > 0 OR reservation > 0 THEN
-        -- A turn counts in the period in which it is settled; what others reserved stays reserved.
+        -- A turn counts in the period in which it is settled. Reservations of other turns stay.
         WITH settled AS (
             UPDATE budgets
                 SET spent = cost + CASE
@@ -578,9 +597,9 @@ BEGIN
                 RETURNING *
         )
         SELECT bool_or(percent > alerted_percent AND spent > 0 AND spent * 100 >= percent * "limit")
-            INTO is_news FROM settled, unnest(alert_percents) AS percent;
+            INTO has_alerts FROM settled, unnest(alert_percents) AS percent;
     END IF;
-    IF is_news THEN
+    IF has_alerts THEN
         WITH reached AS (
             SELECT id, max(percent) AS percent
             FROM budgets, unnest(alert_percents) AS percent
@@ -588,7 +607,7 @@ BEGIN
                 AND coalesce(agent_instance_id, the_instance) = the_instance
                 AND percent > alerted_percent AND spent > 0 AND spent * 100 >= percent * "limit"
             GROUP BY id
-        ), told AS (
+        ), alerted AS (
             UPDATE budgets SET alerted_percent = reached.percent
             FROM reached WHERE budgets.id = reached.id AND budgets.account_id = the_account
             RETURNING budgets.*
@@ -596,7 +615,7 @@ BEGIN
         SELECT coalesce(jsonb_agg(jsonb_build_object(
             'percent', alerted_percent, 'instance', agent_instance_id, 'period', period,
             'period_start', period_start, 'limit', "limit"::text, 'spent', spent::text
-        )), '[]') INTO alerts FROM told;
+        )), '[]') INTO alerts FROM alerted;
     END IF;
     RETURN jsonb_build_object('moment', moment, 'alerts', alerts);
 END
@@ -646,7 +665,7 @@ BEGIN
                 config_version_id, role, content)
             VALUES ((turn ->> 'answer_id')::uuid, the_account, the_instance, the_session,
                 the_request, (turn ->> 'config_version_id')::uuid, 'assistant', turn ->> 'answer')
-            ON CONFLICT (id) DO NOTHING;
+            ON CONFLICT DO NOTHING;
     END IF;
     IF (turn ->> 'note_use')::boolean THEN
         UPDATE agent_instances SET last_used_at = moment
@@ -667,24 +686,31 @@ $$;
 
 CREATE FUNCTION public.app_settle_turns(turns jsonb) RETURNS jsonb
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN app_settle_turns((turns -> 0 ->> 'account_id')::uuid, turns);
+END
+$$;
+
+CREATE FUNCTION public.app_settle_turns(the_account uuid, turns jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
--- Turns of one account and agent: all of them, or none.
 DECLARE
-    the_account uuid := turns -> 0 ->> 'account_id';
     the_instance uuid := turns -> 0 ->> 'agent_instance_id';
     many integer := jsonb_array_length(turns);
-    patience text := current_setting('lock_timeout');
+    caller_timeout text := current_setting('lock_timeout');
     moment timestamptz := clock_timestamp();
     turn record;
     reserved numeric := 0;
     charged numeric := 0;
-    is_news boolean := false;
+    note_use boolean := false;
     released jsonb;
     settled_at_last timestamptz;
 BEGIN
-    -- Of rows only: a table that grows is locked for moments too, and is worth waiting for.
+    -- For rows only: the lock for extending a table is short, and worth waiting for.
     IF many > 1 THEN
         PERFORM set_config('lock_timeout', '1ms', true);
     END IF;
@@ -694,7 +720,7 @@ BEGIN
         PERFORM FROM sessions WHERE account_id = the_account AND id = turn.session_id
             FOR NO KEY UPDATE;
     END LOOP;
-    PERFORM set_config('lock_timeout', patience, true);
+    PERFORM set_config('lock_timeout', caller_timeout, true);
 
     FOR turn IN
         SELECT * FROM jsonb_to_recordset(turns) AS asked (
@@ -734,15 +760,15 @@ BEGIN
                 time_to_first_token_ms = turn.time_to_first_token_ms,
                 response_body = turn.response_body,
                 settled_at = moment
-            -- Not by its status: the index of all that run looks smaller than it is, and would be
-            -- read.
+            -- Not by its status: the planner would read the index of running requests, which
+            -- it takes for smaller than it is.
             WHERE account_id = the_account AND id = turn.request_id AND settled_at IS NULL;
         IF NOT FOUND THEN
             RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'settled before';
         END IF;
         reserved := reserved + turn.reserved;
         charged := charged + turn.charged_cost;
-        is_news := is_news OR turn.note_use;
+        note_use := note_use OR turn.note_use;
     END LOOP;
 
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
@@ -753,8 +779,8 @@ BEGIN
             answer_id uuid, session_id uuid, request_id uuid, config_version_id uuid, answer text
         )
         WHERE answer IS NOT NULL
-        ON CONFLICT (id) DO NOTHING;
-    IF is_news THEN
+        ON CONFLICT DO NOTHING;
+    IF note_use THEN
         UPDATE agent_instances SET last_used_at = moment
             WHERE account_id = the_account AND id = the_instance;
     END IF;
@@ -762,7 +788,7 @@ BEGIN
     released := app_release_limits(the_account, the_instance, many, reserved, charged, NULL);
     settled_at_last := released ->> 'moment';
     IF (settled_at_last AT TIME ZONE 'UTC')::date <> (moment AT TIME ZONE 'UTC')::date THEN
-        -- They count in the day that began meanwhile: the rows must say so too.
+        -- A new day began meanwhile, and the turns count in it: the rows get its date.
         FOR turn IN SELECT * FROM jsonb_to_recordset(turns) AS asked (request_id uuid) LOOP
             UPDATE llm_requests SET settled_at = settled_at_last
                 WHERE account_id = the_account AND id = turn.request_id;
@@ -778,8 +804,6 @@ CREATE FUNCTION public.app_take_limits(the_account uuid, the_instance uuid, aske
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
--- For so many calls at once, none of them or all; `ahead` is what the first of them meets. What is
--- refused may have taken something already: whoever is refused takes the transaction back.
 DECLARE
     mine account_limits%ROWTYPE;
     short budgets%ROWTYPE;
@@ -788,7 +812,7 @@ DECLARE
     refused text;
     facts jsonb := '{}';
 BEGIN
-    -- All that an account takes and gives back waits here, so nothing else can wait in a circle.
+    -- Every change of an account's limits locks this row first, so no two of them can deadlock.
     UPDATE account_limits SET running = running + turns
         WHERE account_id = the_account RETURNING * INTO mine;
     IF NOT FOUND THEN
@@ -798,7 +822,7 @@ BEGIN
     END IF;
     moment := coalesce(moment, clock_timestamp());
 
-    -- Whole microseconds, as timestamps have them: the sums are exact.
+    -- Whole microseconds, the precision of timestamptz: the sums are exact.
     WITH policies AS (
         SELECT place, policy, subject, quota,
                 ceil(60000000.0 / greatest(quota, 1))::bigint AS step
@@ -812,30 +836,30 @@ BEGIN
                     WHEN 'visitor' THEN mine.requests_per_minute_per_visitor
                     WHEN 'network' THEN mine.requests_per_minute_per_network
                 END, usual) AS quota) AS own
-    ), taken AS (
+    ), changed AS (
         INSERT INTO rate_states AS known (account_id, subject, arrival)
             SELECT the_account, subject, moment + calls * step * interval '1 microsecond'
                 FROM policies
             ON CONFLICT (account_id, subject) DO UPDATE
                 SET arrival = greatest(known.arrival, moment) + (excluded.arrival - moment)
             RETURNING subject, arrival
-    ), told AS (
+    ), states AS (
         SELECT place, policy, quota, step,
                 (extract(epoch FROM arrival - moment) * 1000000)::bigint - calls * step AS ahead
-            FROM policies JOIN taken USING (subject)
+            FROM policies JOIN changed USING (subject)
     )
     SELECT jsonb_agg(jsonb_build_object(
                 'policy', policy, 'quota', quota, 'step', step, 'ahead', ahead
             ) ORDER BY place),
             bool_or(ahead + calls * step > quota * step)
-        INTO rates, is_over FROM told;
+        INTO rates, is_over FROM states;
     IF is_over THEN
         refused := 'rate_limited';
     ELSIF turns > 0 AND mine.running > coalesce(mine.concurrent_turns, most_turns) THEN
         refused := 'too_many_turns';
         facts := jsonb_build_object('limit', coalesce(mine.concurrent_turns, most_turns));
     ELSIF cost > 0 THEN
-        WITH taken AS (
+        WITH reserved_in AS (
             UPDATE budgets
                 SET spent = CASE
                         WHEN period_start < date_trunc(period, moment, 'UTC') THEN 0 ELSE spent
@@ -850,7 +874,7 @@ BEGIN
                     AND coalesce(agent_instance_id, the_instance) = the_instance
                 RETURNING *
         )
-        SELECT * INTO short FROM taken WHERE "limit" < spent + reserved
+        SELECT * INTO short FROM reserved_in WHERE "limit" < spent + reserved
             ORDER BY "limit" - spent - reserved, period DESC, agent_instance_id LIMIT 1;
         IF FOUND THEN
             refused := 'budget_exceeded';
@@ -1507,68 +1531,73 @@ ALTER TABLE public.users_user_permissions ALTER COLUMN id ADD GENERATED BY DEFAU
 );
 
 INSERT INTO public.account_limits VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0);
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0);
 
 INSERT INTO public.accounts VALUES
-	('01a22681-a547-7fb9-8867-bd5d3ffb87d2', 'default', 'Default Account', 'active', NULL, '2026-11-29 08:52:40.393343+00', '2026-11-29 08:52:40.392689+00'),
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', 'Acme', 'active', NULL, '2026-11-29 08:53:07.961801+00', '2026-11-29 08:53:07.961598+00'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', 'Beta', 'active', NULL, '2026-11-29 08:53:08.625719+00', '2026-11-29 08:53:08.625537+00');
+	('01a22719-a231-780f-b07b-4f3471e7224a', 'default', 'Default Account', 'active', NULL, '2026-11-29 11:38:41.074127+00', '2026-11-29 11:38:41.073816+00'),
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', 'Acme', 'active', NULL, '2026-11-29 12:02:44.255192+00', '2026-11-29 12:02:44.254932+00'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', 'Beta', 'active', NULL, '2026-11-29 12:02:44.9167+00', '2026-11-29 12:02:44.916531+00');
 
 INSERT INTO public.agent_instances VALUES
-	('01a22681-b5f5-75b1-9335-ee51e7e0eef8', 'simple-chat', 'simple_chat', 'Simple Chat', 'active', '2026-11-29 08:52:44.662385+00', '2026-11-29 08:52:44.661626+00', NULL, '01a22681-a547-7fb9-8867-bd5d3ffb87d2', '{}', NULL),
-	('01a22682-1116-7988-91bf-f08e215baba4', 'bot', 'simple_chat', 'Bot', 'active', '2026-11-29 08:53:08.030709+00', '2026-11-29 08:53:08.030135+00', NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '{}', NULL),
-	('01a22682-1292-7a32-a9a9-cd0bbf1d4886', 'bot2', 'simple_chat', 'Bot2', 'active', '2026-11-29 08:53:08.418393+00', '2026-11-29 08:53:08.418095+00', NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '{}', NULL),
-	('01a22682-13a8-7a85-b98a-53ecc647f380', 'bot', 'simple_chat', 'Bot', 'active', '2026-11-29 08:53:08.681342+00', '2026-11-29 08:53:08.679715+00', NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', '{}', NULL),
-	('01a22682-1434-7573-a830-cf53018ccc64', 'bot2', 'simple_chat', 'Bot2', 'active', '2026-11-29 08:53:08.821966+00', '2026-11-29 08:53:08.821238+00', NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', '{}', NULL);
+	('01a22719-a986-71dc-b263-3ff22ca4fec6', 'simple-chat', 'simple_chat', 'Simple Chat', 'active', '2026-11-29 11:38:42.950596+00', '2026-11-29 11:38:42.950385+00', NULL, '01a22719-a231-780f-b07b-4f3471e7224a', '{}', NULL),
+	('01a2272f-a7cf-73e4-8a2f-bd66fa060483', 'bot', 'simple_chat', 'Bot', 'active', '2026-11-29 12:02:44.330642+00', '2026-11-29 12:02:44.330364+00', NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', '{}', NULL),
+	('01a2272f-a8fd-789d-9aa0-5de869269448', 'bot2', 'simple_chat', 'Bot2', 'active', '2026-11-29 12:02:44.678924+00', '2026-11-29 12:02:44.678621+00', NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', '{}', NULL),
+	('01a2272f-aa45-7c35-a19b-c8c53b362fd8', 'bot', 'simple_chat', 'Bot', 'active', '2026-11-29 12:02:44.965447+00', '2026-11-29 12:02:44.965087+00', NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '{}', NULL),
+	('01a2272f-aad8-7630-9852-6ed205dca7dd', 'bot2', 'simple_chat', 'Bot2', 'active', '2026-11-29 12:02:45.109435+00', '2026-11-29 12:02:45.109075+00', NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '{}', NULL);
 
 INSERT INTO public.api_keys VALUES
-	('01a22682-1102-7e9b-a21a-51762cbffa3a', 'tests', '5Fc4m6ePiPdH', 'ee72ff38271593360f959b41492367d4558f7d117ec4b0559cbe975c921a28a9', '{chat,history:read,history:delete,agents:read,usage:read,members:read,members:write,visitors:write,connections:read,connections:write,audit:read}', '2026-11-29 08:53:07.984281+00', NULL, NULL, NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', NULL, '', '{}', 'secret', 'live', '{}', '{}', NULL, '', '', NULL),
-	('01a22682-139a-73f6-90ee-a5994a351caa', 'tests', 'GUKtLIhOc4e2', '9f9e19eb7aa5447db2bf708805e8aee986d6a0f1453a42ea868d1e77ec98744f', '{chat,history:read,history:delete,agents:read,usage:read,members:read,members:write,visitors:write,connections:read,connections:write,audit:read}', '2026-11-29 08:53:08.642888+00', NULL, NULL, NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', NULL, '', '{}', 'secret', 'live', '{}', '{}', NULL, '', '', NULL);
+	('01a2272f-a7ad-711b-be98-c45d4f7079eb', 'tests', 'xdAtbzFWJZNS', '82dd85295aac3b0976eded98d7cf5a77121c8272efdf09c07be4cd9d93e17b3c', '{chat,history:read,history:delete,agents:read,usage:read,members:read,members:write,visitors:write,connections:read,connections:write,audit:read}', '2026-11-29 12:02:44.292105+00', NULL, NULL, NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', NULL, '', '{}', 'secret', 'live', '{}', '{}', NULL, '', '', NULL),
+	('01a2272f-aa39-7c7f-becc-3eec965e5069', 'tests', 'pq9wnIb865xi', '6510cb608b4e7e69cf1f43d4e2f7c0ce7432143f0f3c1e23c05cbca6e02c0e93', '{chat,history:read,history:delete,agents:read,usage:read,members:read,members:write,visitors:write,connections:read,connections:write,audit:read}', '2026-11-29 12:02:44.929214+00', NULL, NULL, NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', NULL, '', '{}', 'secret', 'live', '{}', '{}', NULL, '', '', NULL);
 
 INSERT INTO public.attempt_rates VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '2026-11-29 08:53:08.502169+00'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', '2026-11-29 08:53:08.884025+00');
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', '2026-11-29 12:02:44.77581+00'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '2026-11-29 12:02:45.160388+00');
 
 INSERT INTO public.audit_log VALUES
-	('e68973e2-e8f4-4c7b-8ac3-67a49c4ae7d5', '2026-11-29 08:53:07.963272+00', 'system', '', '', 'created', 'accounts', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', '{"name": [null, "Acme"], "slug": [null, "acme"], "status": [null, "active"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('28742018-a4c6-4461-a429-4d0bb5160eaa', '2026-11-29 08:53:07.986192+00', 'system', '', '', 'created', 'api_keys', '01a22682-1102-7e9b-a21a-51762cbffa3a', 'tests', '{"kind": [null, "secret"], "mode": [null, "live"], "name": [null, "tests"], "key_id": [null, "5Fc4m6ePiPdH"], "scopes": [null, ["chat", "history:read", "history:delete", "agents:read", "usage:read", "members:read", "members:write", "visitors:write", "connections:read", "connections:write", "audit:read"]], "origins": [null, []], "networks": [null, []], "secret_hash": ["(secret)", "(secret)"], "instance_ids": [null, []]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('b084e312-85bb-42b4-a176-94a076f85a8d', '2026-11-29 08:53:08.031967+00', 'system', '', '', 'created', 'agent_instances', '01a22682-1116-7988-91bf-f08e215baba4', 'bot', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot"], "instance_slug": [null, "bot"], "allowed_origins": [null, []]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('43c52be8-55f7-49f2-bd73-e79792fdb643', '2026-11-29 08:53:08.24726+00', 'system', '', '', 'created', 'users', '01a22682-1212-70e1-89b7-e9de4d4ed9cb', 'user2@example.com', '{"email": [null, "user2@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, true], "is_superuser": [null, false]}', '', NULL),
-	('6b878e32-9294-46d8-93bf-0931a7905e3b', '2026-11-29 08:53:08.310098+00', 'system', '', '', 'created', 'profiles', '01a22682-1253-752a-9eb4-1225ae564c48', '01a22682-124c-7b56-86ae-99b91a8ae99b', '{"session_id": [null, "01a22682-124c-7b56-86ae-99b91a8ae99b"], "customer_name": ["(secret)", "(secret)"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('4b2cb537-2260-470f-addd-1e73b357b79b', '2026-11-29 08:53:08.318588+00', 'system', '', '', 'created', 'users', '01a22682-125d-798d-90b9-7c07ec03e4ef', 'user5@example.com', '{"email": [null, "user5@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, false], "is_superuser": [null, false]}', '', NULL),
-	('40b76ab0-46d9-40c1-8fb4-011ac0b7f27d', '2026-11-29 08:53:08.331821+00', 'system', '', '', 'created', 'memberships', '01a22682-1263-774f-9ca5-6249409f62b6', 'user5@example.com as member', '{"role": [null, "member"], "user_id": [null, "01a22682-125d-798d-90b9-7c07ec03e4ef"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('a13ffe7b-c4a1-48c9-b010-1c484cb6f1c2', '2026-11-29 08:53:08.345939+00', 'system', '', '', 'created', 'invitations', '01a22682-1272-762c-8d0c-f77804269eac', 'guest6@example.com', '{"role": [null, "member"], "email": [null, "guest6@example.com"], "expires_at": [null, "2026-12-06T08:53:08.337485+00:00"], "token_hash": ["(secret)", "(secret)"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('2dc61737-058c-4585-8cc1-68469389f948', '2026-11-29 08:53:08.357851+00', 'system', '', '', 'created', 'account_limits', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', '{}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('d6716b03-5de6-45d7-93bf-ef31ddc12940', '2026-11-29 08:53:08.419052+00', 'system', '', '', 'created', 'agent_instances', '01a22682-1292-7a32-a9a9-cd0bbf1d4886', 'bot2', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot2"], "instance_slug": [null, "bot2"], "allowed_origins": [null, []]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('d6ae93d2-451c-4a12-90f6-b3c3891dc453', '2026-11-29 08:53:08.429579+00', 'system', '', '', 'created', 'budgets', '01a22682-12ca-7c41-a64f-f804b959fefc', 'month', '{"limit": [null, 10.00000000], "period": [null, "month"], "alert_percents": [null, [80, 100]], "agent_instance_id": [null, "01a22682-1292-7a32-a9a9-cd0bbf1d4886"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('ad5c9124-a21c-49f3-b54b-6a66c332d970', '2026-11-29 08:53:08.467696+00', 'system', '', '', 'created', 'config_publications', '01a22682-12ec-7f03-83e8-e219de0a3719', 'Shorter answers.', '{"note": [null, "Shorter answers."], "number": [null, 1], "override": [null, {}], "agent_instance_id": [null, "01a22682-1292-7a32-a9a9-cd0bbf1d4886"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('9aef3ef4-addf-4e3e-9a77-f8d2459445fd', '2026-11-29 08:53:08.497458+00', 'system', '', '', 'created', 'provider_connections', '01a22682-130d-76d9-85e7-71c75d8b82bd', 'server-9', '{"name": [null, "server-9"], "base_url": [null, "https://models.example/v1"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('f5473b0e-66b4-4ea2-9aae-e4a583fb7e56', '2026-11-29 08:53:08.514594+00', 'system', '', '', 'created', 'saved_chats', '01a22682-1317-78f1-ad9e-68709a12326e', 'chat 10', '{"name": [null, "chat 10"], "is_gate": [null, true], "expected": [null, []], "messages": ["(secret)", "(secret)"], "agent_instance_id": [null, "01a22682-1116-7988-91bf-f08e215baba4"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('73070fa0-d025-4c2c-b6d4-ee22b790bab2', '2026-11-29 08:53:08.587453+00', 'system', '', '', 'created', 'support_accesses', '01a22682-1369-728f-82c4-93185df89b2a', 'user2@example.com', '{"staff": [null, "user2@example.com"], "reason": [null, "ticket 7"], "user_id": [null, "01a22682-1212-70e1-89b7-e9de4d4ed9cb"], "expires_at": [null, "2026-11-29T09:53:08.584699+00:00"]}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('01a22682-1372-703f-a45e-c4553bad0e0f', '2026-11-29 08:53:08.594601+00', 'system', '', '', 'noted', 'accounts', '13', '', '{}', '', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('573fb683-65b4-4406-9b8c-828155a513cc', '2026-11-29 08:53:08.626241+00', 'system', '', '', 'created', 'accounts', '01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', '{"name": [null, "Beta"], "slug": [null, "beta"], "status": [null, "active"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('d4485e98-9a65-4797-9a86-dade82d6792f', '2026-11-29 08:53:08.643602+00', 'system', '', '', 'created', 'api_keys', '01a22682-139a-73f6-90ee-a5994a351caa', 'tests', '{"kind": [null, "secret"], "mode": [null, "live"], "name": [null, "tests"], "key_id": [null, "GUKtLIhOc4e2"], "scopes": [null, ["chat", "history:read", "history:delete", "agents:read", "usage:read", "members:read", "members:write", "visitors:write", "connections:read", "connections:write", "audit:read"]], "origins": [null, []], "networks": [null, []], "secret_hash": ["(secret)", "(secret)"], "instance_ids": [null, []]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('51489bca-c1cb-4772-8576-ccbe0edd70d4', '2026-11-29 08:53:08.681894+00', 'system', '', '', 'created', 'agent_instances', '01a22682-13a8-7a85-b98a-53ecc647f380', 'bot', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot"], "instance_slug": [null, "bot"], "allowed_origins": [null, []]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('463d4f50-d94a-4c83-ab6e-621e872d6320', '2026-11-29 08:53:08.696341+00', 'system', '', '', 'created', 'users', '01a22682-13d7-774a-8af5-29800e0821b2', 'user15@example.com', '{"email": [null, "user15@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, true], "is_superuser": [null, false]}', '', NULL),
-	('c40ef799-fc20-4133-9bf7-c3b56485afd4', '2026-11-29 08:53:08.75051+00', 'system', '', '', 'created', 'profiles', '01a22682-140d-7594-934d-6fb84625abc1', '01a22682-13fd-7ad1-987e-950235396419', '{"session_id": [null, "01a22682-13fd-7ad1-987e-950235396419"], "customer_name": ["(secret)", "(secret)"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('2d30b4f8-8c1e-4fc3-b008-66db354a33cd', '2026-11-29 08:53:08.753281+00', 'system', '', '', 'created', 'users', '01a22682-1410-7251-a549-1e69358ff6e6', 'user18@example.com', '{"email": [null, "user18@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, false], "is_superuser": [null, false]}', '', NULL),
-	('1a171ea0-e341-467a-8205-e622fbc24fa0', '2026-11-29 08:53:08.768965+00', 'system', '', '', 'created', 'memberships', '01a22682-141b-79bc-977c-5f089c2b3d47', 'user18@example.com as member', '{"role": [null, "member"], "user_id": [null, "01a22682-1410-7251-a549-1e69358ff6e6"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('b1072ee1-26f9-48f2-a4a0-30770ca41daf', '2026-11-29 08:53:08.77433+00', 'system', '', '', 'created', 'invitations', '01a22682-1425-713c-8b7f-32f3d7a99015', 'guest19@example.com', '{"role": [null, "member"], "email": [null, "guest19@example.com"], "expires_at": [null, "2026-12-06T08:53:08.7712+00:00"], "token_hash": ["(secret)", "(secret)"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('9361903f-da17-41dd-a7c3-54c623013a71', '2026-11-29 08:53:08.78744+00', 'system', '', '', 'created', 'account_limits', '01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', '{}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('4eb660c8-0acd-41b5-8b16-2698a4312405', '2026-11-29 08:53:08.822643+00', 'system', '', '', 'created', 'agent_instances', '01a22682-1434-7573-a830-cf53018ccc64', 'bot2', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot2"], "instance_slug": [null, "bot2"], "allowed_origins": [null, []]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('4bb246a2-dd33-4f4b-8dca-cc09213f837e', '2026-11-29 08:53:08.836687+00', 'system', '', '', 'created', 'budgets', '01a22682-1463-73d0-96f3-e47dadd00bd2', 'month', '{"limit": [null, 10.00000000], "period": [null, "month"], "alert_percents": [null, [80, 100]], "agent_instance_id": [null, "01a22682-1434-7573-a830-cf53018ccc64"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('c900eee9-76dc-4c08-84c2-763e226df6da', '2026-11-29 08:53:08.859234+00', 'system', '', '', 'created', 'config_publications', '01a22682-1479-7f10-9838-8973fee1e40d', 'Shorter answers.', '{"note": [null, "Shorter answers."], "number": [null, 1], "override": [null, {}], "agent_instance_id": [null, "01a22682-1434-7573-a830-cf53018ccc64"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('d4f3a342-2eed-483c-9416-91f60b7f7948', '2026-11-29 08:53:08.878346+00', 'system', '', '', 'created', 'provider_connections', '01a22682-148d-75d4-bec3-c1c9b8e76eea', 'server-22', '{"name": [null, "server-22"], "base_url": [null, "https://models.example/v1"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('f713a0f5-9d51-4a84-8ec2-a177d2047f85', '2026-11-29 08:53:08.894346+00', 'system', '', '', 'created', 'saved_chats', '01a22682-149c-7655-8f0f-7b13f679fe00', 'chat 23', '{"name": [null, "chat 23"], "is_gate": [null, true], "expected": [null, []], "messages": ["(secret)", "(secret)"], "agent_instance_id": [null, "01a22682-13a8-7a85-b98a-53ecc647f380"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('40af98a0-f599-4a1a-b1ad-f2ab05a081fa', '2026-11-29 08:53:08.941612+00', 'system', '', '', 'created', 'support_accesses', '01a22682-14cc-753b-ade7-3adb6b011a1c', 'user15@example.com', '{"staff": [null, "user15@example.com"], "reason": [null, "ticket 7"], "user_id": [null, "01a22682-13d7-774a-8af5-29800e0821b2"], "expires_at": [null, "2026-11-29T09:53:08.936332+00:00"]}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('01a22682-14d0-7fb4-b9c2-1d67fa11fe4d', '2026-11-29 08:53:08.946872+00', 'system', '', '', 'noted', 'accounts', '26', '', '{}', '', '01a22682-1374-78c6-8e2e-9d64e4017ecf'),
-	('1c95a3a8-b466-45a2-8c23-14966db32c6b', '2026-11-29 08:53:08.989391+00', 'system', '', '', 'created', 'auth_group', '1', 'support', '{"name": [null, "support"]}', '', NULL),
-	('fca86a64-7c3c-46ab-a02d-efb7087ebaf7', '2026-11-29 08:53:09.002127+00', 'system', '', '', 'created', 'users_groups', '1', 'user2@example.com', '{"user_id": [null, "01a22682-1212-70e1-89b7-e9de4d4ed9cb"], "group_id": [null, 1]}', '', NULL),
-	('e89170d3-d198-46d8-b260-72f1fd3e2a89', '2026-11-29 08:53:09.020321+00', 'system', '', '', 'created', 'users_user_permissions', '1', 'user2@example.com', '{"user_id": [null, "01a22682-1212-70e1-89b7-e9de4d4ed9cb"], "permission_id": [null, 1]}', '', NULL);
+	('880f9a68-e14b-4bb9-a143-f591f2cd6c04', '2026-11-29 12:02:44.258239+00', 'system', '', '', 'created', 'accounts', '01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', '{"name": [null, "Acme"], "slug": [null, "acme"], "status": [null, "active"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('47cdd122-b0be-4d93-8dd2-4b40df07e39a', '2026-11-29 12:02:44.294623+00', 'system', '', '', 'created', 'api_keys', '01a2272f-a7ad-711b-be98-c45d4f7079eb', 'tests', '{"kind": [null, "secret"], "mode": [null, "live"], "name": [null, "tests"], "key_id": [null, "xdAtbzFWJZNS"], "scopes": [null, ["chat", "history:read", "history:delete", "agents:read", "usage:read", "members:read", "members:write", "visitors:write", "connections:read", "connections:write", "audit:read"]], "origins": [null, []], "networks": [null, []], "secret_hash": ["(secret)", "(secret)"], "instance_ids": [null, []]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('dc27cdf5-4b7e-4492-b430-720126a3ea32', '2026-11-29 12:02:44.331992+00', 'system', '', '', 'created', 'agent_instances', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', 'bot', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot"], "instance_slug": [null, "bot"], "allowed_origins": [null, []]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('2ab18546-fedb-4b59-96ec-7a58190fe5c1', '2026-11-29 12:02:44.516663+00', 'system', '', '', 'created', 'users', '01a2272f-a8a2-7129-97ea-658ae76fa6cb', 'user2@example.com', '{"email": [null, "user2@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, true], "is_superuser": [null, false]}', '', NULL),
+	('139b03f2-b532-45be-b1fd-e6b6595af6b8', '2026-11-29 12:02:44.560738+00', 'system', '', '', 'created', 'profiles', '01a2272f-a8ca-792d-ae5a-fdab5d1283c6', '01a2272f-a8c4-7ff4-86dd-4ad7915a1e26', '{"session_id": [null, "01a2272f-a8c4-7ff4-86dd-4ad7915a1e26"], "customer_name": ["(secret)", "(secret)"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('90004f11-2811-471a-9c9c-a6676cb4894c', '2026-11-29 12:02:44.562745+00', 'system', '', '', 'created', 'users', '01a2272f-a8d1-7936-8c1c-30662fffcc37', 'user5@example.com', '{"email": [null, "user5@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, false], "is_superuser": [null, false]}', '', NULL),
+	('ea102899-52a1-4a85-8b4e-6a18902b42fa', '2026-11-29 12:02:44.5732+00', 'system', '', '', 'created', 'memberships', '01a2272f-a8d6-72b3-b4f9-563d8704095a', 'user5@example.com as member', '{"role": [null, "member"], "user_id": [null, "01a2272f-a8d1-7936-8c1c-30662fffcc37"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('f9d0785a-1835-403f-9a19-35ca2af5ea3d', '2026-11-29 12:02:44.588638+00', 'system', '', '', 'created', 'invitations', '01a2272f-a8e5-7a26-9026-1ca62a018830', 'guest6@example.com', '{"role": [null, "member"], "email": [null, "guest6@example.com"], "expires_at": [null, "2026-12-06T12:02:44.580882+00:00"], "token_hash": ["(secret)", "(secret)"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('8e4b91f1-0509-4308-b19f-70c959cdbc97', '2026-11-29 12:02:44.59967+00', 'system', '', '', 'created', 'account_limits', '01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', '{}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('e13605e9-dedd-4d75-a6fe-0e5e5b9a817a', '2026-11-29 12:02:44.679615+00', 'system', '', '', 'created', 'agent_instances', '01a2272f-a8fd-789d-9aa0-5de869269448', 'bot2', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot2"], "instance_slug": [null, "bot2"], "allowed_origins": [null, []]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('99a2ce36-43cd-48e8-99ca-7e5571ab4a15', '2026-11-29 12:02:44.694491+00', 'system', '', '', 'created', 'budgets', '01a2272f-a953-75f5-8b2a-c0bb1c6f18cf', 'month', '{"limit": [null, 10.00000000], "period": [null, "month"], "alert_percents": [null, [80, 100]], "agent_instance_id": [null, "01a2272f-a8fd-789d-9aa0-5de869269448"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('144e7327-b1cc-4b2b-bc6b-51fa608b5480', '2026-11-29 12:02:44.749054+00', 'system', '', '', 'created', 'config_publications', '01a2272f-a984-7fd0-9b84-d1c8d00674fd', 'Shorter answers.', '{"note": [null, "Shorter answers."], "number": [null, 1], "override": [null, {}], "agent_instance_id": [null, "01a2272f-a8fd-789d-9aa0-5de869269448"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('3fda1023-bdcd-41df-a496-dca8d92e88d4', '2026-11-29 12:02:44.769823+00', 'system', '', '', 'created', 'provider_connections', '01a2272f-a997-7b11-b947-78aadbc257bc', 'server-9', '{"name": [null, "server-9"], "base_url": [null, "https://models.example/v1"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('7aa4fa3f-5bb5-4d24-9626-cc4d7ce45046', '2026-11-29 12:02:44.808677+00', 'system', '', '', 'created', 'saved_chats', '01a2272f-a9c0-7f74-bc67-27d210b5943f', 'chat 10', '{"name": [null, "chat 10"], "is_gate": [null, true], "expected": [null, []], "messages": ["(secret)", "(secret)"], "agent_instance_id": [null, "01a2272f-a7cf-73e4-8a2f-bd66fa060483"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('84e03249-d635-4d52-9441-4fcce0ff4647', '2026-11-29 12:02:44.885509+00', 'system', '', '', 'created', 'support_accesses', '01a2272f-aa11-7f35-ba7b-a0ef445ed98d', 'user2@example.com', '{"staff": [null, "user2@example.com"], "reason": [null, "ticket 7"], "user_id": [null, "01a2272f-a8a2-7129-97ea-658ae76fa6cb"], "expires_at": [null, "2026-11-29T13:02:44.88029+00:00"]}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('01a2272f-aa1a-71e9-98d8-9be43dcee003', '2026-11-29 12:02:44.890866+00', 'system', '', '', 'noted', 'accounts', '13', '', '{}', '', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('7da672cd-be45-4c18-a0c3-614c7eeec178', '2026-11-29 12:02:44.917239+00', 'system', '', '', 'created', 'accounts', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', '{"name": [null, "Beta"], "slug": [null, "beta"], "status": [null, "active"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('58b772f0-afd2-4986-8b72-4e0d93fa3f59', '2026-11-29 12:02:44.929943+00', 'system', '', '', 'created', 'api_keys', '01a2272f-aa39-7c7f-becc-3eec965e5069', 'tests', '{"kind": [null, "secret"], "mode": [null, "live"], "name": [null, "tests"], "key_id": [null, "pq9wnIb865xi"], "scopes": [null, ["chat", "history:read", "history:delete", "agents:read", "usage:read", "members:read", "members:write", "visitors:write", "connections:read", "connections:write", "audit:read"]], "origins": [null, []], "networks": [null, []], "secret_hash": ["(secret)", "(secret)"], "instance_ids": [null, []]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('640d722c-66e6-4f9e-925c-ebe9eafeb232', '2026-11-29 12:02:44.966292+00', 'system', '', '', 'created', 'agent_instances', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', 'bot', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot"], "instance_slug": [null, "bot"], "allowed_origins": [null, []]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('2e922492-73fc-43a5-9188-4edda1b526f7', '2026-11-29 12:02:44.983282+00', 'system', '', '', 'created', 'users', '01a2272f-aa76-7296-9355-400b25c45bdd', 'user15@example.com', '{"email": [null, "user15@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, true], "is_superuser": [null, false]}', '', NULL),
+	('bfaafb90-1269-4e03-8336-c8a50ece77b3', '2026-11-29 12:02:45.022964+00', 'system', '', '', 'created', 'profiles', '01a2272f-aa9c-7bf8-9cad-e8dd5c86de80', '01a2272f-aa94-7d42-805c-8f717693e6aa', '{"session_id": [null, "01a2272f-aa94-7d42-805c-8f717693e6aa"], "customer_name": ["(secret)", "(secret)"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('4e094769-f9d5-4b34-a886-bd915a52e4d3', '2026-11-29 12:02:45.039973+00', 'system', '', '', 'created', 'users', '01a2272f-aaa5-7046-948b-7bf009372f18', 'user18@example.com', '{"email": [null, "user18@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, false], "is_superuser": [null, false]}', '', NULL),
+	('6f011eb4-4bbd-41d0-af37-b5a32c540479', '2026-11-29 12:02:45.045854+00', 'system', '', '', 'created', 'memberships', '01a2272f-aab2-75f7-b04e-dfe08c2c8139', 'user18@example.com as member', '{"role": [null, "member"], "user_id": [null, "01a2272f-aaa5-7046-948b-7bf009372f18"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('9acdc34b-0c56-40aa-bc72-90981001894c', '2026-11-29 12:02:45.066302+00', 'system', '', '', 'created', 'invitations', '01a2272f-aac8-7aee-941a-264b09c5c196', 'guest19@example.com', '{"role": [null, "member"], "email": [null, "guest19@example.com"], "expires_at": [null, "2026-12-06T12:02:45.059363+00:00"], "token_hash": ["(secret)", "(secret)"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('19091265-5372-4dea-86e7-3edd83213b5a', '2026-11-29 12:02:45.074605+00', 'system', '', '', 'created', 'account_limits', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', '{}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('ad2c0ba3-c463-4c91-98ca-a7bd962c27a9', '2026-11-29 12:02:45.110242+00', 'system', '', '', 'created', 'agent_instances', '01a2272f-aad8-7630-9852-6ed205dca7dd', 'bot2', '{"status": [null, "active"], "agent_type": [null, "simple_chat"], "display_name": [null, "Bot2"], "instance_slug": [null, "bot2"], "allowed_origins": [null, []]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('fc1c5227-83a2-4247-b9f1-ae0dfbea3e6f', '2026-11-29 12:02:45.123232+00', 'system', '', '', 'created', 'budgets', '01a2272f-ab00-7d11-88e2-6e80760bac0f', 'month', '{"limit": [null, 10.00000000], "period": [null, "month"], "alert_percents": [null, [80, 100]], "agent_instance_id": [null, "01a2272f-aad8-7630-9852-6ed205dca7dd"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('02f8931e-9844-416c-9df8-c4330dc7841e', '2026-11-29 12:02:45.143139+00', 'system', '', '', 'created', 'config_publications', '01a2272f-ab15-7692-80b8-dcf6f9644759', 'Shorter answers.', '{"note": [null, "Shorter answers."], "number": [null, 1], "override": [null, {}], "agent_instance_id": [null, "01a2272f-aad8-7630-9852-6ed205dca7dd"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('a890e5b4-3593-4adc-8c59-87d6f64adb2d', '2026-11-29 12:02:45.156376+00', 'system', '', '', 'created', 'provider_connections', '01a2272f-ab22-7e09-ade9-b30f4e986f8d', 'server-22', '{"name": [null, "server-22"], "base_url": [null, "https://models.example/v1"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('e8df569f-5b5b-4035-97e8-13e2965b3af6', '2026-11-29 12:02:45.169058+00', 'system', '', '', 'created', 'saved_chats', '01a2272f-ab2f-76d1-ae56-025baa9ec9c0', 'chat 23', '{"name": [null, "chat 23"], "is_gate": [null, true], "expected": [null, []], "messages": ["(secret)", "(secret)"], "agent_instance_id": [null, "01a2272f-aa45-7c35-a19b-c8c53b362fd8"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('facbcc24-4ea2-4b34-b6c9-bed0d2715539', '2026-11-29 12:02:45.208857+00', 'system', '', '', 'created', 'support_accesses', '01a2272f-ab56-7b3f-b243-20a8fe6eb97c', 'user15@example.com', '{"staff": [null, "user15@example.com"], "reason": [null, "ticket 7"], "user_id": [null, "01a2272f-aa76-7296-9355-400b25c45bdd"], "expires_at": [null, "2026-11-29T13:02:45.203578+00:00"]}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('01a2272f-ab5e-7915-bc75-4def8f3ac33c', '2026-11-29 12:02:45.215039+00', 'system', '', '', 'noted', 'accounts', '26', '', '{}', '', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c'),
+	('43611601-1c5e-488b-86eb-b45539e5d50e', '2026-11-29 12:02:45.217873+00', 'system', '', '', 'created', 'auth_group', '1', 'support', '{"name": [null, "support"]}', '', NULL),
+	('cba12cfb-0afa-4644-8821-7f241f34802e', '2026-11-29 12:02:45.227916+00', 'system', '', '', 'created', 'auth_group_permissions', '1', '1', '{"group_id": [null, 1], "permission_id": [null, 1]}', '', NULL),
+	('2a21d0f4-d665-4c31-ae38-7dc4c8d7753e', '2026-11-29 12:02:45.237859+00', 'system', '', '', 'created', 'users', '01a2272f-ab74-7ccd-ac27-76885cec776f', 'user27@example.com', '{"email": [null, "user27@example.com"], "is_staff": [null, false], "password": ["(secret)", "(secret)"], "is_active": [null, true], "is_auditor": [null, false], "is_superuser": [null, false]}', '', NULL),
+	('a5ded085-94a4-42c6-bf1b-4a874797f46b', '2026-11-29 12:02:45.240359+00', 'system', '', '', 'created', 'users_groups', '1', 'user27@example.com', '{"user_id": [null, "01a2272f-ab74-7ccd-ac27-76885cec776f"], "group_id": [null, 1]}', '', NULL),
+	('2b8e297c-3689-4e99-93ec-89f525e3df15', '2026-11-29 12:02:45.258168+00', 'system', '', '', 'created', 'users_user_permissions', '1', 'user27@example.com', '{"user_id": [null, "01a2272f-ab74-7ccd-ac27-76885cec776f"], "permission_id": [null, 104]}', '', NULL);
 
 INSERT INTO public.auth_group VALUES
 	(1, 'support');
+
+INSERT INTO public.auth_group_permissions VALUES
+	(1, 1, 1);
 
 INSERT INTO public.auth_permission VALUES
 	(1, 'Can add account', 1, 'add_account'),
@@ -1701,24 +1730,24 @@ INSERT INTO public.auth_permission VALUES
 	(128, 'Can view session', 32, 'view_session');
 
 INSERT INTO public.budgets VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-12ca-7c41-a64f-f804b959fefc', '01a22682-1292-7a32-a9a9-cd0bbf1d4886', 'month', 10.00000000, '2026-11-29 08:53:08.426091+00', 0.00000000, 0.00000000, '{80,100}', 0, '2026-11-29 08:53:08.427283+00'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1463-73d0-96f3-e47dadd00bd2', '01a22682-1434-7573-a830-cf53018ccc64', 'month', 10.00000000, '2026-11-29 08:53:08.834187+00', 0.00000000, 0.00000000, '{80,100}', 0, '2026-11-29 08:53:08.835741+00');
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a953-75f5-8b2a-c0bb1c6f18cf', '01a2272f-a8fd-789d-9aa0-5de869269448', 'month', 10.00000000, '2026-11-29 12:02:44.68441+00', 0.00000000, 0.00000000, '{80,100}', 0, '2026-11-29 12:02:44.691966+00'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-ab00-7d11-88e2-6e80760bac0f', '01a2272f-aad8-7630-9852-6ed205dca7dd', 'month', 10.00000000, '2026-11-29 12:02:45.116516+00', 0.00000000, 0.00000000, '{80,100}', 0, '2026-11-29 12:02:45.121628+00');
 
 INSERT INTO public.config_drafts VALUES
-	('01a22682-12de-7b1a-9704-b60b381184f7', 'model: scripted:echo
-', '', '2026-11-29 08:53:08.448843+00', '2026-11-29 08:53:08.447266+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1292-7a32-a9a9-cd0bbf1d4886', '01a22682-1212-70e1-89b7-e9de4d4ed9cb', 0),
-	('01a22682-146d-7fc9-bdf6-467bc54aa93f', 'model: scripted:echo
-', '', '2026-11-29 08:53:08.84656+00', '2026-11-29 08:53:08.84639+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1434-7573-a830-cf53018ccc64', '01a22682-13d7-774a-8af5-29800e0821b2', 0);
+	('01a2272f-a965-7e93-8869-99c340394a08', 'model: scripted:echo
+', '', '2026-11-29 12:02:44.710881+00', '2026-11-29 12:02:44.710615+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8fd-789d-9aa0-5de869269448', '01a2272f-a8a2-7129-97ea-658ae76fa6cb', 0),
+	('01a2272f-ab08-7e58-9df6-7c0d53ad2d2f', 'model: scripted:echo
+', '', '2026-11-29 12:02:45.129999+00', '2026-11-29 12:02:45.129661+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aad8-7630-9852-6ed205dca7dd', '01a2272f-aa76-7296-9355-400b25c45bdd', 0);
 
 INSERT INTO public.config_publications VALUES
-	('01a22682-12ec-7f03-83e8-e219de0a3719', 1, '', '{}', 'Shorter answers.', NULL, '', '', '2026-11-29 08:53:08.465764+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1292-7a32-a9a9-cd0bbf1d4886', '01a22682-1212-70e1-89b7-e9de4d4ed9cb', '01a22682-12e6-7ba1-b559-aec301c2be3c'),
-	('01a22682-1479-7f10-9838-8973fee1e40d', 1, '', '{}', 'Shorter answers.', NULL, '', '', '2026-11-29 08:53:08.85856+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1434-7573-a830-cf53018ccc64', '01a22682-13d7-774a-8af5-29800e0821b2', '01a22682-1472-7036-8323-6dcd1f5a0674');
+	('01a2272f-a984-7fd0-9b84-d1c8d00674fd', 1, '', '{}', 'Shorter answers.', NULL, '', '', '2026-11-29 12:02:44.741807+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8fd-789d-9aa0-5de869269448', '01a2272f-a8a2-7129-97ea-658ae76fa6cb', '01a2272f-a97a-7c93-bef3-7289f35eb6ed'),
+	('01a2272f-ab15-7692-80b8-dcf6f9644759', 1, '', '{}', 'Shorter answers.', NULL, '', '', '2026-11-29 12:02:45.14224+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aad8-7630-9852-6ed205dca7dd', '01a2272f-aa76-7296-9355-400b25c45bdd', '01a2272f-ab0d-742c-ba44-7daba6b4cf04');
 
 INSERT INTO public.config_versions VALUES
-	('01a22682-114b-7ada-82a8-65dee7e50dc1', '0000000000000000000000000000000000000000000000000000000000000001', '{"model": "scripted:echo"}', '2026-11-29 08:53:08.048437+00', '2026-11-29 08:53:08.048437+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4'),
-	('01a22682-12e6-7ba1-b559-aec301c2be3c', '0000000000000000000000000000000000000000000000000000000000000007', '{"model": "scripted:echo"}', '2026-11-29 08:53:08.456714+00', '2026-11-29 08:53:08.456714+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1292-7a32-a9a9-cd0bbf1d4886'),
-	('01a22682-13d1-732c-b3ac-7b365c423986', '000000000000000000000000000000000000000000000000000000000000000e', '{"model": "scripted:echo"}', '2026-11-29 08:53:08.693097+00', '2026-11-29 08:53:08.693097+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380'),
-	('01a22682-1472-7036-8323-6dcd1f5a0674', '0000000000000000000000000000000000000000000000000000000000000014', '{"model": "scripted:echo"}', '2026-11-29 08:53:08.850473+00', '2026-11-29 08:53:08.850473+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1434-7573-a830-cf53018ccc64');
+	('01a2272f-a7f4-78fa-825f-66c67f1aa560', '0000000000000000000000000000000000000000000000000000000000000001', '{"model": "scripted:echo"}', '2026-11-29 12:02:44.341148+00', '2026-11-29 12:02:44.341148+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483'),
+	('01a2272f-a97a-7c93-bef3-7289f35eb6ed', '0000000000000000000000000000000000000000000000000000000000000007', '{"model": "scripted:echo"}', '2026-11-29 12:02:44.731426+00', '2026-11-29 12:02:44.731426+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8fd-789d-9aa0-5de869269448'),
+	('01a2272f-aa70-78ae-93f9-bbdab2b9b850', '000000000000000000000000000000000000000000000000000000000000000e', '{"model": "scripted:echo"}', '2026-11-29 12:02:44.980127+00', '2026-11-29 12:02:44.980127+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8'),
+	('01a2272f-ab0d-742c-ba44-7daba6b4cf04', '0000000000000000000000000000000000000000000000000000000000000014', '{"model": "scripted:echo"}', '2026-11-29 12:02:45.133797+00', '2026-11-29 12:02:45.133797+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aad8-7630-9852-6ed205dca7dd');
 
 INSERT INTO public.django_content_type VALUES
 	(1, 'accounts', 'account'),
@@ -1755,154 +1784,161 @@ INSERT INTO public.django_content_type VALUES
 	(32, 'sessions', 'session');
 
 INSERT INTO public.django_migrations VALUES
-	(1, 'contenttypes', '0001_initial', '2026-11-29 08:52:39.598384+00'),
-	(2, 'contenttypes', '0002_remove_content_type_name', '2026-11-29 08:52:39.614205+00'),
-	(3, 'auth', '0001_initial', '2026-11-29 08:52:39.682965+00'),
-	(4, 'auth', '0002_alter_permission_name_max_length', '2026-11-29 08:52:39.700167+00'),
-	(5, 'auth', '0003_alter_user_email_max_length', '2026-11-29 08:52:39.703979+00'),
-	(6, 'auth', '0004_alter_user_username_opts', '2026-11-29 08:52:39.723126+00'),
-	(7, 'auth', '0005_alter_user_last_login_null', '2026-11-29 08:52:39.729836+00'),
-	(8, 'auth', '0006_require_contenttypes_0002', '2026-11-29 08:52:39.740637+00'),
-	(9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-29 08:52:39.747588+00'),
-	(10, 'auth', '0008_alter_user_username_max_length', '2026-11-29 08:52:39.773838+00'),
-	(11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-29 08:52:39.790356+00'),
-	(12, 'auth', '0010_alter_group_name_max_length', '2026-11-29 08:52:39.810328+00'),
-	(13, 'auth', '0011_update_proxy_permissions', '2026-11-29 08:52:39.845768+00'),
-	(14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-29 08:52:39.862472+00'),
-	(15, 'accounts', '0001_initial', '2026-11-29 08:52:39.992328+00'),
-	(16, 'agents', '0001_initial', '2026-11-29 08:52:40.349531+00'),
-	(17, 'accounts', '0002_default_account', '2026-11-29 08:52:40.398197+00'),
-	(18, 'accounts', '0003_tables', '2026-11-29 08:52:42.244409+00'),
-	(19, 'accounts', '0004_isolation', '2026-11-29 08:52:42.75878+00'),
-	(20, 'accounts', '0005_limits', '2026-11-29 08:52:42.797931+00'),
-	(21, 'accounts', '0006_audit', '2026-11-29 08:52:43.722816+00'),
-	(22, 'accounts', '0007_audit_triggers', '2026-11-29 08:52:43.796505+00'),
-	(23, 'accounts', '0008_hot_rows', '2026-11-29 08:52:43.864276+00'),
-	(24, 'accounts', '0009_audit_rights', '2026-11-29 08:52:43.902554+00'),
-	(25, 'accounts', '0010_limits_together', '2026-11-29 08:52:43.910254+00'),
-	(26, 'accounts', '0011_audit_order', '2026-11-29 08:52:43.920934+00'),
-	(27, 'accounts', '0012_key_offers', '2026-11-29 08:52:44.184275+00'),
-	(28, 'accounts', '0013_email_forms', '2026-11-29 08:52:44.280315+00'),
-	(29, 'accounts', '0014_attempt_rates', '2026-11-29 08:52:44.297675+00'),
-	(30, 'accounts', '0015_budget_amounts', '2026-11-29 08:52:44.380522+00'),
-	(31, 'admin', '0001_initial', '2026-11-29 08:52:44.486757+00'),
-	(32, 'admin', '0002_logentry_remove_auto_add', '2026-11-29 08:52:44.525156+00'),
-	(33, 'admin', '0003_logentry_add_action_flag_choices', '2026-11-29 08:52:44.567887+00'),
-	(34, 'agents', '0002_default_instance', '2026-11-29 08:52:44.667407+00'),
-	(35, 'agents', '0003_tables', '2026-11-29 08:52:44.802649+00'),
-	(36, 'agents', '0004_isolation', '2026-11-29 08:52:44.834383+00'),
-	(37, 'agents', '0005_publications', '2026-11-29 08:52:45.185476+00'),
-	(38, 'agents', '0006_publications_isolation', '2026-11-29 08:52:45.213323+00'),
-	(39, 'agents', '0007_drafts', '2026-11-29 08:52:45.359231+00'),
-	(40, 'sessions', '0001_initial', '2026-11-29 08:52:45.384267+00'),
-	(41, 'sessions_app', '0001_initial', '2026-11-29 08:52:45.49047+00'),
-	(42, 'sessions_app', '0002_tenancy', '2026-11-29 08:52:48.156711+00'),
-	(43, 'sessions_app', '0003_backfill', '2026-11-29 08:52:48.287982+00'),
-	(44, 'sessions_app', '0004_constraints', '2026-11-29 08:52:57.620391+00'),
-	(45, 'sessions_app', '0005_tables', '2026-11-29 08:52:58.424299+00'),
-	(46, 'sessions_app', '0006_isolation', '2026-11-29 08:52:58.442062+00'),
-	(47, 'sessions_app', '0007_hash_session_keys', '2026-11-29 08:52:58.444892+00'),
-	(48, 'sessions_app', '0008_insights', '2026-11-29 08:53:03.778081+00'),
-	(49, 'sessions_app', '0009_insights_isolation', '2026-11-29 08:53:03.810959+00'),
-	(50, 'sessions_app', '0010_message_text', '2026-11-29 08:53:03.907243+00'),
-	(51, 'sessions_app', '0011_usage', '2026-11-29 08:53:03.924926+00'),
-	(52, 'sessions_app', '0012_turns', '2026-11-29 08:53:03.941487+00'),
-	(53, 'sessions_app', '0013_list_indexes', '2026-11-29 08:53:04.41368+00'),
-	(54, 'sessions_app', '0014_turns_together', '2026-11-29 08:53:04.431457+00'),
-	(55, 'sessions_app', '0015_usage_totals', '2026-11-29 08:53:04.554218+00'),
-	(56, 'sessions_app', '0016_sum_days', '2026-11-29 08:53:04.563673+00'),
-	(57, 'sessions_app', '0017_instance_activity', '2026-11-29 08:53:04.832666+00'),
-	(58, 'sessions_app', '0018_copies', '2026-11-29 08:53:04.956983+00'),
-	(59, 'sessions_app', '0019_copies_index', '2026-11-29 08:53:05.066763+00'),
-	(60, 'sessions_app', '0020_mark_copies', '2026-11-29 08:53:05.075558+00'),
-	(61, 'sessions_app', '0021_turns_in_sets', '2026-11-29 08:53:05.089903+00'),
-	(62, 'sessions_app', '0022_server_processes', '2026-11-29 08:53:05.24761+00'),
-	(63, 'sessions_app', '0023_money_columns', '2026-11-29 08:53:06.801115+00'),
-	(64, 'sessions_app', '0024_message_text_start', '2026-11-29 08:53:07.040899+00'),
-	(65, 'sessions_app', '0025_validate_cost_source', '2026-11-29 08:53:07.046852+00'),
-	(66, 'sessions_app', '0026_longer_model_names', '2026-11-29 08:53:07.209233+00');
+	(1, 'contenttypes', '0001_initial', '2026-11-29 11:38:40.724399+00'),
+	(2, 'contenttypes', '0002_remove_content_type_name', '2026-11-29 11:38:40.732418+00'),
+	(3, 'auth', '0001_initial', '2026-11-29 11:38:40.757271+00'),
+	(4, 'auth', '0002_alter_permission_name_max_length', '2026-11-29 11:38:40.768352+00'),
+	(5, 'auth', '0003_alter_user_email_max_length', '2026-11-29 11:38:40.775523+00'),
+	(6, 'auth', '0004_alter_user_username_opts', '2026-11-29 11:38:40.785642+00'),
+	(7, 'auth', '0005_alter_user_last_login_null', '2026-11-29 11:38:40.797412+00'),
+	(8, 'auth', '0006_require_contenttypes_0002', '2026-11-29 11:38:40.798669+00'),
+	(9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-29 11:38:40.803751+00'),
+	(10, 'auth', '0008_alter_user_username_max_length', '2026-11-29 11:38:40.809241+00'),
+	(11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-29 11:38:40.815458+00'),
+	(12, 'auth', '0010_alter_group_name_max_length', '2026-11-29 11:38:40.822347+00'),
+	(13, 'auth', '0011_update_proxy_permissions', '2026-11-29 11:38:40.829113+00'),
+	(14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-29 11:38:40.839111+00'),
+	(15, 'accounts', '0001_initial', '2026-11-29 11:38:40.909903+00'),
+	(16, 'agents', '0001_initial', '2026-11-29 11:38:41.045246+00'),
+	(17, 'accounts', '0002_default_account', '2026-11-29 11:38:41.076353+00'),
+	(18, 'accounts', '0003_tables', '2026-11-29 11:38:41.798146+00'),
+	(19, 'accounts', '0004_isolation', '2026-11-29 11:38:41.843755+00'),
+	(20, 'accounts', '0005_limits', '2026-11-29 11:38:41.846813+00'),
+	(21, 'accounts', '0006_audit', '2026-11-29 11:38:42.204909+00'),
+	(22, 'accounts', '0007_audit_triggers', '2026-11-29 11:38:42.212001+00'),
+	(23, 'accounts', '0008_hot_rows', '2026-11-29 11:38:42.250929+00'),
+	(24, 'accounts', '0009_audit_rights', '2026-11-29 11:38:42.256864+00'),
+	(25, 'accounts', '0010_limits_together', '2026-11-29 11:38:42.261483+00'),
+	(26, 'accounts', '0011_audit_order', '2026-11-29 11:38:42.264802+00'),
+	(27, 'accounts', '0012_key_offers', '2026-11-29 11:38:42.464894+00'),
+	(28, 'accounts', '0013_email_forms', '2026-11-29 11:38:42.494435+00'),
+	(29, 'accounts', '0014_attempt_rates', '2026-11-29 11:38:42.504672+00'),
+	(30, 'accounts', '0015_budget_amounts', '2026-11-29 11:38:42.563052+00'),
+	(31, 'accounts', '0016_function_texts', '2026-11-29 11:38:42.582299+00'),
+	(32, 'accounts', '0017_account_in_keys', '2026-11-29 11:38:42.838128+00'),
+	(33, 'admin', '0001_initial', '2026-11-29 11:38:42.907755+00'),
+	(34, 'admin', '0002_logentry_remove_auto_add', '2026-11-29 11:38:42.916203+00'),
+	(35, 'admin', '0003_logentry_add_action_flag_choices', '2026-11-29 11:38:42.926764+00'),
+	(36, 'agents', '0002_default_instance', '2026-11-29 11:38:42.951423+00'),
+	(37, 'agents', '0003_tables', '2026-11-29 11:38:42.986654+00'),
+	(38, 'agents', '0004_isolation', '2026-11-29 11:38:42.988779+00'),
+	(39, 'agents', '0005_publications', '2026-11-29 11:38:43.050204+00'),
+	(40, 'agents', '0006_publications_isolation', '2026-11-29 11:38:43.053689+00'),
+	(41, 'agents', '0007_drafts', '2026-11-29 11:38:43.094195+00'),
+	(42, 'agents', '0008_account_in_keys', '2026-11-29 11:38:43.32614+00'),
+	(43, 'sessions', '0001_initial', '2026-11-29 11:38:43.330742+00'),
+	(44, 'sessions_app', '0001_initial', '2026-11-29 11:38:43.364442+00'),
+	(45, 'sessions_app', '0002_tenancy', '2026-11-29 11:38:44.360621+00'),
+	(46, 'sessions_app', '0003_backfill', '2026-11-29 11:38:44.44821+00'),
+	(47, 'sessions_app', '0004_constraints', '2026-11-29 11:38:49.353726+00'),
+	(48, 'sessions_app', '0005_tables', '2026-11-29 11:38:50.120842+00'),
+	(49, 'sessions_app', '0006_isolation', '2026-11-29 11:38:50.126841+00'),
+	(50, 'sessions_app', '0007_hash_session_keys', '2026-11-29 11:38:50.134012+00'),
+	(51, 'sessions_app', '0008_insights', '2026-11-29 11:38:52.275428+00'),
+	(52, 'sessions_app', '0009_insights_isolation', '2026-11-29 11:38:52.287548+00'),
+	(53, 'sessions_app', '0010_message_text', '2026-11-29 11:38:52.369068+00'),
+	(54, 'sessions_app', '0011_usage', '2026-11-29 11:38:52.379301+00'),
+	(55, 'sessions_app', '0012_turns', '2026-11-29 11:38:52.388645+00'),
+	(56, 'sessions_app', '0013_list_indexes', '2026-11-29 11:38:52.71445+00'),
+	(57, 'sessions_app', '0014_turns_together', '2026-11-29 11:38:52.723138+00'),
+	(58, 'sessions_app', '0015_usage_totals', '2026-11-29 11:38:52.789463+00'),
+	(59, 'sessions_app', '0016_sum_days', '2026-11-29 11:38:52.794765+00'),
+	(60, 'sessions_app', '0017_instance_activity', '2026-11-29 11:38:52.971452+00'),
+	(61, 'sessions_app', '0018_copies', '2026-11-29 11:38:53.020331+00'),
+	(62, 'sessions_app', '0019_copies_index', '2026-11-29 11:38:53.369424+00'),
+	(63, 'sessions_app', '0020_mark_copies', '2026-11-29 11:38:53.373491+00'),
+	(64, 'sessions_app', '0021_turns_in_sets', '2026-11-29 11:38:53.378152+00'),
+	(65, 'sessions_app', '0022_server_processes', '2026-11-29 11:38:53.410722+00'),
+	(66, 'sessions_app', '0023_money_columns', '2026-11-29 11:38:54.102273+00'),
+	(67, 'sessions_app', '0024_message_text_start', '2026-11-29 11:38:54.266642+00'),
+	(68, 'sessions_app', '0025_validate_cost_source', '2026-11-29 11:38:54.271458+00'),
+	(69, 'sessions_app', '0026_longer_model_names', '2026-11-29 11:38:54.429692+00'),
+	(70, 'sessions_app', '0027_session_keys', '2026-11-29 11:38:54.504837+00'),
+	(71, 'sessions_app', '0028_functions_by_account', '2026-11-29 11:38:54.520283+00'),
+	(72, 'sessions_app', '0029_account_in_keys', '2026-11-29 11:38:55.690869+00');
 
 INSERT INTO public.invitations VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1272-762c-8d0c-f77804269eac', 'guest6@example.com', 'member', '', '0000000000000000000000000000000000000000000000000000000000000006', '2026-11-29 08:53:08.343919+00', '2026-12-06 08:53:08.337485+00', NULL, NULL),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1425-713c-8b7f-32f3d7a99015', 'guest19@example.com', 'member', '', '0000000000000000000000000000000000000000000000000000000000000013', '2026-11-29 08:53:08.773858+00', '2026-12-06 08:53:08.7712+00', NULL, NULL);
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8e5-7a26-9026-1ca62a018830', 'guest6@example.com', 'member', '', '0000000000000000000000000000000000000000000000000000000000000006', '2026-11-29 12:02:44.582453+00', '2026-12-06 12:02:44.580882+00', NULL, NULL),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aac8-7aee-941a-264b09c5c196', 'guest19@example.com', 'member', '', '0000000000000000000000000000000000000000000000000000000000000013', '2026-11-29 12:02:45.065613+00', '2026-12-06 12:02:45.059363+00', NULL, NULL);
 
 INSERT INTO public.llm_requests VALUES
-	('01a22682-1230-7f3e-8382-736a32487ddf', '01a22682-1220-7e04-8797-a841bf4eb165', 'scripted', 'echo', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 08:53:08.274727+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', '01a22682-1116-7988-91bf-f08e215baba4', 'bot', 'simple_chat', 'complete', '01a22682-114b-7ada-82a8-65dee7e50dc1', '', 0, NULL, false, 'unknown', NULL, NULL, '', '', NULL, false, NULL, NULL, NULL),
-	('01a22682-13e8-7bb4-8397-79e906ae25a6', '01a22682-13dd-75c7-9e72-eeae419da656', 'scripted', 'echo', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 08:53:08.713734+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', '01a22682-13a8-7a85-b98a-53ecc647f380', 'bot', 'simple_chat', 'complete', '01a22682-13d1-732c-b3ac-7b365c423986', '', 0, NULL, false, 'unknown', NULL, NULL, '', '', NULL, false, NULL, NULL, NULL);
+	('01a2272f-a8b4-7739-8e69-165b29167e0f', '01a2272f-a8ad-75a4-9775-5ce1cd821d0d', 'scripted', 'echo', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:02:44.533554+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', 'bot', 'simple_chat', 'complete', '01a2272f-a7f4-78fa-825f-66c67f1aa560', '', 0, NULL, false, 'unknown', NULL, NULL, '', '', NULL, false, NULL, NULL, NULL),
+	('01a2272f-aa7e-7f55-90a0-32a9281862c7', '01a2272f-aa78-7009-8ada-ee47f254c753', 'scripted', 'echo', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:02:44.996878+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', 'bot', 'simple_chat', 'complete', '01a2272f-aa70-78ae-93f9-bbdab2b9b850', '', 0, NULL, false, 'unknown', NULL, NULL, '', '', NULL, false, NULL, NULL, NULL);
 
 INSERT INTO public.memberships VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-125d-798d-90b9-7c07ec03e4ef', '01a22682-1263-774f-9ca5-6249409f62b6', 'member', '2026-11-29 08:53:08.327597+00', '2026-11-29 08:53:08.323907+00'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-1410-7251-a549-1e69358ff6e6', '01a22682-141b-79bc-977c-5f089c2b3d47', 'member', '2026-11-29 08:53:08.768126+00', '2026-11-29 08:53:08.763949+00');
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8d1-7936-8c1c-30662fffcc37', '01a2272f-a8d6-72b3-b4f9-563d8704095a', 'member', '2026-11-29 12:02:44.566797+00', '2026-11-29 12:02:44.566582+00'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aaa5-7046-948b-7bf009372f18', '01a2272f-aab2-75f7-b04e-dfe08c2c8139', 'member', '2026-11-29 12:02:45.045171+00', '2026-11-29 12:02:45.042991+00');
 
 INSERT INTO public.message_feedback VALUES
-	('01a22682-1359-75e8-b35d-5756bc170f4c', 1, '', 'key:12', '2026-11-29 08:53:08.570113+00', '2026-11-29 08:53:08.569888+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4', '01a22682-123c-700d-bd89-994f538d7239', '01a22682-1220-7e04-8797-a841bf4eb165'),
-	('01a22682-14bf-791b-a4f4-9edfab027b3a', 1, '', 'key:25', '2026-11-29 08:53:08.929313+00', '2026-11-29 08:53:08.928174+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380', '01a22682-13f7-7a28-9170-c1ae0e736a97', '01a22682-13dd-75c7-9e72-eeae419da656');
+	('01a2272f-aa05-74a2-8eb8-873787d1ba8a', 1, '', 'key:12', '2026-11-29 12:02:44.870071+00', '2026-11-29 12:02:44.869826+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', '01a2272f-a8c0-7e25-916c-50b658090934', '01a2272f-a8ad-75a4-9775-5ce1cd821d0d'),
+	('01a2272f-ab51-749b-84b5-6cc82603e05d', 1, '', 'key:25', '2026-11-29 12:02:45.201839+00', '2026-11-29 12:02:45.201654+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', '01a2272f-aa8a-713e-83c2-7025ab5c80d5', '01a2272f-aa78-7009-8ada-ee47f254c753');
 
 INSERT INTO public.messages VALUES
-	('01a22682-123c-700d-bd89-994f538d7239', '01a22682-1220-7e04-8797-a841bf4eb165', 'human', 'Hello', NULL, '2026-11-29 08:53:08.284978+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4', '01a22682-1230-7f3e-8382-736a32487ddf', '01a22682-114b-7ada-82a8-65dee7e50dc1'),
-	('01a22682-13f7-7a28-9170-c1ae0e736a97', '01a22682-13dd-75c7-9e72-eeae419da656', 'human', 'Hello', NULL, '2026-11-29 08:53:08.728235+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380', '01a22682-13e8-7bb4-8397-79e906ae25a6', '01a22682-13d1-732c-b3ac-7b365c423986');
+	('01a2272f-a8c0-7e25-916c-50b658090934', '01a2272f-a8ad-75a4-9775-5ce1cd821d0d', 'human', 'Hello', NULL, '2026-11-29 12:02:44.54556+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', '01a2272f-a8b4-7739-8e69-165b29167e0f', '01a2272f-a7f4-78fa-825f-66c67f1aa560'),
+	('01a2272f-aa8a-713e-83c2-7025ab5c80d5', '01a2272f-aa78-7009-8ada-ee47f254c753', 'human', 'Hello', NULL, '2026-11-29 12:02:45.002756+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', '01a2272f-aa7e-7f55-90a0-32a9281862c7', '01a2272f-aa70-78ae-93f9-bbdab2b9b850');
 
 INSERT INTO public.profiles VALUES
-	('01a22682-1253-752a-9eb4-1225ae564c48', '01a22682-124c-7b56-86ae-99b91a8ae99b', 'Ann', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 08:53:08.307889+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('01a22682-140d-7594-934d-6fb84625abc1', '01a22682-13fd-7ad1-987e-950235396419', 'Ann', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 08:53:08.749715+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf');
+	('01a2272f-a8ca-792d-ae5a-fdab5d1283c6', '01a2272f-a8c4-7ff4-86dd-4ad7915a1e26', 'Ann', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:02:44.555031+00', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('01a2272f-aa9c-7bf8-9cad-e8dd5c86de80', '01a2272f-aa94-7d42-805c-8f717693e6aa', 'Ann', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-11-29 12:02:45.021294+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c');
 
 INSERT INTO public.prompt_sections VALUES
-	('01a22682-1351-7698-80a6-def228875e3b', '000000000000000000000000000000000000000000000000000000000000000b', 'Be brief.', '2026-11-29 08:53:08.562407+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('01a22682-14be-7011-b85f-4d2fc443df44', '0000000000000000000000000000000000000000000000000000000000000018', 'Be brief.', '2026-11-29 08:53:08.92649+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf');
+	('01a2272f-a9f8-742d-96ea-58242f37ff60', '000000000000000000000000000000000000000000000000000000000000000b', 'Be brief.', '2026-11-29 12:02:44.856789+00', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('01a2272f-ab4f-774f-983f-b87c1cfd5544', '0000000000000000000000000000000000000000000000000000000000000018', 'Be brief.', '2026-11-29 12:02:45.200031+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c');
 
 INSERT INTO public.provider_connections VALUES
-	('01a22682-130d-76d9-85e7-71c75d8b82bd', 'server-9', 'https://models.example/v1', '', '', '', '2026-11-29 08:53:08.494631+00', '2026-11-29 08:53:08.49388+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('01a22682-148d-75d4-bec3-c1c9b8e76eea', 'server-22', 'https://models.example/v1', '', '', '', '2026-11-29 08:53:08.877868+00', '2026-11-29 08:53:08.877715+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf');
+	('01a2272f-a997-7b11-b947-78aadbc257bc', 'server-9', 'https://models.example/v1', '', '', '', '2026-11-29 12:02:44.768154+00', '2026-11-29 12:02:44.764169+00', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('01a2272f-ab22-7e09-ade9-b30f4e986f8d', 'server-22', 'https://models.example/v1', '', '', '', '2026-11-29 12:02:45.155748+00', '2026-11-29 12:02:45.155225+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c');
 
 INSERT INTO public.rate_states VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'key:8', '2026-11-29 08:53:08.4777+00'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', 'key:21', '2026-11-29 08:53:08.863146+00');
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', 'key:8', '2026-11-29 12:02:44.749663+00'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'key:21', '2026-11-29 12:02:45.147481+00');
 
 INSERT INTO public.saved_chat_runs VALUES
-	('01a22682-132e-779f-9193-cfc64663e637', true, '[]', NULL, 5, '2026-11-29 08:53:08.532955+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4', '01a22682-114b-7ada-82a8-65dee7e50dc1', '01a22682-1317-78f1-ad9e-68709a12326e'),
-	('01a22682-14a2-77e7-936b-be26c4a0d507', true, '[]', NULL, 5, '2026-11-29 08:53:08.898995+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380', '01a22682-13d1-732c-b3ac-7b365c423986', '01a22682-149c-7655-8f0f-7b13f679fe00');
+	('01a2272f-a9d1-7091-9f11-21fddfc62035', true, '[]', NULL, 5, '2026-11-29 12:02:44.820127+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', '01a2272f-a7f4-78fa-825f-66c67f1aa560', '01a2272f-a9c0-7f74-bc67-27d210b5943f'),
+	('01a2272f-ab34-7452-86dd-7b1c1901715f', true, '[]', NULL, 5, '2026-11-29 12:02:45.173032+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', '01a2272f-aa70-78ae-93f9-bbdab2b9b850', '01a2272f-ab2f-76d1-ae56-025baa9ec9c0');
 
 INSERT INTO public.saved_chats VALUES
-	('01a22682-1317-78f1-ad9e-68709a12326e', 'chat 10', '["Hello"]', '[]', true, NULL, '2026-11-29 08:53:08.510112+00', '2026-11-29 08:53:08.503968+00', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4'),
-	('01a22682-149c-7655-8f0f-7b13f679fe00', 'chat 23', '["Hello"]', '[]', true, NULL, '2026-11-29 08:53:08.893806+00', '2026-11-29 08:53:08.892744+00', '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380');
+	('01a2272f-a9c0-7f74-bc67-27d210b5943f', 'chat 10', '["Hello"]', '[]', true, NULL, '2026-11-29 12:02:44.804419+00', '2026-11-29 12:02:44.801401+00', '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483'),
+	('01a2272f-ab2f-76d1-ae56-025baa9ec9c0', 'chat 23', '["Hello"]', '[]', true, NULL, '2026-11-29 12:02:45.168333+00', '2026-11-29 12:02:45.167984+00', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8');
 
 INSERT INTO public.server_processes VALUES
-	('01a22682-1314-74df-a514-a091fb6b6cec', '', 1, 0, '2026-11-29 08:53:08.501455+00', '2026-11-29 08:53:08.501455+00'),
-	('01a22682-1493-7522-952d-cb5deec0ba4b', '', 1, 0, '2026-11-29 08:53:08.88377+00', '2026-11-29 08:53:08.88377+00');
+	('01a2272f-a9a4-7f88-893a-ff3d3c7ecd91', '', 1, 0, '2026-11-29 12:02:44.773411+00', '2026-11-29 12:02:44.773411+00'),
+	('01a2272f-ab26-7d71-88af-0f073133a3ab', '', 1, 0, '2026-11-29 12:02:45.159357+00', '2026-11-29 12:02:45.159357+00');
 
 INSERT INTO public.sessions VALUES
-	('01a22682-1220-7e04-8797-a841bf4eb165', 'key-3', NULL, true, '2026-11-29 08:53:08.258793+00', '2026-11-29 08:53:08.258793+00', NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', '01a22682-1116-7988-91bf-f08e215baba4', 'bot', '01a22682-1212-70e1-89b7-e9de4d4ed9cb', '2026-11-29 08:53:08.25746+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
-	('01a22682-124c-7b56-86ae-99b91a8ae99b', 'key-4', NULL, true, '2026-11-29 08:53:08.301474+00', '2026-11-29 08:53:08.301474+00', NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', 'acme', '01a22682-1116-7988-91bf-f08e215baba4', 'bot', NULL, '2026-11-29 08:53:08.301192+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
-	('01a22682-13dd-75c7-9e72-eeae419da656', 'key-16', NULL, true, '2026-11-29 08:53:08.707893+00', '2026-11-29 08:53:08.707893+00', NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', '01a22682-13a8-7a85-b98a-53ecc647f380', 'bot', '01a22682-13d7-774a-8af5-29800e0821b2', '2026-11-29 08:53:08.701777+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
-	('01a22682-13fd-7ad1-987e-950235396419', 'key-17', NULL, true, '2026-11-29 08:53:08.738983+00', '2026-11-29 08:53:08.738983+00', NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', 'beta', '01a22682-13a8-7a85-b98a-53ecc647f380', 'bot', NULL, '2026-11-29 08:53:08.734085+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL);
+	('01a2272f-a8ad-75a4-9775-5ce1cd821d0d', 'key-3', NULL, true, '2026-11-29 12:02:44.52815+00', '2026-11-29 12:02:44.52815+00', NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', 'bot', '01a2272f-a8a2-7129-97ea-658ae76fa6cb', '2026-11-29 12:02:44.525931+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
+	('01a2272f-a8c4-7ff4-86dd-4ad7915a1e26', 'key-4', NULL, true, '2026-11-29 12:02:44.549613+00', '2026-11-29 12:02:44.549613+00', NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', 'acme', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', 'bot', NULL, '2026-11-29 12:02:44.549391+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
+	('01a2272f-aa78-7009-8ada-ee47f254c753', 'key-16', NULL, true, '2026-11-29 12:02:44.984633+00', '2026-11-29 12:02:44.984633+00', NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', 'bot', '01a2272f-aa76-7296-9355-400b25c45bdd', '2026-11-29 12:02:44.98443+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL),
+	('01a2272f-aa94-7d42-805c-8f717693e6aa', 'key-17', NULL, true, '2026-11-29 12:02:45.013734+00', '2026-11-29 12:02:45.013734+00', NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', 'beta', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', 'bot', NULL, '2026-11-29 12:02:45.013426+00', NULL, NULL, NULL, '', 0.00000000, 0, 0, NULL);
 
 INSERT INTO public.support_accesses VALUES
-	('01a22682-1369-728f-82c4-93185df89b2a', 'user2@example.com', 'ticket 7', '2026-11-29 08:53:08.585825+00', '2026-11-29 09:53:08.584699+00', NULL, '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1212-70e1-89b7-e9de4d4ed9cb'),
-	('01a22682-14cc-753b-ade7-3adb6b011a1c', 'user15@example.com', 'ticket 7', '2026-11-29 08:53:08.94093+00', '2026-11-29 09:53:08.936332+00', NULL, '01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13d7-774a-8af5-29800e0821b2');
+	('01a2272f-aa11-7f35-ba7b-a0ef445ed98d', 'user2@example.com', 'ticket 7', '2026-11-29 12:02:44.883538+00', '2026-11-29 13:02:44.88029+00', NULL, '01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a8a2-7129-97ea-658ae76fa6cb'),
+	('01a2272f-ab56-7b3f-b243-20a8fe6eb97c', 'user15@example.com', 'ticket 7', '2026-11-29 12:02:45.208201+00', '2026-11-29 13:02:45.203578+00', NULL, '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa76-7296-9355-400b25c45bdd');
 
 INSERT INTO public.usage_days VALUES
-	('01a22682-10d7-7cb5-90a8-9ae4c55a4f8b', '01a22682-1116-7988-91bf-f08e215baba4', '2026-11-29', 'scripted:echo', 1, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}'),
-	('01a22682-1374-78c6-8e2e-9d64e4017ecf', '01a22682-13a8-7a85-b98a-53ecc647f380', '2026-11-29', 'scripted:echo', 1, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}');
+	('01a2272f-a757-76d6-b207-a037ce2cd0be', '01a2272f-a7cf-73e4-8a2f-bd66fa060483', '2026-11-29', 'scripted:echo', 1, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}'),
+	('01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c', '01a2272f-aa45-7c35-a19b-c8c53b362fd8', '2026-11-29', 'scripted:echo', 1, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}');
 
 INSERT INTO public.usage_totals VALUES
-	('2026-11-29', '', 0, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{}', '01a22682-134a-75ac-bfe3-835261472e24', '01a22682-10d7-7cb5-90a8-9ae4c55a4f8b'),
-	('2026-11-29', '', 0, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{}', '01a22682-14b5-784f-a716-5926b64d8106', '01a22682-1374-78c6-8e2e-9d64e4017ecf');
+	('2026-11-29', '', 0, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{}', '01a2272f-a9eb-71ed-becb-8f89f357b0b4', '01a2272f-a757-76d6-b207-a037ce2cd0be'),
+	('2026-11-29', '', 0, 0, 0, 0, 0, 0, 0, 0.00000000, 0, '{}', '01a2272f-ab45-74dc-8d75-23952f5f6085', '01a2272f-aa1e-714a-a9ef-5afcdd2bfc9c');
 
 INSERT INTO public.users VALUES
-	('!LmbVVmmMlz8VQbnjJ9eIvBcNTxoiNBNXeMFYVcdh', NULL, false, '', '', false, true, '2026-11-29 08:53:08.242044+00', '01a22682-1212-70e1-89b7-e9de4d4ed9cb', 'user2@example.com', true),
-	('!YvSJsgOKXsE0G66I3Y4CLRkAQEVxm6tq1Piay5nQ', NULL, false, '', '', false, true, '2026-11-29 08:53:08.317591+00', '01a22682-125d-798d-90b9-7c07ec03e4ef', 'user5@example.com', false),
-	('!4NLp625oML8gPRGU1kU24hqmDcy4QhRU1veDkZRh', NULL, false, '', '', false, true, '2026-11-29 08:53:08.695449+00', '01a22682-13d7-774a-8af5-29800e0821b2', 'user15@example.com', true),
-	('!Rqn2swcL9zrq05lzYehJe4JLTrkzik5JNPAKftGm', NULL, false, '', '', false, true, '2026-11-29 08:53:08.752139+00', '01a22682-1410-7251-a549-1e69358ff6e6', 'user18@example.com', false);
+	('!jlduEbqdzeeZV9fOtKeuEJM06JMWg2oOLnbdcMr5', NULL, false, '', '', false, true, '2026-11-29 12:02:44.51406+00', '01a2272f-a8a2-7129-97ea-658ae76fa6cb', 'user2@example.com', true),
+	('!l3wDJXeiUn6SUjgAYe1HQgXX17ZffxhDgZhrEB99', NULL, false, '', '', false, true, '2026-11-29 12:02:44.561568+00', '01a2272f-a8d1-7936-8c1c-30662fffcc37', 'user5@example.com', false),
+	('!EbgCsrY7IRvg0k0qIOtTHE9TYaG1AWjmE99uUOA6', NULL, false, '', '', false, true, '2026-11-29 12:02:44.982155+00', '01a2272f-aa76-7296-9355-400b25c45bdd', 'user15@example.com', true),
+	('!HzWQ1SNw5LWUi5TqTUGPPemibPPnpmtbj1rVerbE', NULL, false, '', '', false, true, '2026-11-29 12:02:45.02901+00', '01a2272f-aaa5-7046-948b-7bf009372f18', 'user18@example.com', false),
+	('!GNimZXDiS86W8MYFwxektzBgjgzWYHjeJH3VsLMf', NULL, false, '', '', false, true, '2026-11-29 12:02:45.23679+00', '01a2272f-ab74-7ccd-ac27-76885cec776f', 'user27@example.com', false);
 
 INSERT INTO public.users_groups VALUES
-	(1, '01a22682-1212-70e1-89b7-e9de4d4ed9cb', 1);
+	(1, '01a2272f-ab74-7ccd-ac27-76885cec776f', 1);
 
 INSERT INTO public.users_user_permissions VALUES
-	(1, '01a22682-1212-70e1-89b7-e9de4d4ed9cb', 1);
+	(1, '01a2272f-ab74-7ccd-ac27-76885cec776f', 104);
 
 SELECT pg_catalog.setval('public.auth_group_id_seq', 1, true);
 
-SELECT pg_catalog.setval('public.auth_group_permissions_id_seq', 1, false);
+SELECT pg_catalog.setval('public.auth_group_permissions_id_seq', 1, true);
 
 SELECT pg_catalog.setval('public.auth_permission_id_seq', 128, true);
 
@@ -1910,7 +1946,7 @@ SELECT pg_catalog.setval('public.django_admin_log_id_seq', 1, false);
 
 SELECT pg_catalog.setval('public.django_content_type_id_seq', 32, true);
 
-SELECT pg_catalog.setval('public.django_migrations_id_seq', 66, true);
+SELECT pg_catalog.setval('public.django_migrations_id_seq', 72, true);
 
 SELECT pg_catalog.setval('public.users_groups_id_seq', 1, true);
 
@@ -1923,7 +1959,7 @@ ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.agent_instances
-    ADD CONSTRAINT agent_instances_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT agent_instances_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -1953,16 +1989,16 @@ ALTER TABLE ONLY public.auth_permission
     ADD CONSTRAINT auth_permission_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.budgets
-    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.config_drafts
-    ADD CONSTRAINT config_drafts_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT config_drafts_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.config_publications
-    ADD CONSTRAINT config_publications_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT config_publications_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.config_versions
-    ADD CONSTRAINT config_versions_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT config_versions_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.django_admin_log
     ADD CONSTRAINT django_admin_log_pkey PRIMARY KEY (id);
@@ -1983,40 +2019,40 @@ ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.llm_requests
-    ADD CONSTRAINT llm_requests_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT llm_requests_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.message_feedback
-    ADD CONSTRAINT message_feedback_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT message_feedback_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.profiles
-    ADD CONSTRAINT profiles_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT profiles_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.prompt_sections
-    ADD CONSTRAINT prompt_sections_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT prompt_sections_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.provider_connections
-    ADD CONSTRAINT provider_connections_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT provider_connections_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.rate_states
     ADD CONSTRAINT rate_states_pkey PRIMARY KEY (account_id, subject);
 
 ALTER TABLE ONLY public.saved_chat_runs
-    ADD CONSTRAINT saved_chat_runs_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT saved_chat_runs_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.saved_chats
-    ADD CONSTRAINT saved_chats_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT saved_chats_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.server_processes
     ADD CONSTRAINT server_processes_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.sessions
-    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id, account_id);
 
 ALTER TABLE ONLY public.support_accesses
     ADD CONSTRAINT support_accesses_pkey PRIMARY KEY (id);
@@ -2026,9 +2062,6 @@ ALTER TABLE ONLY public.accounts
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT uq_accounts_slug UNIQUE (slug);
-
-ALTER TABLE ONLY public.agent_instances
-    ADD CONSTRAINT uq_agent_instances_account_id UNIQUE (account_id, id);
 
 ALTER TABLE ONLY public.agent_instances
     ADD CONSTRAINT uq_agent_instances_account_id_slug UNIQUE (account_id, id, instance_slug);
@@ -2043,13 +2076,13 @@ ALTER TABLE ONLY public.budgets
     ADD CONSTRAINT uq_budgets_account_instance_period UNIQUE NULLS NOT DISTINCT (account_id, agent_instance_id, period);
 
 ALTER TABLE ONLY public.config_drafts
-    ADD CONSTRAINT uq_config_drafts_instance UNIQUE (agent_instance_id);
+    ADD CONSTRAINT uq_config_drafts_instance UNIQUE (agent_instance_id, account_id);
 
 ALTER TABLE ONLY public.config_publications
-    ADD CONSTRAINT uq_config_publications_number UNIQUE (agent_instance_id, number);
+    ADD CONSTRAINT uq_config_publications_number UNIQUE (agent_instance_id, number, account_id);
 
 ALTER TABLE ONLY public.config_versions
-    ADD CONSTRAINT uq_config_versions_instance_digest UNIQUE (agent_instance_id, digest);
+    ADD CONSTRAINT uq_config_versions_instance_digest UNIQUE (agent_instance_id, digest, account_id);
 
 ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT uq_config_versions_instance_id UNIQUE (account_id, agent_instance_id, id);
@@ -2057,17 +2090,11 @@ ALTER TABLE ONLY public.config_versions
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT uq_invitations_token_hash UNIQUE (token_hash);
 
-ALTER TABLE ONLY public.llm_requests
-    ADD CONSTRAINT uq_llm_requests_account_id UNIQUE (account_id, id);
-
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT uq_memberships_account_user UNIQUE (account_id, user_id);
 
 ALTER TABLE ONLY public.message_feedback
     ADD CONSTRAINT uq_message_feedback_message_caller UNIQUE (message_id, caller);
-
-ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT uq_messages_account_id UNIQUE (account_id, id);
 
 ALTER TABLE ONLY public.prompt_sections
     ADD CONSTRAINT uq_prompt_sections_account_digest UNIQUE (account_id, digest);
@@ -2076,13 +2103,7 @@ ALTER TABLE ONLY public.provider_connections
     ADD CONSTRAINT uq_provider_connections_account_name UNIQUE (account_id, name);
 
 ALTER TABLE ONLY public.saved_chats
-    ADD CONSTRAINT uq_saved_chats_account_id UNIQUE (account_id, id);
-
-ALTER TABLE ONLY public.saved_chats
-    ADD CONSTRAINT uq_saved_chats_instance_name UNIQUE (agent_instance_id, name);
-
-ALTER TABLE ONLY public.sessions
-    ADD CONSTRAINT uq_sessions_account_id UNIQUE (account_id, id);
+    ADD CONSTRAINT uq_saved_chats_instance_name UNIQUE (account_id, agent_instance_id, name);
 
 ALTER TABLE ONLY public.usage_totals
     ADD CONSTRAINT uq_usage_totals_day_account_model UNIQUE NULLS NOT DISTINCT (day, account_id, model);
@@ -2179,7 +2200,7 @@ CREATE INDEX ix_profiles_account ON public.profiles USING btree (account_id);
 
 CREATE INDEX ix_profiles_email ON public.profiles USING btree (email);
 
-CREATE UNIQUE INDEX ix_profiles_session_id ON public.profiles USING btree (session_id);
+CREATE UNIQUE INDEX ix_profiles_session_id ON public.profiles USING btree (session_id, account_id);
 
 CREATE INDEX ix_saved_chat_runs_chat ON public.saved_chat_runs USING btree (saved_chat_id, config_version_id, created_at DESC);
 
@@ -2197,8 +2218,6 @@ CREATE INDEX ix_sessions_end_user ON public.sessions USING btree (agent_instance
 
 CREATE INDEX ix_sessions_instance_activity ON public.sessions USING btree (account_id, agent_instance_id, last_activity_at DESC, id DESC);
 
-CREATE UNIQUE INDEX ix_sessions_session_key ON public.sessions USING btree (session_key);
-
 CREATE INDEX ix_sessions_user ON public.sessions USING btree (user_id) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX ix_support_accesses_account ON public.support_accesses USING btree (account_id, user_id, expires_at DESC);
@@ -2215,7 +2234,9 @@ CREATE UNIQUE INDEX uq_invitations_open ON public.invitations USING btree (accou
 
 CREATE UNIQUE INDEX uq_llm_requests_idempotency ON public.llm_requests USING btree (account_id, caller, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE UNIQUE INDEX uq_llm_requests_running_in_session ON public.llm_requests USING btree (session_id) WHERE ((completion_status)::text = 'running'::text);
+CREATE UNIQUE INDEX uq_llm_requests_running_in_session ON public.llm_requests USING btree (session_id, account_id) WHERE ((completion_status)::text = 'running'::text);
+
+CREATE UNIQUE INDEX uq_sessions_session_key_account ON public.sessions USING btree (session_key, account_id);
 
 CREATE UNIQUE INDEX uq_users_email_lower ON public.users USING btree (lower((email)::text));
 
@@ -2285,43 +2306,43 @@ ALTER TABLE ONLY public.django_admin_log
     ADD CONSTRAINT django_admin_log_user_id_c564eba6_fk_users_id FOREIGN KEY (user_id) REFERENCES public.users(id) DEFERRABLE INITIALLY DEFERRED;
 
 ALTER TABLE ONLY public.account_limits
-    ADD CONSTRAINT fk_account_limits_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_account_limits_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.agent_instances
-    ADD CONSTRAINT fk_agent_instances_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_agent_instances_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.api_keys
-    ADD CONSTRAINT fk_api_keys_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_api_keys_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.audit_log
-    ADD CONSTRAINT fk_audit_log_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_audit_log_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.budgets
-    ADD CONSTRAINT fk_budgets_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_budgets_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.budgets
-    ADD CONSTRAINT fk_budgets_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_budgets_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.config_drafts
-    ADD CONSTRAINT fk_config_drafts_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_config_drafts_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.config_drafts
-    ADD CONSTRAINT fk_config_drafts_author_id FOREIGN KEY (author_id) REFERENCES public.users(id) ON UPDATE CASCADE ON DELETE SET NULL;
+    ADD CONSTRAINT fk_config_drafts_author_id FOREIGN KEY (author_id) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.config_publications
-    ADD CONSTRAINT fk_config_publications_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_config_publications_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.config_publications
-    ADD CONSTRAINT fk_config_publications_author_id FOREIGN KEY (author_id) REFERENCES public.users(id) ON UPDATE CASCADE ON DELETE SET NULL;
+    ADD CONSTRAINT fk_config_publications_author_id FOREIGN KEY (author_id) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.config_publications
-    ADD CONSTRAINT fk_config_publications_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_config_publications_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id);
 
 ALTER TABLE ONLY public.config_versions
-    ADD CONSTRAINT fk_config_versions_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_config_versions_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.invitations
-    ADD CONSTRAINT fk_invitations_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_invitations_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.llm_requests
     ADD CONSTRAINT fk_llm_requests_account_id FOREIGN KEY (account_id, account_slug) REFERENCES public.accounts(id, slug) ON UPDATE CASCADE ON DELETE CASCADE;
@@ -2330,73 +2351,73 @@ ALTER TABLE ONLY public.llm_requests
     ADD CONSTRAINT fk_llm_requests_agent_instance_id FOREIGN KEY (account_id, agent_instance_id, agent_instance_slug) REFERENCES public.agent_instances(account_id, id, instance_slug) ON UPDATE CASCADE;
 
 ALTER TABLE ONLY public.llm_requests
-    ADD CONSTRAINT fk_llm_requests_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_llm_requests_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id);
 
 ALTER TABLE ONLY public.llm_requests
-    ADD CONSTRAINT fk_llm_requests_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_llm_requests_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.memberships
-    ADD CONSTRAINT fk_memberships_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_memberships_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.memberships
-    ADD CONSTRAINT fk_memberships_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_memberships_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.message_feedback
-    ADD CONSTRAINT fk_message_feedback_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_message_feedback_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.message_feedback
-    ADD CONSTRAINT fk_message_feedback_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_message_feedback_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id);
 
 ALTER TABLE ONLY public.message_feedback
-    ADD CONSTRAINT fk_message_feedback_message_id FOREIGN KEY (account_id, message_id) REFERENCES public.messages(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_message_feedback_message_id FOREIGN KEY (account_id, message_id) REFERENCES public.messages(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.message_feedback
-    ADD CONSTRAINT fk_message_feedback_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_message_feedback_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT fk_messages_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_messages_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT fk_messages_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_messages_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id);
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT fk_messages_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_messages_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id);
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT fk_messages_llm_request_id FOREIGN KEY (account_id, llm_request_id) REFERENCES public.llm_requests(account_id, id) ON UPDATE CASCADE ON DELETE SET NULL (llm_request_id);
+    ADD CONSTRAINT fk_messages_llm_request_id FOREIGN KEY (account_id, llm_request_id) REFERENCES public.llm_requests(account_id, id) ON DELETE SET NULL (llm_request_id);
 
 ALTER TABLE ONLY public.messages
-    ADD CONSTRAINT fk_messages_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_messages_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.profiles
-    ADD CONSTRAINT fk_profiles_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_profiles_session_id FOREIGN KEY (account_id, session_id) REFERENCES public.sessions(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.prompt_sections
-    ADD CONSTRAINT fk_prompt_sections_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_prompt_sections_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.provider_connections
-    ADD CONSTRAINT fk_provider_connections_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_provider_connections_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.rate_states
-    ADD CONSTRAINT fk_rate_states_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_rate_states_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.saved_chat_runs
-    ADD CONSTRAINT fk_saved_chat_runs_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_saved_chat_runs_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.saved_chat_runs
-    ADD CONSTRAINT fk_saved_chat_runs_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_saved_chat_runs_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id);
 
 ALTER TABLE ONLY public.saved_chat_runs
-    ADD CONSTRAINT fk_saved_chat_runs_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_saved_chat_runs_config_version_id FOREIGN KEY (account_id, agent_instance_id, config_version_id) REFERENCES public.config_versions(account_id, agent_instance_id, id);
 
 ALTER TABLE ONLY public.saved_chat_runs
-    ADD CONSTRAINT fk_saved_chat_runs_saved_chat_id FOREIGN KEY (account_id, saved_chat_id) REFERENCES public.saved_chats(account_id, id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_saved_chat_runs_saved_chat_id FOREIGN KEY (account_id, saved_chat_id) REFERENCES public.saved_chats(account_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.saved_chats
-    ADD CONSTRAINT fk_saved_chats_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_saved_chats_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.saved_chats
-    ADD CONSTRAINT fk_saved_chats_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_saved_chats_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT fk_sessions_account_id FOREIGN KEY (account_id, account_slug) REFERENCES public.accounts(id, slug) ON UPDATE CASCADE ON DELETE CASCADE;
@@ -2405,22 +2426,22 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT fk_sessions_agent_instance_id FOREIGN KEY (account_id, agent_instance_id, agent_instance_slug) REFERENCES public.agent_instances(account_id, id, instance_slug) ON UPDATE CASCADE;
 
 ALTER TABLE ONLY public.sessions
-    ADD CONSTRAINT fk_sessions_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON UPDATE CASCADE ON DELETE SET NULL;
+    ADD CONSTRAINT fk_sessions_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.support_accesses
-    ADD CONSTRAINT fk_support_accesses_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_support_accesses_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.support_accesses
-    ADD CONSTRAINT fk_support_accesses_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_support_accesses_user_id FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.usage_days
-    ADD CONSTRAINT fk_usage_days_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_usage_days_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.usage_days
-    ADD CONSTRAINT fk_usage_days_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id) ON UPDATE CASCADE;
+    ADD CONSTRAINT fk_usage_days_agent_instance_id FOREIGN KEY (account_id, agent_instance_id) REFERENCES public.agent_instances(account_id, id);
 
 ALTER TABLE ONLY public.usage_totals
-    ADD CONSTRAINT fk_usage_totals_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON UPDATE CASCADE ON DELETE CASCADE;
+    ADD CONSTRAINT fk_usage_totals_account_id FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.users_groups
     ADD CONSTRAINT users_groups_group_id_2f3517aa_fk_auth_group_id FOREIGN KEY (group_id) REFERENCES public.auth_group(id) DEFERRABLE INITIALLY DEFERRED;
@@ -2528,53 +2549,53 @@ ALTER TABLE public.sessions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.support_accesses ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY tenant ON public.account_limits TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.account_limits TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.accounts TO salient_tenant USING ((id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.accounts TO salient_tenant USING ((id = public.app_current_account())) WITH CHECK ((id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.agent_instances TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.agent_instances TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.api_keys TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.api_keys TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.audit_log TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.audit_log TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.budgets TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.budgets TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.config_drafts TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.config_drafts TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.config_publications TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.config_publications TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.config_versions TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.config_versions TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.invitations TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.invitations TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.llm_requests TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.llm_requests TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.memberships TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.memberships TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.message_feedback TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.message_feedback TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.messages TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.messages TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.profiles TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.profiles TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.prompt_sections TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.prompt_sections TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.provider_connections TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.provider_connections TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.rate_states TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.rate_states TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.saved_chat_runs TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.saved_chat_runs TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.saved_chats TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.saved_chats TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.sessions TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.sessions TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.support_accesses TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.support_accesses TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.usage_days TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.usage_days TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
-CREATE POLICY tenant ON public.usage_totals TO salient_tenant USING ((account_id = ( SELECT public.app_current_account() AS app_current_account))) WITH CHECK ((account_id = ( SELECT public.app_current_account() AS app_current_account)));
+CREATE POLICY tenant ON public.usage_totals TO salient_tenant USING ((account_id = public.app_current_account())) WITH CHECK ((account_id = public.app_current_account()));
 
 CREATE POLICY tenant ON public.users AS RESTRICTIVE TO salient_tenant USING ((id IN ( SELECT memberships.user_id
    FROM public.memberships)));
