@@ -49,7 +49,8 @@ MISSING = {
     "before the last of sessions_app": "app = 'sessions_app' AND name > '0029'",
     "before the last of accounts": "app = 'accounts' AND name > '0017'",
     "in agents": "app = 'agents' AND name > '0004' OR app = 'sessions_app' AND name > '0006'",
-    "after its first tables": "app = 'sessions_app' OR app IN ('accounts', 'agents') AND name > '0003'",
+    "after its first tables": "app = 'sessions_app' OR app IN ('accounts', 'agents') "
+    "AND name > '0003'",
 }
 
 
@@ -86,19 +87,20 @@ class CarriedOverTests(ScratchCase):
     def test_it_is_only_recorded(self) -> None:
         with scratch_database(copied=True), CaptureQueriesContext(connection) as queries:
             MigrationExecutor(connection).migrate([("sessions_app", "0003_keys_and_indexes")])
-        statements = [query["sql"] for query in queries]
-        changes = [each for each in statements if not each.startswith("SELECT ")]
-        self.assertEqual(len(changes), 5)
-        for change in changes:
-            self.assertTrue(change.startswith('INSERT INTO "django_migrations" '), change)
+        statements = [query["sql"].split(maxsplit=3)[:3] for query in queries]
+        changes = [each for each in statements if each[0] not in {"SELECT", "BEGIN", "COMMIT"}]
+        self.assertEqual(changes, [["INSERT", "INTO", '"django_migrations"']] * 5)
 
     def test_rows_are_the_same_after_migrating_and_after_the_way_back_and_forth(self) -> None:
         self.assertEqual([table for table, (rows, _) in self.before.items() if not rows], [])
         with scratch_database():
             migrate("sessions_app", "0001")
             baseline, columns = catalog.schema(BASELINE), catalog.columns_of(BASELINE)
-        # The way back renames the columns of costs and rounds them.
-        kept = {table: [c for c in columns[table] if "cost" not in c] for table in BASELINE}
+        # The way back renames and rounds the costs, and the way forth hashes the tests' keys.
+        kept = {
+            table: [c for c in columns[table] if "cost" not in c and c != "session_key"]
+            for table in BASELINE
+        }
         with scratch_database(copied=True):
             migrate()
             self.assertEqual(schema(), self.old_schema)
