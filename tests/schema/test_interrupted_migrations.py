@@ -32,7 +32,6 @@ from tests.support.database.scratch_database import (
 )
 from tests.support.servers.served import ROOT, database_url, environment
 
-FORGET = "DELETE FROM django_migrations WHERE app = %s AND name = %s"
 SPOIL = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass"
 END_BUILDERS = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -107,7 +106,7 @@ class InterruptedTests(ScratchCase):
         for migration in building():
             with self.before(migration):
                 migrate(migration.app_label, migration.name)
-                execute(FORGET, migration.app_label, migration.name)
+                record(migration, applied=False)
                 self.assert_goes_on(str(migration))
 
     def test_an_invalid_index_is_made_anew_and_named_by_check(self) -> None:
@@ -115,7 +114,7 @@ class InterruptedTests(ScratchCase):
             names = [operation.index.name for operation in added(migration)]
             with self.before(migration):
                 migrate(migration.app_label, migration.name)
-                execute(FORGET, migration.app_label, migration.name)
+                record(migration, applied=False)
                 for name in names:
                     execute(SPOIL, name)
                 found = [str(warning.msg) for warning in check_indexes(databases=["default"])]
@@ -170,9 +169,7 @@ class InterruptedTests(ScratchCase):
                 execute(f"CREATE INDEX {name} ON sessions (id)")
             go_back(last)
             # Once more, as if the first way back had not been recorded.
-            MigrationRecorder(connection).record_applied(last.app_label, last.name)
-            for app, name in last.replaces:
-                MigrationRecorder(connection).record_applied(app, name)
+            record(last, applied=True)
             go_back(last)
             self.assert_goes_on(str(last))
 
@@ -181,6 +178,14 @@ def go_back(migration: Migration) -> None:
     """Undo the migration, and what depends on it."""
     [(app, name)] = [each for each in migration.dependencies if each[0] == migration.app_label]
     migrate(app, name)
+
+
+def record(migration: Migration, *, applied: bool) -> None:
+    """Record the migration, with those that it replaces, or forget it."""
+    recorder = MigrationRecorder(connection)
+    write = recorder.record_applied if applied else recorder.record_unapplied
+    for app, name in [*migration.replaces, (migration.app_label, migration.name)]:
+        write(app, name)
 
 
 def kill_while_building(migration: Migration) -> None:
