@@ -143,7 +143,8 @@ class BatchTests(FunctionCase):
         with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
             before = cursor.fetchone()
-            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
+            values = [self.account.pk, msgspec.json.encode(turns).decode()]
+            cursor.execute(f"SELECT {function}(%s, %s)", values)
             answer = msgspec.json.decode(cursor.fetchone()[0])
             cursor.execute("SHOW lock_timeout")
             self.assertEqual(cursor.fetchone(), before)
