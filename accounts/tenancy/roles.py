@@ -225,7 +225,7 @@ class Database:
 def make_roles(connection: BaseDatabaseWrapper) -> None:
     """Make the missing roles, and let the migrating login take them on.
 
-    Stable: the migration accounts.0004 calls it. It prepares the server, not the schema.
+    Stable: the migration accounts.0001 calls it. It prepares the server, not the schema.
     Raises DatabaseProblem, one line, where the rights do not suffice.
     """
     database = Database(connection)

@@ -38,21 +38,6 @@ class AddIndexConcurrently(operations.AddIndexConcurrently):
         super().database_forwards(app_label, schema_editor, from_state, to_state)
 
 
-class RemoveIndexConcurrently(operations.RemoveIndexConcurrently):
-    """Does so when it is reversed; forwards, a missing index is no error."""
-
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: Any,
-        to_state: Any,
-    ) -> None:
-        self._ensure_not_in_transaction(schema_editor)
-        drop_leftover(schema_editor, self.name)
-        super().database_backwards(app_label, schema_editor, from_state, to_state)
-
-
 def drop_leftover(schema_editor: BaseDatabaseSchemaEditor, name: str) -> None:
     schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}")
 

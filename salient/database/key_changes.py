@@ -19,7 +19,6 @@ from django.db.migrations.operations.base import Operation
 
 from salient.database.constraints import CompositeForeignKey
 from salient.database.indexes import drop_leftover
-from salient.database.sql_files import SQLFile
 
 # Others wait behind a statement that waits for a lock: so it gives up soon and tries again.
 LOCK_TIMEOUT = "1s"
@@ -27,20 +26,13 @@ TRIES = 60
 PAUSE_SECONDS = 1.0
 LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
 
-# The foreign keys that use one of a table's indexes: table, name, definition.
-_DEPENDENTS = """
-    SELECT conrelid::regclass::text, quote_ident(conname),
-        replace(pg_get_constraintdef(oid), ' NOT VALID', '')
-    FROM pg_constraint
-    WHERE contype = 'f' AND confrelid = %(table)s::regclass AND conindid IN (
-        SELECT conindid FROM pg_constraint
-        WHERE conrelid = %(table)s::regclass AND (contype = 'p' OR conname = %(unique)s)
-    )
-    ORDER BY 1, 2
-"""
 _PRIMARY_KEY = """
-    SELECT quote_ident(conname) FROM pg_constraint
-    WHERE contype = 'p' AND conrelid = %s::regclass
+    SELECT quote_ident(conname), (
+        SELECT string_agg(attname, ', ' ORDER BY place)
+        FROM unnest(conkey) WITH ORDINALITY AS part (number, place)
+        JOIN pg_attribute ON attrelid = conrelid AND attnum = number
+    )
+    FROM pg_constraint WHERE contype = 'p' AND conrelid = %s::regclass
 """
 
 
@@ -85,15 +77,6 @@ class KeyChange(NotInTransactionMixin, Operation):
         name = self.model_name.lower()
         state.models[app_label, name].options["constraints"] = list(found.values())
         state.reload_model(app_label, name, delay=True)
-
-
-class BriefSQLFile(NotInTransactionMixin, SQLFile):
-    """Runs a file of statements, one a line, each as a transaction that waits for no lock long."""
-
-    def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
-        self._ensure_not_in_transaction(schema_editor)
-        for statement in sqls.splitlines():
-            _briefly(schema_editor, statement)
 
 
 class UniqueChange(KeyChange):
@@ -142,28 +125,16 @@ class RemoveUnique(UniqueChange):
 class WidenPrimaryKey(KeyChange):
     """Makes the table's primary key (id, account_id); for Django it stays `id`.
 
-    `unique` names a constraint on (account_id, id), which the wider key replaces. Foreign keys that
-    use it are made again, and use the primary key.
+    No foreign key may refer to the table yet.
     """
 
-    def __init__(self, model_name: str, unique: str | None = None) -> None:
-        super().__init__(model_name)
-        self.unique = unique
-
     def state_forwards(self, app_label: str, state: Any) -> None:
-        if self.unique is not None:
-            state.remove_constraint(app_label, self.model_name.lower(), self.unique)
+        """Change nothing: the models do not know of it."""
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: Any,
-        to_state: Any,
+    def change(
+        self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
     ) -> None:
-        self._ensure_not_in_transaction(schema_editor)
-        table = self._model(app_label, to_state)._meta.db_table
-        self._swap(schema_editor, table, "id, account_id", unique=False)
+        self._swap(schema_editor, self._model(app_label, after)._meta.db_table, "id, account_id")
 
     def database_backwards(
         self,
@@ -173,71 +144,52 @@ class WidenPrimaryKey(KeyChange):
         to_state: Any,
     ) -> None:
         self._ensure_not_in_transaction(schema_editor)
-        table = self._model(app_label, to_state)._meta.db_table
-        self._swap(schema_editor, table, "id", unique=True)
+        model = self._model(app_label, to_state)
+        if self.allow_migrate_model(schema_editor.connection.alias, model):
+            self._swap(schema_editor, model._meta.db_table, "id")
 
-    def _swap(
-        self, schema_editor: BaseDatabaseSchemaEditor, table: str, columns: str, *, unique: bool
-    ) -> None:
-        index = f"{table}_pkey_new"
+    def _swap(self, schema_editor: BaseDatabaseSchemaEditor, table: str, columns: str) -> None:
+        index, found = f"{table}_pkey_new", _rows(schema_editor, _PRIMARY_KEY, [table])
+        if [has for _, has in found] == [columns]:
+            # An interrupted run has done it, and foreign keys may use it by now.
+            return
         _build(schema_editor, index, table, columns)
-        parts = [f"ADD CONSTRAINT {table}_pkey PRIMARY KEY USING INDEX {index}"]
-        if self.unique is not None:
-            parts.insert(0, f"DROP CONSTRAINT IF EXISTS {self.unique}")
-            if unique:
-                _build(schema_editor, f"{self.unique}_new", table, "account_id, id")
-                parts.append(f"ADD CONSTRAINT {self.unique} UNIQUE USING INDEX {self.unique}_new")
-        for (name,) in _rows(schema_editor, _PRIMARY_KEY, [table]):
-            parts.insert(0, f"DROP CONSTRAINT {name}")
-        keys = _rows(schema_editor, _DEPENDENTS, {"table": table, "unique": self.unique})
-        _briefly(
-            schema_editor,
-            # All before any change; after a second without a lock, all of it is tried again.
-            f"LOCK TABLE {', '.join(sorted({table, *(key[0] for key in keys)}))}",
-            *(f"ALTER TABLE {referring} DROP CONSTRAINT {name}" for referring, name, _ in keys),
-            f"ALTER TABLE {table} {', '.join(parts)}",
-            *(
-                f"ALTER TABLE {referring} ADD CONSTRAINT {name} {definition} NOT VALID"
-                for referring, name, definition in keys
-            ),
-        )
-        _validate(schema_editor, [(referring, name) for referring, name, _ in keys])
+        parts = [f"DROP CONSTRAINT {name}" for name, _ in found]
+        parts.append(f"ADD CONSTRAINT {table}_pkey PRIMARY KEY USING INDEX {index}")
+        _briefly(schema_editor, f"ALTER TABLE {table} {', '.join(parts)}")
 
     def describe(self) -> str:
         return f"Widen the primary key of {self.model_name} by its account"
 
 
-class ChangeForeignKeys(KeyChange):
-    """Makes foreign keys again with another ON UPDATE."""
+class AddForeignKeys(KeyChange):
+    """Adds foreign keys, NOT VALID at first; what an interrupted run has added is added anew."""
 
-    def __init__(self, model_name: str, names: Sequence[str], *, on_update: str) -> None:
+    def __init__(self, model_name: str, keys: Sequence[CompositeForeignKey]) -> None:
         super().__init__(model_name)
-        self.names, self.on_update = names, on_update
+        self.keys = keys
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         found = self._constraints(app_label, state)
-        for name in self.names:
-            _, args, options = found[name].deconstruct()
-            found[name] = CompositeForeignKey(*args, **options | {"on_update": self.on_update})
-        self._set_constraints(app_label, state, found)
+        self._set_constraints(app_label, state, found | {key.name: key for key in self.keys})
 
     def change(
         self, schema_editor: BaseDatabaseSchemaEditor, app_label: str, before: Any, after: Any
     ) -> None:
-        model, keys = self._model(app_label, after), self._constraints(app_label, after)
+        model, known = self._model(app_label, after), self._constraints(app_label, after)
         table = schema_editor.quote_name(model._meta.db_table)
-        parts = [
-            *(f"DROP CONSTRAINT IF EXISTS {name}" for name in self.names),
-            *(
-                f"ADD {keys[name].constraint_sql(model, schema_editor)} NOT VALID"
-                for name in self.names
-            ),
-        ]
+        added = [key for key in self.keys if key.name in known]
+        parts = [f"DROP CONSTRAINT IF EXISTS {key.name}" for key in self.keys]
+        parts += [f"ADD {key.constraint_sql(model, schema_editor)} NOT VALID" for key in added]
         _briefly(schema_editor, f"ALTER TABLE {table} {', '.join(parts)}")
-        _validate(schema_editor, [(table, name) for name in self.names])
+        # Checks the rows that were there before; nobody who reads or writes rows waits for it.
+        for key in added:
+            schema_editor.execute(
+                f"ALTER TABLE {table} VALIDATE CONSTRAINT {key.name}", params=None
+            )
 
     def describe(self) -> str:
-        return f"Make the foreign keys of {self.model_name} again"
+        return f"Add foreign keys to {self.model_name}"
 
 
 def _replace_unique(
@@ -304,12 +256,6 @@ def _briefly(schema_editor: BaseDatabaseSchemaEditor, *statements: str) -> None:
             time.sleep(PAUSE_SECONDS)
         else:
             return
-
-
-def _validate(schema_editor: BaseDatabaseSchemaEditor, keys: Iterable[tuple[str, str]]) -> None:
-    """Check the rows that were there before; nobody who reads or writes rows waits for it."""
-    for table, name in keys:
-        schema_editor.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", params=None)
 
 
 def _rows(schema_editor: BaseDatabaseSchemaEditor, query: str, values: Any) -> list[Any]:

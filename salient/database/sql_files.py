@@ -30,16 +30,13 @@ class SQLFile(migrations.RunSQL):
         *,
         before: str | None = None,
         back: str = migrations.RunSQL.noop,
-        elidable: bool = False,
     ) -> None:
         self.app, self.name, self.before, self.back = app, name, before, back
-        super().__init__(
-            read(app, name), back if before is None else read(app, before), elidable=elidable
-        )
+        super().__init__(read(app, name), back if before is None else read(app, before))
 
     def deconstruct(self) -> Any:
-        names = {"app": self.app, "name": self.name, "before": self.before, "back": self.back}
-        return type(self).__qualname__, [], names | {"elidable": self.elidable}
+        options = {"app": self.app, "name": self.name, "before": self.before, "back": self.back}
+        return type(self).__qualname__, [], options
 
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
         if sqls != migrations.RunSQL.noop:

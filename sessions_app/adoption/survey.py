@@ -90,11 +90,10 @@ SHORT: Final = {"character varying": "varchar", "timestamp with time zone": "tim
 NAIVE: Final = "timestamp without time zone"
 FLOATS: Final = ("real", "double precision")
 FIRST, LAST = "0001-01-02", "9999-12-30"
-# total_cost numeric(12, 8) holds less than this.
+# The costs of one request stay below this.
 DEAREST: Final = 10_000
-# The migrations that give the old tables their tenants, their constraints and their owners.
-TENANCY, CONSTRAINTS = ("sessions_app", "0002_tenancy"), ("sessions_app", "0004_constraints")
-BACKFILL: Final = ("sessions_app", "0003_backfill")
+# The migration that makes, or finds, the old tables; the next one adopts them.
+FIRST_MIGRATION: Final = "0001_initial"
 
 
 class Catalog:
@@ -130,11 +129,9 @@ class Catalog:
 def problems(alias: str) -> list[str]:
     """Return what keeps the database from being adopted; [] also if it has nothing to adopt."""
     with _reading(connections[alias]) as catalog:
-        applied = catalog.applied()
-        if CONSTRAINTS in applied or not catalog.tables([*BASELINE]):
+        if not _is_adoptable(catalog):
             return []
-        shape = [] if TENANCY in applied else [*_shape_problems(catalog, applied)]
-        return [*shape, *_row_problems(catalog, applied)]
+        return [*_shape_problems(catalog), *_row_problems(catalog)]
 
 
 def adopt(alias: str) -> None:
@@ -146,8 +143,14 @@ def adopt(alias: str) -> None:
         )
     with transaction.atomic(using=alias):
         catalog = Catalog(connections[alias])
-        if catalog.tables([*BASELINE]) and CONSTRAINTS not in catalog.applied():
+        if _is_adoptable(catalog):
             rename_all(catalog)
+
+
+def _is_adoptable(catalog: Catalog) -> bool:
+    """Return whether the old tables are there, and no migration has changed them yet."""
+    ours = {name for app, name in catalog.applied() if app == "sessions_app"}
+    return ours <= {FIRST_MIGRATION} and bool(catalog.tables([*BASELINE]))
 
 
 @contextmanager
@@ -163,7 +166,7 @@ def _reading(connection: BaseDatabaseWrapper) -> Iterator[Catalog]:
         yield catalog
 
 
-def _shape_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator[str]:
+def _shape_problems(catalog: Catalog) -> Iterator[str]:
     """Yield how the tables differ from those of the first migration."""
     if missing := sorted({*BASELINE} - {*catalog.tables([*BASELINE])}):
         yield f"tables are missing: {', '.join(missing)}"
@@ -175,7 +178,7 @@ def _shape_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator
             yield f"alembic_version is {found}: only databases at {REVISION} are adopted"
     if (encoding := catalog.rows("SHOW server_encoding")[0][0]) != "UTF8":
         yield f"the database's encoding is {encoding}, not UTF8: dump it and restore it into one"
-    begun = {app for app, _ in applied}
+    begun = {app for app, _ in catalog.applied()}
     models = apps.get_models(include_auto_created=True)
     ours = {m._meta.db_table for m in models if m._meta.app_label not in begun}
     if taken := catalog.tables(sorted(ours - {*BASELINE})):
@@ -280,25 +283,20 @@ def _name_problems(catalog: Catalog) -> Iterator[str]:
 type Rule = tuple[str, str, sql.Composable]
 
 
-def _row_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator[str]:
+def _row_problems(catalog: Catalog) -> Iterator[str]:
     """Yield the rows on which a migration, or the code that reads them later, would fail."""
     for table in BASELINE:
         there = catalog.columns(table)
         if "id" not in there:
             continue
-        rules = [*_rules(table, there)]
-        if "account_id" in there and BACKFILL in applied:
-            # The old application wrote rows after 0003 had given every row an owner.
-            rules.append(("account_id", "without an owner", sql.SQL("account_id IS NULL")))
-        yield from _broken_rules(catalog, table, rules)
+        yield from _broken_rules(catalog, table, [*_rules(table, there)])
         yield from _repeated(catalog, table, there)
         if {"session_id", "id"} <= {*there} and there["session_id"][0] == there["id"][0]:
             yield from _dangling(catalog, table)
 
 
 def _rules(table: str, there: Mapping[str, tuple[str, bool, bool]]) -> Iterator[Rule]:
-    for old, wanted in BASELINE[table].items():
-        column = old if old in there else RENAMED.get(old, old)
+    for column, wanted in BASELINE[table].items():
         if column not in there:
             continue
         kind, not_null, _ = there[column]

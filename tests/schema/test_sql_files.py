@@ -31,9 +31,7 @@ STABLE = {
     "accounts.models.default_alert_percents": "a default in Python, not in the database",
     "salient.database.constraints.CompositeForeignKey": "a kind of constraint",
     "salient.database.indexes.AddIndexConcurrently": "an operation",
-    "salient.database.indexes.RemoveIndexConcurrently": "an operation",
-    "salient.database.key_changes.BriefSQLFile": "an operation",
-    "salient.database.key_changes.ChangeForeignKeys": "an operation",
+    "salient.database.key_changes.AddForeignKeys": "an operation",
     "salient.database.key_changes.RemoveUnique": "an operation",
     "salient.database.key_changes.ReplaceUnique": "an operation",
     "salient.database.key_changes.WidenPrimaryKey": "an operation",
@@ -42,11 +40,9 @@ STABLE = {
 }
 
 
-def files(*, superseded: bool = True) -> list[Path]:
-    """The files with the functions in force; with those that only older servers call."""
-    patterns = ["sql/*.sql", "sql/superseded/*.sql"] if superseded else ["sql/*.sql"]
-    folders = [Path(settings.BASE_DIR, app) for app in OWN_APPS]
-    return sorted(path for app in folders for pattern in patterns for path in app.glob(pattern))
+def files() -> list[Path]:
+    """The files with the functions in force."""
+    return sorted(path for app in OWN_APPS for path in Path(settings.BASE_DIR, app).glob("sql/*"))
 
 
 def functions() -> dict[str, tuple[str, str, str]]:
@@ -56,7 +52,7 @@ def functions() -> dict[str, tuple[str, str, str]]:
 class InForceTests(TestCase):
     def test_each_file_makes_one_function_and_all_of_them_are_as_in_the_database(self) -> None:
         whole = functions()
-        self.assertGreater(len(whole), 15)
+        self.assertGreater(len(whole), 10)
         made: dict[str, Path] = {}
         for path in files():
             before = functions()
@@ -75,7 +71,7 @@ class InForceTests(TestCase):
             self.assertEqual(definition, whole[name][2], made[name])
 
     def test_each_file_begins_with_what_a_caller_must_know(self) -> None:
-        for path in files(superseded=False):
+        for path in files():
             head, _, text = path.read_text().partition("CREATE OR REPLACE FUNCTION ")
             with self.subTest(str(path)):
                 self.assertEqual([line for line in head.splitlines() if line[:2] != "--"], [])
@@ -85,13 +81,6 @@ class InForceTests(TestCase):
                 raised = set(re.findall(r"ERRCODE = '(\w+)'", text))
                 self.assertEqual({state for state in raised if state not in head}, set())
                 self.assertTrue(text.startswith(f"{path.stem}("))
-
-    def test_a_superseded_file_names_its_successor(self) -> None:
-        for path in set(files()) - set(files(superseded=False)):
-            successor = re.search(r"See\s+(?:-- )?(\S+\.sql)", path.read_text())
-            with self.subTest(str(path)):
-                assert successor is not None
-                self.assertTrue(Path(settings.BASE_DIR, successor[1]).exists())
 
 
 class FrozenTests(SimpleTestCase):
@@ -106,7 +95,7 @@ class FrozenTests(SimpleTestCase):
 
     def test_a_migration_runs_its_own_files_and_goes_back_to_none_that_is_younger(self) -> None:
         found = list(self.operations())
-        self.assertGreater(len(found), 40)
+        self.assertGreater(len(found), 20)
         for app, name, operation in found:
             number = name.partition("_")[0]
             with self.subTest(f"{app}.{name}: {operation.name}"):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 # "SALIENT" in ASCII; the lock is of one database, not of the whole server.
 LOCK = 0x53414C49454E54
 TRY_EVERY_SECONDS = 0.5
+# The last commit that has the migrations which today's migrations replace.
+LAST_OF_FORMER_MIGRATIONS = "2e2dc50"
 
 
 class Command(migrate.Command):
@@ -20,6 +26,7 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with self.alone(options["database"]):
+            refuse_half_migrated(options["database"])
             super().handle(*args, **options)
 
     @contextmanager
@@ -40,6 +47,36 @@ class Command(migrate.Command):
             yield
         finally:
             lock.close()
+
+
+def refuse_half_migrated(alias: str) -> None:
+    """Raise CommandError where some migrations are applied that today's replace, and others not.
+
+    Django would fail on such a database with a traceback, or take tables of an older form for
+    today's.
+    """
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    applied = MigrationRecorder(connections[alias]).applied_migrations()
+    # For each app: migrations that are replaced whole and were not yet recorded as such, in part,
+    # or not at all.
+    states: dict[str, set[str]] = defaultdict(set)
+    newest: dict[str, str] = {}
+    for key, migration in sorted(loader.disk_migrations.items()):
+        found = [each for each in migration.replaces if each in applied]
+        if found:
+            newest[key[0]] = max(name for _, name in found)
+        if not migration.replaces or (key in applied and len(found) == len(migration.replaces)):
+            continue
+        is_whole = len(found) == len(migration.replaces)
+        states[key[0]].add("whole" if is_whole else "part" if found else "none")
+    if any("part" in found or {"whole", "none"} <= found for found in states.values()):
+        where = ", ".join(f"{app} at {name}" for app, name in sorted(newest.items()))
+        raise CommandError(
+            f"This database stands in the middle of the former migrations ({where}); nothing was "
+            f"changed. Run “manage.py migrate” of commit {LAST_OF_FORMER_MIGRATIONS} first, then "
+            "this one again."
+        )
 
 
 def _has_taken(lock: Any) -> bool:

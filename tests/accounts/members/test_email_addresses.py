@@ -3,11 +3,9 @@
 # ruff: noqa: RUF001 - letters that look like others are what is tested
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.apps import apps
 from django.contrib.auth import authenticate
 from django.core import mail
 from django.core.exceptions import ValidationError
@@ -272,51 +270,3 @@ class AdminTests(TestCase):
                 self.assertEqual(page.status_code, 200, (name, typed[:60]))
                 self.assertIn("email", page.context["adminform"].form.errors)
         self.assertEqual((mail.outbox, User.objects.count()), ([], people))
-
-
-class MigrationTests(TestCase):
-    module: Any = importlib.import_module("accounts.migrations.0013_email_forms")
-
-    def write(self, *emails: str) -> list[User]:
-        people = [make_user() for _ in emails]
-        for user, email in zip(people, emails, strict=True):
-            with connection.cursor() as cursor:
-                cursor.execute("UPDATE users SET email = %s WHERE id = %s", [email, user.pk])
-        return people
-
-    def migrate(self) -> None:
-        with platform_context():
-            self.module.to_one_form(apps, None)
-
-    def emails(self) -> set[str]:
-        return set(User.objects.values_list("email", flat=True))
-
-    def test_rows_are_carried_over_and_what_is_no_address_is_reported(self) -> None:
-        make_invitation(make_account("acme"), email="zed@example.com")
-        with platform_context():
-            Invitation.objects.update(email="Guest@BÜCHER.example")
-        self.write("Ann@straße.example", "\u212aim@example.com", "ok@example.com")
-        with self.assertLogs("accounts.migrations.0013_email_forms", "WARNING") as logs:
-            self.migrate()
-        self.assertEqual(
-            self.emails(), {"ann@xn--strae-oqa.example", "\u212aim@example.com", "ok@example.com"}
-        )
-        self.assertEqual(len(logs.output), 1)
-        self.assertIn("\\u212aim@example.com", logs.output[0])
-        with platform_context():
-            self.assertEqual(Invitation.objects.get().email, "guest@xn--bcher-kva.example")
-
-    def test_two_rows_of_one_address_are_named_and_nothing_is_changed(self) -> None:
-        written = {"Old@example.com", "ann@bücher.example", "ann@xn--bcher-kva.example"}
-        people = self.write(*written)
-        with self.assertRaises(self.module.AddressesCollide) as raised:
-            self.migrate()
-        self.assertEqual(self.emails(), written)
-        for user in people:
-            user.refresh_from_db()
-            named = f"{user.pk} ({user.email})" in str(raised.exception)
-            self.assertEqual(named, user.email.startswith("ann"))
-
-    def test_it_reads_addresses_as_the_product_does(self) -> None:
-        for typed, form in SAME:
-            self.assertEqual(self.module.normal(typed), form)

@@ -26,7 +26,7 @@ from sessions_app.usage import rollup
 from tests.support.database.reads import reads
 from tests.support.database.turn_functions import TurnFunctions
 from tests.support.servers.served import database_url
-from tests.support.worlds import World, counts, stored
+from tests.support.worlds import World, counts
 
 
 class FunctionCase(World, TurnFunctions, TestCase):
@@ -143,7 +143,8 @@ class BatchTests(FunctionCase):
         with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
             before = cursor.fetchone()
-            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
+            values = [self.account.pk, msgspec.json.encode(turns).decode()]
+            cursor.execute(f"SELECT {function}(%s, %s)", values)
             answer = msgspec.json.decode(cursor.fetchone()[0])
             cursor.execute("SHOW lock_timeout")
             self.assertEqual(cursor.fetchone(), before)
@@ -222,31 +223,6 @@ class FieldNameTests(TestCase):
                 [text] = cursor.fetchone()
             words = set(re.findall(r"\w+", text))
             self.assertEqual(set(row.__struct_fields__) - words, set())
-
-
-class FormerServerTests(FunctionCase):
-    """During a migration, servers of the version before still open and settle turns."""
-
-    def test_turns_of_the_former_version_are_opened_and_settled(self) -> None:
-        wanted = self.wanted("hello")
-        rates = wanted.pop("rates")
-        former = {"policies": "policy", "subjects": "subject", "quotas": "usual"}
-        wanted |= {name: [rate[key] for rate in rates] for name, key in former.items()}
-        opened = self.ask_as_former_server("app_open_turn", wanted)
-        self.ask_as_former_server("app_settle_turn", self.outcome(wanted, opened))
-
-        _, [request] = stored()
-        self.assertEqual(request.completion_status, "complete")
-        self.assertEqual(running_turns(), 0)
-
-    def test_a_server_that_passes_no_account_opens_and_settles_turns(self) -> None:
-        wanted = [self.wanted("hello"), self.wanted("hi", session_key="v" * 64)]
-        opened = self.ask_as_former_server("app_open_turns", wanted)["each"]
-        self.ask_as_former_server("app_settle_turns", [*map(self.outcome, wanted, opened)])
-
-        _, requests = stored()
-        self.assertEqual([each.completion_status for each in requests], ["complete"] * 2)
-        self.assertEqual(running_turns(), 0)
 
 
 def remaining(header: str) -> int:

@@ -41,12 +41,6 @@ class TurnFunctions:
             )
             return msgspec.json.decode(cursor.fetchone()[0])
 
-    def ask_as_former_server(self, function: str, turns: Any) -> Any:
-        """Call a superseded function, which reads the account from the turns."""
-        with tenant_context(self.account.pk), connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(%s)", [msgspec.json.encode(turns).decode()])
-            return msgspec.json.decode(cursor.fetchone()[0])
-
     def wanted(self, message: str, session: UUID | None = None, **caller: Any) -> dict[str, Any]:
         """Say what is to be opened."""
         with tenant_context(self.account.pk):

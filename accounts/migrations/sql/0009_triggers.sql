@@ -1,4 +1,0 @@
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "name" ON auth_group FOR EACH ROW EXECUTE FUNCTION app_record_change('name', 'id,account_id,created_at,updated_at', '');
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "group_id", "permission_id" ON auth_group_permissions FOR EACH ROW EXECUTE FUNCTION app_record_change('group_id', 'id,account_id,created_at,updated_at', '');
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "user_id", "group_id" ON users_groups FOR EACH ROW EXECUTE FUNCTION app_record_change('user_id', 'id,account_id,created_at,updated_at', '');
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "user_id", "permission_id" ON users_user_permissions FOR EACH ROW EXECUTE FUNCTION app_record_change('user_id', 'id,account_id,created_at,updated_at', '');

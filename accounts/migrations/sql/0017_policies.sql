@@ -1,9 +1,0 @@
-ALTER POLICY tenant ON accounts USING (id = app_current_account()) WITH CHECK (id = app_current_account());
-ALTER POLICY tenant ON api_keys USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON memberships USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON invitations USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON account_limits USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON budgets USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON rate_states USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON audit_log USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());
-ALTER POLICY tenant ON support_accesses USING (account_id = app_current_account()) WITH CHECK (account_id = app_current_account());

@@ -1,0 +1,15 @@
+ALTER TABLE config_publications DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON config_publications;
+DROP POLICY platform ON config_publications;
+ALTER TABLE config_drafts DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON config_drafts;
+DROP POLICY platform ON config_drafts;
+ALTER TABLE provider_connections DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON provider_connections;
+DROP POLICY platform ON provider_connections;
+ALTER TABLE config_versions DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON config_versions;
+DROP POLICY platform ON config_versions;
+ALTER TABLE agent_instances DISABLE ROW LEVEL SECURITY;
+DROP POLICY tenant ON agent_instances;
+DROP POLICY platform ON agent_instances;

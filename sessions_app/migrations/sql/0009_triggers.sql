@@ -1,1 +1,0 @@
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "name", "messages", "expected", "is_gate" ON saved_chats FOR EACH ROW EXECUTE FUNCTION app_record_change('name', 'id,account_id,created_at,updated_at', 'messages');

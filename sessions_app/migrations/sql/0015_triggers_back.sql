@@ -1,3 +1,0 @@
-DROP TRIGGER forget_on_insert ON usage_days;
-DROP TRIGGER forget_on_update ON usage_days;
-DROP TRIGGER forget_on_delete ON usage_days;
