@@ -26,6 +26,7 @@ from salient.api.schemas import In, Out, Whole
 from salient.cursor import Cursor
 from salient.texts import is_blank
 from sessions_app.models import Message, Role, Session
+from sessions_app.turns.inputs import TurnInput
 
 type Rating = Literal["good", "bad"]
 _RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
@@ -56,6 +57,9 @@ class ChatIn(In):
 
     message: Annotated[str, AfterValidator(_sendable)]
     session_id: UUID | None = None
+
+    def as_input(self) -> TurnInput:
+        return TurnInput(message=self.message, session_id=self.session_id)
 
 
 class HistoryIn(In):

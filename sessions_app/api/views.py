@@ -25,9 +25,9 @@ from sessions_app.usage.report import usage_of
 @instance_view("POST", scope=Scope.CHAT)
 async def chat(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Answer one message."""
-    message = ChatIn.of_body(request)
-    key = key_of(request, instance, message)
-    turn = await turns.begin(request.caller, instance, message, stream=False, key=key)
+    asked = ChatIn.of_body(request).as_input()
+    key = key_of(request, instance, asked)
+    turn = await turns.begin(request.caller, instance, asked, stream=False, key=key)
     if isinstance(turn, Replay):
         return turn.as_response()
     await turns.finish(turn)
@@ -46,9 +46,9 @@ async def stream(
     if request.method == "GET" and request.headers.get("Last-Event-ID"):
         return HttpResponse(status=204)
     read = ChatIn.of_query if request.method == "GET" else ChatIn.of_body
-    message = read(request)
-    key = key_of(request, instance, message)
-    turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
+    asked = read(request).as_input()
+    key = key_of(request, instance, asked)
+    turn = await turns.begin(request.caller, instance, asked, stream=True, key=key)
     if isinstance(turn, Replay):
         return sse.replay(turn)
     named = request.method == "GET"

@@ -17,11 +17,12 @@ from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
-from sessions_app.api.schemas import ChatIn, SessionsIn
+from sessions_app.api.schemas import SessionsIn
 from sessions_app.conversations.history import find_session
 from sessions_app.conversations.sessions import leave_tombstone, list_sessions
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
+from sessions_app.turns.inputs import TurnInput
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
     make_account,
@@ -273,7 +274,7 @@ class RaceTests(World, TransactionTestCase):
 
     def ask(self) -> None:
         try:
-            message = ChatIn(message="too late", session_id=self.session.pk)
+            message = TurnInput(message="too late", session_id=self.session.pk)
             async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         except BaseException as error:
             self.caught.append(error)

@@ -20,10 +20,10 @@ from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
-from sessions_app.api.schemas import ChatIn
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import plan
 from sessions_app.turns import turn as turns
+from sessions_app.turns.inputs import TurnInput
 
 
 class TurnFunctions:
@@ -52,7 +52,7 @@ class TurnFunctions:
         with tenant_context(self.account.pk):
             current = current_config(self.account.slug, self.instance)
             limits = quotas.limits_of(replace(self.caller, **caller))
-        asked = ChatIn(message=message, session_id=session)
+        asked = TurnInput(message=message, session_id=session)
         turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True))
         row = asdict(plan.turn_row(turn_plan, self.instance, asked, None))
         return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
