@@ -24,6 +24,7 @@ from sessions_app.turns.problems import ContentRefused
 MOST = 20
 MOST_BYTES = 8 * 1024 * 1024
 LARGEST = 5 * 1024 * 1024
+# Of all its URLs together.
 FETCH = Limits(seconds=15.0, max_bytes=LARGEST, max_redirects=3)
 # By their first bytes: what a caller or a server says of them is not believed.
 _KINDS = {
@@ -67,8 +68,9 @@ async def _loaded_each(sent: list[Attachment]) -> dict[Attachment, Attachment]:
         raise ContentRefused(f"A call has at most {MOST} images and files.")
     known: dict[Attachment, Attachment] = {}
     size = 0
+    until = asyncio.get_running_loop().time() + FETCH.seconds
     for attachment in dict.fromkeys(sent):
-        data = await _fetched(attachment) if attachment.url else _decoded(attachment.data)
+        data = await _fetched(attachment, until) if attachment.url else _decoded(attachment.data)
         size += len(data)
         if len(data) > LARGEST or size > MOST_BYTES:
             raise ContentRefused(
@@ -80,9 +82,10 @@ async def _loaded_each(sent: list[Attachment]) -> dict[Attachment, Attachment]:
     return known
 
 
-async def _fetched(attachment: Attachment) -> bytes:
+async def _fetched(attachment: Attachment, until: float) -> bytes:
     try:
-        fetched = await safe_fetch(attachment.url, limits=FETCH)
+        async with asyncio.timeout_at(until):
+            fetched = await safe_fetch(attachment.url, limits=FETCH)
     except UnsafeURL as error:
         raise ContentRefused(f"The URL of an image or file cannot be used: {error}") from error
     except (TimeoutError, OSError, aiohttp.ClientError, ValueError, asyncio.IncompleteReadError):
