@@ -77,7 +77,7 @@ def validator(schema: Mapping[str, Any]) -> Any:
         raise InvalidSchema(f"the schema is nested deeper than {DEEPEST} levels")
     try:
         return jsonschema_rs.validator_for(
-            dict(schema), retriever=_nothing, offline=True, pattern_options=_PATTERNS
+            dict(schema), retriever=_nothing, pattern_options=_PATTERNS
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         said = str(getattr(error, "message", error)).splitlines()[0]
