@@ -65,7 +65,7 @@ def _paired(messages: Sequence[ChatMessage]) -> Iterator[ChatMessage]:
         yield message
         if not message.calls:
             continue
-        results = {}
+        results: dict[str, ChatMessage] = {}
         while at < len(messages) and messages[at].role == "tool":
             results.setdefault(messages[at].call_id, messages[at])
             at += 1

@@ -62,11 +62,11 @@ class OutputCheck:
             return f"It is no JSON: {error}."[:LONGEST_PROBLEM]
         if self._validator is None:
             return None if isinstance(value, dict) else "It is no JSON object."
-        error = next(iter(self._validator.iter_errors(value)), None)
-        if error is None:
+        fault = next(iter(self._validator.iter_errors(value)), None)
+        if fault is None:
             return None
-        place = ".".join(str(part) for part in error.instance_path) or "the whole"
-        return f"At {place}: {error.message}."[:LONGEST_PROBLEM]
+        place = ".".join(str(part) for part in fault.instance_path) or "the whole"
+        return f"At {place}: {fault.message}."[:LONGEST_PROBLEM]
 
 
 def validator(schema: Mapping[str, Any]) -> Any:

@@ -175,6 +175,7 @@ def _find(caller: Caller, instance: AgentInstance, requests: set[UUID]) -> dict[
         return {
             request_id: Made(session_id, msgspec.convert(meta["tools"], Exchange).rounds)
             for request_id, session_id, meta in rows
+            if meta is not None
         }
 
 

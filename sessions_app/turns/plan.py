@@ -286,7 +286,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
 def _request_body(plan: TurnPlan) -> dict[str, Any]:
     """Describe the request without its texts, which the messages and the version have."""
     run, test_chat = plan.run, plan.limits.caller.test_chat
-    body = {
+    body: dict[str, Any] = {
         "model": run.models[0],
         "temperature": run.temperature,
         "max_tokens": run.max_tokens,

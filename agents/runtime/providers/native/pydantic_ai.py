@@ -293,7 +293,7 @@ def _message(message: ChatMessage, names: Mapping[str, str]) -> parts.ModelMessa
     if not message.attachments:
         return parts.ModelRequest([parts.UserPromptPart(message.content)])
     spoken = [message.content] if message.content else []
-    content = [*spoken, *map(_binary, message.attachments)]
+    content: list[str | parts.BinaryContent] = [*spoken, *map(_binary, message.attachments)]
     return parts.ModelRequest([parts.UserPromptPart(content)])
 
 
