@@ -25,8 +25,8 @@ from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
 from salient.cursor import Cursor
 from salient.texts import is_blank
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role, Session
-from sessions_app.turns.inputs import TurnInput
 
 type Rating = Literal["good", "bad"]
 _RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}

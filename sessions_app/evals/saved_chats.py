@@ -24,9 +24,9 @@ from salient.api.problems import NotFound, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
 from salient.formatting import dollars
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
 from sessions_app.turns import turn as turns
-from sessions_app.turns.inputs import TurnInput
 
 # Each message is a turn that takes time and costs money.
 MOST_MESSAGES = 10

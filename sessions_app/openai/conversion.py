@@ -18,8 +18,8 @@ from agents.runtime.providers.base import (
 )
 from salient.api.problems import Invalid, Problem
 from salient.texts import is_blank
+from sessions_app.inputs.turn_input import Sampling, TurnInput
 from sessions_app.openai import schemas as wire
-from sessions_app.turns.inputs import Sampling, TurnInput
 from sessions_app.turns.problems import ContentRefused
 
 MOST_STOPS, LONGEST_STOP = 16, 500

@@ -21,13 +21,13 @@ from salient.api.problems import Invalid, NotFound, Problem
 from salient.database import in_database
 from salient.ids import parse_uuid
 from sessions_app.conversations.sessions import latest_session_of
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai import encoding
 from sessions_app.openai.conversion import turn_input
 from sessions_app.openai.schemas import ChatCompletionIn
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
-from sessions_app.turns.inputs import TurnInput
 
 SESSION_HEADER = "Salient-Session"
 

@@ -30,7 +30,7 @@ from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Problem, Unauthenticated
 from salient.formatting import dollars
-from sessions_app.turns.inputs import TurnInput
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.plan import check_size, run_request
 from sessions_app.turns.problems import with_unknown_price
 

@@ -21,8 +21,8 @@ from agents.runtime.errors import RunError
 from agents.runtime.events import ToolCall
 from salient.api.problems import InternalError, Invalid, Problem
 from sessions_app.api.schemas import ChatOut, CostOut, UsageOut
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.problems import (
     AnswerNotStored,
     IdempotencyKeyReused,

@@ -38,9 +38,10 @@ from salient.api.problems import Invalid
 from salient.database import in_database, in_database_once
 from salient.ids import uuid7
 from sessions_app.conversations.history import refused_texts
-from sessions_app.turns import attachments, exchanges, heartbeat, prompts
+from sessions_app.inputs import attachments, exchanges
+from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.turns import heartbeat, prompts
 from sessions_app.turns.idempotency import Key
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.problems import (
     ClientToolsRefused,
     ContentRefused,

@@ -18,8 +18,8 @@ from agents.config.versions.current import CurrentConfig
 from agents.runtime.run import RunRequest
 from agents.runtime.tools import TOOLS
 from salient.ttl import TTLCache
+from sessions_app.inputs.turn_input import TurnInput, text_of
 from sessions_app.models import LLMRequest, PromptSection
-from sessions_app.turns.inputs import TurnInput, text_of
 
 PROMPT, HISTORY = "system prompt", "history"
 USER_MESSAGE, TOOL_RESULTS = "user message", "tool results"

@@ -22,9 +22,9 @@ from agents.costs.pricing import CostSource
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
+from sessions_app.inputs import exchanges
+from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
-from sessions_app.turns import exchanges
-from sessions_app.turns.exchanges import StoredMessage
 from sessions_app.turns.idempotency import KeyUsed
 from sessions_app.turns.problems import AnswerNotStored, TurnInProgress
 

@@ -34,10 +34,11 @@ from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
+from sessions_app.inputs import exchanges
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.turns import abandoned, exchanges, heartbeat, store, tool_calls
+from sessions_app.turns import abandoned, heartbeat, store, tool_calls
 from sessions_app.turns.idempotency import Key, KeyUsed, Replay, replay
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.plan import TurnPlan, messages_of, plan_turn, turn_row
 from sessions_app.turns.problems import (
     AnswerNotStored,
@@ -161,14 +162,6 @@ class Turn:
         """Whether there is a stored message with the answer's text."""
         return bool(self.run.text) and self.stored and self.keeps_texts
 
-    @property
-    def _kept_answer(self) -> str | None:
-        if not self.keeps_texts:
-            return None
-        text: str = storable(self.run.text)
-        # Calls of client tools are kept with a message, also where nothing was said.
-        return text if text or self.run.client_calls else None
-
     def as_settled(self, *, note_use: bool = False) -> store.SettleTurn:
         """Return the row that settles the turn as it has ended."""
         provider, _, model = self.model.partition(":")
@@ -180,7 +173,7 @@ class Turn:
             request_id=self.request_id,
             config_version_id=self.current.version_id,
             answer_id=self.answer_id,
-            answer=self._kept_answer,
+            answer=exchanges.kept_answer(self.run) if self.keeps_texts else None,
             answer_tools=exchanges.kept_rounds(self.run) if self.keeps_texts else None,
             reserved=self.reservation.reserved,
             charged_cost=billable_cost(self.run.calls, self.own_prices),

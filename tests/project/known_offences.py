@@ -16,7 +16,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 9,
         "salient.database.indexes": 5,
         "salient.database.key_changes": 4,
-        "salient.database.sql_files": 22,
+        "salient.database.sql_files": 23,
         "salient.ids": 10,
     },
     "upward relations": {},

@@ -36,11 +36,11 @@ from sessions_app.admin.filters import SessionFilters
 from sessions_app.api.schemas import HistoryIn, SessionsIn
 from sessions_app.conversations import history
 from sessions_app.conversations.sessions import delete_session, list_sessions
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.idempotency import Key, replay
-from sessions_app.turns.inputs import TurnInput
 from tests.support.database.reads import reads
 from tests.support.database.scratch_database import scratch_database
 from tests.support.database.turn_functions import TurnFunctions

@@ -20,9 +20,9 @@ from salient.api.problems import NotFound
 from sessions_app.api.schemas import SessionsIn
 from sessions_app.conversations.history import find_session
 from sessions_app.conversations.sessions import leave_tombstone, list_sessions
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
-from sessions_app.turns.inputs import TurnInput
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
     make_account,

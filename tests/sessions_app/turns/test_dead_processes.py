@@ -28,11 +28,11 @@ from accounts.tenancy.context import call_as_tenant, platform_context
 from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, ServerProcess
 from sessions_app.turns import abandoned, heartbeat, server_processes, store
 from sessions_app.turns import turn as turns
 from sessions_app.turns.heartbeat import Heartbeat
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import dead_among, this_host, this_process
 from tests.support.commands import run_json

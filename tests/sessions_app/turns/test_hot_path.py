@@ -19,10 +19,10 @@ from agents.config.versions.current import current_config
 from salient import database
 from salient.api.problems import Invalid
 from salient.ttl import clear_caches
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
-from sessions_app.turns.inputs import TurnInput
 from tests.support.api_client import Call
 from tests.support.worlds import World, counts, stored
 

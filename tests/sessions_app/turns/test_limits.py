@@ -26,11 +26,11 @@ from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
 from salient import database
 from salient.api.lifespan import finish_background
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.sse import TurnStream, encode
 from tests.support.api_client import ApiClient, Call
 from tests.support.factories import make_user

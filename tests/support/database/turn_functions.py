@@ -20,10 +20,10 @@ from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import plan
 from sessions_app.turns import turn as turns
-from sessions_app.turns.inputs import TurnInput
 
 
 class TurnFunctions:

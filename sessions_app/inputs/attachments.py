@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from agents.runtime.providers.base import Attachment, ChatMessage
 from salient.security.ssrf import Limits, UnsafeURL, safe_fetch
-from sessions_app.turns.inputs import TurnInput
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.problems import ContentRefused
 
 # Of one call, all its messages together.

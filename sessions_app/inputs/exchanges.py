@@ -21,11 +21,11 @@ from agents.models import AgentInstance
 from agents.runtime.events import ToolResult
 from agents.runtime.providers.base import ChatMessage, ToolRound
 from agents.runtime.run import Run
-from salient.database import in_database
+from salient.database import in_database, storable
 from salient.ids import parse_uuid
 from sessions_app.conversations.history import own_sessions
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role
-from sessions_app.turns.inputs import TurnInput
 from sessions_app.turns.problems import UnknownCall
 
 CALL = "call_"
@@ -61,6 +61,15 @@ def request_id_of(call_id: str) -> UUID | None:
     if not call_id.startswith(CALL) or not call_id[_ID_END:].isdecimal():
         return None
     return parse_uuid(call_id[len(CALL) : _ID_END])
+
+
+def kept_answer(run: Run) -> str | None:
+    """Return the text of the answer's message; None where there is no message.
+
+    Calls of client tools are kept with a message, also where nothing was said.
+    """
+    text: str = storable(run.text)
+    return text if text or run.client_calls else None
 
 
 def kept_rounds(run: Run) -> dict[str, Any] | None:

@@ -28,10 +28,11 @@ from agents.runtime.providers.base import (
 )
 from salient.api.problems import Invalid, NotFound, Problem
 from salient.security import ssrf
+from sessions_app.inputs import attachments, exchanges
+from sessions_app.inputs.turn_input import Sampling, TurnInput
 from sessions_app.models import Message, Session
-from sessions_app.turns import attachments, exchanges, idempotency
+from sessions_app.turns import idempotency
 from sessions_app.turns import turn as turns
-from sessions_app.turns.inputs import Sampling, TurnInput
 from sessions_app.turns.problems import (
     ClientToolsRefused,
     ContentRefused,
