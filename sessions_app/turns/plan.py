@@ -261,10 +261,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
         new_session_key=None if caller.is_visitor and asked.store else secrets.token_hex(32),
         request_id=uuid7(),
         message_id=uuid7(),
-        message=asked.stored_text if asked.store else "",
-        message_role=asked.stored_role,
-        message_tools=exchanges.kept_results(asked) if asked.store else None,
-        is_stored=asked.store,
+        **_kept_message(asked),
         provider=provider,
         model=model,
         request_body=_request_body(plan),
@@ -278,10 +275,25 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
         cost_per_message=estimate.per_message,
         rates=limits.rates,
         most_turns=limits.most_turns,
-        most_messages=0
-        if asked.conversation is not None
-        else min(plan.current.effective.config.history_limit, limits.caps.history_messages),
+        most_messages=_most_messages(plan),
     )
+
+
+def _kept_message(asked: TurnInput) -> dict[str, Any]:
+    """Return the fields of the message that is kept for the turn."""
+    return {
+        "message": asked.stored_text if asked.store else "",
+        "message_role": asked.stored_role,
+        "message_tools": exchanges.kept_results(asked) if asked.store else None,
+        "is_stored": asked.store,
+    }
+
+
+def _most_messages(plan: TurnPlan) -> int:
+    """Return how many stored messages are read; none beside a conversation of the caller's."""
+    if plan.asked.conversation is not None:
+        return 0
+    return min(plan.current.effective.config.history_limit, plan.limits.caps.history_messages)
 
 
 def _request_body(plan: TurnPlan) -> dict[str, Any]:
