@@ -25,6 +25,7 @@ from salient.api.schemas import In
 from sessions_app.api import schemas
 from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
 from sessions_app.api.usage_schemas import UsageIn
+from sessions_app.openai.schemas import Known
 from tests.support.api_client import Answer
 from tests.support.isolation.cases import MatrixTestCase
 from tests.support.isolation.route_table import BODIES
@@ -115,6 +116,10 @@ class StrictInputTests(MatrixTestCase):
     def assert_names(self, answer: Answer, name: str, case: object) -> None:
         self.assertEqual(answer.status, HTTPStatus.BAD_REQUEST, (case, answer.body))
         problem = answer.json()
+        if "error" in problem:
+            # OpenAI's form names one field.
+            error = problem["error"]
+            problem = error | {"errors": [{"field": error["param"], "message": error["message"]}]}
         self.assertEqual(problem["code"], "invalid_request", case)
         self.assertIn(name, [error["field"] for error in problem["errors"]], (case, answer.body))
         self.assertTrue(all(error["message"] for error in problem["errors"]), case)
@@ -253,7 +258,7 @@ class CompletenessTests(SimpleTestCase):
     def test_every_shape_that_is_sent_is_tried(self) -> None:
         # A test chat's run takes an empty object, and only from staff.
         self.assertEqual(
-            {*SENT.values(), *ASKED.values(), schemas.TestRunIn}, {*In.__subclasses__()}
+            {*SENT.values(), *ASKED.values(), schemas.TestRunIn, Known}, {*In.__subclasses__()}
         )
 
     def test_every_query_that_a_route_reads_is_tried(self) -> None:
@@ -261,4 +266,6 @@ class CompletenessTests(SimpleTestCase):
         self.assertEqual({short: shape for short, shape in found.items() if shape}, ASKED)
 
     def test_every_body_that_a_route_reads_is_tried(self) -> None:
-        self.assertEqual({*SENT}, {*BODIES})
+        # Bodies as OpenAI's clients send them may have fields that we do not know.
+        openai = {(route.short, "POST") for route in api_routes() if route.is_openai()}
+        self.assertEqual({*SENT}, {*BODIES} - openai)
