@@ -59,6 +59,10 @@ AGENT_CONFIG_DIR = env.one(
 )
 LOCAL_MODEL_DIR = env.text("LOCAL_MODEL_DIR", default=str(BASE_DIR / "var/local"))
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", default=256 * 1024, least=1024, most=2**30)
+# Of the routes that take images and files.
+MAX_FILES_BODY_BYTES = env.integer(
+    "MAX_FILES_BODY_BYTES", default=8 * 1024 * 1024, least=1024, most=2**30
+)
 # Admin forms, without files.
 MAX_PAGE_BODY_BYTES = env.integer(
     "MAX_PAGE_BODY_BYTES", default=1024 * 1024, least=1024, most=2**30

@@ -15,4 +15,5 @@ urlpatterns = [
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),
+    path("accounts/<str:account>/", include("sessions_app.openai.urls")),
 ]

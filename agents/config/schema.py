@@ -119,6 +119,16 @@ class Timeouts(_Strict):
     total: Seconds = 180.0
 
 
+class Callers(_Strict):
+    """What callers of the API may add to a turn."""
+
+    instructions: bool = False
+    tools: bool = True
+    attachments: bool = True
+    sampling: bool = True
+    max_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+
+
 class AgentConfig(_Strict):
     """How one agent instance behaves; docs/configuration.md explains every key."""
 
@@ -140,6 +150,7 @@ class AgentConfig(_Strict):
     retries: Annotated[int, Field(ge=0, le=5)] = 2
     max_tool_rounds: Annotated[int, Field(ge=0, le=20)] = 5
     opening_message: Annotated[Spoken, Field(max_length=8_000)] | None = None
+    callers: Callers = Callers()
 
     @cached_property
     def names_connection(self) -> bool:

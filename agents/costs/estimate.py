@@ -24,6 +24,9 @@ from salient.database.storable import MOST_DECIMAL
 BYTES_A_TOKEN = 2
 TOKENS_A_MESSAGE = 8
 TOKENS_A_TOOL_RESULT = 2_000
+TOKENS_AN_IMAGE = 2_000
+# Of base64: a token for every four bytes of the file.
+CHARACTERS_A_FILE_TOKEN = 5
 # A run that uses its tools more often than this may cost more than was reserved.
 MOST_ROUNDS = 5
 # Tokens of input beyond the fixed part, for which prices are compared; each 10 % above the last.
@@ -41,12 +44,25 @@ class CostEstimate:
     per_byte: Decimal
     per_message: Decimal
 
-    def of(self, messages: Iterable[ChatMessage]) -> Decimal:
-        """Return the dollars for a run that reads these messages."""
+    def of(self, messages: Iterable[ChatMessage], texts: Iterable[str] = ()) -> Decimal:
+        """Return the dollars for a run that reads these messages, and texts of its caller's."""
         cost = self.cost
         for message in messages:
             cost += self.per_byte * len(message.content.encode()) + self.per_message
+            if message.calls or message.attachments:
+                cost += self.per_byte * _more_bytes(message)
+        for text in texts:
+            cost += self.per_byte * len(text.encode()) + self.per_message
         return min(cost, MOST_DECIMAL).quantize(SMALLEST)
+
+
+def _more_bytes(message: ChatMessage) -> int:
+    """Return how many bytes of text cost as much as what a message has besides its own."""
+    size = sum(len(call.name) + len(call.arguments) for call in message.calls)
+    for attachment in message.attachments:
+        file = len(attachment.data) // CHARACTERS_A_FILE_TOKEN
+        size += BYTES_A_TOKEN * (TOKENS_AN_IMAGE if attachment.is_image else file)
+    return size
 
 
 def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstimate:
@@ -59,7 +75,9 @@ def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstima
         request.system_prompt,
         request.tools,
         request.max_tokens or settings.DEFAULT_OUTPUT_TOKENS,
-        min(request.max_tool_rounds, MOST_ROUNDS) if request.tools else 0,
+        # An answer in a wrong format is asked for once more.
+        (min(request.max_tool_rounds, MOST_ROUNDS) if request.tools else 0)
+        + (request.output_format is not None),
         own,
         settings.UNKNOWN_PRICE_PER_MTOK,
         pricing.moment(),

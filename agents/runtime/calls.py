@@ -151,8 +151,10 @@ class Call:
     @property
     def _sent(self) -> Iterator[str]:
         yield self.request.system_prompt
-        for message in self.request.messages:
+        for message in (*self.request.messages, *self.request.followup):
             yield message.content
+            for asked in message.calls:
+                yield asked.arguments
         for tool_round in self.request.rounds:
             yield tool_round.text
             for call in tool_round.calls:

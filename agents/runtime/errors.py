@@ -79,6 +79,25 @@ class ToolRoundsExceeded(RunError):
     refused = False
 
 
+class OutputInvalid(RunError):
+    """The answer is not in the format that the caller asked for, and nor was the second one."""
+
+    code = "output_invalid"
+    safe = "The model's answer does not have the format that was asked for."
+    fallback = False
+    refused = False
+
+
+class UnsupportedContent(RunError):
+    code = "unsupported_content"
+    safe = "The model of this agent does not read images or files of this kind."
+
+
+class UnsupportedTools(RunError):
+    code = "unsupported_tools"
+    safe = "The model of this agent calls no tools."
+
+
 class UnknownModel(RunError):
     code = "unknown_model"
     safe = "The model of this agent is not available."

@@ -17,7 +17,8 @@ class ToolCall(msgspec.Struct, frozen=True):
     From a provider, `id`, `name` and `arguments` are as they came. What the run makes of it has an
     id of our own, the arguments are a JSON object, and `problem` says why the tool must not run.
     `extra` is what else the provider sent with the call, such as a thought signature. It goes
-    back to the same provider unchanged, within the turn, and is shown to nobody.
+    back to the same provider unchanged, within the turn, and is shown to nobody. A call with
+    `is_client` is for a tool of the caller's: it ends the run, and its id is unique for ever.
     """
 
     id: str
@@ -25,6 +26,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
     extra: Mapping[str, Any] = {}
     problem: str = ""
+    is_client: bool = False
 
 
 class ToolResult(msgspec.Struct, frozen=True):

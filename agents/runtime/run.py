@@ -2,26 +2,41 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import msgspec
 from msgspec.structs import replace
 
 from agents.runtime.calls import CANCELLED, Call
-from agents.runtime.conversation import answered_only, newest_half, normalised
+from agents.runtime.conversation import (
+    answered_only,
+    calls_in,
+    newest_half,
+    normalised,
+    only_current,
+)
 from agents.runtime.errors import (
     AnswerRefused,
     ContextTooLong,
+    OutputInvalid,
     ProviderProtocol,
     ProviderRejected,
     ProviderUnavailable,
     RunError,
     ToolRoundsExceeded,
+    UnsupportedContent,
+    UnsupportedTools,
 )
-from agents.runtime.events import Event, ModelCall, TextDelta, ToolResult
-from agents.runtime.providers import Connection, find_provider
-from agents.runtime.providers.base import ChatMessage, ModelRequest, ToolRound
+from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall, ToolResult
+from agents.runtime.output import OutputCheck
+from agents.runtime.providers import find_provider
+from agents.runtime.providers.base import (
+    ChatMessage,
+    ModelRequest,
+    Provider,
+    ToolRound,
+)
+from agents.runtime.requests import RunRequest, Timeouts
 from agents.runtime.timeouts import CallTimeout
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import prepared
@@ -39,40 +54,15 @@ BETWEEN_ROUNDS = "\n\n"
 EVENTS_WITHOUT_PAUSE = 64
 
 
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds. `total` is for the whole run, its tools and retries included."""
+class Run:
+    """Answers a request; `calls` and `text` hold true at any moment, also after a failure.
 
-    connect: float = 5.0
-    first_token: float = 30.0
-    stall: float = 20.0
-    total: float = 180.0
-
-
-class RunRequest(msgspec.Struct, frozen=True):
-    """`models` are written "provider:model": the wanted one, then the ones to fall back to.
-
-    `connections` are the account's own servers, for models written "connection/<name>:model".
-    `stream` says that the caller reads the answer as it comes; the provider is asked to stream
-    in any case.
+    A run that ends with `client_calls` waits for their results, which another run is given.
     """
 
-    models: tuple[str, ...]
-    system_prompt: str
-    messages: tuple[ChatMessage, ...]
-    temperature: float | None = None
-    max_tokens: int | None = None
-    tools: tuple[str, ...] = ()
-    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
-    retries: int = 2
-    max_tool_rounds: int = 5
-    stream: bool = True
-    connections: Mapping[str, Connection] = msgspec.field(default_factory=dict)
-
-
-class Run:
-    """Answers a request; `calls` and `text` hold true at any moment, also after a failure."""
-
     __slots__ = (
+        "_check",
+        "_client_names",
         "_deadline",
         "_length",
         "_messages",
@@ -83,6 +73,7 @@ class Run:
         "_size",
         "_tools",
         "calls",
+        "client_calls",
         "request",
     )
 
@@ -93,7 +84,10 @@ class Run:
         # What is left of the conversation when a model has called it too long.
         self._messages = request.messages
         self._shortened = False
-        self._tools = tuple(TOOLS[name].spec for name in request.tools)
+        self._tools = (*(TOOLS[name].spec for name in request.tools), *request.client_tools)
+        self._client_names = frozenset(tool.name for tool in request.client_tools)
+        self._check = OutputCheck(request.output_format) if request.output_format else None
+        self.client_calls: tuple[ToolCall, ...] = ()
         self._rounds: tuple[ToolRound, ...] = ()
         self._said: list[str] = []
         self._length = 0
@@ -126,17 +120,41 @@ class Run:
                     raise
                 attempt = await self._before_next(error, attempt)
                 continue
-            if not call.tool_calls:
+            if call.tool_calls:
+                for result in await self._use_tools(call):
+                    yield result
+                if self.client_calls:
+                    return
+            elif self._check is None:
                 return
-            for result in await self._use_tools(call):
-                yield result
+            elif (checked := self._checked(call, self._check)) is not None:
+                yield checked
+                return
             attempt = 0
 
+    def _checked(self, call: Call, check: OutputCheck) -> TextDelta | None:
+        """Return the answer in the format that was asked for, None where it is asked for again.
+
+        An answer that was cut off cannot be whole: the caller reads in its finish reason why.
+        """
+        was_refused, said = check.was_refused, "".join(call.said).replace("\x00", "")
+        was_cut = call.finish_reason in {"length", "content_filter"}
+        answer = TextDelta(said) if was_cut else check.accepted(said)
+        if answer is None and was_refused:
+            raise OutputInvalid(check.followup[-1].content)
+        if answer is not None:
+            self._said.append(answer.text)
+        return answer
+
     async def _use_tools(self, call: Call) -> list[ToolResult]:
-        """Run what the model asked for; raises ToolRoundsExceeded."""
-        if len(self._rounds) >= self.request.max_tool_rounds:
+        """Run what the model asked for, but for the caller's tools; raises ToolRoundsExceeded."""
+        theirs = tuple(asked for asked in call.tool_calls if asked.is_client)
+        ours = [asked for asked in call.tool_calls if not asked.is_client]
+        # A run that ends here makes no further call, however many there were.
+        if len(self._rounds) >= self.request.max_tool_rounds and not theirs:
             raise ToolRoundsExceeded
-        results = await run_tools(call.tool_calls, self.request.tools)
+        results = await run_tools(ours, self.request.tools) if ours else []
+        self.client_calls = theirs
         said = "".join(call.said).replace("\x00", "").strip() if call.spoken else ""
         self._rounds += (
             ToolRound(
@@ -157,15 +175,23 @@ class Run:
         """The next call to make; raises RunError where the model cannot be called at all."""
         wanted = self.request
         provider, provider_name, model = find_provider(self._models[0], wanted.connections)
+        _require_support(provider, wanted)
         request = ModelRequest(
             model=model,
-            system_prompt="" if is_blank(wanted.system_prompt) else wanted.system_prompt,
+            system_prompt=wanted.whole_prompt,
             messages=normalised(self._messages),
             rounds=tuple(_for_provider(each, provider_name) for each in self._rounds),
             temperature=wanted.temperature,
             max_tokens=wanted.max_tokens,
             tools=self._tools if provider.supports_tools else (),
             connect_timeout=wanted.timeouts.connect,
+            tool_choice=wanted.tool_choice,
+            parallel_tool_calls=wanted.parallel_tool_calls,
+            output_format=wanted.output_format,
+            top_p=wanted.top_p,
+            stop=wanted.stop,
+            seed=wanted.seed,
+            followup=self._check.followup if self._check else (),
         )
         return Call(provider, provider_name, request, is_streamed=wanted.stream)
 
@@ -186,7 +212,7 @@ class Run:
                     if events % EVENTS_WITHOUT_PAUSE == 0:
                         # What has come already is read without waiting for anything.
                         await asyncio.sleep(0)
-            call.check(spoken=bool(self._said))
+            call.check(spoken=bool(self._said) or call.spoken)
         except RunError as error:
             call.fail(error)
             raise
@@ -196,14 +222,27 @@ class Run:
         finally:
             timeout.end()
             self.calls.append(call.outcome())
-        call.tool_calls = prepared(
-            call.tool_calls,
-            before=sum(len(each.calls) for each in self._rounds),
-            finish_reason=call.finish_reason,
-        )
+        if call.tool_calls:
+            call.tool_calls = self._prepared(call)
         for tool_call in call.tool_calls:
             yield tool_call
         yield self.calls[-1]
+
+    def _prepared(self, call: Call) -> list[ToolCall]:
+        """Give the calls ids that are valid to send back; those of the caller's tools get theirs.
+
+        A call that must not run is answered here, whoever's tool it is for.
+        """
+        before = calls_in(call.request.messages) + sum(len(each.calls) for each in self._rounds)
+        calls = prepared(call.tool_calls, before=before, finish_reason=call.finish_reason)
+        if not self._client_names:
+            return calls
+        return [
+            replace(asked, id=f"{self.request.call_prefix}{number:02}", is_client=True)
+            if asked.name in self._client_names and not asked.problem
+            else asked
+            for number, asked in enumerate(calls)
+        ]
 
     def _timeout(self, call: Call) -> CallTimeout:
         limits = self.request.timeouts
@@ -216,6 +255,12 @@ class Run:
         White space waits for the first word: an answer without any is empty.
         """
         self._length += len(delta.text)
+        if self._check is not None:
+            # It is shown when it has been checked.
+            call.spoken = call.spoken or not is_blank(delta.text)
+            if self._length > LONGEST_ANSWER:
+                raise ProviderProtocol("the answer has no end")
+            return []
         texts = [delta.text]
         if not call.spoken:
             call.spoken = not is_blank(delta.text)
@@ -263,13 +308,22 @@ class Run:
         half_first = not self._shortened
         self._shortened = True
         return (half_first and self._send(newest_half(self._messages))) or self._send(
-            self._messages[-1:]
+            only_current(self._messages)
         )
 
     def _send(self, messages: tuple[ChatMessage, ...]) -> bool:
         """Send these from now on; False when that changes nothing."""
         before, self._messages = normalised(self._messages), messages
         return normalised(messages) != before
+
+
+def _require_support(provider: Provider, wanted: RunRequest) -> None:
+    """Raise where the provider can do nothing with what the caller sends."""
+    if wanted.client_tools and not provider.supports_tools:
+        raise UnsupportedTools
+    has_attachments = any(message.attachments for message in wanted.messages)
+    if has_attachments and not provider.supports_attachments:
+        raise UnsupportedContent
 
 
 def _may_be_of_the_messages(error: RunError) -> bool:

@@ -19,8 +19,17 @@ from salient.api.origins import is_origin
 
 type MayCallFrom = Callable[..., Awaitable[bool]]
 
-REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
-ANSWER_HEADERS = "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location"
+# The last ones are what OpenAI's client adds in a browser.
+REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Salient-Session, "
+    "X-Stainless-Lang, X-Stainless-Package-Version, X-Stainless-OS, X-Stainless-Arch, "
+    "X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Retry-Count, "
+    "X-Stainless-Timeout, X-Stainless-Helper-Method, OpenAI-Organization, OpenAI-Project"
+)
+ANSWER_HEADERS = (
+    "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location, X-Request-Id, "
+    "X-Should-Retry"
+)
 PREFLIGHT_SECONDS = 600
 
 

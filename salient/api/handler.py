@@ -33,6 +33,7 @@ from salient.api.limits import (
     read_body,
     require_known_host,
 )
+from salient.api.openai_errors import in_openai_form, is_openai
 from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
 from salient.api.routing import nearest_route, route_of
 
@@ -49,7 +50,7 @@ class ApiHandler:
         send = Sender(send, api_headers(), scope)
         try:
             require_known_host(scope)
-            body = await read_body(BodyReader(scope, receive, settings.MAX_BODY_BYTES))
+            body = await read_body(BodyReader(scope, receive, largest_body(scope["path"])))
         except RequestAborted:
             return
         except Problem as problem:
@@ -69,7 +70,7 @@ class ApiHandler:
         if match is not None and (cross_origin := cross_origin_of(request, match)) is not None:
             await cross_origin.add_headers(response, caller_is_known=False)
         with suppress(RequestAborted):
-            await send_whole(response, send)
+            await send_whole(in_openai_form(response, request.path_info), send)
 
     async def answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Run the view and send its response; stop both when the client disconnects."""
@@ -122,7 +123,16 @@ class DisconnectGuard:
         return ours and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
+def largest_body(path: str) -> int:
+    """Return how many bytes a route reads: only clients of OpenAI's API send images and files."""
+    return int(settings.MAX_FILES_BODY_BYTES if is_openai(path) else settings.MAX_BODY_BYTES)
+
+
 async def respond(request: ASGIRequest) -> HttpResponseBase:
+    return in_openai_form(await routed_response(request), request.path_info)
+
+
+async def routed_response(request: ASGIRequest) -> HttpResponseBase:
     match = route_of(request.path_info)
     if match is None:
         return UnknownRoute(nearest_route(request.path_info)).as_response()

@@ -25,6 +25,7 @@ from salient.api.problems import FieldError
 from salient.api.schemas import In, Out, Whole
 from salient.cursor import Cursor
 from salient.texts import is_blank
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import Message, Role, Session
 
 type Rating = Literal["good", "bad"]
@@ -56,6 +57,9 @@ class ChatIn(In):
 
     message: Annotated[str, AfterValidator(_sendable)]
     session_id: UUID | None = None
+
+    def as_input(self) -> TurnInput:
+        return TurnInput(message=self.message, session_id=self.session_id)
 
 
 class HistoryIn(In):

@@ -49,8 +49,9 @@ TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "d
 )
 async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) -> HttpResponse:
     """Answer one message."""
-    key = key_of(request, instance, body)
-    turn = await turns.begin(request.caller, instance, body, stream=False, key=key)
+    asked = body.as_input()
+    key = key_of(request, instance, asked)
+    turn = await turns.begin(request.caller, instance, asked, stream=False, key=key)
     if isinstance(turn, Replay):
         return turn.as_response()
     await turns.finish(turn)
@@ -99,8 +100,9 @@ async def chat_event_source(
 async def _stream(
     request: ApiRequest, instance: AgentInstance, message: ChatIn
 ) -> StreamingHttpResponse:
-    key = key_of(request, instance, message)
-    turn = await turns.begin(request.caller, instance, message, stream=True, key=key)
+    asked = message.as_input()
+    key = key_of(request, instance, asked)
+    turn = await turns.begin(request.caller, instance, asked, stream=True, key=key)
     if isinstance(turn, Replay):
         return sse.replay(turn)
     named = request.method == "GET"

@@ -98,6 +98,8 @@ def _page(
 ) -> list[Message]:
     """Return the page and, if there are older messages, one of them."""
     messages = Message.objects.of(session, instance).filter(role__in=[Role.HUMAN, Role.ASSISTANT])
+    # An answer that is nothing but calls of the caller's tools has no text.
+    messages = messages.exclude(content="")
     if page.before is not None:
         next_newer = messages.filter(pk=page.before).first()
         if next_newer is None:

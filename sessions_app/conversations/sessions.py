@@ -34,6 +34,15 @@ def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
     )
 
 
+def latest_session_of(caller: Caller, instance: AgentInstance, end_user: str) -> UUID | None:
+    """Return the conversation that this end user had last with the agent, if there is one."""
+    with tenant_context(caller.account_id):
+        sessions = own_sessions(caller, instance).filter(end_user=end_user)
+        newest = sessions.order_by("-last_activity_at", "-id").values_list("pk", flat=True)
+        found: UUID | None = newest.first()
+    return found
+
+
 def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> None:
     """Delete the conversation's texts and persons; the records of its costs are kept.
 

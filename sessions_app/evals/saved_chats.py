@@ -24,7 +24,7 @@ from salient.api.problems import NotFound, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
 from salient.formatting import dollars
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
 from sessions_app.turns import turn as turns
 
@@ -161,7 +161,7 @@ async def answers(
 
 
 async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: Progress) -> Answer:
-    said = ChatIn(message=message, session_id=progress.session_id)
+    said = TurnInput(message=message, session_id=progress.session_id)
     try:
         turn = await turns.begin_new(caller, instance, said, stream=True)
     except Problem as problem:

@@ -11,13 +11,17 @@
 --     "end_user", "staff_id",       whose session it must be, where not null
 --     "new_session_id", "new_session_key",   for a session that is made
 --     "request_id", "message_id", "message", "config_version_id", "provider", "model",
+--     "message_role",               optional: human, or tool for results of client tools
+--     "message_tools",              optional: those results, kept as the message's meta -> tools
+--     "is_stored",                  optional: false keeps no message, and a new session is deleted
 --     "request_body", "caller", "is_test", "server_process_id",
 --     "idempotency_key", "idempotency_hash",   optional
 --     "most_messages",              how many messages of the history are read
 --     "cost", "cost_per_byte", "cost_per_message"   USD, of which the reservation is made
 -- }]
 -- Returns {"each": [{"session_id", "history": [[role, content], …] newest first, "reserved"}],
---     "all": rates as app_take_limits returns them}.
+--     "all": rates as app_take_limits returns them}. A message with calls or results of client tools
+--     is [role, content, meta -> tools].
 --
 -- Locks, in this order: existing sessions by id; new sessions; new llm_requests and messages; then
 -- those of app_take_limits. With more than one turn a locked session is not waited for (55P03):
@@ -75,14 +79,18 @@ BEGIN
                         AND (turn.staff_id IS NULL OR user_id = turn.staff_id)))
                 FOR NO KEY UPDATE;
             IF FOUND THEN
-                SELECT coalesce(jsonb_agg(jsonb_build_array(role, content)), '[]') AS texts,
-                        count(*) AS messages, coalesce(sum(octet_length(content)), 0) AS bytes
+                SELECT coalesce(jsonb_agg(
+                            CASE WHEN tools IS NULL THEN jsonb_build_array(role, content)
+                                ELSE jsonb_build_array(role, content, tools) END), '[]') AS texts,
+                        count(*) AS messages,
+                        coalesce(sum(octet_length(content)
+                            + coalesce(octet_length(tools::text), 0)), 0) AS bytes
                     INTO history
                     FROM (
-                        SELECT role, content FROM messages
+                        SELECT role, content, meta -> 'tools' AS tools FROM messages
                         WHERE account_id = the_account AND session_id = session.id
                             AND agent_instance_id = the_instance
-                            AND role IN ('human', 'assistant')
+                            AND role IN ('human', 'assistant', 'tool')
                         ORDER BY created_at DESC, id DESC
                         LIMIT turn.most_messages
                     ) AS newest;
@@ -101,13 +109,15 @@ BEGIN
     -- The messages of the first are not visible yet.
     WITH made AS (
         INSERT INTO sessions (id, account_id, account_slug, agent_instance_id,
-                agent_instance_slug, session_key, end_user, user_id, is_anonymous)
+                agent_instance_slug, session_key, end_user, user_id, is_anonymous, deleted_at)
             SELECT new_session_id, the_account, account_slug, the_instance, agent_instance_slug,
-                coalesce(session_key, new_session_key), end_user, staff_id,
-                coalesce(end_user, staff_id::text) IS NULL
+                coalesce(session_key, new_session_key),
+                CASE WHEN coalesce(is_stored, true) THEN end_user END, staff_id,
+                coalesce(end_user, staff_id::text) IS NULL,
+                CASE WHEN NOT coalesce(is_stored, true) THEN now() END
             FROM ROWS FROM (jsonb_to_recordset(turns) AS (
                 new_session_id uuid, account_slug text, agent_instance_slug text, session_key text,
-                new_session_key text, end_user text, staff_id uuid
+                new_session_key text, end_user text, staff_id uuid, is_stored boolean
             )) WITH ORDINALITY AS asked
             WHERE known[ordinality] IS NULL
             ON CONFLICT (session_key, account_id) DO UPDATE SET session_key = excluded.session_key
@@ -153,12 +163,16 @@ BEGIN
             idempotency_key text, idempotency_hash text, is_test boolean, server_process_id uuid
         )) WITH ORDINALITY AS asked;
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
-            config_version_id, role, content)
+            config_version_id, role, content, meta)
         SELECT message_id, the_account, the_instance, the_sessions[ordinality], request_id,
-            config_version_id, 'human', message
+            config_version_id, coalesce(message_role, 'human'), message,
+            CASE WHEN message_tools IS NOT NULL
+                THEN jsonb_build_object('tools', message_tools) END
         FROM ROWS FROM (jsonb_to_recordset(turns) AS (
-            message_id uuid, request_id uuid, config_version_id uuid, message text
-        )) WITH ORDINALITY AS asked;
+            message_id uuid, request_id uuid, config_version_id uuid, message text,
+            message_role text, message_tools jsonb, is_stored boolean
+        )) WITH ORDINALITY AS asked
+        WHERE coalesce(is_stored, true);
 
     limits := app_take_limits(the_account, the_instance, turns -> 0 -> 'rates',
         (turns -> 0 ->> 'most_turns')::integer, many, many, total, NULL);

@@ -7,6 +7,7 @@
 --     "agent_instance_id",                     equal in all turns
 --     "session_id", "request_id", "config_version_id", "answer_id",
 --     "answer",                                text, or null: no message is stored
+--     "answer_tools",                          optional: kept as the message's meta -> tools
 --     "provider", "model", "completion_status", "error_code", "requests",
 --     "prompt_tokens", "completion_tokens", "cached_tokens", "total_tokens", "tokens_estimated",
 --     "prompt_cost", "completion_cost", "total_cost", "cost_source",   USD
@@ -99,11 +100,14 @@ BEGIN
     END LOOP;
 
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
-            config_version_id, role, content)
+            config_version_id, role, content, meta)
         SELECT answer_id, the_account, the_instance, session_id, request_id, config_version_id,
-            'assistant', answer
+            'assistant', answer,
+            CASE WHEN answer_tools IS NOT NULL
+                THEN jsonb_build_object('tools', answer_tools) END
         FROM jsonb_to_recordset(turns) AS asked (
-            answer_id uuid, session_id uuid, request_id uuid, config_version_id uuid, answer text
+            answer_id uuid, session_id uuid, request_id uuid, config_version_id uuid, answer text,
+            answer_tools jsonb
         )
         WHERE answer IS NOT NULL
         ON CONFLICT DO NOTHING;

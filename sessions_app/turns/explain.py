@@ -30,7 +30,7 @@ from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Problem, Unauthenticated
 from salient.formatting import dollars
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.plan import check_size, run_request
 from sessions_app.turns.problems import with_unknown_price
 
@@ -120,7 +120,7 @@ def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
     if not found:
         return
     limits = quotas.limits_of(caller)
-    message = ChatIn.model_construct(message=call.message)
+    message = TurnInput(message=call.message)
     size = asked(SIZE, lambda: check_size(message, limits))
     yield size
     if size.problem is None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -16,8 +17,10 @@ from accounts.tenancy.context import tenant_context
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
 from agents.runtime.errors import RUN_ERRORS
+from agents.runtime.events import ToolCall
 from salient.api.problems import InternalError, Invalid, Problem
-from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, UsageOut
+from sessions_app.api.schemas import ChatOut, CostOut, UsageOut
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
 from sessions_app.turns.problems import (
     AnswerNotStored,
@@ -54,6 +57,8 @@ class Replay:
     answer: ChatOut
     problem: Problem | None
     headers: dict[str, str]
+    # Those for tools of the caller's, with which the turn ended.
+    client_calls: tuple[ToolCall, ...] = ()
 
     def as_response(self) -> HttpResponse:
         if self.problem is not None:
@@ -67,7 +72,7 @@ def with_headers[R: HttpResponseBase](response: R, headers: Mapping[str, str]) -
     return response
 
 
-def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Key | None:
+def key_of(request: HttpRequest, instance: AgentInstance, asked: TurnInput) -> Key | None:
     """Read the Idempotency-Key header; raises Invalid for one that cannot be one."""
     text = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if text is None:
@@ -76,8 +81,10 @@ def key_of(request: HttpRequest, instance: AgentInstance, message: ChatIn) -> Ke
         raise Invalid.field(
             "Idempotency-Key", f"send 1 to {LONGEST_KEY} printable ASCII characters"
         )
-    sent = f"{instance.pk} {message.model_dump_json()}"
-    return Key(text, hashlib.sha256(sent.encode()).hexdigest())
+    if not asked.store:
+        raise Invalid.field("Idempotency-Key", "an answer that is not stored has no replay")
+    sent = str(instance.pk).encode() + msgspec.json.encode(asked)
+    return Key(text, hashlib.sha256(sent).hexdigest())
 
 
 def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
@@ -98,21 +105,31 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
         answer = _answer(request)
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     headers = reservation.headers | {"Idempotency-Replayed": "true"}
-    return Replay(answer, _problem(request, headers), headers)
+    return Replay(answer, _problem(request, headers), headers, client_calls_of(request))
+
+
+def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
+    """Return the calls of client tools with which a stored turn ended."""
+    kept = (request.response_body or {}).get("client_calls", ())
+    return tuple(
+        ToolCall(call["id"], call["name"], call["arguments"], is_client=True) for call in kept
+    )
 
 
 def _answer(request: LLMRequest) -> ChatOut:
     said = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
-    calls = (request.response_body or {}).get("calls") or [{}]
+    body = request.response_body or {}
+    calls = body.get("calls") or [{}]
+    reason = "tool_calls" if "client_calls" in body else calls[-1].get("finish_reason")
     return ChatOut(
         response=said.content if said else "",
         status=request.completion_status,
         session_id=request.session_id,
-        message_id=said.pk if said else None,
+        message_id=said.pk if said and said.content else None,
         llm_request_id=request.pk,
         model=f"{request.provider}:{request.model}",
-        finish_reason=calls[-1].get("finish_reason") or None,
+        finish_reason=reason or None,
         usage=UsageOut(
             input_tokens=request.prompt_tokens or 0,
             output_tokens=request.completion_tokens or 0,

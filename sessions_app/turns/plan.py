@@ -29,42 +29,83 @@ from agents.costs.estimate import cost_estimate
 from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
+from agents.runtime.output import InvalidSchema, validator
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.scripted import SCRIPTED
 from agents.runtime.run import RunRequest
+from agents.runtime.tools import LONGEST_RESULT
 from salient.api.problems import Invalid
 from salient.database import in_database, in_database_once
 from salient.ids import uuid7
-from sessions_app.api.schemas import ChatIn
 from sessions_app.conversations.history import refused_texts
+from sessions_app.inputs import attachments, exchanges
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns import heartbeat, prompts
 from sessions_app.turns.idempotency import Key
-from sessions_app.turns.problems import DraftGone
+from sessions_app.turns.problems import (
+    ClientToolsRefused,
+    ContentRefused,
+    DraftGone,
+    InstructionsRefused,
+)
 from sessions_app.turns.store import Opened, OpenTurn
 
 logger = logging.getLogger(__name__)
 # A key in test mode talks to this where the agent's own model would cost something.
 TEST_MODEL = f"{SCRIPTED}:echo"
+PLAIN = TurnInput()
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
-    """What the model will be asked, under which limits; `run` has no messages yet."""
+    """What the model will be asked, under which limits; `run` has no messages yet.
+
+    `asked` is what the caller wants, with what that needs: attachments, and the agent's own part
+    in the calls of tools that it continues.
+    """
 
     current: CurrentConfig
     limits: Limits
     run: RunRequest
+    asked: TurnInput = PLAIN
     sections: list[dict[str, Any]] = []
 
 
 async def plan_turn(
-    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool
+    caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool
 ) -> TurnPlan:
     """Find the configuration and the limits in force; raises a Problem for what they refuse."""
     quotas.refuse_at_once(caller)
     current, limits = _known(caller, instance) or await _read(caller, instance)
-    check_size(message, limits)
-    plan = TurnPlan(current, limits, run_request(current, limits, stream=stream))
-    return replace(plan, sections=await _stored_sections(plan, message))
+    check_size(asked, limits)
+    check_offered(asked, current)
+    asked = await _completed(caller, instance, asked, limits)
+    plan = TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
+    return replace(plan, sections=await _stored_sections(plan))
+
+
+async def _completed(
+    caller: Caller, instance: AgentInstance, asked: TurnInput, limits: Limits
+) -> TurnInput:
+    """Add what only we know or fetch; most turns need none of it."""
+    conversation = asked.conversation
+    if conversation is not None and len(conversation) > limits.caps.history_messages:
+        asked = replace(asked, conversation=_newest(conversation, limits.caps.history_messages))
+    if asked.results or any(message.calls for message in asked.conversation or ()):
+        asked = await exchanges.continued(caller, instance, asked)
+    if asked.attachments or any(message.attachments for message in asked.conversation or ()):
+        asked = await attachments.loaded(asked)
+    return asked
+
+
+def _newest(conversation: tuple[ChatMessage, ...], most: int) -> tuple[ChatMessage, ...]:
+    """Return the newest messages, from one of the user's on: calls and results stay together.
+
+    A long row of calls that belongs to one message of the user's is kept whole.
+    """
+    first = len(conversation) - most
+    users = [at for at, message in enumerate(conversation) if message.role == "user"]
+    starts = [at for at in users if at >= first] or users[-1:] or [first]
+    return conversation[starts[0] :]
 
 
 def _known(caller: Caller, instance: AgentInstance) -> tuple[CurrentConfig, Limits] | None:
@@ -109,25 +150,83 @@ def draft_override(caller: Caller, instance: AgentInstance) -> Mapping[str, Any]
         raise AgentMisconfigured(f"The draft can not be used: {error}") from error
 
 
-def check_size(message: ChatIn, limits: Limits) -> None:
+def check_size(asked: TurnInput, limits: Limits) -> None:
     most = limits.caps.message_bytes
-    if len(message.message.encode()) > most:
+    if len(asked.message.encode()) > most:
         raise Invalid.field("message", f"the message is longer than {most} bytes")
+    if len(asked.instructions.encode()) > most:
+        raise Invalid.field("instructions", f"the instructions are longer than {most} bytes")
+    for message in asked.conversation or ():
+        if message.role == "user" and len(message.content.encode()) > most:
+            raise Invalid.field("messages", f"a message is longer than {most} bytes")
+    for result in asked.results:
+        if len(result.content) > LONGEST_RESULT:
+            raise Invalid.field(
+                "messages", f"the result of a tool has more than {LONGEST_RESULT} characters"
+            )
 
 
-def run_request(current: CurrentConfig, limits: Limits, *, stream: bool) -> RunRequest:
+def check_offered(asked: TurnInput, current: CurrentConfig) -> None:
+    """Raise a Problem for what the agent's configuration does not let callers add."""
+    config = current.effective.config
+    if asked.instructions and not config.callers.instructions:
+        raise InstructionsRefused
+    if asked.client_tools and not config.callers.tools:
+        raise ClientToolsRefused("This agent takes no tools from its callers.")
+    for tool in asked.client_tools:
+        if tool.name in config.tools:
+            raise ClientToolsRefused(
+                f"The agent has a tool “{tool.name}” of its own; give yours another name."
+            )
+    if asked.attachments and not config.callers.attachments:
+        raise ContentRefused("This agent takes no images or files.")
+    if asked.output_format is not None and asked.output_format.schema is not None:
+        try:
+            validator(asked.output_format.schema)
+        except InvalidSchema as error:
+            raise Invalid.field("response_format", str(error)) from error
+
+
+def run_request(
+    current: CurrentConfig, limits: Limits, asked: TurnInput = PLAIN, *, stream: bool
+) -> RunRequest:
     """Return the run without its messages; a key in test mode gets the scripted model."""
     most_tokens = limits.caps.output(current.effective.config.max_tokens)
     run = current.run_request((), stream=stream, max_tokens=most_tokens)
+    if not asked.is_plain:
+        run = _as_asked(run, current, asked)
     if limits.caller.is_test:
         wanted = run.models[0]
         run = replace(run, models=(wanted if wanted.startswith(f"{SCRIPTED}:") else TEST_MODEL,))
     return run
 
 
-async def _stored_sections(plan: TurnPlan, message: ChatIn) -> list[dict[str, Any]]:
+def _as_asked(run: RunRequest, current: CurrentConfig, asked: TurnInput) -> RunRequest:
+    """Return the run with what the caller adds to it, within the bounds of the configuration."""
+    callers, wanted = current.effective.config.callers, asked.sampling
+    tokens = [most for most in (run.max_tokens, wanted.max_tokens) if most is not None]
+    run = replace(
+        run,
+        instructions=asked.instructions,
+        client_tools=asked.client_tools,
+        tool_choice=asked.tool_choice,
+        parallel_tool_calls=asked.parallel_tool_calls,
+        output_format=asked.output_format,
+        max_tokens=min(tokens, default=None),
+    )
+    if not callers.sampling:
+        return run
+    temperature = run.temperature if wanted.temperature is None else wanted.temperature
+    if wanted.temperature is not None and callers.max_temperature is not None:
+        temperature = min(wanted.temperature, callers.max_temperature)
+    return replace(
+        run, temperature=temperature, top_p=wanted.top_p, stop=wanted.stop, seed=wanted.seed
+    )
+
+
+async def _stored_sections(plan: TurnPlan) -> list[dict[str, Any]]:
     """Return the prompt's sections; their texts are stored before the row that names them."""
-    sections = prompts.sections_of(plan.run, plan.current, message.message)
+    sections = prompts.sections_of(plan.run, plan.current, plan.asked)
     account_id = plan.limits.caller.account_id
     if not prompts.are_stored(account_id, sections):
         await in_database(_store_sections, account_id, sections)
@@ -139,9 +238,9 @@ def _store_sections(account_id: UUID, sections: prompts.Sections) -> None:
         prompts.store_sections(account_id, sections)
 
 
-def turn_row(plan: TurnPlan, instance: AgentInstance, message: ChatIn, key: Key | None) -> OpenTurn:
+def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTurn:
     """Return the row of the planned turn."""
-    caller, limits, run = plan.limits.caller, plan.limits, plan.run
+    caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
     estimate = cost_estimate(run, own_prices(caller.account_slug))
@@ -152,16 +251,17 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, message: ChatIn, key: Key 
         agent_instance_slug=instance.instance_slug,
         agent_type=instance.agent_type,
         config_version_id=plan.current.version_id,
-        session_id=message.session_id,
-        session_key=caller.session_key,
-        end_user=caller.end_user,
+        session_id=asked.session_id,
+        # A visitor's conversation is found by its key, and one that is not stored is not found.
+        session_key=caller.session_key if asked.store or asked.session_id else None,
+        end_user=caller.end_user or asked.end_user,
         # A session that staff begin is found and read by nobody else, unless it repeats another.
         staff_id=None if caller.says_again or not is_staff else caller.user_id,
         new_session_id=uuid7(),
-        new_session_key=None if caller.is_visitor else secrets.token_hex(32),
+        new_session_key=None if caller.is_visitor and asked.store else secrets.token_hex(32),
         request_id=uuid7(),
         message_id=uuid7(),
-        message=message.message,
+        **_kept_message(asked),
         provider=provider,
         model=model,
         request_body=_request_body(plan),
@@ -170,33 +270,52 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, message: ChatIn, key: Key 
         server_process_id=heartbeat.process_id(),
         idempotency_key=None if key is None else key.text,
         idempotency_hash=None if key is None else key.digest,
-        cost=estimate.of([ChatMessage("user", message.message)]),
+        cost=estimate.of((*(asked.conversation or ()), *asked.spoken), asked.added_texts),
         cost_per_byte=estimate.per_byte,
         cost_per_message=estimate.per_message,
         rates=limits.rates,
         most_turns=limits.most_turns,
-        most_messages=min(
-            plan.current.effective.config.history_limit, limits.caps.history_messages
-        ),
+        most_messages=_most_messages(plan),
     )
+
+
+def _kept_message(asked: TurnInput) -> dict[str, Any]:
+    """Return the fields of the message that is kept for the turn."""
+    return {
+        "message": asked.stored_text if asked.store else "",
+        "message_role": asked.stored_role,
+        "message_tools": exchanges.kept_results(asked) if asked.store else None,
+        "is_stored": asked.store,
+    }
+
+
+def _most_messages(plan: TurnPlan) -> int:
+    """Return how many stored messages are read; none beside a conversation of the caller's."""
+    if plan.asked.conversation is not None:
+        return 0
+    return min(plan.current.effective.config.history_limit, plan.limits.caps.history_messages)
 
 
 def _request_body(plan: TurnPlan) -> dict[str, Any]:
     """Describe the request without its texts, which the messages and the version have."""
     run, test_chat = plan.run, plan.limits.caller.test_chat
-    body = {
+    body: dict[str, Any] = {
         "model": run.models[0],
         "temperature": run.temperature,
         "max_tokens": run.max_tokens,
         "tools": list(run.tools),
         "sections": plan.sections,
     }
+    if plan.asked.metadata:
+        body["metadata"] = dict(plan.asked.metadata)
     return body if test_chat is None else body | {"test_chat": str(test_chat)}
 
 
-async def messages_of(opened: Opened, caller: Caller, message: ChatIn) -> tuple[ChatMessage, ...]:
-    """Return what the model is sent: the session's history and the new message, oldest first."""
-    said = (*opened.history, ChatMessage("user", message.message))
+async def messages_of(opened: Opened, caller: Caller, asked: TurnInput) -> tuple[ChatMessage, ...]:
+    """Return what the model is sent: the history and what is new, oldest first."""
+    if asked.conversation is not None:
+        return (*asked.conversation, *asked.spoken)
+    said = (*opened.history, *asked.spoken)
     if not has_unanswered(said):
         return said
     try:

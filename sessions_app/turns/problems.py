@@ -48,6 +48,50 @@ class IdempotencyKeyReused(Problem):
         super().__init__("This Idempotency-Key came with another message before; use a new one.")
 
 
+class NotOffered(Problem):
+    """The agent's configuration does not let callers add this; `param` is what they sent."""
+
+    def __init__(self, detail: str, param: str) -> None:
+        super().__init__(detail, param=param)
+
+
+class InstructionsRefused(NotOffered):
+    code = "instructions_refused"
+
+    def __init__(self, param: str = "instructions") -> None:
+        super().__init__(
+            "This agent takes no instructions (system or developer messages) from its callers: its "
+            "owner can allow them with callers.instructions.",
+            param,
+        )
+
+
+class ClientToolsRefused(NotOffered):
+    code = "client_tools_refused"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, "tools")
+
+
+class ContentRefused(NotOffered):
+    code = "unsupported_content"
+
+    def __init__(self, detail: str, param: str = "messages") -> None:
+        super().__init__(detail, param)
+
+
+class UnknownCall(Problem):
+    """A result for a call that no turn of the caller's has made."""
+
+    code = "unknown_tool_call"
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(
+            f"No call of a tool with the id {call_id[:64]} waits for its result here.",
+            param="tool_call_id",
+        )
+
+
 class DraftGone(Problem):
     status = HTTPStatus.CONFLICT
     code = "draft_gone"
@@ -142,14 +186,16 @@ class ProviderBusy(ProviderFailed):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-class TooLongForModel(ProviderFailed):
+class RefusedByModel(ProviderFailed):
     status = HTTPStatus.BAD_REQUEST
 
 
 _KINDS: dict[str, type[ProviderFailed]] = {
     "provider_timeout": ProviderTimedOut,
     "provider_rate_limited": ProviderBusy,
-    "context_too_long": TooLongForModel,
+    "context_too_long": RefusedByModel,
+    "unsupported_content": RefusedByModel,
+    "unsupported_tools": RefusedByModel,
 }
 
 

@@ -18,10 +18,13 @@ from agents.config.versions.current import CurrentConfig
 from agents.runtime.run import RunRequest
 from agents.runtime.tools import TOOLS
 from salient.ttl import TTLCache
+from sessions_app.inputs.turn_input import TurnInput, text_of
 from sessions_app.models import LLMRequest, PromptSection
 
 PROMPT, HISTORY = "system prompt", "history"
 USER_MESSAGE, TOOL_RESULTS = "user message", "tool results"
+# What the caller of the API added: measured, and stored nowhere.
+CALLER, INSTRUCTIONS, OUTPUT_FORMAT = "caller", "instructions", "output format"
 # Each request's row lists its sections, so a prompt with many headings is cut into a few only.
 MOST_PARTS = 12
 LONGEST_NAME = 80
@@ -56,10 +59,12 @@ class PromptPart:
     messages: int = 0
 
 
-def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = None) -> Sections:
+def sections_of(
+    request: RunRequest, current: CurrentConfig, asked: TurnInput | None = None
+) -> Sections:
     """Return the sections of a request, each with its source.
 
-    `said` is the user's message while the request has none yet: app_open_turns measures the rest.
+    `asked` is the turn while the request has no messages yet: app_open_turns measures the rest.
     """
     origins = current.effective.origins
     fixed = _fixed(
@@ -68,12 +73,28 @@ def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = 
         request.tools,
         origins.get("tools", ""),
     )
-    texts = [said] if said is not None else [message.content for message in request.messages]
+    texts = (
+        [message.content for message in request.messages] if asked is None else [asked.stored_text]
+    )
     *before, last = [len(text.encode()) for text in texts]
     spoken = [_from_messages(USER_MESSAGE, 1, last)]
     if before:
         spoken.insert(0, _from_messages(HISTORY, len(before), sum(before)))
+    if asked is not None:
+        spoken = [*_of_caller(asked), *spoken]
     return Sections([*fixed, *spoken], fixed.texts)
+
+
+def _of_caller(asked: TurnInput) -> Iterator[dict[str, Any]]:
+    if asked.instructions:
+        yield _sized(INSTRUCTIONS, CALLER, len(asked.instructions.encode()))
+    for tool in asked.client_tools:
+        yield _sized(f"tool: {tool.name}"[:LONGEST_NAME], CALLER, len(text_of(tool).encode()))
+    if asked.output_format is not None:
+        yield _sized(OUTPUT_FORMAT, CALLER, len(asked.output_format.instruction.encode()))
+    if asked.conversation:
+        size = sum(len(message.content.encode()) for message in asked.conversation)
+        yield _sized(HISTORY, CALLER, size)
 
 
 def are_stored(account_id: UUID, sections: Sections) -> bool:

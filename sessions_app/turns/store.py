@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -22,15 +22,13 @@ from agents.costs.pricing import CostSource
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
-from sessions_app.models import CompletionStatus, Role
+from sessions_app.inputs import exchanges
+from sessions_app.inputs.exchanges import StoredMessage
+from sessions_app.models import CompletionStatus
 from sessions_app.turns.idempotency import KeyUsed
 from sessions_app.turns.problems import AnswerNotStored, TurnInProgress
 
 logger = logging.getLogger(__name__)
-_SPEAKERS: dict[str, Literal["user", "assistant"]] = {
-    Role.HUMAN.value: "user",
-    Role.ASSISTANT.value: "assistant",
-}
 
 
 class SQLState(StrEnum):
@@ -46,7 +44,8 @@ class OpenTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     A turn with a `session_id` goes on with that session, and one with a `session_key` with the
     visitor's; otherwise the session `new_session_id` begins. The database adds what the history
-    costs: `cost_per_byte` and `cost_per_message` of at most `most_messages`.
+    costs: `cost_per_byte` and `cost_per_message` of at most `most_messages`. `message_tools` are
+    results of client tools. Without `is_stored` no text is kept, and a new session is a tombstone.
     """
 
     account_id: UUID
@@ -78,6 +77,9 @@ class OpenTurn(msgspec.Struct, frozen=True, kw_only=True):
     rates: list[RateLimit]
     most_turns: int
     most_messages: int
+    message_role: str = "human"
+    message_tools: dict[str, Any] | None = None
+    is_stored: bool = True
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -92,6 +94,7 @@ class SettleTurn(msgspec.Struct, frozen=True, kw_only=True):
     """How one turn ended, as app_settle_turns reads it, field by field; costs are US dollars.
 
     `note_use` sets the instance's `last_used_at`, a row for which all turns of the instance wait.
+    `answer_tools` are the rounds of a turn that ended with calls of client tools.
     """
 
     account_id: UUID
@@ -121,6 +124,7 @@ class SettleTurn(msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_token_ms: int | None
     response_body: dict[str, Any] | None
     note_use: bool
+    answer_tools: dict[str, Any] | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -134,7 +138,7 @@ class _OpenedRow(msgspec.Struct):
     """What app_open_turns returns for one turn; the newest message comes first."""
 
     session_id: UUID
-    history: list[tuple[str, str]]
+    history: list[StoredMessage]
     reserved: Decimal
 
 
@@ -175,7 +179,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
     row = _read_opened(answer.own)
     return Opened(
         row.session_id,
-        tuple(ChatMessage(_SPEAKERS[role], content) for role, content in reversed(row.history)),
+        exchanges.conversation_of(reversed(row.history)),
         quotas.reservation(_read_rates(answer.common), row.reserved, before=answer.place),
     )
 
@@ -228,6 +232,7 @@ def _forms(turn: SettleTurn) -> Iterator[SettleTurn]:
             completion_status=CompletionStatus.ERROR,
             error_code=AnswerNotStored.code,
             answer=None,
+            answer_tools=None,
         )
 
 

@@ -42,7 +42,7 @@ class Conversation:
             message = ChatIn(message=text, session_id=self.session_id)
         except ValidationError as error:
             raise Invalid.of(error) from None
-        turn = await turns.begin_new(self.caller, self.instance, message, stream=True)
+        turn = await turns.begin_new(self.caller, self.instance, message.as_input(), stream=True)
         self.session_id, self.last = turn.session_id, turn
         async with aclosing(turns.answer(turn)) as events:
             async for event in events:

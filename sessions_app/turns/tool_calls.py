@@ -18,9 +18,19 @@ LONGEST_KEPT = 4_000
 MOST_KEPT = 50
 
 
-def response_body(run: Run, own: OwnPrices) -> dict[str, Any]:
+def response_body(run: Run, own: OwnPrices, *, is_stored: bool = True) -> dict[str, Any]:
+    """Return what the row keeps: the model's calls, and the tools' where texts are kept."""
     body: dict[str, Any] = {"calls": [kept_call(call, own) for call in run.calls]}
-    return body | ({"tools": kept(run.rounds)} if run.rounds else {})
+    if not is_stored:
+        return body
+    if run.rounds:
+        body["tools"] = kept(run.rounds)
+    if run.client_calls:
+        body["client_calls"] = [
+            {"id": call.id, "name": call.name, "arguments": call.arguments}
+            for call in run.client_calls
+        ]
+    return body
 
 
 def kept_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
@@ -53,7 +63,7 @@ def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
                     "name": call.name,
                     "arguments": cut(call.arguments),
                     "content": cut(result.content) if result else "",
-                    "is_error": result.is_error if result else True,
+                    "is_error": result.is_error if result else not call.is_client,
                 }
             )
     return found[:MOST_KEPT]

@@ -33,7 +33,9 @@ from agents.runtime.run import Run
 from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
-from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, DoneOut, UsageOut
+from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
+from sessions_app.inputs import exchanges
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import abandoned, heartbeat, store, tool_calls
 from sessions_app.turns.idempotency import Key, KeyUsed, Replay, replay
@@ -78,6 +80,8 @@ class Turn:
     own_prices: OwnPrices = field(init=False)
     # False when the rows could not be written: the outcome then names no message.
     stored: bool = True
+    # False when the caller wants no text to be kept.
+    keeps_texts: bool = True
     # Each with the number of calls that it was computed from.
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
@@ -108,6 +112,9 @@ class Turn:
     @property
     def finish_reason(self) -> str | None:
         """Why the model's last call ended, as it is stored; None when the provider gave none."""
+        if self.run.client_calls:
+            # Some servers say "stop" with their calls.
+            return "tool_calls"
         last = self.run.calls[-1] if self.run.calls else None
         return (storable(last.finish_reason) or None) if last else None
 
@@ -139,7 +146,7 @@ class Turn:
         return {
             "status": status.value,
             "session_id": self.session_id,
-            "message_id": self.answer_id if self.run.text and self.stored else None,
+            "message_id": self.answer_id if self.has_message else None,
             "llm_request_id": self.request_id,
             "model": storable(self.model),
             "finish_reason": storable(self.finish_reason),
@@ -149,6 +156,11 @@ class Turn:
             "latency_ms": self.latency_ms,
             "time_to_first_token_ms": self.time_to_first_token_ms,
         }
+
+    @property
+    def has_message(self) -> bool:
+        """Whether there is a stored message with the answer's text."""
+        return bool(self.run.text) and self.stored and self.keeps_texts
 
     def as_settled(self, *, note_use: bool = False) -> store.SettleTurn:
         """Return the row that settles the turn as it has ended."""
@@ -161,7 +173,8 @@ class Turn:
             request_id=self.request_id,
             config_version_id=self.current.version_id,
             answer_id=self.answer_id,
-            answer=storable(self.run.text) or None,
+            answer=exchanges.kept_answer(self.run) if self.keeps_texts else None,
+            answer_tools=exchanges.kept_rounds(self.run) if self.keeps_texts else None,
             reserved=self.reservation.reserved,
             charged_cost=billable_cost(self.run.calls, self.own_prices),
             provider=provider[: _max_length("provider")],
@@ -180,7 +193,9 @@ class Turn:
             cost_source=price.source,
             latency_ms=self.latency_ms,
             time_to_first_token_ms=self.time_to_first_token_ms,
-            response_body=tool_calls.response_body(self.run, self.own_prices),
+            response_body=tool_calls.response_body(
+                self.run, self.own_prices, is_stored=self.keeps_texts
+            ),
             note_use=note_use,
         )
 
@@ -190,13 +205,13 @@ def _max_length(column: str) -> int:
 
 
 async def begin(
-    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
+    caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn | Replay:
     """Begin a turn for a call of the API, or find the answer that the caller's key had before."""
     if takes_no_turns():
         raise ServerStopping("The server stops and takes no new message; send it again.")
     try:
-        return await begin_new(caller, instance, message, stream=stream, key=key)
+        return await begin_new(caller, instance, asked, stream=stream, key=key)
     except KeyUsed:
         return await in_database(replay, caller, instance, cast(Key, key))
 
@@ -204,7 +219,7 @@ async def begin(
 async def begin_new(
     caller: Caller,
     instance: AgentInstance,
-    message: ChatIn,
+    asked: TurnInput,
     *,
     stream: bool,
     key: Key | None = None,
@@ -213,7 +228,7 @@ async def begin_new(
 
     Raises a Problem, and then nothing of the message is kept; KeyUsed for a key that came before.
     """
-    beginning = asyncio.create_task(_begin(caller, instance, message, stream=stream, key=key))
+    beginning = asyncio.create_task(_begin(caller, instance, asked, stream=stream, key=key))
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:
@@ -223,10 +238,10 @@ async def begin_new(
 
 
 async def _begin(
-    caller: Caller, instance: AgentInstance, message: ChatIn, *, stream: bool, key: Key | None
+    caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn:
-    plan = await plan_turn(caller, instance, message, stream=stream)
-    row = turn_row(plan, instance, message, key)
+    plan = await plan_turn(caller, instance, asked, stream=stream)
+    row = turn_row(plan, instance, key)
     try:
         opened = await _open(plan, row)
     except BudgetExceeded as problem:
@@ -235,14 +250,18 @@ async def _begin(
         if isinstance(error.__cause__, MaybeDone):
             in_background(_undo(row.request_id))
         raise
+    run = replace(plan.run, messages=await messages_of(opened, caller, plan.asked))
+    if run.client_tools:
+        run = replace(run, call_prefix=exchanges.call_prefix(row.request_id))
     return Turn(
         caller=caller,
         instance=instance,
         current=plan.current,
         session_id=opened.session_id,
         request_id=row.request_id,
-        run=Run(replace(plan.run, messages=await messages_of(opened, caller, message))),
+        run=Run(run),
         reservation=opened.reservation,
+        keeps_texts=asked.store,
     )
 
 

@@ -33,9 +33,10 @@ from benchmarks.big_data.fill import Size, fill, finish
 from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.api.schemas import ChatIn, HistoryIn, SessionsIn
+from sessions_app.api.schemas import HistoryIn, SessionsIn
 from sessions_app.conversations import history
 from sessions_app.conversations.sessions import delete_session, list_sessions
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
@@ -141,7 +142,7 @@ class QueryPlanTests(TurnFunctions, TestCase):
 
     def turn(self, caller: Caller, session: Session | None, *indexes: str) -> None:
         """Open a turn and let it be answered and settled, each with few rows."""
-        message = ChatIn(message="hello", session_id=session.pk if session else None)
+        message = TurnInput(message="hello", session_id=session.pk if session else None)
         with self.reads_few(*indexes, rows=TURN):
             turn = async_to_sync(turns.begin_new)(caller, self.instance, message, stream=False)
         with self.reads_few(rows=TURN):

@@ -12,9 +12,45 @@ import msgspec
 from agents.runtime.events import TextDelta, ToolCall, ToolResult
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    role: Literal["user", "assistant"]
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """An image or a file of a message: as base64 in `data`, or still to be fetched from `url`.
+
+    `detail` is how closely a model looks at an image: "low", "high", "auto", or "" for its default.
+    """
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    name: str = ""
+    detail: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        return self.media_type.startswith("image/")
+
+    @property
+    def data_url(self) -> str:
+        return f"data:{self.media_type};base64,{self.data}"
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of a conversation.
+
+    An assistant's message may hold `calls` of tools; each message with the role "tool" is the
+    result of the one named `call_id`. Attachments belong to messages of the user.
+    """
+
+    role: Literal["user", "assistant", "tool"]
     content: str
+    attachments: tuple[Attachment, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    is_error: bool = False
+
+    @property
+    def is_of_tools(self) -> bool:
+        """Whether it is a call of tools or a result: such a message is joined with no other."""
+        return bool(self.calls) or self.role == "tool"
 
 
 class ToolRound(msgspec.Struct, frozen=True):
@@ -31,16 +67,48 @@ class ToolRound(msgspec.Struct, frozen=True):
     provider_data: Any = None
 
 
-class ToolSpec(msgspec.Struct, frozen=True):
-    """A tool as it is described to the model; `parameters` is a JSON schema."""
+class ToolSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool as it is described to the model; `parameters` is a JSON schema.
+
+    `is_client` says that the caller runs it. `strict` asks the provider to keep to the schema.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    strict: bool | None = None
+    is_client: bool = False
+
+
+class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the model must call a tool; `name` is the one that it must call."""
+
+    mode: Literal["auto", "required"] = "auto"
+    name: str = ""
+
+
+class OutputFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the answer must be: one JSON object, and with a `schema` one that matches it."""
+
+    schema: Mapping[str, Any] | None = None
+    name: str = "answer"
+    description: str = ""
+    strict: bool | None = None
+
+    @property
+    def instruction(self) -> str:
+        """Ask for the format in words, for models whose server does not take it as a field."""
+        if self.schema is None:
+            return "Answer with one JSON object and nothing else."
+        schema = msgspec.json.encode(self.schema).decode()
+        return f"Answer with JSON that matches this JSON schema, and with nothing else: {schema}"
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """One call of one model; `model` is the name without its provider."""
+    """One call of one model; `model` is the name without its provider.
+
+    `followup` are messages after the rounds: an answer that was refused, and why.
+    """
 
     model: str
     system_prompt: str
@@ -50,6 +118,17 @@ class ModelRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     tools: tuple[ToolSpec, ...] = ()
     connect_timeout: float = 5.0
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool | None = None
+    output_format: OutputFormat | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    followup: tuple[ChatMessage, ...] = ()
+
+    @property
+    def has_attachments(self) -> bool:
+        return any(message.attachments for message in self.messages)
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -108,6 +187,8 @@ class Provider(Protocol):
     """Raises RunError and nothing else; closing the stream ends the call at its source."""
 
     supports_tools: bool
+    # Of a server in general: what its model can read, only its answer to a call says.
+    supports_attachments: bool
     # A model on this machine may have to be loaded before its first token.
     least_first_token_timeout: float
 

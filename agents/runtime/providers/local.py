@@ -32,6 +32,7 @@ class Address:
 
 class LocalModel:
     supports_tools = False
+    supports_attachments = False
     # It may have to be loaded, and it reads a long conversation slowly.
     least_first_token_timeout = 180.0
 

@@ -22,6 +22,7 @@ from agents.runtime.errors import (
     ProviderUnavailable,
     RunError,
     UnknownModel,
+    UnsupportedContent,
 )
 from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
 from agents.runtime.providers.openai.answer import SAID
@@ -176,6 +177,12 @@ BARE_KEYS = (
     "Message",
     "status_msg",
 )
+# A refusal with one of these is about an image or a file of the request, if it had one.
+ATTACHMENTS = re.compile(
+    r"image|vision|multi-?modal|content\b.{0,60}must be a string|expected a string"
+    r"|media[ _]type|\b(?:file|document|pdf)s?\b",
+    re.IGNORECASE,
+)
 SECRETS = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]+|\b(?:sk|pk|gsk|xai|key|csk|fw|pplx|r8|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{10,}"
 )
@@ -184,6 +191,14 @@ SECRETS = re.compile(
 def refusal(status: int, body: str, headers: Mapping[str, str]) -> RunError:
     """The error for an answer that is none; `body` goes to its detail only."""
     return _made(_meaning(status, read_error(body)), f"status {status}: {body}", headers)
+
+
+def about_attachments(error: RunError) -> RunError:
+    """What a refusal means for a request with images or files: the model may not read them."""
+    may_be = isinstance(error, ProviderRejected | UnknownModel | ProviderUnavailable)
+    if may_be and ATTACHMENTS.search(error.detail):
+        return UnsupportedContent(error.detail)
+    return error
 
 
 def error_inside(data: bytes) -> RunError:

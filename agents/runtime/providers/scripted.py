@@ -2,12 +2,17 @@
 
 A model is written `scripted:SCRIPT` or `scripted:SCRIPT?delay_ms=50&first_ms=1000`; the delays
 are before each piece and before the first one. The scripts are in SCRIPTS.
+
+What a caller's program can ask of a model, `echo`, `say` and `no-usage` play too: they call those
+of the caller's tools that the message names, or the first one where they must call one, with the
+JSON object of the message or a made-up one as arguments, and they answer in the format asked for.
 """
 
 import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from urllib.parse import parse_qs
 
@@ -18,9 +23,11 @@ from agents.runtime.providers.base import (
     ModelEvent,
     ModelRequest,
     RegisteredProvider,
+    ToolSpec,
     Usage,
     estimate_tokens,
 )
+from agents.runtime.providers.sample_json import sample
 
 SCRIPTED = "scripted"
 DESCRIPTION = (
@@ -32,6 +39,7 @@ type Step = ModelEvent | RunError
 
 class Scripted:
     supports_tools = True
+    supports_attachments = True
     least_first_token_timeout = 0.0
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
@@ -57,21 +65,18 @@ def problem(model: str) -> str | None:
 
 def _echo(request: ModelRequest) -> Iterator[Step]:
     """A friendly sentence that repeats the message and the one before it."""
-    answer = _friendly(request)
-    yield from _spoken(answer)
-    yield Finished("stop", _usage(request, answer))
+    yield from _played(request, _friendly(request))
 
 
 def _say(request: ModelRequest) -> Iterator[Step]:
     """The last message, word for word."""
-    yield from _spoken(_heard(request))
-    yield Finished("stop", _usage(request, _heard(request)))
+    yield from _played(request, _heard(request))
 
 
 def _no_usage(request: ModelRequest) -> Iterator[Step]:
     """Like echo, from a provider that reports no usage."""
-    yield from _spoken(_friendly(request))
-    yield Finished("stop")
+    for step in _played(request, _friendly(request)):
+        yield Finished(step.reason) if isinstance(step, Finished) else step
 
 
 def _silent(request: ModelRequest) -> Iterator[Step]:
@@ -104,6 +109,50 @@ def _tool(request: ModelRequest) -> Iterator[Step]:
         yield from _echo(request)
 
 
+def _played(request: ModelRequest, answer: str) -> Iterator[Step]:
+    """The answer, or what the caller's program asks for instead of it."""
+    if calls := _calls(request):
+        yield from calls
+        written = "".join(call.arguments for call in calls)
+        yield Finished("tool_calls", _usage(request, written))
+        return
+    if request.messages and request.messages[-1].role == "tool":
+        answer = f"The tool says: {request.messages[-1].content}"
+    wanted = request.output_format
+    if wanted is not None:
+        schema = {"properties": {"answer": {}}} if wanted.schema is None else wanted.schema
+        answer = json.dumps(sample(schema, answer), ensure_ascii=False)
+    yield from _spoken(answer)
+    yield Finished("stop", _usage(request, answer))
+
+
+def _calls(request: ModelRequest) -> list[ToolCall]:
+    """Those of the caller's tools that the last message asks for."""
+    tools = [tool for tool in request.tools if tool.is_client]
+    if not tools or not request.messages or request.messages[-1].role == "tool":
+        return []
+    said, choice = _heard(request), request.tool_choice
+    named = [tool for tool in tools if tool.name in (said if not choice.name else [choice.name])]
+    if choice.mode == "required":
+        named = named or tools[:1]
+    if choice.name or request.parallel_tool_calls is False:
+        named = named[:1]
+    return [
+        ToolCall(f"call_{number}", tool.name, _arguments(tool, said))
+        for number, tool in enumerate(named, start=1)
+    ]
+
+
+def _arguments(tool: ToolSpec, said: str) -> str:
+    """The first JSON object of the message, else one that fits the tool."""
+    start = said.find("{")
+    if start >= 0:
+        with suppress(ValueError, RecursionError):
+            given, _ = json.JSONDecoder().raw_decode(said, start)
+            return json.dumps(given, ensure_ascii=False)
+    return json.dumps(sample({"type": "object", **tool.parameters}, "text"), ensure_ascii=False)
+
+
 SCRIPTS: dict[str, Callable[[ModelRequest], Iterator[Step]]] = {
     "echo": _echo,
     "say": _say,
@@ -118,8 +167,15 @@ SCRIPTS: dict[str, Callable[[ModelRequest], Iterator[Step]]] = {
 def _friendly(request: ModelRequest) -> str:
     return (
         f"Hello! This is a scripted answer, for no model is installed here. "
-        f"You wrote: “{_heard(request)}”. {_remembered(request)}"
+        f"You wrote: “{_heard(request)}”. {_looked_at(request)}{_remembered(request)}"
     )
+
+
+def _looked_at(request: ModelRequest) -> str:
+    """What came with the last message, for nobody has looked at it."""
+    came = request.messages[-1].attachments if request.messages else ()
+    kinds = ", ".join(attachment.media_type for attachment in came)
+    return f"With it came: {kinds}. " if came else ""
 
 
 def _remembered(request: ModelRequest) -> str:

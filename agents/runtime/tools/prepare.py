@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.runtime.conversation import call_id
 from agents.runtime.events import ToolCall
 
 EMPTY = "{}"
@@ -45,8 +46,7 @@ def _prepared(call: ToolCall, number: int, *, was_cut: bool) -> ToolCall:
     if was_cut and arguments == EMPTY:
         # The missing arguments are unknown.
         problem = "The call was cut off before its arguments were complete. It was not run."
-    # Nine letters and digits: Mistral accepts no other ids, and all others accept these.
-    return replace(call, id=f"call{number:05}", name=name, arguments=arguments, problem=problem)
+    return replace(call, id=call_id(number), name=name, arguments=arguments, problem=problem)
 
 
 def read_arguments(text: str) -> str:
@@ -56,7 +56,7 @@ def read_arguments(text: str) -> str:
     as it was written.
     """
     for _ in range(MOST_WRAPPINGS):
-        text = _unfenced(text)
+        text = unfenced(text)
         if not text:
             return EMPTY
         value = _parse(text)
@@ -72,7 +72,8 @@ def read_arguments(text: str) -> str:
     raise UnreadableArguments("Write one JSON object, not a text that holds one.")
 
 
-def _unfenced(text: str) -> str:
+def unfenced(text: str) -> str:
+    """Return what stands within the fence around a text, if there is one."""
     text = text.strip().strip(_BYTE_ORDER_MARK).strip()
     if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
         return text

@@ -27,6 +27,13 @@ class LayerTests(ConfigFiles):
                 "retries": 2,
                 "max_tool_rounds": 5,
                 "opening_message": None,
+                "callers": {
+                    "instructions": False,
+                    "tools": True,
+                    "attachments": True,
+                    "sampling": True,
+                    "max_temperature": None,
+                },
             },
         )
         self.assertIsNone(effective.error)

@@ -16,6 +16,7 @@ class FakeProvider:
     """Plays one list of steps a call, and says `Done.` when there are no more."""
 
     supports_tools = True
+    supports_attachments = True
     least_first_token_timeout = 0.0
 
     def __init__(self, *calls: Steps) -> None:

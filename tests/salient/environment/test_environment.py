@@ -42,6 +42,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "API_KEY_DAYS": (*NUMBERS, "0"),
     "VISITOR_TOKEN_SECONDS": (*NUMBERS, "0"),
     "MAX_BODY_BYTES": (*NUMBERS, "0", "256K"),
+    "MAX_FILES_BODY_BYTES": (*NUMBERS, "0", "8M"),
     "MAX_PAGE_BODY_BYTES": (*NUMBERS, "0", "1MB"),
     "HEADER_TIMEOUT_SECONDS": (*NUMBERS, "0", "10s"),
     "BODY_TIMEOUT_SECONDS": (*NUMBERS, "0", "20s"),

@@ -17,9 +17,10 @@ from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
-from sessions_app.api.schemas import ChatIn, SessionsIn
+from sessions_app.api.schemas import SessionsIn
 from sessions_app.conversations.history import find_session
 from sessions_app.conversations.sessions import leave_tombstone, list_sessions
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
 from tests.support.api_client import Answer, ApiClient
@@ -273,7 +274,7 @@ class RaceTests(World, TransactionTestCase):
 
     def ask(self) -> None:
         try:
-            message = ChatIn(message="too late", session_id=self.session.pk)
+            message = TurnInput(message="too late", session_id=self.session.pk)
             async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         except BaseException as error:
             self.caught.append(error)

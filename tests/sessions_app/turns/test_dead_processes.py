@@ -28,7 +28,7 @@ from accounts.tenancy.context import call_as_tenant, platform_context
 from salient.database import MaybeDone
 from salient.database.circuit_breaker import Unanswered
 from salient.ids import uuid7
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, ServerProcess
 from sessions_app.turns import abandoned, heartbeat, server_processes, store
 from sessions_app.turns import turn as turns
@@ -183,7 +183,7 @@ class NextMessageTests(World, TransactionTestCase):
 
     async def open(self, **body: Any) -> turns.Turn:
         return await turns.begin_new(
-            self.caller, self.instance, ChatIn(message="hello", **body), stream=True
+            self.caller, self.instance, TurnInput(message="hello", **body), stream=True
         )
 
     def abandoned_by(self, process: UUID | None) -> turns.Turn:

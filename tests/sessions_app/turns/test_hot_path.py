@@ -19,7 +19,7 @@ from agents.config.versions.current import current_config
 from salient import database
 from salient.api.problems import Invalid
 from salient.ttl import clear_caches
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
@@ -37,16 +37,18 @@ class StatementTests(World, TransactionTestCase):
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
-    def begin(self, message: ChatIn, caller: Caller | None = None) -> turns.Turn:
+    def begin(self, message: TurnInput, caller: Caller | None = None) -> turns.Turn:
         who = caller or self.caller
         return async_to_sync(turns.begin_new)(who, self.instance, message, stream=True)
 
-    def open_counted(self, message: ChatIn, caller: Caller | None = None) -> tuple[turns.Turn, int]:
+    def open_counted(
+        self, message: TurnInput, caller: Caller | None = None
+    ) -> tuple[turns.Turn, int]:
         with CaptureQueriesContext(connection) as queries:
             turn = self.begin(message, caller)
         return turn, len(queries)
 
-    def answered(self, message: ChatIn) -> turns.Turn:
+    def answered(self, message: TurnInput) -> turns.Turn:
         """Open and settle one turn: the next one of its session may follow."""
         turn, _ = self.open_counted(message)
         self.settle_counted(turn)
@@ -59,22 +61,24 @@ class StatementTests(World, TransactionTestCase):
 
     def test_a_turn_in_a_long_session_stays_within_its_statements(self) -> None:
         # The first turn of a process also notes which configuration serves.
-        turn = self.answered(ChatIn(message="one"))
-        again = ChatIn(message="two", session_id=turn.session_id)
+        turn = self.answered(TurnInput(message="one"))
+        again = TurnInput(message="two", session_id=turn.session_id)
 
         self.assertLessEqual(self.open_counted(again)[1], OPEN_BUDGET)
 
     def test_a_new_session_stays_within_the_same_statements(self) -> None:
-        self.open_counted(ChatIn(message="one"))
+        self.open_counted(TurnInput(message="one"))
         visitor = replace(self.caller, session_key="k" * 64)
         for caller in (self.caller, visitor, visitor):
             with self.subTest(visitor=caller.is_visitor):
-                turn, number = self.open_counted(ChatIn(message="hello"), caller)
+                turn, number = self.open_counted(TurnInput(message="hello"), caller)
                 self.assertLessEqual(number, OPEN_BUDGET)
                 self.settle_counted(turn)
 
     def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
-        message = ChatIn(message="more", session_id=self.answered(ChatIn(message="one")).session_id)
+        message = TurnInput(
+            message="more", session_id=self.answered(TurnInput(message="one")).session_id
+        )
         numbers = set()
         for _ in range(5):
             turn, number = self.open_counted(message)
@@ -84,8 +88,8 @@ class StatementTests(World, TransactionTestCase):
         self.assertEqual(len(numbers), 1)
 
     def test_settling_stays_within_its_statements(self) -> None:
-        first = self.settle_counted(self.open_counted(ChatIn(message="one"))[0])
-        second = self.settle_counted(self.open_counted(ChatIn(message="two"))[0])
+        first = self.settle_counted(self.open_counted(TurnInput(message="one"))[0])
+        second = self.settle_counted(self.open_counted(TurnInput(message="two"))[0])
 
         self.assertLessEqual(first, SETTLE_BUDGET)
         self.assertLessEqual(second, SETTLE_BUDGET)
@@ -97,7 +101,7 @@ class StatementTests(World, TransactionTestCase):
         return len(queries)
 
     def test_settling_twice_stores_once(self) -> None:
-        turn, _ = self.open_counted(ChatIn(message="one"))
+        turn, _ = self.open_counted(TurnInput(message="one"))
         asyncio.run(self.run_counted(turn))
 
         self.assertTrue(async_to_sync(store.settle)(turn.as_settled()))
@@ -130,7 +134,7 @@ class StatementTests(World, TransactionTestCase):
         with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):
             current_config("acme", self.instance)
             raise ZeroDivisionError
-        turn, _ = self.open_counted(ChatIn(message="one"))
+        turn, _ = self.open_counted(TurnInput(message="one"))
 
         self.assertEqual(counts(), (1, 1, 1))
         self.assertIsNotNone(turn.current.version_id)
@@ -138,10 +142,10 @@ class StatementTests(World, TransactionTestCase):
     def test_a_refused_turn_caches_no_missing_configuration(self) -> None:
         set_limits(self.account, message_bytes=1)
         with self.assertRaises(Invalid):
-            self.begin(ChatIn(message="too long"))
+            self.begin(TurnInput(message="too long"))
         set_limits(self.account, message_bytes=None)
 
-        self.answered(ChatIn(message="short"))
+        self.answered(TurnInput(message="short"))
 
 
 class EarlyEndTests(World, TestCase):

@@ -26,7 +26,7 @@ from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
 from salient import database
 from salient.api.lifespan import finish_background
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import store
 from sessions_app.turns import turn as turns
@@ -253,7 +253,7 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
         self.assertEqual(request.charged_cost, 0)
 
     def open(self) -> Coroutine[Any, Any, turns.Turn]:
-        return turns.begin_new(self.caller, self.instance, ChatIn(message="hello"), stream=True)
+        return turns.begin_new(self.caller, self.instance, TurnInput(message="hello"), stream=True)
 
     async def test_while_the_turn_is_being_stored(self) -> None:
         opening = asyncio.create_task(self.open())
@@ -383,7 +383,7 @@ class AbandonedTests(LimitedWorld, TestCase):
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     def abandon(self) -> turns.Turn:
-        message = ChatIn(message="hello")
+        message = TurnInput(message="hello")
         turn = async_to_sync(turns.begin_new)(self.caller, self.instance, message, stream=True)
         with platform_context():
             long_ago = timezone.now() - timedelta(hours=1)
@@ -491,7 +491,7 @@ class OwnPriceTests(LimitedWorld, TestCase):
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
         async with MockOpenAI():
             with self.assertRaises(quotas.BudgetExceeded) as caught:
-                message = ChatIn(message="hello")
+                message = TurnInput(message="hello")
                 await turns.begin_new(caller, self.instance, message, stream=True)
 
         self.assertNotIn("unpriced_models", caught.exception.members)

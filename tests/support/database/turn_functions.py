@@ -20,7 +20,7 @@ from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
-from sessions_app.api.schemas import ChatIn
+from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import plan
 from sessions_app.turns import turn as turns
@@ -46,9 +46,9 @@ class TurnFunctions:
         with tenant_context(self.account.pk):
             current = current_config(self.account.slug, self.instance)
             limits = quotas.limits_of(replace(self.caller, **caller))
-        asked = ChatIn(message=message, session_id=session)
-        turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True))
-        row = asdict(plan.turn_row(turn_plan, self.instance, asked, None))
+        asked = TurnInput(message=message, session_id=session)
+        turn_plan = plan.TurnPlan(current, limits, current.run_request((), stream=True), asked)
+        row = asdict(plan.turn_row(turn_plan, self.instance, None))
         return row | {"most_messages": 10, "rates": [asdict(rate) for rate in row["rates"]]}
 
     def opened(self, *wanted: dict[str, Any]) -> list[dict[str, Any]]:

@@ -220,6 +220,7 @@ class MatrixTestCase(IsolationTestCase):
         return {
             "account": who.account,
             "instance": "bot",
+            "model": "bot",
             "session_id": str(who.session.pk),
             "message_id": self.message_of(who.session),
             "member_id": str(self.target.pk),

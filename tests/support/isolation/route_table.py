@@ -95,6 +95,21 @@ accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>
 accounts/<str:account>/agents/<str:instance>/test-chats/<str:chat_id>/run
     POST    401 403 404 403 404   403 403 403 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/v1/chat/completions
+    POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/v1/models
+    GET     401 200 404 403 200   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/v1/models/<str:model>
+    GET     401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/chat/completions
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/models
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
 """
 
 # Pages are for browsers: whoever sends a key instead is nobody to them. Every form is empty and
@@ -441,6 +456,7 @@ accounts/<str:account>/agents/<str:instance>/
     *       405
 """
 
+COMPLETION = {"model": "bot", "messages": [{"role": "user", "content": "hello"}]}
 # What is sent so that the call would be a good one; {…} is filled in with the caller's own.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("keys/rotate", "POST"): {},
@@ -452,6 +468,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
     ("agents/<str:instance>/stream", "POST"): {"message": "hello"},
     ("agents/<str:instance>/messages/<str:message_id>/feedback", "POST"): {"rating": "good"},
+    ("v1/chat/completions", "POST"): COMPLETION,
+    ("agents/<str:instance>/v1/chat/completions", "POST"): COMPLETION,
 }
 QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/stream", "GET"): {"message": "hello"},

@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.urls import get_resolver
 
 from accounts.auth.checks import all_routes
+from salient.api.openai_errors import is_openai
 from salient.api.operations import Operation
 from salient.api.routing import is_api
 from tests.support.isolation.route_table import ADMIN_KINDS
@@ -56,6 +57,10 @@ class Route:
     @property
     def methods(self) -> tuple[str, ...]:
         return getattr(self.view, "methods", ())
+
+    def is_openai(self) -> bool:
+        """Whether clients of OpenAI call it: its bodies and errors are as OpenAI writes them."""
+        return is_openai("/" + self.pattern)
 
     def is_api(self) -> bool:
         return is_api("/" + self.pattern)

@@ -76,6 +76,7 @@ KNOWN = {
 
 class Native:
     supports_tools = True
+    supports_attachments = True
     # The first call of a process imports Pydantic AI.
     least_first_token_timeout = 0.0
 

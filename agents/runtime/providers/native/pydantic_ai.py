@@ -1,8 +1,9 @@
 """The adapter to Pydantic AI's direct requests; slow to import, so the first call imports it."""
 
 import asyncio
+import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic_ai import exceptions as failures
 from pydantic_ai import messages as parts
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, infer_model
+from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
@@ -31,6 +33,8 @@ from agents.runtime.errors import (
 from agents.runtime.events import TextDelta, ToolCall
 from agents.runtime.providers.base import (
     PROGRESS,
+    Attachment,
+    ChatMessage,
     Finished,
     ModelEvent,
     ModelRequest,
@@ -38,7 +42,7 @@ from agents.runtime.providers.base import (
     Usage,
 )
 from agents.runtime.providers.characters import CharacterJoin, whole_characters
-from agents.runtime.providers.refusals import refusal
+from agents.runtime.providers.refusals import about_attachments, refusal
 from salient.texts import is_blank
 
 # What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
@@ -102,8 +106,9 @@ async def close() -> None:
 
 async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
     """Answer as a stream, even for a caller who wants it whole: only a stream can be bounded."""
-    messages = list(messages_of(request))
-    settings, parameters = _settings(request), _parameters(request)
+    is_native = bool(model.profile.get("supports_json_schema_output"))
+    messages = list(messages_of(request, is_native=is_native))
+    settings, parameters = _settings(request), _parameters(request, is_native=is_native)
     bounds, joined = _Bounds(), CharacterJoin()
     events: StreamedResponse | None = None
     try:
@@ -118,7 +123,8 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
     except Exception as error:
         # A connection that breaks after the end of the answer does not matter.
         if events is None:
-            raise _meaning(error) from error
+            meant = _meaning(error)
+            raise (about_attachments(meant) if request.has_attachments else meant) from error
         answer = events.get()
         if not _is_complete(answer):
             if (usage := _usage(answer.usage)) is not None:
@@ -207,30 +213,53 @@ def _settings(request: ModelRequest) -> ModelSettings:
         settings["temperature"] = request.temperature
     if request.max_tokens is not None:
         settings["max_tokens"] = request.max_tokens
+    if request.top_p is not None:
+        settings["top_p"] = request.top_p
+    if request.stop:
+        settings["stop_sequences"] = list(request.stop)
+    if request.seed is not None:
+        settings["seed"] = request.seed
+    if request.tools and request.tool_choice.mode != "auto":
+        name = request.tool_choice.name
+        settings["tool_choice"] = [name] if name else "required"
+    if request.tools and request.parallel_tool_calls is not None:
+        settings["parallel_tool_calls"] = request.parallel_tool_calls
     return settings
 
 
-def _parameters(request: ModelRequest) -> ModelRequestParameters:
+def _parameters(request: ModelRequest, *, is_native: bool) -> ModelRequestParameters:
+    tools = [
+        ToolDefinition(
+            name=tool.name,
+            description=tool.description,
+            parameters_json_schema=dict(tool.parameters),
+            strict=tool.strict,
+        )
+        for tool in request.tools
+    ]
+    wanted = request.output_format
+    if wanted is None or wanted.schema is None or not is_native:
+        return ModelRequestParameters(function_tools=tools)
     return ModelRequestParameters(
-        function_tools=[
-            ToolDefinition(
-                name=tool.name,
-                description=tool.description,
-                parameters_json_schema=dict(tool.parameters),
-            )
-            for tool in request.tools
-        ]
+        function_tools=tools,
+        output_mode="native",
+        output_object=OutputObjectDefinition(
+            dict(wanted.schema), wanted.name, wanted.description or None, wanted.strict
+        ),
     )
 
 
-def messages_of(request: ModelRequest) -> Iterator[parts.ModelMessage]:
-    if request.system_prompt:
-        yield parts.ModelRequest([parts.SystemPromptPart(request.system_prompt)])
+def messages_of(request: ModelRequest, *, is_native: bool = False) -> Iterator[parts.ModelMessage]:
+    """Write the conversation; the format of the answer is in words where it is no field."""
+    prompt, wanted = request.system_prompt, request.output_format
+    if wanted is not None and (wanted.schema is None or not is_native):
+        prompt = f"{prompt}\n\n{wanted.instruction}".lstrip()
+    if prompt:
+        yield parts.ModelRequest([parts.SystemPromptPart(prompt)])
+    names: dict[str, str] = {}
     for message in request.messages:
-        if message.role == "user":
-            yield parts.ModelRequest([parts.UserPromptPart(message.content)])
-        else:
-            yield parts.ModelResponse([parts.TextPart(message.content)])
+        names |= {call.id: call.name for call in message.calls}
+        yield _message(message, names)
     for tool_round in request.rounds:
         yield _asked(tool_round)
         yield parts.ModelRequest(
@@ -244,15 +273,44 @@ def messages_of(request: ModelRequest) -> Iterator[parts.ModelMessage]:
                 for result in tool_round.results
             ]
         )
+    for message in request.followup:
+        yield _message(message, names)
+
+
+def _message(message: ChatMessage, names: Mapping[str, str]) -> parts.ModelMessage:
+    """Write one message; `names` are those of the tools that were called before it, by id."""
+    if message.role == "assistant":
+        text = [parts.TextPart(message.content)] if message.content else []
+        return parts.ModelResponse([*text, *map(_call_part, message.calls)])
+    if message.role == "tool":
+        result = parts.ToolReturnPart(
+            names.get(message.call_id, "unnamed"),
+            message.content,
+            tool_call_id=message.call_id,
+            outcome="failed" if message.is_error else "success",
+        )
+        return parts.ModelRequest([result])
+    if not message.attachments:
+        return parts.ModelRequest([parts.UserPromptPart(message.content)])
+    spoken = [message.content] if message.content else []
+    content: list[str | parts.BinaryContent] = [*spoken, *map(_binary, message.attachments)]
+    return parts.ModelRequest([parts.UserPromptPart(content)])
+
+
+def _binary(attachment: Attachment) -> parts.BinaryContent:
+    data = base64.b64decode(attachment.data)
+    detail = {"detail": attachment.detail} if attachment.detail else None
+    return parts.BinaryContent(data, media_type=attachment.media_type, vendor_metadata=detail)
+
+
+def _call_part(call: ToolCall) -> parts.ToolCallPart:
+    return parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
 
 
 def _asked(tool_round: ToolRound) -> parts.ModelResponse:
     if isinstance(tool_round.provider_data, parts.ModelResponse):
         return _given_back(tool_round.provider_data, tool_round)
-    calls = [
-        parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
-        for call in tool_round.calls
-    ]
+    calls = [_call_part(call) for call in tool_round.calls]
     text = [parts.TextPart(tool_round.text)] if tool_round.text else []
     return parts.ModelResponse([*text, *calls])
 

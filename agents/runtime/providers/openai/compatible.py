@@ -22,7 +22,7 @@ from agents.runtime.providers.openai.optional_fields import (
 )
 from agents.runtime.providers.openai.reading import Reading
 from agents.runtime.providers.openai.unpacking import Unpacker, unpack
-from agents.runtime.providers.refusals import log_failure, refusal
+from agents.runtime.providers.refusals import about_attachments, log_failure, refusal
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 2.0
@@ -40,6 +40,7 @@ class OpenAICompatible:
     """`endpoint` says how the server differs, `url` and `key` where it is today."""
 
     supports_tools = True
+    supports_attachments = True
 
     def __init__(self, endpoint: Endpoint, url: str, key: str) -> None:
         self.endpoint = endpoint
@@ -97,7 +98,8 @@ class OpenAICompatible:
             repeatable = repeats_left and response.status in STATUSES
             following = adaptation.after(body, refused) if repeatable else None
             if following is None:
-                raise refusal(response.status, refused, response.headers)
+                error = refusal(response.status, refused, response.headers)
+                raise about_attachments(error) if request.has_attachments else error
             adaptation = following
         if adaptation != known:
             name = f"{self.endpoint.name}:{request.model}"

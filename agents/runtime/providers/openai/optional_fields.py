@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agents.runtime.providers.base import OutputFormat
 from agents.runtime.providers.error_body import ErrorBody, read_error
 from agents.runtime.providers.overflow import says_too_long
 from salient.ttl import TTLCache
@@ -22,13 +23,17 @@ REMEMBERED_SECONDS = 3600
 # A refusal with one of these may be about a field.
 STATUSES = frozenset((400, 422, 500, 501))
 MAX_TOKENS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-OPTIONAL = ("stream_options", "temperature", "parallel_tool_calls", "usage", *MAX_TOKENS)
+OPTIONAL = (
+    *("stream_options", "temperature", "parallel_tool_calls", "usage", *MAX_TOKENS),
+    *("response_format", "tool_choice", "top_p", "seed", "stop"),
+)
 # Words of every day, unless they are quoted.
-QUOTED_ONLY = {"usage"}
+QUOTED_ONLY = {"usage", "seed", "stop"}
 
-# Their values come from a configuration: only a field that is not known is left out, and a value
-# that is out of range stays an error.
-CONFIGURED = {"temperature", *MAX_TOKENS}
+# Their values come from a configuration or a caller: only a field that is not known is left out,
+# and a value that is out of range stays an error.
+CONFIGURED = {"temperature", "tool_choice", "top_p", "seed", "stop", *MAX_TOKENS}
+FORMAT = "response_format"
 
 _UNKNOWN = re.compile(
     r"unsupported|(?:not|n't|only) support|unrecogni[sz]ed|not recogni[sz]ed|unknown|unexpected"
@@ -87,6 +92,8 @@ class Adaptation:
         for field, other in (self.renamed or {}).items():
             if field in body:
                 body[other] = body.pop(field)
+        if FORMAT in self.without and FORMAT in body:
+            body["messages"] = _asked_in_words(body[FORMAT], body["messages"])
         for field in self.without:
             body.pop(field, None)
         for field in MAX_TOKENS:
@@ -112,6 +119,9 @@ class Adaptation:
                 if (smaller := self._smaller(limit, refused[limit], text)) is not None:
                     return smaller
             named -= CONFIGURED
+            if FORMAT in named:
+                # This caller's schema: the server may well take another one.
+                return replace(self._without({FORMAT}), passing=True)
         return self._without(named) if named else None
 
     def _smaller(self, field: str, asked: int, text: str) -> "Adaptation | None":
@@ -181,6 +191,20 @@ def _names(text: str, field: str) -> bool:
 def _is_unknown(error: ErrorBody, text: str) -> bool:
     codes = " ".join(error.codes).replace("_", " ")
     return _UNKNOWN.search(text) is not None or _UNKNOWN.search(codes) is not None
+
+
+def _asked_in_words(
+    response_format: Mapping[str, Any], messages: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Ask for the format in the system prompt; one JSON object is asked for there already."""
+    schema = response_format.get("json_schema")
+    if schema is None:
+        return messages
+    instruction = OutputFormat(schema["schema"]).instruction
+    if messages and messages[0]["role"] == "system":
+        system, *others = messages
+        return [{**system, "content": f"{system['content']}\n\n{instruction}"}, *others]
+    return [{"role": "system", "content": instruction}, *messages]
 
 
 def _with_system_as(role: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 
 from agents.runtime.events import ToolCall
-from agents.runtime.providers.base import ModelRequest, ToolRound
+from agents.runtime.providers.base import (
+    Attachment,
+    ChatMessage,
+    ModelRequest,
+    OutputFormat,
+    ToolChoice,
+    ToolRound,
+    ToolSpec,
+)
 from agents.runtime.providers.openai.endpoints import Endpoint
 
 encode = msgspec.json.encode
@@ -27,29 +35,84 @@ def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
     if request.max_tokens is not None:
         body[endpoint.max_tokens_field] = request.max_tokens
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                },
-            }
-            for tool in request.tools
-        ]
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice.mode != "auto":
+            body["tool_choice"] = _choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.output_format is not None:
+        body["response_format"] = _format(request.output_format)
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.seed is not None:
+        body["seed"] = request.seed
     return body
 
 
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    strict = {} if tool.strict is None else {"strict": tool.strict}
+    return {"type": "function", "function": function | strict}
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if not choice.name:
+        return choice.mode
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def _format(wanted: OutputFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    schema: dict[str, Any] = {"name": wanted.name, "schema": wanted.schema}
+    if wanted.description:
+        schema["description"] = wanted.description
+    if wanted.strict is not None:
+        schema["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": schema}
+
+
 def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
-    if request.system_prompt:
-        yield {"role": "system", "content": request.system_prompt}
+    prompt = request.system_prompt
+    if request.output_format is not None and request.output_format.schema is None:
+        # OpenAI refuses this format for a conversation that never says “JSON”.
+        prompt = f"{prompt}\n\n{request.output_format.instruction}".lstrip()
+    if prompt:
+        yield {"role": "system", "content": prompt}
     for message in request.messages:
-        yield {"role": message.role, "content": message.content}
+        yield _message(message)
     for tool_round in request.rounds:
         yield _asked(tool_round)
         for result in tool_round.results:
             yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
+    for message in request.followup:
+        yield _message(message)
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    if message.calls:
+        calls = [_call(call) for call in message.calls]
+        return {"role": "assistant", "content": message.content or None, "tool_calls": calls}
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
+    if not message.attachments:
+        return {"role": message.role, "content": message.content}
+    text = [{"type": "text", "text": message.content}] if message.content else []
+    return {"role": "user", "content": [*text, *map(_part, message.attachments)]}
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    if not attachment.is_image:
+        file = {"filename": attachment.name or "file", "file_data": attachment.data_url}
+        return {"type": "file", "file": file}
+    detail = {"detail": attachment.detail} if attachment.detail else {}
+    return {"type": "image_url", "image_url": {"url": attachment.data_url, **detail}}
 
 
 def _asked(tool_round: ToolRound) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Problems in the form in which clients of OpenAI's API read errors.
+
+Every answer with an error under a `v1` of an account or an agent has it, whoever made the problem.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.http.response import HttpResponseBase
+
+from salient.ids import uuid7
+
+_ROUTES = re.compile(r"/accounts/[^/]+/(?:agents/[^/]+/)?v1(?:/|$)")
+_TYPES = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
+# The SDKs repeat 408, 409, 429 and 5xx twice, without an idempotency key.
+_HOPELESS = {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT}
+_HOPELESS_CODES = {"output_invalid", "answer_not_stored", "settlement_delayed", "abandoned"}
+_OWN = {"type", "title", "status", "code", "detail", "param", "errors"}
+
+
+def is_openai(path: str) -> bool:
+    """Whether a path is one that clients of OpenAI's API call."""
+    return "/v1" in path and _ROUTES.match(path) is not None
+
+
+def error_body(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"error": {"message", "type", "param", "code", …}} for a problem document."""
+    errors = problem.get("errors") or [{}]
+    status = problem["status"]
+    kind = _TYPES.get(status) or (
+        "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    )
+    error = {
+        "message": problem["detail"],
+        "type": kind,
+        "param": problem.get("param") or errors[0].get("field"),
+        "code": problem["code"],
+    }
+    return {"error": error | {name: problem[name] for name in problem if name not in _OWN}}
+
+
+def may_retry(problem: Mapping[str, Any]) -> bool:
+    """Whether the same call may go well a moment later, and costs nothing twice."""
+    return problem["status"] not in _HOPELESS and problem["code"] not in _HOPELESS_CODES
+
+
+def in_openai_form(response: HttpResponseBase, path: str) -> HttpResponseBase:
+    """Rewrite a problem document; any other response stays as it is."""
+    if response.status_code < HTTPStatus.BAD_REQUEST or not is_openai(path):
+        return response
+    if response.headers.get("Content-Type") != "application/problem+json":
+        return response
+    answer: Any = response
+    problem = json.loads(answer.content)
+    answer.content = json.dumps(error_body(problem)).encode()
+    response.headers["Content-Type"] = "application/json"
+    response.headers.setdefault("x-request-id", problem.get("llm_request_id") or str(uuid7()))
+    if not may_retry(problem):
+        response.headers["x-should-retry"] = "false"
+    return response

@@ -1,0 +1,201 @@
+"""Turns as OpenAI's chat API writes them: whole, and as a stream of chunks.
+
+A chunk is put together from bytes that are the same for all chunks of its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from accounts.auth.caller import Caller, CallerKind
+from accounts.auth.decorators import as_problem
+from agents.runtime.events import Event, TextDelta, ToolCall
+from salient.api.limits import FinalChunk
+from salient.api.openai_errors import error_body
+from sessions_app.api.schemas import ChatOut, DoneOut, UsageOut
+from sessions_app.turns.turn import Turn
+
+# Visitors and end users see no costs.
+SEES_COSTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER, CallerKind.STAFF}
+REASONS = {"stop", "length", "content_filter", "tool_calls"}
+DONE = b"data: [DONE]\n\n"
+encoded = msgspec.json.encode
+
+
+class Frame:
+    """What one answer says besides its text."""
+
+    def __init__(self, done: DoneOut, caller: Caller, model: str) -> None:
+        self.done, self.model = done, model
+        self.sees_costs = caller.kind in SEES_COSTS
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return head_of(self.done.llm_request_id, self.model)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        cost = {"cost": self.done.cost.model_dump(mode="json")} if self.sees_costs else {}
+        return {
+            **cost,
+            "session_id": str(self.done.session_id),
+            "config_version": self.done.config_version,
+        }
+
+    @property
+    def finish_reason(self) -> str:
+        reason = self.done.finish_reason
+        return reason if reason in REASONS else "stop"
+
+
+def head_of(request_id: UUID, model: str) -> dict[str, Any]:
+    """Return what begins each object: the same for all chunks, and for a replay."""
+    return {
+        "id": f"chatcmpl-{request_id.hex}",
+        # The id begins with its milliseconds.
+        "created": (request_id.int >> 80) // 1000,
+        "model": model,
+    }
+
+
+def usage_of(usage: UsageOut) -> dict[str, Any]:
+    """Return the tokens with the details that clients look for; what is not known there is 0."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def call_of(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def completion(frame: Frame, answer: ChatOut, calls: Iterable[ToolCall]) -> bytes:
+    """Write the whole answer."""
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": answer.response or None,
+        "refusal": None,
+    }
+    if written := [call_of(call) for call in calls]:
+        message["tool_calls"] = written
+    else:
+        message["content"] = answer.response
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": frame.finish_reason,
+    }
+    return encoded(
+        frame.head
+        | {
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": usage_of(answer.usage),
+            "salient": frame.extra,
+        }
+    )
+
+
+class Chunks:
+    """Writes the chunks of one stream."""
+
+    def __init__(self, head: dict[str, Any], *, with_usage: bool) -> None:
+        self._head = head | {"object": "chat.completion.chunk"}
+        self._with_usage = with_usage
+        self._calls = 0
+        self._begin = b"data: " + encoded(self._head)[:-1] + b',"choices":[{"index":0,"delta":'
+        usage = b',"usage":null' if with_usage else b""
+        self._end = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
+
+    def begin(self) -> bytes:
+        return self._delta(b'{"role":"assistant","content":"","refusal":null}')
+
+    def text(self, text: str) -> bytes:
+        return self._delta(b'{"content":' + encoded(text) + b"}")
+
+    def call(self, call: ToolCall) -> bytes:
+        found = {"index": self._calls} | call_of(call)
+        self._calls += 1
+        return self._delta(encoded({"tool_calls": [found]}))
+
+    def finish(self, frame: Frame) -> Iterator[bytes]:
+        """Write why it ended, what it used where that was asked for, and the end."""
+        choice = {
+            "index": 0,
+            "delta": {},
+            "logprobs": None,
+            "finish_reason": frame.finish_reason,
+        }
+        usage = {"usage": None} if self._with_usage else {}
+        yield self._data(self._head | {"choices": [choice], "salient": frame.extra} | usage)
+        if self._with_usage:
+            used = usage_of(frame.done.usage)
+            yield self._data(self._head | {"choices": [], "usage": used})
+        yield FinalChunk(DONE)
+
+    def _delta(self, delta: bytes) -> bytes:
+        return self._begin + delta + self._end
+
+    @staticmethod
+    def _data(content: Any) -> bytes:
+        return b"data: " + encoded(content) + b"\n\n"
+
+
+def error_chunk(error: Exception, path: str) -> bytes:
+    """Write an error so that the SDKs raise it; nothing follows it."""
+    body = error_body(as_problem(error, path).as_dict())
+    return FinalChunk(b"data: " + encoded(body) + b"\n\n")
+
+
+async def chunks(
+    turn: Turn, events: AsyncGenerator[Event], model: str, path: str, *, with_usage: bool
+) -> AsyncGenerator[bytes]:
+    """Write each event that is the caller's as a chunk; the agent's own tools stay its own."""
+    written = Chunks(head_of(turn.request_id, model), with_usage=with_usage)
+    yield written.begin()
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case TextDelta(text):
+                        yield written.text(text)
+                    case ToolCall(is_client=True):
+                        yield written.call(event)
+        last = list(written.finish(Frame(turn.outcome(), turn.caller, model)))
+    except Exception as error:
+        last = [error_chunk(error, path)]
+    for chunk in last:
+        yield chunk
+
+
+async def replayed(
+    frame: Frame, answer: ChatOut, calls: Iterable[ToolCall], *, with_usage: bool
+) -> AsyncIterator[bytes]:
+    """Write an earlier answer again."""
+    written = Chunks(frame.head, with_usage=with_usage)
+    yield written.begin()
+    if answer.response:
+        yield written.text(answer.response)
+    for call in calls:
+        yield written.call(call)
+    for chunk in written.finish(frame):
+        yield chunk

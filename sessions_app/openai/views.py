@@ -1,0 +1,212 @@
+"""`chat/completions` and `models`, at the address of one agent and at that of an account."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse, StreamingHttpResponse
+
+from accounts.auth.caller import Caller, CallerKind
+from accounts.auth.decorators import ApiRequest, api_view
+from accounts.models import Scope
+from agents.api.decorators import find_instance, instance_view
+from agents.instances.services import active_instances
+from agents.models import AgentInstance
+from agents.runtime.events import Event
+from salient.api.problems import Invalid, NotFound, Problem
+from salient.database import in_database
+from salient.ids import parse_uuid
+from sessions_app.conversations.sessions import latest_session_of
+from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.openai import encoding
+from sessions_app.openai.conversion import turn_input
+from sessions_app.openai.schemas import ChatCompletionIn
+from sessions_app.turns import sse
+from sessions_app.turns import turn as turns
+from sessions_app.turns.idempotency import Replay, key_of, with_headers
+
+SESSION_HEADER = "Salient-Session"
+
+
+class ModelNotFound(Problem):
+    """No agent of this name that the caller may use."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "model_not_found"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such model here: `model` is the slug of an agent that this key may use.",
+            param="model",
+        )
+
+
+# openapi: body=ChatCompletionIn, answer=chat.completion or text/event-stream of its chunks
+@instance_view("POST", scope=Scope.CHAT)
+async def agent_completions(
+    request: ApiRequest, instance: AgentInstance
+) -> HttpResponse | StreamingHttpResponse:
+    """Answer a conversation as OpenAI's chat API does; `model` may be anything."""
+    return await _complete(request, instance, ChatCompletionIn.of_body(request))
+
+
+# openapi: body=ChatCompletionIn, answer=chat.completion or text/event-stream of its chunks
+@api_view("POST", scope=Scope.CHAT)
+async def account_completions(request: ApiRequest) -> HttpResponse | StreamingHttpResponse:
+    """Answer a conversation as OpenAI's chat API does; `model` is the slug of an agent."""
+    wanted = ChatCompletionIn.of_body(request)
+    try:
+        instance = await find_instance(request.caller, wanted.model)
+    except NotFound:
+        raise ModelNotFound from None
+    return await _complete(request, instance, wanted)
+
+
+async def _complete(
+    request: ApiRequest, instance: AgentInstance, wanted: ChatCompletionIn
+) -> HttpResponse | StreamingHttpResponse:
+    caller, model = request.caller, instance.instance_slug
+    asked = await _asked(request, instance, wanted)
+    key = key_of(request, instance, asked)
+    is_stream = bool(wanted.stream)
+    options = wanted.stream_options
+    with_usage = is_stream and options is not None and bool(options.include_usage)
+    turn = await turns.begin(caller, instance, asked, stream=is_stream, key=key)
+    if isinstance(turn, Replay):
+        return _replay(turn, caller, model, is_stream=is_stream, with_usage=with_usage)
+    headers = turn.reservation.headers | {"x-request-id": str(turn.request_id)}
+    if not is_stream:
+        await turns.finish(turn)
+        answer = turn.answer_out()
+        frame = encoding.Frame(answer, caller, model)
+        return _json(encoding.completion(frame, answer, turn.run.client_calls), headers)
+    events = turns.answer(turn)
+    # What fails before the first word is an answer with its own status, which clients repeat. A
+    # text that is checked first would keep the connection silent until it is whole.
+    begun = await _begun(turn, events) if asked.output_format is None else events
+    chunks = encoding.chunks(turn, begun, model, request.path, with_usage=with_usage)
+    return StreamingHttpResponse(
+        _Stream(turn, chunks, events),
+        content_type=sse.CONTENT_TYPE,
+        headers=sse.HEADERS | headers,
+    )
+
+
+class _Stream(sse.TurnStream):
+    """The chunks of a turn that has begun already: closing them unread ends its events too."""
+
+    def __init__(
+        self, turn: turns.Turn, chunks: AsyncGenerator[bytes], events: AsyncGenerator[Event]
+    ) -> None:
+        super().__init__(turn, chunks)
+        self._events = events
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._events.aclose()
+
+
+async def _begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    """Wait for the first event; return all of them."""
+    try:
+        first = await anext(events, None)
+    except BaseException:
+        await events.aclose()
+        await turns.leave(turn)
+        raise
+    return _again(first, events)
+
+
+async def _again(first: Event | None, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    async with aclosing(events):
+        if first is not None:
+            yield first
+        async for event in events:
+            yield event
+
+
+async def _asked(
+    request: ApiRequest, instance: AgentInstance, wanted: ChatCompletionIn
+) -> TurnInput:
+    """Return the turn; `user` or a header continues a stored session instead of what is sent."""
+    caller = request.caller
+    session_id = _session_of(request)
+    end_user = wanted.user if caller.kind is CallerKind.SECRET_KEY else None
+    if session_id is None and end_user:
+        session_id = await in_database(latest_session_of, caller, instance, end_user)
+    return turn_input(wanted, session_id=session_id, end_user=end_user or None)
+
+
+def _session_of(request: ApiRequest) -> UUID | None:
+    text = request.headers.get(SESSION_HEADER)
+    if text is None:
+        return None
+    session_id = parse_uuid(text)
+    if session_id is None:
+        raise Invalid.field(SESSION_HEADER, "send the id of a session")
+    return session_id
+
+
+def _replay(
+    earlier: Replay, caller: Caller, model: str, *, is_stream: bool, with_usage: bool
+) -> HttpResponse | StreamingHttpResponse:
+    if earlier.problem is not None:
+        raise earlier.problem
+    frame = encoding.Frame(earlier.answer, caller, model)
+    headers = earlier.headers | {"x-request-id": str(earlier.answer.llm_request_id)}
+    calls = earlier.client_calls
+    if not is_stream:
+        return _json(encoding.completion(frame, earlier.answer, calls), headers)
+    chunks = encoding.replayed(frame, earlier.answer, calls, with_usage=with_usage)
+    return StreamingHttpResponse(
+        chunks, content_type=sse.CONTENT_TYPE, headers=sse.HEADERS | headers
+    )
+
+
+def _json(content: bytes, headers: dict[str, str]) -> HttpResponse:
+    return with_headers(HttpResponse(content, content_type="application/json"), headers)
+
+
+# openapi: answer={"object": "list", "data": [model]}
+@instance_view("GET", scope=Scope.CHAT)
+async def agent_models(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+    """List the one model of an agent's address: the agent."""
+    return _models(request.caller, [instance])
+
+
+# openapi: answer={"object": "list", "data": [model]}
+@api_view("GET", scope=Scope.CHAT)
+async def account_models(request: ApiRequest) -> HttpResponse:
+    """List the agents that the key may use as models."""
+    caller = request.caller
+    found = await in_database(active_instances, caller.account_id, caller.instance_ids)
+    return _models(caller, found)
+
+
+# openapi: answer=model, problems=(ModelNotFound,)
+@api_view("GET", scope=Scope.CHAT)
+async def account_model(request: ApiRequest, model: str) -> HttpResponse:
+    """Describe one agent as a model."""
+    try:
+        instance = await find_instance(request.caller, model)
+    except NotFound:
+        raise ModelNotFound from None
+    return _json(encoding.encoded(_model(request.caller, instance)), {})
+
+
+def _models(caller: Caller, instances: Iterable[AgentInstance]) -> HttpResponse:
+    data = [_model(caller, instance) for instance in instances]
+    return _json(encoding.encoded({"object": "list", "data": data}), {})
+
+
+def _model(caller: Caller, instance: AgentInstance) -> dict[str, Any]:
+    return {
+        "id": instance.instance_slug,
+        "object": "model",
+        "created": int(instance.created_at.timestamp()),
+        "owned_by": caller.account_slug,
+    }
