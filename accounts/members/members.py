@@ -186,8 +186,13 @@ def acting_role(caller: Caller) -> MemberRole:
             if SCOPES_OF[role] <= caller.scopes:
                 return role
         raise Forbidden("This key may give nobody a role: it lacks the rights of each.")
+    return current_role(caller, Scope.MEMBERS_WRITE)
+
+
+def current_role(caller: Caller, scope: Scope) -> MemberRole:
+    """Read a member's role again; raises Forbidden when it no longer has the scope."""
     mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
-    if mine is None or Scope.MEMBERS_WRITE not in SCOPES_OF[MemberRole(mine.role)]:
+    if mine is None or scope not in SCOPES_OF[MemberRole(mine.role)]:
         raise Forbidden("Your role in this account has changed.")
     return MemberRole(mine.role)
 
