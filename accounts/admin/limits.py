@@ -106,7 +106,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
             instance_id=obj.agent_instance_id,
             alert_percents=obj.alert_percents,
             # The owners may have lowered it: then it is theirs that stays.
-            is_grant=not change or "limit" in form.changed_data,
+            is_grant=not change or obj.limit != Decimal(form.initial["limit"]),
         )
         obj.pk = kept.pk
 

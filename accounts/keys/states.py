@@ -13,15 +13,15 @@ SOON = timedelta(days=14)
 
 
 class KeyState(models.TextChoices):
-    ACTIVE = "active"
+    ACTIVE = "active", "active"
     ENDS_SOON = "ends_soon", "ends soon"
     # It has a successor, and works on for the overlap.
-    ROTATED = "rotated"
+    ROTATED = "rotated", "rotated"
     # Offered to a person who has not taken it yet, or who did not take it in time.
     WAITING = "waiting", "waits"
     NOT_TAKEN = "not_taken", "not taken"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
+    EXPIRED = "expired", "expired"
+    REVOKED = "revoked", "revoked"
 
 
 def state_of(key: ApiKey) -> KeyState:

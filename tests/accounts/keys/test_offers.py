@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
+from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_worlds import PASSWORD, make_member
