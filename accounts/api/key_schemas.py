@@ -16,17 +16,10 @@ from accounts.keys.services import Rotated
 from accounts.keys.states import KeyState, state_of
 from accounts.models import ApiKey, KeyKind, KeyMode, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
-from salient.api.origins import is_origin
-from salient.api.schemas import In, Out, Whole
+from salient.api.schemas import In, Origin, Out, Printable, Whole
 from salient.cursor import Cursor
 
 MOST_ITEMS = 100
-
-
-def _a_name(text: str) -> str:
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("use printable characters, without spaces at the ends")
-    return text
 
 
 def _a_network(text: str) -> str:
@@ -36,26 +29,17 @@ def _a_network(text: str) -> str:
         raise ValueError(" ".join(error.messages)) from None
 
 
-def _an_origin(text: str) -> str:
-    if not is_origin(text):
-        raise ValueError("write it as browsers do: https://shop.example")
-    return text
-
-
 def _in_the_future(moment: datetime) -> datetime:
     if moment <= timezone.now():
         raise ValueError("choose a moment in the future")
     return moment
 
 
-type Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_a_name)]
+type Name = Annotated[Printable, Field(min_length=1, max_length=100)]
 type Networks = Annotated[
     list[Annotated[str, AfterValidator(_a_network)]], Field(max_length=MOST_ITEMS)
 ]
-type Origins = Annotated[
-    list[Annotated[str, Field(max_length=255), AfterValidator(_an_origin)]],
-    Field(max_length=MOST_ITEMS),
-]
+type Origins = Annotated[list[Origin], Field(max_length=MOST_ITEMS)]
 type Slugs = Annotated[list[str], Field(max_length=MOST_ITEMS)]
 type Future = Annotated[AwareDatetime, AfterValidator(_in_the_future)]
 
