@@ -37,10 +37,11 @@ def _in_the_future(moment: datetime) -> datetime:
 
 type Name = Annotated[Printable, Field(min_length=1, max_length=100)]
 type Networks = Annotated[
-    list[Annotated[str, AfterValidator(_a_network)]], Field(max_length=MOST_ITEMS)
+    list[Annotated[str, AfterValidator(_a_network)]], Field(min_length=1, max_length=MOST_ITEMS)
 ]
 type Origins = Annotated[list[Origin], Field(max_length=MOST_ITEMS)]
-type Slugs = Annotated[list[str], Field(max_length=MOST_ITEMS)]
+# Empty would read as none, and an empty column means all.
+type Slugs = Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)]
 type Future = Annotated[AwareDatetime, AfterValidator(_in_the_future)]
 
 

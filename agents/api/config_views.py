@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 # openapi: answer=ConfigOut
 @managed_view("GET", scope=Scope.CONFIG_READ)
 async def config(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
-    """Show the configuration in force, each value with its origin, and whether the agent answers."""
+    """Show the configuration in force, each value with its origin, and if the agent answers."""
     found = await in_database(_config, instance)
     return found.as_response()
 

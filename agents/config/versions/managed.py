@@ -192,7 +192,7 @@ def publish_draft(
         if found is None or publishing.etag_of(found) != seen:
             raise _changed(instance, "The draft is another one now, or it is gone.")
         try:
-            return publishing.publish(
+            made = publishing.publish(
                 instance,
                 found.text,
                 note,
@@ -200,6 +200,7 @@ def publish_draft(
                 gate_reason=gate_reason,
                 base=found.base if base is None else base,
             )
+            return _with_its_version(made)
         except Stale as error:
             raise PublicationChanged(str(error)) from error
 
@@ -213,11 +214,18 @@ def roll_back(
     """
     with tenant_context(instance.account_id), refusals():
         try:
-            return publishing.roll_back(instance, version, note, author_of(caller), base=base)
+            made = publishing.roll_back(instance, version, note, author_of(caller), base=base)
+            return _with_its_version(made)
         except Stale as error:
             raise PublicationChanged(str(error)) from error
         except ConfigPublication.DoesNotExist as error:
             raise Invalid.field("version", f"there is no version {version}") from error
+
+
+def _with_its_version(made: ConfigPublication) -> ConfigPublication:
+    rows = ConfigPublication.objects.select_related("config_version")
+    found: ConfigPublication = rows.get(pk=made.pk)
+    return found
 
 
 def publications(

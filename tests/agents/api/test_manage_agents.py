@@ -49,20 +49,20 @@ class AgentCase(World, TestCase):
 
 class MakingTests(AgentCase):
     async def test_an_agent_is_made_with_its_first_configuration_and_answers(self) -> None:
-        body = {"instance_slug": "new", "display_name": "The new one", "config": CONFIG}
+        body = {"instance_slug": "fresh", "display_name": "The new one", "config": CONFIG}
         made = await self.admin.post(AGENTS, body)
 
         self.assertEqual(made.status, 201, made.body)
         agent = made.json()
         self.assertEqual(
             [agent[k] for k in ("instance_slug", "display_name", "status", "published_version")],
-            ["new", "The new one", "active", 1],
+            ["fresh", "The new one", "active", 1],
         )
         self.assertEqual((agent["can_answer"], agent["model"]), (True, "scripted:echo"))
         self.assertNotIn("pirate", made.body.decode())
-        said = await self.api.post(f"{AGENTS}/new/chat", {"message": "hello"})
+        said = await self.api.post(f"{AGENTS}/fresh/chat", {"message": "hello"})
         self.assertEqual(said.status, 200)
-        shown = (await self.admin.get(f"{AGENTS}/new")).json()
+        shown = (await self.admin.get(f"{AGENTS}/fresh")).json()
         self.assertEqual(shown["id"], agent["id"])
         [*_, (kind, who, changes)] = await self.logged("config_publications")
         self.assertEqual((kind, who), ("member", str(self.ann.pk)))
@@ -77,7 +77,7 @@ class MakingTests(AgentCase):
 
     async def test_a_wrong_configuration_makes_no_agent_and_names_file_line_and_key(self) -> None:
         wrong = "model: scripted:echo\nsystem_prompt: x\ntemprature: 2\n"
-        answer = await self.admin.post(AGENTS, {"instance_slug": "new", "config": wrong})
+        answer = await self.admin.post(AGENTS, {"instance_slug": "fresh", "config": wrong})
 
         self.assertEqual((answer.status, answer.json()["code"]), (422, "invalid_configuration"))
         self.assertEqual(
@@ -92,7 +92,7 @@ class MakingTests(AgentCase):
                 }
             ],
         )
-        self.assertEqual((await self.admin.get(f"{AGENTS}/new")).status, 404)
+        self.assertEqual((await self.admin.get(f"{AGENTS}/fresh")).status, 404)
 
     async def test_what_cannot_be_an_agent_is_refused_by_name(self) -> None:
         for body, field in (
@@ -107,7 +107,7 @@ class MakingTests(AgentCase):
             ({"agent_type": "simple_chat"}, "agent_type"),
         ):
             with self.subTest(body=body):
-                answer = await self.admin.post(AGENTS, {"instance_slug": "new", **body})
+                answer = await self.admin.post(AGENTS, {"instance_slug": "fresh", **body})
                 self.assertEqual(answer.status, 400, answer.body)
                 self.assertEqual([e["field"] for e in answer.json()["errors"]], [field])
 
@@ -118,7 +118,7 @@ class MakingTests(AgentCase):
 
     async def test_their_number_has_a_bound(self) -> None:
         with mock.patch.object(managed, "MOST_AGENTS", 1):
-            answer = await self.admin.post(AGENTS, {"instance_slug": "new"})
+            answer = await self.admin.post(AGENTS, {"instance_slug": "fresh"})
         self.assertEqual((answer.status, answer.json()["code"]), (409, "too_many_agents"))
 
     async def test_who_makes_none(self) -> None:
@@ -128,7 +128,7 @@ class MakingTests(AgentCase):
             {"instance_ids": [self.instance.pk]},
         ):
             client = await sync_to_async(self.key)(**wanted)
-            answer = await client.post(AGENTS, {"instance_slug": "new"})
+            answer = await client.post(AGENTS, {"instance_slug": "fresh"})
             self.assertEqual((answer.status, answer.json()["code"]), (403, "forbidden"), wanted)
 
 
