@@ -66,7 +66,9 @@ class MakingTests(AgentCase):
         self.assertEqual(shown["id"], agent["id"])
         [*_, (kind, who, changes)] = await self.logged("config_publications")
         self.assertEqual((kind, who), ("member", str(self.ann.pk)))
-        self.assertEqual(changes["author_name"], [None, "ann@example.com"])
+        self.assertEqual(changes["note"], [None, "First configuration"])
+        [version] = (await self.admin.get(f"{AGENTS}/fresh/config/versions")).json()["data"]
+        self.assertEqual((version["number"], version["author"]), (1, "ann@example.com"))
 
     async def test_one_without_a_configuration_says_that_it_cannot_answer(self) -> None:
         made = (await self.admin.post(AGENTS, {"instance_slug": "empty"})).json()

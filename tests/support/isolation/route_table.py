@@ -43,7 +43,7 @@ accounts/<str:account>/keys/<str:key_id>
     GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/keys/<str:key_id>/rotate
-    POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 403   403 403 401 403 403   201 403 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/keys/<str:key_id>/revoke
     POST    401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
@@ -514,7 +514,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>", "PATCH"): {"display_name": "Another name"},
     ("agents/<str:instance>/config/draft", "PUT"): {"text": "temperature: 1\n"},
     ("agents/<str:instance>/config/validate", "POST"): {"text": "temperature: 1\n"},
-    ("agents/<str:instance>/config/publish", "POST"): {"note": "better", "gate_reason": "urgent"},
+    ("agents/<str:instance>/config/publish", "POST"): {
+        "note": "better",
+        "gate_reason": "urgent",
+        "base": 1,
+    },
     ("agents/<str:instance>/config/rollback", "POST"): {"version": 1, "note": "worse"},
     ("agents/<str:instance>/visitors", "POST"): {},
     ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
