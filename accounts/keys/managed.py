@@ -93,7 +93,8 @@ def keys_page(
 ) -> tuple[list[ApiKey], str | None, dict[UUID, str]]:
     """Return a page of keys, the newest first, its next cursor, and the agents' slugs by id."""
     with tenant_context(account_id):
-        rows, following = page_of(services.keys_of(account_id), "created_at", cursor, limit)
+        found = services.keys_of(account_id)
+        rows, following = page_of(found, "created_at", cursor, limit)
         return rows, following, agent_slugs(account_id)
 
 

@@ -191,7 +191,8 @@ def acting_role(caller: Caller) -> MemberRole:
 
 def current_role(caller: Caller, scope: Scope) -> MemberRole:
     """Read a member's role again; raises Forbidden when it no longer has the scope."""
-    mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
+    who = {"account_id": caller.account_id, "user_id": caller.user_id}
+    mine = Membership.objects.filter(**who).first()
     if mine is None or scope not in SCOPES_OF[MemberRole(mine.role)]:
         raise Forbidden("Your role in this account has changed.")
     return MemberRole(mine.role)

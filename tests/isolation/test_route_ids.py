@@ -65,6 +65,9 @@ class IdTests(MatrixTestCase):
             return self.cursor(who, whose) if of_list else self.message(who, whose)
         if place == "cursor":
             return self.cursor(who, whose)
+        if place == "number":
+            # The agent has one version.
+            return "1" if whose == "own" else "2"
         return {
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
@@ -75,8 +78,6 @@ class IdTests(MatrixTestCase):
             "chat_id": lambda: self.chat(whose),
             "key_id": lambda: self.key_of(whose),
             "budget_id": lambda: self.budget(whose),
-            # The agent has one version, whoever else has more.
-            "number": lambda: "1" if whose == "own" else "2",
             "name": lambda: {
                 "own": self.acme.connection,
                 "others": "others-gpu",

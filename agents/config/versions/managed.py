@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from accounts.auth.caller import Caller
 from accounts.models import User
@@ -234,7 +235,7 @@ def publications(
     """Return a page of what was published, the newest first, its next cursor, the newest number."""
     with tenant_context(instance.account_id):
         rows = ConfigPublication.objects.select_related("config_version")
-        mine = rows.filter(agent_instance_id=instance.pk)
+        mine: QuerySet[ConfigPublication] = rows.filter(agent_instance_id=instance.pk)
         page, following = page_of(mine, "created_at", cursor, limit)
         last = publishing.newest(instance)
         return page, following, last.number if last else None

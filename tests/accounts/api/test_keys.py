@@ -307,12 +307,15 @@ class ListTests(KeyApiCase):
     async def test_another_accounts_key_is_as_one_that_there_is_not(self) -> None:
         beta = await sync_to_async(make_account)("beta")
         theirs, _ = await sync_to_async(make_key)(beta)
-        for call in (
-            lambda pk: self.owner.get(f"{KEYS}/{pk}"),
-            lambda pk: self.owner.post(f"{KEYS}/{pk}/rotate", {}),
-            lambda pk: self.owner.post(f"{KEYS}/{pk}/revoke", {}),
+        for method, what, raw in (
+            ("GET", "", b""),
+            ("POST", "/rotate", b"{}"),
+            ("POST", "/revoke", b"{}"),
         ):
-            answers: list[Answer] = [await call(pk) for pk in (theirs.pk, uuid4(), "nonsense")]
+            answers: list[Answer] = [
+                await self.owner.call(method, f"{KEYS}/{pk}{what}", raw=raw)
+                for pk in (theirs.pk, uuid4(), "nonsense")
+            ]
             self.assertEqual([answer.status for answer in answers], [404] * 3)
             self.assertEqual(len({answer.body for answer in answers}), 1)
 

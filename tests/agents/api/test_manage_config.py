@@ -312,8 +312,8 @@ class VersionTests(ConfigCase):
         self.assertEqual((rest["has_more"], rest["next_cursor"]), (False, None))
         shown = (await self.api.get(f"{CONFIG}/versions/2")).json()
         self.assertEqual((shown["text"], shown["note"]), ("temperature: 1.5\n", "n1"))
-        for number in ("4", "0", "02", "x", "9" * 30):
-            self.assertEqual((await self.api.get(f"{CONFIG}/versions/{number}")).status, 404)
+        for none in ("4", "0", "02", "x", "9" * 30):
+            self.assertEqual((await self.api.get(f"{CONFIG}/versions/{none}")).status, 404)
 
     async def test_two_versions_and_the_draft_are_compared(self) -> None:
         await self.published("temperature: 0.5\n")
