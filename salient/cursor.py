@@ -9,7 +9,7 @@ from struct import Struct, error
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,3 +51,15 @@ def older[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
 
 def newer[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
     return rows.filter(TupleGreaterThan(Tuple(F(field), F("id")), (cursor.moment, cursor.id)))
+
+
+def page_of[Row: Model](
+    rows: QuerySet[Row], field: str, cursor: Cursor | None, limit: int
+) -> tuple[list[Row], str | None]:
+    """Return the page after the cursor, the newest first, and the next page's cursor or None."""
+    rows = rows if cursor is None else older(rows, field, cursor)
+    found = list(rows.order_by(f"-{field}", "-id")[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    return found[:limit], str(Cursor(getattr(last, field), last.pk))

@@ -63,6 +63,7 @@ class RecipientForm(forms.Form):
 
     def offer_to_people_of(self, account_id: UUID | None) -> None:
         people = offers.takers(account_id) if account_id else []
+        self.roles = {email: role.partition(",")[0] for email, role in people}
         shown = [(email, f"{email} ({role})") for email, role in people]
         field: Any = self.fields["person"]
         field.choices = [("", "choose a person"), *shown]
@@ -73,18 +74,20 @@ class RecipientForm(forms.Form):
         """Add an error where the key may not be handed to this person, or not be shown."""
         match self.cleaned_data.get("way"):
             case "hand":
-                self._check_taker(self.cleaned_data.get("person", ""))
+                self._check_taker(self.cleaned_data.get("person", ""), key)
             case "show" if key.is_lasting:
                 lasting = ", ".join(scope for scope in key.scopes if scope in LASTING)
                 self.add_error("way", LASTING_IS_NOT_SHOWN.format(scopes=lasting))
             case "show" if key.reads_texts and self.access is None:
                 self.add_error("way", "This key reads texts, so it needs a support access.")
 
-    def _check_taker(self, taker: str) -> None:
+    def _check_taker(self, taker: str, key: ApiKey) -> None:
         if not taker and "person" not in self.errors:
             self.add_error("person", "Choose who gets it.")
         elif self.viewer and is_same(taker, self.viewer.email):
             self.add_error("person", "You can not hand a key to yourself: have it shown to you.")
+        elif taker in self.roles and not offers.may_hold(self.roles[taker], key):
+            self.add_error("person", "The key may do what this person may not: choose an owner.")
 
     @property
     def is_handed(self) -> bool:

@@ -34,6 +34,7 @@ from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.services import end_keys, rotatable, rotate, successor_of
+from accounts.keys.states import KeyState, state_of
 from accounts.members import support_access
 from accounts.members.one_time_links import LIFETIME
 from accounts.models import ApiKey, KeyKind, Scope, User
@@ -44,15 +45,14 @@ from accounts.tenancy.accounts import active_accounts
 from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
 
-SOON = timedelta(days=14)
 STATES = {
-    "active": "ok",
-    "ends soon": "warn",
-    "waits": "info",
-    "not taken": "bad",
-    "rotated": "info",
-    "expired": "bad",
-    "revoked": "bad",
+    KeyState.ACTIVE: "ok",
+    KeyState.ENDS_SOON: "warn",
+    KeyState.WAITING: "info",
+    KeyState.NOT_TAKEN: "bad",
+    KeyState.ROTATED: "info",
+    KeyState.EXPIRED: "bad",
+    KeyState.REVOKED: "bad",
 }
 NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
 CHANGE_FIELDS = [
@@ -84,17 +84,6 @@ SHOWING_NEEDS_ACCESS = (
     "a support access only, and ends with it. It is better to hand it over: a person of the "
     "account takes it, and nobody else sees it."
 )
-
-
-def state_of(key: ApiKey) -> str:
-    now = timezone.now()
-    if key.is_waiting and not key.revoked_at:
-        return "waits" if (key.offer_expires_at or now) > now else "not taken"
-    if key.refusal(now) is not None:
-        return "revoked" if key.revoked_at else "expired"
-    if key.rotated_at is not None:
-        return "rotated"
-    return "ends soon" if key.expires_at and key.expires_at < now + SOON else "active"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -335,7 +324,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     @admin.display(description="state")
     def state(self, key: ApiKey) -> SafeString:
         state = state_of(key)
-        return badge(state, STATES[state])
+        return badge(state.label, STATES[state])
 
     @admin.display(description="state")
     def listed_state(self, key: ApiKey) -> SafeString:
@@ -351,6 +340,8 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             return f"waits to be taken by {key.taker} until {until}"
         if key.taker:
             return f"taken by {key.taker}"
+        if key.issued_by:
+            return f"whoever has the key {key.issued_by}, which made it"
         return "shown to staff" if key.support_access_id else ""
 
     @admin.display(description="may")

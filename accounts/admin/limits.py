@@ -105,6 +105,8 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
             limit=obj.limit,
             instance_id=obj.agent_instance_id,
             alert_percents=obj.alert_percents,
+            # The owners may have lowered it: then it is theirs that stays.
+            is_grant=not change or obj.limit != Decimal(form.initial["limit"]),
         )
         obj.pk = kept.pk
 
@@ -154,4 +156,6 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
         return f"{row.running} of {limit_of(row, 'concurrent_turns')}"
 
     def save_model(self, request: HttpRequest, obj: AccountLimits, form: Any, change: Any) -> None:
-        save_limits(obj.account_id, {name: getattr(obj, name) for name in LIMITS})
+        # Only what was typed in: the owners may have lowered the others.
+        wanted = {name: getattr(obj, name) for name in LIMITS if name in form.changed_data}
+        save_limits(obj.account_id, wanted)

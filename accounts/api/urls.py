@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import audit_views, member_views, views
+from accounts.api import audit_views, key_views, limit_views, member_views, views
 from accounts.pages import invitation, key_offer
 
 app_name = "accounts"
@@ -10,6 +10,13 @@ app_name = "accounts"
 urlpatterns = [
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
+    path("keys", key_views.all_keys, name="keys"),
+    path("keys/<str:key_id>", key_views.one_key, name="key"),
+    path("keys/<str:key_id>/rotate", key_views.key_rotate, name="rotate-one"),
+    path("keys/<str:key_id>/revoke", key_views.key_revoke, name="revoke-key"),
+    path("limits", limit_views.account_limits, name="limits"),
+    path("budgets", limit_views.all_budgets, name="budgets"),
+    path("budgets/<str:budget_id>", limit_views.one_budget, name="budget"),
     path("audit", audit_views.audit, name="audit"),
     path("members", member_views.all_members, name="members"),
     path("members/<str:member_id>", member_views.one_member, name="member"),

@@ -73,6 +73,12 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     return caller
 
 
+def forget(*key_ids: str) -> None:
+    """Have these keys read again: they were changed; other processes notice within seconds."""
+    for key_id in key_ids:
+        _keys.pop((key_id,))
+
+
 def admitted(
     key: ApiKey, account: str, *, address: networks.Address | None, origin: str | None
 ) -> Caller:

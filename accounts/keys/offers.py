@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.auth import key_text
 from accounts.keys.services import ROTATION_OVERLAP, retire
 from accounts.members.email_addresses import is_same
+from accounts.members.members import SCOPES_OF
 from accounts.members.one_time_links import (
     LIFETIME,
     LinkClosed,
@@ -21,11 +22,11 @@ from accounts.members.one_time_links import (
     new_token,
     token_hash,
 )
-from accounts.models import Account, AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
+from accounts.models import AccountStatus, ApiKey, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.actors import Actor, acting
 
-# These roles can give themselves the same rights.
+# These roles make keys themselves.
 TAKERS = (MemberRole.OWNER, MemberRole.ADMIN)
 
 
@@ -89,6 +90,11 @@ def role_of(user: User, key: ApiKey) -> str:
         return mine.values_list("role", flat=True).first() or ""
 
 
+def may_hold(role: str, key: ApiKey) -> bool:
+    """Return whether the role makes keys, and such a key gives nobody more than the role has."""
+    return role in TAKERS and SCOPES_OF[MemberRole(role)].issuperset(key.scopes)
+
+
 def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> tuple[ApiKey, str]:
     """Give the offered key its secret, and return it with its text; raises LinkClosed.
 
@@ -106,7 +112,7 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
             .select_related("account")
             .first()
         )
-        if key is None or not is_same(key.taker, user.email) or not _may_hold(key.account, user):
+        if key is None or not is_same(key.taker, user.email) or not _may_take(key, user):
             raise LinkClosed
         _retire_predecessor(key, overlap)
         text = key.give_secret()
@@ -115,9 +121,10 @@ def take(offered: ApiKey, user: User, overlap: timedelta = ROTATION_OVERLAP) -> 
     return key, text
 
 
-def _may_hold(account: Account, user: User) -> bool:
-    mine = Membership.objects.filter(account_id=account.pk, user_id=user.pk, role__in=TAKERS)
-    return bool(mine.filter(user__is_active=True).exists())
+def _may_take(key: ApiKey, user: User) -> bool:
+    mine = Membership.objects.filter(account_id=key.account_id, user_id=user.pk)
+    role = mine.filter(user__is_active=True).values_list("role", flat=True).first()
+    return may_hold(role or "", key)
 
 
 def _retire_predecessor(key: ApiKey, overlap: timedelta) -> None:

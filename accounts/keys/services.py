@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts.auth import bearer
 from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAccess
 from accounts.models.slugs import title_of
 from accounts.tenancy.agents import agent_slugs
@@ -189,13 +192,18 @@ def rotatable(key_pk: UUID) -> ApiKey:
 
 
 def successor_of(old: ApiKey, now: datetime) -> ApiKey:
-    """Return a successor without a secret, with the key's rights and as long a life."""
-    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+    """Return a successor without a secret, with the key's rights and as long a life.
+
+    The successor of a key that another key made ends when its predecessor would have.
+    """
+    expires_at = old.expires_at
+    if expires_at is not None and not old.issued_by:
+        expires_at = now + (expires_at - old.created_at)
     names = ("account_id", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks")
     return ApiKey(
-        **{name: getattr(old, name) for name in names},
+        **{name: getattr(old, name) for name in (*names, "issued_by")},
         rotated_from=old.key_id,
-        expires_at=None if lifetime is None else now + lifetime,
+        expires_at=expires_at,
     )
 
 
@@ -210,22 +218,26 @@ def retire(old: ApiKey, overlap: timedelta) -> datetime:
 def revoke_api_key(key: ApiKey) -> list[str]:
     """Revoke a key and its successors, and so their visitors; return the ids of the ended keys.
 
-    The successors too, because whoever holds a leaked key may have rotated it.
+    The successors too, and what it has made, because whoever holds a leaked key may have.
     """
     with tenant_context(key.account_id):
         return end_keys([key])
 
 
 def end_keys(chosen: Iterable[ApiKey]) -> list[str]:
-    """Revoke these keys and their successors, inside a context; return the ended keys' ids."""
+    """Revoke these keys, their successors and what they made, inside a context.
+
+    Returns the ended keys' ids.
+    """
     ended: list[str] = []
     generation = [key.key_id for key in chosen]
     while generation:
         alive = ApiKey.objects.filter(key_id__in=generation, revoked_at=None)
         ended += alive.values_list("key_id", flat=True)
         alive.update(revoked_at=timezone.now())
-        successors = ApiKey.objects.filter(rotated_from__in=generation)
-        generation = list(successors.values_list("key_id", flat=True))
+        came_of_it = Q(rotated_from__in=generation) | Q(issued_by__in=generation)
+        generation = list(ApiKey.objects.filter(came_of_it).values_list("key_id", flat=True))
+    transaction.on_commit(partial(bearer.forget, *ended))
     return ended
 
 

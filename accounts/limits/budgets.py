@@ -26,7 +26,7 @@ def set_budget(
     instance_id: UUID | None = None,
     alert_percents: Sequence[int] | None = None,
 ) -> Budget:
-    """Make or change a budget; what was spent earlier in its period counts.
+    """Make or change a budget for the platform; what was spent earlier in its period counts.
 
     Raises ValidationError.
     """
@@ -47,12 +47,18 @@ def put_budget(
     limit: Decimal,
     instance_id: UUID | None = None,
     alert_percents: Sequence[int] | None = None,
+    is_grant: bool = True,
 ) -> Budget:
-    """Do what set_budget does, inside an open context."""
+    """Do what set_budget does, inside an open context.
+
+    A grant is what the platform's staff set: the account's owners stay within it.
+    """
     if period not in BudgetPeriod.values:
         raise ValidationError(f"A budget is for a {' or a '.join(BudgetPeriod.values)}.")
     budget = _locked(account, period, instance_id)
     budget.limit = limit
+    if is_grant:
+        budget.granted = limit
     if alert_percents is not None:
         budget.alert_percents = sorted(set(alert_percents))
     check_percents(budget.alert_percents)

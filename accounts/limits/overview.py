@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from accounts.limits.periods import current_period
-from accounts.limits.quotas import forget_caps, limit_of, lock_account
+from accounts.limits.quotas import forget_caps, grant, limit_of, lock_account
 from accounts.limits.registry import LIMITS
 from accounts.models import AccountLimits, Budget
 from accounts.tenancy.agents import agent_slugs
@@ -87,10 +87,11 @@ def _in_force(row: AccountLimits | None, name: str) -> int | None:
 
 
 def save_limits(account_id: UUID, limits: Mapping[str, int | None]) -> None:
-    """Store the account's own limits; None is the installation's default.
+    """Store what staff grant the account; None is the installation's default.
 
     Never `running`: turns start and end while somebody fills in a form.
     """
-    lock_account(account_id)
-    AccountLimits.objects.filter(account_id=account_id).update(**limits)
+    row = lock_account(account_id)
+    grant(row, limits)
+    row.save(update_fields=[*limits, "granted"])
     forget_caps()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -287,7 +287,7 @@ def settlement(account_id: UUID, answer: dict[str, Any]) -> Settlement:
 
 
 def set_limits(account: Account, **limits: int | None) -> AccountLimits:
-    """Set the account's own limits; None is the installation's default again.
+    """Set the account's limits for the platform; None is the installation's default again.
 
     Raises ValidationError for a number below 1 or above the highest.
     """
@@ -299,12 +299,20 @@ def set_limits(account: Account, **limits: int | None) -> AccountLimits:
             )
     with tenant_context(account.pk):
         row = lock_account(account.pk)
-        for name, limit in limits.items():
-            setattr(row, name, limit)
+        grant(row, limits)
         row.full_clean()
-        row.save(update_fields=list(limits))
+        row.save(update_fields=[*limits, "granted"])
     forget_caps()
     return row
+
+
+def grant(row: AccountLimits, limits: Mapping[str, int | None]) -> None:
+    """Let these limits hold, and be the most that the account's owners may set."""
+    for name, limit in limits.items():
+        setattr(row, name, limit)
+        row.granted.pop(name, None)
+        if limit is not None:
+            row.granted[name] = limit
 
 
 def forget_caps() -> None:

@@ -27,7 +27,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.ttl import TTLCache
 
-_VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ})
+_VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ, Scope.LIMITS_READ})
 _MEMBER = _VIEWER | {Scope.CHAT}
 _ADMIN = _MEMBER | {
     Scope.MEMBERS_READ,
@@ -37,6 +37,12 @@ _ADMIN = _MEMBER | {
     Scope.CONNECTIONS_READ,
     Scope.CONNECTIONS_WRITE,
     Scope.AUDIT_READ,
+    Scope.AGENTS_WRITE,
+    Scope.CONFIG_READ,
+    Scope.KEYS_READ,
+    Scope.KEYS_WRITE,
+    Scope.WEBHOOKS_READ,
+    Scope.WEBHOOKS_WRITE,
 }
 SCOPES_OF: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.OWNER: frozenset(Scope),
@@ -180,8 +186,14 @@ def acting_role(caller: Caller) -> MemberRole:
             if SCOPES_OF[role] <= caller.scopes:
                 return role
         raise Forbidden("This key may give nobody a role: it lacks the rights of each.")
-    mine = Membership.objects.filter(account_id=caller.account_id, user_id=caller.user_id).first()
-    if mine is None or Scope.MEMBERS_WRITE not in SCOPES_OF[MemberRole(mine.role)]:
+    return current_role(caller, Scope.MEMBERS_WRITE)
+
+
+def current_role(caller: Caller, scope: Scope) -> MemberRole:
+    """Read a member's role again; raises Forbidden when it no longer has the scope."""
+    who = {"account_id": caller.account_id, "user_id": caller.user_id}
+    mine = Membership.objects.filter(**who).first()
+    if mine is None or scope not in SCOPES_OF[MemberRole(mine.role)]:
         raise Forbidden("Your role in this account has changed.")
     return MemberRole(mine.role)
 

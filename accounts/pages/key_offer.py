@@ -39,7 +39,7 @@ def take(request: HttpRequest, account: str) -> HttpResponse:
         if not isinstance(user, User) or not is_same(user.email, key.taker):
             return page(request, key, status=403 if request.method == "POST" else 200)
         role = offers.role_of(user, key)
-        if role not in offers.TAKERS:
+        if not offers.may_hold(role, key):
             status = 403 if request.method == "POST" else 200
             return page(request, key, status=status, is_taker=True, role=role)
         return take_as(request, key, user)

@@ -29,6 +29,7 @@ from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
 from agents.config.versions.history import history
 from agents.config.yaml.text import dump
+from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
 from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft, InstanceStatus
@@ -36,7 +37,6 @@ from agents.models import AgentInstance, ConfigDraft, InstanceStatus
 MOST_KEYS, MOST_ENTRIES = 10, 5
 # So many agents are shown on their account's page.
 MOST_AGENTS = 20
-FIRST_NOTE = "First configuration"
 STATES = {
     InstanceStatus.ACTIVE: "ok",
     InstanceStatus.INACTIVE: "warn",
@@ -151,8 +151,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
 
     def save_model(self, request: HttpRequest, obj: AgentInstance, form: Any, change: Any) -> None:
         if change:
-            # Only the form's fields: somebody may be publishing at this moment.
-            obj.save(update_fields=[*form.changed_data, "updated_at"])
+            save_changes(obj, form.changed_data)
         elif override := first_override(form.cleaned_data):
             super().save_model(request, obj, form, change)
             publishing.publish(obj, dump(override), FIRST_NOTE, person(request))

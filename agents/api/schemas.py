@@ -3,79 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from django.conf import settings
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from agents.config import EffectiveConfig
-from agents.models import AgentInstance
-from salient.api.origins import is_origin
 from salient.api.problems import FieldError
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, Origin, Out, Printable
 
 LONGEST_END_USER_SECONDS = 24 * 3600
-
-
-class InstanceOut(Out):
-    instance_slug: str
-    agent_type: str
-    display_name: str
-    last_used_at: datetime | None
-
-    @classmethod
-    def of(cls, instance: AgentInstance) -> InstanceOut:
-        return cls(**_facts(instance))
-
-
-class InstancesOut(Out):
-    account: str
-    instances: list[InstanceOut]
-
-
-class InstanceDetailOut(InstanceOut):
-    """What a caller may know of how an agent is set up; its prompt stays with its owner."""
-
-    account: str
-    model: str
-    tools: list[str]
-    opening_message: str | None
-    config_version: str
-
-    @classmethod
-    def of_config(
-        cls, account: str, instance: AgentInstance, effective: EffectiveConfig
-    ) -> InstanceDetailOut:
-        config = effective.config
-        return cls(
-            **_facts(instance),
-            account=account,
-            model=config.model,
-            tools=list(config.tools),
-            opening_message=config.opening_message,
-            config_version=effective.digest[:12],
-        )
-
-
-def _a_name(text: str) -> str:
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("use printable characters, without spaces at the ends")
-    return text
-
-
-def _an_origin(text: str) -> str:
-    if not is_origin(text):
-        raise ValueError("write it as browsers do: https://shop.example")
-    return text
 
 
 class VisitorIn(In):
     """Whom a token shall stand for: nobody known, or (`sub`) the account's own end user."""
 
-    sub: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_a_name)] | None = None
+    sub: Annotated[Printable, Field(min_length=1, max_length=255)] | None = None
     expires_in: Annotated[int, Field(ge=1)] | None = None
     # The token then works from pages of this origin alone.
-    origin: Annotated[str, AfterValidator(_an_origin)] | None = None
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _not_too_long(self) -> Self:
@@ -90,7 +35,3 @@ class VisitorOut(Out):
 
     token: str
     expires_at: datetime
-
-
-def _facts(instance: AgentInstance) -> dict[str, Any]:
-    return {name: getattr(instance, name) for name in InstanceOut.model_fields}

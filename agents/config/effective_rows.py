@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
 from agents.config.layers import PUBLISHED, leaves
@@ -32,6 +33,9 @@ class Row:
     origin: str
     without: str | None = None
     without_origin: str = ""
+    # The same as JSON has them.
+    data: Any = None
+    without_data: Any = None
 
     @property
     def place(self) -> str:
@@ -101,10 +105,12 @@ def _files_alone(account: str, slug: str) -> EffectiveConfig | None:
 
 
 def _rows(effective: EffectiveConfig, files: EffectiveConfig | None) -> Iterator[Row]:
-    below = {key: shown(value) for key, value in leaves(files.content)} if files else {}
+    below = dict(leaves(files.content)) if files else {}
     for key, value in leaves(effective.content):
         origin = effective.origins[key]
         if files is not None and origin == PUBLISHED:
-            yield Row(key, shown(value), origin, below.get(key), files.origins.get(key, ""))
+            without = shown(below[key]) if key in below else None
+            without_origin = files.origins.get(key, "")
+            yield Row(key, shown(value), origin, without, without_origin, value, below.get(key))
         else:
-            yield Row(key, shown(value), origin)
+            yield Row(key, shown(value), origin, data=value)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Self, TypedDict
 
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import ValidationError as RuleError
 from django.http import JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -142,6 +144,17 @@ class Invalid(Problem):
         errors = [(name[:LONGEST_NAME], message) for name, message in errors[:MOST_ERRORS]]
         detail = "; ".join(f"{name}: {message}" for name, message in errors)
         return cls(detail, errors=[{"field": name, "message": text} for name, text in errors])
+
+    @classmethod
+    def of_rules(cls, error: RuleError) -> Self:
+        """Name each field that a model's rules refuse; a rule of several fields is the body's."""
+        found = error.message_dict if hasattr(error, "error_dict") else {"body": error.messages}
+        return cls.fields(
+            [
+                ("body" if name == NON_FIELD_ERRORS else name, " ".join(messages))
+                for name, messages in found.items()
+            ]
+        )
 
     @classmethod
     def field(cls, name: str, message: str) -> Self:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from salient.api.origins import is_origin
 from salient.api.problems import Invalid, NotFound
 from salient.ids import parse_uuid
 
@@ -35,6 +36,21 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) else value
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("use printable characters, without spaces at the ends")
+    return text
+
+
+def _an_origin(text: str) -> str:
+    if not is_origin(text):
+        raise ValueError("write it as browsers do: https://shop.example")
+    return text
+
+
+# A name on one line; and where pages come from.
+Printable = Annotated[str, AfterValidator(_printable)]
+Origin = Annotated[str, AfterValidator(_an_origin)]
 # For query parameters: Pydantic itself would accept a timestamp, or “ 1_0.0”.
 Day = Annotated[date, BeforeValidator(_day)]
 Whole = Annotated[int, BeforeValidator(_whole)]

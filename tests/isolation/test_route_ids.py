@@ -14,7 +14,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from salient.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
-from tests.support.factories import make_message
+from tests.support.factories import make_budget, make_message
 from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.isolation.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.isolation.cases import MatrixTestCase, Principal
@@ -54,6 +54,7 @@ class IdTests(MatrixTestCase):
                 expires_at=self.acme.invitation.expires_at,
             )
         make_message(self.acme.session, role=Role.ASSISTANT, content="another")
+        self.another_budget = make_budget(account, period="day").pk
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
@@ -62,6 +63,11 @@ class IdTests(MatrixTestCase):
             return "No such thing!"
         if place == "before":
             return self.cursor(who, whose) if of_list else self.message(who, whose)
+        if place == "cursor":
+            return self.cursor(who, whose)
+        if place == "number":
+            # The agent has one version.
+            return "1" if whose == "own" else "2"
         return {
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
@@ -70,6 +76,8 @@ class IdTests(MatrixTestCase):
                 whose, self.acme.invitation, self.guest, "invitation"
             ),
             "chat_id": lambda: self.chat(whose),
+            "key_id": lambda: self.key_of(whose),
+            "budget_id": lambda: self.budget(whose),
             "name": lambda: {
                 "own": self.acme.connection,
                 "others": "others-gpu",
@@ -83,6 +91,21 @@ class IdTests(MatrixTestCase):
         with platform_context():
             chat = SavedChat.objects.filter(agent_instance=bots.get(whose)).first()
         return str(chat.pk if chat else uuid4())
+
+    def key_of(self, whose: str) -> str:
+        with platform_context():
+            found = {
+                "own": self.acme_key,
+                "others": self.acme.account.api_keys.get(name="visitors").pk,
+                "foreign": self.beta.account.api_keys.get().pk,
+            }
+        return str(found.get(whose, uuid4()))
+
+    def budget(self, whose: str) -> str:
+        with platform_context():
+            foreign = self.beta.account.budgets.get().pk
+        found = {"own": self.acme_budget, "others": self.another_budget, "foreign": foreign}
+        return str(found.get(whose, uuid4()))
 
     def pick(self, whose: str, own: Any, others: Any, name: str) -> str:
         rows = {"own": own, "others": others, "foreign": getattr(self.beta, name)}

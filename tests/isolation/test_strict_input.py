@@ -6,7 +6,8 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Literal, TypeAliasType, get_args, get_origin
@@ -17,8 +18,19 @@ from django.test import SimpleTestCase
 from pydantic import SecretStr
 
 from accounts.api.audit_schemas import AuditIn
+from accounts.api.key_schemas import KeyIn, KeysIn, RevokeIn
+from accounts.api.limit_schemas import BudgetChangeIn, BudgetIn, LimitsIn
 from accounts.api.member_schemas import InviteIn, RoleIn
 from accounts.api.schemas import RotateIn
+from agents.api.agent_schemas import AgentChangeIn, AgentIn, AgentsIn
+from agents.api.config_schemas import (
+    DiffIn,
+    DraftIn,
+    PublishIn,
+    RollbackIn,
+    ValidateIn,
+    VersionsIn,
+)
 from agents.api.connection_views import ConnectionChangeIn, ConnectionIn
 from agents.api.schemas import VisitorIn
 from salient.api.schemas import In
@@ -33,6 +45,18 @@ from tests.support.isolation.routes import ACCOUNT, Route, routes
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {
     ("keys/rotate", "POST"): RotateIn,
+    ("keys", "POST"): KeyIn,
+    ("keys/<str:key_id>/rotate", "POST"): RotateIn,
+    ("keys/<str:key_id>/revoke", "POST"): RevokeIn,
+    ("limits", "PATCH"): LimitsIn,
+    ("budgets", "POST"): BudgetIn,
+    ("budgets/<str:budget_id>", "PATCH"): BudgetChangeIn,
+    ("agents", "POST"): AgentIn,
+    (AGENT, "PATCH"): AgentChangeIn,
+    (f"{AGENT}/config/draft", "PUT"): DraftIn,
+    (f"{AGENT}/config/validate", "POST"): ValidateIn,
+    (f"{AGENT}/config/publish", "POST"): PublishIn,
+    (f"{AGENT}/config/rollback", "POST"): RollbackIn,
     ("members", "POST"): InviteIn,
     ("members/<str:member_id>", "PATCH"): RoleIn,
     ("connections", "POST"): ConnectionIn,
@@ -44,6 +68,10 @@ SENT: dict[tuple[str, str], type[In]] = {
 }
 ASKED: dict[str, type[In]] = {
     "audit": AuditIn,
+    "keys": KeysIn,
+    "agents": AgentsIn,
+    f"{AGENT}/config/diff": DiffIn,
+    f"{AGENT}/config/versions": VersionsIn,
     "usage": UsageIn,
     f"{AGENT}/stream": ChatIn,
     f"{AGENT}/history": HistoryIn,
@@ -66,6 +94,8 @@ KINDS: dict[Any, set[str]] = {
     date: {"string", "date"},
     UUID: {"string", "uuid"},
     type(None): {"null"},
+    datetime: {"string"},
+    Decimal: {"string", "integer", "number"},
 }
 SAMPLES: dict[str, Any] = {
     "string": "1",
@@ -95,6 +125,8 @@ def kinds(annotation: Any) -> set[str]:
     """Return the types of JSON that a field takes, with “date”, “uuid” and “enum” for texts."""
     if isinstance(annotation, TypeAliasType):
         return kinds(annotation.__value__)
+    if get_origin(annotation) is list:
+        return {"array"}
     if get_origin(annotation) is Literal:
         return {"string", "enum"}
     if inspect.isclass(annotation) and issubclass(annotation, Enum):

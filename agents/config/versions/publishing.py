@@ -237,7 +237,7 @@ def discard_draft(instance: AgentInstance, *, seen: str) -> None:
             return
         if seen != etag_of(draft):
             raise Stale(_who_saved(draft))
-        draft.delete()
+        ConfigDraft.objects.filter(pk=draft.pk).delete()
 
 
 def reset(instance: AgentInstance, key: str, author: Author) -> ConfigDraft:

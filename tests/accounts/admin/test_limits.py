@@ -31,7 +31,7 @@ class LimitPages(TestCase):
         page = self.page(make_limits(self.account, running=3, concurrent_turns=7))
 
         columns = {field.name for field in AccountLimits._meta.fields}
-        self.assertEqual(set(LIMITS), columns - {"account", "running"})
+        self.assertEqual(set(LIMITS), columns - {"account", "running", "granted"})
         self.assertContains(page, "3 of 7")
         for name, usual in settings.DEFAULT_LIMITS.items():
             self.assertContains(page, f"{LIMITS[name].unit}; empty: the installation")

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
+from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
 from salient.ttl import clear_caches
 from tests.accounts.member_worlds import PASSWORD, make_member
@@ -26,7 +27,10 @@ from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
 from tests.support.people import end_of, opened
 
 READING = ["chat", "history:read", "visitors:write"]
-FREE = ["history:delete", "agents:read", "usage:read", "members:read", "connections:read"]
+FREE = [
+    *("history:delete", "agents:read", "agents:write", "config:read", "usage:read", "limits:read"),
+    *("limits:write", "keys:read", "members:read", "connections:read", "webhooks:read"),
+]
 
 
 def status_of(text: str, path: str = "/accounts/acme/me") -> int:
@@ -49,7 +53,7 @@ class ShownTests(KeyPages):
         return self.only(), text_in(page)
 
     def test_every_scope_is_classified(self) -> None:
-        classified = {*READING, *FREE, "members:write", "connections:write", "audit:read"}
+        classified = {*READING, *FREE, *LASTING, "audit:read"}
         self.assertEqual(classified, set(Scope.values))
 
     def test_one_that_reads_texts_asks_for_a_reason_first_in_test_mode_too(self) -> None:

@@ -25,7 +25,7 @@ class KeyTests(TestCase):
 
     async def test_a_key_gives_no_role_whose_rights_it_lacks(self) -> None:
         weak = ["members:write", "members:read"]
-        viewing = [*weak, "agents:read", "history:read", "usage:read"]
+        viewing = [*weak, "agents:read", "history:read", "usage:read", "limits:read"]
         for scopes, role, status in (
             (weak, "viewer", 403),
             (viewing, "viewer", 201),

@@ -28,9 +28,12 @@ class RoleTests(SimpleTestCase):
             self.assertLessEqual(SCOPES_OF[lower], SCOPES_OF[higher])
 
     def test_what_a_role_may(self) -> None:
-        self.assertEqual(SCOPES_OF[VIEWER], {"agents:read", "history:read", "usage:read"})
+        self.assertEqual(
+            SCOPES_OF[VIEWER], {"agents:read", "history:read", "usage:read", "limits:read"}
+        )
         self.assertEqual(SCOPES_OF[MEMBER] - SCOPES_OF[VIEWER], {"chat"})
         self.assertEqual(SCOPES_OF[OWNER], set(Scope.values))
+        self.assertEqual(SCOPES_OF[OWNER] - SCOPES_OF[ADMIN], {"limits:write"})
         for scope in ("members:write", "members:read", "history:delete", "visitors:write"):
             self.assertIn(scope, SCOPES_OF[ADMIN])
 

@@ -449,19 +449,23 @@ class AgentTests(World, TestCase):
     async def test_lists_what_the_account_offers(self) -> None:
         answer = await self.api.get("/accounts/acme/agents")
 
+        listed = answer.json()
+        [row] = listed["instances"]
+        moments = {row.pop("created_at"), row.pop("updated_at")}
+        self.assertTrue(all(moment.endswith("Z") for moment in moments))
+        agent = {
+            "id": str(self.instance.pk),
+            "instance_slug": "bot",
+            "agent_type": "simple_chat",
+            "display_name": "Bot",
+            "status": "active",
+            "last_used_at": None,
+        }
+        self.assertEqual(row, agent)
+        [again] = listed["data"]
+        self.assertEqual(row, {name: again[name] for name in agent})
         self.assertEqual(
-            answer.json(),
-            {
-                "account": "acme",
-                "instances": [
-                    {
-                        "instance_slug": "bot",
-                        "agent_type": "simple_chat",
-                        "display_name": "Bot",
-                        "last_used_at": None,
-                    }
-                ],
-            },
+            (listed["account"], listed["has_more"], listed["next_cursor"]), ("acme", False, None)
         )
 
     async def test_describes_one_without_its_prompt(self) -> None:

@@ -123,8 +123,8 @@ def make_records(bot: AgentInstance, message: Message, canary: str) -> None:
     """Make rows of what staff keep and see of an account, each text with the canary."""
     make_audit_entry(bot.account, object=canary, reason=canary)
     make_support_access(bot.account, staff=f"{canary}-staff@example.com", reason=canary)
-    make_config_draft(bot, text=f"description: {canary}\n", author_name=canary)
-    make_config_publication(bot, text=f"description: {canary}\n", note=canary, author_name=canary)
+    make_config_draft(bot, text=f"display_name: {canary}\n", author_name=canary)
+    make_config_publication(bot, text=f"display_name: {canary}\n", note=canary, author_name=canary)
     make_usage_day(bot, model=canary)
     make_usage_total(bot.account, model=canary)
     make_prompt_section(bot.account, text=canary)

@@ -9,8 +9,12 @@ from typing import Any, TypeGuard, get_args
 from pydantic import BaseModel
 
 import accounts.api.audit_schemas
+import accounts.api.key_schemas
+import accounts.api.limit_schemas
 import accounts.api.member_schemas
 import accounts.api.schemas
+import agents.api.agent_schemas
+import agents.api.config_schemas
 import agents.api.connection_views
 import agents.api.schemas
 import sessions_app.api.schemas
@@ -19,7 +23,11 @@ import sessions_app.api.usage_schemas
 SCHEMAS = (
     accounts.api.schemas,
     accounts.api.audit_schemas,
+    accounts.api.key_schemas,
+    accounts.api.limit_schemas,
     accounts.api.member_schemas,
+    agents.api.agent_schemas,
+    agents.api.config_schemas,
     agents.api.schemas,
     agents.api.connection_views,
     sessions_app.api.schemas,

@@ -38,7 +38,8 @@ from accounts.models import (
 )
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import has_account
-from agents.models import ConfigVersion
+from agents.config.versions.publishing import etag_of
+from agents.models import ConfigDraft, ConfigVersion
 from sessions_app.models import Message, Profile, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
@@ -61,9 +62,10 @@ from tests.support.isolation.accounts import (
     make_owned,
     rows_of,
 )
-from tests.support.isolation.route_table import BODIES, QUERIES
+from tests.support.isolation.route_table import BODIES, HEADERS, QUERIES
 from tests.support.isolation.routes import Route, routes
 
+CANARY_OF_ACME = "canary-of-acme"
 SITE = "https://shop.example"
 
 
@@ -93,7 +95,7 @@ class IsolationTestCase(TestCase):
     def setUp(self) -> None:
         folder = self.enterContext(TemporaryDirectory())
         self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
-        self.acme, self.beta = make_owned("acme", "canary-of-acme"), make_owned("beta", CANARY)
+        self.acme, self.beta = make_owned("acme", CANARY_OF_ACME), make_owned("beta", CANARY)
         self.second = make_instance(self.acme.account, "second")
         self.theirs = make_instance(self.beta.account, "theirs")
         for account in ("acme", "beta", "shut"):
@@ -194,6 +196,10 @@ class MatrixTestCase(IsolationTestCase):
         super().setUp()
         with platform_context():
             self.saved_chat = SavedChat.objects.get(agent_instance=self.acme.bot)
+            account = self.acme.account
+            self.acme_key = account.api_keys.get(name=f"{CANARY_OF_ACME} key").pk
+            self.acme_budget = account.budgets.get().pk
+            self.acme_draft = etag_of(ConfigDraft.objects.get(agent_instance=self.acme.bot))
         self.beta_before = rows_of(self.beta.account)
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
 
@@ -203,12 +209,13 @@ class MatrixTestCase(IsolationTestCase):
         place = (route.short, "GET" if method == "HEAD" else method)
         query = {k: v.format(**values) for k, v in QUERIES.get(place, {}).items()}
         body = BODIES.get(place, {}) | more.get("body", {})
+        headers = {k: v.format(**values) for k, v in HEADERS.get(place, {}).items()}
         return async_to_sync(who.client.call)(
             method,
             route.path(values),
             query=query | more.get("query", {}),
             raw=b"" if method in {"GET", "HEAD"} else json.dumps(body).encode(),
-            headers=more.get("headers"),
+            headers=headers | more.get("headers", {}),
         )
 
     def message_of(self, session: Session) -> str:
@@ -227,6 +234,10 @@ class MatrixTestCase(IsolationTestCase):
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
             "name": self.acme.connection,
+            "key_id": str(self.acme_key),
+            "budget_id": str(self.acme_budget),
+            "number": "1",
+            "draft_etag": self.acme_draft,
         }
 
 

@@ -35,6 +35,31 @@ accounts/<str:account>/me
 accounts/<str:account>/keys/rotate
     POST    401 200 404 200 200   403 200 401 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/keys
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/keys/<str:key_id>
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/keys/<str:key_id>/rotate
+    POST    401 201 404 403 403   403 403 401 403 403   201 403 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/keys/<str:key_id>/revoke
+    POST    401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/limits
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
+    PATCH   401 200 404 403 403   403 403 401 403 403   200 403 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/budgets
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
+    POST    401 201 404 403 403   403 403 401 403 403   201 403 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/budgets/<str:budget_id>
+    PATCH   401 200 404 403 403   403 403 401 403 403   200 403 403 403   401 401 401   401 401 404
+    DELETE  401 204 404 403 403   403 403 401 403 403   204 403 403 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/audit
     GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
@@ -62,12 +87,40 @@ accounts/<str:account>/usage
     *       405
 accounts/<str:account>/agents
     GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
+    POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>
     GET     401 200 404 403 404   403 200 403 403 403   200 200 200 200   401 401 401   401 401 404
+    PATCH   401 200 404 403 404   403 403 403 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/metadata
     GET     401 200 404 403 404   403 200 403 403 403   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/draft
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
+    PUT     401 200 404 403 404   403 403 403 403 403   200 200 403 403   401 401 401   401 401 404
+    DELETE  401 204 404 403 404   403 403 403 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/validate
+    POST    401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/diff
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/publish
+    POST    401 201 404 403 404   403 403 403 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/rollback
+    POST    401 201 404 403 404   403 403 403 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/versions
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/config/versions/<str:number>
+    GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/visitors
     POST    401 200 404 403 404   200 200 403 403 403   403 403 403 403   401 401 401   401 401 404
@@ -464,6 +517,25 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("members/<str:member_id>", "PATCH"): {"role": "viewer"},
     ("connections", "POST"): {"name": "more", "base_url": "https://more.example.com/v1"},
     ("connections/<str:name>", "PATCH"): {"key": "sk-another-0123456789"},
+    ("keys", "POST"): {"name": "new", "scopes": ["chat"]},
+    ("keys/<str:key_id>/rotate", "POST"): {},
+    ("keys/<str:key_id>/revoke", "POST"): {},
+    ("limits", "PATCH"): {"message_bytes": 1000},
+    ("budgets", "POST"): {"period": "day", "limit": "5"},
+    ("budgets/<str:budget_id>", "PATCH"): {"limit": "5"},
+    ("agents", "POST"): {
+        "instance_slug": "another",
+        "config": "system_prompt: Be brief.\nmodel: scripted:echo\n",
+    },
+    ("agents/<str:instance>", "PATCH"): {"display_name": "Another name"},
+    ("agents/<str:instance>/config/draft", "PUT"): {"text": "temperature: 1\n"},
+    ("agents/<str:instance>/config/validate", "POST"): {"text": "temperature: 1\n"},
+    ("agents/<str:instance>/config/publish", "POST"): {
+        "note": "better",
+        "gate_reason": "urgent",
+        "base": 1,
+    },
+    ("agents/<str:instance>/config/rollback", "POST"): {"version": 1, "note": "worse"},
     ("agents/<str:instance>/visitors", "POST"): {},
     ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
     ("agents/<str:instance>/stream", "POST"): {"message": "hello"},
@@ -476,6 +548,13 @@ QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/history", "GET"): {"session_id": "{session_id}"},
 }
 
+# What was read before, for routes that write over it.
+HEADERS: dict[tuple[str, str], dict[str, str]] = {
+    ("agents/<str:instance>/config/draft", "PUT"): {"if-match": "{draft_etag}"},
+    ("agents/<str:instance>/config/draft", "DELETE"): {"if-match": "{draft_etag}"},
+    ("agents/<str:instance>/config/publish", "POST"): {"if-match": "{draft_etag}"},
+}
+
 # Whose id it is: the caller's, another's of the same account, beta's, nobody's; and what is none.
 WHOSE = ("own", "others", "foreign", "random", "malformed")
 # First for those who see a whole account (a key, an owner), then for those who see what is theirs
@@ -483,6 +562,21 @@ WHOSE = ("own", "others", "foreign", "random", "malformed")
 IDS = """
 audit
     GET    before        200 200 200 200 400   403 403 403 403 403
+keys
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
+keys/<str:key_id>
+    GET    key_id        200 200 404 404 404   403 403 403 403 403
+keys/<str:key_id>/rotate
+    POST   key_id        201 201 404 404 404   403 403 403 403 403
+keys/<str:key_id>/revoke
+    POST   key_id        200 200 404 404 404   403 403 403 403 403
+budgets/<str:budget_id>
+    PATCH  budget_id     200 200 404 404 404   403 403 403 403 403
+    DELETE budget_id     204 204 404 404 404   403 403 403 403 403
+agents/<str:instance>/config/versions
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
+agents/<str:instance>/config/versions/<str:number>
+    GET    number        200 404 404 404 404   403 403 403 403 403
 members/<str:member_id>
     PATCH  member_id     200 200 404 404 404   403 403 403 403 403
     DELETE member_id     204 204 404 404 404   403 403 403 403 403
@@ -512,6 +606,8 @@ WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
 # The ids that bodies and queries have; a new one needs rows above.
 ID_FIELDS = {
     "AuditIn.before",
+    "KeysIn.cursor",
+    "VersionsIn.cursor",
     "ChatIn.session_id",
     "HistoryIn.session_id",
     "HistoryIn.before",
