@@ -22,7 +22,7 @@ from accounts.models import AccountLimits, Budget
 from accounts.tenancy.agents import agent_slugs
 from salient.formatting import exact_money, money
 
-COUNTERS = ["was_spent", "is_reserved", "left", "period_start"]
+COUNTERS = ["bound", "was_spent", "is_reserved", "left", "period_start"]
 
 
 class BudgetForm(forms.ModelForm[Budget]):
@@ -86,6 +86,12 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     def most(self, budget: Budget) -> str:
         return exact_money(budget.limit)
 
+    @admin.display(description="the owners may set")
+    def bound(self, budget: Budget) -> str:
+        if budget.granted is None:
+            return "what they like: it is their own"
+        return f"at most {exact_money(budget.granted)}"
+
     @admin.display(description="spent", ordering="spent")
     def was_spent(self, budget: Budget) -> str:
         return money(budget.spent)
@@ -144,12 +150,17 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     search_fields = ["account__slug"]
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
-        return ["account", *LIMITS, *(["running_now"] if obj else [])]
+        return ["account", *LIMITS, *(["grants", "running_now"] if obj else [])]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AccountLimits | None = None
     ) -> list[str]:
-        return ["account", "running_now"] if obj else []
+        return ["account", "grants", "running_now"] if obj else []
+
+    @admin.display(description="the owners may set")
+    def grants(self, row: AccountLimits) -> str:
+        granted = [f"{LIMITS[name].label}: {most:,}" for name, most in row.granted.items()]
+        return f"at most {', '.join([*granted, 'of all others the default'])}"
 
     @admin.display(description="running now")
     def running_now(self, row: AccountLimits) -> str:

@@ -96,11 +96,12 @@ class OwnLimitTests(LimitCase):
     def save_in_the_admin(self, changed: dict[str, str]) -> None:
         browser = Client()
         browser.force_login(make_root())
+        page = f"/admin/accounts/accountlimits/{self.acme.pk}/change/"
+        self.assertContains(browser.get(page, secure=True), "requests a minute: 2,000")
         with platform_context():
             row = AccountLimits.objects.get(account=self.acme)
         shown = {name: getattr(row, name) for name in LIMITS}
         form = {name: str(value) for name, value in shown.items() if value is not None}
-        page = f"/admin/accounts/accountlimits/{self.acme.pk}/change/"
         self.assertEqual(browser.post(page, form | changed, secure=True).status_code, 302)
 
     async def test_only_owners_write_and_the_log_names_them(self) -> None:
@@ -209,6 +210,7 @@ class OwnBudgetTests(LimitCase):
         browser = Client()
         browser.force_login(make_root())
         page = f"/admin/accounts/budget/{budget.pk}/change/"
+        self.assertContains(browser.get(page, secure=True), "at most $50.00")
         self.assertEqual(browser.post(page, form, secure=True).status_code, 302)
 
     async def test_a_key_of_one_agent_sees_no_other_agents_budget(self) -> None:
