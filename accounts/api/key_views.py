@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from http import HTTPStatus
 
-from django.http import HttpResponse
-
 from accounts.api.key_schemas import (
     KeyIn,
     KeyOut,
@@ -20,68 +18,70 @@ from accounts.api.key_schemas import (
 from accounts.api.schemas import RotateIn
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.keys import managed
+from accounts.keys.managed import ExceedsCaller, KeyEnded, TooManyKeys
+from accounts.keys.services import AlreadyRotated, ShownToStaff
 from accounts.models import Scope
 from salient.api.schemas import path_uuid
 from salient.database import in_database
 
 
-# openapi: answer=KeysOut
-@api_view("GET", scope=Scope.KEYS_READ, query=KeysIn)
-async def key_list(request: ApiRequest) -> HttpResponse:
+@api_view("GET", scope=Scope.KEYS_READ, query=KeysIn, answer=KeysOut)
+async def key_list(request: ApiRequest, *, query: KeysIn) -> KeysOut:
     """List the account's keys, the newest first, ended ones too; never a secret."""
-    page = KeysIn.of_query(request)
     account_id = request.caller.account_id
     keys, following, slugs = await in_database(
-        managed.keys_page, account_id, page.cursor, page.limit
+        managed.keys_page, account_id, query.cursor, query.limit
     )
     data = [KeyOut.of(key, slugs) for key in keys]
-    return KeysOut(data=data, has_more=following is not None, next_cursor=following).as_response()
+    return KeysOut(data=data, has_more=following is not None, next_cursor=following)
 
 
-# openapi: body=KeyIn, answer=NewKeyOut, status=201, problems=(ExceedsCaller, TooManyKeys)
-@api_view("POST", scope=Scope.KEYS_WRITE)
-async def key_make(request: ApiRequest) -> HttpResponse:
+@api_view(
+    "POST",
+    scope=Scope.KEYS_WRITE,
+    body=KeyIn,
+    answer=NewKeyOut,
+    status=HTTPStatus.CREATED,
+    problems=(ExceedsCaller, TooManyKeys),
+)
+async def key_make(request: ApiRequest, *, body: KeyIn) -> NewKeyOut:
     """Make a key with at most the caller's rights; its secret is shown only here."""
-    wanted = KeyIn.of_body(request)
     key, text, slugs = await in_database(
-        managed.make_key, request.caller, agents=wanted.agents or [], **wanted.wanted()
+        managed.make_key, request.caller, agents=body.agents or [], **body.wanted()
     )
-    response = NewKeyOut.made(key, text, slugs).as_response()
-    response.status_code = HTTPStatus.CREATED
-    return response
+    return NewKeyOut.made(key, text, slugs)
 
 
-# openapi: answer=KeyOut
-@api_view("GET", scope=Scope.KEYS_READ)
-async def one_key(request: ApiRequest, key_id: str) -> HttpResponse:
+@api_view("GET", scope=Scope.KEYS_READ, answer=KeyOut)
+async def one_key(request: ApiRequest, key_id: str) -> KeyOut:
     """Describe one key."""
     found, slugs = await in_database(managed.one_key, request.caller.account_id, path_uuid(key_id))
-    return KeyOut.of(found, slugs).as_response()
+    return KeyOut.of(found, slugs)
 
 
-# openapi: body=RotateIn, answer=SuccessorOut, status=201,
-# problems=(KeyEnded, AlreadyRotated, ShownToStaff, ExceedsCaller)
-@api_view("POST", scope=Scope.KEYS_WRITE)
-async def key_rotate(request: ApiRequest, key_id: str) -> HttpResponse:
+@api_view(
+    "POST",
+    scope=Scope.KEYS_WRITE,
+    body=RotateIn,
+    answer=SuccessorOut,
+    status=HTTPStatus.CREATED,
+    problems=(KeyEnded, AlreadyRotated, ShownToStaff, ExceedsCaller),
+)
+async def key_rotate(request: ApiRequest, key_id: str, *, body: RotateIn) -> SuccessorOut:
     """Make a key's successor, whose secret is shown only here; the old one works on for a time."""
-    wanted = RotateIn.of_body(request, may_be_empty=True)
-    overlap = timedelta(seconds=wanted.overlap_seconds)
+    overlap = timedelta(seconds=body.overlap_seconds)
     rotated, slugs = await in_database(
         managed.rotate_key, request.caller, path_uuid(key_id), overlap
     )
-    response = SuccessorOut.rotated(rotated, slugs).as_response()
-    response.status_code = HTTPStatus.CREATED
-    return response
+    return SuccessorOut.rotated(rotated, slugs)
 
 
-# openapi: body=RevokeIn, answer=RevokedOut
-@api_view("POST", scope=Scope.KEYS_WRITE)
-async def key_revoke(request: ApiRequest, key_id: str) -> HttpResponse:
+@api_view("POST", scope=Scope.KEYS_WRITE, body=RevokeIn, answer=RevokedOut)
+async def key_revoke(request: ApiRequest, key_id: str, *, body: RevokeIn) -> RevokedOut:
     """End a key at once, with its successors, its visitors and the keys that it made."""
-    RevokeIn.of_body(request, may_be_empty=True)
     wanted = path_uuid(key_id)
     ended = await in_database(managed.revoke_key, request.caller, wanted)
-    return RevokedOut(id=wanted, revoked=ended).as_response()
+    return RevokedOut(id=wanted, revoked=ended)
 
 
 all_keys = by_method(key_list, key_make)

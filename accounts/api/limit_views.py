@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from django.http import HttpResponse
-
 from accounts.api.limit_schemas import (
     BudgetChangeIn,
     BudgetIn,
@@ -17,76 +15,77 @@ from accounts.api.limit_schemas import (
 )
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.limits import own
+from accounts.limits.own import BudgetExists, BudgetGranted
 from accounts.models import Scope
 from salient.api.schemas import path_uuid
 from salient.database import in_database
 
 
-# openapi: answer=LimitsOut
-@api_view("GET", scope=Scope.LIMITS_READ)
-async def limit_list(request: ApiRequest) -> HttpResponse:
+@api_view("GET", scope=Scope.LIMITS_READ, answer=LimitsOut)
+async def limit_list(request: ApiRequest) -> LimitsOut:
     """List the account's limits, and the most that its owners may set."""
     found = await in_database(own.limits_of, request.caller.account_id)
-    return LimitsOut(data=[LimitOut.of(each) for each in found]).as_response()
+    return LimitsOut(data=[LimitOut.of(each) for each in found])
 
 
-# openapi: body=LimitsIn, answer=LimitsOut
-@api_view("PATCH", scope=Scope.LIMITS_WRITE)
-async def limits_change(request: ApiRequest) -> HttpResponse:
+@api_view("PATCH", scope=Scope.LIMITS_WRITE, body=LimitsIn, answer=LimitsOut)
+async def limits_change(request: ApiRequest, *, body: LimitsIn) -> LimitsOut:
     """Set limits within what the platform grants."""
-    wanted = LimitsIn.of_body(request)
-    changes = wanted.model_dump(include=wanted.model_fields_set)
+    changes = body.model_dump(include=body.model_fields_set)
     found = await in_database(own.change_limits, request.caller.account_id, changes)
-    return LimitsOut(data=[LimitOut.of(each) for each in found]).as_response()
+    return LimitsOut(data=[LimitOut.of(each) for each in found])
 
 
-# openapi: answer=BudgetsOut
-@api_view("GET", scope=Scope.LIMITS_READ)
-async def budget_list(request: ApiRequest) -> HttpResponse:
+@api_view("GET", scope=Scope.LIMITS_READ, answer=BudgetsOut)
+async def budget_list(request: ApiRequest) -> BudgetsOut:
     """List the budgets of the account and of the agents that the caller may use."""
     found = await in_database(own.budgets_of, request.caller)
-    return BudgetsOut(data=[BudgetOut.of(each) for each in found]).as_response()
+    return BudgetsOut(data=[BudgetOut.of(each) for each in found])
 
 
-# openapi: body=BudgetIn, answer=BudgetOut, status=201, problems=(BudgetExists,)
-@api_view("POST", scope=Scope.LIMITS_WRITE)
-async def budget_make(request: ApiRequest) -> HttpResponse:
+@api_view(
+    "POST",
+    scope=Scope.LIMITS_WRITE,
+    body=BudgetIn,
+    answer=BudgetOut,
+    status=HTTPStatus.CREATED,
+    problems=(BudgetExists,),
+)
+async def budget_make(request: ApiRequest, *, body: BudgetIn) -> BudgetOut:
     """Make a budget; what was spent earlier in its period counts."""
-    wanted = BudgetIn.of_body(request)
     made = await in_database(
         own.make_budget,
         request.caller.account_id,
-        agent=wanted.agent,
-        period=wanted.period.value,
-        limit=wanted.limit,
-        alert_percents=wanted.alert_percents,
+        agent=body.agent,
+        period=body.period.value,
+        limit=body.limit,
+        alert_percents=body.alert_percents,
     )
-    response = BudgetOut.of(made).as_response()
-    response.status_code = HTTPStatus.CREATED
-    return response
+    return BudgetOut.of(made)
 
 
-# openapi: body=BudgetChangeIn, answer=BudgetOut
-@api_view("PATCH", scope=Scope.LIMITS_WRITE)
-async def budget_change(request: ApiRequest, budget_id: str) -> HttpResponse:
+@api_view("PATCH", scope=Scope.LIMITS_WRITE, body=BudgetChangeIn, answer=BudgetOut)
+async def budget_change(request: ApiRequest, budget_id: str, *, body: BudgetChangeIn) -> BudgetOut:
     """Change a budget's limit or alerts."""
-    wanted = BudgetChangeIn.of_body(request)
     changed = await in_database(
         own.change_budget,
         request.caller.account_id,
         path_uuid(budget_id),
-        limit=wanted.limit,
-        alert_percents=wanted.alert_percents,
+        limit=body.limit,
+        alert_percents=body.alert_percents,
     )
-    return BudgetOut.of(changed).as_response()
+    return BudgetOut.of(changed)
 
 
-# openapi: status=204, problems=(BudgetGranted,)
-@api_view("DELETE", scope=Scope.LIMITS_WRITE)
-async def budget_delete(request: ApiRequest, budget_id: str) -> HttpResponse:
+@api_view(
+    "DELETE",
+    scope=Scope.LIMITS_WRITE,
+    status=HTTPStatus.NO_CONTENT,
+    problems=(BudgetGranted,),
+)
+async def budget_delete(request: ApiRequest, budget_id: str) -> None:
     """Delete a budget that the account's owners have made."""
     await in_database(own.delete_budget, request.caller.account_id, path_uuid(budget_id))
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 account_limits = by_method(limit_list, limits_change)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from http import HTTPStatus
 
-from django.http import HttpResponse
-
 from accounts.auth.decorators import ApiRequest, Caller, api_view, by_method
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
@@ -20,62 +18,70 @@ from agents.api.agent_schemas import (
 )
 from agents.api.managed import managed_view, manages
 from agents.api.origins import may_call_from
-from agents.config.versions.current import current_config
-from agents.config.versions.managed import author_of, refusals
+from agents.config.versions.current import AgentMisconfigured, current_config
+from agents.config.versions.managed import InvalidConfiguration, author_of, refusals
 from agents.instances import managed
-from agents.instances.managed import AgentState
+from agents.instances.managed import AgentExists, AgentState, TooManyAgents
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
 from salient.database import in_database
 
 
-# openapi: answer=InstancesOut
-@api_view("GET", scope=Scope.AGENTS_READ, query=AgentsIn)
-async def agent_list(request: ApiRequest) -> HttpResponse:
+@api_view("GET", scope=Scope.AGENTS_READ, query=AgentsIn, answer=InstancesOut)
+async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
     """List the account's active agents; those who manage agents may ask for the others."""
-    caller, wanted = request.caller, AgentsIn.of_query(request).status
+    caller, wanted = request.caller, query.status
     if wanted != "active" and not manages(caller):
         raise Forbidden("Only who manages agents sees those that are not active.")
     status = None if wanted == "all" else wanted
     found = await in_database(managed.agents_with_status, caller, status)
     rows = [InstanceOut.of(each) for each in found]
-    return InstancesOut(account=caller.account_slug, instances=rows, data=rows).as_response()
+    return InstancesOut(account=caller.account_slug, instances=rows, data=rows)
 
 
-# openapi: body=AgentIn, answer=InstanceDetailOut, status=201,
-# problems=(AgentExists, TooManyAgents, InvalidConfiguration)
-@api_view("POST", scope=Scope.AGENTS_WRITE)
-async def agent_make(request: ApiRequest) -> HttpResponse:
+@api_view(
+    "POST",
+    scope=Scope.AGENTS_WRITE,
+    body=AgentIn,
+    answer=InstanceDetailOut,
+    status=HTTPStatus.CREATED,
+    problems=(AgentExists, TooManyAgents, InvalidConfiguration, AgentMisconfigured),
+)
+async def agent_make(request: ApiRequest, *, body: AgentIn) -> InstanceDetailOut:
     """Make an agent, with its first configuration."""
-    wanted = AgentIn.of_body(request)
-    response = await in_database(_make, request.caller, wanted)
-    response.status_code = HTTPStatus.CREATED
-    return response
+    return await in_database(_make, request.caller, body)
 
 
-# openapi: answer=InstanceDetailOut, problems=(AgentMisconfigured,)
-@managed_view("GET", scope=Scope.AGENTS_READ)
-async def agent_detail(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "GET", scope=Scope.AGENTS_READ, answer=InstanceDetailOut, problems=(AgentMisconfigured,)
+)
+async def agent_detail(request: ApiRequest, instance: AgentInstance) -> InstanceDetailOut:
     """Describe one agent, and whether it can answer."""
     return await in_database(_describe, request.caller, instance)
 
 
-# openapi: body=AgentChangeIn, answer=InstanceDetailOut
-@managed_view("PATCH", scope=Scope.AGENTS_WRITE)
-async def agent_change(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "PATCH",
+    scope=Scope.AGENTS_WRITE,
+    body=AgentChangeIn,
+    answer=InstanceDetailOut,
+    problems=(AgentMisconfigured,),
+)
+async def agent_change(
+    request: ApiRequest, instance: AgentInstance, *, body: AgentChangeIn
+) -> InstanceDetailOut:
     """Rename an agent, change its sites, or activate, deactivate or archive it."""
-    changes = AgentChangeIn.of_body(request).changes()
-    changed = await in_database(managed.change_agent, instance, changes)
+    changed = await in_database(managed.change_agent, instance, body.changes())
     return await in_database(_describe, request.caller, changed)
 
 
-def _make(caller: Caller, wanted: AgentIn) -> HttpResponse:
+def _make(caller: Caller, wanted: AgentIn) -> InstanceDetailOut:
     with refusals():
         made = managed.make_agent(caller, author_of(caller), **wanted.model_dump())
     return _describe(caller, made)
 
 
-def _describe(caller: Caller, instance: AgentInstance) -> HttpResponse:
+def _describe(caller: Caller, instance: AgentInstance) -> InstanceDetailOut:
     """Return the agent as it would answer now; as it answers, for those who only call it."""
     for_managers = manages(caller)
     with tenant_context(caller.account_id):
@@ -84,7 +90,7 @@ def _describe(caller: Caller, instance: AgentInstance) -> HttpResponse:
             state = _serving(caller, instance, state)
     return InstanceDetailOut.of_state(
         caller.account_slug, instance, state, for_managers=for_managers
-    ).as_response()
+    )
 
 
 def _serving(caller: Caller, instance: AgentInstance, state: AgentState) -> AgentState:

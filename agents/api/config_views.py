@@ -25,9 +25,16 @@ from agents.api.config_schemas import (
     VersionsIn,
     VersionsOut,
 )
-from agents.api.managed import etag_header, managed_view, wanted_etag
+from agents.api.managed import PreconditionRequired, etag_header, managed_view, wanted_etag
 from agents.config.effective_rows import in_force
 from agents.config.versions import managed, publishing
+from agents.config.versions.managed import (
+    AlreadyInForce,
+    ChecksFailed,
+    DraftChanged,
+    InvalidConfiguration,
+    PublicationChanged,
+)
 from agents.instances.managed import state_of
 from agents.models import AgentInstance, ConfigDraft
 from salient.api.problems import NotFound
@@ -36,12 +43,10 @@ from salient.database import in_database
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
-# openapi: answer=ConfigOut
-@managed_view("GET", scope=Scope.CONFIG_READ)
-async def config(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view("GET", scope=Scope.CONFIG_READ, answer=ConfigOut)
+async def config(request: ApiRequest, instance: AgentInstance) -> ConfigOut:
     """Show the configuration in force, each value with its origin, and if the agent answers."""
-    found = await in_database(_config, instance)
-    return found.as_response()
+    return await in_database(_config, instance)
 
 
 def _config(instance: AgentInstance) -> ConfigOut:
@@ -50,25 +55,33 @@ def _config(instance: AgentInstance) -> ConfigOut:
         return ConfigOut.of(instance, state_of(instance), in_force(instance), draft)
 
 
-# openapi: answer=DraftOut
-@managed_view("GET", scope=Scope.CONFIG_READ)
+@managed_view("GET", scope=Scope.CONFIG_READ, answer=DraftOut)
 async def draft(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """Show the draft; its ETag is needed to replace, publish or discard it."""
     return _draft(await in_database(managed.draft, instance))
 
 
-# openapi: body=DraftIn, answer=DraftOut, problems=(PreconditionRequired, DraftChanged)
-@managed_view("PUT", scope=Scope.AGENTS_WRITE)
-async def draft_replace(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "PUT",
+    scope=Scope.AGENTS_WRITE,
+    body=DraftIn,
+    answer=DraftOut,
+    also={HTTPStatus.CREATED: DraftOut},
+    problems=(PreconditionRequired, DraftChanged),
+    headers=("If-Match", "If-None-Match"),
+)
+async def draft_replace(
+    request: ApiRequest, instance: AgentInstance, *, body: DraftIn
+) -> HttpResponse:
     """Store the draft in place of the one that If-Match names; nobody is served by it."""
-    wanted, seen = DraftIn.of_body(request), wanted_etag(request, may_be_new=True)
+    seen = wanted_etag(request, may_be_new=True)
     stored = await in_database(
         managed.replace_draft,
         request.caller,
         instance,
-        wanted.text,
+        body.text,
         seen=seen,
-        base=wanted.base,
+        base=body.base,
     )
     response = _draft(stored)
     response.status_code = HTTPStatus.OK if seen else HTTPStatus.CREATED
@@ -82,91 +95,100 @@ def _draft(found: ConfigDraft) -> HttpResponse:
     return response
 
 
-# openapi: status=204, problems=(PreconditionRequired, DraftChanged)
-@managed_view("DELETE", scope=Scope.AGENTS_WRITE)
-async def draft_discard(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "DELETE",
+    scope=Scope.AGENTS_WRITE,
+    status=HTTPStatus.NO_CONTENT,
+    problems=(PreconditionRequired, DraftChanged),
+    headers=("If-Match",),
+)
+async def draft_discard(request: ApiRequest, instance: AgentInstance) -> None:
     """Throw away the draft that If-Match names."""
     await in_database(managed.discard_draft, instance, seen=wanted_etag(request))
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-# openapi: body=ValidateIn, answer=ValidatedOut
-@managed_view("POST", scope=Scope.CONFIG_READ)
-async def validate(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view("POST", scope=Scope.CONFIG_READ, body=ValidateIn, answer=ValidatedOut)
+async def validate(
+    request: ApiRequest, instance: AgentInstance, *, body: ValidateIn
+) -> ValidatedOut:
     """Say what is wrong with a text, or what it would change; nothing is stored."""
-    wanted = ValidateIn.of_body(request)
-    validated, changes = await in_database(managed.validate, instance, wanted.text)
-    return ValidatedOut.of(validated, changes).as_response()
+    validated, changes = await in_database(managed.validate, instance, body.text)
+    return ValidatedOut.of(validated, changes)
 
 
-# openapi: answer=DiffOut
-@managed_view("GET", scope=Scope.CONFIG_READ, query=DiffIn)
-async def diff(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view("GET", scope=Scope.CONFIG_READ, query=DiffIn, answer=DiffOut)
+async def diff(request: ApiRequest, instance: AgentInstance, *, query: DiffIn) -> DiffOut:
     """Compare the draft with what is published, or any two versions."""
-    wanted = DiffIn.of_query(request)
-    found = await in_database(managed.compare, instance, wanted.old, wanted.new)
-    return HttpResponse(
-        DiffOut.of(wanted, found).model_dump_json(by_alias=True), content_type="application/json"
-    )
+    found = await in_database(managed.compare, instance, query.old, query.new)
+    return DiffOut.of(query, found)
 
 
-# openapi: body=PublishIn, answer=VersionOut, status=201, problems=(PreconditionRequired,
-# DraftChanged, PublicationChanged, InvalidConfiguration, AlreadyInForce, ChecksFailed)
-@managed_view("POST", scope=Scope.AGENTS_WRITE)
-async def publish(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "POST",
+    scope=Scope.AGENTS_WRITE,
+    body=PublishIn,
+    answer=VersionOut,
+    status=HTTPStatus.CREATED,
+    problems=(
+        PreconditionRequired,
+        DraftChanged,
+        PublicationChanged,
+        InvalidConfiguration,
+        AlreadyInForce,
+        ChecksFailed,
+    ),
+    headers=("If-Match",),
+)
+async def publish(request: ApiRequest, instance: AgentInstance, *, body: PublishIn) -> VersionOut:
     """Put the draft that If-Match names in force; the note says what changes and why."""
-    wanted = PublishIn.of_body(request)
     made = await in_database(
         managed.publish_draft,
         request.caller,
         instance,
         seen=wanted_etag(request),
-        note=wanted.note,
-        gate_reason=wanted.gate_reason,
-        base=wanted.base,
+        note=body.note,
+        gate_reason=body.gate_reason,
+        base=body.base,
     )
-    return _made(VersionOut.of(made, made.number))
+    return VersionOut.of(made, made.number)
 
 
-# openapi: body=RollbackIn, answer=VersionOut, status=201,
-# problems=(PublicationChanged, InvalidConfiguration)
-@managed_view("POST", scope=Scope.AGENTS_WRITE)
-async def rollback(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view(
+    "POST",
+    scope=Scope.AGENTS_WRITE,
+    body=RollbackIn,
+    answer=VersionOut,
+    status=HTTPStatus.CREATED,
+    problems=(PublicationChanged, InvalidConfiguration, AlreadyInForce, ChecksFailed),
+)
+async def rollback(request: ApiRequest, instance: AgentInstance, *, body: RollbackIn) -> VersionOut:
     """Publish an earlier version again; 0 goes back to the files alone."""
-    wanted = RollbackIn.of_body(request)
-    made = await in_database(managed.roll_back, request.caller, instance, **wanted.model_dump())
-    return _made(VersionOut.of(made, made.number))
+    made = await in_database(managed.roll_back, request.caller, instance, **body.model_dump())
+    return VersionOut.of(made, made.number)
 
 
-def _made(version: VersionOut) -> HttpResponse:
-    response = version.as_response()
-    response.status_code = HTTPStatus.CREATED
-    return response
-
-
-# openapi: answer=VersionsOut
-@managed_view("GET", scope=Scope.CONFIG_READ, query=VersionsIn)
-async def versions(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@managed_view("GET", scope=Scope.CONFIG_READ, query=VersionsIn, answer=VersionsOut)
+async def versions(
+    request: ApiRequest, instance: AgentInstance, *, query: VersionsIn
+) -> VersionsOut:
     """List what was published, the newest first."""
-    page = VersionsIn.of_query(request)
     found, following, newest = await in_database(
-        managed.publications, instance, page.cursor, page.limit
+        managed.publications, instance, query.cursor, query.limit
     )
     return VersionsOut(
         data=[VersionOut.of(made, newest) for made in found],
         has_more=following is not None,
         next_cursor=following,
-    ).as_response()
+    )
 
 
-# openapi: answer=VersionDetailOut
-@managed_view("GET", scope=Scope.CONFIG_READ)
-async def version(request: ApiRequest, instance: AgentInstance, number: str) -> HttpResponse:
+@managed_view("GET", scope=Scope.CONFIG_READ, answer=VersionDetailOut)
+async def version(request: ApiRequest, instance: AgentInstance, number: str) -> VersionDetailOut:
     """Show one version with its text."""
     if not _NUMBER.fullmatch(number):
         raise NotFound
     made, newest = await in_database(managed.one_publication, instance, int(number))
-    return VersionDetailOut.with_text(made, newest, publishing.text_of(made)).as_response()
+    return VersionDetailOut.with_text(made, newest, publishing.text_of(made))
 
 
 one_draft = by_method(draft, draft_replace, draft_discard)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, Concatenate
+from typing import Any, Concatenate, Unpack
 
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 
-from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, api_view
+from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
 from accounts.models import Scope
 from agents.api.decorators import find_instance
 from agents.instances.managed import any_instance
 from agents.models import AgentInstance
+from salient.api.operations import Described, Result
 from salient.api.problems import NotFound, Problem
-from salient.api.schemas import In
 from salient.database import in_database
 
 type InstanceView[**P] = Callable[
-    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, HttpResponseBase]
+    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, Result]
 ]
 
 # Who has one of these manages agents; to everybody else an inactive one does not exist.
@@ -39,17 +38,18 @@ def manages(caller: Caller) -> bool:
 
 
 def managed_view(
-    *methods: str, scope: Scope, query: type[In] | None = None
+    *methods: str, scope: Scope, **described: Unpack[Described]
 ) -> Callable[[InstanceView[...]], ApiRoute]:
-    """Make a view of one agent, with its account; any other slug is the same 404."""
+    """Make a view of one agent, as `api_view` does; any other slug is the same 404."""
+    operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
-        @api_view(*methods, scope=scope, query=query)
         @wraps(view)
-        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
-            return await view(request, await managed_instance(request.caller, instance), **kwargs)
+        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
+            found = await managed_instance(request.caller, instance)
+            return await view(request, found, **kwargs, **operation.read(request))
 
-        return wrapper
+        return authorized(operation, wrapper)
 
     return decorate
 

@@ -17,6 +17,7 @@ from agents.api.decorators import find_instance, instance_view
 from agents.instances.services import active_instances
 from agents.models import AgentInstance
 from agents.runtime.events import Event
+from salient.api.operations import EventStream
 from salient.api.problems import Invalid, NotFound, Problem
 from salient.database import in_database
 from salient.ids import parse_uuid
@@ -28,8 +29,10 @@ from sessions_app.openai.schemas import ChatCompletionIn
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
+from sessions_app.turns.problems import OPENAI_PROBLEMS
 
 SESSION_HEADER = "Salient-Session"
+COMPLETION = (dict[str, Any], EventStream({"": dict[str, Any]}))
 
 
 class ModelNotFound(Problem):
@@ -45,25 +48,38 @@ class ModelNotFound(Problem):
         )
 
 
-# openapi: body=ChatCompletionIn, answer=chat.completion or text/event-stream of its chunks
-@instance_view("POST", scope=Scope.CHAT)
+@instance_view(
+    "POST",
+    scope=Scope.CHAT,
+    body=ChatCompletionIn,
+    answer=COMPLETION,
+    problems=OPENAI_PROBLEMS,
+    headers=(SESSION_HEADER, "Idempotency-Key"),
+)
 async def agent_completions(
-    request: ApiRequest, instance: AgentInstance
+    request: ApiRequest, instance: AgentInstance, *, body: ChatCompletionIn
 ) -> HttpResponse | StreamingHttpResponse:
     """Answer a conversation as OpenAI's chat API does; `model` may be anything."""
-    return await _complete(request, instance, ChatCompletionIn.of_body(request))
+    return await _complete(request, instance, body)
 
 
-# openapi: body=ChatCompletionIn, answer=chat.completion or text/event-stream of its chunks
-@api_view("POST", scope=Scope.CHAT)
-async def account_completions(request: ApiRequest) -> HttpResponse | StreamingHttpResponse:
+@api_view(
+    "POST",
+    scope=Scope.CHAT,
+    body=ChatCompletionIn,
+    answer=COMPLETION,
+    problems=(*OPENAI_PROBLEMS, ModelNotFound),
+    headers=(SESSION_HEADER, "Idempotency-Key"),
+)
+async def account_completions(
+    request: ApiRequest, *, body: ChatCompletionIn
+) -> HttpResponse | StreamingHttpResponse:
     """Answer a conversation as OpenAI's chat API does; `model` is the slug of an agent."""
-    wanted = ChatCompletionIn.of_body(request)
     try:
-        instance = await find_instance(request.caller, wanted.model)
+        instance = await find_instance(request.caller, body.model)
     except NotFound:
         raise ModelNotFound from None
-    return await _complete(request, instance, wanted)
+    return await _complete(request, instance, body)
 
 
 async def _complete(
@@ -171,15 +187,13 @@ def _json(content: bytes, headers: dict[str, str]) -> HttpResponse:
     return with_headers(HttpResponse(content, content_type="application/json"), headers)
 
 
-# openapi: answer={"object": "list", "data": [model]}
-@instance_view("GET", scope=Scope.CHAT)
+@instance_view("GET", scope=Scope.CHAT, answer=dict[str, Any])
 async def agent_models(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """List the one model of an agent's address: the agent."""
     return _models(request.caller, [instance])
 
 
-# openapi: answer={"object": "list", "data": [model]}
-@api_view("GET", scope=Scope.CHAT)
+@api_view("GET", scope=Scope.CHAT, answer=dict[str, Any])
 async def account_models(request: ApiRequest) -> HttpResponse:
     """List the agents that the key may use as models."""
     caller = request.caller
@@ -187,8 +201,7 @@ async def account_models(request: ApiRequest) -> HttpResponse:
     return _models(caller, found)
 
 
-# openapi: answer=model, problems=(ModelNotFound,)
-@api_view("GET", scope=Scope.CHAT)
+@api_view("GET", scope=Scope.CHAT, answer=dict[str, Any], problems=(ModelNotFound,))
 async def account_model(request: ApiRequest, model: str) -> HttpResponse:
     """Describe one agent as a model."""
     try:

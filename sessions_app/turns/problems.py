@@ -225,7 +225,7 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     ProviderFailed,
     ProviderTimedOut,
     ProviderBusy,
-    TooLongForModel,
+    RefusedByModel,
     AccessEnded,
     AgentDeactivated,
     ConnectionChanged,
@@ -234,4 +234,12 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     TurnAbandoned,
     AnswerNotStored,
     SettlementDelayed,
+)
+# Likewise, where a call may bring instructions, tools and files of its own.
+OPENAI_PROBLEMS: tuple[type[Problem], ...] = (
+    *TURN_PROBLEMS,
+    InstructionsRefused,
+    ClientToolsRefused,
+    ContentRefused,
+    UnknownCall,
 )
