@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
@@ -31,6 +32,9 @@ PROGRAMS = (
 )
 _not_run = pytest.StashKey[list[str]]()
 _shipped = tempfile.TemporaryDirectory()
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
 
 
@@ -112,6 +116,7 @@ def fresh_caches() -> Iterator[None]:
     actors._actor.set("")
     yield
     clear_caches()
+    actors._actor.set("")
 
 
 @pytest.fixture(autouse=True)
