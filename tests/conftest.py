@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from salient import actors
 from salient.ttl import clear_caches
@@ -89,7 +89,7 @@ def starts_servers(path: Path) -> bool:
     return bool(STARTS_SERVERS.search(path.read_text()))
 
 
-class OneServerAtATime(LoadScopeScheduling):
+class OneServerAtATime(LoadScopeScheduling):  # type: ignore[misc]
     """Gives all tests that start a server to one worker, so that no other waits for their lock."""
 
     def _split_scope(self, nodeid: str) -> str:
