@@ -1,21 +1,27 @@
 """Set-up of every test: files, databases, caches, and what cannot be run here."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import hypothesis
 import pytest
-from django.test import override_settings
+from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from salient import actors
 from salient.ttl import clear_caches
 from tests.support import shipped
 from tests.support.database import sql_guard
+from tests.support.database.emptying import empty_tables
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.servers import nginx
@@ -23,7 +29,11 @@ from tests.support.servers import nginx
 # These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
 # Folders whose few tests take long. They start first, so that no worker ends alone with them.
-LONG = frozenset({"isolation", "schema", "e2e"})
+LONG = frozenset({"isolation", "isolation_check", "schema", "e2e"})
+# How a module says that its tests start a server of ours.
+STARTS_SERVERS = re.compile(
+    r"^from tests\.support\.servers\.served import .*\bserved$", re.MULTILINE
+)
 # What some tests need besides Python: their name, where they are, the program, how to get it.
 PROGRAMS = (
     ("tests behind nginx", "test_behind_nginx.py", nginx.nginx, nginx.INSTALL),
@@ -31,6 +41,9 @@ PROGRAMS = (
 )
 _not_run = pytest.StashKey[list[str]]()
 _shipped = tempfile.TemporaryDirectory()
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 _as_shipped = override_settings(AGENT_CONFIG_DIR=Path(_shipped.name))
 
 
@@ -61,7 +74,7 @@ def django_db_modify_db_settings(
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests whose program is missing; in CI they fail instead."""
-    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+    items.sort(key=lambda item: (not starts_servers(item.path), LONG.isdisjoint(item.path.parts)))
     config.stash[_not_run] = []
     for name, place, find, install in PROGRAMS:
         ours = [item for item in items if place in item.path.parts]
@@ -69,6 +82,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if item not in ours]
             config.hook.pytest_deselected(items=ours)
             config.stash[_not_run].append(f"{name} not run: {install}")
+
+
+@cache
+def starts_servers(path: Path) -> bool:
+    return bool(STARTS_SERVERS.search(path.read_text()))
+
+
+class OneServerAtATime(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests that start a server to one worker, so that no other waits for their lock."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = self.config.rootpath / nodeid.partition("::")[0]
+        return "servers" if starts_servers(path) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return OneServerAtATime(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(trylast=True)
@@ -100,8 +131,14 @@ def alone_on_the_server(request: pytest.FixtureRequest) -> Iterator[None]:
     with ExitStack() as locks:
         if request.path.name in SERVER_WIDE:
             locks.enter_context(server_lock())
-        if hasattr(request.module, "served"):
+        if starts_servers(request.path):
             locks.enter_context(server_lock("served"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quickly_emptied_tables() -> Iterator[None]:
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", empty_tables):
         yield
 
 
@@ -112,6 +149,7 @@ def fresh_caches() -> Iterator[None]:
     actors._actor.set("")
     yield
     clear_caches()
+    actors._actor.set("")
 
 
 @pytest.fixture(autouse=True)

@@ -106,7 +106,7 @@ def _instructions(messages: Iterable[Any]) -> str:
     return "\n\n".join(text for text in texts if not is_blank(text))
 
 
-def _text(content: str | Sequence[Any] | None) -> str:
+def _text(content: str | Sequence[wire.TextPart | wire.RefusalPart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     texts = (part.text if isinstance(part, wire.TextPart) else part.refusal for part in content)

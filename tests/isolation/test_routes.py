@@ -70,7 +70,7 @@ class RouteMatrixTests(MatrixTestCase):
         """Call every cell; the changes of each call are rolled back before the next."""
         heard, wrong = [], []
         for cell in cells:
-            with rolled_back():
+            with rolled_back(expected=cell.status):
                 answer = self.call(self.who(cell), cell.route, cell.method)
                 if answer.status != cell.status:
                     wrong.append(f"{cell}: {answer.status} {answer.body!r}")

@@ -63,6 +63,7 @@ class ThreeAccounts(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         transaction.savepoint_rollback(self.savepoint)
+        transaction.savepoint_commit(self.savepoint)
 
     @initialize()
     def three_accounts(self) -> None:

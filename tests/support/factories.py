@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts.keys.services import create_account, issue_api_key
@@ -67,8 +69,18 @@ def make_key(account: Account, **fields: Any) -> tuple[ApiKey, str]:
     return issue_api_key(account, **{"name": "tests", **fields})
 
 
-def make_user(email: str = "", **fields: Any) -> User:
-    return User.objects.create_user(email or f"user{next(_numbers)}@example.com", **fields)
+def make_user(email: str = "", *, password: str | None = None, **fields: Any) -> User:
+    user = User.objects.create_user(email or f"user{next(_numbers)}@example.com", **fields)
+    if password is not None:
+        user.password = _hash_of(password)
+        user.save(update_fields=["password"])
+    return user
+
+
+@cache
+def _hash_of(password: str) -> str:
+    """Hash a password once for all tests, as each hash is made to take long."""
+    return make_password(password)
 
 
 def write_config(

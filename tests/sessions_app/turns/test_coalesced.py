@@ -143,7 +143,7 @@ class BatchTests(FunctionCase):
         with tenant_context(self.account.pk), connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
             before = cursor.fetchone()
-            values = [self.account.pk, msgspec.json.encode(turns).decode()]
+            values: list[Any] = [self.account.pk, msgspec.json.encode(turns).decode()]
             cursor.execute(f"SELECT {function}(%s, %s)", values)
             answer = msgspec.json.decode(cursor.fetchone()[0])
             cursor.execute("SHOW lock_timeout")

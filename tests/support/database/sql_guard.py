@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,28 +62,38 @@ def pop_faults() -> list[str]:
 
 def fault_of(text: str) -> str | None:
     """Say what is wrong with a statement that touches tenants' tables, in the current context."""
-    if not _QUERY.match(text):
-        return None
-    tables = {match.lower() for match in _TOUCHES.findall(text)}
-    if not tables or (context := current_context()) == PLATFORM:
+    touches, constrained = _read(text)
+    if not touches or (context := current_context()) == PLATFORM:
         return None
     if context is None:
         return "outside any context"
+    return None if constrained else "not constrained by the account"
+
+
+@lru_cache(10_000)
+def _read(text: str) -> tuple[bool, bool]:
+    """Return whether a statement touches tenants' tables, and whether it names the account."""
+    tables = {match.lower() for match in _TOUCHES.findall(text)} if _QUERY.match(text) else set()
     is_insert = text.lstrip()[:6].upper() == "INSERT"
-    if tables == {"accounts"} or is_insert or _BY_ACCOUNT.search(text):
-        return None
-    return "not constrained by the account"
+    return bool(tables), tables == {"accounts"} or is_insert or bool(_BY_ACCOUNT.search(text))
 
 
 def place_in_product() -> str | None:
     """Return where the statement comes from, when that is the product and not a test."""
     frame = sys._getframe(1)
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(_BASE) and ".venv" not in path.parts:
-            place = path.relative_to(_BASE)
-            if place != Path("tests/support/database/sql_guard.py"):
-                other = {"tests", "migrations"} & set(place.parts) or place in _EXEMPT
-                return None if other else f"{place}:{frame.f_lineno}"
+        if (place := _place_of(frame.f_code.co_filename)) is not None:
+            other = {"tests", "migrations"} & set(place.parts) or place in _EXEMPT
+            return None if other else f"{place}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+@cache
+def _place_of(file: str) -> Path | None:
+    """Return the file's path in this tree; None for the guard's own and for libraries."""
+    path = Path(file)
+    if not path.is_relative_to(_BASE) or ".venv" in path.parts:
+        return None
+    place = path.relative_to(_BASE)
+    return None if place == Path("tests/support/database/sql_guard.py") else place

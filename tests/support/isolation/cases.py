@@ -33,13 +33,14 @@ from accounts.models import (
     KeyKind,
     KeyMode,
     MemberRole,
+    Membership,
     Scope,
     User,
 )
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import has_account
 from agents.config.versions.publishing import etag_of
-from agents.models import ConfigDraft, ConfigVersion
+from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from sessions_app.models import Message, Profile, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
@@ -90,68 +91,83 @@ class IsolationTestCase(TestCase):
 
     acme: Owned
     beta: Owned
+    second: AgentInstance
+    theirs: AgentInstance
+    target: Membership
     principals: dict[str, Principal]
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        folder = cls.enterClassContext(TemporaryDirectory())
+        cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
+        super().setUpClass()
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.acme, cls.beta = make_owned("acme", CANARY_OF_ACME), make_owned("beta", CANARY)
+        cls.second = make_instance(cls.acme.account, "second")
+        cls.theirs = make_instance(cls.beta.account, "theirs")
+        cls.target = make_member(cls.acme.account, MemberRole.VIEWER, "target@example.com")
+        cls.principals = {each.name: each for each in cls._everyone()}
+
     def setUp(self) -> None:
-        folder = self.enterContext(TemporaryDirectory())
-        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
-        self.acme, self.beta = make_owned("acme", CANARY_OF_ACME), make_owned("beta", CANARY)
-        self.second = make_instance(self.acme.account, "second")
-        self.theirs = make_instance(self.beta.account, "theirs")
         for account in ("acme", "beta", "shut"):
             write_config(settings.AGENT_CONFIG_DIR, account, "bot", "model: scripted:echo\n")
         write_config(settings.AGENT_CONFIG_DIR, "acme", "second", "model: scripted:echo\n")
-        self.target = make_member(self.acme.account, MemberRole.VIEWER, "target@example.com")
-        self.principals = {each.name: each for each in self._everyone()}
 
-    def _everyone(self) -> Iterable[Principal]:
-        yield self._with("nobody")
-        yield self._with("key", self.acme.key)
-        yield self._with("foreign", self.beta.key)
-        yield self._key("elsewhere", instance_ids=[self.second.pk])
-        yield self._publishable()
-        yield self._key("test", mode=KeyMode.TEST)
-        yield self._cookie_visitor()
-        yield from self._token_visitors()
+    @classmethod
+    def _everyone(cls) -> Iterable[Principal]:
+        yield cls._with("nobody")
+        yield cls._with("key", cls.acme.key)
+        yield cls._with("foreign", cls.beta.key)
+        yield cls._key("elsewhere", instance_ids=[cls.second.pk])
+        yield cls._publishable()
+        yield cls._key("test", mode=KeyMode.TEST)
+        yield cls._cookie_visitor()
+        yield from cls._token_visitors()
         for role in MemberRole:
-            member = make_member(self.acme.account, role, f"{role}@example.com")
-            yield self._person(role.value, member.user)
-        yield self._person("staff", make_user("staff@example.com", is_staff=True))
-        yield self._person("root", make_user("root@example.com", is_staff=True, is_superuser=True))
+            member = make_member(cls.acme.account, role, f"{role}@example.com")
+            yield cls._person(role.value, member.user)
+        yield cls._person("staff", make_user("staff@example.com", is_staff=True))
+        yield cls._person("root", make_user("root@example.com", is_staff=True, is_superuser=True))
         auditor = make_user("auditor@example.com", is_staff=True, is_auditor=True)
-        yield self._person("auditor", auditor)
-        yield self._key("revoked", revoked_at=timezone.now() - timedelta(seconds=1))
-        yield self._key("expired", expires_at=timezone.now() - timedelta(seconds=1))
-        yield self._of_suspended()
+        yield cls._person("auditor", auditor)
+        yield cls._key("revoked", revoked_at=timezone.now() - timedelta(seconds=1))
+        yield cls._key("expired", expires_at=timezone.now() - timedelta(seconds=1))
+        yield cls._of_suspended()
 
-    def _with(self, name: str, key: str | None = None, **headers: str) -> Principal:
-        return Principal(name, ApiClient(key, headers=headers), self.acme.session)
+    @classmethod
+    def _with(cls, name: str, key: str | None = None, **headers: str) -> Principal:
+        return Principal(name, ApiClient(key, headers=headers), cls.acme.session)
 
-    def _key(self, name: str, **fields: Any) -> Principal:
+    @classmethod
+    def _key(cls, name: str, **fields: Any) -> Principal:
         """Make a key of acme; moments in the past are written into its row."""
         later = {n: fields.pop(n) for n in ("revoked_at", "expires_at") if n in fields}
-        key, text = make_key(self.acme.account, name=name, **fields)
+        key, text = make_key(cls.acme.account, name=name, **fields)
         if later:
             with platform_context():
                 type(key).objects.filter(pk=key.pk).update(**later)
-        return self._with(name, text)
+        return cls._with(name, text)
 
     def lacking(self, scope: str) -> Principal:
         """Make a key with every scope but this one; with one scope if the route needs none."""
         scopes = [each for each in Scope.values if each != scope]
         return self._key("lacking", scopes=scopes if scope in Scope.values else [Scope.CHAT])
 
-    def _publishable(self) -> Principal:
+    @classmethod
+    def _publishable(cls) -> Principal:
         _, text = make_key(
-            self.acme.account,
+            cls.acme.account,
             name="publishable",
             kind=KeyKind.PUBLISHABLE,
             origins=[SITE],
-            instance_ids=[self.acme.bot.pk],
+            instance_ids=[cls.acme.bot.pk],
         )
-        return self._with("publishable", text, origin=SITE)
+        return cls._with("publishable", text, origin=SITE)
 
-    def _cookie_visitor(self) -> Principal:
+    @classmethod
+    def _cookie_visitor(cls) -> Principal:
         response, request = HttpResponse(), HttpRequest()
         visitor_tokens.set_cookie(response, "acme", "bot")
         [cookie] = response.cookies.values()
@@ -160,33 +176,39 @@ class IsolationTestCase(TestCase):
         assert visitor is not None
         stored = visitor.session_key
         client = ApiClient(headers={"cookie": f"{cookie.key}={cookie.value}", **SAME_ORIGIN})
-        return Principal("cookie", client, self._session(session_key=stored))
+        return Principal("cookie", client, cls._session(session_key=stored))
 
-    def _token_visitors(self) -> Iterable[Principal]:
-        key, _ = make_key(self.acme.account, name="visitors")
-        token = visitor_tokens.new_token(key.key_id, self.acme.bot.pk, seconds=600)
-        mine = self._session(session_key=token.session_key)
+    @classmethod
+    def _token_visitors(cls) -> Iterable[Principal]:
+        key, _ = make_key(cls.acme.account, name="visitors")
+        # As long as the tests of a class may take.
+        seconds = 3600
+        token = visitor_tokens.new_token(key.key_id, cls.acme.bot.pk, seconds=seconds)
+        mine = cls._session(session_key=token.session_key)
         yield Principal("token", ApiClient(visitor_tokens.write_token(token)), mine)
         named = visitor_tokens.new_token(
-            key.key_id, self.acme.bot.pk, seconds=600, end_user=END_USER
+            key.key_id, cls.acme.bot.pk, seconds=seconds, end_user=END_USER
         )
-        theirs = self._session(end_user=END_USER)
+        theirs = cls._session(end_user=END_USER)
         yield Principal("end_user", ApiClient(visitor_tokens.write_token(named)), theirs)
 
-    def _session(self, **fields: Any) -> Session:
-        session = make_session(self.acme.bot, **fields)
+    @classmethod
+    def _session(cls, **fields: Any) -> Session:
+        session = make_session(cls.acme.bot, **fields)
         make_message(session, role=Role.ASSISTANT, content="mine")
         return session
 
-    def _person(self, name: str, user: User) -> Principal:
-        return Principal(name, browser_of(user), self.acme.session)
+    @classmethod
+    def _person(cls, name: str, user: User) -> Principal:
+        return Principal(name, browser_of(user), cls.acme.session)
 
-    def _of_suspended(self) -> Principal:
+    @classmethod
+    def _of_suspended(cls) -> Principal:
         account = make_account("shut")
         make_instance(account, "bot")
         _, text = make_key(account)
         Account.objects.filter(pk=account.pk).update(status=AccountStatus.SUSPENDED)
-        return Principal("suspended", ApiClient(text), self.acme.session, "shut")
+        return Principal("suspended", ApiClient(text), cls.acme.session, "shut")
 
 
 class MatrixTestCase(IsolationTestCase):
@@ -202,6 +224,7 @@ class MatrixTestCase(IsolationTestCase):
             self.acme_draft = etag_of(ConfigDraft.objects.get(agent_instance=self.acme.bot))
         self.beta_before = rows_of(self.beta.account)
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
+        self._newest: dict[Session, str] = {}
 
     def call(self, who: Principal, route: Route, method: str, **more: Any) -> Answer:
         """Call the route; `values`, `query`, `body` and `headers` change the valid call."""
@@ -219,9 +242,12 @@ class MatrixTestCase(IsolationTestCase):
         )
 
     def message_of(self, session: Session) -> str:
-        """Return the id of the session's newest message, which is an answer."""
-        with platform_context():
-            return str(Message.objects.filter(session_id=session.pk).latest("created_at", "id").pk)
+        """Return the id of the session's newest message before any call, which is an answer."""
+        if session not in self._newest:
+            with platform_context():
+                messages = Message.objects.filter(session_id=session.pk)
+                self._newest[session] = str(messages.latest("created_at", "id").pk)
+        return self._newest[session]
 
     def values(self, who: Principal) -> dict[str, str]:
         return {
@@ -251,16 +277,15 @@ def pages() -> list[Route]:
 class PagesTestCase(IsolationTestCase):
     """A row of every model that pages show, and a browser of every kind of caller."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        # As in production, the chat pages are for the staff. Static files are no pages, and their
-        # middleware, which is async, would start an event loop for each of thousands of requests.
-        pages_only = [each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")]
-        self.enterContext(override_settings(DEMO=False, MIDDLEWARE=pages_only))
-        with tenant_context(self.acme.account.pk):
-            mine = Invitation.objects.filter(pk=self.acme.invitation.pk)
+    one_of: dict[type[Model], str]
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        with tenant_context(cls.acme.account.pk):
+            mine = Invitation.objects.filter(pk=cls.acme.invitation.pk)
             mine.update(token_hash=token_hash("opened"))
-        beta, request = self.beta, self.beta.message.llm_request
+        beta, request = cls.beta, cls.beta.message.llm_request
         assert request is not None
         assert request.config_version is not None
         with platform_context():
@@ -290,7 +315,16 @@ class PagesTestCase(IsolationTestCase):
             # A probe calls no server, as this address is refused.
             make_connection(beta.account, base_url="https://127.0.0.1/v1"),
         ]
-        self.one_of = {type(each): str(each.pk) for each in everything}
+        cls.one_of = {type(each): str(each.pk) for each in everything}
+
+    def setUp(self) -> None:
+        super().setUp()
+        # As in production, the chat pages are for the staff. Static files are no pages, and their
+        # middleware, which is async, would start an event loop for each of thousands of requests.
+        pages_only = [each for each in settings.MIDDLEWARE if not each.startswith("servestatic.")]
+        self.enterContext(override_settings(DEMO=False, MIDDLEWARE=pages_only))
+        # One for all callers, as each Client builds the chain of middleware again.
+        self.any_browser = Client(enforce_csrf_checks=True)
         self.beta_before = rows_of(self.beta.account)
 
     def call(
@@ -303,8 +337,9 @@ class PagesTestCase(IsolationTestCase):
         if token is not None:
             headers["x-csrftoken"] = token
             headers["cookie"] = f"csrftoken={token}; {headers.get('cookie', '')}"
-        browser = Client(enforce_csrf_checks=True, headers=headers)
-        return browser.generic(method, route.path(self.values(route)), secure=True)
+        self.any_browser.cookies.clear()
+        path = route.path(self.values(route))
+        return self.any_browser.generic(method, path, secure=True, headers=headers)
 
     def values(self, route: Route) -> dict[str, str]:
         # A row of beta if there is one, because staff see every account.
