@@ -22,5 +22,6 @@ class Migration(migrations.Migration):
             name="closed_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
+        SQLFile("sessions_app", "0030_app_open_turns", before="0028_app_open_turns"),
         SQLFile("sessions_app", "0030_triggers", before="0030_triggers_back"),
     ]

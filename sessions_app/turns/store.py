@@ -24,7 +24,7 @@ from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
 from sessions_app.models import CompletionStatus, Role
 from sessions_app.turns.idempotency import KeyUsed
-from sessions_app.turns.problems import AnswerNotStored, TurnInProgress
+from sessions_app.turns.problems import AnswerNotStored, SessionClosed, TurnInProgress
 
 logger = logging.getLogger(__name__)
 _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
@@ -37,6 +37,7 @@ class SQLState(StrEnum):
     """The errors that the two functions raise (sessions_app/sql); a refusal's message is JSON."""
 
     NOT_FOUND = "SL404"
+    CLOSED = "SL423"
     REFUSED = "SL429"
     SETTLED_BEFORE = "SL409"
 
@@ -145,7 +146,8 @@ _read_rates = msgspec.json.Decoder(list[Rate]).decode
 async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called as store.open()
     """Find or make the session, store the message and a running request, reserve the limits.
 
-    Raises NotFound, TurnInProgress, KeyUsed and the refusals of `limits`; then nothing is stored.
+    Raises NotFound, SessionClosed, TurnInProgress, KeyUsed and the refusals of `limits`; then
+    nothing is stored.
     """
     try:
         answer = await call_as_tenant(
@@ -168,6 +170,8 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
         match _sqlstate(error):
             case SQLState.NOT_FOUND:
                 raise NotFound from error
+            case SQLState.CLOSED:
+                raise SessionClosed from error
             case SQLState.REFUSED:
                 refused = msgspec.json.decode(cast(Any, error.__cause__).diag.message_primary)
                 raise quotas.refusal(limits.caller, refused, Decimal(refused["cost"])) from error
