@@ -10,28 +10,50 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-from accounts.api.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
+from accounts.api.member_schemas import (
+    InvitationOut,
+    InvitationsOut,
+    InviteIn,
+    MemberOut,
+    MembersOut,
+    RoleIn,
+)
 from accounts.auth import attempts
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.members import invitations, members
 from accounts.models import Scope
 from salient.api.problems import Invalid, Unavailable
-from salient.api.schemas import path_uuid
+from salient.api.schemas import ShortListIn, path_uuid
+from salient.cursor import page_of
 from salient.database import in_database
 
 logger = logging.getLogger(__name__)
 
 
-@api_view("GET", scope=Scope.MEMBERS_READ)
+# openapi: answer=MembersOut
+@api_view("GET", scope=Scope.MEMBERS_READ, query=ShortListIn)
 async def member_list(request: ApiRequest) -> HttpResponse:
     """List the members and the pending invitations."""
-    account_id = request.caller.account_id
-    people = await in_database(members.members_of, account_id)
+    page, account_id = ShortListIn.of_query(request), request.caller.account_id
+    found = await in_database(members.members_of, account_id, after=page.cursor, limit=page.limit)
     invited = await in_database(invitations.pending, account_id)
-    return MembersOut(
-        members=[MemberOut.of(member) for member in people],
-        invitations=[InvitationOut.of(invitation) for invitation in invited],
-    ).as_response()
+    shown, cursor = page_of(found, page.limit, "created_at")
+    people = [MemberOut.of(member) for member in shown]
+    waiting = [InvitationOut.of(invitation) for invitation in invited]
+    return MembersOut.of_page(people, cursor, members=people, invitations=waiting).as_response()
+
+
+# openapi: answer=InvitationsOut
+@api_view("GET", scope=Scope.MEMBERS_READ, query=ShortListIn)
+async def invitation_list(request: ApiRequest) -> HttpResponse:
+    """List the pending invitations."""
+    page = ShortListIn.of_query(request)
+    found = await in_database(
+        invitations.pending, request.caller.account_id, after=page.cursor, limit=page.limit
+    )
+    shown, cursor = page_of(found, page.limit, "created_at")
+    waiting = [InvitationOut.of(invitation) for invitation in shown]
+    return InvitationsOut.of_page(waiting, cursor).as_response()
 
 
 @api_view("POST", scope=Scope.MEMBERS_WRITE)
@@ -59,21 +81,23 @@ async def member_invite(request: ApiRequest) -> HttpResponse:
 async def member_change(request: ApiRequest, member_id: str) -> HttpResponse:
     """Give a member another role."""
     role = RoleIn.of_body(request).role
-    changed = await in_database(members.change_role, request.caller, path_uuid(member_id), role)
+    changed = await in_database(
+        members.change_role, request.caller, path_uuid(member_id, "member"), role
+    )
     return MemberOut.of(changed).as_response()
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE)
 async def member_remove(request: ApiRequest, member_id: str) -> HttpResponse:
     """End a membership; the person stays a user."""
-    await in_database(members.remove, request.caller, path_uuid(member_id))
+    await in_database(members.remove, request.caller, path_uuid(member_id, "member"))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE)
 async def one_invitation(request: ApiRequest, invitation_id: str) -> HttpResponse:
     """Withdraw a pending invitation; its link stops working."""
-    await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id))
+    await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id, "invitation"))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

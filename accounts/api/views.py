@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
 from django.http import HttpResponse
 
@@ -34,8 +35,12 @@ async def rotate_key(request: ApiRequest) -> HttpResponse:
         caller.api_key_id,
         timedelta(seconds=wanted.overlap_seconds),
     )
-    return RotatedOut(
+    response = RotatedOut(
+        id=rotated.key.pk,
+        created_at=rotated.key.created_at,
         key=rotated.text,
         expires_at=rotated.key.expires_at,
         old_key_expires_at=rotated.old_expires_at,
     ).as_response()
+    response.status_code = HTTPStatus.CREATED
+    return response

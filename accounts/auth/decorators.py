@@ -131,6 +131,8 @@ def by_method(*routes: ApiRoute) -> ApiRoute:
     joined.scopes = {method: route.scope for method, route in table.items()}
     joined.query = table["GET"].query if "GET" in table else None
     joined.scope = routes[0].scope
+    if all(hasattr(route, "may_call_from") for route in routes):
+        joined.may_call_from = cast(Any, routes[0]).may_call_from
     return cast(ApiRoute, joined)
 
 

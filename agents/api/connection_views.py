@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from django.http import HttpResponse
 from pydantic import Field, SecretStr
@@ -12,7 +13,8 @@ from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.models import Scope
 from agents.connections import connections
 from agents.models import ProviderConnection
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, ListOut, NamedListIn, Out
+from salient.cursor import page_by_name
 from salient.database import in_database
 
 type Key = Annotated[SecretStr, Field(max_length=connections.LONGEST_KEY)]
@@ -35,6 +37,7 @@ class ConnectionChangeIn(In):
 
 
 class ConnectionOut(Out):
+    id: UUID
     name: str
     base_url: str
     has_key: bool
@@ -46,6 +49,7 @@ class ConnectionOut(Out):
     @classmethod
     def of(cls, connection: ProviderConnection) -> ConnectionOut:
         return cls(
+            id=connection.pk,
             name=connection.name,
             base_url=connection.base_url,
             has_key=bool(connection.secret),
@@ -55,14 +59,25 @@ class ConnectionOut(Out):
         )
 
 
-class ConnectionsOut(Out):
+class ConnectionsOut(ListOut[ConnectionOut]):
+    """Connections by name; `connections` is another name of `data`."""
+
     connections: list[ConnectionOut]
 
 
-@api_view("GET", scope=Scope.CONNECTIONS_READ)
+# openapi: answer=ConnectionsOut
+@api_view("GET", scope=Scope.CONNECTIONS_READ, query=NamedListIn)
 async def _list(request: ApiRequest) -> HttpResponse:
-    found = await in_database(connections.connections_of, request.caller.account_id)
-    return ConnectionsOut(connections=[ConnectionOut.of(each) for each in found]).as_response()
+    page = NamedListIn.of_query(request)
+    found = await in_database(
+        connections.connections_of,
+        request.caller.account_id,
+        after=page.cursor,
+        limit=page.limit,
+    )
+    shown, cursor = page_by_name(found, page.limit, "name")
+    data = [ConnectionOut.of(each) for each in shown]
+    return ConnectionsOut.of_page(data, cursor, connections=data).as_response()
 
 
 @api_view("POST", scope=Scope.CONNECTIONS_WRITE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 from django.conf import settings
 from pydantic import AfterValidator, Field, model_validator
@@ -12,15 +13,19 @@ from agents.config import EffectiveConfig
 from agents.models import AgentInstance
 from salient.api.origins import is_origin
 from salient.api.problems import FieldError
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, ListOut, Out
 
 LONGEST_END_USER_SECONDS = 24 * 3600
 
 
 class InstanceOut(Out):
+    """An agent; paths name it by its slug."""
+
+    id: UUID
     instance_slug: str
     agent_type: str
     display_name: str
+    created_at: datetime
     last_used_at: datetime | None
 
     @classmethod
@@ -28,7 +33,9 @@ class InstanceOut(Out):
         return cls(**_facts(instance))
 
 
-class InstancesOut(Out):
+class InstancesOut(ListOut[InstanceOut]):
+    """Active agents by slug; `instances` is another name of `data`."""
+
     account: str
     instances: list[InstanceOut]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -15,16 +16,27 @@ from agents.api.schemas import InstanceDetailOut, InstanceOut, InstancesOut, Vis
 from agents.config.versions.current import CurrentConfig, current_config
 from agents.instances.services import active_instances, start_visitor
 from agents.models import AgentInstance
+from salient.api.schemas import NamedListIn
+from salient.cursor import page_by_name
 from salient.database import in_database
 
 
-@api_view("GET", scope=Scope.AGENTS_READ)
+# openapi: answer=InstancesOut
+@api_view("GET", scope=Scope.AGENTS_READ, query=NamedListIn)
 async def agent_list(request: ApiRequest) -> HttpResponse:
     """List the account's active instances."""
-    caller = request.caller
-    instances = await in_database(active_instances, caller.account_id, caller.instance_ids)
-    return InstancesOut(
-        account=caller.account_slug, instances=[InstanceOut.of(i) for i in instances]
+    page, caller = NamedListIn.of_query(request), request.caller
+    found = await in_database(
+        active_instances,
+        caller.account_id,
+        caller.instance_ids,
+        after=page.cursor,
+        limit=page.limit,
+    )
+    shown, cursor = page_by_name(found, page.limit, "instance_slug")
+    data = [InstanceOut.of(instance) for instance in shown]
+    return InstancesOut.of_page(
+        data, cursor, account=caller.account_slug, instances=data
     ).as_response()
 
 
@@ -43,9 +55,11 @@ async def visitor_start(request: ApiRequest, instance: AgentInstance) -> HttpRes
     """Start a visitor of an embed, or name the account's end user: a token and its end."""
     wanted = VisitorIn.of_body(request, may_be_empty=True)
     token = start_visitor(request.caller, instance.pk, wanted)
-    return VisitorOut(
+    response = VisitorOut(
         token=visitor_tokens.write_token(token), expires_at=token.expires_at
     ).as_response()
+    response.status_code = HTTPStatus.CREATED
+    return response
 
 
 def _current(account_id: UUID, account_slug: str, instance: AgentInstance) -> CurrentConfig:
