@@ -1,4 +1,4 @@
-"""Chats and streams, histories and sessions, feedback and usage."""
+"""Chats and streams, histories, feedback and usage."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from agents.api.decorators import instance_view
 from agents.models import AgentInstance
 from salient.api.schemas import path_uuid
 from salient.database import in_database
-from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
+from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn
 from sessions_app.api.usage_schemas import UsageIn
 from sessions_app.conversations import feedback, history
-from sessions_app.conversations.sessions import delete_session, list_sessions
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
@@ -67,29 +66,12 @@ async def messages(request: ApiRequest, instance: AgentInstance) -> HttpResponse
     return found.as_response()
 
 
-@instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn)
-async def sessions(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
-    """List the caller's conversations, the most recently active first."""
-    page = SessionsIn.of_query(request)
-    found = await in_database(list_sessions, request.caller, instance, page)
-    return found.as_response()
-
-
-@instance_view("DELETE", scope=Scope.HISTORY_DELETE)
-async def session_delete(
-    request: ApiRequest, instance: AgentInstance, session_id: str
-) -> HttpResponse:
-    """Delete one conversation."""
-    await in_database(delete_session, request.caller, instance, path_uuid(session_id))
-    return HttpResponse(status=204)
-
-
 @instance_view("POST", scope=Scope.CHAT)
 async def message_feedback(
     request: ApiRequest, instance: AgentInstance, message_id: str
 ) -> HttpResponse:
     """Store, change or remove the caller's rating of an answer."""
-    wanted = path_uuid(message_id)
+    wanted = path_uuid(message_id, "message")
     given = FeedbackIn.of_body(request)
     stored, headers = await in_database(feedback.give, request.caller, instance, wanted, given)
     return with_headers(stored.as_response(), headers)

@@ -169,7 +169,7 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
     except DatabaseError as error:
         match _sqlstate(error):
             case SQLState.NOT_FOUND:
-                raise NotFound from error
+                raise NotFound("session") from error
             case SQLState.CLOSED:
                 raise SessionClosed from error
             case SQLState.REFUSED:
