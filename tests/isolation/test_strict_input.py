@@ -21,11 +21,19 @@ from accounts.api.member_schemas import InviteIn, RoleIn
 from accounts.api.schemas import RotateIn
 from agents.api.connection_views import ConnectionChangeIn, ConnectionIn
 from agents.api.schemas import VisitorIn
-from salient.api.schemas import In
+from salient.api.schemas import In, NamedListIn, OlderPageIn, PageIn, ShortListIn
 from sessions_app.api import schemas
-from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn, SessionsIn
+from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn
+from sessions_app.api.session_schemas import (
+    ExportIn,
+    MessagesIn,
+    SessionChangeIn,
+    SessionCreateIn,
+    SessionsIn,
+)
 from sessions_app.api.usage_schemas import UsageIn
 from tests.support.api_client import Answer
+from tests.support.isolation.api_shapes import all_shapes
 from tests.support.isolation.cases import MatrixTestCase
 from tests.support.isolation.route_table import BODIES
 from tests.support.isolation.routes import ACCOUNT, Route, routes
@@ -41,13 +49,21 @@ SENT: dict[tuple[str, str], type[In]] = {
     (f"{AGENT}/chat", "POST"): ChatIn,
     (f"{AGENT}/stream", "POST"): ChatIn,
     (f"{AGENT}/messages/<str:message_id>/feedback", "POST"): FeedbackIn,
+    (f"{AGENT}/sessions", "POST"): SessionCreateIn,
+    (f"{AGENT}/sessions/<str:session_id>", "PATCH"): SessionChangeIn,
 }
 ASKED: dict[str, type[In]] = {
     "audit": AuditIn,
+    "members": ShortListIn,
+    "invitations": ShortListIn,
+    "connections": NamedListIn,
+    "agents": NamedListIn,
     "usage": UsageIn,
     f"{AGENT}/stream": ChatIn,
     f"{AGENT}/history": HistoryIn,
     f"{AGENT}/sessions": SessionsIn,
+    f"{AGENT}/sessions/<str:session_id>/messages": MessagesIn,
+    f"{AGENT}/sessions/<str:session_id>/export": ExportIn,
 }
 # Texts that are no valid number, day, id or choice.
 WRONG_TEXTS: dict[str, tuple[str, ...]] = {
@@ -97,6 +113,8 @@ def kinds(annotation: Any) -> set[str]:
         return kinds(annotation.__value__)
     if get_origin(annotation) is Literal:
         return {"string", "enum"}
+    if get_origin(annotation) is dict:
+        return {"object"}
     if inspect.isclass(annotation) and issubclass(annotation, Enum):
         return {"string", "enum"}
     return set().union(*map(kinds, get_args(annotation))) | KINDS.get(annotation, set())
@@ -253,7 +271,8 @@ class CompletenessTests(SimpleTestCase):
     def test_every_shape_that_is_sent_is_tried(self) -> None:
         # A test chat's run takes an empty object, and only from staff.
         self.assertEqual(
-            {*SENT.values(), *ASKED.values(), schemas.TestRunIn}, {*In.__subclasses__()}
+            {*SENT.values(), *ASKED.values(), schemas.TestRunIn},
+            {*all_shapes(In)} - {In, PageIn, OlderPageIn},
         )
 
     def test_every_query_that_a_route_reads_is_tried(self) -> None:
