@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from http import HTTPStatus
-
-from django.http import HttpResponse
 
 from accounts.api import me
-from accounts.api.schemas import RotatedOut, RotateIn
+from accounts.api.schemas import MeOut, RotatedOut, RotateIn
 from accounts.auth.decorators import ANY, ApiRequest, CallerKind, api_view
 from accounts.keys import services
+from accounts.keys.services import AlreadyRotated
 from salient.api.problems import Forbidden
 from salient.database import in_database
 
 
-@api_view("GET", scope=ANY)
-async def who_am_i(request: ApiRequest) -> HttpResponse:
+@api_view("GET", scope=ANY, answer=MeOut)
+async def who_am_i(request: ApiRequest) -> MeOut:
     """Tell a key, member or visitor token what it may do."""
-    found = await in_database(me.describe, request.caller)
-    return found.as_response()
+    return await in_database(me.describe, request.caller)
 
 
-@api_view("POST", scope=ANY)
-async def rotate_key(request: ApiRequest) -> HttpResponse:
+@api_view("POST", scope=ANY, body=RotateIn, answer=RotatedOut, problems=(AlreadyRotated,))
+async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
     """Rotate the secret key of this call; a key rotates itself and no other."""
-    wanted = RotateIn.of_body(request, may_be_empty=True)
     caller = request.caller
     if caller.kind != CallerKind.SECRET_KEY or caller.api_key_id is None:
         raise Forbidden("Only a secret key rotates itself.")
@@ -33,14 +29,12 @@ async def rotate_key(request: ApiRequest) -> HttpResponse:
         services.rotate_api_key,
         caller.account_id,
         caller.api_key_id,
-        timedelta(seconds=wanted.overlap_seconds),
+        timedelta(seconds=body.overlap_seconds),
     )
-    response = RotatedOut(
+    return RotatedOut(
         id=rotated.key.pk,
         created_at=rotated.key.created_at,
         key=rotated.text,
         expires_at=rotated.key.expires_at,
         old_key_expires_at=rotated.old_expires_at,
-    ).as_response()
-    response.status_code = HTTPStatus.CREATED
-    return response
+    )

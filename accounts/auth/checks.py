@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.auth.decorators import ANY
 from accounts.models import Scope
+from salient.api.operations import Operation
 
 # Answered to everyone; the answer holds nothing of an account.
 OPEN = frozenset({"", "healthz", "readyz"})
@@ -50,6 +51,6 @@ def undeclared(routes: Iterable[tuple[str, Callable[..., Any]]]) -> list[CheckMe
 def _declares(view: Callable[..., Any]) -> bool:
     """Return whether each method of the view is authenticated and asks for a scope that exists."""
     methods: tuple[str, ...] = getattr(view, "methods", ())
-    one_scope = getattr(view, "scope", None)
-    scopes: Mapping[str, str] = getattr(view, "scopes", dict.fromkeys(methods, one_scope))
-    return bool(methods) and set(scopes) == set(methods) and _SCOPES.issuperset(scopes.values())
+    operations: Mapping[str, Operation] = getattr(view, "operations", {})
+    scopes = {operation.scope for operation in operations.values()}
+    return bool(methods) and set(operations) == set(methods) and scopes <= _SCOPES

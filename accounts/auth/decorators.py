@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, Concatenate, Final, Literal, Protocol, cast
+from typing import Any, Concatenate, Final, Literal, Protocol, Unpack, cast
 from uuid import UUID
 
+from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
@@ -15,7 +16,12 @@ from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
 from accounts.auth import key_text, staff_tokens, visitor_tokens
-from accounts.auth.bearer import VISITOR_SCOPES, bearer_caller
+from accounts.auth.bearer import (
+    VISITOR_SCOPES,
+    NetworkNotAllowed,
+    OriginNotAllowed,
+    bearer_caller,
+)
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.networks import client_network
 from accounts.members.members import member_caller
@@ -23,18 +29,20 @@ from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
 from salient.actors import Actor, now_acting
+from salient.api.operations import WITH_BODY, Described, Operation, Result
 from salient.api.problems import (
     PRIVATE,
     Forbidden,
     InternalError,
     Invalid,
     MethodNotAllowed,
+    NotFound,
     Problem,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
-from salient.api.schemas import In, query_of, refuse_query
+from salient.api.schemas import query_of, refuse_query
 from salient.database import is_unavailable
 from salient.ttl import TTLCache
 
@@ -58,7 +66,17 @@ MISPLACED = (
     "A key never stands in an address, where logs keep it. Rotate this one, and send keys "
     "as “Authorization: Bearer sal_sk_…”."
 )
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# What any route may answer: its caller or its request is refused, or the server fails.
+EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
+    Invalid,
+    Unauthenticated,
+    Forbidden,
+    NetworkNotAllowed,
+    OriginNotAllowed,
+    NotFound,
+    InternalError,
+    Unavailable,
+)
 type RouteScope = Scope | Literal["any"]
 
 # These change more than one agent.
@@ -71,66 +89,83 @@ class ApiRequest(HttpRequest):
 
 
 type Answer = Coroutine[Any, Any, HttpResponseBase]
-type View[**P] = Callable[Concatenate[ApiRequest, P], Answer]
+type View[**P] = Callable[Concatenate[ApiRequest, P], Coroutine[Any, Any, Result]]
 
 
 class ApiRoute(Protocol):
-    """A view made by `api_view`; it knows the scope that it asks for."""
+    """A view made by `api_view`; it knows what each of its methods takes and gives."""
 
-    scope: str
     methods: tuple[str, ...]
-    query: type[In] | None
+    operations: Mapping[str, Operation]
+    # What the view does, for people.
+    __doc__: str | None
 
     def __call__(self, request: HttpRequest, /, **kwargs: str) -> Answer: ...
 
 
 def api_view(
-    *methods: str, scope: RouteScope, query: type[In] | None = None
+    *methods: str, scope: RouteScope, **described: Unpack[Described]
 ) -> Callable[[View[...]], ApiRoute]:
     """Make a view that runs with an authenticated caller, and whose errors are problem documents.
 
-    `query` is what its GET reads in the query string; any other query is refused.
+    The view gets its input as `query` or `body`; see `Described`.
     """
+    operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: View[...]) -> ApiRoute:
         @wraps(view)
-        async def wrapper(http_request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
-            request = cast(ApiRequest, http_request)
-            try:
-                await _authorize(request, methods, scope, kwargs)
-                if query is None or request.method not in {"GET", "HEAD"}:
-                    refuse_query(request)
-                response = await view(request, **kwargs)
-            except Exception as error:
-                response = as_problem(error, request.path).as_response()
-            # What belongs to an account stays out of every cache.
-            for name, value in PRIVATE.items():
-                response.headers[name] = value
-            return response
+        async def with_input(request: ApiRequest, /, **kwargs: str) -> Result:
+            return await view(request, **kwargs, **operation.read(request))
 
-        route = cast(Any, wrapper)
-        route.scope, route.methods, route.query = str(scope), methods, query
-        return cast(ApiRoute, route)
+        return authorized(operation, with_input)
 
     return decorate
 
 
-def by_method(*routes: ApiRoute) -> ApiRoute:
-    """Join API views of different methods at one address; `scopes` maps each method to its scope.
+def operation_of(*methods: str, scope: str, **described: Unpack[Described]) -> Operation:
+    """Describe a route, with the problems of every route beside its own."""
+    reads_json = (UnsupportedMediaType,) if WITH_BODY.intersection(methods) else ()
+    own = described.get("problems", ())
+    everything = {**described, "problems": (*EVERY_ROUTE, *reads_json, *own)}
+    return Operation(methods, str(scope), **cast(Described, everything))
 
-    Any other method is answered with 405.
-    """
+
+def authorized(operation: Operation, view: View[...]) -> ApiRoute:
+    """Make a route of a view that reads its input itself."""
+
+    @wraps(view)
+    async def wrapper(http_request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
+        request = cast(ApiRequest, http_request)
+        try:
+            await _authorize(request, operation, kwargs)
+            response = operation.respond(await view(request, **kwargs))
+        except Exception as error:
+            response = as_problem(error, request.path).as_response()
+        # What belongs to an account stays out of every cache.
+        for name, value in PRIVATE.items():
+            response.headers[name] = value
+        return response
+
+    route = cast(Any, wrapper)
+    route.methods = operation.methods
+    route.operations = dict.fromkeys(operation.methods, operation)
+    route.get_is_safe = operation.get_is_safe
+    return cast(ApiRoute, route)
+
+
+def by_method(*routes: ApiRoute) -> ApiRoute:
+    """Join API views of different methods at one address; any other method is answered with 405."""
     table = {method: route for route in routes for method in route.methods}
     refusal = api_view(*table, scope=ANY)(_unreachable)
 
-    async def dispatch(request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
-        return await table.get(request.method or "", refusal)(request, **kwargs)
+    def dispatch(request: HttpRequest, /, **kwargs: str) -> Answer:
+        return table.get(request.method or "", refusal)(request, **kwargs)
 
-    joined = cast(Any, dispatch)
+    joined = cast(Any, markcoroutinefunction(dispatch))
     joined.methods = tuple(table)
-    joined.scopes = {method: route.scope for method, route in table.items()}
-    joined.query = table["GET"].query if "GET" in table else None
-    joined.scope = routes[0].scope
+    joined.routes = table
+    joined.operations = {method: route.operations[method] for method, route in table.items()}
+    joined.get_is_safe = all(each.get_is_safe for each in joined.operations.values())
     if all(hasattr(route, "may_call_from") for route in routes):
         joined.may_call_from = cast(Any, routes[0]).may_call_from
     return cast(ApiRoute, joined)
@@ -141,29 +176,33 @@ async def _unreachable(_request: ApiRequest, **_kwargs: str) -> HttpResponseBase
     raise NotImplementedError
 
 
-async def _authorize(
-    request: ApiRequest, methods: tuple[str, ...], scope: RouteScope, kwargs: dict[str, str]
-) -> None:
-    if request.method not in methods:
-        raise MethodNotAllowed(request.method or "", methods)
+async def _authorize(request: ApiRequest, operation: Operation, kwargs: dict[str, str]) -> None:
+    if request.method not in operation.methods:
+        raise MethodNotAllowed(request.method or "", operation.methods)
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
     if request.method != "GET":
         now_acting(actor_of(request.caller))
-    require_scope(request.caller, scope)
+    require_scope(request.caller, operation.scope)
     _refuse_nul(request)
-    _require_readable_body(request)
+    _require_readable_body(request, operation)
+    if operation.query is None or request.method in WITH_BODY:
+        refuse_query(request)
 
 
-def _require_readable_body(request: HttpRequest) -> None:
-    if request.method not in WITH_BODY:
+def _require_readable_body(request: HttpRequest, operation: Operation) -> None:
+    if request.method in WITH_BODY and not is_plain(request):
+        raise UnsupportedMediaType("Send the body as it is: it is not unpacked here.")
+    if request.method not in WITH_BODY or operation.body is None:
         # Some clients send an empty object with every request.
         if request.body.strip() not in {b"", b"{}"}:
             raise Invalid.field("body", f"no body is read with {request.method}")
-        return
-    if request.content_type != "application/json":
+    elif request.content_type != "application/json":
         raise UnsupportedMediaType
-    if request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("Send the body as it is: it is not unpacked here.")
+
+
+def is_plain(request: HttpRequest) -> bool:
+    coding: str = request.META.get("HTTP_CONTENT_ENCODING", "identity")
+    return coding.strip().lower() == "identity"
 
 
 def _refuse_nul(request: HttpRequest) -> None:
@@ -187,7 +226,7 @@ def actor_of(caller: Caller) -> Actor:
     return Actor("visitor", caller.subject)
 
 
-def require_scope(caller: Caller, scope: RouteScope) -> None:
+def require_scope(caller: Caller, scope: str) -> None:
     if scope == ANY:
         if caller.kind == CallerKind.PUBLISHABLE_KEY:
             raise Forbidden("A publishable key starts visitors and does nothing else.")

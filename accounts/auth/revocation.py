@@ -40,6 +40,8 @@ type Identity = tuple[CallerKind, UUID, str, UUID | None]
 class Interrupted(Problem):
     """A turn was ended from outside; its answer so far is stored and settled."""
 
+    extensions = {"session_id": UUID, "llm_request_id": UUID}
+
 
 class Revoked(Interrupted):
     """What the turn depends on was revoked."""

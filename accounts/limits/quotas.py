@@ -37,6 +37,7 @@ class RateLimited(Problem):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
+    extensions = {"policy": str}
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         least = max(rates, key=lambda rate: rate.wait)
@@ -53,6 +54,7 @@ class TooManyTurns(Problem):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_turns"
+    extensions = {"limit": int}
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -67,6 +69,14 @@ class BudgetExceeded(Problem):
 
     status = HTTPStatus.PAYMENT_REQUIRED
     code = "budget_exceeded"
+    # The amounts are US dollars as decimals, for the account's own callers.
+    extensions = {
+        "budget": str,
+        "period": str,
+        "resets_at": datetime,
+        **dict.fromkeys(("limit", "spent", "reserved", "remaining", "needed"), str),
+        "unpriced_models": list[str],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from django.http import HttpResponse
 from pydantic import Field, SecretStr
 
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.models import Scope
 from agents.connections import connections
+from agents.connections.connections import ConnectionExists
 from agents.models import ProviderConnection
 from salient.api.schemas import In, ListOut, NamedListIn, Out
 from salient.cursor import page_by_name
@@ -65,54 +66,60 @@ class ConnectionsOut(ListOut[ConnectionOut]):
     connections: list[ConnectionOut]
 
 
-# openapi: answer=ConnectionsOut
-@api_view("GET", scope=Scope.CONNECTIONS_READ, query=NamedListIn)
-async def _list(request: ApiRequest) -> HttpResponse:
-    page = NamedListIn.of_query(request)
+@api_view("GET", scope=Scope.CONNECTIONS_READ, query=NamedListIn, answer=ConnectionsOut)
+async def connection_list(request: ApiRequest, *, query: NamedListIn) -> ConnectionsOut:
+    """List the account's model connections."""
     found = await in_database(
         connections.connections_of,
         request.caller.account_id,
-        after=page.cursor,
-        limit=page.limit,
+        after=query.cursor,
+        limit=query.limit,
     )
-    shown, cursor = page_by_name(found, page.limit, "name")
+    shown, cursor = page_by_name(found, query.limit, "name")
     data = [ConnectionOut.of(each) for each in shown]
-    return ConnectionsOut.of_page(data, cursor, connections=data).as_response()
+    return ConnectionsOut.of_page(data, cursor, connections=data)
 
 
-@api_view("POST", scope=Scope.CONNECTIONS_WRITE)
-async def _create(request: ApiRequest) -> HttpResponse:
-    wanted = ConnectionIn.of_body(request)
+@api_view(
+    "POST",
+    scope=Scope.CONNECTIONS_WRITE,
+    body=ConnectionIn,
+    answer=ConnectionOut,
+    status=HTTPStatus.CREATED,
+    problems=(ConnectionExists,),
+)
+async def connection_create(request: ApiRequest, *, body: ConnectionIn) -> ConnectionOut:
+    """Make a connection to a model server."""
     made = await in_database(
         connections.create_connection,
         request.caller.account_id,
-        name=wanted.name,
-        base_url=wanted.base_url,
-        key=wanted.key.get_secret_value(),
+        name=body.name,
+        base_url=body.base_url,
+        key=body.key.get_secret_value(),
     )
-    response = ConnectionOut.of(made).as_response()
-    response.status_code = 201
-    return response
+    return ConnectionOut.of(made)
 
 
-@api_view("PATCH", scope=Scope.CONNECTIONS_WRITE)
-async def _change(request: ApiRequest, name: str) -> HttpResponse:
-    wanted = ConnectionChangeIn.of_body(request)
+@api_view("PATCH", scope=Scope.CONNECTIONS_WRITE, body=ConnectionChangeIn, answer=ConnectionOut)
+async def connection_change(
+    request: ApiRequest, name: str, *, body: ConnectionChangeIn
+) -> ConnectionOut:
+    """Change a connection's address or key."""
     changed = await in_database(
         connections.change_connection,
         request.caller.account_id,
         name,
-        base_url=wanted.base_url,
-        key=None if wanted.key is None else wanted.key.get_secret_value(),
+        base_url=body.base_url,
+        key=None if body.key is None else body.key.get_secret_value(),
     )
-    return ConnectionOut.of(changed).as_response()
+    return ConnectionOut.of(changed)
 
 
-@api_view("DELETE", scope=Scope.CONNECTIONS_WRITE)
-async def _delete(request: ApiRequest, name: str) -> HttpResponse:
+@api_view("DELETE", scope=Scope.CONNECTIONS_WRITE, status=HTTPStatus.NO_CONTENT)
+async def connection_delete(request: ApiRequest, name: str) -> None:
+    """Delete a connection; running answers that use it end."""
     await in_database(connections.delete_connection, request.caller.account_id, name)
-    return HttpResponse(status=204)
 
 
-all_connections = by_method(_list, _create)
-one_connection = by_method(_change, _delete)
+all_connections = by_method(connection_list, connection_create)
+one_connection = by_method(connection_change, connection_delete)

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate
+from typing import Any, Concatenate, Unpack
 from uuid import UUID
 
-from django.http.response import HttpResponseBase
-
-from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, api_view
+from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
 from agents.api.origins import may_call_from
 from agents.instances.services import find_active_instance
 from agents.models import AgentInstance
+from salient.api.operations import Described, Result
 from salient.api.problems import NotFound
-from salient.api.schemas import In
 from salient.database import in_database_once
 from salient.ttl import TTLCache
 
 type InstanceView[**P] = Callable[
-    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, HttpResponseBase]
+    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, Result]
 ]
 
 _instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache()
 
 
 def instance_view(
-    *methods: str, scope: Scope, query: type[In] | None = None
+    *methods: str, scope: Scope, **described: Unpack[Described]
 ) -> Callable[[InstanceView[...]], ApiRoute]:
-    """Make a view of one active instance; any other slug is the same 404."""
+    """Make a view of one active instance, as `api_view` does; any other slug is the same 404."""
+    operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
-        @api_view(*methods, scope=scope, query=query)
         @wraps(view)
-        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> HttpResponseBase:
-            return await view(request, await find_instance(request.caller, instance), **kwargs)
+        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
+            found = await find_instance(request.caller, instance)
+            return await view(request, found, **kwargs, **operation.read(request))
 
+        route = authorized(operation, wrapper)
         # Whose pages may call it from a browser: salient/api/cors.py asks.
-        wrapper.may_call_from = may_call_from  # type: ignore[attr-defined]
-        return wrapper
+        route.may_call_from = may_call_from  # type: ignore[attr-defined]
+        return route
 
     return decorate
 

@@ -82,3 +82,8 @@ class ToolRoundsExceeded(RunError):
 class UnknownModel(RunError):
     code = "unknown_model"
     safe = "The model of this agent is not available."
+
+
+_KINDS: list[type[RunError]] = [RunError, *RunError.__subclasses__()]
+# Every way in which a run fails, by its code.
+RUN_ERRORS = {kind.code: kind for kind in _KINDS}

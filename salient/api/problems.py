@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from django.http import JsonResponse
 from pydantic import ValidationError
@@ -17,6 +17,8 @@ class Problem(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
     code: str = "bad_request"
+    # The members that it may have besides those of every problem, each with its type.
+    extensions: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
@@ -25,6 +27,11 @@ class Problem(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = members
+
+    @classmethod
+    def codes(cls) -> Sequence[str]:
+        """Return what its `code` may be."""
+        return (cls.code,)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -67,6 +74,7 @@ class NotFound(Problem):
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
+    extensions = {"what": str}
 
     def __init__(self, what: str = "") -> None:
         members: dict[str, Any] = {"what": what} if what else {}
@@ -78,6 +86,7 @@ class UnknownRoute(Problem):
 
     status = HTTPStatus.NOT_FOUND
     code = "unknown_route"
+    extensions = {"nearest": str}
 
     def __init__(self, nearest: str) -> None:
         super().__init__(f"There is no such route; the nearest is {nearest}.", nearest=nearest)
@@ -95,6 +104,7 @@ class MethodNotAllowed(Problem):
 class BodyTooLarge(Problem):
     status = HTTPStatus.CONTENT_TOO_LARGE
     code = "body_too_large"
+    extensions = {"limit": int}
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than {limit} bytes.", limit=limit)
@@ -112,8 +122,16 @@ class UnsupportedMediaType(Problem):
 LONGEST_NAME, MOST_ERRORS = 100, 20
 
 
+class FieldFault(TypedDict):
+    """One wrong field, parameter or header, and what is wrong with it."""
+
+    field: str
+    message: str
+
+
 class Invalid(Problem):
     code = "invalid_request"
+    extensions = {"errors": list[FieldFault]}
 
     @classmethod
     def of(cls, error: ValidationError) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
+from http import HTTPStatus
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -144,10 +145,11 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Out(BaseModel):
-    """Output of the API."""
+    """Output of the API; an alias is the name on the wire."""
 
-    def as_response(self) -> HttpResponse:
-        return HttpResponse(self.model_dump_json(), content_type="application/json")
+    def as_response(self, status: int = HTTPStatus.OK) -> HttpResponse:
+        text = self.model_dump_json(by_alias=True)
+        return HttpResponse(text, content_type="application/json", status=status)
 
 
 class ListOut[Object](Out):

@@ -14,21 +14,37 @@ from accounts.auth.decorators import ApiRequest, Caller, CallerKind, as_problem
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
-from salient.api.problems import Forbidden
+from salient.api.operations import EventStream
+from salient.api.problems import Forbidden, Problem
+from salient.api.schemas import Out
 from salient.database import in_database
-from sessions_app.api.schemas import TestRunIn
 from sessions_app.evals import saved_chats
-from sessions_app.evals.saved_chats import Answer, Progress
+from sessions_app.evals.saved_chats import Answer, ChatChanged, Progress
 from sessions_app.models import SavedChat, SavedChatRun
 from sessions_app.turns import sse
+from sessions_app.turns.problems import TURN_PROBLEMS
 
 
-@instance_view("POST", scope=Scope.CHAT)
-async def run(request: ApiRequest, instance: AgentInstance, chat_id: str) -> StreamingHttpResponse:
+class RunOut(Out):
+    """How a run ended; `cost` is US dollars as a decimal, null if unknown."""
+
+    passed: bool
+    cost: str | None
+    latency_ms: int
+
+
+EVENTS = {"answer": Answer, "error": Problem, "done": RunOut}
+
+
+@instance_view(
+    "POST", scope=Scope.CHAT, answer=EventStream(EVENTS), problems=(ChatChanged, *TURN_PROBLEMS)
+)
+async def test_chat_run(
+    request: ApiRequest, instance: AgentInstance, chat_id: str
+) -> StreamingHttpResponse:
     """Run a test chat with the configuration that the playground's token names."""
     if request.caller.kind != CallerKind.STAFF:
         raise Forbidden("Test chats are run in the admin, by the platform's staff.")
-    TestRunIn.of_body(request)
     chat = await in_database(saved_chats.find, request.caller, instance, chat_id)
     return StreamingHttpResponse(
         frames(request.caller, instance, chat, request.path),
@@ -48,7 +64,7 @@ async def frames(
                 yield sse.frame(number, "answer", json.dumps(visible(answer, chat)))
                 number += 1
         made = await in_database(saved_chats.store, caller, chat, progress)
-        yield sse.frame(number, "done", json.dumps(summary(made)))
+        yield sse.frame(number, "done", summary(made).model_dump_json())
     except Exception as error:
         yield sse.frame(number, "error", json.dumps(as_problem(error, path).as_dict()))
 
@@ -62,9 +78,6 @@ def visible(answer: Answer, chat: SavedChat) -> dict[str, Any]:
     return asdict(answer) | hidden
 
 
-def summary(run: SavedChatRun) -> dict[str, Any]:
-    return {
-        "passed": run.passed,
-        "cost": None if run.cost is None else str(run.cost),
-        "latency_ms": run.latency_ms,
-    }
+def summary(run: SavedChatRun) -> RunOut:
+    cost = None if run.cost is None else str(run.cost)
+    return RunOut(passed=run.passed, cost=cost, latency_ms=run.latency_ms)

@@ -67,10 +67,6 @@ class HistoryIn(In):
     before: UUID | None = None
 
 
-class TestRunIn(In):
-    """An empty body: the path names the test chat, the caller's token its configuration."""
-
-
 class FeedbackIn(In):
     """A rating, with a comment or without; a rating of null removes the caller's feedback."""
 
@@ -157,6 +153,15 @@ class DoneOut(Out):
 
 class ChatOut(DoneOut):
     response: str
+
+
+class ToolOut(BaseModel):
+    """A call of a tool as a stream tells it: twice, when it begins and when it has ended."""
+
+    # Unique in the turn.
+    id: str
+    name: str
+    status: Literal["running", "done", "failed"]
 
 
 class MessageOut(BaseModel):

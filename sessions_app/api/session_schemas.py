@@ -225,6 +225,13 @@ class MessagesOut(ListOut[SessionMessageOut]):
     """Messages of a session, in the order that was asked for."""
 
 
+class ExportOut(Out):
+    """An export as JSON."""
+
+    session: SessionOut
+    messages: list[SessionMessageOut]
+
+
 class ExportIn(In):
     """How the export is written."""
 

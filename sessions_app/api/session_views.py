@@ -7,17 +7,23 @@ from http import HTTPStatus
 from django.http import HttpResponse, StreamingHttpResponse
 
 from accounts.auth.decorators import ApiRequest, by_method
+from accounts.limits.quotas import RateLimited
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
+from salient.api.operations import Text
 from salient.api.schemas import path_uuid
 from salient.database import in_database
 from sessions_app.api.session_schemas import (
     ExportIn,
+    ExportOut,
     MessagesIn,
+    MessagesOut,
     SessionChangeIn,
     SessionCreateIn,
+    SessionOut,
     SessionsIn,
+    SessionsOut,
 )
 from sessions_app.conversations import export
 from sessions_app.conversations.messages import read_messages
@@ -29,76 +35,89 @@ from sessions_app.conversations.sessions import (
     read_session,
 )
 from sessions_app.turns.idempotency import with_headers
+from sessions_app.turns.problems import TurnInProgress
 
 
-# openapi: answer=SessionsOut
-@instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn)
-async def _list(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn, answer=SessionsOut)
+async def session_list(
+    request: ApiRequest, instance: AgentInstance, *, query: SessionsIn
+) -> SessionsOut:
     """List the caller's sessions, the most recently active first."""
-    page = SessionsIn.of_query(request)
-    found = await in_database(list_sessions, request.caller, instance, page)
-    return found.as_response()
+    return await in_database(list_sessions, request.caller, instance, query)
 
 
-# openapi: body=SessionCreateIn, answer=SessionOut, status=201, problems=(RateLimited,)
-@instance_view("POST", scope=Scope.CHAT)
-async def _create(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
+@instance_view(
+    "POST",
+    scope=Scope.CHAT,
+    body=SessionCreateIn,
+    answer=SessionOut,
+    status=HTTPStatus.CREATED,
+    problems=(RateLimited,),
+)
+async def session_create(
+    request: ApiRequest, instance: AgentInstance, *, body: SessionCreateIn
+) -> HttpResponse:
     """Begin a session without a message."""
-    wanted = SessionCreateIn.of_body(request, may_be_empty=True)
-    made, headers = await in_database(create_session, request.caller, instance, wanted)
-    response = with_headers(made.as_response(), headers)
-    response.status_code = HTTPStatus.CREATED
-    return response
+    made, headers = await in_database(create_session, request.caller, instance, body)
+    return with_headers(made.as_response(HTTPStatus.CREATED), headers)
 
 
-# openapi: answer=SessionOut
-@instance_view("GET", scope=Scope.HISTORY_READ)
-async def _read(request: ApiRequest, instance: AgentInstance, session_id: str) -> HttpResponse:
+@instance_view("GET", scope=Scope.HISTORY_READ, answer=SessionOut)
+async def session_read(request: ApiRequest, instance: AgentInstance, session_id: str) -> SessionOut:
     """Return one session."""
     wanted = path_uuid(session_id, "session")
-    found = await in_database(read_session, request.caller, instance, wanted)
-    return found.as_response()
+    return await in_database(read_session, request.caller, instance, wanted)
 
 
-# openapi: body=SessionChangeIn, answer=SessionOut, problems=(RateLimited,)
-@instance_view("PATCH", scope=Scope.CHAT)
-async def _change(request: ApiRequest, instance: AgentInstance, session_id: str) -> HttpResponse:
+@instance_view(
+    "PATCH",
+    scope=Scope.CHAT,
+    body=SessionChangeIn,
+    answer=SessionOut,
+    problems=(RateLimited,),
+)
+async def session_change(
+    request: ApiRequest, instance: AgentInstance, session_id: str, *, body: SessionChangeIn
+) -> HttpResponse:
     """Rename, annotate, close or reopen a session."""
     wanted = path_uuid(session_id, "session")
-    change = SessionChangeIn.of_body(request)
-    changed, headers = await in_database(change_session, request.caller, instance, wanted, change)
+    changed, headers = await in_database(change_session, request.caller, instance, wanted, body)
     return with_headers(changed.as_response(), headers)
 
 
-# openapi: status=204, problems=(TurnInProgress,)
-@instance_view("DELETE", scope=Scope.HISTORY_DELETE)
-async def _delete(request: ApiRequest, instance: AgentInstance, session_id: str) -> HttpResponse:
+@instance_view(
+    "DELETE",
+    scope=Scope.HISTORY_DELETE,
+    status=HTTPStatus.NO_CONTENT,
+    problems=(TurnInProgress,),
+)
+async def session_delete(request: ApiRequest, instance: AgentInstance, session_id: str) -> None:
     """Delete one session."""
     wanted = path_uuid(session_id, "session")
     await in_database(delete_session, request.caller, instance, wanted)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-# openapi: answer=MessagesOut
-@instance_view("GET", scope=Scope.HISTORY_READ, query=MessagesIn)
+@instance_view("GET", scope=Scope.HISTORY_READ, query=MessagesIn, answer=MessagesOut)
 async def session_messages(
-    request: ApiRequest, instance: AgentInstance, session_id: str
-) -> HttpResponse:
+    request: ApiRequest, instance: AgentInstance, session_id: str, *, query: MessagesIn
+) -> MessagesOut:
     """Return a page of a session's messages, each answer with how its turn ended."""
     wanted = path_uuid(session_id, "session")
-    page = MessagesIn.of_query(request)
-    found = await in_database(read_messages, request.caller, instance, wanted, page)
-    return found.as_response()
+    return await in_database(read_messages, request.caller, instance, wanted, query)
 
 
-# openapi: answer=a file (application/json or text/markdown), problems=(RateLimited,)
-@instance_view("GET", scope=Scope.HISTORY_READ, query=ExportIn)
+@instance_view(
+    "GET",
+    scope=Scope.HISTORY_READ,
+    query=ExportIn,
+    answer=(ExportOut, Text("text/markdown")),
+    problems=(RateLimited,),
+)
 async def session_export(
-    request: ApiRequest, instance: AgentInstance, session_id: str
+    request: ApiRequest, instance: AgentInstance, session_id: str, *, query: ExportIn
 ) -> StreamingHttpResponse:
     """Export a session with all of its messages, as JSON or Markdown."""
-    wanted = path_uuid(session_id, "session")
-    form = ExportIn.of_query(request).format
+    wanted, form = path_uuid(session_id, "session"), query.format
     session, headers = await in_database(
         export.begin_export, request.caller, instance, wanted, form
     )
@@ -110,5 +129,5 @@ async def session_export(
     )
 
 
-all_sessions = by_method(_list, _create)
-one_session = by_method(_read, _change, _delete)
+all_sessions = by_method(session_list, session_create)
+one_session = by_method(session_read, session_change, session_delete)

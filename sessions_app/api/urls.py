@@ -36,7 +36,7 @@ urlpatterns = [
     ),
     path(
         "agents/<str:instance>/test-chats/<str:chat_id>/run",
-        eval_views.run,
+        eval_views.test_chat_run,
         name="test-chat-run",
     ),
 ]

@@ -15,8 +15,7 @@ from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
-from agents.runtime import errors
-from agents.runtime.errors import RunError
+from agents.runtime.errors import RUN_ERRORS
 from salient.api.problems import InternalError, Invalid, Problem
 from sessions_app.api.schemas import ChatIn, ChatOut, CostOut, UsageOut
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
@@ -30,11 +29,6 @@ from sessions_app.turns.problems import (
 
 LONGEST_KEY = 255
 ANSWERED = {CompletionStatus.COMPLETE, CompletionStatus.CANCELLED}
-_FAILURES: dict[str, type[RunError]] = {
-    kind.code: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, RunError)
-}
 # Failures that are not the model's; each is replayed with its own code.
 _ENDINGS: dict[str, Callable[[], Problem]] = {
     kind.code: kind for kind in (ServerStopping, TimeOver, TurnAbandoned)
@@ -154,7 +148,7 @@ def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
         return None
     if request.error_code == AnswerNotStored.code:
         problem: Problem = AnswerNotStored(request.session_id, request.pk)
-    elif (kind := _FAILURES.get(request.error_code)) is not None:
+    elif (kind := RUN_ERRORS.get(request.error_code)) is not None:
         problem = provider_problem(kind(), request.session_id, request.pk)
     else:
         problem = _ENDINGS.get(request.error_code, InternalError)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from math import ceil
 from uuid import UUID
@@ -9,14 +10,20 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.auth.caller import Caller
-from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded
+from accounts.auth.revocation import AccessEnded, ServerStopping, TimeOver
+from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded, RateLimited, TooManyTurns
 from agents.config.files import PRICES_FILE
+from agents.config.versions.current import AgentMisconfigured
+from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
-from agents.runtime.errors import RunError
+from agents.runtime.errors import RUN_ERRORS, RunError
 from agents.runtime.run import RunRequest
 from salient.api.problems import Problem
 from salient.formatting import dollars
+
+# A problem of a turn that has rows names them.
+OF_A_TURN = {"session_id": UUID, "llm_request_id": UUID}
 
 
 class TurnInProgress(Problem):
@@ -64,6 +71,7 @@ class AnswerNotStored(Problem):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "answer_not_stored"
+    extensions = OF_A_TURN
 
     def __init__(self, session_id: UUID, request_id: UUID) -> None:
         super().__init__(
@@ -82,6 +90,7 @@ class SettlementDelayed(Problem):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "settlement_delayed"
+    extensions = OF_A_TURN
 
     def __init__(self, session_id: UUID, request_id: UUID) -> None:
         super().__init__(
@@ -114,6 +123,7 @@ class TurnAbandoned(Problem):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "abandoned"
+    extensions = OF_A_TURN
 
     def __init__(self) -> None:
         super().__init__(
@@ -126,6 +136,12 @@ class ProviderFailed(Problem):
     """The model did not answer in full; the message and what came of the answer are stored."""
 
     status = HTTPStatus.BAD_GATEWAY
+    extensions = OF_A_TURN
+
+    @classmethod
+    def codes(cls) -> Sequence[str]:
+        """Return the codes of the runtime's errors that become this problem."""
+        return [code for code in RUN_ERRORS if _KINDS.get(code, ProviderFailed) is cls]
 
 
 class ProviderTimedOut(ProviderFailed):
@@ -159,3 +175,28 @@ def provider_problem(error: RunError, session_id: UUID, request_id: UUID) -> Pro
     )
     problem.code = error.code
     return problem
+
+
+# How a turn may be refused, or end before its answer is whole.
+TURN_PROBLEMS: tuple[type[Problem], ...] = (
+    RateLimited,
+    TooManyTurns,
+    BudgetExceeded,
+    SessionClosed,
+    TurnInProgress,
+    IdempotencyKeyReused,
+    DraftGone,
+    AgentMisconfigured,
+    ProviderFailed,
+    ProviderTimedOut,
+    ProviderBusy,
+    TooLongForModel,
+    AccessEnded,
+    AgentDeactivated,
+    ConnectionChanged,
+    TimeOver,
+    ServerStopping,
+    TurnAbandoned,
+    AnswerNotStored,
+    SettlementDelayed,
+)

@@ -17,7 +17,7 @@ from tests.support.factories import (
     make_message,
     make_session,
 )
-from tests.support.isolation.routes import routes
+from tests.support.isolation.routes import Route, routes
 from tests.support.worlds import World
 
 AGENT = "agents/<str:instance>"
@@ -83,7 +83,8 @@ class ListTests(World, TestCase):
         """A route whose query has a cursor is a list, and is tried here."""
         found = {
             route.short
-            for route in routes()
-            if (query := getattr(route.view, "query", None)) and "cursor" in query.model_fields
+            for route in filter(Route.is_api, routes())
+            for operation in route.operations.values()
+            if operation.query and "cursor" in operation.query.model_fields
         }
         self.assertEqual(found, {*LISTS})

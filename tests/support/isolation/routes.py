@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.urls import get_resolver
 
 from accounts.auth.checks import all_routes
+from salient.api.operations import Operation
 from salient.api.routing import is_api
 from tests.support.isolation.route_table import ADMIN_KINDS
 
@@ -65,9 +66,13 @@ class Route:
         plain = plain.replace("^", "").replace("$", "").replace("\\", "")
         return "/" + _PARAMETER.sub(lambda match: values[match[1]], plain)
 
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """What each method of an API route takes and gives."""
+        return getattr(self.view, "operations", {})
+
     def scope(self, method: str) -> str:
-        scopes = getattr(self.view, "scopes", {})
-        return str(scopes.get(method, getattr(self.view, "scope", "")))
+        return self.operations[method].scope if method in self.operations else ""
 
 
 def routes() -> list[Route]:
