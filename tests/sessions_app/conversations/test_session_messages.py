@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestAborted
 from django.db import connection
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from accounts.auth.caller import Caller
@@ -164,6 +165,20 @@ class ExportTests(ConversationWorld, TestCase):
         self.assertEqual([line[:8] for line in spoken], ["**User**", "**Assist"])
         self.assertIn("> **Assistant**, 2026-01-01T00:00:00Z", lines)
         self.assertIn("> # Title", lines)
+
+    async def test_no_comment_stands_in_it_while_the_database_is_slow(self) -> None:
+        session = await self.ask(self.api)
+
+        def slow(*args: Any) -> Any:
+            time.sleep(0.3)
+            return read_messages(*args)
+
+        with (
+            override_settings(STREAM_KEEP_ALIVE_SECONDS=0.04),
+            mock.patch.object(export, "read_messages", slow),
+        ):
+            answer = await self.read(self.api, session, "/export")
+        self.assertEqual(len(answer.json()["messages"]), 2)
 
     async def test_it_is_noted_with_who_and_counts_as_a_call(self) -> None:
         cleo = await self.start(sub="cleo")
