@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
 from accounts.api import me
 from accounts.api.schemas import MeOut, RotatedOut, RotateIn
@@ -19,7 +20,14 @@ async def who_am_i(request: ApiRequest) -> MeOut:
     return await in_database(me.describe, request.caller)
 
 
-@api_view("POST", scope=ANY, body=RotateIn, answer=RotatedOut, problems=(AlreadyRotated,))
+@api_view(
+    "POST",
+    scope=ANY,
+    body=RotateIn,
+    answer=RotatedOut,
+    status=HTTPStatus.CREATED,
+    problems=(AlreadyRotated,),
+)
 async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
     """Rotate the secret key of this call; a key rotates itself and no other."""
     caller = request.caller
