@@ -1,8 +1,9 @@
-"""The cursor of every list that is ordered by a moment and an id: a row's place, as opaque text."""
+"""The cursor of every list: the place of a page's last row, as opaque text."""
 
 from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct, error
@@ -16,6 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Microseconds since 1970 and the id: 24 bytes, which base64 writes without padding.
 _PLACE = Struct(">q16s")
+_UNREADABLE = "give back the cursor of the page before"
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,30 @@ class Cursor:
             microseconds, key = _PLACE.unpack(place)
             return cls(_EPOCH + microseconds * _MICROSECOND, UUID(bytes=key))
         except (ValueError, OverflowError, error):
-            raise ValueError("give back the `before` of the page above") from None
+            raise ValueError(_UNREADABLE) from None
+
+
+@dataclass(frozen=True, slots=True)
+class NameCursor:
+    """Where a page of a list ends whose rows are ordered by names that are unique in it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(self.name.encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: object) -> Self:
+        """Read what `str()` wrote; raises ValueError."""
+        given = str(text)
+        try:
+            padded = given.encode("ascii") + b"=" * (-len(given) % 4)
+            name = b64decode(padded, altchars=b"-_", validate=True).decode()
+        except ValueError:
+            raise ValueError(_UNREADABLE) from None
+        if not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
+            raise ValueError(_UNREADABLE)
+        return cls(name)
 
 
 def older[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
@@ -54,12 +80,23 @@ def newer[Rows: QuerySet[Any]](rows: Rows, field: str, cursor: Cursor) -> Rows:
 
 
 def page_of[Row: Model](
-    rows: QuerySet[Row], field: str, cursor: Cursor | None, limit: int
-) -> tuple[list[Row], str | None]:
-    """Return the page after the cursor, the newest first, and the next page's cursor or None."""
-    rows = rows if cursor is None else older(rows, field, cursor)
-    found = list(rows.order_by(f"-{field}", "-id")[: limit + 1])
-    if len(found) <= limit:
-        return found, None
-    last = found[limit - 1]
-    return found[:limit], str(Cursor(getattr(last, field), last.pk))
+    rows: Sequence[Row], limit: int | None, field: str
+) -> tuple[Sequence[Row], str | None]:
+    """Return the page's rows and the cursor of the next page, None where there is none.
+
+    `rows` are one more than the page holds, if there are more: that one is not on it. The rows are
+    ordered by the field, which is a moment, and the id; without a limit they are all on the page.
+    """
+    if limit is None or len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], str(Cursor(getattr(last, field), last.pk))
+
+
+def page_by_name[Row: Model](
+    rows: Sequence[Row], limit: int | None, field: str
+) -> tuple[Sequence[Row], str | None]:
+    """Return the same of rows that are ordered by a name."""
+    if limit is None or len(rows) <= limit:
+        return rows, None
+    return rows[:limit], str(NameCursor(getattr(rows[limit - 1], field)))

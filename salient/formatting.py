@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 UNKNOWN, NONE = "unknown", "\N{EN DASH}"
@@ -60,3 +61,8 @@ def share(part: float | None) -> str:
 
 def dollars(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
+
+
+def utc(moment: datetime) -> str:
+    """Write a moment as the API does: 2026-11-21T05:00:00Z."""
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

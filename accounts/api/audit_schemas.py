@@ -8,12 +8,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from django.core.management import get_commands
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, Field
 
 from accounts.models import ActorKind, AuditAction, AuditEntry
 from accounts.models.audit import OBJECT_TYPES
-from salient.api.schemas import In, Out, Whole
-from salient.cursor import Cursor
+from salient.api.schemas import ListOut, OlderPageIn, Out
 
 
 def _object_type(text: str) -> str:
@@ -38,16 +37,14 @@ def _object_id(text: str) -> str:
 _ACTOR = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:visitor|end-user):[0-9a-f]{32}"
 )
+# A moment as the database writes it.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
 type Word = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_object_id)]
 
 
-class AuditIn(In):
-    """Which part of the log: the newest `limit` entries, or those before `before`."""
+class AuditIn(OlderPageIn):
+    """Which part of the log: the newest entries, or those after the page before."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
     action: AuditAction | None = None
     actor_kind: ActorKind | None = None
     actor_id: Annotated[str, AfterValidator(_actor_id)] | None = None
@@ -56,7 +53,7 @@ class AuditIn(In):
 
     def conditions(self) -> dict[str, Any]:
         """Return which values the entries' columns must have."""
-        return self.model_dump(exclude={"limit", "before"}, exclude_none=True)
+        return self.model_dump(exclude={*OlderPageIn.model_fields}, exclude_none=True)
 
 
 class ActorOut(BaseModel):
@@ -76,8 +73,18 @@ class ObjectOut(BaseModel):
 
 
 class ChangeOut(BaseModel):
+    """A column's values; moments end with Z, as everywhere."""
+
     before: Any
     after: Any
+
+    @classmethod
+    def of(cls, before: Any, after: Any) -> Self:
+        return cls(before=_as_sent(before), after=_as_sent(after))
+
+
+def _as_sent(value: Any) -> Any:
+    return f"{value[:-6]}Z" if isinstance(value, str) and _MOMENT.fullmatch(value) else value
 
 
 class EntryOut(Out):
@@ -98,15 +105,14 @@ class EntryOut(Out):
             actor=ActorOut(kind=ActorKind(entry.actor_kind), id=entry.actor_id, name=entry.actor),
             object=ObjectOut(type=entry.object_type, id=entry.object_id, name=entry.object),
             changes={
-                name: ChangeOut(before=before, after=after)
-                for name, (before, after) in entry.changes.items()
+                name: ChangeOut.of(before, after) for name, (before, after) in entry.changes.items()
             },
             reason=entry.reason,
         )
 
 
-class AuditOut(Out):
-    """Entries, the newest first; `before` asks for the next page (null: there is none)."""
+class AuditOut(ListOut[EntryOut]):
+    """Entries, the newest first; `entries` and `before` are other names of two fields."""
 
     entries: list[EntryOut]
     before: str | None

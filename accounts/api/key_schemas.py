@@ -9,15 +9,14 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from accounts.auth.networks import read_network
 from accounts.keys.services import Rotated
 from accounts.keys.states import KeyState, state_of
 from accounts.models import ApiKey, KeyKind, KeyMode, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
-from salient.api.schemas import In, Origin, Out, Printable, Whole
-from salient.cursor import Cursor
+from salient.api.schemas import In, ListOut, Origin, Out, Printable
 
 MOST_ITEMS = 100
 
@@ -43,15 +42,6 @@ type Origins = Annotated[list[Origin], Field(max_length=MOST_ITEMS)]
 # Empty would read as none, and an empty column means all.
 type Slugs = Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)]
 type Future = Annotated[AwareDatetime, AfterValidator(_in_the_future)]
-
-
-class KeysIn(In):
-    """Which part of the list: the newest `limit` keys, or those after `cursor`."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    cursor: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
 
 
 class KeyIn(In):
@@ -129,12 +119,8 @@ class KeyOut(Out):
         return cls(**cls.facts(key, slugs))
 
 
-class KeysOut(Out):
-    """Keys, the newest first; `next_cursor` asks for the next page."""
-
-    data: list[KeyOut]
-    has_more: bool
-    next_cursor: str | None
+class KeysOut(ListOut[KeyOut]):
+    """Keys, the newest first."""
 
 
 class NewKeyOut(KeyOut):

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from accounts.api.key_schemas import (
     KeyIn,
     KeyOut,
-    KeysIn,
     KeysOut,
     NewKeyOut,
     RevokedOut,
@@ -21,19 +20,19 @@ from accounts.keys import managed
 from accounts.keys.managed import ExceedsCaller, KeyEnded, TooManyKeys
 from accounts.keys.services import AlreadyRotated, ShownToStaff
 from accounts.models import Scope
-from salient.api.schemas import path_uuid
+from salient.api.schemas import PageIn, path_uuid
 from salient.database import in_database
 
 
-@api_view("GET", scope=Scope.KEYS_READ, query=KeysIn, answer=KeysOut)
-async def key_list(request: ApiRequest, *, query: KeysIn) -> KeysOut:
+@api_view("GET", scope=Scope.KEYS_READ, query=PageIn, answer=KeysOut)
+async def key_list(request: ApiRequest, *, query: PageIn) -> KeysOut:
     """List the account's keys, the newest first, ended ones too; never a secret."""
     account_id = request.caller.account_id
     keys, following, slugs = await in_database(
         managed.keys_page, account_id, query.cursor, query.limit
     )
     data = [KeyOut.of(key, slugs) for key in keys]
-    return KeysOut(data=data, has_more=following is not None, next_cursor=following)
+    return KeysOut.of_page(data, following)
 
 
 @api_view(
@@ -55,7 +54,9 @@ async def key_make(request: ApiRequest, *, body: KeyIn) -> NewKeyOut:
 @api_view("GET", scope=Scope.KEYS_READ, answer=KeyOut)
 async def one_key(request: ApiRequest, key_id: str) -> KeyOut:
     """Describe one key."""
-    found, slugs = await in_database(managed.one_key, request.caller.account_id, path_uuid(key_id))
+    found, slugs = await in_database(
+        managed.one_key, request.caller.account_id, path_uuid(key_id, "key")
+    )
     return KeyOut.of(found, slugs)
 
 
@@ -71,7 +72,7 @@ async def key_rotate(request: ApiRequest, key_id: str, *, body: RotateIn) -> Suc
     """Make a key's successor, whose secret is shown only here; the old one works on for a time."""
     overlap = timedelta(seconds=body.overlap_seconds)
     rotated, slugs = await in_database(
-        managed.rotate_key, request.caller, path_uuid(key_id), overlap
+        managed.rotate_key, request.caller, path_uuid(key_id, "key"), overlap
     )
     return SuccessorOut.rotated(rotated, slugs)
 
@@ -79,7 +80,7 @@ async def key_rotate(request: ApiRequest, key_id: str, *, body: RotateIn) -> Suc
 @api_view("POST", scope=Scope.KEYS_WRITE, body=RevokeIn, answer=RevokedOut)
 async def key_revoke(request: ApiRequest, key_id: str, *, body: RevokeIn) -> RevokedOut:
     """End a key at once, with its successors, its visitors and the keys that it made."""
-    wanted = path_uuid(key_id)
+    wanted = path_uuid(key_id, "key")
     ended = await in_database(managed.revoke_key, request.caller, wanted)
     return RevokedOut(id=wanted, revoked=ended)
 

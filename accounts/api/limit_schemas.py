@@ -12,7 +12,7 @@ from pydantic import Field
 from accounts.limits.own import OwnBudget, OwnLimit
 from accounts.limits.periods import current_period
 from accounts.models import BudgetPeriod
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, ListOut, Out
 from salient.formatting import dollars
 
 type Count = Annotated[int, Field(ge=1)]
@@ -47,12 +47,8 @@ class LimitOut(Out):
         return cls(id=known.name, unit=known.unit, limit=own.limit, most=own.most)
 
 
-class LimitsOut(Out):
+class LimitsOut(ListOut[LimitOut]):
     """All limits of the account; there is always one page."""
-
-    data: list[LimitOut]
-    has_more: bool = False
-    next_cursor: None = None
 
 
 class BudgetIn(In):
@@ -106,9 +102,5 @@ class BudgetOut(Out):
         )
 
 
-class BudgetsOut(Out):
+class BudgetsOut(ListOut[BudgetOut]):
     """The account's budgets; there is always one page."""
-
-    data: list[BudgetOut]
-    has_more: bool = False
-    next_cursor: None = None

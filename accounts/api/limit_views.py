@@ -25,7 +25,7 @@ from salient.database import in_database
 async def limit_list(request: ApiRequest) -> LimitsOut:
     """List the account's limits, and the most that its owners may set."""
     found = await in_database(own.limits_of, request.caller.account_id)
-    return LimitsOut(data=[LimitOut.of(each) for each in found])
+    return LimitsOut.of_page([LimitOut.of(each) for each in found], None)
 
 
 @api_view("PATCH", scope=Scope.LIMITS_WRITE, body=LimitsIn, answer=LimitsOut)
@@ -33,14 +33,14 @@ async def limits_change(request: ApiRequest, *, body: LimitsIn) -> LimitsOut:
     """Set limits within what the platform grants."""
     changes = body.model_dump(include=body.model_fields_set)
     found = await in_database(own.change_limits, request.caller.account_id, changes)
-    return LimitsOut(data=[LimitOut.of(each) for each in found])
+    return LimitsOut.of_page([LimitOut.of(each) for each in found], None)
 
 
 @api_view("GET", scope=Scope.LIMITS_READ, answer=BudgetsOut)
 async def budget_list(request: ApiRequest) -> BudgetsOut:
     """List the budgets of the account and of the agents that the caller may use."""
     found = await in_database(own.budgets_of, request.caller)
-    return BudgetsOut(data=[BudgetOut.of(each) for each in found])
+    return BudgetsOut.of_page([BudgetOut.of(each) for each in found], None)
 
 
 @api_view(
@@ -70,7 +70,7 @@ async def budget_change(request: ApiRequest, budget_id: str, *, body: BudgetChan
     changed = await in_database(
         own.change_budget,
         request.caller.account_id,
-        path_uuid(budget_id),
+        path_uuid(budget_id, "budget"),
         limit=body.limit,
         alert_percents=body.alert_percents,
     )
@@ -85,7 +85,7 @@ async def budget_change(request: ApiRequest, budget_id: str, *, body: BudgetChan
 )
 async def budget_delete(request: ApiRequest, budget_id: str) -> None:
     """Delete a budget that the account's owners have made."""
-    await in_database(own.delete_budget, request.caller.account_id, path_uuid(budget_id))
+    await in_database(own.delete_budget, request.caller.account_id, path_uuid(budget_id, "budget"))
 
 
 account_limits = by_method(limit_list, limits_change)

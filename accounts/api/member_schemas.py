@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from accounts.members.email_addresses import normal_email
 from accounts.models import Invitation, MemberRole, Membership
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, ListOut, Out
 
 
 class InviteIn(In):
@@ -29,6 +29,8 @@ class MemberOut(Out):
     email: str
     name: str
     role: MemberRole
+    created_at: datetime
+    # The older name of `created_at`.
     since: datetime
 
     @classmethod
@@ -39,6 +41,7 @@ class MemberOut(Out):
             email=user.email,
             name=user.get_full_name(),
             role=MemberRole(membership.role),
+            created_at=membership.created_at,
             since=membership.created_at,
         )
 
@@ -50,6 +53,7 @@ class InvitationOut(Out):
     email: str
     role: MemberRole
     invited_by: str | None
+    created_at: datetime
     expires_at: datetime
 
     @classmethod
@@ -59,10 +63,20 @@ class InvitationOut(Out):
             email=invitation.email,
             role=MemberRole(invitation.role),
             invited_by=invitation.invited_by or None,
+            created_at=invitation.created_at,
             expires_at=invitation.expires_at,
         )
 
 
-class MembersOut(Out):
+class MembersOut(ListOut[MemberOut]):
+    """Members, the oldest first; `members` is another name of `data`.
+
+    `invitations` are all that are pending, on each page; the route `invitations` has pages of them.
+    """
+
     members: list[MemberOut]
     invitations: list[InvitationOut]
+
+
+class InvitationsOut(ListOut[InvitationOut]):
+    """Pending invitations, the oldest first."""

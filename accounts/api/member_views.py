@@ -10,7 +10,14 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
-from accounts.api.member_schemas import InvitationOut, InviteIn, MemberOut, MembersOut, RoleIn
+from accounts.api.member_schemas import (
+    InvitationOut,
+    InvitationsOut,
+    InviteIn,
+    MemberOut,
+    MembersOut,
+    RoleIn,
+)
 from accounts.auth import attempts
 from accounts.auth.attempts import TooManyAttempts
 from accounts.auth.decorators import ApiRequest, api_view, by_method
@@ -19,22 +26,34 @@ from accounts.members.invitations import AlreadyMember, TooManyInvitations
 from accounts.members.members import LastOwner
 from accounts.models import Scope
 from salient.api.problems import Invalid, Unavailable
-from salient.api.schemas import path_uuid
+from salient.api.schemas import ShortListIn, path_uuid
+from salient.cursor import page_of
 from salient.database import in_database
 
 logger = logging.getLogger(__name__)
 
 
-@api_view("GET", scope=Scope.MEMBERS_READ, answer=MembersOut)
-async def member_list(request: ApiRequest) -> MembersOut:
+@api_view("GET", scope=Scope.MEMBERS_READ, query=ShortListIn, answer=MembersOut)
+async def member_list(request: ApiRequest, *, query: ShortListIn) -> MembersOut:
     """List the members and the pending invitations."""
     account_id = request.caller.account_id
-    people = await in_database(members.members_of, account_id)
+    found = await in_database(members.members_of, account_id, after=query.cursor, limit=query.limit)
     invited = await in_database(invitations.pending, account_id)
-    return MembersOut(
-        members=[MemberOut.of(member) for member in people],
-        invitations=[InvitationOut.of(invitation) for invitation in invited],
+    shown, cursor = page_of(found, query.limit, "created_at")
+    people = [MemberOut.of(member) for member in shown]
+    waiting = [InvitationOut.of(invitation) for invitation in invited]
+    return MembersOut.of_page(people, cursor, members=people, invitations=waiting)
+
+
+@api_view("GET", scope=Scope.MEMBERS_READ, query=ShortListIn, answer=InvitationsOut)
+async def invitation_list(request: ApiRequest, *, query: ShortListIn) -> InvitationsOut:
+    """List the pending invitations."""
+    found = await in_database(
+        invitations.pending, request.caller.account_id, after=query.cursor, limit=query.limit
     )
+    shown, cursor = page_of(found, query.limit, "created_at")
+    waiting = [InvitationOut.of(invitation) for invitation in shown]
+    return InvitationsOut.of_page(waiting, cursor)
 
 
 @api_view(
@@ -65,20 +84,20 @@ async def member_invite(request: ApiRequest, *, body: InviteIn) -> InvitationOut
 @api_view("PATCH", scope=Scope.MEMBERS_WRITE, body=RoleIn, answer=MemberOut, problems=(LastOwner,))
 async def member_change(request: ApiRequest, member_id: str, *, body: RoleIn) -> MemberOut:
     """Give a member another role."""
-    wanted = path_uuid(member_id)
+    wanted = path_uuid(member_id, "member")
     return MemberOut.of(await in_database(members.change_role, request.caller, wanted, body.role))
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE, status=HTTPStatus.NO_CONTENT, problems=(LastOwner,))
 async def member_remove(request: ApiRequest, member_id: str) -> None:
     """End a membership; the person stays a user."""
-    await in_database(members.remove, request.caller, path_uuid(member_id))
+    await in_database(members.remove, request.caller, path_uuid(member_id, "member"))
 
 
 @api_view("DELETE", scope=Scope.MEMBERS_WRITE, status=HTTPStatus.NO_CONTENT)
 async def invitation_withdraw(request: ApiRequest, invitation_id: str) -> None:
     """Withdraw a pending invitation; its link stops working."""
-    await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id))
+    await in_database(invitations.withdraw, request.caller, path_uuid(invitation_id, "invitation"))
 
 
 all_members = by_method(member_list, member_invite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 
@@ -35,8 +36,10 @@ class RotateIn(In):
 
 
 class RotatedOut(Out):
-    """The new key, which is shown only here, and when the old one ends."""
+    """The new key, whose text is shown only here, and when the old one ends."""
 
+    id: UUID
+    created_at: datetime
     key: str
     expires_at: datetime | None
     old_key_expires_at: datetime | None

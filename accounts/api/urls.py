@@ -20,6 +20,7 @@ urlpatterns = [
     path("audit", audit_views.audit, name="audit"),
     path("members", member_views.all_members, name="members"),
     path("members/<str:member_id>", member_views.one_member, name="member"),
+    path("invitations", member_views.invitation_list, name="invitations"),
     path("invitations/<str:invitation_id>", member_views.invitation_withdraw, name="withdraw"),
     # With a slash at the end: salient/api/routing.py knows pages by it.
     path("invitations/<str:token>/", invitation.invitation, name="invitation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
 from accounts.api import me
 from accounts.api.schemas import MeOut, RotatedOut, RotateIn
@@ -19,7 +20,14 @@ async def who_am_i(request: ApiRequest) -> MeOut:
     return await in_database(me.describe, request.caller)
 
 
-@api_view("POST", scope=ANY, body=RotateIn, answer=RotatedOut, problems=(AlreadyRotated,))
+@api_view(
+    "POST",
+    scope=ANY,
+    body=RotateIn,
+    answer=RotatedOut,
+    status=HTTPStatus.CREATED,
+    problems=(AlreadyRotated,),
+)
 async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
     """Rotate the secret key of this call; a key rotates itself and no other."""
     caller = request.caller
@@ -32,6 +40,8 @@ async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
         timedelta(seconds=body.overlap_seconds),
     )
     return RotatedOut(
+        id=rotated.key.pk,
+        created_at=rotated.key.created_at,
         key=rotated.text,
         expires_at=rotated.key.expires_at,
         old_key_expires_at=rotated.old_expires_at,

@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.tenancy.context import tenant_context
-from salient.cursor import Cursor, older
+from salient.cursor import older, page_of
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -37,15 +37,12 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     """Return a page of the account's log, the newest entries first."""
     with tenant_context(account_id):
         rows = AuditEntry.objects.filter(account_id=account_id, **page.conditions())
-        if page.before is not None:
-            rows = older(rows, "created_at", page.before)
+        if page.place is not None:
+            rows = older(rows, "created_at", page.place)
         found = list(rows.order_by("-created_at", "-id")[: page.limit + 1])
-    entries = found[: page.limit]
-    more = len(found) > page.limit
-    return AuditOut(
-        entries=[EntryOut.of(entry) for entry in entries],
-        before=str(Cursor(entries[-1].created_at, entries[-1].pk)) if more else None,
-    )
+    shown, cursor = page_of(found, page.limit, "created_at")
+    entries = [EntryOut.of(entry) for entry in shown]
+    return AuditOut.of_page(entries, cursor, entries=entries, before=cursor)
 
 
 def history_of(row: Model) -> QuerySet[AuditEntry]:

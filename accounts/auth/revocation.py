@@ -215,10 +215,10 @@ def _refused(callers: Mapping[Identity, Caller]) -> set[Identity]:
     return {identity for identity, caller in callers.items() if not still_admitted(caller)}
 
 
-def still_admitted(caller: Caller) -> bool:
-    """Return whether the caller may still talk to agents, read past every cache."""
+def still_admitted(caller: Caller, scope: Scope = Scope.CHAT) -> bool:
+    """Return whether the caller still has the scope, read past every cache."""
     if caller.key_id:
-        return _key_admits(caller)
+        return _key_admits(caller, scope)
     account = find_active_account(caller.account_slug)
     if account is None or account.pk != caller.account_id:
         return False
@@ -226,10 +226,10 @@ def still_admitted(caller: Caller) -> bool:
         return True
     if caller.kind == CallerKind.STAFF:
         return find_player(caller.user_id) is not None
-    return _is_member(caller.account_id, caller.user_id)
+    return _is_member(caller.account_id, caller.user_id, scope)
 
 
-def _key_admits(caller: Caller) -> bool:
+def _key_admits(caller: Caller, scope: Scope) -> bool:
     key = find_api_key(caller.key_id)
     if (
         key is None
@@ -238,12 +238,12 @@ def _key_admits(caller: Caller) -> bool:
     ):
         return False
     if caller.kind == CallerKind.SECRET_KEY:
-        return key.refusal() is None and Scope.CHAT in key.scopes
+        return key.refusal() is None and scope in key.scopes
     return still_vouches(key)
 
 
-def _is_member(account_id: UUID, user_id: UUID) -> bool:
+def _is_member(account_id: UUID, user_id: UUID, scope: Scope) -> bool:
     with tenant_context(account_id):
         roles = Membership.objects.filter(user_id=user_id, user__is_active=True)
         role = roles.values_list("role", flat=True).first()
-    return role is not None and Scope.CHAT in SCOPES_OF[MemberRole(role)]
+    return role is not None and scope in SCOPES_OF[MemberRole(role)]

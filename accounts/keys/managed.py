@@ -7,7 +7,7 @@ nothing that outlives its revocation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -27,7 +27,7 @@ from accounts.models import Account, ApiKey, Scope
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Forbidden, Invalid, NotFound, Problem, Unauthenticated
-from salient.cursor import Cursor, page_of
+from salient.cursor import Cursor, older, page_of
 
 # Of those that may still be used.
 MOST_KEYS = 1_000
@@ -90,11 +90,13 @@ def _is_within(network: Network, outer: Network) -> bool:
 
 def keys_page(
     account_id: UUID, cursor: Cursor | None, limit: int
-) -> tuple[list[ApiKey], str | None, dict[UUID, str]]:
+) -> tuple[Sequence[ApiKey], str | None, dict[UUID, str]]:
     """Return a page of keys, the newest first, its next cursor, and the agents' slugs by id."""
     with tenant_context(account_id):
         found = services.keys_of(account_id)
-        rows, following = page_of(found, "created_at", cursor, limit)
+        found = found if cursor is None else older(found, "created_at", cursor)
+        newest = found.order_by("-created_at", "-id")[: limit + 1]
+        rows, following = page_of(list(newest), limit, "created_at")
         return rows, following, agent_slugs(account_id)
 
 

@@ -183,7 +183,7 @@ def rotatable(key_pk: UUID) -> ApiKey:
     """Lock a key that may have a successor; raises NotFound, AlreadyRotated, ShownToStaff."""
     old: ApiKey | None = ApiKey.objects.active().select_for_update().filter(pk=key_pk).first()
     if old is None:
-        raise NotFound
+        raise NotFound("key")
     if old.rotated_at is not None:
         raise AlreadyRotated
     if old.support_access_id is not None:

@@ -25,7 +25,7 @@ from accounts.limits.registry import LIMITS, RATES
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Problem
-from salient.formatting import dollars
+from salient.formatting import dollars, utc
 from salient.ttl import TTLCache
 
 NOTHING = Decimal(0)
@@ -348,7 +348,7 @@ def _budget_exceeded(caller: Caller, cost: Decimal, facts: dict[str, Any]) -> Bu
     members: dict[str, Any] = {
         "budget": scope,
         "period": period.value,
-        "resets_at": resets_at.isoformat(),
+        "resets_at": utc(resets_at),
     }
     if caller.kind in SEES_AMOUNTS:
         limit, spent, reserved = (Decimal(facts[name]) for name in ("limit", "spent", "reserved"))

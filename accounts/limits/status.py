@@ -19,7 +19,7 @@ from accounts.limits.registry import RATES
 from accounts.models import AccountLimits, Budget, RateState
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from salient.formatting import dollars
+from salient.formatting import dollars, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class BudgetStatus:
             "spent": dollars(self.spent),
             "reserved": dollars(self.reserved),
             "remaining": dollars(self.remaining),
-            "resets_at": self.resets_at.isoformat(),
+            "resets_at": utc(self.resets_at),
         }
 
 

@@ -24,6 +24,7 @@ from accounts.members.one_time_links import (
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, User
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound, Problem
+from salient.cursor import Cursor, newer
 
 MOST_PENDING = 100
 
@@ -56,9 +57,15 @@ class Invited:
         return reverse("accounts:invitation", args=[self.invitation.account.slug, self.token])
 
 
-def pending(account_id: UUID) -> list[Invitation]:
+def pending(
+    account_id: UUID, *, after: Cursor | None = None, limit: int | None = None
+) -> list[Invitation]:
+    """Return the open invitations, the oldest first; one more than `limit`, if there are more."""
     with tenant_context(account_id):
-        return list(Invitation.objects.pending().order_by("created_at", "id"))
+        rows = Invitation.objects.pending()
+        if after is not None:
+            rows = newer(rows, "created_at", after)
+        return list(rows.order_by("created_at", "id")[: None if limit is None else limit + 1])
 
 
 def invite(caller: Caller, *, email: str, role: MemberRole) -> Invited:
@@ -110,7 +117,7 @@ def withdraw(caller: Caller, invitation_id: UUID) -> None:
         take_turns(caller.account_id)
         invitation = Invitation.objects.pending().filter(pk=invitation_id).first()
         if invitation is None:
-            raise NotFound
+            raise NotFound("invitation")
         require_rank(acting_role(caller), MemberRole(invitation.role))
         invitation.revoked_at = timezone.now()
         invitation.save(update_fields=["revoked_at"])

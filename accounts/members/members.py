@@ -25,6 +25,7 @@ from accounts.models import Account, AccountStatus, Invitation, MemberRole, Memb
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
+from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache
 
 _VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ, Scope.LIMITS_READ})
@@ -66,9 +67,15 @@ class LastOwner(Problem):
         super().__init__("This is the account's last owner; make another member an owner first.")
 
 
-def members_of(account_id: UUID) -> list[Membership]:
+def members_of(
+    account_id: UUID, *, after: Cursor | None = None, limit: int | None = None
+) -> list[Membership]:
+    """Return the members, the oldest first; one more than `limit`, if there are more."""
     with tenant_context(account_id):
-        return list(Membership.objects.with_people().order_by("created_at", "id"))
+        rows = Membership.objects.with_people()
+        if after is not None:
+            rows = newer(rows, "created_at", after)
+        return list(rows.order_by("created_at", "id")[: None if limit is None else limit + 1])
 
 
 def find_person(email: str) -> User | None:
@@ -207,7 +214,7 @@ def require_rank(actor: MemberRole, *roles: MemberRole) -> None:
 def _find(membership_id: UUID) -> Membership:
     found: Membership | None = Membership.objects.with_people().filter(pk=membership_id).first()
     if found is None:
-        raise NotFound
+        raise NotFound("member")
     return found
 
 

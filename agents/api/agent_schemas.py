@@ -11,7 +11,7 @@ from pydantic import Field
 from agents.config.yaml.source import MAX_BYTES
 from agents.instances.managed import AgentState
 from agents.models import AgentInstance, InstanceStatus
-from salient.api.schemas import In, Origin, Out, Printable
+from salient.api.schemas import In, ListOut, NamedListIn, Origin, Out, Printable
 
 MOST_ORIGINS = 100
 
@@ -22,7 +22,7 @@ type Origins = Annotated[list[Origin], Field(max_length=MOST_ORIGINS)]
 type ConfigText = Annotated[str, Field(max_length=MAX_BYTES, pattern=r"^[^\x00]*$")]
 
 
-class AgentsIn(In):
+class AgentsIn(NamedListIn):
     """Which agents to list; others than active ones for those who manage agents."""
 
     status: Literal["active", "inactive", "archived", "all"] = "active"
@@ -65,14 +65,11 @@ class InstanceOut(Out):
         return cls(**facts_of(instance))
 
 
-class InstancesOut(Out):
-    """Agents by slug; there is always one page, and `instances` are the same rows."""
+class InstancesOut(ListOut[InstanceOut]):
+    """Agents by slug; `instances` is another name of `data`."""
 
     account: str
     instances: list[InstanceOut]
-    data: list[InstanceOut]
-    has_more: bool = False
-    next_cursor: None = None
 
 
 class InstanceDetailOut(InstanceOut):

@@ -24,6 +24,7 @@ from agents.instances import managed
 from agents.instances.managed import AgentExists, AgentState, TooManyAgents
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
+from salient.cursor import page_by_name
 from salient.database import in_database
 
 
@@ -34,9 +35,12 @@ async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
     if wanted != "active" and not manages(caller):
         raise Forbidden("Only who manages agents sees those that are not active.")
     status = None if wanted == "all" else wanted
-    found = await in_database(managed.agents_with_status, caller, status)
-    rows = [InstanceOut.of(each) for each in found]
-    return InstancesOut(account=caller.account_slug, instances=rows, data=rows)
+    found = await in_database(
+        managed.agents_with_status, caller, status, after=query.cursor, limit=query.limit
+    )
+    shown, cursor = page_by_name(found, query.limit, "instance_slug")
+    rows = [InstanceOut.of(each) for each in shown]
+    return InstancesOut.of_page(rows, cursor, account=caller.account_slug, instances=rows)
 
 
 @api_view(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import Field
 
 from agents.api.agent_schemas import ConfigText
 from agents.config import ConfigProblem
@@ -18,8 +18,7 @@ from agents.config.versions.managed import Compared, problem_fields
 from agents.config.versions.publishing import LONGEST_NOTE, Validated, etag_of
 from agents.instances.managed import AgentState
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, InstanceStatus
-from salient.api.schemas import In, Out, Whole
-from salient.cursor import Cursor
+from salient.api.schemas import In, ListOut, Out
 
 LAST_NUMBER = 2**31 - 1
 
@@ -70,15 +69,6 @@ class DiffIn(In):
 
     old: Compareds = Field(default="published", alias="from")
     new: Compareds = Field(default="draft", alias="to")
-
-
-class VersionsIn(In):
-    """Which part of the list: the newest `limit` versions, or those after `cursor`."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    cursor: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
 
 
 class ProblemOut(Out):
@@ -288,9 +278,5 @@ class VersionDetailOut(VersionOut):
         return cls(**cls.facts(made, newest), text=text)
 
 
-class VersionsOut(Out):
-    """Versions, the newest first; `next_cursor` asks for the next page."""
-
-    data: list[VersionOut]
-    has_more: bool
-    next_cursor: str | None
+class VersionsOut(ListOut[VersionOut]):
+    """Versions, the newest first."""

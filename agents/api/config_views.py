@@ -22,7 +22,6 @@ from agents.api.config_schemas import (
     ValidateIn,
     VersionDetailOut,
     VersionOut,
-    VersionsIn,
     VersionsOut,
 )
 from agents.api.managed import PreconditionRequired, etag_header, managed_view, wanted_etag
@@ -38,6 +37,7 @@ from agents.config.versions.managed import (
 from agents.instances.managed import state_of
 from agents.models import AgentInstance, ConfigDraft
 from salient.api.problems import NotFound
+from salient.api.schemas import PageIn
 from salient.database import in_database
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -167,10 +167,8 @@ async def rollback(request: ApiRequest, instance: AgentInstance, *, body: Rollba
     return VersionOut.of(made, made.number)
 
 
-@managed_view("GET", scope=Scope.CONFIG_READ, query=VersionsIn, answer=VersionsOut)
-async def versions(
-    request: ApiRequest, instance: AgentInstance, *, query: VersionsIn
-) -> VersionsOut:
+@managed_view("GET", scope=Scope.CONFIG_READ, query=PageIn, answer=VersionsOut)
+async def versions(request: ApiRequest, instance: AgentInstance, *, query: PageIn) -> VersionsOut:
     """List what was published, the newest first."""
     found, following, newest = await in_database(
         managed.publications, instance, query.cursor, query.limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import Field, SecretStr
 
@@ -13,7 +14,8 @@ from accounts.models import Scope
 from agents.connections import connections
 from agents.connections.connections import ConnectionExists
 from agents.models import ProviderConnection
-from salient.api.schemas import In, Out
+from salient.api.schemas import In, ListOut, NamedListIn, Out
+from salient.cursor import page_by_name
 from salient.database import in_database
 
 type Key = Annotated[SecretStr, Field(max_length=connections.LONGEST_KEY)]
@@ -36,6 +38,7 @@ class ConnectionChangeIn(In):
 
 
 class ConnectionOut(Out):
+    id: UUID
     name: str
     base_url: str
     has_key: bool
@@ -47,6 +50,7 @@ class ConnectionOut(Out):
     @classmethod
     def of(cls, connection: ProviderConnection) -> ConnectionOut:
         return cls(
+            id=connection.pk,
             name=connection.name,
             base_url=connection.base_url,
             has_key=bool(connection.secret),
@@ -56,15 +60,24 @@ class ConnectionOut(Out):
         )
 
 
-class ConnectionsOut(Out):
+class ConnectionsOut(ListOut[ConnectionOut]):
+    """Connections by name; `connections` is another name of `data`."""
+
     connections: list[ConnectionOut]
 
 
-@api_view("GET", scope=Scope.CONNECTIONS_READ, answer=ConnectionsOut)
-async def connection_list(request: ApiRequest) -> ConnectionsOut:
+@api_view("GET", scope=Scope.CONNECTIONS_READ, query=NamedListIn, answer=ConnectionsOut)
+async def connection_list(request: ApiRequest, *, query: NamedListIn) -> ConnectionsOut:
     """List the account's model connections."""
-    found = await in_database(connections.connections_of, request.caller.account_id)
-    return ConnectionsOut(connections=[ConnectionOut.of(each) for each in found])
+    found = await in_database(
+        connections.connections_of,
+        request.caller.account_id,
+        after=query.cursor,
+        limit=query.limit,
+    )
+    shown, cursor = page_by_name(found, query.limit, "name")
+    data = [ConnectionOut.of(each) for each in shown]
+    return ConnectionsOut.of_page(data, cursor, connections=data)
 
 
 @api_view(

@@ -52,10 +52,10 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     # One that the caller may not use costs the same look-up as one that does not exist.
     if known is None or not caller.may_use(known.pk):
         if not is_slug(slug):
-            raise NotFound
+            raise NotFound("agent")
         known = await in_database_once(_load, caller.account_id, slug)
         if known is None or not caller.may_use(known.pk):
-            raise NotFound
+            raise NotFound("agent")
         _instances.put((caller.account_id, slug), known)
     return known
 

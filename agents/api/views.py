@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from accounts.auth import visitor_tokens
 from accounts.auth.decorators import ApiRequest
 from accounts.models import Scope
@@ -11,7 +13,9 @@ from agents.instances.services import start_visitor
 from agents.models import AgentInstance
 
 
-@instance_view("POST", scope=Scope.VISITORS_WRITE, body=VisitorIn, answer=VisitorOut)
+@instance_view(
+    "POST", scope=Scope.VISITORS_WRITE, body=VisitorIn, answer=VisitorOut, status=HTTPStatus.CREATED
+)
 async def visitor_start(
     request: ApiRequest, instance: AgentInstance, *, body: VisitorIn
 ) -> VisitorOut:

@@ -20,6 +20,7 @@ from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.openai.endpoints import is_header_value
 from salient.api.problems import Invalid, NotFound, Problem
+from salient.cursor import NameCursor
 from salient.security.encryption import SecretUnreadable, is_current, reseal, seal, unseal
 from salient.security.ssrf import SafeURL, UnsafeURL, check_url
 from salient.ttl import TTLCache
@@ -41,9 +42,15 @@ class ConnectionExists(Problem):
     code = "connection_exists"
 
 
-def connections_of(account_id: UUID) -> list[ProviderConnection]:
+def connections_of(
+    account_id: UUID, *, after: NameCursor | None = None, limit: int | None = None
+) -> list[ProviderConnection]:
+    """Return the connections by name; one more than `limit`, if there are more."""
     with tenant_context(account_id):
-        return list(ProviderConnection.objects.order_by("name"))
+        rows = ProviderConnection.objects.order_by("name")
+        if after is not None:
+            rows = rows.filter(name__gt=after.name)
+        return list(rows[: None if limit is None else limit + 1])
 
 
 def create_connection(
@@ -109,7 +116,7 @@ def _locked(name: str) -> ProviderConnection:
         ProviderConnection.objects.select_for_update().filter(name=name).first()
     )
     if found is None:
-        raise NotFound
+        raise NotFound("connection")
     return found
 
 

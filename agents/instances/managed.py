@@ -26,6 +26,7 @@ from agents.instances.status import set_status
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus
 from agents.runtime.providers import model_problem
 from salient.api.problems import Invalid, Problem
+from salient.cursor import NameCursor
 
 MOST_AGENTS = 1_000
 FIRST_NOTE = "First configuration"
@@ -68,13 +69,23 @@ def any_instance(account_id: UUID, slug: str) -> AgentInstance | None:
     return found
 
 
-def agents_with_status(caller: Caller, status: str | None) -> list[AgentInstance]:
-    """List the agents that the caller may use, by slug; a status of None is all of them."""
+def agents_with_status(
+    caller: Caller,
+    status: str | None,
+    *,
+    after: NameCursor | None = None,
+    limit: int | None = None,
+) -> list[AgentInstance]:
+    """List the agents that the caller may use, by slug; a status of None is all of them.
+
+    With a limit it is one more than that, if there are more.
+    """
     with tenant_context(caller.account_id):
         rows = AgentInstance.objects.filter(account_id=caller.account_id)
         rows = rows.filter(status=status) if status else rows
         rows = rows.filter(pk__in=caller.instance_ids) if caller.instance_ids else rows
-        return list(rows.order_by("instance_slug"))
+        rows = rows if after is None else rows.filter(instance_slug__gt=after.name)
+        return list(rows.order_by("instance_slug")[: None if limit is None else limit + 1])
 
 
 def make_agent(

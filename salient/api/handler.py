@@ -7,7 +7,7 @@ lives as long as the stream. Its signals cross to a thread twice. The API needs 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Protocol, Self
@@ -84,8 +84,10 @@ class ApiHandler:
             # Closed whatever happens, also when the client left before the first chunk.
             async with aclosing(chunks_of(response)) as chunks:
                 await send(start_message(response))
+                # A comment belongs into server-sent events and into no other stream.
+                has_comments = response.headers["Content-Type"].startswith("text/event-stream")
                 del response
-                await send_chunks(chunks, send, guard)
+                await send_chunks(chunks, send, guard if has_comments else None)
 
 
 class DisconnectGuard:
@@ -212,16 +214,20 @@ def chunks_of(response: Any) -> Chunks:
     return chunks
 
 
-async def send_chunks(chunks: Chunks, send: Send, guard: DisconnectGuard) -> None:
-    """Send the chunks of a stream as they come, and a comment when none has come for a while."""
+async def send_chunks(chunks: Chunks, send: Send, guard: DisconnectGuard | None) -> None:
+    """Send the chunks of a stream as they come.
+
+    With a guard, a comment is sent when none has come for a while.
+    """
     final = b""
-    with kept_alive(KeepAlive(send, guard)) as keep_alive:
+    with kept_alive(KeepAlive(send, guard)) if guard else nullcontext() as keep_alive:
         async for chunk in chunks:
             if isinstance(chunk, FinalChunk):
                 # Nothing may follow it, not even a comment.
                 final = chunk
                 break
-            keep_alive.sent_at = keep_alive.now()
+            if keep_alive is not None:
+                keep_alive.sent_at = keep_alive.now()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": final})
 

@@ -68,13 +68,19 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """The one answer for what does not exist and for what the caller may not see."""
+    """The one answer for what does not exist and for what the caller may not see.
+
+    `what` is the kind of thing that was asked for, which the path or the body tells: “session”.
+    Whoever may not know that the account exists is answered without it.
+    """
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
+    extensions = {"what": str}
 
-    def __init__(self, detail: str = "There is no such thing here.") -> None:
-        super().__init__(detail)
+    def __init__(self, what: str = "") -> None:
+        members: dict[str, Any] = {"what": what} if what else {}
+        super().__init__(f"There is no such {what or 'thing'} here.", **members)
 
 
 class UnknownRoute(Problem):

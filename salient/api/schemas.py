@@ -11,14 +11,24 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
 
 from salient.api.origins import is_origin
-from salient.api.problems import Invalid, NotFound
+from salient.api.problems import FieldError, Invalid, NotFound
+from salient.cursor import Cursor, NameCursor
 from salient.ids import parse_uuid
 
 # More than any route has.
 MOST_PARAMETERS = 100
+LONGEST_PAGE = 200
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -76,6 +86,53 @@ class In(BaseModel):
         return cls.model_validate_strings(_each_once(query_of(request)))
 
 
+type PageCursor = Annotated[Cursor, PlainValidator(Cursor.read)]
+type PageLimit = Annotated[Whole, Field(ge=1, le=LONGEST_PAGE)]
+
+
+class PageIn(In):
+    """A page of a list: at most `limit` objects, those after the `cursor` of the page before."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    limit: PageLimit = 50
+    cursor: PageCursor | None = None
+
+
+class OlderPageIn(PageIn):
+    """A page of a list that had its cursor as `before`, which still works."""
+
+    before: PageCursor | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.cursor is not None and self.before is not None:
+            raise FieldError("before", "it is another name of `cursor`: give one of them")
+        return self
+
+    @property
+    def place(self) -> Cursor | None:
+        return self.cursor or self.before
+
+
+class ShortListIn(In):
+    """The whole of a list that is short, or a page of `limit` objects of it."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    limit: PageLimit | None = None
+    cursor: PageCursor | None = None
+
+
+class NamedListIn(In):
+    """The same of a list that is ordered by names."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    limit: PageLimit | None = None
+    cursor: Annotated[NameCursor, PlainValidator(NameCursor.read)] | None = None
+
+
 def query_of(request: HttpRequest) -> list[tuple[str, str]]:
     """Return the query parameters in order; raises Invalid when they are not UTF-8."""
     text = request.META["QUERY_STRING"]
@@ -119,9 +176,25 @@ class Out(BaseModel):
         return HttpResponse(text, content_type="application/json", status=status)
 
 
-def path_uuid(text: str) -> UUID:
-    """Read an id of the path; raises NotFound, as for an id that there is not."""
+class ListOut[Object](Out):
+    """A page of a list; `next_cursor` is the `cursor` of the next page, null after the last.
+
+    A page may hold fewer objects than were asked for, and still have more after it.
+    """
+
+    data: list[Object]
+    has_more: bool
+    next_cursor: str | None
+
+    @classmethod
+    def of_page(cls, data: list[Object], next_cursor: str | None, **more: Any) -> Self:
+        """Return the page; `more` are the fields that the list has besides."""
+        return cls(data=data, has_more=next_cursor is not None, next_cursor=next_cursor, **more)
+
+
+def path_uuid(text: str, what: str) -> UUID:
+    """Read the id of a `what` in the path; raises NotFound, as for an id that there is not."""
     found = parse_uuid(text)
     if found is None:
-        raise NotFound
+        raise NotFound(what)
     return found

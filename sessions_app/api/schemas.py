@@ -11,10 +11,8 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
-    PlainValidator,
     model_validator,
 )
 
@@ -22,14 +20,13 @@ from accounts.limits.registry import MAX_MESSAGE_BYTES
 from agents.costs.pricing import Price
 from agents.runtime.events import ModelCall
 from salient.api.problems import FieldError
-from salient.api.schemas import In, Out, Whole
-from salient.cursor import Cursor
+from salient.api.schemas import In, Out, PageLimit
 from salient.texts import is_blank
 from sessions_app.inputs.turn_input import TurnInput
-from sessions_app.models import Message, Role, Session
+from sessions_app.models import Message, Role
 
 type Rating = Literal["good", "bad"]
-_RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
+RATINGS: dict[int | None, Rating] = {1: "good", -1: "bad"}
 
 
 def _sendable(message: str) -> str:
@@ -46,10 +43,14 @@ def _sendable(message: str) -> str:
     return message
 
 
-def _comment(text: str) -> str:
+def storable_text(text: str) -> str:
     if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("the comment holds a character that can not be stored")
-    return "" if is_blank(text) else text.strip()
+        raise ValueError("the text holds a character that can not be stored")
+    return text
+
+
+def _comment(text: str) -> str:
+    return "" if is_blank(storable_text(text)) else text.strip()
 
 
 class ChatIn(In):
@@ -66,7 +67,7 @@ class HistoryIn(In):
     """A page of a conversation: the newest `limit` messages, or the newest before `before`."""
 
     session_id: UUID | None = None
-    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
+    limit: PageLimit = 50
     before: UUID | None = None
 
 
@@ -168,21 +169,29 @@ class ToolOut(BaseModel):
 
 
 class MessageOut(BaseModel):
+    """A message as the history has it; `message_id` and `timestamp` are other names."""
+
+    id: UUID
     message_id: UUID
     role: Literal["user", "bot"]
     content: str
+    created_at: datetime
     timestamp: datetime
+    llm_request_id: UUID | None
     # The caller's own rating of it.
     feedback: Rating | None = None
 
     @classmethod
     def of(cls, message: Message) -> Self:
         return cls(
+            id=message.pk,
             message_id=message.pk,
             role="user" if message.role == Role.HUMAN else "bot",
             content=message.content,
+            created_at=message.created_at,
             timestamp=message.created_at,
-            feedback=_RATINGS.get(getattr(message, "own_rating", None)),
+            llm_request_id=message.llm_request_id,
+            feedback=RATINGS.get(getattr(message, "own_rating", None)),
         )
 
 
@@ -192,37 +201,3 @@ class HistoryOut(Out):
     session_id: UUID | None
     messages: list[MessageOut]
     before: UUID | None
-
-
-class SessionsIn(In):
-    """A page of a list of conversations: the latest `limit`, or the latest before `before`."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
-
-
-class SessionOut(Out):
-    """A conversation; `end_user` is the account's own id of the person, null for a visitor."""
-
-    session_id: UUID
-    end_user: str | None
-    created_at: datetime
-    last_activity_at: datetime
-
-    @classmethod
-    def of(cls, session: Session) -> Self:
-        return cls(
-            session_id=session.pk,
-            end_user=session.end_user,
-            created_at=session.created_at,
-            last_activity_at=session.last_activity_at,
-        )
-
-
-class SessionsOut(Out):
-    """Conversations, the most recently active first; `before` is for the next page (null: none)."""
-
-    sessions: list[SessionOut]
-    before: str | None

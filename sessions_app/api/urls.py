@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions_app.api import chat_page, eval_views, views
+from sessions_app.api import chat_page, eval_views, session_views, views
 
 app_name = "sessions"
 
@@ -13,8 +13,22 @@ urlpatterns = [
     path("agents/<str:instance>/chat", views.chat, name="chat"),
     path("agents/<str:instance>/stream", views.stream, name="stream"),
     path("agents/<str:instance>/history", views.messages, name="history"),
-    path("agents/<str:instance>/sessions", views.sessions, name="sessions"),
-    path("agents/<str:instance>/sessions/<str:session_id>", views.session_delete, name="session"),
+    path("agents/<str:instance>/sessions", session_views.all_sessions, name="sessions"),
+    path(
+        "agents/<str:instance>/sessions/<str:session_id>",
+        session_views.one_session,
+        name="session",
+    ),
+    path(
+        "agents/<str:instance>/sessions/<str:session_id>/messages",
+        session_views.session_messages,
+        name="session-messages",
+    ),
+    path(
+        "agents/<str:instance>/sessions/<str:session_id>/export",
+        session_views.session_export,
+        name="session-export",
+    ),
     path(
         "agents/<str:instance>/messages/<str:message_id>/feedback",
         views.message_feedback,

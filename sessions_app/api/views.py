@@ -1,4 +1,4 @@
-"""Chats and streams, histories and sessions, feedback and usage."""
+"""Chats and streams, histories, feedback and usage."""
 
 from __future__ import annotations
 
@@ -23,17 +23,14 @@ from sessions_app.api.schemas import (
     FeedbackOut,
     HistoryIn,
     HistoryOut,
-    SessionsIn,
-    SessionsOut,
     ToolOut,
 )
 from sessions_app.api.usage_schemas import UsageIn, UsageOut
 from sessions_app.conversations import feedback, history
-from sessions_app.conversations.sessions import delete_session, list_sessions
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
-from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
+from sessions_app.turns.problems import TURN_PROBLEMS
 from sessions_app.usage.report import usage_of
 
 TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "done": DoneOut})
@@ -118,25 +115,6 @@ async def messages(request: ApiRequest, instance: AgentInstance, *, query: Histo
     return await in_database(history.read, request.caller, instance, query)
 
 
-@instance_view("GET", scope=Scope.HISTORY_READ, query=SessionsIn, answer=SessionsOut)
-async def sessions(
-    request: ApiRequest, instance: AgentInstance, *, query: SessionsIn
-) -> SessionsOut:
-    """List the caller's conversations, the most recently active first."""
-    return await in_database(list_sessions, request.caller, instance, query)
-
-
-@instance_view(
-    "DELETE",
-    scope=Scope.HISTORY_DELETE,
-    status=HTTPStatus.NO_CONTENT,
-    problems=(TurnInProgress,),
-)
-async def session_delete(request: ApiRequest, instance: AgentInstance, session_id: str) -> None:
-    """Delete one conversation."""
-    await in_database(delete_session, request.caller, instance, path_uuid(session_id))
-
-
 @instance_view(
     "POST",
     scope=Scope.CHAT,
@@ -148,7 +126,7 @@ async def message_feedback(
     request: ApiRequest, instance: AgentInstance, message_id: str, *, body: FeedbackIn
 ) -> HttpResponse:
     """Store, change or remove the caller's rating of an answer."""
-    wanted = path_uuid(message_id)
+    wanted = path_uuid(message_id, "message")
     stored, headers = await in_database(feedback.give, request.caller, instance, wanted, body)
     return with_headers(stored.as_response(), headers)
 

@@ -28,6 +28,11 @@ REFUSED_CODES = {
 }
 
 
+def sees_account(caller: Caller) -> bool:
+    """Return whether the caller sees whatever their agents' users have written."""
+    return caller.kind in {CallerKind.SECRET_KEY, CallerKind.MEMBER}
+
+
 def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
     """Return the sessions with this instance that the caller may see."""
     sessions = Session.objects.of_instance(instance)
@@ -41,23 +46,19 @@ def own_sessions(caller: Caller, instance: AgentInstance) -> SessionQuerySet:
     return sessions
 
 
-def find_session(
-    caller: Caller, instance: AgentInstance, session_id: UUID | None, *, lock: bool = False
-) -> Session | None:
-    """Return the session of a call; None when the caller starts a new one.
+def own_session(
+    caller: Caller, instance: AgentInstance, session_id: UUID, *, lock: bool = False
+) -> Session:
+    """Return a session of this caller and instance; raises NotFound.
 
-    A visitor has one session. An end user or a key names one, or starts a new one. Raises NotFound
-    for a session that does not exist, or is not of this caller and instance. `lock` keeps others
-    from deleting it until the transaction ends.
+    `lock` keeps others from changing and deleting it until the transaction ends.
     """
     sessions = own_sessions(caller, instance)
     if lock:
         sessions = sessions.select_for_update(no_key=True)
-    if session_id is None:
-        return sessions.first() if caller.is_visitor else None
     found: Session | None = sessions.filter(pk=session_id).first()
     if found is None:
-        raise NotFound
+        raise NotFound("session")
     return found
 
 
@@ -66,7 +67,11 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
     if page.session_id is None and not caller.is_visitor:
         raise Invalid.field("session_id", "name the session whose history you want")
     with tenant_context(caller.account_id):
-        session = find_session(caller, instance, page.session_id)
+        session = (
+            own_sessions(caller, instance).first()
+            if page.session_id is None
+            else own_session(caller, instance, page.session_id)
+        )
         if session is None:
             return HistoryOut(session_id=None, messages=[], before=None)
         rows = _page(caller, session, instance, page)
@@ -103,7 +108,7 @@ def _page(
     if page.before is not None:
         next_newer = messages.filter(pk=page.before).first()
         if next_newer is None:
-            raise NotFound
+            raise NotFound("message")
         messages = messages.before(next_newer)
     rated = messages.with_rating_of(caller.subject)
     return list(rated.newest_first()[: page.limit + 1])

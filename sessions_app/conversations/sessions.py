@@ -1,4 +1,4 @@
-"""A caller's sessions: listed, and deleted with all but the records of their costs."""
+"""A caller's sessions: read, made, changed, and deleted with all but the records of their costs."""
 
 from __future__ import annotations
 
@@ -7,31 +7,94 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from accounts.auth.decorators import Caller
+from accounts.auth.decorators import Caller, CallerKind
+from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from salient.cursor import Cursor, older
-from sessions_app.api.schemas import SessionOut, SessionsIn, SessionsOut
-from sessions_app.conversations.history import find_session, own_sessions
+from salient.api.problems import Forbidden
+from sessions_app.api.session_schemas import (
+    SessionChangeIn,
+    SessionCreateIn,
+    SessionOut,
+    SessionStatus,
+)
+from sessions_app.conversations.history import own_session, own_sessions, sees_account
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
 
 
-def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> SessionsOut:
-    """List one page: of a visitor the one session, of an end user their own, of a key all."""
+def read_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> SessionOut:
+    """Return one session of the caller's; raises NotFound."""
     with tenant_context(caller.account_id):
-        sessions = own_sessions(caller, instance)
-        if page.before is not None:
-            sessions = older(sessions, "last_activity_at", page.before)
-        newest = sessions.order_by("-last_activity_at", "-id")
-        # One more than the page holds: if it is there, there is another page.
-        rows = list(newest[: page.limit + 1])
-    shown = rows[: page.limit]
-    last = shown[-1] if len(rows) > page.limit else None
-    return SessionsOut(
-        sessions=[SessionOut.of(session) for session in shown],
-        before=str(Cursor(last.last_activity_at, last.pk)) if last else None,
-    )
+        session = own_session(caller, instance, session_id)
+    return SessionOut.of(session, with_metadata=sees_account(caller))
+
+
+def create_session(
+    caller: Caller, instance: AgentInstance, wanted: SessionCreateIn
+) -> tuple[SessionOut, dict[str, str]]:
+    """Begin a session without a message; return it with the headers of the rate limits.
+
+    Raises Forbidden for those whose first message begins their session, and for fields that are
+    not theirs to set; RateLimited.
+    """
+    if caller.kind in {CallerKind.VISITOR, CallerKind.STAFF}:
+        raise Forbidden("Here the first message begins the conversation.")
+    if wanted.end_user is not None and caller.kind != CallerKind.SECRET_KEY:
+        raise Forbidden("Only a key says whose conversation it is (end_user).")
+    _require_metadata_right(caller, wanted.model_fields_set)
+    end_user = caller.end_user or wanted.end_user
+    with tenant_context(caller.account_id):
+        made: Session = Session.objects.create(
+            account_id=caller.account_id,
+            account_slug=caller.account_slug,
+            agent_instance_id=instance.pk,
+            agent_instance_slug=instance.instance_slug,
+            session_key=secrets.token_hex(32),
+            end_user=end_user,
+            is_anonymous=end_user is None,
+            title=wanted.title,
+            meta=wanted.metadata,
+        )
+        reservation = quotas.reserve(caller, instance.pk, turn=False)
+    return SessionOut.of(made, with_metadata=sees_account(caller)), reservation.headers
+
+
+def change_session(
+    caller: Caller, instance: AgentInstance, session_id: UUID, wanted: SessionChangeIn
+) -> tuple[SessionOut, dict[str, str]]:
+    """Rename, annotate, close or reopen; return the session with the headers of the rate limits.
+
+    A turn that runs when its session is closed goes on to its end. Raises NotFound, Forbidden
+    where visitors and end users may not, RateLimited.
+    """
+    asked = wanted.model_fields_set
+    _require_metadata_right(caller, asked)
+    with tenant_context(caller.account_id):
+        session = own_session(caller, instance, session_id, lock=True)
+        if "title" in asked:
+            session.title = wanted.title
+        if "metadata" in asked:
+            session.meta = wanted.metadata
+        if "status" in asked:
+            _set_status(caller, session, wanted.status)
+        session.save(update_fields=["title", "meta", "closed_at", "updated_at"])
+        reservation = quotas.reserve(caller, instance.pk, turn=False)
+    return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers
+
+
+def _require_metadata_right(caller: Caller, asked: set[str]) -> None:
+    if "metadata" in asked and not sees_account(caller):
+        raise Forbidden("Metadata are the account's own: its keys and members set them.")
+
+
+def _set_status(caller: Caller, session: Session, status: SessionStatus) -> None:
+    if status is SessionStatus.CLOSED:
+        session.closed_at = session.closed_at or timezone.now()
+    elif session.closed_at is not None:
+        if not sees_account(caller):
+            raise Forbidden("Only the account's keys and members reopen a conversation.")
+        session.closed_at = None
 
 
 def latest_session_of(caller: Caller, instance: AgentInstance, end_user: str) -> UUID | None:
@@ -53,9 +116,7 @@ def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) ->
     history:delete. Raises NotFound, and TurnInProgress while an answer is written.
     """
     with tenant_context(caller.account_id):
-        session = find_session(caller, instance, session_id, lock=True)
-        if session is not None:
-            leave_tombstone(session)
+        leave_tombstone(own_session(caller, instance, session_id, lock=True))
 
 
 def leave_tombstone(session: Session) -> None:
@@ -81,7 +142,9 @@ def leave_tombstone(session: Session) -> None:
         # No cookie or token finds it again: the visitor's next message starts a new session.
         session_key=secrets.token_hex(32),
         email=None,
+        title=None,
         meta=None,
+        closed_at=None,
         end_user=None,
         user=None,
         deleted_at=timezone.now(),

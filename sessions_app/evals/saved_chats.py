@@ -119,13 +119,13 @@ def is_name_taken(instance_id: UUID, name: str | None, *, but: UUID | None = Non
 
 def find(caller: Caller, instance: AgentInstance, chat_id: str) -> SavedChat:
     """Return the instance's test chat; raises NotFound."""
-    wanted = path_uuid(chat_id)
+    wanted = path_uuid(chat_id, "test chat")
     with tenant_context(caller.account_id):
         chat: SavedChat | None = SavedChat.objects.filter(
             pk=wanted, agent_instance_id=instance.pk
         ).first()
     if chat is None:
-        raise NotFound
+        raise NotFound("test chat")
     return chat
 
 
@@ -185,7 +185,7 @@ def _start_copy(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUI
             pk=source_id, deleted_at=None
         )
         if not source.exists():
-            raise NotFound
+            raise NotFound("session")
         made: Session = Session.objects.create(
             account_id=caller.account_id,
             account_slug=caller.account_slug,

@@ -162,9 +162,8 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
     version = ConfigVersion.objects.create(
         **of_instance, digest=secrets.token_hex(32), content=content
     )
-    session = Session.objects.create(
-        **owner, session_key=secrets.token_hex(32), email=f"{canary}{PEOPLE}"
-    )
+    said = {"email": f"{canary}{PEOPLE}", "title": canary, "meta": {"note": canary}}
+    session = Session.objects.create(**owner, session_key=secrets.token_hex(32), **said)
     request = LLMRequest.objects.create(
         **owner,
         session=session,

@@ -78,11 +78,16 @@ class Session(TenantModel):
     end_user = models.CharField(max_length=255, null=True, blank=True, editable=False)
     email = models.CharField(max_length=255, null=True, blank=True)
     is_anonymous = models.BooleanField(default=True)
+    # What people call it.
+    title = models.CharField(max_length=200, null=True, blank=True, editable=False)
+    # The account's own notes, as its keys and members write them.
     meta = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
     last_activity_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # A closed conversation has no further turn.
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Settling a turn updates these, so that lists need not sum.
     turn_count = models.IntegerField("turns", db_default=0, editable=False)
     # US dollars of the turns whose cost is known, and the number of the other turns.
@@ -123,6 +128,12 @@ class Session(TenantModel):
             models.Index(
                 fields=["account", "agent_instance", "-last_activity_at", "-id"],
                 name="ix_sessions_instance_activity",
+            ),
+            # Costs nothing for a conversation that is open.
+            models.Index(
+                fields=["account", "agent_instance", "-last_activity_at", "-id"],
+                name="ix_sessions_closed",
+                condition=Q(closed_at__isnull=False),
             ),
             models.Index(fields=["user"], name="ix_sessions_user", condition=Q(user__isnull=False)),
             models.Index(

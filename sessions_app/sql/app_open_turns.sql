@@ -26,7 +26,7 @@
 -- Locks, in this order: existing sessions by id; new sessions; new llm_requests and messages; then
 -- those of app_take_limits. With more than one turn a locked session is not waited for (55P03):
 -- the caller opens them one by one.
--- Raises: SL404 no such session; SL429 refused by a limit (the message is app_take_limits' JSON
+-- Raises: SL404 no such session; SL423 the session is closed; SL429 refused by a limit (the message is app_take_limits' JSON
 -- with "cost"); 55P03; 23505 uq_llm_requests_running_in_session or uq_llm_requests_idempotency.
 --
 -- Sequential scans are off: plans are made while tables are small and kept when they have grown.
@@ -70,7 +70,7 @@ BEGIN
             ORDER BY wanted
         LOOP
             CONTINUE WHEN turn.wanted IS NULL;
-            SELECT id INTO session FROM sessions
+            SELECT id, closed_at INTO session FROM sessions
                 WHERE account_id = the_account AND id = turn.wanted
                     AND agent_instance_id = the_instance AND deleted_at IS NULL
                     AND (turn.session_key IS NULL OR session_key = turn.session_key)
@@ -78,7 +78,9 @@ BEGIN
                         (turn.end_user IS NULL OR end_user = turn.end_user)
                         AND (turn.staff_id IS NULL OR user_id = turn.staff_id)))
                 FOR NO KEY UPDATE;
-            IF FOUND THEN
+            IF FOUND AND session.closed_at IS NOT NULL THEN
+                RAISE EXCEPTION USING ERRCODE = 'SL423', MESSAGE = 'the session is closed';
+            ELSIF FOUND THEN
                 SELECT coalesce(jsonb_agg(
                             CASE WHEN tools IS NULL THEN jsonb_build_array(role, content)
                                 ELSE jsonb_build_array(role, content, tools) END), '[]') AS texts,

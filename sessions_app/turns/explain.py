@@ -105,7 +105,7 @@ def _caller(call: Call) -> Caller:
 def _may_use(caller: Caller, instance: AgentInstance) -> None:
     active = AgentInstance.objects.active().filter(pk=instance.pk)
     if not active.exists() or not caller.may_use(instance.pk):
-        raise NotFound
+        raise NotFound("agent")
 
 
 def _agent_advice(call: Call) -> str:

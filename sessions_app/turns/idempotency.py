@@ -87,6 +87,13 @@ def key_of(request: HttpRequest, instance: AgentInstance, asked: TurnInput) -> K
     return Key(text, hashlib.sha256(sent).hexdigest())
 
 
+def is_used(caller: Caller, key: Key) -> bool:
+    """Return whether the caller has sent the key before."""
+    with tenant_context(caller.account_id):
+        known = LLMRequest.objects.filter(caller=caller.subject, idempotency_key=key.text)
+        return known.exists()
+
+
 def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
     """Rebuild the answer from its rows; the replay counts as a call and costs nothing.
 

@@ -38,6 +38,16 @@ class TurnInProgress(Problem):
         )
 
 
+class SessionClosed(Problem):
+    """The conversation takes no more messages."""
+
+    status = HTTPStatus.CONFLICT
+    code = "session_closed"
+
+    def __init__(self) -> None:
+        super().__init__("This conversation is closed; begin a new one.")
+
+
 class IdempotencyKeyReused(Problem):
     """As draft-ietf-httpapi-idempotency-key-header has it: 422, not 409."""
 
@@ -218,6 +228,7 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     RateLimited,
     TooManyTurns,
     BudgetExceeded,
+    SessionClosed,
     TurnInProgress,
     IdempotencyKeyReused,
     DraftGone,

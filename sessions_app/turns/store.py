@@ -26,7 +26,7 @@ from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
 from sessions_app.turns.idempotency import KeyUsed
-from sessions_app.turns.problems import AnswerNotStored, TurnInProgress
+from sessions_app.turns.problems import AnswerNotStored, SessionClosed, TurnInProgress
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ class SQLState(StrEnum):
     """The errors that the two functions raise (sessions_app/sql); a refusal's message is JSON."""
 
     NOT_FOUND = "SL404"
+    CLOSED = "SL423"
     REFUSED = "SL429"
     SETTLED_BEFORE = "SL409"
 
@@ -149,7 +150,8 @@ _read_rates = msgspec.json.Decoder(list[Rate]).decode
 async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called as store.open()
     """Find or make the session, store the message and a running request, reserve the limits.
 
-    Raises NotFound, TurnInProgress, KeyUsed and the refusals of `limits`; then nothing is stored.
+    Raises NotFound, SessionClosed, TurnInProgress, KeyUsed and the refusals of `limits`; then
+    nothing is stored.
     """
     try:
         answer = await call_as_tenant(
@@ -171,7 +173,9 @@ async def open(turn: OpenTurn, limits: Limits) -> Opened:  # noqa: A001 - called
     except DatabaseError as error:
         match _sqlstate(error):
             case SQLState.NOT_FOUND:
-                raise NotFound from error
+                raise NotFound("session") from error
+            case SQLState.CLOSED:
+                raise SessionClosed from error
             case SQLState.REFUSED:
                 refused = msgspec.json.decode(cast(Any, error.__cause__).diag.message_primary)
                 raise quotas.refusal(limits.caller, refused, Decimal(refused["cost"])) from error

@@ -38,10 +38,11 @@ from sessions_app.inputs import exchanges
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import abandoned, heartbeat, store, tool_calls
-from sessions_app.turns.idempotency import Key, KeyUsed, Replay, replay
+from sessions_app.turns.idempotency import Key, KeyUsed, Replay, is_used, replay
 from sessions_app.turns.plan import TurnPlan, messages_of, plan_turn, turn_row
 from sessions_app.turns.problems import (
     AnswerNotStored,
+    SessionClosed,
     SettlementDelayed,
     TurnInProgress,
     provider_problem,
@@ -214,6 +215,11 @@ async def begin(
         return await begin_new(caller, instance, asked, stream=stream, key=key)
     except KeyUsed:
         return await in_database(replay, caller, instance, cast(Key, key))
+    except SessionClosed:
+        # A key that came before has its answer, also from a conversation that is closed now.
+        if key is None or not await in_database(is_used, caller, key):
+            raise
+        return await in_database(replay, caller, instance, key)
 
 
 async def begin_new(

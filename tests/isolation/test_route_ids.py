@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,6 +31,11 @@ from tests.support.isolation.route_table import (
 from tests.support.isolation.routes import Route, routes
 
 ROWS = id_rows()
+# What a 404 says was not found, where that is not the name of the place.
+WHAT = {
+    ("connections/<str:name>", "name"): "connection",
+    ("agents/<str:instance>/history", "before"): "message",
+}
 NO_SLUGS = (
     *("Bot", "bot\n", "bot ", "b..t", "..", "-bot", "b" * 64, "bót", "me", "%62ot"),
     "00000000-0000-7000-8000-000000000000'--",
@@ -61,10 +67,10 @@ class IdTests(MatrixTestCase):
         """Return the id of that owner's row, as that place has it."""
         if whose == "malformed":
             return "No such thing!"
-        if place == "before":
-            return self.cursor(who, whose) if of_list else self.message(who, whose)
-        if place == "cursor":
+        if place == "cursor" or (place == "before" and of_list):
             return self.cursor(who, whose)
+        if place == "before":
+            return self.message(who, whose)
         if place == "number":
             # The agent has one version.
             return "1" if whose == "own" else "2"
@@ -132,7 +138,8 @@ class IdTests(MatrixTestCase):
         return str(Cursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
 
     def test_whose_id_it_is_decides(self) -> None:
-        wrong, hidden = [], []
+        wrong: list[str] = []
+        hidden: dict[str, list[Any]] = {}
         for (name, method, place), statuses in ROWS.items():
             route = by_short_name()[name]
             for (caller, whose), status in statuses.items():
@@ -147,9 +154,13 @@ class IdTests(MatrixTestCase):
                         wrong.append(f"{case}: changed beta")
                     wrong += [f"{case}: {h}" for h in self.hidden if h in answer.body.decode()]
                 if answer.status == 404:
-                    hidden.append((answer.headers, answer.body))
+                    kind = WHAT.get((name, place), place).removesuffix("_id").replace("_", " ")
+                    hidden.setdefault(kind, []).append((answer.headers, answer.body))
         self.assertEqual(wrong, [])
-        self.assertEqual([each for each in hidden if each != hidden[0]], [])
+        for kind, answers in hidden.items():
+            with self.subTest(kind):
+                self.assertEqual(json.loads(answers[0][1])["what"], kind)
+                self.assertEqual([each for each in answers if each != answers[0]], [])
 
     def put(self, route: Route, method: str, place: str, value: str) -> dict[str, Any]:
         """Say where the id goes: into the path, the query or the body."""
@@ -158,7 +169,7 @@ class IdTests(MatrixTestCase):
         return {"body" if method == "POST" else "query": {place: value}}
 
     def test_a_name_that_is_not_the_slug_is_the_same_404(self) -> None:
-        answers = []
+        answers: dict[str, list[Any]] = {"account": [], "instance": []}
         ids = (str(self.acme.account.pk), str(self.acme.bot.pk), "theirs", "beta")
         for route in by_short_name().values():
             for method in route.methods:
@@ -166,10 +177,12 @@ class IdTests(MatrixTestCase):
                     for name in (*NO_SLUGS, *ids, uuid4().hex):
                         values = {place: name}
                         answer = self.call(self.principals["key"], route, method, values=values)
-                        answers.append((route.name, method, name, answer))
-        first = answers[0][-1]
-        self.assertEqual([a for a in answers if a[-1] != first], [])
-        self.assertEqual((first.status, first.json()["code"]), (404, "not_found"))
+                        answers[place].append((route.name, method, name, answer))
+        for place, what in (("account", None), ("instance", "agent")):
+            first = answers[place][0][-1]
+            self.assertEqual([a for a in answers[place] if a[-1] != first], [])
+            self.assertEqual((first.status, first.json()["code"]), (404, "not_found"))
+            self.assertEqual(first.json().get("what"), what)
 
     def test_what_a_body_may_not_say_is_named_and_refused(self) -> None:
         key = self.principals["key"]

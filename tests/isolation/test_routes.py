@@ -100,18 +100,23 @@ class RouteMatrixTests(MatrixTestCase):
         self.assert_private([h for h in heard if h.cell.route.pattern.startswith(ACCOUNT)])
 
     def assert_hidden_alike(self, heard: list[Heard]) -> None:
-        """Hidden rows are answered, byte for byte, as an account that does not exist."""
-        nowhere = replace(self.principals["key"], account=f"no-{uuid4().hex}")
-        agents = next(route for route in routes() if route.short == "agents")
-        unknown = {method: self.call(nowhere, agents, method) for method in ("GET", "HEAD")}
-        self.assertEqual(unknown["GET"].status, HTTPStatus.NOT_FOUND)
-        self.assertEqual(unknown["HEAD"], replace(unknown["GET"], body=b""))
-        for each in heard:
-            if each.cell.route.is_openai():
-                self.assert_openai_hides(each)
-                continue
-            expected = unknown["HEAD" if each.cell.method == "HEAD" else "GET"]
-            self.assertEqual(each.answer, expected, each.cell)
+        """Hidden rows are answered, byte for byte, as an account or agent that does not exist.
+
+        Whoever may call the account hears that it is the agent.
+        """
+        key, nothing = self.principals["key"], f"no-{uuid4().hex}"
+        agent = next(route for route in routes() if route.short == "agents/<str:instance>")
+        for whose in ("account", "agent"):
+            place = {"account": nothing} if whose == "account" else {"instance": nothing}
+            unknown = {m: self.call(key, agent, m, values=place) for m in ("GET", "HEAD")}
+            self.assertEqual(unknown["GET"].status, HTTPStatus.NOT_FOUND)
+            self.assertEqual(unknown["HEAD"], replace(unknown["GET"], body=b""))
+            for each in heard:
+                if each.cell.route.is_openai():
+                    self.assert_openai_hides(each)
+                elif (each.cell.who == "elsewhere") == (whose == "agent"):
+                    expected = unknown["HEAD" if each.cell.method == "HEAD" else "GET"]
+                    self.assertEqual(each.answer, expected, each.cell)
 
     def assert_openai_hides(self, heard: Heard) -> None:
         """An error in OpenAI's form says as little; the id of the request is its own."""

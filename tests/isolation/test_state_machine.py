@@ -163,12 +163,12 @@ class ThreeAccounts(RuleBasedStateMachine):
     def rotate(self, data: st.DataObject) -> None:
         caller, agent = self.draw_call(data)
         at = agent.of
-        expected = caller.refusal(at) or (403 if caller.is_visitor else 200)
-        if expected == 200 and caller.key.rotated_at is not None:
+        expected = caller.refusal(at) or (403 if caller.is_visitor else 201)
+        if expected == 201 and caller.key.rotated_at is not None:
             expected = 409
         body = {"overlap_seconds": 3600}
         answer = self.call(caller, "POST", f"{self.base(at)}/keys/rotate", expected, body=body)
-        if answer.status == 200:
+        if answer.status == 201:
             caller.key.rotated_at = timezone.now()
             text = answer.json()["key"]
             with tenant_context(at.row.pk):
@@ -216,9 +216,9 @@ class ThreeAccounts(RuleBasedStateMachine):
     @rule(data=st.data())
     def start_visitor(self, data: st.DataObject) -> None:
         caller, agent = self.draw_call(data)
-        expected = caller.refusal(agent.of, "visitors", agent) or 200
+        expected = caller.refusal(agent.of, "visitors", agent) or 201
         answer = self.call(caller, "POST", f"{self.path(agent)}/visitors", expected, body={})
-        if answer.status == 200:
+        if answer.status == 201:
             token = answer.json()["token"]
             made = Caller(caller.of, token, VISITORS_MAY, caller.key, agent, True, caller)
             self.callers.append(made)

@@ -8,7 +8,7 @@ from django.test import SimpleTestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salient.cursor import Cursor
+from salient.cursor import Cursor, NameCursor
 
 
 class CursorTests(SimpleTestCase):
@@ -40,3 +40,26 @@ class CursorTests(SimpleTestCase):
         ):
             with self.subTest(text=text), self.assertRaisesMessage(ValueError, "give back"):
                 Cursor.read(text)
+
+
+class NameCursorTests(SimpleTestCase):
+    @given(st.from_regex(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?", fullmatch=True))
+    def test_a_name_survives_the_journey(self, name: str) -> None:
+        text = str(NameCursor(name))
+        self.assertRegex(text, r"^[A-Za-z0-9_-]+$")
+        self.assertEqual(NameCursor.read(text), NameCursor(name))
+
+    @given(st.text())
+    def test_what_is_no_cursor_is_an_error_or_a_printable_name(self, text: str) -> None:
+        try:
+            found = NameCursor.read(text)
+        except ValueError as error:
+            self.assertIn("give back", str(error))
+        else:
+            self.assertTrue(found.name.isprintable())
+
+    def test_a_place_of_another_list_is_an_error(self) -> None:
+        place = Cursor(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+        for text in ("", "AAAA", "=", str(place), "A" * 400):
+            with self.subTest(text=text), self.assertRaisesMessage(ValueError, "give back"):
+                NameCursor.read(text)

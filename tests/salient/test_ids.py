@@ -23,11 +23,11 @@ class ParseTests(SimpleTestCase):
     def test_an_id_is_read_and_other_text_is_none(self) -> None:
         made = uuid7()
 
-        self.assertEqual((parse_uuid(str(made)), path_uuid(made.hex)), (made, made))
+        self.assertEqual((parse_uuid(str(made)), path_uuid(made.hex, "session")), (made, made))
         for text in ("", "1", "x" * 32, f"{made}0"):
             with self.subTest(text):
                 self.assertIsNone(parse_uuid(text))
-                self.assertRaises(NotFound, path_uuid, text)
+                self.assertRaises(NotFound, path_uuid, text, "session")
 
 
 class TTLCacheTests(SimpleTestCase):

@@ -47,6 +47,7 @@ PERMITTED = {
             "profiles.recorded",
             "provider_connections.recorded",
             "saved_chats.recorded",
+            "sessions.recorded",
         ),
         "the audit log, which names who changed the row",
     )

@@ -33,9 +33,12 @@ from benchmarks.big_data.fill import Size, fill, finish
 from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.api.schemas import HistoryIn, SessionsIn
+from sessions_app.api.schemas import HistoryIn
+from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
 from sessions_app.conversations import history
-from sessions_app.conversations.sessions import delete_session, list_sessions
+from sessions_app.conversations.messages import read_messages
+from sessions_app.conversations.session_list import MOST_LOOKED_AT, list_sessions
+from sessions_app.conversations.sessions import delete_session
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
@@ -44,7 +47,7 @@ from sessions_app.turns.idempotency import Key, replay
 from tests.support.database.reads import reads
 from tests.support.database.scratch_database import scratch_database
 from tests.support.database.turn_functions import TurnFunctions
-from tests.support.factories import make_llm_request, make_session, write_config
+from tests.support.factories import make_llm_request, make_message, make_session, write_config
 
 SIZE = Size(
     requests=int(os.environ.get("QUERY_PLAN_ROWS", "120000")), accounts=500, long_session=10_000
@@ -282,9 +285,66 @@ class QueryPlanTests(TurnFunctions, TestCase):
             for _ in range(3):
                 with self.reads_a_page():
                     found = list_sessions(self.caller, self.instance, page)
-                page = SessionsIn.model_validate({"before": found.before})
+                page = SessionsIn.model_validate({"cursor": found.next_cursor})
 
         self.in_each_way(read)
+
+    def test_an_agents_closed_conversations(self) -> None:
+        def read() -> None:
+            with tenant_context(self.account.pk):
+                newest = Session.objects.of_instance(self.instance).order_by("-last_activity_at")
+                for session in newest[:300:10]:
+                    Session.objects.filter(pk=session.pk).update(closed_at=timezone.now())
+            with self.reads_few("ix_sessions_closed", rows=3 * LISTED):
+                found = list_sessions(
+                    self.caller, self.instance, SessionsIn(status=SessionStatus.CLOSED)
+                )
+            self.assertTrue(found.data)
+
+        self.in_each_way(read)
+
+    def test_filters_without_an_index_look_at_a_part_of_an_agents_conversations(self) -> None:
+        def read() -> None:
+            for query in ({"created_to": "2000-01-01"}, {"status": "open", "limit": "5"}):
+                page = SessionsIn.model_validate_strings(query)
+                with self.reads_few(rows=2 * MOST_LOOKED_AT + LISTED):
+                    found = list_sessions(self.caller, self.instance, page)
+                self.assertEqual(len(found.data), 5 if page.status else 0)
+
+        self.in_each_way(read)
+
+    def test_words_in_an_agents_conversations(self) -> None:
+        def find() -> None:
+            session = self.session(end_user__isnull=False)
+            make_message(session, content="an aardvark")
+            person = replace(self.caller, end_user=session.end_user)
+            for caller in (self.caller, person):
+                # Few messages are read as they are, without the words' index.
+                index = ["ix_messages_text_start"] if self.account.slug == ACCOUNTS[0] else []
+                with self.reads_few(*index, rows=2 * TURN):
+                    found = list_sessions(caller, self.instance, SessionsIn(q="aardvark"))
+                self.assertEqual([row.id for row in found.data], [session.pk])
+
+        self.in_each_way(find)
+
+    def test_a_conversations_messages_with_their_turns(self) -> None:
+        def read() -> None:
+            session = self.session()
+            for order in Order:
+                # A message, its request and its version.
+                with self.reads_few("ix_messages_history", rows=3 * LISTED):
+                    read_messages(self.caller, self.instance, session.pk, MessagesIn(order=order))
+
+        self.in_each_way(read)
+
+    def test_any_page_of_ten_thousand_messages_with_their_turns(self) -> None:
+        session = self.long_session()
+        for order in Order:
+            page = MessagesIn(order=order)
+            for _ in range(3):
+                with self.reads_few("ix_messages_history", rows=3 * LISTED):
+                    found = read_messages(self.caller, self.instance, session.pk, page)
+                page = MessagesIn.model_validate({"order": order, "cursor": found.next_cursor})
 
     def test_an_agents_page_in_the_staffs_list(self) -> None:
         def read() -> None:

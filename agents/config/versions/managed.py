@@ -32,7 +32,7 @@ from agents.config.versions.publishing import (
 )
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication
 from salient.api.problems import Invalid, NotFound, Problem
-from salient.cursor import Cursor, page_of
+from salient.cursor import Cursor, older, page_of
 
 # What a comparison may name besides the numbers of publications.
 DRAFT, IN_FORCE, FILES = "draft", "published", "files"
@@ -231,12 +231,14 @@ def _with_its_version(made: ConfigPublication) -> ConfigPublication:
 
 def publications(
     instance: AgentInstance, cursor: Cursor | None, limit: int
-) -> tuple[list[ConfigPublication], str | None, int | None]:
+) -> tuple[Sequence[ConfigPublication], str | None, int | None]:
     """Return a page of what was published, the newest first, its next cursor, the newest number."""
     with tenant_context(instance.account_id):
         rows = ConfigPublication.objects.select_related("config_version")
         mine: QuerySet[ConfigPublication] = rows.filter(agent_instance_id=instance.pk)
-        page, following = page_of(mine, "created_at", cursor, limit)
+        mine = mine if cursor is None else older(mine, "created_at", cursor)
+        rows_of_page = list(mine.order_by("-created_at", "-id")[: limit + 1])
+        page, following = page_of(rows_of_page, limit, "created_at")
         last = publishing.newest(instance)
         return page, following, last.number if last else None
 

@@ -130,8 +130,9 @@ class LooksAlikeTests(KeyWorld):
     async def test_unknown_foreign_and_forbidden_instances_get_one_answer(self) -> None:
         client = await self.key(instance_ids=[self.instance.pk])
         await sync_to_async(make_instance)(self.beta, "theirs")
-        unknown = await self.chat(client, self.path("chat", instance="nobody"))
-        self.assertEqual(unknown.status, 404)
+        agent = await self.chat(client, self.path("chat", instance="nobody"))
+        elsewhere = await self.chat(client, self.path("chat", account="no-account"))
+        self.assertEqual((agent.status, elsewhere.status), (404, 404))
         for account, instance in (
             ("acme", "second"),
             ("acme", "theirs"),
@@ -142,6 +143,7 @@ class LooksAlikeTests(KeyWorld):
         ):
             with self.subTest(account=account, instance=instance):
                 answer = await self.chat(client, self.path("chat", account, instance))
+                unknown = agent if account == "acme" else elsewhere
                 self.assertEqual(looks(answer), looks(unknown))
 
     async def test_a_forbidden_instance_is_looked_up_as_an_unknown_one_is(self) -> None:
@@ -232,7 +234,7 @@ class PublishableKeyTests(KeyWorld):
         client = await self.page()
 
         self.assertTrue((client.key or "").startswith("sal_pk_"))
-        self.assertEqual((await self.start(client)).status, 200)
+        self.assertEqual((await self.start(client)).status, 201)
         self.assertEqual((await self.start(client, "second")).status, 404)
 
     async def test_only_from_pages_of_its_origins(self) -> None:

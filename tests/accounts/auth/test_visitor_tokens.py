@@ -129,7 +129,7 @@ class VisitorWorld(World, TestCase):
     async def start(self, client: ApiClient | None = None, **body: Any) -> ApiClient:
         """Return a client that sends the new visitor's token from the shop's pages."""
         answer = await (client or self.page).post(self.path("visitors"), body)
-        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(answer.status, 201, answer.body)
         return ApiClient(answer.json()["token"], headers={"origin": SHOP})
 
     async def end_user(self, sub: str = "customer-42", **body: Any) -> ApiClient:
@@ -180,12 +180,17 @@ class EmbedTests(VisitorWorld):
 
         await sync_to_async(another_account)()
         thief = await self.start()
-        unknown = await thief.post(self.path("chat", instance="nobody"), {"message": "x"})
+        say = {"message": "x"}
+        agent = await thief.post(self.path("chat", instance="nobody"), say)
+        account = await thief.post(self.path("chat", account="no-account"), say)
 
         self.assertEqual(await self.status(thief), 200)
-        for account, instance in (("acme", "second"), ("beta", "bot"), ("nobody", "bot")):
-            path = self.path("chat", account, instance)
-            answer = await thief.post(path, {"message": "x"})
+        for path, unknown in (
+            (self.path("chat", instance="second"), agent),
+            (self.path("chat", account="beta"), account),
+            (self.path("chat", account="nobody"), account),
+        ):
+            answer = await thief.post(path, say)
             self.assertEqual((answer.status, answer.body), (404, unknown.body))
             self.assertEqual(answer.headers, unknown.headers)
         for origin in (BLOG, "https://evil.example", "null", ""):
@@ -346,7 +351,7 @@ class EndUserTests(VisitorWorld):
     async def test_their_token_is_short_lived(self) -> None:
         default = await self.api.post(self.path("visitors"), {"sub": "customer-42"})
         self.assertAlmostEqual(life_of(default), 900, delta=5)
-        for seconds, status in ((86_400, 200), (86_401, 400), (0, 400), (-1, 400), ("60", 400)):
+        for seconds, status in ((86_400, 201), (86_401, 400), (0, 400), (-1, 400), ("60", 400)):
             body = {"sub": "customer-42", "expires_in": seconds}
             answer = await self.api.post(self.path("visitors"), body)
             self.assertEqual(answer.status, status, answer.body)

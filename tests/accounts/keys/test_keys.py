@@ -210,12 +210,12 @@ class SelfRotationTests(World, TestCase):
         answer = await self.api.post(self.path_of_rotation, {})
         new = ApiClient(answer.json()["key"])
 
-        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.status, 201)
         for client in (self.api, new):
             self.assertEqual((await client.get("/accounts/acme/me")).status, 200)
         again = await self.api.post(self.path_of_rotation, {})
         self.assertEqual((again.status, again.json()["code"]), (409, "key_already_rotated"))
-        self.assertEqual((await new.post(self.path_of_rotation, {})).status, 200)
+        self.assertEqual((await new.post(self.path_of_rotation, {})).status, 201)
 
     async def test_without_an_overlap_the_old_key_is_dead_at_once(self) -> None:
         answer = await self.api.post(self.path_of_rotation, {"overlap_seconds": 0})

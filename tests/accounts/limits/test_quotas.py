@@ -25,6 +25,7 @@ from accounts.models import (
     RateState,
 )
 from accounts.tenancy.context import platform_context, tenant_context
+from salient.formatting import utc
 from tests.support.factories import (
     make_account,
     make_instance,
@@ -100,7 +101,7 @@ class BudgetTests(LimitsCase):
         self.assertEqual(Decimal(told["remaining"]), 0)
         self.assertEqual(Decimal(told["reserved"]), 1)
         self.assertEqual(Decimal(told["spent"]), 0)
-        self.assertEqual(told["resets_at"], next_start(BudgetPeriod.DAY, NOW).isoformat())
+        self.assertEqual(told["resets_at"], utc(next_start(BudgetPeriod.DAY, NOW)))
 
     def test_the_budget_with_the_least_left_decides_and_is_named(self) -> None:
         all_of_them = [

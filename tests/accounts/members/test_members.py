@@ -160,9 +160,13 @@ class ListTests(MemberTestCase):
             {member["email"]: member["role"] for member in body["members"]},
             await sync_to_async(roles_in)(self.acme),
         )
-        self.assertEqual(set(body["members"][0]), {"id", "email", "name", "role", "since"})
+        self.assertEqual(
+            set(body["members"][0]), {"id", "email", "name", "role", "created_at", "since"}
+        )
         [invitation] = body["invitations"]
-        self.assertEqual(set(invitation), {"id", "email", "role", "invited_by", "expires_at"})
+        self.assertEqual(
+            set(invitation), {"id", "email", "role", "invited_by", "created_at", "expires_at"}
+        )
         self.assertEqual(invitation["invited_by"], "owner@a.example")
 
     async def test_only_ones_own_account_is_listed(self) -> None:
@@ -196,7 +200,10 @@ class AddressTests(MemberTestCase):
         ]
 
         self.assertEqual({answer.status for answer in answers}, {404})
-        self.assertEqual(len({(a.body, str(a.headers)) for a in answers}), 1)
+        for kind in ("member", "invitation"):
+            alike = [a for a in answers if a.json()["what"] == kind]
+            self.assertGreaterEqual(len(alike), 5)
+            self.assertEqual(len({(a.body, str(a.headers)) for a in alike}), 1)
 
     async def test_what_is_asked_wrongly(self) -> None:
         owner = await sync_to_async(self.caller)("owner")

@@ -17,17 +17,18 @@ from accounts.auth.caller import Caller
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import NotFound
-from sessions_app.api.schemas import SessionsIn
-from sessions_app.conversations.history import find_session
-from sessions_app.conversations.sessions import leave_tombstone, list_sessions
+from sessions_app.api.session_schemas import SessionsIn
+from sessions_app.conversations.history import own_session
+from sessions_app.conversations.session_list import list_sessions
+from sessions_app.conversations.sessions import leave_tombstone
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Profile, Session
 from sessions_app.turns import turn as turns
-from tests.support.api_client import Answer, ApiClient
+from tests.sessions_app.session_worlds import ConversationWorld
+from tests.support.api_client import ApiClient
 from tests.support.factories import (
     make_account,
     make_instance,
-    make_key,
     make_llm_request,
     make_message,
     make_profile,
@@ -37,33 +38,7 @@ from tests.support.factories import (
 from tests.support.worlds import World, stored
 
 
-class ConversationWorld(World, TestCase):
-    def setUp(self) -> None:
-        self.make_world()
-
-    async def start(self, **body: Any) -> ApiClient:
-        answer = await self.api.post(self.path("visitors"), body)
-        return ApiClient(answer.json()["token"])
-
-    async def ask(self, who: ApiClient, **body: Any) -> str:
-        answer = await who.post(self.path("chat"), {"message": "hello", **body})
-        self.assertEqual(answer.status, 200, answer.body)
-        return str(answer.json()["session_id"])
-
-    async def listed(self, who: ApiClient, **query: Any) -> list[str]:
-        answer = await who.get(self.path("sessions"), **query)
-        self.assertEqual(answer.status, 200, answer.body)
-        return [row["session_id"] for row in answer.json()["sessions"]]
-
-    async def delete(self, who: ApiClient, session: object, instance: str = "bot") -> Answer:
-        return await who.call("DELETE", self.path(f"sessions/{session}", instance=instance))
-
-    async def key(self, *scopes: Scope) -> ApiClient:
-        _, secret = await sync_to_async(make_key)(self.account, scopes=scopes)
-        return ApiClient(secret)
-
-
-class ListTests(ConversationWorld):
+class ListTests(ConversationWorld, TestCase):
     async def test_each_sees_their_own(self) -> None:
         ada, bob, cleo = await self.start(), await self.start(), await self.start(sub="cleo")
         adas, bobs = await self.ask(ada), await self.ask(bob)
@@ -95,7 +70,13 @@ class ListTests(ConversationWorld):
 
         [row] = answer.json()["sessions"]
         self.assertEqual((row["session_id"], row["end_user"]), (session, "cleo"))
-        self.assertEqual(set(row), {"session_id", "end_user", "created_at", "last_activity_at"})
+        self.assertEqual(
+            {name: row[name] for name in ("title", "status", "metadata", "closed_at")},
+            {"title": None, "status": "open", "metadata": {}, "closed_at": None},
+        )
+        self.assertEqual((row["id"], row["turn_count"]), (session, 1))
+        self.assertRegex(row["created_at"], r"^\d{4}-\d\d-\d\dT[\d:.]+Z$")
+        self.assertEqual(answer.json()["data"], answer.json()["sessions"])
 
     async def test_pages_hold_each_conversation_once(self) -> None:
         sessions = [await self.ask(self.api) for _ in range(5)]
@@ -148,13 +129,15 @@ class ListTests(ConversationWorld):
             {"limit": 201},
             {"before": "x"},
             {"before": "2026-01-01T00:00:00.000000_x"},
-            {"end_user": "cleo"},
+            {"created_from": "2026-01-02", "created_to": "2026-01-01"},
+            {"status": "shut"},
+            {"q": " "},
         ):
             answer = await self.api.get(self.path("sessions"), **query)
             self.assertEqual(answer.status, 400, query)
 
 
-class DeleteTests(ConversationWorld):
+class DeleteTests(ConversationWorld, TestCase):
     async def test_visitors_and_end_users_delete_their_own(self) -> None:
         for who in (await self.start(), await self.start(sub="cleo")):
             session = await self.ask(who)
@@ -214,6 +197,7 @@ class DeleteTests(ConversationWorld):
                 self.instance,
                 session_key=canary,
                 email=canary,
+                title=canary,
                 meta={"name": canary},
                 end_user=canary,
                 user=make_user(),
@@ -284,8 +268,7 @@ class RaceTests(World, TransactionTestCase):
     def test_a_message_that_meets_a_deletion_is_stored_nowhere(self) -> None:
         asking = threading.Thread(target=self.ask)
         with tenant_context(self.account.pk):
-            session = find_session(self.caller, self.instance, self.session.pk, lock=True)
-            assert session is not None
+            session = own_session(self.caller, self.instance, self.session.pk, lock=True)
             leave_tombstone(session)
             asking.start()
             while not waiting_for_a_lock():

@@ -80,7 +80,11 @@ def make_owned(slug: str, canary: str) -> Owned:
     bot = create_instance(account, "bot", display_name=f"{canary} bot")
     key, text = make_key(account, name=f"{canary} key")
     session = make_session(
-        bot, end_user=f"{canary} user", email=f"{canary}@example.com", meta={"note": canary}
+        bot,
+        end_user=f"{canary} user",
+        email=f"{canary}@example.com",
+        title=f"{canary} title",
+        meta={"note": canary},
     )
     request = make_llm_request(
         session,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from types import ModuleType
-from typing import Any, TypeGuard, get_args
+from typing import Any, TypeAliasType, TypeGuard, get_args
 
 from pydantic import BaseModel
 
@@ -17,10 +17,13 @@ import agents.api.agent_schemas
 import agents.api.config_schemas
 import agents.api.connection_views
 import agents.api.schemas
+import salient.api.schemas
 import sessions_app.api.schemas
+import sessions_app.api.session_schemas
 import sessions_app.api.usage_schemas
 
 SCHEMAS = (
+    salient.api.schemas,
     accounts.api.schemas,
     accounts.api.audit_schemas,
     accounts.api.key_schemas,
@@ -31,12 +34,15 @@ SCHEMAS = (
     agents.api.schemas,
     agents.api.connection_views,
     sessions_app.api.schemas,
+    sessions_app.api.session_schemas,
     sessions_app.api.usage_schemas,
 )
 
 
 def parts(annotation: Any) -> set[Any]:
     """Return a type and all its type arguments."""
+    if isinstance(annotation, TypeAliasType):
+        return parts(annotation.__value__)
     return {annotation}.union(*map(parts, get_args(annotation)))
 
 

@@ -33,7 +33,7 @@ accounts/<str:account>/me
     GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
     *       405
 accounts/<str:account>/keys/rotate
-    POST    401 200 404 200 200   403 200 401 403 403   403 403 403 403   401 401 401   401 401 404
+    POST    401 201 404 201 201   403 201 401 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/keys
     GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
@@ -70,6 +70,9 @@ accounts/<str:account>/members
 accounts/<str:account>/members/<str:member_id>
     PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
     DELETE  401 204 404 403 403   403 403 401 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/invitations
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/invitations/<str:invitation_id>
     DELETE  401 204 404 403 403   403 403 401 403 403   204 204 403 403   401 401 401   401 401 404
@@ -123,7 +126,7 @@ accounts/<str:account>/agents/<str:instance>/config/versions/<str:number>
     GET     401 200 404 403 404   403 200 403 403 403   200 200 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/visitors
-    POST    401 200 404 403 404   200 200 403 403 403   403 403 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 404   201 201 403 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/chat
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
@@ -141,9 +144,18 @@ accounts/<str:account>/agents/<str:instance>/messages/<str:message_id>/feedback
     *       405
 accounts/<str:account>/agents/<str:instance>/sessions
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    POST    401 201 404 403 404   403 201 403 403 201   201 201 201 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    PATCH   401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     DELETE  401 204 404 403 404   403 204 204 204 204   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>/messages
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>/export
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/test-chats/<str:chat_id>/run
     POST    401 403 404 403 404   403 403 403 403 403   403 403 403 403   401 401 401   401 401 404
@@ -542,6 +554,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/messages/<str:message_id>/feedback", "POST"): {"rating": "good"},
     ("v1/chat/completions", "POST"): COMPLETION,
     ("agents/<str:instance>/v1/chat/completions", "POST"): COMPLETION,
+    ("agents/<str:instance>/sessions", "POST"): {"title": "Rabbits"},
+    ("agents/<str:instance>/sessions/<str:session_id>", "PATCH"): {"title": "Rabbits"},
 }
 QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/stream", "GET"): {"message": "hello"},
@@ -562,6 +576,11 @@ WHOSE = ("own", "others", "foreign", "random", "malformed")
 IDS = """
 audit
     GET    before        200 200 200 200 400   403 403 403 403 403
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
+members
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
+invitations
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
 keys
     GET    cursor        200 200 200 200 400   403 403 403 403 403
 keys/<str:key_id>
@@ -588,11 +607,19 @@ connections/<str:name>
 agents/<str:instance>/messages/<str:message_id>/feedback
     POST   message_id    200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions/<str:session_id>
+    GET    session_id    200 200 404 404 404   200 404 404 404 404
+    PATCH  session_id    200 200 404 404 404   200 404 404 404 404
     DELETE session_id    204 204 404 404 404   204 404 404 404 404
+agents/<str:instance>/sessions/<str:session_id>/messages
+    GET    session_id    200 200 404 404 404   200 404 404 404 404
+    GET    cursor        200 200 200 200 400   200 200 200 200 400
+agents/<str:instance>/sessions/<str:session_id>/export
+    GET    session_id    200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
 agents/<str:instance>/sessions
     GET    before        200 200 200 200 400   200 200 200 200 400
+    GET    cursor        200 200 200 200 400   200 200 200 200 400
 agents/<str:instance>/history
     GET    session_id    200 200 404 404 400   200 404 404 404 400
     GET    before        200 404 404 404 400   200 404 404 404 400
@@ -606,12 +633,17 @@ WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
 # The ids that bodies and queries have; a new one needs rows above.
 ID_FIELDS = {
     "AuditIn.before",
-    "KeysIn.cursor",
-    "VersionsIn.cursor",
+    "PageIn.cursor",
+    "AuditIn.cursor",
     "ChatIn.session_id",
     "HistoryIn.session_id",
     "HistoryIn.before",
+    "MessagesIn.cursor",
+    "OlderPageIn.before",
+    "OlderPageIn.cursor",
     "SessionsIn.before",
+    "SessionsIn.cursor",
+    "ShortListIn.cursor",
 }
 
 # No body may have these: they come from the key, the path and the files.
