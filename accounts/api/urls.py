@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from accounts.api import audit_views, member_views, views
+from accounts.api import audit_views, member_views, openapi_views, views
 from accounts.pages import invitation, key_offer
 
 app_name = "accounts"
 
 urlpatterns = [
+    path("openapi.json", openapi_views.account_openapi, name="openapi"),
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
     path("audit", audit_views.audit, name="audit"),

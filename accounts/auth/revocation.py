@@ -25,6 +25,7 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account, find_api_key
+from salient import request_ids
 from salient.api.lifespan import when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
@@ -154,6 +155,8 @@ class _Watcher:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        # It belongs to no request, although one has started it.
+        request_ids.leave()
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)

@@ -19,8 +19,10 @@ from salient.api.origins import is_origin
 
 type MayCallFrom = Callable[..., Awaitable[bool]]
 
-REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
-ANSWER_HEADERS = "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location"
+REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id"
+ANSWER_HEADERS = (
+    "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location, X-Request-Id"
+)
 PREFLIGHT_SECONDS = 600
 
 

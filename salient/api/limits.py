@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.http.request import split_domain_port, validate_host
 
+from salient import request_ids
 from salient.api.problems import (
     BodyTooLarge,
     Forbidden,
@@ -117,7 +118,8 @@ class Sender:
     """`send` that adds the headers of every response and limits how long the client may take."""
 
     def __init__(self, send: Send, headers: Headers, scope: Scope) -> None:
-        self._send, self._headers = send, tuple(headers)
+        request_id = (b"x-request-id", request_ids.current().encode())
+        self._send, self._headers = send, (*headers, request_id)
         self._omits_body = scope["method"] == "HEAD"
 
     async def __call__(self, message: Message) -> None:

@@ -1,0 +1,9 @@
+"""Where the whole API is described: for programs, and as a page for people."""
+
+from django.urls import path
+
+from accounts.api import openapi_views
+
+urlpatterns = [
+    path("openapi.json", openapi_views.openapi, name="openapi"),
+]
