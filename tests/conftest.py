@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests.support import shipped
+from tests.support import declared_answers, shipped
 from tests.support.database import sql_guard
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
@@ -40,6 +40,7 @@ def pytest_configure() -> None:
     _as_shipped.enable()
     for name in shipped.provider_variables(os.environ):
         del os.environ[name]
+    declared_answers.watch()
     # For the processes that tests start.
     os.environ["ENV_FILE"] = os.devnull
 
@@ -121,3 +122,12 @@ def guarded_sql() -> Iterator[None]:
     yield
     if found := sql_guard.pop_faults():
         pytest.fail("\n".join(["SQL outside a tenant context:", *found]))
+
+
+@pytest.fixture(autouse=True)
+def declared_answers_only() -> Iterator[None]:
+    """Fail the test that got an answer of the API which its OpenAPI document does not declare."""
+    declared_answers.pop_faults()
+    yield
+    if found := declared_answers.pop_faults():
+        pytest.fail("\n".join(["Not in the OpenAPI document:", *dict.fromkeys(found)]))

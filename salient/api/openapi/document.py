@@ -111,7 +111,7 @@ class _Writer:
                 "required": not operation.body_is_optional,
                 "content": {JSON: {"schema": self.components.schema(operation.body, "in")}},
             }
-        written["responses"] = self._answers(operation) | self._problems(operation)
+        written["responses"] = self._responses(operation)
         return {name: value for name, value in written.items() if value or name == "security"}
 
     def _parameters(self, each: ApiOperation) -> Iterator[dict[str, Any]]:
@@ -168,11 +168,15 @@ class _Writer:
             return self.problem_schema([*operation.problems], {"message": {"type": "string"}})
         return self.components.schema(kind, "out")
 
-    def _problems(self, operation: Operation) -> dict[str, Any]:
-        return {
-            str(status): {"$ref": f"#/components/responses/{self._shared(status, problems)}"}
-            for status, problems in by_status(problems_of(operation)).items()
-        }
+    def _responses(self, operation: Operation) -> dict[str, Any]:
+        found = self._answers(operation)
+        for status, problems in by_status(problems_of(operation)).items():
+            name = self._shared(status, problems)
+            own = found.setdefault(str(status), {"$ref": f"#/components/responses/{name}"})
+            if "content" in own:
+                # An answer with the status of an error, as the one of a health check.
+                own["content"] |= self.responses[name]["content"]
+        return found
 
     def _shared(self, status: int, problems: list[type[Problem]]) -> str:
         """Name the response by its codes, so that it keeps its name while they stay the same."""
