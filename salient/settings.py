@@ -240,7 +240,7 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}]: {message}", "style": "{"}
     },
     "filters": {
-        "request_ids": {"()": "salient.request_ids.RequestIds"},
+        "request_ids": {"()": "salient.security.request_ids.RequestIds"},
         "without_tokens": {"()": "salient.security.logs.WithoutTokens"},
         "one_line_refusals": {"()": "salient.security.logs.OneLineRefusals"},
     },

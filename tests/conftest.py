@@ -14,10 +14,11 @@ from pytest_django import DjangoDbBlocker
 
 from salient import actors
 from salient.ttl import clear_caches
-from tests.support import declared_answers, shipped
+from tests.support import shipped
 from tests.support.database import sql_guard
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
+from tests.support.isolation import declared_answers
 from tests.support.servers import nginx
 
 # These tests use what the whole server has: its roles and their members.

@@ -5,5 +5,5 @@ from django.urls import path
 from accounts.api import openapi_views
 
 urlpatterns = [
-    path("openapi.json", openapi_views.openapi, name="openapi"),
+    path("openapi.json", openapi_views.openapi, name="api-document"),
 ]

@@ -8,7 +8,7 @@ from accounts.pages import invitation, key_offer
 app_name = "accounts"
 
 urlpatterns = [
-    path("openapi.json", openapi_views.account_openapi, name="openapi"),
+    path("openapi.json", openapi_views.account_openapi, name="api-document"),
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
     path("audit", audit_views.audit, name="audit"),

@@ -25,10 +25,10 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account, find_api_key
-from salient import request_ids
 from salient.api.lifespan import when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
+from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
 # When the database does not answer for so long, turns whose time is over still end.

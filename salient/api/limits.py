@@ -16,7 +16,6 @@ from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.http.request import split_domain_port, validate_host
 
-from salient import request_ids
 from salient.api.problems import (
     BodyTooLarge,
     Forbidden,
@@ -29,6 +28,7 @@ from salient.api.problems import (
     UnknownRoute,
 )
 from salient.api.routing import HEALTH, nearest_route, route_of
+from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
 

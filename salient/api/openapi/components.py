@@ -9,9 +9,11 @@ import msgspec
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from salient.api.limits import BodyTooSlow, UnknownHost
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
-from salient.api.problems import Problem
+from salient.api.problems import BodyTooLarge, Problem
+from salient.api.server_refusals import REFUSALS
 
 type Schema = dict[str, Any]
 # Which way a type goes: what is read may be less than what is written.
@@ -19,6 +21,15 @@ type Direction = Literal["in", "out"]
 
 REF = "#/components/schemas/"
 _MODES: dict[Direction, JsonSchemaMode] = {"in": "validation", "out": "serialization"}
+
+
+# What is answered to any request before a view sees it, by the server or by the handler.
+BEFORE_ANY_VIEW: tuple[type[Problem], ...] = (
+    UnknownHost,
+    BodyTooSlow,
+    BodyTooLarge,
+    *REFUSALS.values(),
+)
 
 
 class Components:
@@ -72,6 +83,12 @@ def answers_of(operation: Operation) -> Iterator[tuple[int, Any]]:
     yield from operation.also.items()
 
 
+def problems_of(operation: Operation) -> Iterator[type[Problem]]:
+    """Yield every problem that may be answered instead of the operation's answer."""
+    yield from operation.problems
+    yield from BEFORE_ANY_VIEW
+
+
 def types_of(operation: Operation) -> Iterator[tuple[Any, Direction]]:
     """Yield all types that the operation names."""
     yield from ((kind, "in") for kind in (operation.query, operation.body) if kind is not None)
@@ -81,7 +98,7 @@ def types_of(operation: Operation) -> Iterator[tuple[Any, Direction]]:
             yield from ((kind, "out") for kind in events if kind not in {str, Problem})
         elif answer is not None and not isinstance(answer, Text):
             yield answer, "out"
-    for problem in operation.problems:
+    for problem in problems_of(operation):
         yield from ((kind, "out") for kind in problem.extensions.values())
 
 

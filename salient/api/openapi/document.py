@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from salient.api.limits import BodyTooSlow, UnknownHost
-from salient.api.openapi.components import REF, Components, Schema, answers_of, used
+from salient.api.openapi.components import REF, Components, Schema, answers_of, problems_of, used
 from salient.api.openapi.headers import ANSWER_HEADERS, PARAMETERS, REQUEST_HEADERS
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
-from salient.api.problems import BodyTooLarge, Problem
-from salient.api.server_refusals import REFUSALS
+from salient.api.problems import Problem
 
 VERSION = "0.1.0"
 DESCRIPTION = """\
@@ -24,13 +22,6 @@ repeated or mistyped field is a 400 that names it. Whatever the caller may not s
 as what does not exist. Each answer has an `X-Request-Id`. A method that a route does not have is \
 a 405 `method_not_allowed`, and a path that no route has is a 404 `unknown_route`."""
 
-# What is answered to any request before a view sees it, by the server or by the handler.
-BEFORE_ANY_VIEW: tuple[type[Problem], ...] = (
-    UnknownHost,
-    BodyTooSlow,
-    BodyTooLarge,
-    *REFUSALS.values(),
-)
 # A Retry-After may say when.
 RETRIED = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 JSON, PROBLEM_JSON = "application/json", "application/problem+json"
@@ -70,12 +61,6 @@ def build(
         "paths": paths,
         "components": components,
     }
-
-
-def problems_of(operation: Operation) -> Iterator[type[Problem]]:
-    """Yield every problem that may be answered instead of the operation's answer."""
-    yield from operation.problems
-    yield from BEFORE_ANY_VIEW
 
 
 def by_status(problems: Iterable[type[Problem]]) -> dict[int, list[type[Problem]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 # A key that was sent in the wrong header is not an id.
@@ -14,13 +14,12 @@ NONE = "-"
 _current: ContextVar[str] = ContextVar("request_id", default=NONE)
 
 
-def begin(scope: dict[str, Any]) -> None:
+def begin(scope: dict[str, Any]) -> Token[str]:
     """Note the client's own id, or a new one where that is none, for all that the request does."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE.fullmatch(value):
-            _current.set(value.decode("ascii"))
-            return
-    _current.set(new_id())
+            return _current.set(value.decode("ascii"))
+    return _current.set(new_id())
 
 
 def new_id() -> str:
@@ -30,6 +29,10 @@ def new_id() -> str:
 def current() -> str:
     """Return the id of the request that runs; “-” outside of any."""
     return _current.get()
+
+
+def end(begun: Token[str]) -> None:
+    _current.reset(begun)
 
 
 def leave() -> None:

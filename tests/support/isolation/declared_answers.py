@@ -13,7 +13,8 @@ import jsonschema_rs
 
 from accounts.api.openapi_security import SECURITY
 from salient.api.handler import ApiHandler
-from salient.api.openapi.document import BEFORE_ANY_VIEW, build, by_status, codes_of
+from salient.api.openapi.components import BEFORE_ANY_VIEW
+from salient.api.openapi.document import build, by_status, codes_of
 from salient.api.openapi.routes import api_operations
 from salient.api.routing import route_of
 from tests.support.api_client import parse_event
@@ -149,7 +150,8 @@ def _is_object(schema: Mapping[str, Any]) -> bool:
 
 @cache
 def _document() -> dict[str, Any]:
-    return json.loads(json.dumps(build(api_operations(), SECURITY, server="/")))
+    found: dict[str, Any] = json.loads(json.dumps(build(api_operations(), SECURITY, server="/")))
+    return found
 
 
 @cache
