@@ -51,6 +51,10 @@ class Revoked(Interrupted):
 
 
 class AccessEnded(Revoked):
+    """The key, visitor or member lost its access while the answer ran; the received part is
+    stored.
+    """
+
     code = "access_ended"
 
     def __init__(self) -> None:
@@ -74,6 +78,8 @@ def recheck[C: Check](requirement: type) -> Callable[[C], C]:
 
 
 class TimeOver(Interrupted):
+    """The answer took longer than the server allows."""
+
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "time_limit"
 
@@ -82,6 +88,8 @@ class TimeOver(Interrupted):
 
 
 class ServerStopping(Interrupted):
+    """The server was stopped while the answer ran; the received part is stored."""
+
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 

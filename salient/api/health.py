@@ -31,13 +31,13 @@ class NotReadyOut(Out):
 
 @open_route(answer=HealthOut)
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while the process answers; does not use the database."""
+    """Tell whether the process is alive; the database is not asked."""
     return JsonResponse({"status": "ok"})
 
 
 @open_route(answer=HealthOut, also={HTTPStatus.SERVICE_UNAVAILABLE: NotReadyOut})
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers and every migration is applied, else 503 with the reason."""
+    """Tell whether the process is ready for requests: 503 says what it waits for."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             problem = await in_database(not_ready)

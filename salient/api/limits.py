@@ -66,6 +66,8 @@ class FinalChunk(bytes):
 
 
 class BodyTooSlow(Problem):
+    """The body did not arrive in time."""
+
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "body_too_slow"
 
@@ -76,6 +78,8 @@ class BodyTooSlow(Problem):
 
 
 class UnknownHost(Problem):
+    """The `Host` header is not one of `ALLOWED_HOSTS`."""
+
     code = "unknown_host"
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
 from uuid import UUID
@@ -19,7 +19,7 @@ from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
 from agents.runtime.errors import RUN_ERRORS, RunError
 from agents.runtime.run import RunRequest
-from salient.api.problems import Problem
+from salient.api.problems import Problem, first_paragraph
 from salient.formatting import dollars
 
 # A problem of a turn that has rows names them.
@@ -27,7 +27,7 @@ OF_A_TURN = {"session_id": UUID, "llm_request_id": UUID}
 
 
 class TurnInProgress(Problem):
-    """A session has one turn at a time, and a key one call."""
+    """The message before this one, or the same one, is still being answered."""
 
     status = HTTPStatus.CONFLICT
     code = "turn_in_progress"
@@ -39,7 +39,7 @@ class TurnInProgress(Problem):
 
 
 class IdempotencyKeyReused(Problem):
-    """As draft-ietf-httpapi-idempotency-key-header has it: 422, not 409."""
+    """The `Idempotency-Key` came with another message before."""
 
     status = HTTPStatus.UNPROCESSABLE_CONTENT
     code = "idempotency_key_reused"
@@ -49,6 +49,8 @@ class IdempotencyKeyReused(Problem):
 
 
 class DraftGone(Problem):
+    """The draft in the playground was published or discarded."""
+
     status = HTTPStatus.CONFLICT
     code = "draft_gone"
 
@@ -57,7 +59,9 @@ class DraftGone(Problem):
 
 
 class AnswerNotStored(Problem):
-    """The database refused to store this answer; the cost of the call is settled."""
+    """The model has answered, but the answer could not be stored. The call counts, and the session
+    continues without it; `session_id` and `llm_request_id` name the turn.
+    """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "answer_not_stored"
@@ -73,9 +77,9 @@ class AnswerNotStored(Problem):
 
 
 class SettlementDelayed(Problem):
-    """The model was called, and then the database did not answer.
-
-    Without Retry-After: whoever sends the message again may pay for it twice.
+    """The model was called, then the database did not answer. `session_id` and `llm_request_id`
+    name the turn, which may already count. There is no `Retry-After`: without an
+    `Idempotency-Key` the message would be answered, and paid for, again.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -109,7 +113,9 @@ def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest)
 
 
 class TurnAbandoned(Problem):
-    """A replayed turn whose server died; its message is stored, and its reservation counts."""
+    """Only for a repeated `Idempotency-Key`: the server died while it answered; the message is
+    stored, and the turn may have been paid for.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "abandoned"
@@ -129,9 +135,13 @@ class ProviderFailed(Problem):
     extensions = OF_A_TURN
 
     @classmethod
-    def codes(cls) -> Sequence[str]:
+    def meanings(cls) -> Mapping[str, str]:
         """Return the codes of the runtime's errors that become this problem."""
-        return [code for code in RUN_ERRORS if _KINDS.get(code, ProviderFailed) is cls]
+        return {
+            code: first_paragraph(error.__doc__)
+            for code, error in RUN_ERRORS.items()
+            if _KINDS.get(code, ProviderFailed) is cls
+        }
 
 
 class ProviderTimedOut(ProviderFailed):

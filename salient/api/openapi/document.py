@@ -72,7 +72,13 @@ def by_status(problems: Iterable[type[Problem]]) -> dict[int, list[type[Problem]
 
 
 def codes_of(problems: Iterable[type[Problem]]) -> list[str]:
-    return list(dict.fromkeys(code for each in problems for code in each.codes()))
+    return list(dict.fromkeys(code for each in problems for code in each.meanings()))
+
+
+def meanings_of(problems: Iterable[type[Problem]]) -> str:
+    """Return the codes with their meanings, as a list in Markdown."""
+    found = {code: text for each in problems for code, text in each.meanings().items()}
+    return "\n".join(f"- `{code}`: {text}" for code, text in found.items())
 
 
 class _Writer:
@@ -169,7 +175,7 @@ class _Writer:
         if name not in self.responses:
             about = {"status": {"const": status}}
             self.responses[name] = {
-                "description": HTTPStatus(status).phrase,
+                "description": meanings_of(problems),
                 "headers": _headers(problems, status=status),
                 "content": {PROBLEM_JSON: {"schema": self.problem_schema(problems, about)}},
             }
