@@ -84,7 +84,7 @@ class NotFound(Problem):
 
 
 class UnknownRoute(Problem):
-    """The path is mistyped; `nearest` is the most similar route, whether or not its object is there."""
+    """The path is mistyped; `nearest` is the most similar route, also where its object is not."""
 
     status = HTTPStatus.NOT_FOUND
     code = "unknown_route"
