@@ -47,7 +47,7 @@ class AuditIn(In):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
+    before: Annotated[Cursor, PlainValidator(Cursor.read, json_schema_input_type=str)] | None = None
     action: AuditAction | None = None
     actor_kind: ActorKind | None = None
     actor_id: Annotated[str, AfterValidator(_actor_id)] | None = None

@@ -196,7 +196,7 @@ class SessionsIn(In):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     limit: Annotated[Whole, Field(ge=1, le=200)] = 50
-    before: Annotated[Cursor, PlainValidator(Cursor.read)] | None = None
+    before: Annotated[Cursor, PlainValidator(Cursor.read, json_schema_input_type=str)] | None = None
 
 
 class SessionOut(Out):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 from pydantic import TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from salient.api.limits import BodyTooSlow, UnknownHost
 from salient.api.openapi.routes import ApiOperation
@@ -32,6 +32,28 @@ BEFORE_ANY_VIEW: tuple[type[Problem], ...] = (
 )
 
 
+class Generator(GenerateJsonSchema):
+    """Writes no titles, which repeat the names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+# Pydantic leaves bounds as they are when a function stands before the type.
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
+def with_bounds(node: Any) -> Any:
+    if isinstance(node, list):
+        return [with_bounds(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        _BOUNDS.get(name, name) if isinstance(value, int) else name: with_bounds(value)
+        for name, value in node.items()
+    }
+
+
 class Components:
     """The schemas of all types of these operations; `schemas` are the named ones."""
 
@@ -43,9 +65,15 @@ class Components:
         found, definitions = TypeAdapter.json_schemas(
             [(pair, _MODES[pair[1]], TypeAdapter(pair[0])) for pair in others],
             ref_template=REF + "{model}",
+            schema_generator=Generator,
         )
-        self._found: dict[Any, Schema] = {pair: schema for (pair, _), schema in found.items()}
-        self.schemas: dict[str, Schema] = {"Problem": PROBLEM, **definitions.get("$defs", {})}
+        self._found: dict[Any, Schema] = {
+            pair: with_bounds(schema) for (pair, _), schema in found.items()
+        }
+        self.schemas: dict[str, Schema] = {
+            "Problem": PROBLEM,
+            **with_bounds(definitions.get("$defs", {})),
+        }
         schemas, named = msgspec.json.schema_components(structs, ref_template=REF + "{name}")
         for kind, schema in zip(structs, schemas, strict=True):
             self._found[kind, "in"] = self._found[kind, "out"] = schema
