@@ -74,10 +74,10 @@ class Components:
             "Problem": PROBLEM,
             **with_bounds(definitions.get("$defs", {})),
         }
-        schemas, named = msgspec.json.schema_components(structs, ref_template=REF + "{name}")
+        schemas, more = msgspec.json.schema_components(structs, ref_template=REF + "{name}")
         for kind, schema in zip(structs, schemas, strict=True):
             self._found[kind, "in"] = self._found[kind, "out"] = schema
-        self.schemas |= named
+        self.schemas |= more
 
     def schema(self, kind: Any, direction: Direction) -> Schema:
         """Return the type's schema: a reference when the type has a name."""
