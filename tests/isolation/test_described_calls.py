@@ -31,7 +31,7 @@ from tests.support.isolation.cases import MatrixTestCase, Principal
 
 # One of each kind: what they may do differs, and so do their answers.
 CALLERS = ("nobody", "key", "test", "publishable", "cookie", "token", "end_user", "owner", "viewer")
-# For each operation, caller and mode. The same calls are made in every run.
+# For each operation and mode. The same calls are made in every run.
 EXAMPLES = settings(
     max_examples=3,
     derandomize=True,
@@ -54,6 +54,10 @@ def operations() -> Iterator[Any]:
 
 
 class DescribedCallTests(MatrixTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: set[int] = set()
+
     def send(self, case: Any, who: Principal, *, real_ids: bool) -> Answer:
         """Send the case to the account of the tests; other ids of its path are real, or made up."""
         values = {**case.path_parameters, "account": who.account, "instance": "bot"}
@@ -78,26 +82,31 @@ class DescribedCallTests(MatrixTestCase):
         async_to_sync(call.run)()
         return call.answer()
 
-    def check(self, operation: Any, who: Principal, mode: GenerationMode) -> None:
+    def check(self, operation: Any, mode: GenerationMode) -> None:
         cases: SearchStrategy[Any] = operation.as_strategy(generation_mode=mode)
 
         @seed(1)
         @EXAMPLES
         @given(case=cases, real_ids=st.booleans())
         def each(case: Any, *, real_ids: bool) -> None:
-            with rolled_back():
-                answer = self.send(case, who, real_ids=real_ids)
-            self.assertLess(answer.status, HTTPStatus.INTERNAL_SERVER_ERROR, answer.body)
+            made_up = {**case.path_parameters}
+            for name in CALLERS:
+                case.path_parameters = {**made_up}
+                with rolled_back():
+                    answer = self.send(case, self.principals[name], real_ids=real_ids)
+                self.seen.add(answer.status)
+                self.assertLess(answer.status, HTTPStatus.INTERNAL_SERVER_ERROR, answer.body)
+                self.assertEqual(declared_answers.pop_faults(), [], name)
 
         each()
 
     def test_no_call_that_is_described_fails_or_is_answered_otherwise(self) -> None:
         for operation in operations():
-            for name in CALLERS:
-                for mode in MODES:
-                    with self.subTest(f"{operation.label} by {name}", mode=mode.value):
-                        self.check(operation, self.principals[name], mode)
-                        self.assertEqual(declared_answers.pop_faults(), [])
+            takes_something = bool(operation.definition.raw.get("parameters"))
+            for mode in MODES if takes_something else MODES[:1]:
+                with self.subTest(operation.label, mode=mode.value):
+                    self.check(operation, mode)
+        self.assertLessEqual({200, 201, 204, 400, 401, 403, 404}, self.seen)
 
 
 class GeneratedTests(SimpleTestCase):
