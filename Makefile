@@ -46,7 +46,7 @@ test: python3 ## run the tests (JOBS= side by side, ARGS= goes to pytest)
 	$(BOOTSTRAP) local-model
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
-check: python3 ## lint, format, types, migrations, deployment settings, architecture, map of modules
+check: python3 ## lint, format, types, migrations, deployment settings, architecture, maps of the code
 	$(BOOTSTRAP) install dev
 	.venv/bin/python -m ruff check
 	.venv/bin/python -m ruff format --check
@@ -54,6 +54,7 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
 	.venv/bin/python bin/module_map.py --check
+	$(PRODUCTION) .venv/bin/python bin/api_tables.py --check
 	.venv/bin/python -m pytest tests/project/test_architecture.py
 
 # What `check --deploy` judges: settings as production has them, none of them a secret.
@@ -66,8 +67,10 @@ bench: python3 ## measure against a bare ceiling and LiteLLM, write benchmarks/R
 	$(BOOTSTRAP) install run
 	@.venv/bin/python -m benchmarks.run $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %) $(ROWS:%=--rows %) $(ARGS)
 
-map: python3 ## write the map of modules in docs/architecture.md anew from the docstrings
+map: python3 ## write the map of modules and the tables of docs/api.md anew from the code
 	@$(PYTHON3) bin/module_map.py
+	$(BOOTSTRAP) install run
+	@SECRET_KEY=none DEBUG=true .venv/bin/python bin/api_tables.py
 
 lock: python3 ## write requirements/*.txt anew from pyproject.toml
 	$(BOOTSTRAP) lock

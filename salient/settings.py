@@ -240,8 +240,11 @@ LOG_LEVEL = env.one("LOG_LEVEL", values.level, default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}]: {message}", "style": "{"}
+    },
     "filters": {
+        "request_ids": {"()": "salient.security.request_ids.RequestIds"},
         "without_tokens": {"()": "salient.security.logs.WithoutTokens"},
         "one_line_refusals": {"()": "salient.security.logs.OneLineRefusals"},
     },
@@ -249,7 +252,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["without_tokens", "one_line_refusals"],
+            "filters": ["request_ids", "without_tokens", "one_line_refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -24,6 +24,7 @@ from tests.support.database import sql_guard
 from tests.support.database.emptying import empty_tables
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
+from tests.support.isolation import declared_answers
 from tests.support.servers import nginx
 
 # These tests use what the whole server has: its roles and their members.
@@ -53,6 +54,7 @@ def pytest_configure() -> None:
     _as_shipped.enable()
     for name in shipped.provider_variables(os.environ):
         del os.environ[name]
+    declared_answers.watch()
     # For the processes that tests start.
     os.environ["ENV_FILE"] = os.devnull
 
@@ -159,3 +161,12 @@ def guarded_sql() -> Iterator[None]:
     yield
     if found := sql_guard.pop_faults():
         pytest.fail("\n".join(["SQL outside a tenant context:", *found]))
+
+
+@pytest.fixture(autouse=True)
+def declared_answers_only() -> Iterator[None]:
+    """Fail the test that got an answer of the API which its OpenAPI document does not declare."""
+    declared_answers.pop_faults()
+    yield
+    if found := declared_answers.pop_faults():
+        pytest.fail("\n".join(["Not in the OpenAPI document:", *dict.fromkeys(found)]))

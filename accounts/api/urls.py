@@ -2,12 +2,20 @@
 
 from django.urls import path
 
-from accounts.api import audit_views, key_views, limit_views, member_views, views
+from accounts.api import (
+    audit_views,
+    key_views,
+    limit_views,
+    member_views,
+    openapi_views,
+    views,
+)
 from accounts.pages import invitation, key_offer
 
 app_name = "accounts"
 
 urlpatterns = [
+    path("openapi.json", openapi_views.account_openapi, name="api-document"),
     path("me", views.who_am_i, name="me"),
     path("keys/rotate", views.rotate_key, name="rotate-key"),
     path("keys", key_views.all_keys, name="keys"),

@@ -55,7 +55,7 @@ class AttemptRate(models.Model):
 
 
 class TooManyAttempts(Problem):
-    """Too many attempts; Retry-After says when the next is allowed."""
+    """Too many e-mails to this address or attempts to log in; see `Retry-After`."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_attempts"

@@ -38,10 +38,14 @@ _keys: TTLCache[tuple[str], ApiKey] = TTLCache()
 
 
 class NetworkNotAllowed(Forbidden):
+    """The key may not be used from the caller's network."""
+
     code = "network_not_allowed"
 
 
 class OriginNotAllowed(Forbidden):
+    """The publishable key or token may not be used from this page's origin."""
+
     code = "origin_not_allowed"
 
 

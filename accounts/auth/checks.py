@@ -13,7 +13,7 @@ from accounts.models import Scope
 from salient.api.operations import Operation
 
 # Answered to everyone; the answer holds nothing of an account.
-OPEN = frozenset({"", "healthz", "readyz"})
+OPEN = frozenset({"", "healthz", "readyz", "openapi.json"})
 _SCOPES = frozenset({ANY, *Scope.values})
 
 

@@ -28,6 +28,7 @@ from accounts.tenancy.lookups import find_active_account, find_api_key
 from salient.api.lifespan import when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
+from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
 # When the database does not answer for so long, turns whose time is over still end.
@@ -50,6 +51,10 @@ class Revoked(Interrupted):
 
 
 class AccessEnded(Revoked):
+    """The key, visitor or member lost its access while the answer ran; the received part is
+    stored.
+    """
+
     code = "access_ended"
 
     def __init__(self) -> None:
@@ -73,6 +78,8 @@ def recheck[C: Check](requirement: type) -> Callable[[C], C]:
 
 
 class TimeOver(Interrupted):
+    """The answer took longer than the server allows."""
+
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "time_limit"
 
@@ -81,6 +88,8 @@ class TimeOver(Interrupted):
 
 
 class ServerStopping(Interrupted):
+    """The server was stopped while the answer ran; the received part is stored."""
+
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
@@ -154,6 +163,8 @@ class _Watcher:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        # It belongs to no request, although one has started it.
+        request_ids.leave()
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)

@@ -40,6 +40,8 @@ class ExceedsCaller(Forbidden):
 
 
 class KeyEnded(Problem):
+    """The key has ended or was never taken, so it has no successor."""
+
     status = HTTPStatus.CONFLICT
     code = "key_ended"
 
@@ -48,6 +50,8 @@ class KeyEnded(Problem):
 
 
 class TooManyKeys(Problem):
+    """The account has 1,000 keys that work."""
+
     status = HTTPStatus.CONFLICT
     code = "too_many_keys"
 

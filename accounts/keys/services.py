@@ -136,7 +136,7 @@ class ShownToStaff(Problem):
 
 
 class AlreadyRotated(Problem):
-    """There is a successor; an owner who did not make it has found a theft."""
+    """The key has a successor."""
 
     status = HTTPStatus.CONFLICT
     code = "key_already_rotated"

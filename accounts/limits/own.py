@@ -28,6 +28,8 @@ from salient.formatting import dollars
 
 
 class BudgetExists(Problem):
+    """There is a budget for this agent and period."""
+
     status = HTTPStatus.CONFLICT
     code = "budget_exists"
 
@@ -36,6 +38,8 @@ class BudgetExists(Problem):
 
 
 class BudgetGranted(Problem):
+    """The platform has set the budget: it may be lowered, not deleted."""
+
     status = HTTPStatus.CONFLICT
     code = "budget_granted"
 

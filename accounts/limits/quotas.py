@@ -33,7 +33,7 @@ SEES_AMOUNTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER}
 
 
 class RateLimited(Problem):
-    """Too many calls in a short time; Retry-After says when the next one is allowed."""
+    """Too many calls; `Retry-After` says when the next one is allowed."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
@@ -50,7 +50,7 @@ class RateLimited(Problem):
 
 
 class TooManyTurns(Problem):
-    """As many turns run at once as the account may have."""
+    """The account has reached its number of concurrent turns."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_turns"
@@ -65,7 +65,9 @@ class TooManyTurns(Problem):
 
 
 class BudgetExceeded(Problem):
-    """What the turn may cost does not fit into what is left of a budget."""
+    """What the call may cost does not fit into a budget; `resets_at` says when the period ends.
+    `unpriced_models` names models whose price is unknown.
+    """
 
     status = HTTPStatus.PAYMENT_REQUIRED
     code = "budget_exceeded"

@@ -30,6 +30,8 @@ MOST_PENDING = 100
 
 
 class AlreadyMember(Problem):
+    """The invited person is a member."""
+
     status = HTTPStatus.CONFLICT
     code = "already_member"
 
@@ -38,6 +40,8 @@ class AlreadyMember(Problem):
 
 
 class TooManyInvitations(Problem):
+    """100 invitations are open."""
+
     status = HTTPStatus.CONFLICT
     code = "too_many_invitations"
 

@@ -60,6 +60,8 @@ _callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache()
 
 
 class LastOwner(Problem):
+    """An account keeps one owner."""
+
     status = HTTPStatus.CONFLICT
     code = "last_owner"
 

@@ -38,6 +38,8 @@ _connections: TTLCache[tuple[UUID, str], Connection] = TTLCache()
 
 
 class ConnectionExists(Problem):
+    """The account has a connection of that name."""
+
     status = HTTPStatus.CONFLICT
     code = "connection_exists"
 

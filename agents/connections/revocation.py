@@ -17,6 +17,8 @@ from agents.runtime.providers import Connection
 
 
 class AgentDeactivated(Revoked):
+    """The agent was deactivated or archived while the answer ran; the received part is stored."""
+
     code = "agent_deactivated"
 
     def __init__(self) -> None:
@@ -24,6 +26,10 @@ class AgentDeactivated(Revoked):
 
 
 class ConnectionChanged(Revoked):
+    """The agent's model connection was changed or deleted while the answer ran; the received part
+    is stored.
+    """
+
     code = "connection_changed"
 
     def __init__(self) -> None:

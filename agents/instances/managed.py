@@ -33,6 +33,8 @@ FIRST_NOTE = "First configuration"
 
 
 class AgentExists(Problem):
+    """The account has an agent of that name, perhaps an archived one."""
+
     status = HTTPStatus.CONFLICT
     code = "agent_exists"
 
@@ -41,6 +43,8 @@ class AgentExists(Problem):
 
 
 class TooManyAgents(Problem):
+    """The account has 1,000 agents."""
+
     status = HTTPStatus.CONFLICT
     code = "too_many_agents"
 

@@ -22,57 +22,77 @@ class RunError(Exception):
 
 
 class ProviderUnavailable(RunError):
+    """No connection, a server error, or the answer broke off."""
+
     code = "provider_unavailable"
     safe = "The model provider is not available at the moment."
     retryable = True
 
 
 class ProviderTimeout(RunError):
+    """The model took longer than `timeouts` allows."""
+
     code = "provider_timeout"
     safe = "The model did not answer in time."
     refused = False
 
 
 class ProviderRateLimited(RunError):
+    """The provider is overloaded; there may be a `Retry-After`."""
+
     code = "provider_rate_limited"
     safe = "The model provider is receiving too many requests at the moment."
     retryable = True
 
 
 class ProviderAuth(RunError):
+    """The provider refuses this server's key."""
+
     code = "provider_auth"
     safe = "The model provider did not accept this service's credentials."
 
 
 class ProviderRejected(RunError):
+    """The provider refuses the request."""
+
     code = "provider_rejected"
     safe = "The model provider did not accept the request."
 
 
 class ContextTooLong(RunError):
+    """The conversation is longer than the model's context."""
+
     code = "context_too_long"
     safe = "The conversation is too long for the model."
 
 
 class ProviderProtocol(RunError):
+    """The provider's answer cannot be read, or is too large."""
+
     code = "provider_protocol"
     safe = "The model provider sent an answer that could not be read."
     refused = False
 
 
 class EmptyAnswer(RunError):
+    """The model's answer is empty, or only white space."""
+
     code = "empty_answer"
     safe = "The model gave an empty answer."
     refused = False
 
 
 class AnswerRefused(RunError):
+    """The model or a content filter refused without a text."""
+
     code = "answer_refused"
     safe = "The model or a content filter refused to answer."
     refused = False
 
 
 class ToolRoundsExceeded(RunError):
+    """The agent used its tools too often without giving an answer."""
+
     code = "tool_rounds_exceeded"
     safe = "The agent used its tools too often without coming to an answer."
     fallback = False
@@ -89,20 +109,26 @@ class OutputInvalid(RunError):
 
 
 class UnsupportedContent(RunError):
+    """Images or files that the agent's model does not read."""
+
     code = "unsupported_content"
     safe = "The model of this agent does not read images or files of this kind."
 
 
 class UnsupportedTools(RunError):
+    """Tools of the caller, and the agent's model calls none."""
+
     code = "unsupported_tools"
     safe = "The model of this agent calls no tools."
 
 
 class UnknownModel(RunError):
+    """The agent's model does not exist, or its key is not set; the server's log says which."""
+
     code = "unknown_model"
     safe = "The model of this agent is not available."
 
 
-_KINDS: list[type[RunError]] = [RunError, *RunError.__subclasses__()]
+_KINDS: list[type[RunError]] = RunError.__subclasses__()
 # Every way in which a run fails, by its code.
 RUN_ERRORS = {kind.code: kind for kind in _KINDS}

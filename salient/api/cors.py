@@ -21,7 +21,7 @@ type MayCallFrom = Callable[..., Awaitable[bool]]
 
 # The last ones are what OpenAI's client adds in a browser.
 REQUEST_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Salient-Session, "
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Salient-Session, X-Request-Id, "
     "X-Stainless-Lang, X-Stainless-Package-Version, X-Stainless-OS, X-Stainless-Arch, "
     "X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Retry-Count, "
     "X-Stainless-Timeout, X-Stainless-Helper-Method, OpenAI-Organization, OpenAI-Project"

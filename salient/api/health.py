@@ -1,11 +1,15 @@
 """Health checks for load balancers: the process lives, the process may get requests."""
 
 import asyncio
+from http import HTTPStatus
+from typing import Literal
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from salient.api.operations import open_route
+from salient.api.schemas import Out
 from salient.database import in_database
 from salient.ttl import TTLCache
 
@@ -14,13 +18,26 @@ READY_SECONDS = 1.5
 _ready: TTLCache[str, bool] = TTLCache(seconds=5)
 
 
+class HealthOut(Out):
+    status: Literal["ok", "ready"]
+
+
+class NotReadyOut(Out):
+    """Why the process should get no requests now."""
+
+    status: Literal["unavailable"]
+    detail: str
+
+
+@open_route(answer=HealthOut)
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while the process answers; does not use the database."""
+    """Tell whether the process is alive; the database is not asked."""
     return JsonResponse({"status": "ok"})
 
 
+@open_route(answer=HealthOut, also={HTTPStatus.SERVICE_UNAVAILABLE: NotReadyOut})
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers and every migration is applied, else 503 with the reason."""
+    """Tell whether the process is ready for requests: 503 says what it waits for."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             problem = await in_database(not_ready)

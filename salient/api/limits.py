@@ -28,6 +28,7 @@ from salient.api.problems import (
     UnknownRoute,
 )
 from salient.api.routing import HEALTH, nearest_route, route_of
+from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class FinalChunk(bytes):
 
 
 class BodyTooSlow(Problem):
+    """The body did not arrive in time."""
+
     status = HTTPStatus.REQUEST_TIMEOUT
     code = "body_too_slow"
 
@@ -75,6 +78,8 @@ class BodyTooSlow(Problem):
 
 
 class UnknownHost(Problem):
+    """The `Host` header is not one of `ALLOWED_HOSTS`."""
+
     code = "unknown_host"
 
     def __init__(self) -> None:
@@ -117,7 +122,8 @@ class Sender:
     """`send` that adds the headers of every response and limits how long the client may take."""
 
     def __init__(self, send: Send, headers: Headers, scope: Scope) -> None:
-        self._send, self._headers = send, tuple(headers)
+        request_id = (b"x-request-id", request_ids.current().encode())
+        self._send, self._headers = send, (*headers, request_id)
         self._omits_body = scope["method"] == "HEAD"
 
     async def __call__(self, message: Message) -> None:

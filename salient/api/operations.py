@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -70,6 +70,7 @@ class Operation:
     """One route with one or more methods that are described alike; see `Described`."""
 
     methods: tuple[str, ...]
+    # Empty for a route that is open to everybody.
     scope: str
     query: type[In] | None = None
     body: type[In] | None = None
@@ -103,3 +104,22 @@ class Operation:
         if result is None:
             return HttpResponse(status=HTTPStatus.NO_CONTENT)
         return result.as_response(self.status)
+
+
+def open_route[V: Callable[..., Any]](
+    *methods: str, **described: Unpack[Described]
+) -> Callable[[V], V]:
+    """Describe a view that is open to everybody and checks its request itself.
+
+    Without methods it answers every method as it answers GET.
+    """
+
+    def describe(view: V) -> V:
+        described_as = cast(Any, view)
+        operation = Operation(methods or ("GET",), "", **described)
+        described_as.operations = dict.fromkeys(operation.methods, operation)
+        if methods:
+            described_as.methods = methods
+        return view
+
+    return describe

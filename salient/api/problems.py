@@ -14,6 +14,10 @@ from pydantic_core import ErrorDetails
 PRIVATE = {"Cache-Control": "no-store, private", "Vary": "Authorization, Cookie, Origin"}
 
 
+def first_paragraph(docstring: str | None) -> str:
+    return " ".join((docstring or "").split("\n\n")[0].split())
+
+
 class Problem(Exception):
     """An expected failure; may be raised anywhere below an API view."""
 
@@ -31,9 +35,9 @@ class Problem(Exception):
         self.members = members
 
     @classmethod
-    def codes(cls) -> Sequence[str]:
-        """Return what its `code` may be."""
-        return (cls.code,)
+    def meanings(cls) -> Mapping[str, str]:
+        """Return what its `code` may be, each with when it is answered."""
+        return {cls.code: first_paragraph(cls.__doc__)}
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -55,6 +59,8 @@ class Problem(Exception):
 
 
 class Unauthenticated(Problem):
+    """No key or token, or one that is unknown, revoked or expired."""
+
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthenticated"
 
@@ -63,15 +69,17 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
+    """The caller lacks the scope or the role, or a cookie came from another site's page."""
+
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
 
 
 class NotFound(Problem):
-    """The one answer for what does not exist and for what the caller may not see.
+    """It does not exist, or is not for this caller; `what` is the kind of thing.
 
-    `what` is the kind of thing that was asked for, which the path or the body tells: “session”.
-    Whoever may not know that the account exists is answered without it.
+    `what` comes from the path or the body, as in “session”. Whoever may not know that the account
+    exists is answered without it.
     """
 
     status = HTTPStatus.NOT_FOUND
@@ -84,7 +92,7 @@ class NotFound(Problem):
 
 
 class UnknownRoute(Problem):
-    """No view serves the path; the problem names the route that is most like it."""
+    """The path is mistyped; `nearest` is the most similar route, also where its object is not."""
 
     status = HTTPStatus.NOT_FOUND
     code = "unknown_route"
@@ -95,6 +103,8 @@ class UnknownRoute(Problem):
 
 
 class MethodNotAllowed(Problem):
+    """See the header `Allow`."""
+
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
 
@@ -104,6 +114,8 @@ class MethodNotAllowed(Problem):
 
 
 class BodyTooLarge(Problem):
+    """The body is larger than `limit` bytes."""
+
     status = HTTPStatus.CONTENT_TOO_LARGE
     code = "body_too_large"
     extensions = {"limit": int}
@@ -113,6 +125,10 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
+    """A POST without `Content-Type: application/json`, or with a `Content-Encoding`: bodies are not
+    decompressed.
+    """
+
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
 
@@ -132,6 +148,8 @@ class FieldFault(TypedDict):
 
 
 class Invalid(Problem):
+    """The body or the query is wrong; `errors` names the fields."""
+
     code = "invalid_request"
     extensions = {"errors": list[FieldFault]}
 
@@ -189,6 +207,8 @@ def _message(row: ErrorDetails) -> str:
 
 
 class Unavailable(Problem):
+    """The database does not answer: try again after `Retry-After`."""
+
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
 
@@ -197,6 +217,8 @@ class Unavailable(Problem):
 
 
 class InternalError(Problem):
+    """An error of the server; its log has the details."""
+
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal_error"
 

@@ -16,6 +16,8 @@ from django.utils.deprecation import MiddlewareMixin
 ACCOUNTS, OTHER_APIS = "/accounts/", "/v1/"
 # Load balancers use any Host header.
 HEALTH = frozenset({"/healthz", "/readyz"})
+# What belongs to no account and is open to everybody.
+OPEN = HEALTH | {"/openapi.json"}
 # A longer path is not a typing error, and comparing it would cost too much.
 LONGEST_PATH, MOST_SEGMENTS = 160, 12
 # Routes that share almost as many segments as the best one are compared letter by letter.
@@ -30,13 +32,13 @@ _SHOWN = {"instance": "agent"}
 
 def is_api(path: str) -> bool:
     """Whether the path belongs to the API: its routes never end with a slash, pages always do."""
-    if path in HEALTH or path.startswith(OTHER_APIS):
+    if path in OPEN or path.startswith(OTHER_APIS):
         return True
     if path.startswith(ACCOUNTS):
         return not path.endswith("/") or route_of(path) is None
     # Wrong slashes or wrong case: no page has such a path either.
     meant = _meant(path)
-    return meant in HEALTH or f"{meant}/".startswith((ACCOUNTS, OTHER_APIS))
+    return meant in OPEN or f"{meant}/".startswith((ACCOUNTS, OTHER_APIS))
 
 
 def _meant(path: str) -> str:
@@ -61,7 +63,7 @@ def nearest_route(path: str) -> str:
 
     It only compares texts, so it does not reveal what exists.
     """
-    if (meant := _meant(path)) in HEALTH:
+    if (meant := _meant(path)) in OPEN:
         return meant
     asked = path.strip("/").split("/")
     is_comparable = len(path) <= LONGEST_PATH and len(asked) <= MOST_SEGMENTS

@@ -196,10 +196,12 @@ def refusal(status: int, reason: str, headers: Headers) -> bytes:
     """Return a whole HTTP response: no application sends it."""
     from salient.api.limits import api_headers  # noqa: PLC0415 - in the worker alone
     from salient.api.server_refusals import refusal_of  # noqa: PLC0415
+    from salient.security.request_ids import new_id  # noqa: PLC0415
 
     response = refusal_of(status, reason).as_response()
     lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
     lines += [f"{name}: {value}" for name, value in (*response.items(), *headers)]
     lines += [f"{name.decode()}: {value.decode()}" for name, value in api_headers()]
+    lines.append(f"X-Request-Id: {new_id()}")
     lines += [f"Content-Length: {len(response.content)}", "Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + response.content

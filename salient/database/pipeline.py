@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
+from contextvars import Context
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -103,7 +104,7 @@ class PipelinePool:
 
     def _schedule_check(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+            self._timer = self._loop.call_later(CHECK_SECONDS, self._check, context=Context())
 
     def _check(self) -> None:
         """End connections whose batch takes too long; check again while any is under way.

@@ -34,7 +34,7 @@ NOT_SENT = "not asked: the one before it failed"
 
 
 class ChatChanged(Problem):
-    """The test chat or the configuration changed during the run."""
+    """The test chat or the configuration was changed while it ran."""
 
     status = HTTPStatus.CONFLICT
     code = "test_chat_changed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
 from uuid import UUID
@@ -19,7 +19,7 @@ from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
 from agents.runtime.errors import RUN_ERRORS, RunError
 from agents.runtime.run import RunRequest
-from salient.api.problems import Problem
+from salient.api.problems import Problem, first_paragraph
 from salient.formatting import dollars
 
 # A problem of a turn that has rows names them.
@@ -27,7 +27,7 @@ OF_A_TURN = {"session_id": UUID, "llm_request_id": UUID}
 
 
 class TurnInProgress(Problem):
-    """A session has one turn at a time, and a key one call."""
+    """The message before this one, or the same one, is still being answered."""
 
     status = HTTPStatus.CONFLICT
     code = "turn_in_progress"
@@ -49,7 +49,7 @@ class SessionClosed(Problem):
 
 
 class IdempotencyKeyReused(Problem):
-    """As draft-ietf-httpapi-idempotency-key-header has it: 422, not 409."""
+    """The `Idempotency-Key` came with another message before."""
 
     status = HTTPStatus.UNPROCESSABLE_CONTENT
     code = "idempotency_key_reused"
@@ -66,6 +66,8 @@ class NotOffered(Problem):
 
 
 class InstructionsRefused(NotOffered):
+    """Messages with the role `system` or `developer`, and the agent takes none from callers."""
+
     code = "instructions_refused"
 
     def __init__(self, param: str = "instructions") -> None:
@@ -77,6 +79,8 @@ class InstructionsRefused(NotOffered):
 
 
 class ClientToolsRefused(NotOffered):
+    """Tools of the caller, and the agent takes none, or has one of that name itself."""
+
     code = "client_tools_refused"
 
     def __init__(self, detail: str) -> None:
@@ -84,6 +88,8 @@ class ClientToolsRefused(NotOffered):
 
 
 class ContentRefused(NotOffered):
+    """An image or file of another type, too large, not to be fetched, or not for this model."""
+
     code = "unsupported_content"
 
     def __init__(self, detail: str, param: str = "messages") -> None:
@@ -103,6 +109,8 @@ class UnknownCall(Problem):
 
 
 class DraftGone(Problem):
+    """The draft in the playground was published or discarded."""
+
     status = HTTPStatus.CONFLICT
     code = "draft_gone"
 
@@ -111,7 +119,9 @@ class DraftGone(Problem):
 
 
 class AnswerNotStored(Problem):
-    """The database refused to store this answer; the cost of the call is settled."""
+    """The model has answered, but the answer could not be stored. The call counts, and the session
+    continues without it; `session_id` and `llm_request_id` name the turn.
+    """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "answer_not_stored"
@@ -127,9 +137,9 @@ class AnswerNotStored(Problem):
 
 
 class SettlementDelayed(Problem):
-    """The model was called, and then the database did not answer.
-
-    Without Retry-After: whoever sends the message again may pay for it twice.
+    """The model was called, then the database did not answer. `session_id` and `llm_request_id`
+    name the turn, which may already count. There is no `Retry-After`: without an
+    `Idempotency-Key` the message would be answered, and paid for, again.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -163,7 +173,9 @@ def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest)
 
 
 class TurnAbandoned(Problem):
-    """A replayed turn whose server died; its message is stored, and its reservation counts."""
+    """Only for a repeated `Idempotency-Key`: the server died while it answered; the message is
+    stored, and the turn may have been paid for.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "abandoned"
@@ -183,9 +195,13 @@ class ProviderFailed(Problem):
     extensions = OF_A_TURN
 
     @classmethod
-    def codes(cls) -> Sequence[str]:
+    def meanings(cls) -> Mapping[str, str]:
         """Return the codes of the runtime's errors that become this problem."""
-        return [code for code in RUN_ERRORS if _KINDS.get(code, ProviderFailed) is cls]
+        return {
+            code: first_paragraph(error.__doc__)
+            for code, error in RUN_ERRORS.items()
+            if _KINDS.get(code, ProviderFailed) is cls
+        }
 
 
 class ProviderTimedOut(ProviderFailed):

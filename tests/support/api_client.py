@@ -21,6 +21,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    # Two answers that are alike but for this one are equal.
+    request_id: str = field(default="", compare=False)
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -117,7 +119,8 @@ class Call:
 
     def answer(self) -> Answer:
         headers = {k.decode().lower(): v.decode("latin1") for k, v in self._start["headers"]}
-        return Answer(self._start["status"], headers, self._body)
+        request_id = headers.pop("x-request-id", "")
+        return Answer(self._start["status"], headers, self._body, request_id)
 
 
 @contextmanager

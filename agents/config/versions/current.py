@@ -37,7 +37,9 @@ MOST_TRIED = 5
 
 
 class AgentMisconfigured(Unavailable):
-    """The instance's files are broken and no version that worked is known."""
+    """The agent's files are broken and it never had good ones, or its model connection does not
+    work.
+    """
 
     code = "agent_misconfigured"
 

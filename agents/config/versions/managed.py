@@ -64,6 +64,8 @@ class PublicationChanged(Problem):
 
 
 class AlreadyInForce(Problem):
+    """The draft is in force already."""
+
     status = HTTPStatus.CONFLICT
     code = "nothing_to_publish"
 

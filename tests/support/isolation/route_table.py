@@ -29,6 +29,13 @@ healthz
     *       200
 readyz
     *       200
+openapi.json
+    GET     200
+    OPTIONS 204
+    *       405
+accounts/<str:account>/openapi.json
+    GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/me
     GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
     *       405
@@ -210,6 +217,9 @@ ADMIN_KINDS = {
 PAGES = """
 <home>
     *       302
+docs/
+    GET     200
+    *       405
 admin/
     GET     302 302 302 302 302 200 200 200
     *       302 302 302 302 302 200 200 403

@@ -1,0 +1,40 @@
+"""The parameters of paths and the headers of requests and answers, with what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "account": {"description": "The account's slug."},
+    "instance": {"description": "The agent's slug."},
+}
+
+
+def _text(description: str, **schema: Any) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string", **schema}}
+
+
+def _number(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "integer", "minimum": 0}}
+
+
+_REQUEST_HEADERS = {
+    "Idempotency-Key": _text(
+        "The same key and the same message get the same answer again, and no second turn.",
+        minLength=1,
+        maxLength=255,
+        pattern="^[ -~]+$",
+    ),
+    "Last-Event-ID": _text("The last event that an EventSource received; it is sent by itself."),
+}
+REQUEST_HEADERS: dict[str, dict[str, Any]] = {
+    name: {"name": name, "in": "header", **described}
+    for name, described in _REQUEST_HEADERS.items()
+}
+ANSWER_HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-Id": _text("What the server's log calls the request."),
+    "RateLimit": _text('What is left of the quota that ends first: `"key";r=12;t=48`.'),
+    "RateLimit-Policy": _text('The quotas that hold for this call: `"key";q=600;w=60`.'),
+    "Retry-After": _number("After how many seconds the call may succeed."),
+    "WWW-Authenticate": _text("How to authenticate: `Bearer`."),
+}
