@@ -15,6 +15,7 @@ import agents.api.connection_views
 import agents.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.usage_schemas
+import sessions_app.openai.schemas
 
 SCHEMAS = (
     accounts.api.schemas,
@@ -24,6 +25,7 @@ SCHEMAS = (
     agents.api.connection_views,
     sessions_app.api.schemas,
     sessions_app.api.usage_schemas,
+    sessions_app.openai.schemas,
 )
 
 
