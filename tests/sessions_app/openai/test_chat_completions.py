@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -270,7 +271,7 @@ class ConversationTests(CompletionWorld):
         self.assertEqual(await self.end_users(), ["ada", "eve"])
 
     @sync_to_async
-    def end_users(self) -> list[str | None]:
+    def end_users(self) -> list[str]:
         with tenant_context(self.account.pk):
             return sorted(str(s.end_user) for s in Session.objects.all())
 
@@ -514,7 +515,7 @@ class ErrorTests(CompletionWorld):
         self.assertEqual(answer.json()["error"]["code"], "invalid_request")
 
     async def test_a_retry_that_cannot_help_is_advised_against(self) -> None:
-        await sync_to_async(set_budget)(self.account, period="day", limit=0)
+        await sync_to_async(set_budget)(self.account, period="day", limit=Decimal(0))
         self.reconfigure("model: openai:gpt-5-mini\n")
         error = await self.refused(402)
         self.assertEqual((error["type"], error["code"]), ("insufficient_quota", "budget_exceeded"))

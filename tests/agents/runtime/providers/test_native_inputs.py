@@ -46,6 +46,7 @@ class NativeInputTests(SimpleTestCase):
 
         [part] = seen.parts
         assert isinstance(part, parts.UserPromptPart)
+        assert not isinstance(part.content, str)
         text, binary = part.content
         assert isinstance(binary, parts.BinaryContent)
         self.assertEqual((text, binary.data, binary.media_type), ("Look", b"ABC", "image/png"))
