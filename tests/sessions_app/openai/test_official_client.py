@@ -100,6 +100,7 @@ class SDKTests(World, TestCase):
         )
         message = first.choices[0].message
         [call] = message.tool_calls or []
+        assert call.type == "function"
         self.assertEqual(json.loads(call.function.arguments), {"city": "Paris"})
         messages += [message, {"role": "tool", "tool_call_id": call.id, "content": "Rain."}]
         second = await self.sdk.chat.completions.create(
