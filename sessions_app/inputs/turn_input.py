@@ -77,6 +77,11 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             yield ChatMessage("user", self.message, attachments=self.attachments)
 
     @property
+    def has_attachments(self) -> bool:
+        before = self.conversation or ()
+        return bool(self.attachments) or any(message.attachments for message in before)
+
+    @property
     def stored_role(self) -> str:
         """The role of the message that is stored for this turn."""
         return "human" if self.spoken[-1].role == "user" else "tool"

@@ -109,7 +109,8 @@ def _instructions(messages: Iterable[Any]) -> str:
 def _text(content: str | Sequence[wire.TextPart | wire.RefusalPart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    texts = (part.text if isinstance(part, wire.TextPart) else part.refusal for part in content)
+    parts: Sequence[Any] = content
+    texts = (part.text if isinstance(part, wire.TextPart) else part.refusal for part in parts)
     return "\n".join(texts)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -101,9 +100,9 @@ async def _complete(
         frame = encoding.Frame(answer, caller, model)
         return _json(encoding.completion(frame, answer, turn.run.client_calls), headers)
     events = turns.answer(turn)
-    # What fails before the first word is an answer with its own status, which clients repeat. A
-    # text that is checked first would keep the connection silent until it is whole.
-    begun = await _begun(turn, events) if asked.output_format is None else events
+    # A text that is checked first would keep the connection silent until it is whole.
+    waits = asked.output_format is None
+    begun = await _begun(turn, events) if waits else encoding.Begun(events)
     chunks = encoding.chunks(turn, begun, model, request.path, with_usage=with_usage)
     return StreamingHttpResponse(
         _Stream(turn, chunks, events),
@@ -126,23 +125,14 @@ class _Stream(sse.TurnStream):
         await self._events.aclose()
 
 
-async def _begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    """Wait for the first event; return all of them."""
+async def _begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> encoding.Begun:
+    """Wait for the first event: what fails before it is an answer with its own status."""
     try:
-        first = await anext(events, None)
+        return encoding.Begun(events, await anext(events, None))
     except BaseException:
         await events.aclose()
         await turns.leave(turn)
         raise
-    return _again(first, events)
-
-
-async def _again(first: Event | None, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    async with aclosing(events):
-        if first is not None:
-            yield first
-        async for event in events:
-            yield event
 
 
 async def _asked(

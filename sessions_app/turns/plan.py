@@ -92,7 +92,7 @@ async def _completed(
         asked = replace(asked, conversation=_newest(conversation, limits.caps.history_messages))
     if asked.results or any(message.calls for message in asked.conversation or ()):
         asked = await exchanges.continued(caller, instance, asked)
-    if asked.attachments or any(message.attachments for message in asked.conversation or ()):
+    if asked.has_attachments:
         asked = await attachments.loaded(asked)
     return asked
 
@@ -178,7 +178,7 @@ def check_offered(asked: TurnInput, current: CurrentConfig) -> None:
             raise ClientToolsRefused(
                 f"The agent has a tool “{tool.name}” of its own; give yours another name."
             )
-    if asked.attachments and not config.callers.attachments:
+    if asked.has_attachments and not config.callers.attachments:
         raise ContentRefused("This agent takes no images or files.")
     if asked.output_format is not None and asked.output_format.schema is not None:
         try:

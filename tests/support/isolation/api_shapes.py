@@ -21,6 +21,7 @@ import salient.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.session_schemas
 import sessions_app.api.usage_schemas
+import sessions_app.openai.schemas
 
 SCHEMAS = (
     salient.api.schemas,
@@ -36,6 +37,7 @@ SCHEMAS = (
     sessions_app.api.schemas,
     sessions_app.api.session_schemas,
     sessions_app.api.usage_schemas,
+    sessions_app.openai.schemas,
 )
 
 

@@ -627,6 +627,8 @@ agents/<str:instance>/sessions/<str:session_id>/export
     GET    session_id    200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
+v1/models/<str:model>
+    GET    model         200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions
     GET    before        200 200 200 200 400   200 200 200 200 400
     GET    cursor        200 200 200 200 400   200 200 200 200 400

@@ -99,6 +99,8 @@ class OfferTests(TurnWorld):
         self.configure("model: scripted:echo\ncallers: {tools: false, attachments: false}\n")
         await self.refused(ASKED, ClientToolsRefused)
         await self.refused(TurnInput(message="Hi", attachments=(image(),)), ContentRefused)
+        before = (ChatMessage("user", "Look", (image(),)), ChatMessage("assistant", "Hi"))
+        await self.refused(TurnInput(message="Hi", conversation=before), ContentRefused)
 
     async def test_a_tool_of_the_agents_own_name_is_refused(self) -> None:
         self.configure("model: scripted:echo\ntools: [current_time]\n")

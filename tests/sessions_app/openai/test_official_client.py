@@ -46,7 +46,7 @@ class SDKTests(World, TestCase):
         self.addCleanup(environment.stop)
         self.make_world()
         self.transport = AppTransport()
-        self.openai = self.client_at(self.path("v1"))
+        self.sdk = self.client_at(self.path("v1"))
 
     def client_at(self, path: str, **options: Any) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
@@ -61,7 +61,7 @@ class SDKTests(World, TestCase):
         self.configure(text)
 
     async def test_an_answer_and_its_figures(self) -> None:
-        answer = await self.openai.chat.completions.create(model="bot", messages=HELLO)
+        answer = await self.sdk.chat.completions.create(model="bot", messages=HELLO)
 
         self.assertTrue((answer.choices[0].message.content or "").startswith("Hello!"))
         assert answer.usage is not None
@@ -72,7 +72,7 @@ class SDKTests(World, TestCase):
         self.assertEqual(f"chatcmpl-{(answer._request_id or '').replace('-', '')}", answer.id)
 
     async def test_a_stream(self) -> None:
-        stream = await self.openai.chat.completions.create(
+        stream = await self.sdk.chat.completions.create(
             model="bot", messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
         chunks = [chunk async for chunk in stream]
@@ -82,7 +82,7 @@ class SDKTests(World, TestCase):
         self.assertGreater(chunks[-1].usage.completion_tokens, 0)
 
     async def test_the_stream_helper_puts_it_together(self) -> None:
-        async with self.openai.chat.completions.stream(
+        async with self.sdk.chat.completions.stream(
             model="bot",
             messages=[{"role": "user", "content": 'get_weather {"city": "Paris"}'}],
             tools=[WEATHER],
@@ -95,24 +95,25 @@ class SDKTests(World, TestCase):
 
     async def test_a_conversation_with_tools(self) -> None:
         messages: Any = [{"role": "user", "content": 'get_weather {"city": "Paris"}'}]
-        first = await self.openai.chat.completions.create(
+        first = await self.sdk.chat.completions.create(
             model="bot", messages=messages, tools=[WEATHER]
         )
         message = first.choices[0].message
         [call] = message.tool_calls or []
-        self.assertEqual(json.loads(call.function.arguments), {"city": "Paris"})  # type: ignore[union-attr]
+        assert call.type == "function"
+        self.assertEqual(json.loads(call.function.arguments), {"city": "Paris"})
         messages += [message, {"role": "tool", "tool_call_id": call.id, "content": "Rain."}]
-        second = await self.openai.chat.completions.create(
+        second = await self.sdk.chat.completions.create(
             model="bot", messages=messages, tools=[WEATHER]
         )
         self.assertEqual(second.choices[0].message.content, "The tool says: Rain.")
 
     async def test_structured_output(self) -> None:
-        parsed = await self.openai.chat.completions.parse(
+        parsed = await self.sdk.chat.completions.parse(
             model="bot", messages=HELLO, response_format=Place
         )
         self.assertEqual(parsed.choices[0].message.parsed, Place(city=ANSWER, people=1))
-        async with self.openai.chat.completions.stream(
+        async with self.sdk.chat.completions.stream(
             model="bot", messages=HELLO, response_format=Place
         ) as stream:
             final = await stream.get_final_completion()
@@ -123,17 +124,17 @@ class SDKTests(World, TestCase):
             {"type": "text", "text": "Look"},
             {"type": "image_url", "image_url": {"url": PIXEL}},
         ]
-        answer = await self.openai.chat.completions.create(
+        answer = await self.sdk.chat.completions.create(
             model="bot", messages=[{"role": "user", "content": content}]
         )
         self.assertIn("image/png", answer.choices[0].message.content or "")
 
     async def test_errors_have_their_class_and_code(self) -> None:
         with self.assertRaises(openai.BadRequestError) as many:
-            await self.openai.chat.completions.create(model="bot", messages=HELLO, n=2)
+            await self.sdk.chat.completions.create(model="bot", messages=HELLO, n=2)
         refused = many.exception
         self.assertEqual((refused.code, refused.param), ("unsupported_parameter", "n"))
-        stranger = self.openai.with_options(api_key="sal_sk_none")
+        stranger = self.sdk.with_options(api_key="sal_sk_none")
         with self.assertRaises(openai.AuthenticationError) as unknown:
             await stranger.chat.completions.create(model="bot", messages=HELLO)
         self.assertEqual(unknown.exception.code, "unauthenticated")
@@ -145,7 +146,7 @@ class SDKTests(World, TestCase):
 
     async def test_a_failure_in_the_middle_of_a_stream_is_raised(self) -> None:
         self.reconfigure("model: scripted:cut\n")
-        stream = await self.openai.chat.completions.create(model="bot", messages=HELLO, stream=True)
+        stream = await self.sdk.chat.completions.create(model="bot", messages=HELLO, stream=True)
         with self.assertRaises(openai.APIError) as failed:
             async for _ in stream:
                 pass
@@ -155,11 +156,11 @@ class SDKTests(World, TestCase):
         self.reconfigure("model: mock:test-model\nretries: 0\n")
         async with MockOpenAI() as server:
             server.replies += [error(503), Reply("At last.")]
-            answer = await self.openai.chat.completions.create(model="bot", messages=HELLO)
+            answer = await self.sdk.chat.completions.create(model="bot", messages=HELLO)
             self.assertEqual(answer.choices[0].message.content, "At last.")
             self.assertEqual(len(self.transport.requests), 2)
             with self.assertRaises(openai.InternalServerError) as failed:
-                await self.openai.chat.completions.parse(
+                await self.sdk.chat.completions.parse(
                     model="bot", messages=HELLO, response_format=Place
                 )
         self.assertEqual(failed.exception.code, "output_invalid")
@@ -169,11 +170,11 @@ class SDKTests(World, TestCase):
         account = self.client_at("/accounts/acme/v1")
         self.assertEqual([model.id async for model in account.models.list()], ["bot"])
         self.assertEqual((await account.models.retrieve("bot")).owned_by, "acme")
-        self.assertEqual([model.id async for model in self.openai.models.list()], ["bot"])
+        self.assertEqual([model.id async for model in self.sdk.models.list()], ["bot"])
 
     async def test_a_client_that_leaves_ends_the_turn(self) -> None:
         self.reconfigure("model: scripted:echo?delay_ms=20\n")
-        stream = await self.openai.chat.completions.create(model="bot", messages=HELLO, stream=True)
+        stream = await self.sdk.chat.completions.create(model="bot", messages=HELLO, stream=True)
         await anext(aiter(stream))
         await stream.close()
         shown = await self.api.get("/accounts/acme/usage")
