@@ -54,7 +54,7 @@ class Server(Protocol):
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
         """What users must know (address, key …) as soon as it answers, else None."""
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         """One line that says why the server ended before it was ready, from the log's end."""
 
 
@@ -204,7 +204,7 @@ class Supervisor:
         deadline = time.monotonic() + self.shared.start_timeout
         while time.monotonic() < deadline and not self.asked_to_stop:
             if self.process.poll() is not None:
-                raise SharedProcessError(self.server.why(self._log_since(begin)))
+                raise SharedProcessError(self.server.start_failure(self._log_since(begin)))
             if (state := self.server.ready(self.process)) is not None:
                 self._write_state({**state, "pid": self.process.pid, "keeper": os.getpid()})
                 return

@@ -344,7 +344,7 @@ class _Step:
 
 async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
     async with (
-        _session(step.url, lookup) as client,
+        plain_session() if step.url.is_trusted else safe_session(lookup) as client,
         client.request(
             step.method,
             str(step.url),
@@ -355,10 +355,6 @@ async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
     ):
         body = await _read(response, limits.max_bytes)
         return Fetched(response.status, response.headers, body, step.url)
-
-
-def _session(url: SafeURL, lookup: Lookup) -> aiohttp.ClientSession:
-    return plain_session() if url.is_trusted else safe_session(lookup)
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -37,7 +37,7 @@ class Sleeper:
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
         return {"address": f"process {process.pid}"} if self.awake.exists() else None
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         return f"the sleeper said: {log.strip()}"
 
 

@@ -194,9 +194,9 @@ class EmbeddedServerTests(SimpleTestCase):
     def test_the_reason_of_a_failed_start_is_found_in_its_log(self) -> None:
         server = embedded.EmbeddedServer(self.directory)
         full = "PANIC:  could not write: No space left on device"
-        self.assertIn("is full", server.why(full))
+        self.assertIn("is full", server.start_failure(full))
         other = "LOG:  starting\nFATAL:  could not load library\nLOG:  shut down"
-        self.assertIn("could not load library", server.why(other))
+        self.assertIn("could not load library", server.start_failure(other))
 
 
 def connect_nowhere(url: str) -> None:
