@@ -210,11 +210,13 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         wants_to_see = request.POST.get("way") == SHOW and key.reads_texts and not key.is_lasting
         if not wants_to_see or support_access.current_access(request.user, account_id) is not None:
             return None
-        why = SHOWING_NEEDS_ACCESS.format(
+        explanation = SHOWING_NEEDS_ACCESS.format(
             scopes=", ".join(scope for scope in key.scopes if scope in READING)
         )
         back, instead = (f"{request.path}?{filled_in(request, way)}" for way in (SHOW, HAND))
-        return support_access.reason_page(request, account_id, back=back, why=why, instead=instead)
+        return support_access.reason_page(
+            request, account_id, back=back, explanation=explanation, instead=instead
+        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

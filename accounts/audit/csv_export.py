@@ -135,8 +135,12 @@ def _read(
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
     place = (export.moment, *export.key)
     with platform_context():
-        if why := right.refusal():
-            return as_csv([[f"INCOMPLETE: the export was ended here, because {why}."]]), last, False
+        if reason := right.refusal():
+            return (
+                as_csv([[f"INCOMPLETE: the export was ended here, because {reason}."]]),
+                last,
+                False,
+            )
         if end == ():
             return b"", last, False
         wanted = rows().order_by(*place)

@@ -113,11 +113,11 @@ class SharedProcess:
     def _running(self) -> dict[str, Any] | None:
         """The state of a server whose supervisor is alive; None when there is no such server."""
         state = self._read_state()
-        if "error" in state or not state or not self._keeper_alive():
+        if "error" in state or not state or not self._is_supervisor_alive():
             return None
         return state
 
-    def _keeper_alive(self) -> bool:
+    def _is_supervisor_alive(self) -> bool:
         with _opened(self.directory / "keeper.lock") as descriptor:
             return not _lock(descriptor, fcntl.LOCK_SH)
 
@@ -131,12 +131,12 @@ class SharedProcess:
             if not _lock(descriptor, fcntl.LOCK_EX, timeout=2 * self.start_timeout):
                 raise SharedProcessError(f"{self.name} does not start: see {self.log_file}")
             deadline = time.monotonic() + self.start_timeout
-            if not self._keeper_alive():
+            if not self._is_supervisor_alive():
                 self._start_supervisor()
             while time.monotonic() < deadline:
                 if state := self._running():
                     return state
-                if not self._keeper_alive():
+                if not self._is_supervisor_alive():
                     raise SharedProcessError(self._error())
                 time.sleep(POLL)
         raise SharedProcessError(

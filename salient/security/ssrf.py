@@ -87,8 +87,8 @@ class SafeURL:
         return f"{self.host}:{self.port}" in settings.OUTBOUND_TRUSTED_HOSTS
 
     def __str__(self) -> str:
-        usual = {"https": 443, "http": 80}[self.scheme]
-        port = "" if self.port == usual else f":{self.port}"
+        default_port = {"https": 443, "http": 80}[self.scheme]
+        port = "" if self.port == default_port else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 

@@ -14,7 +14,7 @@ from accounts.admin.formatting import quiet
 from accounts.admin.lists.keyset import KeysetChangeList
 from accounts.members import support_access
 from accounts.models import Account, User
-from sessions_app.evals.saved_chats import sessions_said_by
+from sessions_app.evals.saved_chats import own_sessions
 from sessions_app.models import SavedChat
 
 
@@ -45,7 +45,7 @@ def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
     }
     if not copied:
         return set()
-    own = sessions_said_by(cast(User, request.user).pk, copied.values())
+    own = own_sessions(cast(User, request.user).pk, copied.values())
     return {chat for chat, session in copied.items() if session not in own}
 
 

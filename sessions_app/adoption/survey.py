@@ -178,8 +178,8 @@ def _shape_problems(catalog: Catalog, applied: set[tuple[str, str]]) -> Iterator
     begun = {app for app, _ in applied}
     models = apps.get_models(include_auto_created=True)
     ours = {m._meta.db_table for m in models if m._meta.app_label not in begun}
-    if taken := catalog.tables(sorted(ours - {*BASELINE})):
-        yield f"tables of these names are there already: {', '.join(taken)}"
+    if existing := catalog.tables(sorted(ours - {*BASELINE})):
+        yield f"tables of these names are there already: {', '.join(existing)}"
     for table in BASELINE:
         yield from _table_problems(catalog, table)
         yield from _column_problems(catalog, table)

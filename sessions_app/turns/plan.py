@@ -196,13 +196,15 @@ def _request_body(plan: TurnPlan) -> dict[str, Any]:
 
 async def messages_of(opened: Opened, caller: Caller, message: ChatIn) -> tuple[ChatMessage, ...]:
     """Return what the model is sent: the session's history and the new message, oldest first."""
-    said = (*opened.history, ChatMessage("user", message.message))
-    if not has_unanswered(said):
-        return said
+    messages = (*opened.history, ChatMessage("user", message.message))
+    if not has_unanswered(messages):
+        return messages
     try:
-        refused = await in_database(refused_texts, caller.account_id, opened.session_id, len(said))
+        refused = await in_database(
+            refused_texts, caller.account_id, opened.session_id, len(messages)
+        )
     except Error:
         # The turn is open already, and can be answered without knowing it.
         logger.warning("Which messages were refused could not be read", exc_info=True)
         refused = set()
-    return without_refused(said, refused)
+    return without_refused(messages, refused)

@@ -32,7 +32,7 @@ class ProblemExcerpt:
         return f"Line {self.problem.line}" if self.problem.line else ""
 
 
-def told(problems: Sequence[ConfigProblem], text: str) -> list[ProblemExcerpt]:
+def excerpts_of(problems: Sequence[ConfigProblem], text: str) -> list[ProblemExcerpt]:
     lines = text.splitlines()
     return [_excerpt(problem, lines) for problem in problems]
 

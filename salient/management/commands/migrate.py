@@ -16,7 +16,7 @@ TRY_EVERY_SECONDS = 0.5
 
 
 class Command(migrate.Command):
-    """Takes an advisory lock; who comes second waits, and says so in one line."""
+    """Holds an advisory lock; a second migrate waits for it and says so in one line."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         with self.alone(options["database"]):
@@ -26,30 +26,31 @@ class Command(migrate.Command):
     def alone(self, alias: str) -> Iterator[None]:
         """Hold the lock in a transaction of a connection of its own.
 
-        So it ends with the process, and PgBouncer does not give the connection to anybody else.
-        Nobody waits inside the database: a concurrent index waits for all who do.
+        So the lock ends with the process, and PgBouncer gives the connection to no other client. The
+        wait is a loop of attempts: a statement that waits inside the database would in turn block
+        CREATE INDEX CONCURRENTLY, which waits for all transactions.
         """
         lock: Any = connections[alias].copy()
         try:
-            said = False
-            while not _has_taken(lock):
-                if not said:
+            is_announced = False
+            while not _try_lock(lock):
+                if not is_announced:
                     self.stderr.write("Another migrate runs on this database: waiting for its end.")
-                    said = True
+                    is_announced = True
                 time.sleep(TRY_EVERY_SECONDS)
             yield
         finally:
             lock.close()
 
 
-def _has_taken(lock: Any) -> bool:
+def _try_lock(lock: Any) -> bool:
     lock.ensure_connection()
     lock.set_autocommit(False)
     with lock.cursor() as cursor:
-        # Between two tries, and while migrations run, the transaction does nothing.
+        # The transaction is idle between two attempts and while migrations run.
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
-        taken = bool(cursor.fetchone()[0])
-    if not taken:
+        is_locked = bool(cursor.fetchone()[0])
+    if not is_locked:
         lock.rollback()
-    return taken
+    return is_locked

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
+from accounts.demo import EMAIL, ensure_key, ensure_login, login_exists, stored_key
 from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
@@ -119,7 +119,7 @@ def key_file() -> Path:
 
 def existing_key() -> str | None:
     account = find_account(ACCOUNT)
-    return kept_key(account, key_file()) if account else None
+    return stored_key(account, key_file()) if account else None
 
 
 def root_url(host: str, port: str) -> str:

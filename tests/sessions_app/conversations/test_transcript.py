@@ -386,7 +386,9 @@ class KeptToolCallTests(SimpleTestCase):
         lost = ToolCall("2", "look_up", "{}")
         result = ToolResult("1", "look_up", "x" * 10_000)
 
-        [kept, other] = storable(tool_calls.kept([ToolRound("", (call, lost), (result,))]))
+        [kept, other] = storable(
+            tool_calls.recorded_tool_calls([ToolRound("", (call, lost), (result,))])
+        )
 
         self.assertEqual(kept["arguments"], "ab\ufffd")
         self.assertLess(len(kept["content"]), 4_010)
