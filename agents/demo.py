@@ -110,7 +110,7 @@ def file_text(model: str) -> str:
 
 
 def is_ours(path: Path) -> bool:
-    """Tell whether the demo wrote the file and nobody edited it since."""
+    """Whether the demo wrote the file and it was not edited since."""
     if not path.is_file():
         return False
     text = path.read_text(errors="replace")

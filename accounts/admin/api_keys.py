@@ -80,8 +80,8 @@ READONLY_FIELDS = ["instance_ids"] + [each for each in CHANGE_FIELDS if each not
 # The form's fields that have several values in an address.
 LIST_FIELDS = {"scopes", "instance_ids"}
 SHOWING_NEEDS_ACCESS = (
-    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you under "
-    "a support access only, and ends with it. It is better to hand it over: a person of the "
+    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
+    "under a support access, and expires with it. It is better to hand it over: a person of the "
     "account takes it, and nobody else sees it."
 )
 

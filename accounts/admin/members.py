@@ -252,7 +252,7 @@ def state_of(invitation: Invitation) -> str:
 def _send(
     request: HttpRequest, invited: Invited, site: str, owners: list[str], reason: str
 ) -> None:
-    """Write to the owners first: nobody is invited without their knowing."""
+    """Write to the owners first: no one is invited without their knowledge."""
     tell = partial(invitations.tell_owners, invited, owners, reason)
     problem = "The e-mail to the owners could not be sent, so nobody was invited; invite once more."
     if send_or_tell(request, tell, problem):

@@ -42,7 +42,7 @@ _SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"  # noqa: RUF001
 # The characters that end a cell in a program that splits at a semicolon, a tab or a new line: such
 # a program takes the quotes of this file for text. Commas stand inside quotes.
 _ENDS = r";\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-# What may stand before the sign: invisible characters and quotes.
+# Characters that may come before the sign: invisible ones and quotes.
 _BEFORE = rf"{UNSEEN}\"'`´‘’‚‛“”„‟«»‹›"  # noqa: RUF001
 _BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_BEFORE}]*")
 _END = re.compile(rf"[{_ENDS}](?![{_ENDS}])")

@@ -190,7 +190,7 @@ class DraftPages(InstancePage):
         return redirect("admin:instance-review", instance.pk)
 
     def discard(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
-        """Throw the draft away, after a question; a newer one than was shown is asked for anew."""
+        """Discard the draft after a confirmation; a newer draft than was shown needs a new one."""
         stale = ""
         if request.method == "POST":
             try:

@@ -66,7 +66,7 @@ def parse_layer(
     """Read and validate one layer of YAML; raise ConfigError with everything that is wrong in it.
 
     A layer of a configuration may leave out any key, required ones too: only all layers together
-    must be whole. A file with other sections stands alone.
+    must be whole. A file with other sections is read by itself.
     """
     document = yaml_source.parse(source)
     layer = Layer(origin, file or origin, document.content, document.lines)
@@ -104,7 +104,7 @@ def prompt_layer(source: bytes, origin: str, *, file: str) -> Layer:
 
 
 def overlay(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Lay each layer over those before it: mappings merge by key, all else is replaced.
+    """Merge each layer into those before it: mappings merge by key, all else is replaced.
 
     Returns the content and, for each leaf's dotted key, the origin of its value.
     """

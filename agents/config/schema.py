@@ -73,7 +73,7 @@ def _model(name: str) -> str:
 
 
 def invisible(name: str) -> str | None:
-    """Say which character of a model's name nobody sees, and where it stands."""
+    """Name the invisible character of a model's name, and its place."""
     for place, char in enumerate(name):
         if not char.isprintable() or _BLANK.match(char):
             called = unicodedata.name(char, "a control character").lower()

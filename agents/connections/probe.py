@@ -1,4 +1,4 @@
-"""Tries a model connection out: is it there, does it take the key, does it speak OpenAI's API.
+"""Tests a model connection: the server, its key, and whether it has OpenAI's API.
 
 It asks for the list of models, which costs nothing. Of what the server says nothing is told but how
 many there are: the words are a stranger's.

@@ -40,7 +40,7 @@ class Verb(ReportingCommand):
         return self
 
     def say(self, options: Mapping[str, Any], lines: Iterator[str]) -> None:
-        """Tell people what comes before it is done; programs read it in the report."""
+        """Print for a person what is about to be done; programs read it in the report."""
         if not options["json"]:
             self.stdout.write("\n".join(lines))
 
@@ -203,7 +203,7 @@ class Apply(Verb):
                     gate_reason=options["gate_reason"],
                 )
             except PublishChecksFailed as error:
-                reason = "Nothing was published; --gate-reason goes past it."
+                reason = "Nothing was published; --gate-reason publishes all the same."
                 raise Refused(f"{plan.name}: {error}. {reason}") from error
             numbers[plan.name] = made.number
         return numbers

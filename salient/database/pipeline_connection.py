@@ -63,7 +63,7 @@ class PipelineConnection:
         return self._checks
 
     def _flush(self) -> None:
-        """Hand all of it to the kernel; what does not fit is sent when the socket has room."""
+        """Pass all of it to the kernel; the rest is sent when the socket accepts more."""
         if self._pgconn.flush():
             self._loop.add_writer(self._socket, self._continue_flush)
         else:

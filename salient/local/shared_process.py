@@ -174,7 +174,7 @@ class Supervisor:
         self.started_at = 0.0
 
     def run(self) -> None:
-        """Keep the server until nobody uses it, then leave no state behind."""
+        """Keep the server running until no process uses it, then remove its state."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             module, _, function = self.shared.factory.partition(":")
@@ -237,7 +237,7 @@ class Supervisor:
         self._start_server()
 
     def _files_are_gone(self) -> bool:
-        """Whether the directory was deleted under us: then nobody can find this server any more."""
+        """Whether the directory was deleted: then no process can find this server any more."""
         try:
             return not os.path.samestat(
                 (self.shared.directory / "keeper.lock").stat(), os.fstat(self.lock)
@@ -327,7 +327,7 @@ def main(definition: str) -> None:
 
 
 def _leave_terminal(log_file: Path) -> None:
-    """Let go of the caller's pipes, for whoever reads them waits until all are closed."""
+    """Close the caller's pipes, because a reader of them waits until all copies are closed."""
     with _open_log(log_file) as log, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)

@@ -94,7 +94,7 @@ class CallForm(forms.Form):
 def why_refused(request: HttpRequest) -> HttpResponse:
     """Describe a call and see each check; the page only reads, so its address can be shared.
 
-    It opens its contexts itself, because the checks run in the tenant context of the call's account.
+    It opens its contexts itself: the checks run in the tenant context of the call's account.
     """
     if not request.user.has_perms(RIGHTS):
         raise PermissionDenied

@@ -34,8 +34,8 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
 def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
     """Return the test chats whose words this person may not read now.
 
-    These are copied from conversations of the account's people. Staff may read what they wrote by
-    hand, or said themselves in the playground.
+    These are copied from conversations of the account's people. Staff may read what they wrote
+    themselves, in a test chat or in the playground.
     """
     readable = open_accounts(request)
     copied = {

@@ -16,7 +16,7 @@ from sessions_app.models import SEARCHED, SEARCHED_TEXT, Message, Session
 
 # A search looks at this many of the newest messages with the words, however common they are.
 MOST_HITS = 1000
-# Stand around the words that were found; no text that people write has them.
+# Put around the words that were found; no text that people write contains them.
 _START, _STOP = "\x02", "\x03"
 
 

@@ -30,7 +30,7 @@ from sessions_app.turns import turn as turns
 
 # Each message is a turn that takes time and costs money.
 MOST_MESSAGES = 10
-NOT_SENT = "not asked: the one before it failed"
+NOT_SENT = "not sent: the one before it failed"
 
 
 class ChatChanged(Problem):
@@ -236,7 +236,7 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
     [version_id] = progress.versions
     costs = [answer.cost for answer in progress.answers if answer.llm_request_id]
     with tenant_context(caller.account_id):
-        # Locked, so that nobody changes it before the run is stored.
+        # Locked, so that it is not changed before the run is stored.
         same = SavedChat.objects.select_for_update(no_key=True).filter(
             pk=chat.pk, updated_at=chat.updated_at
         )

@@ -197,7 +197,7 @@ class IsolationCheck:
             self.report.faults.append(f"{what} was answered with {answer.status}")
 
     def try_admin(self) -> None:
-        """Call the admin as a member, who is no staff whatever the role, and as nobody."""
+        """Call the admin as a member, who is not staff in any role, and without a login."""
         for path in admin_pages(self.theirs):
             for name in ("member", "nobody"):
                 for method in ("GET", "POST"):

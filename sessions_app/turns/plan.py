@@ -48,7 +48,7 @@ TEST_MODEL = f"{SCRIPTED}:echo"
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
-    """What the model will be asked, under which limits; `run` has no messages yet."""
+    """The model request of a turn and its limits; `run` has no messages yet."""
 
     current: CurrentConfig
     limits: Limits
@@ -155,7 +155,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, message: ChatIn, key: Key 
         session_id=message.session_id,
         session_key=caller.session_key,
         end_user=caller.end_user,
-        # A session that staff begin is found and read by nobody else, unless it repeats another.
+        # Only the staff member who begins a session finds and reads it, unless it repeats another.
         staff_id=None if caller.says_again or not is_staff else caller.user_id,
         new_session_id=uuid7(),
         new_session_key=None if caller.is_visitor else secrets.token_hex(32),

@@ -217,7 +217,7 @@ async def begin_new(
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        # What is being stored will be stored, and nobody else would release its limits.
+        # The row is being stored, and only this task can release its limits.
         await asyncio.shield(_leave_begun(beginning))
         raise
 
@@ -322,7 +322,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
 
 
 async def leave(turn: Turn) -> None:
-    """Settle a turn that nobody waits for; one that has run is settled already."""
+    """Settle a turn without a waiting client; one that has run is settled already."""
     if turn.status is CompletionStatus.RUNNING:
         turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
         await asyncio.shield(_settle_or_retry(turn))

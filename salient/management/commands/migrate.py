@@ -26,9 +26,9 @@ class Command(migrate.Command):
     def alone(self, alias: str) -> Iterator[None]:
         """Hold the lock in a transaction of a connection of its own.
 
-        So the lock ends with the process, and PgBouncer gives the connection to no other client. The
-        wait is a loop of attempts: a statement that waits inside the database would in turn block
-        CREATE INDEX CONCURRENTLY, which waits for all transactions.
+        So the lock ends with the process, and PgBouncer gives the connection to no other client.
+        The wait is a loop of attempts: a statement that waits inside the database would in turn
+        block CREATE INDEX CONCURRENTLY, which waits for all transactions.
         """
         lock: Any = connections[alias].copy()
         try:

@@ -202,7 +202,7 @@ def _instance(pk: UUID) -> AgentInstance:
 
 
 def _playground_refusal(request: HttpRequest, instance: AgentInstance) -> str:
-    """Return why nobody, or not this person, can talk to the agent here; "" when they can."""
+    """Return why this person cannot talk to the agent in the playground; "" when they can."""
     if instance.account.status != AccountStatus.ACTIVE:
         return f"The account is {instance.account.status}, so its agents answer nobody."
     if instance.status != InstanceStatus.ACTIVE:

@@ -22,7 +22,7 @@ SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
 
 
 class Command(ReportingCommand):
-    """Repeatable: rows that exist stay as they are, whoever made or changed them."""
+    """May be repeated: existing rows stay as they are."""
 
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 

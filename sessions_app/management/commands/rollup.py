@@ -11,7 +11,7 @@ from accounts.tenancy.accounts import list_accounts
 from salient.commands import ReportingCommand
 from sessions_app.usage import rollup, totals
 
-# Nobody reads more lines than this.
+# The most lines that are printed.
 SHOWN = 20
 
 

@@ -90,7 +90,7 @@ class PasswordTests(PeoplePages):
 
         self.assertTrue(self.again(self.member).check_password(NEW))
         gone = browser.get(link, secure=True, follow=True)
-        self.assertContains(gone, "This link works no more")
+        self.assertContains(gone, "This link no longer works")
         self.assertContains(thief.get("/login/", secure=True), 'name="password"')
         with platform_context():
             entry = AuditEntry.objects.filter(object_type="users").latest("created_at")

@@ -66,7 +66,7 @@ class ReadingTests(CopyWorld, TestCase):
             self.assertNotContains(page, CANARY)
         chat, runs, _ = self.pages()
         for page in (chat, runs):
-            self.assertContains(page, "The words are hidden")
+            self.assertContains(page, "The texts are hidden")
         self.assertContains(chat, "2 messages of 16 characters; hidden")
         self.assertContains(runs, "11 characters")
         self.assertContains(runs, f"{len(run.answers[0]['answer'])} characters")
