@@ -72,9 +72,9 @@ class PasswordTests(PeoplePages):
         [sent] = mail.outbox
         self.assertEqual(sent.to, ["owner@example.com"])
         token = self.link().rstrip("/").rpartition("/")[2]
-        told = self.client.get(answer.url, secure=True)
-        self.assertContains(told, "A link to set a new password goes to owner@example.com")
-        self.assertNotContains(told, token)
+        after = self.client.get(answer.url, secure=True)
+        self.assertContains(after, "A link to set a new password goes to owner@example.com")
+        self.assertNotContains(after, token)
 
     def test_the_link_sets_a_password_once_and_ends_what_was_logged_in(self) -> None:
         browser, thief = Client(), Client()

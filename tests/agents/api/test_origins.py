@@ -200,9 +200,9 @@ class OriginTests(World, TestCase):
     async def test_routes_of_the_account_open_to_no_page(self) -> None:
         for path in ("/accounts/acme/agents", "/accounts/acme/connections", "/healthz"):
             with self.subTest(path):
-                asked = await self.preflight(path)
+                preflight = await self.preflight(path)
                 answer = await self.api.call("GET", path, headers={"origin": SHOP})
-                self.assertEqual((cors_headers(asked), cors_headers(answer)), ({}, {}))
+                self.assertEqual((cors_headers(preflight), cors_headers(answer)), ({}, {}))
 
     async def test_without_an_origin_nothing_is_looked_up(self) -> None:
         with mock.patch.object(origins, "origins_of") as looked:

@@ -220,9 +220,9 @@ class ReloadTests(ConfigFiles):
         ):
             writing = [pool.submit(edit, number) for number in range(100)]
             reading = [pool.submit(turn, number) for number in range(100)]
-            said = {task.result() for task in reading}
+            prompts = {task.result() for task in reading}
             for task in writing:
                 task.result()
             self.configure("retries: [")
             self.settled()
-        self.assertEqual(said, {"Be brief."})
+        self.assertEqual(prompts, {"Be brief."})

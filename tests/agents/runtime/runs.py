@@ -8,8 +8,8 @@ from agents.runtime.run import ChatMessage, Run, RunRequest
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 
-def run(*models: str, said: str = "Hello", **more: Any) -> Run:
-    messages = (ChatMessage("user", said),)
+def run(*models: str, message: str = "Hello", **more: Any) -> Run:
+    messages = (ChatMessage("user", message),)
     return Run(RunRequest(models, "You are a test.", messages, **more))
 
 

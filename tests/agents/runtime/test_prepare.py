@@ -73,7 +73,7 @@ class ArgumentTests(SimpleTestCase):
         for text in MEANT:
             self.assertEqual(read_arguments(text), PARIS, repr(text))
 
-    def test_what_is_not_certain_is_told_and_not_run(self) -> None:
+    def test_an_uncertain_call_is_reported_and_not_run(self) -> None:
         for text in UNREADABLE:
             with self.subTest(text=text[:40]), self.assertRaises(UnreadableArguments):
                 read_arguments(text)
@@ -99,7 +99,7 @@ class ArgumentTests(SimpleTestCase):
             (call,) = prepared([ToolCall("x", "f", PARIS)], before=0, finish_reason=reason)
             self.assertEqual((call.problem, call.arguments), ("", PARIS))
 
-    def test_a_name_that_is_none_is_told(self) -> None:
+    def test_an_invalid_name_is_reported(self) -> None:
         for name in ("", " ", "current time", "f\x00", "näme", "x" * 65):
             (call,) = prepared([ToolCall("x", name, "{}")], before=0, finish_reason="")
             self.assertTrue(call.problem)

@@ -161,7 +161,7 @@ class ConnectionTests(SimpleTestCase):
             self.assertEqual(await peers[0].heard(), b"")
             self.assertEqual(len(town.worker.idle), 2)
 
-    async def test_one_more_than_there_may_be_is_told_so(self) -> None:
+    async def test_one_connection_too_many_is_refused_with_a_message(self) -> None:
         async with listening(connections=1) as town:
             busy = await town.connect(
                 b"POST /accounts/a/agents/b/chat HTTP/1.1\r\nHost: localhost\r\n"

@@ -74,7 +74,7 @@ class ConfigTests(SimpleTestCase):
 
 class ExplainTests(SimpleTestCase):
     def test_an_error_of_postgresql_becomes_one_line_of_advice(self) -> None:
-        for said, advice in (
+        for message, advice in (
             ('connection to server at "x" failed: Connection refused\n\tIs it up?', "does it run"),
             ("failed to resolve host 'nowhere'", "host name is not known"),
             ('FATAL:  password authentication failed for user "ann"', "password is wrong"),
@@ -82,7 +82,7 @@ class ExplainTests(SimpleTestCase):
             ("connection timeout expired", "does not answer in time"),
             ("FATAL:  sorry, too many clients already", "connections are taken"),
         ):
-            line = explain(wrapped(psycopg.OperationalError(said))) or ""
+            line = explain(wrapped(psycopg.OperationalError(message))) or ""
             self.assertIn(advice, line)
             self.assertNotIn("\n", line)
 

@@ -59,16 +59,16 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
         self.assertEqual(reached, 10)
         self.assertEqual(await sync_to_async(self.assert_books_are_closed)(), each * 10)
         self.assertEqual((await sync_to_async(counts)())[1:], (2 + 20, 10))
-        told = next(a for a in answers if a.status == 402).json()
+        problem = next(a for a in answers if a.status == 402).json()
         self.assertEqual(
-            (told["code"], told["budget"], told["period"]),
+            (problem["code"], problem["budget"], problem["period"]),
             (
                 "budget_exceeded",
                 "account",
                 "day",
             ),
         )
-        self.assertLess(Decimal(told["remaining"]), each)
+        self.assertLess(Decimal(problem["remaining"]), each)
 
     async def test_while_they_run_no_more_than_ten_are_let_in(self) -> None:
         async with MockOpenAI() as server:
