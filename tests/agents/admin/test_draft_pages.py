@@ -53,7 +53,7 @@ class PagesTestCase(PublishingWorld, TestCase):
         return self.post("instance-configuration", text=text, **{"seen": "", "base": 0} | form)
 
     def etags(self) -> dict[str, Any]:
-        """What the review's form has in its hidden fields."""
+        """The hidden fields of the review's form."""
         page = self.get("instance-review")
         return {
             name: re.search(rf'name="{name}" value="([^"]*)"', page)[1]  # type: ignore[index]
@@ -341,7 +341,7 @@ class HistoryTests(PagesTestCase):
         (self.base / "acme/bot/system_prompt.md").write_text("Be curt.")
         self.serve_changed_files()
         with platform_context():
-            # In a test's one transaction all moments are one.
+            # Within a test's single transaction now() does not change.
             rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
             rows.update(created_at=timezone.now() + timedelta(minutes=1))
         self.publish("retries: 5\n")
@@ -362,7 +362,7 @@ class HistoryTests(PagesTestCase):
             path.write_text(text)
             self.serve_changed_files()
         with platform_context():
-            # In a test's one transaction the clock stands still.
+            # Within a test's single transaction now() does not change.
             first = ConfigVersion.objects.filter(agent_instance=self.instance)
             first.filter(content__system_prompt=before).update(
                 last_served_at=timezone.now() + timedelta(minutes=1)

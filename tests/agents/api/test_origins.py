@@ -97,7 +97,7 @@ class OriginTests(World, TestCase):
             self.assertEqual(cors_headers(await self.preflight(self.path("chat"), origin)), {})
 
     async def test_no_answer_to_a_stranger_tells_which_agents_there_are(self) -> None:
-        """What is said of an agent that lists the origin is said of one that does not exist."""
+        """The answer is the same for an agent that lists the origin and for one that is missing."""
         await sync_to_async(make_instance)(self.account, "closed")
         wrong = ApiClient("sal_sk_wrong")
         for origin in (SHOP, EVIL, "null", "*", "nonsense"):

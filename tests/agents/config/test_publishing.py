@@ -1,4 +1,4 @@
-"""What staff publish is in force at once and can be taken back; no work of others is lost."""
+"""A publication is in force at once and can be rolled back; no work of others is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML that is written reads back the same; what is taken out leaves the rest as it was typed."""
+"""YAML that is written reads back the same; removing a key leaves the rest as it was typed."""
 
 from __future__ import annotations
 

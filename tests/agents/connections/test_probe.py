@@ -1,4 +1,4 @@
-"""Trying a model connection out: what was reached, or what is wrong and what to do about it."""
+"""The test of a model connection: what was reached, or what is wrong and how to correct it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODELS = {"object": "list", "data": [{"id": "canary-model"}, {"id": "other"}]}
 
 
 class Server:
-    """A model server on a loopback port that whoever runs the service has listed."""
+    """A model server on a loopback port that the operator has listed."""
 
     def __init__(self) -> None:
         self.answer: Any = MODELS

@@ -1,4 +1,4 @@
-"""prices.yaml: what an installation and an account say themselves that models cost."""
+"""prices.yaml: the prices of models that an installation or an account sets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OwnPricesCase(ConfigFiles):
         self.addCleanup(forget_prices)
 
     def prices(self, text: str, account: str = "") -> Path:
-        """Write a file that has been at rest for long."""
+        """Write a file whose last change is long ago."""
         path = self.write(f"{account}/prices.yaml".removeprefix("/"), text)
         os.utime(path, (time.time() - 60, time.time() - 60))
         return path
@@ -153,7 +153,7 @@ class ReservationTests(OwnPricesCase):
         with_tools = replace(self.request, tools=("current_time",), max_tool_rounds=3)
 
         self.assertEqual(cost_estimate(self.request, own).cost, Decimal("0.25"))
-        # Each of the calls has its fee: three rounds of tools and the answer.
+        # Each call has its fee: three rounds of tools and the answer.
         self.assertEqual(cost_estimate(with_tools, own).cost, 4 * Decimal("0.25"))
 
     def test_of_a_model_without_a_price_one_call_is_reserved(self) -> None:

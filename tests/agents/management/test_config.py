@@ -1,4 +1,4 @@
-"""`manage.py config check` judges the files and says so to people, programs and CI."""
+"""`manage.py config check` validates the files, with reports for people, programs and CI."""
 
 import json
 import re

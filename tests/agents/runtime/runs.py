@@ -19,7 +19,7 @@ async def events_of(subject: Run) -> list[Event]:
 
 
 async def answered(reply: Reply, **more: Any) -> Run:
-    """The run that got this reply and no second chance."""
+    """The run that got this reply, without retries."""
     async with MockOpenAI() as server:
         server.replies.append(reply)
         subject = run(server.model, **{"retries": 0, **more})

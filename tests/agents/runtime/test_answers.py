@@ -1,4 +1,4 @@
-"""What an answer is, why it ended, and where it must end."""
+"""The text of an answer, its finish reason and its bounds."""
 
 import asyncio
 from unittest import mock

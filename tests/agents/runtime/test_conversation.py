@@ -1,4 +1,4 @@
-"""What is sent of a conversation: every provider must accept it."""
+"""The messages that are sent: every provider must accept them."""
 
 from itertools import pairwise
 from typing import Literal
@@ -121,7 +121,7 @@ class RefusedTests(SimpleTestCase):
 
 
 class TooLongTests(SimpleTestCase):
-    """A provider that calls the conversation too long is sent less of it."""
+    """A provider that refuses the conversation as too long gets a shorter one."""
 
     def run_of(self, *texts: str, models: tuple[str, ...] = ("a:m",)) -> Run:
         return Run(RunRequest(models, "You are a test.", dialogue(*texts), retries=0))

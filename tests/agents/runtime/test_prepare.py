@@ -1,4 +1,4 @@
-"""The calls of tools that models ask for: what runs, what goes back, what the model is told."""
+"""Models' tool calls: which run, what goes back to the provider, and the errors for the model."""
 
 import json
 import re
@@ -107,7 +107,7 @@ class ArgumentTests(SimpleTestCase):
 
 
 class TurnTests(SimpleTestCase):
-    """Calls within a turn, by a provider that sends them as it likes."""
+    """Calls within a turn, from a provider that sends them in any form."""
 
     async def results(self, *steps: ToolCall, reason: str = "tool_calls") -> list[ToolResult]:
         fake = FakeProvider([*steps, Finished(reason)])

@@ -1,4 +1,4 @@
-"""The loop: tools, retries, fallbacks, and an account of every call whatever becomes of it."""
+"""The run's loop: tools, retries, fallbacks, and a record of every call, failed or not."""
 
 import asyncio
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""A tool never takes the run down with it."""
+"""A tool's failure never ends the run."""
 
 import asyncio
 from pathlib import Path

@@ -224,7 +224,7 @@ class PoolTests(TransactionTestCase):
             self.assertTrue(backend())
 
     def hold_together(self, number: int) -> None:
-        """Let some threads hold a connection each at the same time, then give it back."""
+        """Let some threads use a connection each at the same time."""
         everyone = threading.Barrier(number)
         threads = [threading.Thread(target=hold, args=(everyone,)) for _ in range(number)]
         for thread in threads:

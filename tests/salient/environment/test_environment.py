@@ -1,4 +1,4 @@
-"""Settings are checked for sense: each wrong one is a line that names it and its value."""
+"""Settings are checked: each wrong one is a line that names it and its value."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def lines(**values: str) -> list[str]:
 
 class WrongValueTests(SimpleTestCase):
     def rounds(self) -> Iterator[dict[str, str]]:
-        """One wrong value of each setting at a time, for a reading takes a while."""
+        """One wrong value of each setting at a time, because reading the settings is slow."""
         table = WRONG | dict.fromkeys(TEXTS, ("two\nlines",))
         for number in range(max(map(len, table.values()))):
             yield {name: bad[number] for name, bad in table.items() if number < len(bad)}

@@ -1,4 +1,4 @@
-"""One server for several processes: started on demand, gone with the last of them."""
+"""One server for several processes: started on demand, stopped after the last of them."""
 
 import json
 import os

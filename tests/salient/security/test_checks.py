@@ -1,4 +1,4 @@
-"""What production must not start with; each line names the setting and the way out."""
+"""Settings that stop a production server; each line names the setting and what to do."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class StartTests(SimpleTestCase):
         async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
-        # What a server keeps running (a heartbeat) is not started here.
+        # The server's background tasks (a heartbeat) are not started here.
         with override_settings(**(GOOD | bad)), mock.patch.object(lifespan, "_openers", []):
             running = asyncio.ensure_future(application({"type": "lifespan"}, waiting.get, send))
             while not sent:  # noqa: ASYNC110 - the message is the event

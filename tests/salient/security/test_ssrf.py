@@ -1,4 +1,4 @@
-"""Where a tenant's URL may lead, and that nothing goes anywhere else."""
+"""Tenants' URLs reach public addresses only, and no request goes anywhere else."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ class ResolverTests(SimpleTestCase):
 
 
 class Inside:
-    """A server on loopback, which stands for everything that no tenant may reach."""
+    """A server on loopback, in the place of the internal hosts that no tenant may reach."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -254,7 +254,7 @@ async def server(name: str = "") -> AsyncIterator[Inside]:
 
 
 class Names:
-    """A name server that changes its mind: gives each of its answers once, the last for ever."""
+    """A name server whose answers change: each is given once, and the last one from then on."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -328,7 +328,7 @@ class ConnectionTests(SimpleTestCase):
 
 
 class TlsTests(SimpleTestCase):
-    """Loopback passes for the open internet here, so that a real handshake can be seen."""
+    """Loopback counts as public here, so that a real handshake can be tested."""
 
     def setUp(self) -> None:
         open_internet = mock.patch.object(subject, "is_public", return_value=True)
@@ -368,7 +368,7 @@ class TlsTests(SimpleTestCase):
 
 
 class FetchTests(SimpleTestCase):
-    """A trusted host, as an operator lists it, is where the fetching itself can be seen."""
+    """Fetches from a trusted host, as an operator lists it."""
 
     @asynccontextmanager
     async def internal(self) -> AsyncIterator[Inside]:

@@ -1,4 +1,4 @@
-"""The real small model, in its own process: it answers, and it comes back after a kill."""
+"""The real small model, in its own process: it answers, and is restarted after a kill."""
 
 import hashlib
 import json

@@ -40,7 +40,7 @@ KEY = "sk-ant-canary-0123456789"
 async def spoken(
     messages: list[parts.ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Asks for the time, then says what it was told; without tools, says what it was asked."""
+    """Calls the time tool, then repeats its result; without tools it repeats the message."""
     last = messages[-1].parts[-1]
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "

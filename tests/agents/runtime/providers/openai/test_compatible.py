@@ -1,4 +1,4 @@
-"""What servers send, rightly and wrongly, and what becomes of it."""
+"""Correct and broken answers of servers, and the results of both."""
 
 from decimal import Decimal
 from unittest import mock

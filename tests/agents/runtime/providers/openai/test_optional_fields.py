@@ -1,4 +1,4 @@
-"""Servers that do not know an optional field of the request, each in its own words."""
+"""Servers that refuse an optional field of the request, each with an error of its own."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ class OptionalFieldTests(SimpleTestCase):
     async def bodies(
         self, *replies: Reply, provider: str = "azure", turns: int = 1, **more: Any
     ) -> list[dict[str, Any]]:
-        """What was asked of a server that gives these replies and then good answers."""
+        """The requests to a server that gives these replies and then good answers."""
         async with MockOpenAI(provider=provider) as server:
             server.replies.extend(replies)
             for _ in range(turns):

@@ -1,4 +1,4 @@
-"""What servers write into usage, and what is counted and paid for it."""
+"""The shapes of servers' usage, and the tokens and costs that are read from them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
