@@ -201,6 +201,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+# The playground is for staff who may change agents: a turn costs the account money.
+PLAYGROUND_PERMISSION = "agents.change_agentinstance"
 
 # Where links in e-mails lead: https://chat.example; without one, the host of the request.
 PUBLIC_URL = env.one("PUBLIC_URL", values.public_url, default="")

@@ -97,6 +97,15 @@ def state_of(key: ApiKey) -> str:
     return "ends soon" if key.expires_at and key.expires_at < now + SOON else "active"
 
 
+def key_badge(key: ApiKey) -> SafeString:
+    """Show the key's state, and for whom it waits."""
+    state = state_of(key)
+    shown = badge(state, STATES[state])
+    if not key.is_waiting:
+        return shown
+    return format_html("{} {}", shown, quiet(f"to be taken by {key.taker}"))
+
+
 class StateFilter(admin.SimpleListFilter):
     title, parameter_name = "state", "state"
 
@@ -341,10 +350,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     @admin.display(description="state")
     def listed_state(self, key: ApiKey) -> SafeString:
-        """Show in the list also for whom a key waits."""
-        if not key.is_waiting:
-            return self.state(key)
-        return format_html("{} {}", self.state(key), quiet(f"to be taken by {key.taker}"))
+        return key_badge(key)
 
     @admin.display(description="who has it")
     def holder(self, key: ApiKey) -> str:

@@ -5,7 +5,7 @@ from accounts.models import Account, ApiKey
 from accounts.tenancy.accounts import list_accounts, read_account
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
-from salient.commands import Misused, Refused, did_you_mean
+from salient.management.base import Misused, Refused, did_you_mean
 
 KEY_ID_LENGTH = 12
 

@@ -26,7 +26,7 @@ from agents.config.yaml.trees import (
     without_instance,
 )
 from agents.models import AgentInstance
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 AUTHOR = "manage.py config apply"
 WIDEST = 60

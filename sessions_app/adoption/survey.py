@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from salient.commands import Refused
+from salient.management.base import Refused
 from sessions_app.adoption.names import INDEXES, foreign_keys, rename_all, replaced_names
 from sessions_app.models import Role
 

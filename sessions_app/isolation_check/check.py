@@ -24,7 +24,7 @@ from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
 from agents.management.look_up import find_instance
 from salient.api.test_client import Answer, call
-from salient.commands import Refused
+from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.isolation_check.accounts import FixtureAccount, freeze_last_used, two_accounts
 from sessions_app.isolation_check.sql_probes import fingerprints, sql_leaks

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
-from salient.database.batches import Batch, MaybeDone
+from salient.database.pipeline.batches import Batch, MaybeDone
 
 # Opened connections that no event loop has taken over yet.
 _unclaimed: set[psycopg.Connection[Any]] = set()

@@ -13,7 +13,7 @@ from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
-from salient.commands import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 from sessions_app import demo
 
 KEY_FILE = Path("var/demo.json")

@@ -100,11 +100,11 @@ async def listening(
 ) -> AsyncIterator[Listener]:
     bare = Bare(header_seconds=header_seconds, connections=connections)
     server = await bare.loop.create_server(lambda: Protocol(bare), "127.0.0.1", 0)
-    server = Listener(bare, server.sockets[0].getsockname()[1])
+    listener = Listener(bare, server.sockets[0].getsockname()[1])
     try:
-        yield server
+        yield listener
     finally:
-        await server.leave()
+        await listener.leave()
         server.close()
 
 
