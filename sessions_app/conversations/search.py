@@ -28,7 +28,7 @@ def words_of(text: str) -> SearchQuery:
 def messages_with(account_id: UUID, text: str) -> QuerySet[Message]:
     """Return the account's messages with the words in the indexed part of their text."""
     rows: QuerySet[Message] = Message.objects.filter(account_id=account_id)
-    return rows.alias(said=SEARCHED).filter(said=words_of(text))
+    return rows.alias(searched=SEARCHED).filter(searched=words_of(text))
 
 
 def sessions_with(account_id: UUID, text: str) -> set[UUID]:

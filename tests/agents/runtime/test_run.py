@@ -258,7 +258,7 @@ class CutTests(RunTestCase):
             server.replies.append(Reply(delay=5))
             subject = run(server.model)
             task = asyncio.create_task(events_of(subject))
-            await server.asked.wait()
+            await server.called.wait()
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await task

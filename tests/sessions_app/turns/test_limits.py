@@ -361,10 +361,10 @@ class RefusalTests(LimitedWorld, TestCase):
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             session = (await self.chat("one")).json()["session_id"]
-            server.asked.clear()
+            server.called.clear()
             server.replies.append(Reply(delay=0.5))
             first = asyncio.create_task(self.chat("two", session_id=session))
-            await server.asked.wait()
+            await server.called.wait()
             second = await self.chat("three", session_id=session)
             third = await first
 

@@ -117,7 +117,7 @@ class StoppingTests(World, TransactionTestCase):
                 asyncio.TaskGroup() as group,
             ):
                 asking = group.create_task(ask(client, self.path("chat"), LONG))
-                await model.asked.wait()
+                await model.called.wait()
                 server.stop()
                 return await asking
 
