@@ -100,10 +100,8 @@ def state_of(key: ApiKey) -> str:
 def key_badge(key: ApiKey) -> SafeString:
     """Show the key's state, and for whom it waits."""
     state = state_of(key)
-    shown = badge(state, STATES[state])
-    if not key.is_waiting:
-        return shown
-    return format_html("{} {}", shown, quiet(f"to be taken by {key.taker}"))
+    taker = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
+    return format_html("{} {}", badge(state, STATES[state]), taker)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -143,7 +141,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         "name",
         "shown_id",
         "account",
-        "listed_state",
+        "state",
         "may",
         "agents",
         "last_used_at",
@@ -345,11 +343,6 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> SafeString:
-        state = state_of(key)
-        return badge(state, STATES[state])
-
-    @admin.display(description="state")
-    def listed_state(self, key: ApiKey) -> SafeString:
         return key_badge(key)
 
     @admin.display(description="who has it")
