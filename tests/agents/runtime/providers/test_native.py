@@ -102,11 +102,11 @@ class GivenBackTests(SimpleTestCase):
             (replace(given, provider_data=None), None),
         ):
             request = ModelRequest("m", "", (), rounds=(tool_round,))
-            call, result = pydantic_ai.messages_of(request)
-            (part,) = call.parts
+            calls, results = pydantic_ai.messages_of(request)
+            (part,) = calls.parts
             assert isinstance(part, parts.ToolCallPart)
             self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
-            (result_part,) = result.parts
+            (result_part,) = results.parts
             assert isinstance(result_part, parts.ToolReturnPart)
             self.assertEqual(result_part.tool_call_id, "call00001")
 
