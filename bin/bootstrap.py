@@ -38,7 +38,7 @@ class Stop(Exception):
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; stdout is left to what comes after the set-up."""
+    """Print for the person at the terminal; stdout is left to what comes after the set-up."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

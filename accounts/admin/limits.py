@@ -99,14 +99,14 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
         return money(current_period(budget).remaining)
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: Any) -> None:
-        kept = put_budget(
+        saved = put_budget(
             obj.account,
             period=obj.period,
             limit=obj.limit,
             instance_id=obj.agent_instance_id,
             alert_percents=obj.alert_percents,
         )
-        obj.pk = kept.pk
+        obj.pk = saved.pk
 
 
 class LimitsForm(forms.ModelForm[AccountLimits]):

@@ -102,14 +102,14 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
 
 
 def _answer(request: LLMRequest) -> ChatOut:
-    said = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
+    message = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
     calls = (request.response_body or {}).get("calls") or [{}]
     return ChatOut(
-        response=said.content if said else "",
+        response=message.content if message else "",
         status=request.completion_status,
         session_id=request.session_id,
-        message_id=said.pk if said else None,
+        message_id=message.pk if message else None,
         llm_request_id=request.pk,
         model=f"{request.provider}:{request.model}",
         finish_reason=calls[-1].get("finish_reason") or None,

@@ -48,7 +48,7 @@ TEST_MODEL = f"{SCRIPTED}:echo"
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
-    """What the model will be asked, under which limits; `run` has no messages yet."""
+    """The model request of a turn and its limits; `run` has no messages yet."""
 
     current: CurrentConfig
     limits: Limits
@@ -155,7 +155,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, message: ChatIn, key: Key 
         session_id=message.session_id,
         session_key=caller.session_key,
         end_user=caller.end_user,
-        # A session that staff begin is found and read by nobody else, unless it repeats another.
+        # Only the staff member who begins a session finds and reads it, unless it repeats another.
         staff_id=None if caller.says_again or not is_staff else caller.user_id,
         new_session_id=uuid7(),
         new_session_key=None if caller.is_visitor else secrets.token_hex(32),
@@ -196,13 +196,15 @@ def _request_body(plan: TurnPlan) -> dict[str, Any]:
 
 async def messages_of(opened: Opened, caller: Caller, message: ChatIn) -> tuple[ChatMessage, ...]:
     """Return what the model is sent: the session's history and the new message, oldest first."""
-    said = (*opened.history, ChatMessage("user", message.message))
-    if not has_unanswered(said):
-        return said
+    messages = (*opened.history, ChatMessage("user", message.message))
+    if not has_unanswered(messages):
+        return messages
     try:
-        refused = await in_database(refused_texts, caller.account_id, opened.session_id, len(said))
+        refused = await in_database(
+            refused_texts, caller.account_id, opened.session_id, len(messages)
+        )
     except Error:
         # The turn is open already, and can be answered without knowing it.
         logger.warning("Which messages were refused could not be read", exc_info=True)
         refused = set()
-    return without_refused(said, refused)
+    return without_refused(messages, refused)

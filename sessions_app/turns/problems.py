@@ -75,7 +75,7 @@ class AnswerNotStored(Problem):
 class SettlementDelayed(Problem):
     """The model was called, and then the database did not answer.
 
-    Without Retry-After: whoever sends the message again may pay for it twice.
+    Without Retry-After: a client that sends the message again may pay for it twice.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -56,10 +56,13 @@ class PromptPart:
     messages: int = 0
 
 
-def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = None) -> Sections:
+def sections_of(
+    request: RunRequest, current: CurrentConfig, message: str | None = None
+) -> Sections:
     """Return the sections of a request, each with its source.
 
-    `said` is the user's message while the request has none yet: app_open_turns measures the rest.
+    `message` is the user's message, while the request has none; app_open_turns measures the
+    history.
     """
     origins = current.effective.origins
     fixed = _fixed(
@@ -68,12 +71,12 @@ def sections_of(request: RunRequest, current: CurrentConfig, said: str | None = 
         request.tools,
         origins.get("tools", ""),
     )
-    texts = [said] if said is not None else [message.content for message in request.messages]
+    texts = [message] if message is not None else [each.content for each in request.messages]
     *before, last = [len(text.encode()) for text in texts]
-    spoken = [_from_messages(USER_MESSAGE, 1, last)]
+    measured = [_from_messages(USER_MESSAGE, 1, last)]
     if before:
-        spoken.insert(0, _from_messages(HISTORY, len(before), sum(before)))
-    return Sections([*fixed, *spoken], fixed.texts)
+        measured.insert(0, _from_messages(HISTORY, len(before), sum(before)))
+    return Sections([*fixed, *measured], fixed.texts)
 
 
 def are_stored(account_id: UUID, sections: Sections) -> bool:

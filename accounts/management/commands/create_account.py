@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from accounts.keys.services import create_account
 from accounts.models import Account
 from accounts.tenancy.context import platform_context
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 
 
 class Command(ReportingCommand):

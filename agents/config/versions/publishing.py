@@ -32,18 +32,18 @@ LONGEST_NOTE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class PublishCheckFailure:
-    """A test that what would be published did not pass: its name, and why."""
+    """A publish check that failed: the name of its test, and the reason."""
 
     name: str
-    why: str
+    reason: str
 
 
 class PublishChecksFailed(Exception):
-    """Something speaks against the publication; only a reason goes past it."""
+    """Publish checks failed; with a reason it is published all the same."""
 
     def __init__(self, failures: list[PublishCheckFailure]) -> None:
         self.failures = failures
-        super().__init__("; ".join(f"{failure.name}: {failure.why}" for failure in failures))
+        super().__init__("; ".join(f"{failure.name}: {failure.reason}" for failure in failures))
 
 
 class Stale(Exception):
@@ -100,12 +100,12 @@ def validate(instance: AgentInstance, text: str) -> Validated:
         return Validated(override, problems=list(error.problems))
     line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
     missing = missing_connection(instance, effective)
-    why = model_problem(effective.config.model)
+    reason = model_problem(effective.config.model)
     return Validated(
         override,
         effective,
         [line(missing)] if missing else [],
-        [line(f"can not be called here: {why}")] if why and not missing else [],
+        [line(f"can not be called here: {reason}")] if reason and not missing else [],
     )
 
 

@@ -23,7 +23,7 @@ from agents.config.starter_files import (
 from agents.config.yaml.source import MAX_BYTES
 from agents.instances.services import create_instance
 from agents.models import AgentInstance
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 NO_LAYER = Layer("", "", {})
 

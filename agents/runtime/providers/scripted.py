@@ -56,7 +56,7 @@ def problem(model: str) -> str | None:
 
 
 def _echo(request: ModelRequest) -> Iterator[Step]:
-    """A friendly sentence that repeats the message and the one before it."""
+    """A sentence that repeats the message and the one before it."""
     answer = _friendly(request)
     yield from _spoken(answer)
     yield Finished("stop", _usage(request, answer))

@@ -8,12 +8,12 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
+from accounts.demo import EMAIL, ensure_key, ensure_login, login_exists, stored_key
 from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
-from salient.commands import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 from sessions_app import demo
 
 KEY_FILE = Path("var/demo.json")
@@ -22,7 +22,7 @@ SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
 
 
 class Command(ReportingCommand):
-    """Repeatable: rows that exist stay as they are, whoever made or changed them."""
+    """May be repeated: existing rows stay as they are."""
 
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
@@ -119,7 +119,7 @@ def key_file() -> Path:
 
 def existing_key() -> str | None:
     account = find_account(ACCOUNT)
-    return kept_key(account, key_file()) if account else None
+    return stored_key(account, key_file()) if account else None
 
 
 def root_url(host: str, port: str) -> str:

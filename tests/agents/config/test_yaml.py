@@ -1,4 +1,4 @@
-"""YAML holds plain values only, and whatever it holds, ConfigError is all that it can cause."""
+"""YAML holds plain values only, and any other content raises ConfigError."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ class YamlTests(SimpleTestCase):
             ("{a: " * 10_000, "f:1: is nested deeper than 20 levels"),
         ]
         for source, message in cases:
-            # Halves of characters do not travel to another process, where results are gathered.
+            # Lone surrogates cannot be sent to the process in which pytest-xdist gathers results.
             with self.subTest(ascii(source[:40])):
                 self.assertIn(message, self.problem(source))
 

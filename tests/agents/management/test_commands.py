@@ -180,13 +180,13 @@ class SetAgentStatusTests(TestCase):
             ("activate", InstanceStatus.ACTIVE),
             ("archive", InstanceStatus.ARCHIVED),
         ):
-            told = run_json("set_agent_status", "acme", "bot", change)
-            self.assertEqual((told["status"], told["changed"]), (status, True))
+            report = run_json("set_agent_status", "acme", "bot", change)
+            self.assertEqual((report["status"], report["changed"]), (status, True))
             self.assertEqual(self.status(), status)
 
     def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:
-        told = run_json("set_agent_status", "acme", "bot", "archive", "--dry-run")
-        self.assertFalse(told["changed"])
+        report = run_json("set_agent_status", "acme", "bot", "archive", "--dry-run")
+        self.assertFalse(report["changed"])
         self.assertIn("already", run("set_agent_status", "acme", "bot", "activate"))
         self.assertEqual(self.status(), InstanceStatus.ACTIVE)
 
@@ -241,7 +241,7 @@ class SetConnectionTests(TestCase):
         self.assertEqual(code, 1)
         self.assertIn("base_url", message)
 
-    def test_what_is_wrong_is_said(self) -> None:
+    def test_what_is_wrong_is_reported(self) -> None:
         self.make()
         self.key_file.write_text(" \n")
         for words, arguments in (

@@ -8,8 +8,8 @@ from agents.runtime.run import ChatMessage, Run, RunRequest
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 
 
-def run(*models: str, said: str = "Hello", **more: Any) -> Run:
-    messages = (ChatMessage("user", said),)
+def run(*models: str, message: str = "Hello", **more: Any) -> Run:
+    messages = (ChatMessage("user", message),)
     return Run(RunRequest(models, "You are a test.", messages, **more))
 
 
@@ -19,7 +19,7 @@ async def events_of(subject: Run) -> list[Event]:
 
 
 async def answered(reply: Reply, **more: Any) -> Run:
-    """The run that got this reply and no second chance."""
+    """The run that got this reply, without retries."""
     async with MockOpenAI() as server:
         server.replies.append(reply)
         subject = run(server.model, **{"retries": 0, **more})

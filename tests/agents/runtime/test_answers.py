@@ -1,4 +1,4 @@
-"""What an answer is, why it ended, and where it must end."""
+"""The text of an answer, its finish reason and its bounds."""
 
 import asyncio
 from unittest import mock
@@ -69,7 +69,7 @@ class FinishReasonTests(SimpleTestCase):
             await events_of(subject)
         self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
 
-    async def test_a_refusal_without_words_is_said(self) -> None:
+    async def test_a_refusal_without_text_is_an_error(self) -> None:
         for reason in ("refusal", "content_filter", "SAFETY"):
             with (
                 providers({"a": FakeProvider(spoken(reason=reason))}),

@@ -128,7 +128,7 @@ class MockOpenAI:
         self.replies: deque[Reply] = deque()
         self.requests: list[Received] = []
         # Set by the first request.
-        self.asked = asyncio.Event()
+        self.called = asyncio.Event()
         self.base_url = ""
 
     @property
@@ -166,7 +166,7 @@ class MockOpenAI:
             connection=id(request.transport),
         )
         self.requests.append(received)
-        self.asked.set()
+        self.called.set()
         reply = self.replies.popleft() if self.replies else Reply()
         try:
             return await self._send(request, received, reply)

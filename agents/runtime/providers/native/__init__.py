@@ -83,8 +83,8 @@ class Native:
         self.name = name
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        # Two to three seconds of importing would hold up every other stream.
         _strip(KNOWN[self.name])
+        # In a thread: two to three seconds of importing would block every other stream.
         adapter: Any = await asyncio.to_thread(import_module, f"{__package__}.pydantic_ai")
         stream: Callable[..., AsyncGenerator[ModelEvent]] = adapter.stream
         try:

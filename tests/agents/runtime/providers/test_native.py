@@ -40,7 +40,7 @@ KEY = "sk-ant-canary-0123456789"
 async def spoken(
     messages: list[parts.ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Asks for the time, then says what it was told; without tools, says what it was asked."""
+    """Calls the time tool, then repeats its result; without tools it repeats the message."""
     last = messages[-1].parts[-1]
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "
@@ -72,10 +72,10 @@ class FunctionModelTests(SimpleTestCase):
     async def test_a_tool_turn(self) -> None:
         subject = run(MODEL, tools=("current_time",))
         events = await events_of(subject)
-        (asked,) = [event for event in events if isinstance(event, ToolCall)]
-        (told,) = [event for event in events if isinstance(event, ToolResult)]
-        self.assertEqual((asked.id, asked.name), ("call00001", "current_time"))
-        self.assertEqual(subject.text, f"It is {told.content}")
+        (call,) = [event for event in events if isinstance(event, ToolCall)]
+        (result,) = [event for event in events if isinstance(event, ToolResult)]
+        self.assertEqual((call.id, call.name), ("call00001", "current_time"))
+        self.assertEqual(subject.text, f"It is {result.content}")
         self.assertEqual(len(subject.calls), 2)
 
     async def test_a_caller_of_json_is_answered_from_a_stream(self) -> None:
@@ -102,13 +102,13 @@ class GivenBackTests(SimpleTestCase):
             (replace(given, provider_data=None), None),
         ):
             request = ModelRequest("m", "", (), rounds=(tool_round,))
-            asked, told = pydantic_ai.messages_of(request)
-            (part,) = asked.parts
+            calls, results = pydantic_ai.messages_of(request)
+            (part,) = calls.parts
             assert isinstance(part, parts.ToolCallPart)
             self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
-            (told_part,) = told.parts
-            assert isinstance(told_part, parts.ToolReturnPart)
-            self.assertEqual(told_part.tool_call_id, "call00001")
+            (result_part,) = results.parts
+            assert isinstance(result_part, parts.ToolReturnPart)
+            self.assertEqual(result_part.tool_call_id, "call00001")
 
 
 def anthropic_event(kind: str, **data: object) -> bytes:
@@ -278,13 +278,13 @@ class AnthropicConversationTests(AnthropicServer):
         )
         text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"})
         begin = anthropic_stream()[0]
-        asked = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
-        async with self.anthropic(asked, anthropic_stream("Noon.")) as bodies:
+        answer = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
+        async with self.anthropic(answer, anthropic_stream("Noon.")) as bodies:
             subject = run(MODEL, tools=("current_time",))
             events = await events_of(subject)
         self.assertEqual(subject.text, "Noon.")
         self.assertNotIn("The clock.", str(events))
-        given, told = bodies[1]["messages"][1:]
+        given, result = bodies[1]["messages"][1:]
         self.assertEqual(
             given["content"],
             [
@@ -297,23 +297,23 @@ class AnthropicConversationTests(AnthropicServer):
                 },
             ],
         )
-        self.assertEqual(told["content"][0]["tool_use_id"], "call00001")
-        self.assertFalse(told["content"][0]["is_error"])
+        self.assertEqual(result["content"][0]["tool_use_id"], "call00001")
+        self.assertFalse(result["content"][0]["is_error"])
 
-    async def test_arguments_that_were_cut_are_told_to_the_model_and_not_run(self) -> None:
+    async def test_arguments_that_were_cut_are_reported_to_the_model_and_not_run(self) -> None:
         begin = anthropic_stream()[0]
         for pieces in (['{"timezone": "Eur'], [], [""]):
-            asked = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
-            async with self.anthropic(asked, anthropic_stream("Done.")) as bodies:
+            answer = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
+            async with self.anthropic(answer, anthropic_stream("Done.")) as bodies:
                 subject = run(MODEL, tools=("current_time",))
                 await events_of(subject)
             self.assertEqual(subject.text, "Done.")
-            given, told = bodies[1]["messages"][1:]
+            given, result = bodies[1]["messages"][1:]
             self.assertEqual(given["content"][0]["input"], {})
-            self.assertTrue(told["content"][0]["is_error"])
-            self.assertIn("cut off", str(told["content"][0]["content"]))
+            self.assertTrue(result["content"][0]["is_error"])
+            self.assertIn("cut off", str(result["content"][0]["content"]))
 
-    async def test_a_refusal_is_said_and_a_limit_reaches_the_caller(self) -> None:
+    async def test_a_refusal_is_text_and_a_limit_reaches_the_caller(self) -> None:
         begin, *_ = anthropic_stream()
         refused = [
             begin,

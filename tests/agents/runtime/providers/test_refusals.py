@@ -1,4 +1,4 @@
-"""What a provider's refusal means, wherever it stands and however it is worded."""
+"""The error for each provider's refusal, in every place and wording."""
 
 import json
 from typing import Any
@@ -272,7 +272,7 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "status": "UNAVAILABLE"}}, ProviderUnavailable),
     ({"error": {"message": "x", "code": "server_error"}}, ProviderUnavailable),
     ({"error": {"message": "x"}}, ProviderUnavailable),
-    # Everywhere that an error stands.
+    # Each place in which an error may be.
     ({"choices": [{"delta": {"error": {"code": 429, "message": "x"}}}]}, ProviderRateLimited),
     ({"choices": [{"message": {"error": {"code": "401"}}}]}, ProviderAuth),
     ({"type": "error", "error": {"type": "overloaded_error"}}, ProviderUnavailable),

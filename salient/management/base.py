@@ -68,7 +68,7 @@ class ReportingCommand(BaseCommand):
         raise NotImplementedError
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        """Tell the facts to a person."""
+        """Print the facts for a person."""
         raise NotImplementedError
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
