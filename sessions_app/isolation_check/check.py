@@ -18,7 +18,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import get_resolver, reverse
 
-from accounts.auth.checks import all_routes
+from accounts.auth.route_checks import all_routes
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
