@@ -77,6 +77,20 @@ class DemoTests(TestCase):
         self.assertTrue(User.objects.get(email="admin@example.com").check_password(second))
         self.assertNotEqual(first, second)
 
+    def test_a_new_password_is_all_that_is_printed_and_done_on_request(self) -> None:
+        printed = run("demo", "--reset-password")
+
+        self.assertRegex(printed, r"^admin@example\.com, password: \S{12,} \(shown this once\)\n$")
+        self.assertFalse(self.choice_file.exists())
+
+    def test_a_dry_run_gives_no_new_password(self) -> None:
+        first = self.demo()["login"]["password"]
+
+        report = self.demo("--reset-password", "--dry-run")
+
+        self.assertEqual((report["login"]["password"], report["written"]), (None, False))
+        self.assertTrue(User.objects.get(email="admin@example.com").check_password(first))
+
     def test_the_key_is_the_same_every_time_and_its_file_is_private(self) -> None:
         first, second = self.demo()["api_key"], self.demo()["api_key"]
 

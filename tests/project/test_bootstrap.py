@@ -54,6 +54,17 @@ class PortTests(TestCase):
             port = taken.getsockname()[1]
         self.assertEqual(self.check("127.0.0.1", str(port)).returncode, 0)
 
+    def test_a_host_of_another_machine_is_named_as_the_fault(self) -> None:
+        # Reserved for documentation (RFC 5737): no machine has it.
+        done = self.check("192.0.2.1", "8000")
+
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            "salient: 192.0.2.1:8000 can not be used: cannot assign requested address. "
+            "HOST is to be an address of this machine.\n",
+        )
+
     def test_what_is_no_port_or_no_host_is_one_line(self) -> None:
         for host, port in (("127.0.0.1", "http"), ("127.0.0.1", "70000"), ("no.such.invalid", "1")):
             done = self.check(host, port)

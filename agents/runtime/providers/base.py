@@ -108,8 +108,11 @@ class Provider(Protocol):
     """A model server. Its stream raises only RunError; closing the stream ends the call."""
 
     supports_tools: bool
-    # A model on this machine may have to be loaded before its first token.
-    least_first_token_timeout: float
+
+    @property
+    def least_first_token_timeout(self) -> float:
+        """Seconds: a model, or the library that calls it, may have to be loaded first."""
+        ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]: ...
 

@@ -176,6 +176,8 @@ BARE_KEYS = (
     "Message",
     "status_msg",
 )
+# A shorter key is a placeholder, which is no secret and occurs within other words.
+SHORTEST_KEY = 8
 SECRETS = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]+|\b(?:sk|pk|gsk|xai|key|csk|fw|pplx|r8|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{10,}"
 )
@@ -305,7 +307,7 @@ def log_failure(provider: str, model: str, error: RunError, *, key: str = "") ->
 def redacted(text: str, key: str = "") -> str:
     """One short line without keys and without control characters."""
     # Keys are replaced before the text is cut: half a key is a secret too.
-    for spelling in _spellings(key) if key else ():
+    for spelling in _spellings(key) if len(key) >= SHORTEST_KEY else ():
         text = text.replace(spelling, "[key]")
     return _one_line(SECRETS.sub("[key]", text[: 4 * MAX_DETAIL]))[:MAX_DETAIL]
 

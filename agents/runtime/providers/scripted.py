@@ -117,7 +117,7 @@ SCRIPTS: dict[str, Callable[[ModelRequest], Iterator[Step]]] = {
 
 def _friendly(request: ModelRequest) -> str:
     return (
-        f"Hello! This is a scripted answer, for no model is installed here. "
+        f"Hello! This is a scripted answer, which no model has written. "
         f"You wrote: “{_heard(request)}”. {_remembered(request)}"
     )
 

@@ -30,7 +30,9 @@ class Command(ReportingCommand):
         parser.add_argument("--host", default="127.0.0.1", help="where the server listens")
         parser.add_argument("--port", default="8000")
         parser.add_argument(
-            "--reset-password", action="store_true", help=f"give {EMAIL} a new password"
+            "--reset-password",
+            action="store_true",
+            help=f"give {EMAIL} a new password; without --full, do nothing else",
         )
         parser.add_argument(
             "--full",
@@ -50,8 +52,11 @@ class Command(ReportingCommand):
             raise Refused("The demo is off here: set DEMO=true, and never in production.")
         if options["full"]:
             refuse_other_accounts(sure=options["yes"])
-        root, write = root_url(options["host"], options["port"]), not options["dry_run"]
-        password, key = None, existing_key()
+        write = not options["dry_run"]
+        if options["reset_password"] and not options["full"]:
+            password = ensure_login(reset_password=True) if write else None
+            return {"login": login_facts(password), "written": write}
+        root, password, key = root_url(options["host"], options["port"]), None, existing_key()
         if write:
             account = ensure_instance()
             password = ensure_login(reset_password=options["reset_password"])
@@ -60,7 +65,7 @@ class Command(ReportingCommand):
         made = demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
             **addresses(root),
-            "login": {"email": EMAIL, "password": password, "exists": write or login_exists()},
+            "login": login_facts(password),
             "api_key": key,
             "curl": curl_lines(root, key or "YOUR_KEY"),
             "model": choice.model,
@@ -71,6 +76,9 @@ class Command(ReportingCommand):
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        if "curl" not in report:
+            yield f"{EMAIL}, password: {password_words(report['login'])}"
+            return
         bold, curl = self.style.MIGRATE_HEADING, report["curl"]
         yield bold("\nSalient is ready" if report["written"] else "\nNothing was changed")
         yield f"  Chat page  {report['chat_url']}"
@@ -133,6 +141,11 @@ def addresses(root: str) -> dict[str, str]:
         "admin_url": root + reverse("admin:index"),
         "docs": "README.md and docs/",
     }
+
+
+def login_facts(password: str | None) -> dict[str, Any]:
+    """Describe the login; `password` is the one that it was just given."""
+    return {"email": EMAIL, "password": password, "exists": login_exists()}
 
 
 def password_words(login: Mapping[str, Any]) -> str:

@@ -104,9 +104,15 @@ class YamlTests(SimpleTestCase):
         self.assertIn("tools[0]: must be text", self.problem("tools: " + "[" * 19 + "]" * 19))
 
     def test_plain_words_are_what_they_look_like(self) -> None:
-        for word in ("no", "off", "y", "12:30", "2026-01-01", "0x1f", "1_000", "=", "<<"):
+        for word in ("no", "off", "y", "12:30", "2026-01-01", "0x1f", "0o14", "1_000", "=", "<<"):
             with self.subTest(word):
                 self.assertEqual(self.content(f"display_name: {word}"), {"display_name": word})
+
+    def test_lines_end_as_in_yaml_1_1(self) -> None:
+        for char in ("\n", "\r", "\x85", "\u2028", "\u2029"):
+            with self.subTest(ascii(char)):
+                found = self.content(f"display_name: Ada{char}retries: 1")
+                self.assertEqual(found, {"display_name": "Ada", "retries": 1})
 
     def test_numbers_and_null(self) -> None:
         for word, value in [("2", 2), ("+1.5", 1.5), ("1e-1", 0.1), (".5", 0.5), ("~", None)]:

@@ -140,8 +140,8 @@ class CreateInstanceTests(TestCase):
     def test_bad_names_are_refused(self) -> None:
         make_instance(slug="other")
         for account, slug, words in (
-            ("acme", "../up", "letters"),
-            ("acme", "stream", "reserved"),
+            ("acme", "../up", "slug: Use 1 to 63 lower-case letters"),
+            ("acme", "stream", "slug: “stream” is a reserved name."),
             ("acm", "desk", "Did you mean “acme”?"),
         ):
             with self.subTest(account=account, slug=slug):
@@ -154,9 +154,10 @@ class CreateInstanceTests(TestCase):
         run("create_instance", "acme", "desk")
         path = self.given("temperature: 0\n")
 
-        code, _ = refusal("create_instance", "acme", "desk", "--config", path, "--force")
+        code, message = refusal("create_instance", "acme", "desk", "--config", path, "--force")
 
         self.assertEqual((code, len(self.instances())), (1, 1))
+        self.assertEqual(message, "Account “acme” already has an agent instance “desk”.")
         self.assertNotIn("temperature", (self.base / "acme/desk/config.yaml").read_text())
 
     def test_an_unknown_type_is_misuse(self) -> None:

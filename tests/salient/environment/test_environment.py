@@ -306,6 +306,20 @@ class StartTests(SimpleTestCase):
                 names = [line.split("=")[0] for line in output.splitlines()]
                 self.assertEqual(names, [f"{program}: {name}" for name in sorted(wrong)[::-1]])
 
+    def test_a_python_without_the_packages_is_a_line_that_names_the_right_one(self) -> None:
+        python = sys._base_executable  # type: ignore[attr-defined]
+        command = [python, "-I", "-S", "manage.py", "check"]
+        done = subprocess.run(
+            command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+        )
+
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            f"manage.py: {python} has no module django: call .venv/bin/python manage.py, "
+            "which make run sets up\n",
+        )
+
     def test_gunicorn_as_it_is_says_it_too(self) -> None:
         process = self.start("-m", "gunicorn", PORT="abc", MAX_BODY_BYTES="-1")
         output, _ = process.communicate()

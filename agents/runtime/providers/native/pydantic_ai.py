@@ -76,7 +76,8 @@ async def shared_model(name: str) -> Model:
     key = (asyncio.get_running_loop(), name)
     if key not in _models:
         try:
-            model = infer_model(name)
+            # In a thread: it imports the provider's library, which takes as long as importing this.
+            model = await asyncio.to_thread(infer_model, name)
         except Exception as error:
             # Each client raises errors of its own for keys, regions and addresses.
             raise UnknownModel(str(error)) from error

@@ -530,6 +530,13 @@ class LogTests(SimpleTestCase):
         self.assertEqual(redacted("a\r\nb\u2028c\u2029d\x0be\x85f"), "a b c d e f")
         self.assertEqual(redacted("Grüße, 你好 🙂"), "Grüße, 你好 🙂")
 
+    def test_a_key_is_replaced_and_a_placeholder_too_short_for_one_garbles_nothing(self) -> None:
+        text = "the maximum is max-seat, see max-seats"
+
+        self.assertEqual(redacted(text, "x"), text)
+        self.assertEqual(redacted(text, "max-sea"), text)
+        self.assertEqual(redacted(text, "max-seat"), "the maximum is [key], see [key]s")
+
     async def test_the_log_of_a_failed_call_is_one_printable_line(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply(status=400, body=b"bad\x1b[2J\x9b\r\nWARNING fine\x07"))
