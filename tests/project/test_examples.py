@@ -63,17 +63,15 @@ class ShellTests(SimpleTestCase):
         [made] = re.findall(r"^ +\S+ manage\.py create_key .*$", text, re.MULTILINE)
         needed = re.findall(r"\(scope `([\w:]+)`\)", text)
 
-        self.assertEqual(needed, ["agents:read"])
-        self.assertLessEqual(
-            {"chat", "history:read", *needed}, {*re.findall(r"--scope (\S+)", made)}
-        )
+        self.assertTrue(needed)
+        scopes = {*re.findall(r"--scope (\S+)", made)}
+        self.assertLessEqual({"chat", "history:read", *needed}, scopes)
 
 
 class CommandTests(SimpleTestCase):
     def test_the_commands_without_a_dry_run_are_those_that_are_named(self) -> None:
-        [sentence] = re.findall(
-            r"all that write `--dry-run`, except.*?\n\n", README.read_text(), re.DOTALL
-        )
+        sentences = r"all that write `--dry-run`, except.*?\n\n"
+        [sentence] = re.findall(sentences, README.read_text(), re.DOTALL)
         named = [name for row in rows(README, "command", "does") for name in quoted(row[0])]
         # Its sub-commands have options of their own.
         named.remove("config")
@@ -85,9 +83,5 @@ class CommandTests(SimpleTestCase):
 
 def options_of(name: str) -> set[str]:
     app = get_commands()[name]
-    command = load_command_class(str(app), name)
-    return {
-        option
-        for action in command.create_parser("manage.py", name)._actions
-        for option in action.option_strings
-    }
+    parser = load_command_class(str(app), name).create_parser("manage.py", name)
+    return {option for action in parser._actions for option in action.option_strings}
