@@ -214,6 +214,19 @@ export class Agent {
 
 // --- The conversation on the page -------------------------------------------
 
+/** Call `send` when the form is sent, or with Enter; Shift and Enter makes a new line. */
+export function onSend(form, input, send) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  });
+}
+
 const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(8).replace(/0+$/, "").replace(/\.$/, ".00")}` : "free");
 const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
 // Finish reasons of answers with the status “complete” that are cut short.
@@ -332,15 +345,7 @@ export class Chat {
 
   listen() {
     const { form, input, stop, earlier } = this.parts;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.send();
-    });
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.send();
-    });
+    onSend(form, input, () => this.send());
     input.addEventListener("input", () => this.fit());
     stop.addEventListener("click", () => this.running?.abort());
     earlier.addEventListener("click", () => this.showEarlier());

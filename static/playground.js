@@ -204,8 +204,8 @@ class Answer {
 // --- The page ---------------------------------------------------------------
 
 class Playground {
-  constructor(root, markdown) {
-    Object.assign(this, { root, markdown, running: null });
+  constructor(root, { markdown, onSend }) {
+    Object.assign(this, { root, markdown, onSend, running: null });
     this.parts = parts(root);
     this.columns = { published: new Column(this, "Published", false), draft: new Column(this, "Draft", true) };
     this.listen();
@@ -214,15 +214,7 @@ class Playground {
 
   listen() {
     const { form, input, stop, fresh } = this.parts;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.send();
-    });
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.send();
-    });
+    this.onSend(form, input, () => this.send());
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.running?.abort());
     stop.addEventListener("click", () => this.running?.abort());
     fresh.addEventListener("click", () => {
@@ -300,7 +292,7 @@ async function runAll(root, button) {
 }
 
 for (const root of document.querySelectorAll("[data-playground]")) {
-  import(new URL(root.dataset.markdown, window.location)).then(({ markdown }) => new Playground(root, markdown));
+  import(new URL(root.dataset.chatModule, window.location)).then((chat) => new Playground(root, chat));
 }
 for (const root of document.querySelectorAll("[data-test-chats]")) {
   const button = root.querySelector("[data-run-all]");

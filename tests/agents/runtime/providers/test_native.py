@@ -1,6 +1,5 @@
 """Pydantic AI in the loop: its function model, and Anthropic's own API on the wire."""
 
-import asyncio
 import json
 import os
 import threading
@@ -35,7 +34,7 @@ from agents.runtime.providers import close_clients, native
 from agents.runtime.providers.base import ModelRequest, ToolRound
 from agents.runtime.providers.native import pydantic_ai
 from agents.runtime.run import Timeouts
-from tests.agents.runtime.runs import events_of, run
+from tests.agents.runtime.runs import OtherTask, events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"
 KEY = "sk-ant-canary-0123456789"
@@ -430,17 +429,8 @@ class AnthropicConversationTests(AnthropicServer):
     async def test_others_are_served_while_a_native_answer_is_read(self) -> None:
         # One large write, so that all of it is there at once.
         all_of_it = b"".join(anthropic_stream(*["word "] * 400))
-        turns = 0
-
-        async def others() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
         async with self.anthropic([all_of_it]):
             await events_of(run(MODEL))
-            before, other = turns, asyncio.create_task(others())
-            await events_of(run(MODEL))
-            other.cancel()
-        self.assertGreaterEqual(turns - before, 100)
+            async with OtherTask() as other:
+                await events_of(run(MODEL))
+        self.assertGreaterEqual(other.turns, 100)

@@ -1,6 +1,5 @@
 """Answers in all shapes are read, streamed or whole, also when the connection breaks."""
 
-import asyncio
 import gzip
 import json
 import os
@@ -25,7 +24,7 @@ from agents.runtime.providers.openai import reading as openai_reading
 from agents.runtime.providers.openai import request as openai_wire
 from agents.runtime.providers.openai.endpoints import Endpoint, endpoint_problem
 from agents.runtime.run import Run, Timeouts
-from tests.agents.runtime.runs import answered, events_of, run
+from tests.agents.runtime.runs import OtherTask, answered, events_of, run
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
 from tests.support.servers.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
 
@@ -651,17 +650,8 @@ async def turns_of_others(body: bytes) -> int:
     content = mock.Mock(readany=mock.AsyncMock(side_effect=[body, b""]))
     source = compatible._Source(mock.Mock(headers={}, content=content))
     reading = openai_reading.Reading()
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    while (piece := await source.next(reading)) is not None:
-        reading.take(piece)
-    task.cancel()
+    async with OtherTask() as other:
+        while (piece := await source.next(reading)) is not None:
+            reading.take(piece)
     assert reading.done
-    return turns
+    return other.turns
