@@ -277,12 +277,12 @@ def publish(
         made = _put(
             instance,
             effective,
+            last,
+            author,
             override=override or None,
             text=text,
-            note=note.strip(),
-            number=_number(last) + 1,
+            note=note,
             gate_reason=gate_reason.strip() if failures else "",
-            **_by(author),
         )
         ConfigDraft.objects.filter(agent_instance_id=instance.pk, text=text).delete()
     return made
@@ -309,12 +309,12 @@ def roll_back(
         return _put(
             instance,
             effective,
+            last,
+            author,
             override=override or None,
             text=text,
-            note=note.strip(),
-            number=_number(last) + 1,
+            note=note,
             restores=number,
-            **_by(author),
         )
 
 
@@ -328,16 +328,22 @@ def restored_text(instance: AgentInstance, number: int) -> str:
 def _put(
     instance: AgentInstance,
     effective: EffectiveConfig,
+    last: ConfigPublication | None,
+    author: Author,
     *,
     override: dict[str, Any] | None,
+    note: str,
     **fields: Any,
 ) -> ConfigPublication:
-    """Store a publication and put it in force; the caller holds the instance's lock."""
+    """Store a publication after the last one, in force; the caller holds the instance's lock."""
     made: ConfigPublication = ConfigPublication.objects.create(
         account_id=instance.account_id,
         agent_instance_id=instance.pk,
+        number=_number(last) + 1,
         override=override,
+        note=note.strip(),
         config_version_id=ensure_version(instance, effective, serves=False),
+        **_by(author),
         **fields,
     )
     AgentInstance.objects.filter(pk=instance.pk).update(override=override, updated_at=Now())
