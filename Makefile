@@ -57,7 +57,7 @@ check: python3 ## lint, format, types, migrations, deployment settings, architec
 	$(PRODUCTION) .venv/bin/python bin/api_tables.py --check
 	.venv/bin/python -m pytest tests/project/test_architecture.py
 
-# What `check --deploy` judges: settings as production has them, none of them a secret.
+# What `check --deploy` checks: settings as production has them, none of them a secret.
 RANDOM = $$(.venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(64))')
 PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMAIL_URL=smtp+tls://mail.example:587 \
 	SECRET_KEY=$(RANDOM) API_KEY_PEPPER=$(RANDOM) SECRET_ENCRYPTION_KEYS=$(RANDOM)

@@ -85,7 +85,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def leave_with_arbiter(worker: Worker) -> None:
-    """Take no new turns once the arbiter was killed: nobody would replace or stop this worker.
+    """Take no new turns once the arbiter was killed: no process would replace or stop this worker.
 
     gunicorn itself stops listening then, but goes on with the connections that are open.
     """

@@ -23,6 +23,11 @@ def main() -> None:
 
 
 def explained(error: Exception) -> list[str]:
+    if isinstance(error, ModuleNotFoundError) and sys.prefix == sys.base_prefix:
+        return [
+            f"{sys.executable} has no module {error.name}: call .venv/bin/python manage.py, "
+            "which make run sets up"
+        ]
     from salient.environment.reader import SettingsError  # noqa: PLC0415 - only where something failed
 
     if isinstance(error, SettingsError):

@@ -12,7 +12,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and what runs after each migrate."""
-        from accounts.auth import checks as route_checks  # noqa: F401, PLC0415 - models are not ready before
+        from accounts.auth import route_checks  # noqa: F401, PLC0415 - models are not ready before
         from accounts.tenancy import checks  # noqa: F401, PLC0415 - models are not ready before
 
         post_migrate.connect(_grant_rights, sender=self, dispatch_uid="accounts.tenancy.roles")

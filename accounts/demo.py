@@ -37,7 +37,7 @@ def login_exists() -> bool:
 
 def ensure_key(account: Account, file: Path) -> str:
     """Return the API key of this checkout from `file`, which only its owner may read."""
-    text = kept_key(account, file)
+    text = stored_key(account, file)
     if text is None:
         _, text = issue_api_key(account, name="demo")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def ensure_key(account: Account, file: Path) -> str:
     return text
 
 
-def kept_key(account: Account, file: Path) -> str | None:
+def stored_key(account: Account, file: Path) -> str | None:
     """Return the key in the file when it is still valid for the account."""
     try:
         text = json.loads(file.read_text())["api_key"]

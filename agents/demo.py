@@ -66,7 +66,7 @@ def settle_model(*, write: bool = True) -> ModelChoice:
         hint = f"{ours} is somebody's own: write “model: {choice.model}” there."
         return ModelChoice(named, [*choice.notes, hint])
     if write:
-        _keep(ours, choice.model, named)
+        _write_choice(ours, choice.model, named)
     return choice
 
 
@@ -110,7 +110,7 @@ def file_text(model: str) -> str:
 
 
 def is_ours(path: Path) -> bool:
-    """Tell whether the demo wrote the file and nobody edited it since."""
+    """Whether the demo wrote the file and it was not edited since."""
     if not path.is_file():
         return False
     text = path.read_text(errors="replace")
@@ -118,7 +118,7 @@ def is_ours(path: Path) -> bool:
     return model is not None and text == file_text(model[1])
 
 
-def _keep(path: Path, model: str, named: str) -> None:
+def _write_choice(path: Path, model: str, named: str) -> None:
     if model == named:
         if is_ours(path):
             path.unlink()

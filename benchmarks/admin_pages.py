@@ -93,7 +93,7 @@ def pages_of(browser: Any) -> Iterator[Page]:
         in_one = {"account__id__exact": str(Account.objects.get(pk=largest).pk)}
     failed = {"completion_status__exact": "error"}
     bad = {"feedback__exact": "-1"}
-    asked: list[tuple[str, str, list[tuple[str, dict[str, str]]]]] = [
+    lists: list[tuple[str, str, list[tuple[str, dict[str, str]]]]] = [
         ("sessions", "sessions_app/session", [("", {}), ("one account", in_one), ("bad", bad)]),
         (
             "requests",
@@ -107,7 +107,7 @@ def pages_of(browser: Any) -> Iterator[Page]:
     registry = {
         f"{m._meta.app_label}/{m._meta.model_name}": a for m, a in admin.site._registry.items()
     }
-    for name, path, filters in asked:
+    for name, path, filters in lists:
         model_admin = registry[path]
         moment = getattr(model_admin, "moment", None)
         for what, query in filters:

@@ -201,13 +201,15 @@ class Benchmark:
         seconds = self.fill(REQUESTS, requests=self.options.rows)
         say(f"{self.options.rows:,} requests took {seconds:.0f} s")
         little = self.salient(LITTLE)
-        usual = replace(little.plan(json_at(FLAT_CONNECTIONS)), seconds=self.options.seconds)
-        short, long = (replace(usual, sessions=self.made[name]) for name in ("short", "long"))
+        base_plan = replace(little.plan(json_at(FLAT_CONNECTIONS)), seconds=self.options.seconds)
+        short, long = (replace(base_plan, sessions=self.made[name]) for name in ("short", "long"))
         self.compare(goals.MESSAGES, (little, short), (little, long))
         rows = f"0 to {self.options.rows:,} {goals.REQUESTS}"
         for what, database in ((goals.ACCOUNTS, ACCOUNTS), (rows, REQUESTS)):
             much = self.salient(database)
-            self.compare(what, (little, usual), (much, replace(usual, port=much.server.port)))
+            self.compare(
+                what, (little, base_plan), (much, replace(base_plan, port=much.server.port))
+            )
 
     def compare(self, what: str, small: tuple[Subject, Plan], large: tuple[Subject, Plan]) -> None:
         costs: dict[bool, list[float]] = {False: [], True: []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import os
 import shutil
@@ -38,7 +39,7 @@ class Stop(Exception):
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; stdout is left to what comes after the set-up."""
+    """Print for the person at the terminal; stdout is left to what comes after the set-up."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -270,7 +271,9 @@ def check_port() -> None:
             probe.bind(address)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise Stop(f"{host}:{text} can not be used: {reason}. Try make run PORT=8001.") from error
+        of_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        cure = "HOST is to be an address of this machine" if of_host else "Try make run PORT=8001"
+        raise Stop(f"{host}:{text} can not be used: {reason}. {cure}.") from error
 
 
 # The locks

@@ -25,7 +25,7 @@ _actor: ContextVar[str] = ContextVar("actor", default="")
 
 
 def actor_text() -> str:
-    """Return the actor as app.actor has it: JSON, "" where nobody is named."""
+    """Return the actor as app.actor has it: JSON, "" without one."""
     return _actor.get()
 
 

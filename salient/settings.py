@@ -94,7 +94,7 @@ LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(
 )
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
 DEFAULT_OUTPUT_TOKENS = env.integer("DEFAULT_OUTPUT_TOKENS", default=4096, least=1, most=10_000_000)
-# What a million tokens are taken to cost (USD) where no price is known.
+# The assumed cost of a million tokens (USD) where no price is known.
 UNKNOWN_PRICE_PER_MTOK = env.decimal("UNKNOWN_PRICE_PER_MTOK", default="10", most=1_000_000)
 
 ROOT_URLCONF = "salient.urls"
@@ -205,6 +205,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+# The playground is for staff who may change agents: a turn costs the account money.
+PLAYGROUND_PERMISSION = "agents.change_agentinstance"
 
 # Where links in e-mails lead: https://chat.example; without one, the host of the request.
 PUBLIC_URL = env.one("PUBLIC_URL", values.public_url, default="")

@@ -1,4 +1,4 @@
-"""What of a text people see: characters that stand in it and are not shown."""
+"""Invisible characters of a text: finding, naming and removing them."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ _BLANK = re.compile(rf"[{UNSEEN}]*")
 
 
 def is_blank(text: str) -> bool:
-    """Whether nobody would see anything of it."""
+    """Whether a text has no visible character."""
     return _BLANK.fullmatch(text) is not None

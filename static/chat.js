@@ -91,14 +91,14 @@ function item([first, ...indented]) {
   return nested ? node("li", ...inline(first), ...markdown(rest.join("\n"))) : node("li", ...withBreaks([first, ...rest]));
 }
 
-function list(tag, mark, lines) {
+function list(tag, marker, lines) {
   const indent = indentOf(lines[0]);
   const items = [];
   let index = 0;
   for (; index < lines.length && lines[index].trim(); index += 1) {
     const line = lines[index];
     const inner = indentOf(line) - indent;
-    if (mark.test(line) && inner < 2) items.push([line.replace(mark, "")]);
+    if (marker.test(line) && inner < 2) items.push([line.replace(marker, "")]);
     else if (inner > 0) items.at(-1).push(line);
     else break;
   }
@@ -213,6 +213,19 @@ export class Agent {
 }
 
 // --- The conversation on the page -------------------------------------------
+
+/** Call `send` when the form is sent, or with Enter; Shift and Enter makes a new line. */
+export function onSend(form, input, send) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  });
+}
 
 const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(8).replace(/0+$/, "").replace(/\.$/, ".00")}` : "free");
 const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
@@ -332,15 +345,7 @@ export class Chat {
 
   listen() {
     const { form, input, stop, earlier } = this.parts;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.send();
-    });
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.send();
-    });
+    onSend(form, input, () => this.send());
     input.addEventListener("input", () => this.fit());
     stop.addEventListener("click", () => this.running?.abort());
     earlier.addEventListener("click", () => this.showEarlier());
@@ -388,10 +393,10 @@ export class Chat {
 
   restore({ messages, before }) {
     this.show(...messages.flatMap((message) => this.elements(message)));
-    this.mark(before);
+    this.setEarlier(before);
   }
 
-  mark(before) {
+  setEarlier(before) {
     this.before = before;
     this.parts.earlier.hidden = !before;
     if (this.parts.opening) this.parts.opening.hidden = Boolean(before);
@@ -406,7 +411,7 @@ export class Chat {
       const first = opening ? opening.nextSibling : log.firstChild;
       for (const element of page.messages.flatMap((message) => this.elements(message))) log.insertBefore(element, first);
       scroll.scrollTop += scroll.scrollHeight - height;
-      this.mark(page.before);
+      this.setEarlier(page.before);
     } catch (error) {
       this.fail(error);
     }
@@ -417,16 +422,16 @@ export class Chat {
     const { input } = this.parts;
     const text = input.value;
     if (this.running || !text.trim()) return;
-    const asked = this.message("user", text);
+    const question = this.message("user", text);
     const answer = new Answer(this.message("bot"));
-    this.show(asked, answer.element);
+    this.show(question, answer.element);
     input.value = "";
     this.fit();
     this.busy(new AbortController());
     try {
       await this.receive(text, answer);
     } catch (error) {
-      this.giveBack(error, asked, text);
+      this.giveBack(error, question, text);
       answer.end();
       this.fail(error);
     }
@@ -460,9 +465,9 @@ export class Chat {
   }
 
   /** Put a message that the server did not accept back into the input. */
-  giveBack(error, asked, text) {
+  giveBack(error, question, text) {
     if (!(error instanceof Failure) || error.sent) return;
-    asked.remove();
+    question.remove();
     this.parts.input.value ||= text;
     this.fit();
   }

@@ -79,10 +79,10 @@ class Column {
   }
 
   bubble(who, ...children) {
-    const said = node("div", { className: "content" }, ...children);
-    const made = node("div", { className: `said ${who === "User" ? "human" : "assistant"}` }, node("p", { className: "who" }, who), said);
+    const content = node("div", { className: "content" }, ...children);
+    const made = node("div", { className: `entry ${who === "User" ? "human" : "assistant"}` }, node("p", { className: "who" }, who), content);
     this.show(made);
-    return { made, said };
+    return { made, content };
   }
 
   async ask(text, signal) {
@@ -149,8 +149,8 @@ class Column {
 
 /** An answer that is being written: its text, and its tool calls, folded. */
 class Answer {
-  constructor(column, { made, said }) {
-    Object.assign(this, { column, made, said, text: "", tools: new Map(), done: null });
+  constructor(column, { made, content }) {
+    Object.assign(this, { column, made, content, text: "", tools: new Map(), done: null });
     made.classList.add("waiting");
   }
 
@@ -168,7 +168,7 @@ class Answer {
     this.frame = undefined;
     const { log } = this.column.parts;
     const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 120;
-    if (this.text) this.said.replaceChildren(...this.column.playground.markdown(this.text));
+    if (this.text) this.content.replaceChildren(...this.column.playground.markdown(this.text));
     if (follows) log.scrollTop = log.scrollHeight;
   }
 
@@ -177,7 +177,7 @@ class Answer {
     if (!known) {
       const summary = node("summary", {}, `${name} …`);
       const about = node("p", { className: "quiet" }, "Called by the model.");
-      this.made.insertBefore(node("details", {}, summary, about), this.said);
+      this.made.insertBefore(node("details", {}, summary, about), this.content);
       this.tools.set(id, { summary, about, began: performance.now() });
     } else if (status !== "running") {
       const took = Math.round(performance.now() - known.began);
@@ -196,7 +196,7 @@ class Answer {
     this.made.classList.remove("waiting");
     this.done = done;
     this.column.session = done.session_id;
-    if (!this.text) this.said.replaceChildren(node("span", { className: "quiet" }, "No answer."));
+    if (!this.text) this.content.replaceChildren(node("span", { className: "quiet" }, "No answer."));
     this.column.showRun(done);
   }
 }
@@ -204,8 +204,8 @@ class Answer {
 // --- The page ---------------------------------------------------------------
 
 class Playground {
-  constructor(root, markdown) {
-    Object.assign(this, { root, markdown, running: null });
+  constructor(root, { markdown, onSend }) {
+    Object.assign(this, { root, markdown, onSend, running: null });
     this.parts = parts(root);
     this.columns = { published: new Column(this, "Published", false), draft: new Column(this, "Draft", true) };
     this.listen();
@@ -214,15 +214,7 @@ class Playground {
 
   listen() {
     const { form, input, stop, fresh } = this.parts;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.send();
-    });
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.send();
-    });
+    this.onSend(form, input, () => this.send());
     this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.running?.abort());
     stop.addEventListener("click", () => this.running?.abort());
     fresh.addEventListener("click", () => {
@@ -253,7 +245,7 @@ class Playground {
     const answers = await Promise.all(this.chosen.map((column) => column.ask(text, signal)));
     this.running = null;
     stop.hidden = !(send.hidden = false);
-    this.say(answers.map((answer) => `${answer.column.name}: ${answer.problem ?? answer.said.innerText}`).join("\n"));
+    this.say(answers.map((answer) => `${answer.column.name}: ${answer.problem ?? answer.content.innerText}`).join("\n"));
     input.focus();
   }
 
@@ -300,7 +292,7 @@ async function runAll(root, button) {
 }
 
 for (const root of document.querySelectorAll("[data-playground]")) {
-  import(new URL(root.dataset.markdown, window.location)).then(({ markdown }) => new Playground(root, markdown));
+  import(new URL(root.dataset.chatModule, window.location)).then((chat) => new Playground(root, chat));
 }
 for (const root of document.querySelectorAll("[data-test-chats]")) {
   const button = root.querySelector("[data-run-all]");

@@ -17,13 +17,14 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
+from accounts.admin.api_keys import key_badge
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, link, list_address, number, quiet
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
 from accounts.members.members import people_of
-from accounts.models import Account, ApiKey
+from accounts.models import Account
 from accounts.tenancy.accounts import (
     CHANGES,
     StatusChange,
@@ -179,7 +180,7 @@ def page_of(account: Account) -> dict[str, Any]:
     return {
         "badge": status_badge(account),
         "status_changes": changes_for(account),
-        "keys": [(key, key_state(key)) for key in keys_of(account.pk)[:MOST_ROWS]],
+        "keys": [(key, key_badge(key)) for key in keys_of(account.pk)[:MOST_ROWS]],
         "keys_page": list_address("accounts_apikey", account__id__exact=account.pk),
         "members": list(people_of(account.pk)[:MOST_ROWS]),
         "members_page": list_address("accounts_membership", account__id__exact=account.pk),
@@ -188,14 +189,6 @@ def page_of(account: Account) -> dict[str, Any]:
         "audited": [shown(entry) for entry in newest_entries(account.pk, MOST_ENTRIES)],
         "audit_page": list_address("accounts_auditentry", account__id__exact=account.pk),
     }
-
-
-def key_state(key: ApiKey) -> dict[str, str]:
-    if key.refusal() is None:
-        return {"name": "active", "state": "ok"}
-    if key.is_waiting and not key.revoked_at:
-        return {"name": f"waits for {key.taker}", "state": "info"}
-    return {"name": "revoked" if key.revoked_at else "expired", "state": "bad"}
 
 
 def _names(accounts: list[Account]) -> str:

@@ -80,10 +80,17 @@ READONLY_FIELDS = ["instance_ids"] + [each for each in CHANGE_FIELDS if each not
 # The form's fields that have several values in an address.
 LIST_FIELDS = {"scopes", "instance_ids"}
 SHOWING_NEEDS_ACCESS = (
-    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you under "
-    "a support access only, and ends with it. It is better to hand it over: a person of the "
+    "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
+    "under a support access, and expires with it. It is better to hand it over: a person of the "
     "account takes it, and nobody else sees it."
 )
+
+
+def key_badge(key: ApiKey) -> SafeString:
+    """Show the key's state, and for whom it waits."""
+    state = state_of(key)
+    taker = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
+    return format_html("{} {}", badge(state.label, STATES[state]), taker)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -123,7 +130,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         "name",
         "shown_id",
         "account",
-        "listed_state",
+        "state",
         "may",
         "agents",
         "last_used_at",
@@ -199,11 +206,13 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         wants_to_see = request.POST.get("way") == SHOW and key.reads_texts and not key.is_lasting
         if not wants_to_see or support_access.current_access(request.user, account_id) is not None:
             return None
-        why = SHOWING_NEEDS_ACCESS.format(
+        explanation = SHOWING_NEEDS_ACCESS.format(
             scopes=", ".join(scope for scope in key.scopes if scope in READING)
         )
         back, instead = (f"{request.path}?{filled_in(request, way)}" for way in (SHOW, HAND))
-        return support_access.reason_page(request, account_id, back=back, why=why, instead=instead)
+        return support_access.reason_page(
+            request, account_id, back=back, explanation=explanation, instead=instead
+        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -323,15 +332,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> SafeString:
-        state = state_of(key)
-        return badge(state.label, STATES[state])
-
-    @admin.display(description="state")
-    def listed_state(self, key: ApiKey) -> SafeString:
-        """Show in the list also for whom a key waits."""
-        if not key.is_waiting:
-            return self.state(key)
-        return format_html("{} {}", self.state(key), quiet(f"to be taken by {key.taker}"))
+        return key_badge(key)
 
     @admin.display(description="who has it")
     def holder(self, key: ApiKey) -> str:

@@ -84,10 +84,10 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
-    # Where the list stands among all pages: the group, and the place in it.
+    # The menu group of the list, and its place in it.
     menu_group = "System"
     menu_place = 100
-    # What nobody may do by hand: "add", "change" or "delete".
+    # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = ChangeList
 
@@ -163,7 +163,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
 
 class RecordAdmin[M: Model](PlatformModelAdmin[M]):
-    """Pages for what happened: to be read, never to be made, changed or deleted by hand.
+    """Pages for records of what happened, which are read only.
 
     A detail page of its own has a `detail_template`, and returns its context from `detail`.
     """

@@ -105,7 +105,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
         return money(current_period(budget).remaining)
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: Any) -> None:
-        kept = put_budget(
+        saved = put_budget(
             obj.account,
             period=obj.period,
             limit=obj.limit,
@@ -114,7 +114,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
             # The owners may have lowered it: then it is theirs that stays.
             is_grant=not change or obj.limit != Decimal(form.initial["limit"]),
         )
-        obj.pk = kept.pk
+        obj.pk = saved.pk
 
 
 class LimitsForm(forms.ModelForm[AccountLimits]):

@@ -88,8 +88,10 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
         place = self.get_object(request, object_id) if request.method == "POST" else None
         if place is not None and place.user.is_staff and self.has_change_permission(request, place):
             account = place.account
-            why = ROLE_NEEDS_ACCESS.format(person=place.user.email, account=account.name)
-            page = support_access.require_access(request, account.pk, back=request.path, why=why)
+            explanation = ROLE_NEEDS_ACCESS.format(person=place.user.email, account=account.name)
+            page = support_access.require_access(
+                request, account.pk, back=request.path, explanation=explanation
+            )
             if page is not None:
                 return page
         return super().change_view(request, object_id, form_url, extra_context)
@@ -209,8 +211,10 @@ class InvitationAdmin(PlatformModelAdmin[Invitation]):
             return None
         names = {"account", "email", "role"} & set(request.POST)
         back = f"{request.path}?{urlencode({name: request.POST[name] for name in names})}"
-        why = INVITING_NEEDS_ACCESS.format(account=account.name)
-        return support_access.require_access(request, account.pk, back=back, why=why)
+        explanation = INVITING_NEEDS_ACCESS.format(account=account.name)
+        return support_access.require_access(
+            request, account.pk, back=back, explanation=explanation
+        )
 
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: Any) -> None:
         """Send the e-mail after the commit, so that a slow server keeps no transaction open."""
@@ -248,7 +252,7 @@ def state_of(invitation: Invitation) -> str:
 def _send(
     request: HttpRequest, invited: Invited, site: str, owners: list[str], reason: str
 ) -> None:
-    """Write to the owners first: nobody is invited without their knowing."""
+    """Write to the owners first: no one is invited without their knowledge."""
     tell = partial(invitations.tell_owners, invited, owners, reason)
     problem = "The e-mail to the owners could not be sent, so nobody was invited; invite once more."
     if send_or_tell(request, tell, problem):

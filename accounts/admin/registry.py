@@ -19,25 +19,25 @@ type Context = Mapping[str, Any]
 type Link = tuple[str, str]
 
 
-class PageRegistry[**Asked]:
-    """What other apps add to one page; `Asked` is what they get: the request and the page's row."""
+class PageRegistry[**Args]:
+    """What other apps add to one page; their functions get `Args`: the request, the page's row."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Callable[Asked, Context], dict[str, str]]] = []
-        self._links: list[Callable[Asked, Iterable[Link]]] = []
+        self._parts: list[tuple[Callable[Args, Context], dict[str, str]]] = []
+        self._links: list[Callable[Args, Iterable[Link]]] = []
 
-    def add(self, read: Callable[Asked, Context], *, figures: str = "", panel: str = "") -> None:
+    def add(self, read: Callable[Args, Context], *, figures: str = "", panel: str = "") -> None:
         """Show templates with what `read` returns: figures above the page's panels, one among them.
 
         Where `read` returns nothing, its templates are left out.
         """
         self._parts.append((read, {"figures": figures, "panels": panel}))
 
-    def add_links(self, read: Callable[Asked, Iterable[Link]]) -> None:
+    def add_links(self, read: Callable[Args, Iterable[Link]]) -> None:
         """Show the links that `read` returns: (text, address)."""
         self._links.append(read)
 
-    def context(self, *args: Asked.args, **kwargs: Asked.kwargs) -> dict[str, Any]:
+    def context(self, *args: Args.args, **kwargs: Args.kwargs) -> dict[str, Any]:
         """Return what the page's template shows: `links`, templates, and their context."""
         context: dict[str, Any] = {"figures": [], "panels": []}
         for read, templates in self._parts:
@@ -49,16 +49,16 @@ class PageRegistry[**Asked]:
         return {**context, "links": links}
 
 
-class RowRegistry[**Asked]:
+class RowRegistry[**Args]:
     """Figures that other apps add to the rows of a list, each by the row's id."""
 
     def __init__(self) -> None:
-        self._readers: list[Callable[Asked, Mapping[UUID, Context]]] = []
+        self._readers: list[Callable[Args, Mapping[UUID, Context]]] = []
 
-    def add(self, read: Callable[Asked, Mapping[UUID, Context]]) -> None:
+    def add(self, read: Callable[Args, Mapping[UUID, Context]]) -> None:
         self._readers.append(read)
 
-    def figures(self, *args: Asked.args, **kwargs: Asked.kwargs) -> dict[UUID, dict[str, Any]]:
+    def figures(self, *args: Args.args, **kwargs: Args.kwargs) -> dict[UUID, dict[str, Any]]:
         found: dict[UUID, dict[str, Any]] = {}
         for read in self._readers:
             for key, figures in read(*args, **kwargs).items():

@@ -45,7 +45,7 @@ class SalientAdminSite(admin.AdminSite):
         return super().each_context(request) | {"environment": environment()}
 
     def menu_of(self, model: type[Model]) -> tuple[str, int]:
-        """Return where the model's pages stand: the group, and the place in it."""
+        """Return the menu group of the model's pages, and their place in it."""
         page: Any = self.get_model_admin(model)
         return page.menu_group, page.menu_place
 
@@ -105,7 +105,7 @@ class SalientAdminSite(admin.AdminSite):
 
 
 def environment() -> Page:
-    """Name what staff work on, so that nobody takes production for a playground."""
+    """Name the installation, so that staff do not mistake production for a test installation."""
     if settings.DEMO:
         return {"name": "demo", "state": "info"}
     if settings.DEBUG:

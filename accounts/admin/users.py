@@ -132,9 +132,9 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is None:
             return self.add_fieldsets
-        why = why_address_stays(request, obj)
+        reason = address_lock_reason(request, obj)
         return [
-            (None, {"fields": ["email", "login"], **({"description": why} if why else {})}),
+            (None, {"fields": ["email", "login"], **({"description": reason} if reason else {})}),
             ("Name", {"fields": ["first_name", "last_name"]}),
             ("May do", {"fields": ["is_active", *RIGHTS]}),
             ("When", {"fields": ["last_login", "date_joined"]}),
@@ -146,7 +146,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         if obj is None:
             return []
         rights = [] if cast(User, request.user).is_superuser else RIGHTS
-        address = ["email"] if why_address_stays(request, obj) else []
+        address = ["email"] if address_lock_reason(request, obj) else []
         return ["login", "last_login", "date_joined", "places", *address, *rights]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -260,7 +260,7 @@ class GroupAdmin(RightsAdmin, PlatformModelAdmin[Group], DjangoGroupAdmin):
         support_access.end_of_who_may_not()
 
 
-def why_address_stays(request: HttpRequest, person: User) -> str:
+def address_lock_reason(request: HttpRequest, person: User) -> str:
     """Return why whoever asks may not change the person's e-mail address; "" when they may."""
     if is_member(person):
         return MEMBERS_STAY

@@ -42,7 +42,7 @@ _SIGNS = r"=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"  # noqa: RUF001
 # The characters that end a cell in a program that splits at a semicolon, a tab or a new line: such
 # a program takes the quotes of this file for text. Commas stand inside quotes.
 _ENDS = r";\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-# What may stand before the sign: invisible characters and quotes.
+# Characters that may come before the sign: invisible ones and quotes.
 _BEFORE = rf"{UNSEEN}\"'`´‘’‚‛“”„‟«»‹›"  # noqa: RUF001
 _BEFORE_A_SIGN = re.compile(rf"(?:\A|[{_ENDS}])[{_ENDS}{_BEFORE}]*")
 _END = re.compile(rf"[{_ENDS}](?![{_ENDS}])")
@@ -135,8 +135,12 @@ def _read(
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
     place = (export.moment, *export.key)
     with platform_context():
-        if why := right.refusal():
-            return as_csv([[f"INCOMPLETE: the export was ended here, because {why}."]]), last, False
+        if reason := right.refusal():
+            return (
+                as_csv([[f"INCOMPLETE: the export was ended here, because {reason}."]]),
+                last,
+                False,
+            )
         if end == ():
             return b"", last, False
         wanted = rows().order_by(*place)

@@ -78,7 +78,7 @@ def in_words(value: Any) -> str:
 
 
 def model_of(table: str) -> type[Model] | None:
-    """Return the model whose rows stand in the table."""
+    """Return the table's model."""
     return next((model for model in apps.get_models() if model._meta.db_table == table), None)
 
 

@@ -123,7 +123,7 @@ def logged_in(request: HttpRequest, email: str) -> None:
 
 
 def send_mail_to(email: str) -> None:
-    """Count an e-mail to this address, whoever has it sent; raises TooManyAttempts."""
+    """Count an e-mail to this address, from any caller; raises TooManyAttempts."""
     MAIL.take(_hash(email))
 
 

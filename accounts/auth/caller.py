@@ -48,7 +48,7 @@ class Caller(msgspec.Struct, frozen=True):
     draft_id: UUID | None = None
     # The saved chat that staff run; None: they type themselves.
     test_chat: UUID | None = None
-    # The saved chat repeats a conversation of the account's people: its session belongs to nobody.
+    # The test chat repeats a conversation of the account's people: its session has no owner.
     says_again: bool = False
     # For people: a member's e-mail address, or the public part of a key.
     name: str = ""

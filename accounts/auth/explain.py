@@ -1,4 +1,4 @@
-"""Why a call would be refused: the checks of a real call, run one after the other.
+"""Explains why a call would be refused: runs the checks of a real call one after the other.
 
 Each step calls the function that a real call goes through, and keeps the Problem that it raises.
 """
@@ -38,12 +38,12 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step; `is_reached` is False after a step that failed, where a call has ended."""
+    """The result of one step; `is_reached` is False after a refusal, where a real call ends."""
 
     title: str
     problem: Problem | None = None
     advice: str = ""
-    # What staff should know although it passed.
+    # For staff, also where the step has passed.
     facts: str = ""
     is_reached: bool = True
 
@@ -54,7 +54,7 @@ class Check:
         return "passed" if self.problem is None else "refused"
 
 
-def asked(title: str, act: Callable[[], object], advice: str = "") -> Check:
+def run_check(title: str, act: Callable[[], object], advice: str = "") -> Check:
     """Run a step and keep the Problem that refuses it."""
     try:
         act()
@@ -66,15 +66,15 @@ def asked(title: str, act: Callable[[], object], advice: str = "") -> Check:
 def key_checks(
     key: ApiKey, account: str, *, address: Address | None, origin: str | None
 ) -> Iterator[Check]:
-    """Run the checks of a key that a call goes through."""
+    """Run the checks of a call's key."""
     advice = {2: "Call the account that the key belongs to; reactivate it if it is suspended."}
     for place, (title, check) in enumerate(zip(KEY_TITLES, bearer.KEY_CHECKS, strict=True)):
-        yield asked(title, partial(check, key, account, address, origin), advice.get(place, ""))
+        yield run_check(title, partial(check, key, account, address, origin), advice.get(place, ""))
 
 
 def scope_check(caller: Caller) -> Check:
     title = "The caller has the right to talk to agents"
-    return asked(title, partial(require_scope, caller, Scope.CHAT))
+    return run_check(title, partial(require_scope, caller, Scope.CHAT))
 
 
 def first_refusal(checks: list[Check]) -> Check | None:

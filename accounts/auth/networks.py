@@ -28,7 +28,7 @@ def client_address(request: HttpRequest) -> Address | None:
     """Return the client's address, None where no trusted source names it.
 
     Behind proxies (settings.TRUST_PROXY_HEADERS) it is the right-most hop of X-Forwarded-For that
-    is no trusted proxy: the client itself may have written what stands left of it.
+    is no trusted proxy: the client itself may have written the entries to the left of it.
     """
     hop = _address(request.META.get("REMOTE_ADDR", ""))
     if not settings.TRUST_PROXY_HEADERS:

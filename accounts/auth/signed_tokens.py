@@ -42,5 +42,5 @@ class SignedTokens:
         return facts, expires_at
 
     def _signer(self) -> signing.Signer:
-        # A dot, because a colon may not stand in a bearer token (RFC 6750, 2.1).
+        # A dot, because a bearer token may not contain a colon (RFC 6750, 2.1).
         return signing.Signer(salt=self.salt, sep=".")

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -25,8 +26,6 @@ from salient.ttl import TTLCache
 
 PREFIX: Final = "sal_pt_"
 LIFETIME = timedelta(minutes=15)
-# Whoever may change an agent may try it out, which costs its account money.
-PERMISSION: Final = "agents.change_agentinstance"
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
 UNKNOWN = "The playground's token is unknown."
 _tokens = SignedTokens(
@@ -105,7 +104,7 @@ def may_play(user: object) -> bool:
     """Return whether the person may use the playground; auditors may not, as they only read."""
     if not isinstance(user, User) or not user.is_active or not user.is_staff:
         return False
-    return not user.is_auditor and user.has_perm(PERMISSION)
+    return not user.is_auditor and user.has_perm(settings.PLAYGROUND_PERMISSION)
 
 
 def find_player(user_id: UUID) -> User | None:

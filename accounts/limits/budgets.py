@@ -1,4 +1,7 @@
-"""Budgets: how many dollars an account, or one of its instances, may spend in a day or a month."""
+"""Sets and removes budgets: the dollars that an account or an agent may spend in a day or a month.
+
+Turns reserve and settle in the database: accounts/sql/app_take_limits.sql, app_release_limits.sql.
+"""
 
 from __future__ import annotations
 

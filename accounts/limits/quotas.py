@@ -221,8 +221,10 @@ def reserve(
 ) -> Reservation:
     """Reserve one call of each rate, one running turn, and `cost` dollars of each budget.
 
-    One statement, inside the tenant context. It locks the account's row until the transaction
-    ends: make it the last statement. Let a Problem roll it back: only then nothing is reserved.
+    Not on the path of a turn, which reserves in app_open_turns: for ratings, repeated calls and
+    the explanation of a call. One statement, inside the tenant context. It locks the account's row
+    until the transaction ends: make it the last statement. Let a Problem roll it back: only then
+    nothing is reserved.
     """
     answer = _call(
         "SELECT app_take_limits(%s, %s, %s, %s, 1, %s, %s, %s)",

@@ -5,7 +5,7 @@ from accounts.models import Account, ApiKey
 from accounts.tenancy.accounts import list_accounts, read_account
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
-from salient.commands import Misused, Refused, did_you_mean
+from salient.management.base import Misused, Refused, did_you_mean
 
 KEY_ID_LENGTH = 12
 
@@ -22,7 +22,7 @@ def find_account(slug: str) -> Account:
 def find_key(key_id: str) -> ApiKey:
     """Return the key, whatever its state, with its account; raises Misused or Refused."""
     if len(key_id) > KEY_ID_LENGTH:
-        # Shells keep command lines in a history, where a whole key must not stand.
+        # Shells keep a history of command lines, which must not contain a whole key.
         raise Misused("Give the 12 characters of the key's id only, never the whole key.")
     found = find_api_key(key_id)
     if found is None:

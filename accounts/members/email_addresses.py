@@ -29,7 +29,7 @@ def normal_email(text: str) -> str:
     if len(text) > LONGEST:
         raise ValueError(f"an e-mail address has at most {LONGEST} characters")
     if not text.isprintable():
-        raise ValueError("this e-mail address holds a character that nobody sees")
+        raise ValueError("this e-mail address holds an invisible character")
     local, at, domain = text.rpartition("@")
     if not at or not local or not domain:
         raise ValueError("this is no e-mail address")

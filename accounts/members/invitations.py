@@ -154,7 +154,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
             raise LinkClosed
         if user._state.adding:
             user.save(force_insert=True)
-        # Whoever became a member in the meantime keeps their role.
+        # A person who became a member in the meantime keeps their role.
         membership, _ = Membership.objects.get_or_create(
             account_id=invitation.account_id, user=user, defaults={"role": invitation.role}
         )
@@ -186,7 +186,7 @@ def has_owner(account_id: UUID) -> bool:
 
 
 def owners_of(account_id: UUID) -> list[str]:
-    """Return the addresses of the owners who are told what staff do."""
+    """Return the addresses of the owners, who are informed of what staff do."""
     owners = Membership.objects.owners().filter(account_id=account_id, user__is_active=True)
     return list(owners.order_by("user__email").values_list("user__email", flat=True))
 

@@ -55,7 +55,7 @@ _RANK = {role: rank for rank, role in enumerate(reversed(MemberRole))}
 # The keys of Django's database sessions.
 _SESSION_KEY = re.compile(r"[0-9a-z]{32}")
 
-# Whoever is no member is stored too, as (None,): the chat page asks with every message.
+# That a person is no member is stored too, as (None,): the chat page checks with every message.
 _callers: TTLCache[tuple[str, str], tuple[Caller | None]] = TTLCache()
 
 

@@ -1,6 +1,6 @@
 """Links that work once: to an invitation, and to a key that is handed over.
 
-The token stands in the e-mail alone; its row has a hash. accounts/pages/one_time_links.py shows the
+Only the e-mail holds the token; its row has a hash. accounts/pages/one_time_links.py shows the
 pages. Django's own views do the same for passwords.
 """
 

@@ -46,7 +46,7 @@ class OwnPasswordForm(SetPasswordForm[User]):
     def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002
         person = super().save(commit=False)
         if commit:
-            # Named here, because whoever opens a link is not logged in.
+            # Named here, because a person who opens a link is not logged in.
             with acting(Actor(self.actor_kind, str(person.pk), person.email)), platform_context():
                 person.save()
         return person

@@ -172,15 +172,15 @@ def require_texts(
 
 
 def require_access(
-    request: HttpRequest, account_id: UUID, *, back: str, why: str
+    request: HttpRequest, account_id: UUID, *, back: str, explanation: str
 ) -> HttpResponse | None:
-    """Return nothing when the person has an access, whose reason then stands in the audit log.
+    """Return None under an access, whose reason the audit log then shows, else the page for one.
 
-    Else the page that asks for one, and leads `back`; `why` says what needs one.
+    That page leads `back`; `explanation` says what needs an access.
     """
     access = current_access(request.user, account_id)
     if access is None:
-        return reason_page(request, account_id, back=back, why=why)
+        return reason_page(request, account_id, back=back, explanation=explanation)
     act_under(access)
     return None
 
@@ -217,13 +217,13 @@ def reason_page(
     form: ReasonForm | None = None,
     *,
     back: str = "",
-    why: str = "",
+    explanation: str = "",
     instead: str = "",
 ) -> HttpResponse:
     """Return the page that asks for the reason, in place of the texts.
 
-    `why` says what needs one, `back` is the page to return to, `instead` a better way. The status
-    is 200, because a browser reports a 403 as an error.
+    `explanation` says what needs it, `back` is the page to return to, `instead` the address of a
+    better way. The status is 200, because a browser reports a 403 as an error.
     """
     account = get_object_or_404(Account, pk=account_id)
     if form is None:
@@ -231,9 +231,9 @@ def reason_page(
         form = ReasonForm(initial={"account": account, "next": back})
     context = {
         **admin.site.each_context(request),
-        "title": f"{'Support access to' if why else 'Read the texts of'} {account.name}",
+        "title": f"{'Support access to' if explanation else 'Read the texts of'} {account.name}",
         "account": account,
-        "why": why,
+        "explanation": explanation,
         "instead": instead,
         "form": form if may_open(request.user) else None,
     }

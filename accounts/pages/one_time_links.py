@@ -16,7 +16,7 @@ class LinkPages[R]:
     """The pages of one kind of link.
 
     The link in the e-mail holds the token. Opening it stores the token's hash in the session and
-    redirects, so that the token stands in no address that a page refers from, posts to or goes
+    redirects, so that the token is in no address that a page refers from, posts to or goes
     back to.
     """
 

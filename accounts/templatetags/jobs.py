@@ -1,4 +1,4 @@
-"""Names for templates the group of the admin in which a model's pages stand."""
+"""Names the admin's menu group of a model for templates."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from agents.config.versions.publishing import (
     PublishChecksFailed,
     Stale,
 )
-from agents.config.yaml.excerpts import told
+from agents.config.yaml.excerpts import excerpts_of
 from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft
 
@@ -75,8 +75,8 @@ class DraftPages(InstancePage):
             draft=draft,
             number=number,
             moved_on=last if draft and draft.base != number else None,
-            problems=told(validated.problems, text),
-            warnings=told(validated.warnings, text),
+            problems=excerpts_of(validated.problems, text),
+            warnings=excerpts_of(validated.warnings, text),
             stale=stale,
             theirs=side_by_side(theirs, text) if stale else [],
             reference=reference(instance),
@@ -165,8 +165,8 @@ class DraftPages(InstancePage):
             form=form,
             draft=draft,
             found=found,
-            problems=told(found.problems, draft.text),
-            warnings=told(found.warnings, draft.text),
+            problems=excerpts_of(found.problems, draft.text),
+            warnings=excerpts_of(found.warnings, draft.text),
             failures=failures,
             stale=stale,
             moved_on=last if last and draft.base != last.number else None,
@@ -190,7 +190,7 @@ class DraftPages(InstancePage):
         return redirect("admin:instance-review", instance.pk)
 
     def discard(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
-        """Throw the draft away, after a question; a newer one than was shown is asked for anew."""
+        """Discard the draft after a confirmation; a newer draft than was shown needs a new one."""
         stale = ""
         if request.method == "POST":
             try:

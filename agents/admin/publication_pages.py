@@ -25,7 +25,7 @@ from agents.config.versions.history import (
     versions,
 )
 from agents.config.versions.publishing import Stale
-from agents.config.yaml.excerpts import told
+from agents.config.yaml.excerpts import excerpts_of
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
 
 
@@ -130,7 +130,7 @@ class PublicationPages(InstancePage):
             form=form,
             number=number,
             found=found,
-            problems=told(found.problems, text),
+            problems=excerpts_of(found.problems, text),
             stale=stale,
         )
 

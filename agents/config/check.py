@@ -124,9 +124,9 @@ def _model_warnings(effective: EffectiveConfig, layers: list[Layer]) -> Iterator
     config = effective.config
     places = [("model", config.model), *(("fallback_models", m) for m in config.fallback_models)]
     for key, model in places:
-        if why := model_problem(model):
+        if problem := model_problem(model):
             source = next(layer for layer in reversed(layers) if key in layer.content)
-            yield source.problem(f'"{model}" cannot be called here: {why}', (key,))
+            yield source.problem(f'"{model}" cannot be called here: {problem}', (key,))
 
 
 def _strays(base: Path, folder: str, expected: set[str]) -> list[ConfigProblem]:

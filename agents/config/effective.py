@@ -31,7 +31,7 @@ class EffectiveConfig:
 
     @classmethod
     def from_layers(cls, layers: Sequence[Layer], *, folder: str) -> Self:
-        """Lay the layers over the code's defaults; `folder` is where missing files belong.
+        """Merge the layers over the code's defaults; `folder` is where missing files belong.
 
         Raises ConfigError when no layer gives a key that has no default.
         """

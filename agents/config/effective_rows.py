@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(slots=True)
 class InForce:
-    """What a page tells of an instance's configuration; problems say why there are no rows."""
+    """An instance's configuration as a page shows it; problems say why there are no rows."""
 
     folder: str
     rows: list[Row] = field(default_factory=list)

@@ -22,8 +22,8 @@ class ConfigProblem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        said = ": ".join(filter(None, [place, self.key, self.message]))
-        return f'{said}; did you mean "{self.suggestion}"?' if self.suggestion else said
+        text = ": ".join(filter(None, [place, self.key, self.message]))
+        return f'{text}; did you mean "{self.suggestion}"?' if self.suggestion else text
 
     def as_dict(self) -> dict[str, str | int | None]:
         """Give the fields for JSON."""

@@ -72,7 +72,7 @@ class InstanceFiles:
     def effective(
         self, layers: list[Layer], override: Mapping[str, Any] | None = None
     ) -> EffectiveConfig:
-        """Lay these layers, and the published override, over each other."""
+        """Merge these layers and the published override."""
         published = [mapping_layer(override)] if override is not None else []
         return EffectiveConfig.from_layers([*layers, *published], folder=self.folder)
 

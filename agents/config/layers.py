@@ -66,7 +66,7 @@ def parse_layer(
     """Read and validate one layer of YAML; raise ConfigError with everything that is wrong in it.
 
     A layer of a configuration may leave out any key, required ones too: only all layers together
-    must be whole. A file with other sections stands alone.
+    must be whole. A file with other sections is read by itself.
     """
     document = yaml_source.parse(source)
     layer = Layer(origin, file or origin, document.content, document.lines)
@@ -76,7 +76,7 @@ def parse_layer(
         for fault in document.faults
     ]
     if () not in broken:
-        problems += [found for path, found in _judge(layer, sections) if path not in broken]
+        problems += [found for path, found in _problems(layer, sections) if path not in broken]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
     return layer
@@ -85,7 +85,7 @@ def parse_layer(
 def mapping_layer(content: Mapping[str, Any], origin: str = PUBLISHED) -> Layer:
     """Validate a layer that does not come from a file, such as an override from the database."""
     layer = Layer(origin, origin, content)
-    if problems := [problem for _, problem in _judge(layer)]:
+    if problems := [problem for _, problem in _problems(layer)]:
         raise ConfigError(problems)
     return layer
 
@@ -98,13 +98,13 @@ def prompt_layer(source: bytes, origin: str, *, file: str) -> Layer:
         raise ConfigError([ConfigProblem(file, error.fault.message, error.fault.line)]) from None
     prompt = text.replace("\r\n", "\n").strip()
     layer = Layer(origin, file, {"system_prompt": prompt})
-    if problems := [problem for _, problem in _judge(layer)]:
+    if problems := [problem for _, problem in _problems(layer)]:
         raise ConfigError(problems)
     return layer
 
 
 def overlay(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Lay each layer over those before it: mappings merge by key, all else is replaced.
+    """Merge each layer into those before it: mappings merge by key, all else is replaced.
 
     Returns the content and, for each leaf's dotted key, the origin of its value.
     """
@@ -136,7 +136,9 @@ def _lay_over(
             origins[key] = origin
 
 
-def _judge(layer: Layer, sections: Sections = _SECTIONS) -> Iterator[tuple[KeyPath, ConfigProblem]]:
+def _problems(
+    layer: Layer, sections: Sections = _SECTIONS
+) -> Iterator[tuple[KeyPath, ConfigProblem]]:
     try:
         sections[()].model_validate(layer.content)
     except ValidationError as error:
@@ -158,8 +160,8 @@ def _message(details: ErrorDetails) -> str:
         return f"must have at most {limits['max_length']} {unit}"
     if kind == COMPLETE:
         return details["msg"]
-    said = _EXPECTED.get(kind) or details["msg"].replace("Input should be", "must be", 1)
-    return f"{said}, not {_shown(details['input'])}"
+    expected = _EXPECTED.get(kind) or details["msg"].replace("Input should be", "must be", 1)
+    return f"{expected}, not {_shown(details['input'])}"
 
 
 def _shown(value: object) -> str:

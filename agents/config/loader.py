@@ -74,20 +74,20 @@ class Loader:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock, self._wall_clock = clock, wall_clock
-        self._kept: dict[InstanceFiles, _Kept] = {}
+        self._instances: dict[InstanceFiles, _CachedInstance] = {}
 
     def load(self, files: InstanceFiles, override: Override = None) -> EffectiveConfig:
-        kept = self._kept.get(files)
-        if kept is None:
-            kept = self._kept.setdefault(files, _Kept(files, self._wall_clock))
-        return kept.get(override, self._clock())
+        instance = self._instances.get(files)
+        if instance is None:
+            instance = self._instances.setdefault(files, _CachedInstance(files, self._wall_clock))
+        return instance.get(override, self._clock())
 
     def forget(self) -> None:
-        self._kept.clear()
+        self._instances.clear()
 
 
 class Watched[T]:
-    """What files say: read again when they have changed and are at rest."""
+    """Files' contents, read again when the files have changed and nothing writes them any more."""
 
     def __init__(
         self,
@@ -99,11 +99,11 @@ class Watched[T]:
         self.look_at = float("-inf")
         self._seen: Signature | None = None
         self._used: Signature | None = None
-        # What was read last, or why it cannot be used; None before that.
+        # What was read last, or the error that made it unusable; None before the first reading.
         self.found: T | ConfigError | None = None
 
     def look(self, now: float, *, hurry: bool) -> bool:
-        """Read them if they have changed; in a hurry also what is just being written.
+        """Read them if they have changed, with `hurry` even while they are being written.
 
         Returns whether they were read.
         """
@@ -129,8 +129,8 @@ class Watched[T]:
         return max(now, default=0) <= self._wall_clock() - SETTLE_SECONDS
 
 
-class _Kept:
-    """One instance's layers, and what was made of them."""
+class _CachedInstance:
+    """One instance's layers, and the configurations that were built from them."""
 
     def __init__(self, files: InstanceFiles, wall_clock: Callable[[], float]) -> None:
         self.files = files

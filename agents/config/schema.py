@@ -67,13 +67,13 @@ def _model(name: str) -> str:
         raise PydanticCustomError(COMPLETE, "{hidden}", {"hidden": hidden})
     # What is not installed or has no key here is no fault of the file: other machines read it too.
     if not (colon and model.strip() and model_exists(provider, model)):
-        why = model_problem(name) or f'There is no provider "{provider}".'
-        raise PydanticCustomError(COMPLETE, "{why}", {"why": legible(why, limit=300)})
+        problem = model_problem(name) or f'There is no provider "{provider}".'
+        raise PydanticCustomError(COMPLETE, "{problem}", {"problem": legible(problem, limit=300)})
     return name
 
 
 def invisible(name: str) -> str | None:
-    """Say which character of a model's name nobody sees, and where it stands."""
+    """Name the invisible character of a model's name, and its place."""
     for place, char in enumerate(name):
         if not char.isprintable() or _BLANK.match(char):
             called = unicodedata.name(char, "a control character").lower()
@@ -93,10 +93,10 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> PydanticCustomError:
     context = {
-        "said": f'"{legible(name)}" is no {kind} (known: {", ".join(known)})',
+        "text": f'"{legible(name)}" is no {kind} (known: {", ".join(known)})',
         "suggestion": closest(name, known),
     }
-    return PydanticCustomError(COMPLETE, "{said}", context)
+    return PydanticCustomError(COMPLETE, "{text}", context)
 
 
 type Text = Annotated[str, AfterValidator(_storable)]

@@ -32,7 +32,7 @@ def starter_files(
         return {}
     config = (
         "# How this agent behaves; docs/configuration.md explains every key.\n"
-        "# Save a change and the next answer uses it: nothing to restart.\n"
+        "# Save a change: answers use it within about a second, nothing is restarted.\n"
         f"agent_type: {agent_type}\n"
         + (
             f"display_name: {json.dumps(display_name, ensure_ascii=False)}\n"

@@ -1,7 +1,7 @@
-"""Tries a model connection out: is it there, does it take the key, does it speak OpenAI's API.
+"""Tests a model connection: the server, its key, and whether it has OpenAI's API.
 
-It asks for the list of models, which costs nothing. Of what the server says nothing is told but how
-many there are: the words are a stranger's.
+It requests the list of models, which costs nothing. Of the answer only the number of models is
+shown, because its text is not trusted.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def _more_bytes(message: ChatMessage) -> int:
 def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstimate:
     """Estimate the run before its messages are known; the most expensive of its models decides.
 
-    Every call is taken to read all that was read and written before it, and to write all it may.
+    Every call is assumed to read all that was read and written before, and to write all it may.
     """
     return _cost_estimate(
         request.models,

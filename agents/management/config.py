@@ -26,7 +26,7 @@ from agents.config.yaml.trees import (
     without_instance,
 )
 from agents.models import AgentInstance
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 AUTHOR = "manage.py config apply"
 WIDEST = 60
@@ -40,7 +40,7 @@ class Verb(ReportingCommand):
         return self
 
     def say(self, options: Mapping[str, Any], lines: Iterator[str]) -> None:
-        """Tell people what comes before it is done; programs read it in the report."""
+        """Print for a person what is about to be done; programs read it in the report."""
         if not options["json"]:
             self.stdout.write("\n".join(lines))
 
@@ -203,7 +203,7 @@ class Apply(Verb):
                     gate_reason=options["gate_reason"],
                 )
             except PublishChecksFailed as error:
-                reason = "Nothing was published; --gate-reason goes past it."
+                reason = "Nothing was published; --gate-reason publishes all the same."
                 raise Refused(f"{plan.name}: {error}. {reason}") from error
             numbers[plan.name] = made.number
         return numbers

@@ -4,7 +4,7 @@ from accounts.models import Account
 from accounts.tenancy.context import tenant_context
 from agents.instances import services
 from agents.models import AgentInstance
-from salient.commands import Refused, did_you_mean
+from salient.management.base import Refused, did_you_mean
 
 
 def find_instance(account: Account, slug: str) -> AgentInstance:

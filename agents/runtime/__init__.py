@@ -1,1 +1,1 @@
-"""The machine that answers: a request in, events out. No HTTP towards callers, no rows."""
+"""Runs an agent: a request in, events out. It serves no HTTP and reads no rows."""

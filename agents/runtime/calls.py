@@ -1,4 +1,4 @@
-"""One call of a model while it runs, and the record of it that stays."""
+"""One call of a model while it runs, and the record that is kept of it."""
 
 import time
 from collections.abc import Iterator
@@ -25,22 +25,22 @@ LONGEST_ARGUMENTS = 256_000
 
 
 class Call:
-    """Sees what the model sends; `outcome` is right at any moment, also when the call is cut."""
+    """Collects a model's answer; `outcome` is right at any moment, also when the call is cut."""
 
     __slots__ = (
-        "_asked",
         "_finished",
         "_first_token",
         "_is_streamed",
         "_refused",
         "_started",
+        "_tool_call_characters",
         "_usage",
         "error",
+        "has_text",
         "provider",
         "provider_name",
         "request",
-        "said",
-        "spoken",
+        "texts",
         "tool_calls",
     )
 
@@ -55,14 +55,14 @@ class Call:
         self.provider = provider
         self.provider_name = provider_name
         self.request = request
-        self.said: list[str] = []
-        # Whether the text holds anything but blanks.
-        self.spoken = False
+        self.texts: list[str] = []
+        # Whether the text is more than white space.
+        self.has_text = False
         self.tool_calls: list[ToolCall] = []
         self.error = ""
         # Whether the caller reads the answer as it comes.
         self._is_streamed = is_streamed
-        self._asked = 0
+        self._tool_call_characters = 0
         self._refused = False
         self._finished: Finished | None = None
         self._usage = Usage()
@@ -71,14 +71,14 @@ class Call:
 
     @property
     def begun(self) -> bool:
-        """Whether the model has sent anything: from then on nobody else may answer."""
+        """Whether the model has sent anything: from then on no other model may answer."""
         return self._first_token is not None
 
     def take(self, event: ModelEvent) -> None:
         if isinstance(event, TextDelta):
-            self.said.append(event.text)
+            self.texts.append(event.text)
         elif isinstance(event, ToolCall):
-            self._take_call(event)
+            self._take_tool_call(event)
         elif isinstance(event, Usage):
             self._usage = event
             return
@@ -89,11 +89,11 @@ class Call:
         if self._first_token is None:
             self._first_token = time.perf_counter()
 
-    def _take_call(self, call: ToolCall) -> None:
-        self._asked += len(call.name) + len(call.arguments)
+    def _take_tool_call(self, call: ToolCall) -> None:
+        self._tool_call_characters += len(call.name) + len(call.arguments)
         if len(self.tool_calls) >= MOST_TOOL_CALLS:
             raise ProviderProtocol(f"more than {MOST_TOOL_CALLS} tool calls in one answer")
-        if self._asked > LONGEST_ARGUMENTS:
+        if self._tool_call_characters > LONGEST_ARGUMENTS:
             raise ProviderProtocol(f"tool calls of more than {LONGEST_ARGUMENTS} characters")
         self.tool_calls.append(call)
 
@@ -103,12 +103,12 @@ class Call:
 
     @property
     def provider_data(self) -> Any:
-        """What goes back to the provider with the tool calls of this answer."""
+        """The data that goes back to the provider with the tool calls of this answer."""
         return self._finished.provider_data if self._finished else None
 
-    def check(self, *, spoken: bool) -> None:
-        """Raise where the call went well and yet brought nothing."""
-        if spoken or self.tool_calls:
+    def check(self, *, has_text: bool) -> None:
+        """Raise where the call went well but the answer is empty."""
+        if has_text or self.tool_calls:
             return
         if self.finish_reason == "content_filter":
             raise AnswerRefused(self.finish_reason)
@@ -116,23 +116,23 @@ class Call:
 
     def fail(self, error: RunError) -> None:
         self.error = error.code
-        # Who has begun to answer has worked, whatever came then.
+        # A model that has begun to answer has done work, which is to be paid.
         self._refused = error.refused and not self.begun
 
     def outcome(self) -> ModelCall:
         usage = self._usage
         read = self._counted(usage.input_tokens, self._sent)
-        said = self._counted(usage.output_tokens, self._received)
+        written = self._counted(usage.output_tokens, self._received)
         if self._finished is None and not self._refused:
             # More may have come after the provider counted.
-            said = max(said, self._counted(None, self._received))
-        is_exact = (read, said) == (usage.input_tokens or 0, usage.output_tokens)
+            written = max(written, self._counted(None, self._received))
+        is_exact = (read, written) == (usage.input_tokens or 0, usage.output_tokens)
         guessed = not is_exact or self._finished is None
         return ModelCall(
             provider=self.provider_name,
             model=self.request.model,
             input_tokens=read,
-            output_tokens=said,
+            output_tokens=written,
             cached_tokens=min(usage.cached_tokens, read),
             reported_cost=usage.reported_cost,
             estimated=guessed and not self._refused,
@@ -143,7 +143,7 @@ class Call:
         )
 
     def _counted(self, reported: int | None, text: Iterator[str]) -> int:
-        """The provider's count; a zero beside text is none. Else an estimate; a refusal is free."""
+        """The provider's count unless it is zero, else an estimate; a refusal is free."""
         if reported:
             return reported
         return 0 if self._refused else estimate_tokens("".join(text))
@@ -166,7 +166,7 @@ class Call:
 
     @property
     def _received(self) -> Iterator[str]:
-        yield from self.said
+        yield from self.texts
         for call in self.tool_calls:
             yield call.arguments
 

@@ -10,8 +10,8 @@ from agents.runtime.providers.base import ChatMessage
 from salient.texts import is_blank
 
 BETWEEN_MESSAGES = "\n\n"
-# Messages before the current one that nobody answered and that are sent again with it. Bounded,
-# because one of them may be the reason why the turns fail.
+# The most unanswered messages that are sent again with the current one. Few, because one of them
+# may be what makes the turns fail.
 MOST_UNANSWERED = 2
 NO_RESULT = "The result of this call was not sent."
 
@@ -19,9 +19,10 @@ NO_RESULT = "The result of this call was not sent."
 def normalised(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Return the messages as every provider takes them; the last of the user's stays the last.
 
-    A user's message comes first, the roles alternate, and no message is blank. What one side said
-    in a row is one message with blank lines between its parts. After calls of tools come their
-    results, each once, and the ids of the calls are those that every provider takes.
+    A user's message comes first, the roles alternate, and no message is blank. Messages of one
+    side in a row become one message with blank lines between its parts. Calls of tools are
+    followed by their results, each once, and the ids of the calls are those that every provider
+    takes.
     """
     messages = tuple(messages)
     if any(message.is_of_tools for message in messages):
@@ -101,7 +102,7 @@ def has_unanswered(messages: Iterable[ChatMessage]) -> bool:
 def without_refused(
     messages: Iterable[ChatMessage], refused: Collection[str]
 ) -> tuple[ChatMessage, ...]:
-    """Leave out the unanswered messages with these texts, and those from long before an answer."""
+    """Leave out the unanswered messages with these texts, and all but the newest of the others."""
     return tuple(
         message
         for row in _rows(messages)
@@ -110,7 +111,7 @@ def without_refused(
 
 
 def answered_only(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Leave out all messages of the user that nobody answered; the last one stays."""
+    """Leave out the user's unanswered messages, except the last one."""
     return tuple(row[-1] for row in _rows(messages))
 
 
@@ -147,7 +148,7 @@ def _readable(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
 
 
 def _rows(messages: Iterable[ChatMessage]) -> list[list[ChatMessage]]:
-    """Join one side's messages in a row; a message that was sent again is included once."""
+    """Group the messages of one side in a row; a message that was sent again is included once."""
     rows: list[list[ChatMessage]] = []
     for side, row in groupby(_readable(messages), key=_side):
         different = [message for message, _ in groupby(row)]

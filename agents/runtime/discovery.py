@@ -1,4 +1,4 @@
-"""Finds what the modules of a package declare, so that no list of them has to be kept."""
+"""Finds the tools and providers that the modules of a package declare, without a list of them."""
 
 from collections.abc import Iterator
 from importlib import import_module

@@ -4,9 +4,9 @@
 class RunError(Exception):
     """A run that ended without its answer.
 
-    `safe` never holds a word of the provider's. `detail` does, and is for logs only.
-    `retryable`: the same model may well answer a moment later. `refused`: the model did no
-    work, so that nothing is to be paid.
+    `safe` never quotes the provider. `detail` does, and is for logs only. `retryable`: the same
+    model may answer a moment later. `fallback`: another model may answer. `refused`: the model
+    did no work, so nothing is to be paid.
     """
 
     code = "run_failed"

@@ -14,10 +14,10 @@ class TextDelta(msgspec.Struct, frozen=True):
 class ToolCall(msgspec.Struct, frozen=True):
     """The model asks for a tool.
 
-    From a provider, `id`, `name` and `arguments` are as they came. What the run makes of it has an
-    id of our own, the arguments are a JSON object, and `problem` says why the tool must not run.
-    `extra` is what else the provider sent with the call, such as a thought signature. It goes
-    back to the same provider unchanged, within the turn, and is shown to nobody. A call with
+    From a provider, `id`, `name` and `arguments` are as they came. The run replaces the id by one
+    of our own and the arguments by a JSON object; `problem` says why the tool must not run.
+    `extra` holds other data that the provider sent with the call, such as a thought signature. It
+    goes back to the same provider unchanged, within the turn, and is never shown. A call with
     `is_client` is for a tool of the caller's: it ends the run, and its id is unique for ever.
     """
 
@@ -41,8 +41,8 @@ class ToolResult(msgspec.Struct, frozen=True):
 class ModelCall(msgspec.Struct, frozen=True):
     """One call of a model, finished or cut; `error` is a code, "" when it went well.
 
-    Tokens are an estimate where `estimated` says so. `reported_cost` is what the provider
-    itself reported as the call's cost, in US dollars. `time_to_first_token_ms` is None for
+    The tokens are an estimate where `estimated` is true. `reported_cost` is the cost that the
+    provider reported, in US dollars. `time_to_first_token_ms` is None for
     an answer that came in one piece or not at all.
     """
 

@@ -19,7 +19,7 @@ from salient.local.shared_process import ROOT, SharedProcessError
 
 PARALLEL = 2
 CONTEXT = 8192
-# A tiny model does not always find its end.
+# A tiny model does not always stop by itself.
 MOST_TOKENS = 1024
 PROMPT_CACHE_MIB = 256
 KEY_VARIABLE = "SALIENT_LOCAL_KEY"
@@ -60,7 +60,7 @@ class LocalServer:
         except FileNotFoundError:
             return None
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         last = next(
             (line for line in reversed(log.splitlines()) if line.strip()), "no reason given"
         )
@@ -84,7 +84,7 @@ def serve(weights: str, address_file: Path) -> None:
 
 
 def _start(weights: str, key: str) -> Any:
-    # Only here, for no other process needs its 100 MB.
+    # Imported only here, because no other process needs its 100 MB.
     xllamacpp: Any = import_module("xllamacpp")
 
     params = xllamacpp.CommonParams()
@@ -95,7 +95,7 @@ def _start(weights: str, key: str) -> Any:
     params.n_parallel = PARALLEL
     params.n_ctx = PARALLEL * CONTEXT
     params.n_predict = MOST_TOKENS
-    # What the makers of these small models advise; a request that says otherwise is obeyed.
+    # The defaults that the makers of these small models advise; a request may set others.
     params.sampling.temp = 0.2
     params.sampling.top_p = 0.9
     params.sampling.penalty_repeat = 1.1

@@ -50,7 +50,7 @@ LONGEST_ANSWER = 1_000_000
 # Characters of a whole turn: the answer, the arguments of its tools and their results.
 LARGEST_TURN = 4_000_000
 BETWEEN_ROUNDS = "\n\n"
-# So many events of a model are read before others get their turn in the event loop.
+# After so many events of a model other tasks of the event loop may run.
 EVENTS_WITHOUT_PAUSE = 64
 
 
@@ -68,9 +68,9 @@ class Run:
         "_messages",
         "_models",
         "_rounds",
-        "_said",
         "_shortened",
         "_size",
+        "_texts",
         "_tools",
         "calls",
         "client_calls",
@@ -81,7 +81,7 @@ class Run:
         self.request = request
         self.calls: list[ModelCall] = []
         self._models = list(request.models)
-        # What is left of the conversation when a model has called it too long.
+        # The conversation; shorter than the request's after a model has refused it as too long.
         self._messages = request.messages
         self._shortened = False
         self._tools = (*(TOOLS[name].spec for name in request.tools), *request.client_tools)
@@ -89,14 +89,14 @@ class Run:
         self._check = OutputCheck(request.output_format) if request.output_format else None
         self.client_calls: tuple[ToolCall, ...] = ()
         self._rounds: tuple[ToolRound, ...] = ()
-        self._said: list[str] = []
+        self._texts: list[str] = []
         self._length = 0
         self._size = 0
         self._deadline = 0.0
 
     @property
     def text(self) -> str:
-        return "".join(self._said)
+        return "".join(self._texts)
 
     @property
     def rounds(self) -> tuple[ToolRound, ...]:
@@ -104,7 +104,7 @@ class Run:
         return self._rounds
 
     async def events(self) -> AsyncGenerator[Event]:
-        """What happens, as it happens; raises RunError. Close it to end the call at its source."""
+        """Yield the events as they happen; raises RunError. Closing it ends the model's call."""
         self._deadline = asyncio.get_running_loop().time() + self.request.timeouts.total
         attempt = 0
         while True:
@@ -115,7 +115,7 @@ class Run:
                     async for event in events:
                         yield event
             except RunError as error:
-                # Others answer only for as long as this one has not begun.
+                # No other model may continue an answer that this one has begun.
                 if call is not None and call.begun:
                     raise
                 attempt = await self._before_next(error, attempt)
@@ -137,13 +137,13 @@ class Run:
 
         An answer that was cut off cannot be whole: the caller reads in its finish reason why.
         """
-        was_refused, said = check.was_refused, "".join(call.said).replace("\x00", "")
+        was_refused, text = check.was_refused, "".join(call.texts).replace("\x00", "")
         was_cut = call.finish_reason in {"length", "content_filter"}
-        answer = TextDelta(said) if was_cut else check.accepted(said)
+        answer = TextDelta(text) if was_cut else check.accepted(text)
         if answer is None and was_refused:
             raise OutputInvalid(check.followup[-1].content)
         if answer is not None:
-            self._said.append(answer.text)
+            self._texts.append(answer.text)
         return answer
 
     async def _use_tools(self, call: Call) -> list[ToolResult]:
@@ -155,17 +155,17 @@ class Run:
             raise ToolRoundsExceeded
         results = await run_tools(ours, self.request.tools) if ours else []
         self.client_calls = theirs
-        said = "".join(call.said).replace("\x00", "").strip() if call.spoken else ""
+        text = "".join(call.texts).replace("\x00", "").strip() if call.has_text else ""
         self._rounds += (
             ToolRound(
-                text=said,
+                text=text,
                 calls=tuple(call.tool_calls),
                 results=tuple(results),
                 provider=call.provider_name,
                 provider_data=call.provider_data,
             ),
         )
-        self._size += sum(len(asked.name) + len(asked.arguments) for asked in call.tool_calls)
+        self._size += sum(len(each.name) + len(each.arguments) for each in call.tool_calls)
         self._size += sum(len(result.content) for result in results)
         if self._size + self._length > LARGEST_TURN:
             raise ProviderProtocol("the turn has no end")
@@ -196,7 +196,7 @@ class Run:
         return Call(provider, provider_name, request, is_streamed=wanted.stream)
 
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
-        """Make the call; whatever becomes of it is in `calls` afterwards."""
+        """Make the call; its outcome, also that of a failure, is then in `calls`."""
         timeout = self._timeout(call)
         events = 0
         try:
@@ -206,13 +206,13 @@ class Run:
                         timeout.begun()
                     call.take(event)
                     if isinstance(event, TextDelta):
-                        for delta in self._say(event, call):
+                        for delta in self._take_text(event, call):
                             yield delta
                     events += 1
                     if events % EVENTS_WITHOUT_PAUSE == 0:
-                        # What has come already is read without waiting for anything.
+                        # Events that have come already are read without a pause.
                         await asyncio.sleep(0)
-            call.check(spoken=bool(self._said) or call.spoken)
+            call.check(has_text=bool(self._texts) or call.has_text)
         except RunError as error:
             call.fail(error)
             raise
@@ -249,29 +249,29 @@ class Run:
         first = max(limits.first_token, call.provider.least_first_token_timeout)
         return CallTimeout(first, limits.stall, self._deadline)
 
-    def _say(self, delta: TextDelta, call: Call) -> list[TextDelta]:
+    def _take_text(self, delta: TextDelta, call: Call) -> list[TextDelta]:
         """Keep the text; the text of a later round begins a new paragraph.
 
-        White space waits for the first word: an answer without any is empty.
+        White space is held back until the first word comes: an answer without words is empty.
         """
         self._length += len(delta.text)
         if self._check is not None:
             # It is shown when it has been checked.
-            call.spoken = call.spoken or not is_blank(delta.text)
+            call.has_text = call.has_text or not is_blank(delta.text)
             if self._length > LONGEST_ANSWER:
                 raise ProviderProtocol("the answer has no end")
             return []
         texts = [delta.text]
-        if not call.spoken:
-            call.spoken = not is_blank(delta.text)
-            texts = ["".join(call.said)] if call.spoken else []
-            if texts and self._said:
+        if not call.has_text:
+            call.has_text = not is_blank(delta.text)
+            texts = ["".join(call.texts)] if call.has_text else []
+            if texts and self._texts:
                 texts.insert(0, BETWEEN_ROUNDS)
-        said = [kept for text in texts if (kept := text.replace("\x00", ""))]
-        self._said += said
+        texts = [valid for text in texts if (valid := text.replace("\x00", ""))]
+        self._texts += texts
         if self._length > LONGEST_ANSWER:
             raise ProviderProtocol("the answer has no end")
-        return [TextDelta(text) for text in said]
+        return [TextDelta(text) for text in texts]
 
     async def _before_next(self, error: RunError, attempt: int) -> int:
         """Wait for the same model or turn to the next one; raises the error when none is left."""
@@ -292,10 +292,10 @@ class Run:
             and self._send(answered_only(self._messages))
         ):
             return attempt
-        # Two models do not speak in one answer.
-        if error.fallback and not self._said and len(self._models) > 1 and left > 0:
+        # One answer is never written by two models.
+        if error.fallback and not self._texts and len(self._models) > 1 and left > 0:
             del self._models[0]
-            # Another model may be able to read all of it.
+            # Another model may have room for the whole conversation.
             self._messages, self._shortened = self.request.messages, False
             return 0
         raise error
@@ -303,7 +303,7 @@ class Run:
     def _shorten(self) -> bool:
         """Drop the oldest half of the conversation, then all but the current message.
 
-        False when that changes nothing: what was refused is not sent again as it is.
+        False when that changes nothing: a refused request is not sent again unchanged.
         """
         half_first = not self._shortened
         self._shortened = True
@@ -327,9 +327,9 @@ def _require_support(provider: Provider, wanted: RunRequest) -> None:
 
 
 def _may_be_of_the_messages(error: RunError) -> bool:
-    """Whether an earlier message, whose turn failed too, may be the reason; known to cost nothing.
+    """Whether an earlier, unanswered message may be the reason; only for errors that are free.
 
-    Some servers answer with status 500 to what they cannot read.
+    Some servers answer with status 500 to a message that they cannot read.
     """
     return (
         isinstance(error, AnswerRefused | ProviderRejected | ProviderUnavailable)
@@ -339,7 +339,7 @@ def _may_be_of_the_messages(error: RunError) -> bool:
 
 
 def _for_provider(tool_round: ToolRound, provider_name: str) -> ToolRound:
-    """The round as this provider may see it: what another one added is not for it."""
+    """The round as this provider may see it: without the data that another provider added."""
     if tool_round.provider == provider_name:
         return tool_round
     calls = tuple(replace(call, extra={}) for call in tool_round.calls)
@@ -347,7 +347,7 @@ def _for_provider(tool_round: ToolRound, provider_name: str) -> ToolRound:
 
 
 def _wait_seconds(error: RunError, attempt: int) -> float:
-    """What the provider asks for, else twice as long each time and never in step with others."""
+    """The wait that the provider asks for, else an exponential backoff with jitter."""
     if error.retry_after is not None:
         return error.retry_after
     return BACKOFF_SECONDS * (1 << attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

@@ -7,7 +7,7 @@ from agents.runtime.errors import ProviderTimeout
 
 
 class CallTimeout:
-    """Watches over one call with one timer, not with one a token.
+    """The time limits of one call, with one timer for all of its tokens.
 
     Only the time that is spent waiting for the model counts: a slow reader of the answer
     does not make the model late.
@@ -43,7 +43,7 @@ class CallTimeout:
         try:
             return await anext(stream, None)
         except asyncio.CancelledError:
-            # As asyncio.timeout() does: a cancellation by somebody else must go on.
+            # As asyncio.timeout() does: a cancellation from elsewhere is passed on.
             if self._expired and task is not None and task.uncancel() == 0:
                 raise ProviderTimeout("the model kept us waiting") from None
             raise

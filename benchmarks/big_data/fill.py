@@ -79,7 +79,7 @@ def fill(
 ) -> dict[str, int]:
     """Insert the rows in one transaction; returns the number of rows by table.
 
-    The connection's login owns the tables, and nobody else uses them meanwhile.
+    The connection's login owns the tables, and no other connection uses them meanwhile.
     """
     values, made = size.values(), dict[str, int]()
     with connection.transaction(), psycopg.ClientCursor(connection) as cursor:

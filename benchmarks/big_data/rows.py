@@ -140,7 +140,7 @@ REQUESTS = """
         cached_tokens, completion_tokens, total_tokens, prompt_cost, completion_cost, total_cost,
         cost_source, latency_ms, time_to_first_token_ms, caller, idempotency_key, idempotency_hash,
         reserved_cost, charged_cost, created_at, settled_at)
-    SELECT pg_temp.id_at(asked, 'request ' || number), account_id, 'account-' || account,
+    SELECT pg_temp.id_at(asked_at, 'request ' || number), account_id, 'account-' || account,
         instance_id, 'agent-' || instance, 'simple_chat', id, version_id, 'openai',
         (ARRAY['gpt-4o-mini', 'gpt-4o-mini', 'gpt-4o', 'gpt-4.1-mini'])[1 + number %% 4],
         '{"model": "openai:gpt-4o-mini", "tools": [], "max_tokens": 1024, "temperature": 0.7}',
@@ -151,12 +151,12 @@ REQUESTS = """
             THEN 'time_limit' ELSE 'client_left' END,
         1, read, 0, written, read + written, read * 0.00000015, written * 0.0000006, cost,
         'genai-prices', latency, latency / 4, 'key:' || lpad(account::text, 12, '0'),
-        CASE WHEN number %% 20 = 0 THEN 'sent-' || number END, '', cost * 2, cost, asked,
-        asked + latency * interval '1 millisecond'
+        CASE WHEN number %% 20 = 0 THEN 'sent-' || number END, '', cost * 2, cost, asked_at,
+        asked_at + latency * interval '1 millisecond'
     FROM conversations, generate_series(1, turns) AS turn,
         LATERAL (
             SELECT (n - 1) * %(turns)s + turn, began + (turn - 1) * interval '40 seconds'
-        ) AS at (number, asked),
+        ) AS at (number, asked_at),
         LATERAL (
             SELECT 200 + number * 7919 %% 4000, 20 + number * 104729 %% 600,
                 300 + (number * 15485863 %% 9000)::integer, number * 7907 %% 100
@@ -169,26 +169,26 @@ REQUESTS = """
 MESSAGES = """
     INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
         config_version_id, role, content, created_at)
-    SELECT pg_temp.id_at(said, role || number), account_id, instance_id, id,
-        pg_temp.id_at(asked, 'request ' || number), version_id, role,
+    SELECT pg_temp.id_at(sent_at, role || number), account_id, instance_id, id,
+        pg_temp.id_at(asked_at, 'request ' || number), version_id, role,
         CASE role
             WHEN 'human' THEN 'Where is my ' || thing || ' of order ' || number || '?'
             ELSE 'Your ' || thing || repeat(' is on its way, and it will be with you soon.', 6)
         END,
-        said
+        sent_at
     FROM conversations, generate_series(1, turns) AS turn,
         LATERAL (
             SELECT (n - 1) * %(turns)s + turn, began + (turn - 1) * interval '40 seconds'
-        ) AS at (number, asked),
+        ) AS at (number, asked_at),
         LATERAL (
             SELECT (ARRAY['parcel', 'refund', 'invoice', 'lamp', 'table', 'ticket'])[
                 1 + number %% 6]
         ) AS about (thing),
         LATERAL (
-            VALUES ('human', asked), ('assistant', asked + interval '3 seconds')
-        ) AS side (role, said)
+            VALUES ('human', asked_at), ('assistant', asked_at + interval '3 seconds')
+        ) AS side (role, sent_at)
     WHERE n > %(sessions)s - %(with_messages)s
-    ORDER BY n, said
+    ORDER BY n, sent_at
 """
 
 # As app_count_turns counts turns: 34 buckets, each √2 wider than the one before.

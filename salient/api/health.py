@@ -4,18 +4,16 @@ import asyncio
 from http import HTTPStatus
 from typing import Literal
 
-from django.db import DatabaseError, InterfaceError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 
 from salient.api.operations import open_route
 from salient.api.schemas import Out
 from salient.database import in_database
-from salient.ttl import TTLCache
+from salient.database.migration_state import readiness_problem
 
 # Load balancers wait a few seconds at most.
 READY_SECONDS = 1.5
-_ready: TTLCache[str, bool] = TTLCache(seconds=5)
 
 
 class HealthOut(Out):
@@ -40,7 +38,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """Tell whether the process is ready for requests: 503 says what it waits for."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            problem = await in_database(not_ready)
+            problem = await in_database(readiness_problem)
     except (DatabaseError, InterfaceError, TimeoutError):
         problem = "The database does not answer."
     if problem:
@@ -48,16 +46,3 @@ async def readyz(request: HttpRequest) -> JsonResponse:
             {"status": "unavailable", "detail": problem}, status=503, headers={"Retry-After": "5"}
         )
     return JsonResponse({"status": "ready"})
-
-
-def not_ready() -> str | None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    if _ready.get("migrated"):
-        return None
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        return f"{len(plan)} migrations are pending; run “manage.py migrate”."
-    _ready.put("migrated", True)  # noqa: FBT003
-    return None

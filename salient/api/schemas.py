@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from datetime import date
@@ -18,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    ValidationError,
     model_validator,
 )
 
@@ -31,6 +33,8 @@ MOST_PARAMETERS = 100
 LONGEST_PAGE = 200
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"[0-9]{1,18}")
+# UTF-16 and UTF-32 also without their mark: such a text has a NUL among its first bytes.
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -75,7 +79,13 @@ class In(BaseModel):
     def of_body(cls, request: HttpRequest, *, may_be_empty: bool = False) -> Self:
         """Read the JSON of the body; raises ValidationError or Invalid, which name each field."""
         body = request.body or (b"{}" if may_be_empty else b"")
-        found = cls.model_validate_json(body)
+        try:
+            found = cls.model_validate_json(body)
+        except ValidationError:
+            if body.startswith(_BYTE_ORDER_MARKS) or b"\0" in body[:4]:
+                message = "send UTF-8 without a byte order mark"
+                raise Invalid.field("body", message) from None
+            raise
         # After validation, as the body is known to be one JSON object by now.
         json.loads(body, object_pairs_hook=_each_once)
         return found

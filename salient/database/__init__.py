@@ -1,6 +1,5 @@
 """Access to PostgreSQL: the server, its connections, and calls from async code."""
 
-from salient.database.batches import Answer, MaybeDone, json_array, split_answers
 from salient.database.circuit_breaker import circuit, limit_replies
 from salient.database.config import database_config
 from salient.database.diagnosis import (
@@ -17,6 +16,7 @@ from salient.database.executor import (
     release_connection,
 )
 from salient.database.pipeline import call_batched, shut_down
+from salient.database.pipeline.batches import Answer, MaybeDone, json_array, split_answers
 from salient.database.storable import storable
 
 __all__ = [

@@ -82,7 +82,7 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, OSError) and cause.filename and cause.errno in UNWRITABLE:
             return f"{cause.filename} cannot be used: {str(cause.strerror).lower()}"
         if isinstance(cause, PoolTimeout):
-            return _why_pool_timed_out()
+            return _pool_timeout_reason()
         if isinstance(cause, psycopg.Error) and (line := _explain_postgres(cause)):
             return line
     # Django's own refusal of an old server, and a lost connection, have no code.
@@ -103,7 +103,7 @@ def _explain_postgres(error: psycopg.Error) -> str | None:
     return None
 
 
-def _why_pool_timed_out() -> str:
+def _pool_timeout_reason() -> str:
     """Connect outside the pool, which does not report the reason."""
     try:
         check_server()

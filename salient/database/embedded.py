@@ -114,7 +114,7 @@ class EmbeddedServer:
             return None
         return {"host": str(self.sockets)}
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         """Return why the server did not start, from its log."""
         if "No space left on device" in log:
             return f"the embedded PostgreSQL can not start: the disk of {self.directory} is full"
@@ -137,7 +137,7 @@ class EmbeddedServer:
         begin = log.tell()
         command = ["initdb", "-D", str(draft), *options, *locale, *access]
         if self._launch(command, uid, log).wait():
-            raise SharedProcessError(self.why(_tail(self.directory / "log", begin)))
+            raise SharedProcessError(self.start_failure(_tail(self.directory / "log", begin)))
         if os.geteuid() == 0:
             _give_to(SERVER_UID, draft)
         draft.rename(self.data)

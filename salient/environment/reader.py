@@ -19,7 +19,7 @@ from typing import Final
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-# What environ takes for a setting in .env; it passes over all other lines.
+# A line of .env that environ reads as a setting; it passes over all others.
 LINE: Final = re.compile(r"(?:export )?([A-Za-z_0-9]+)=.*")
 WORDS: Final = {"true": True, "1": True, "yes": True, "on": True, "y": True, "t": True} | {
     "false": False,
@@ -33,10 +33,10 @@ WORDS: Final = {"true": True, "1": True, "yes": True, "on": True, "y": True, "t"
 OF_THE_PROCESS: Final = ("HOST", "PORT", "WEB_CONCURRENCY", "LOCAL_MODEL_PATH", "LOCAL_MODEL")
 SECRETS: Final = re.compile("SECRET|PEPPER")
 LONGEST_SHOWN: Final = 60
-# So many wrong lines of a file are named one by one.
+# The most wrong lines of a file that are named one by one.
 MOST_LINES: Final = 5
-# How alike a name in .env and a setting must be for the one to be a slip of the other.
-ALIKE: Final = 0.8
+# How similar a name in .env must be to a setting's to count as a typing error (0 to 1).
+SIMILARITY: Final = 0.8
 
 
 class SettingsError(ImproperlyConfigured):
@@ -52,7 +52,7 @@ class WrongValue(ValueError):
 
 
 class Environment:
-    """The settings of a process. A wrong one is noted, and its default stands in for it."""
+    """The settings of a process. A wrong one is noted, and its default is used."""
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self.values = os.environ if values is None else values
@@ -76,7 +76,7 @@ class Environment:
             self.problems.append(f"{file} is not UTF-8 in line {number}: save it as UTF-8")
             return
         wrong = [number for number, line in enumerate(text.splitlines(), 1) if not self._take(line)]
-        # A file of another kind has thousands.
+        # A file of another format has thousands of wrong lines.
         self.problems += [f"{file} has no NAME=value in line {n}" for n in wrong[:MOST_LINES]]
         if more := wrong[MOST_LINES:]:
             self.problems.append(f"{file} has no NAME=value in {len(more)} more lines")
@@ -84,7 +84,7 @@ class Environment:
             environ.Env.read_env(io.StringIO(text))
 
     def _take(self, line: str) -> bool:
-        """Note the name that a line of the file sets; false when the line makes no sense."""
+        """Note the name that a line of the file sets; False when the line is no setting."""
         if not line.strip() or line.startswith("#"):
             return True
         match = LINE.fullmatch(line)
@@ -121,7 +121,7 @@ class Environment:
         return self.one(name, _decimal(least, most, "a number"), default=Decimal(default))
 
     def items[T](self, name: str, *, default: list[T], each: Callable[[str], T]) -> list[T]:
-        """What stands between commas; an empty value is an empty list."""
+        """The values between commas; an empty value is an empty list."""
         self.names.add(name)
         if name not in self.values:
             return default
@@ -129,7 +129,7 @@ class Environment:
         return [item for part in parts if part for item in self._read(name, part, each)]
 
     def one[T](self, name: str, read: Callable[[str], T], *, default: T) -> T:
-        """A value that `read` understands; an empty one is as good as none."""
+        """A value that `read` understands; an empty one counts as not set."""
         self.names.add(name)
         if not self._given(name):
             return default
@@ -148,7 +148,7 @@ class Environment:
 
     @contextmanager
     def noting_misconfiguration(self) -> Iterator[None]:
-        """Note what settings say together, or what a folder refuses, as one problem more."""
+        """Note an error of several settings together, or of a folder, as one more problem."""
         try:
             yield
         except ImproperlyConfigured as error:
@@ -158,19 +158,19 @@ class Environment:
             self.problems.append(f"{error.filename} cannot be written: {reason}")
 
     def warnings(self) -> list[str]:
-        """Say which names in .env look like a slip of a setting's, and which have no effect."""
+        """Return the names in .env that look like a typing error, and those without effect."""
         lines = []
         known = sorted({*self.names, *OF_THE_PROCESS})
         for name in sorted(self.in_file):
             if name in OF_THE_PROCESS:
                 lines.append(f"{name} has no effect in .env: set it in the environment")
             elif name not in known:
-                near = difflib.get_close_matches(name.upper(), known, 1, ALIKE)
+                near = difflib.get_close_matches(name.upper(), known, 1, SIMILARITY)
                 lines += [f"{name} in .env is no setting: is {like} meant?" for like in near]
         return lines
 
     def finish(self) -> None:
-        """Raise all that was wrong, if anything was."""
+        """Raise SettingsError if there are problems."""
         if self.problems:
             raise SettingsError(self.problems)
 
@@ -203,11 +203,11 @@ def _decimal(least: float, most: float, kind: str) -> Callable[[str], Decimal]:
 
 
 def shown(name: str, value: str) -> str:
-    """The value as a message may show it: no secret, on one line, not too long."""
+    """The value as a message may show it: without secrets, on one line, not too long."""
     if SECRETS.search(name):
         return "…"
     if name.endswith("_URL"):
-        # What stands before an @ or behind a ? may be a password.
+        # Before an @ or after a ? there may be a password.
         value = re.sub(r"\A([\w+.-]+://)?.*@", r"\1…@", value, flags=re.DOTALL).partition("?")[0]
         value = "…" if "password" in value.lower() else value
     text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in value)

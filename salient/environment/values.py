@@ -1,4 +1,4 @@
-"""What the settings with a form of their own may be: hosts, networks, addresses, URLs."""
+"""Reads the settings that have a format: hosts, networks, addresses, URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 NAME: Final = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?", re.IGNORECASE)
 LAST_PORT: Final = 65_535
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-# The largest private networks are 10.0.0.0/8 and fc00::/7: no proxies stand in a wider one.
+# The largest private networks are 10.0.0.0/8 and fc00::/7: a wider one holds more than proxies.
 WIDEST: Final = {4: 8, 6: 7}
 MAKE_ONE: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 MAIL_SHAPE: Final = "smtp+tls://user:password@host:587"
@@ -31,11 +31,11 @@ MAIL_WITHOUT_HOST: Final = ("consolemail", "filemail", "memorymail", "dummymail"
 
 
 def is_host(text: str) -> bool:
-    """Tell whether this is a name or an address; one of IPv6 has no brackets here."""
+    """Whether this is a host name or an address; an IPv6 address has no brackets here."""
     try:
         ip_address(text)
     except ValueError:
-        # Only digits and dots is a broken address.
+        # A text of digits and dots only is a malformed address.
         return bool(NAME.fullmatch(text)) and not re.fullmatch(r"[0-9.]+", text)
     return "%" not in text
 
@@ -61,7 +61,7 @@ def proxy_network(text: str) -> str:
     except ValueError:
         raise WrongValue("it must be a network without host bits, as in 10.0.0.0/8") from None
     if network.prefixlen < WIDEST[network.version]:
-        raise WrongValue("it holds clients too, who could then claim any address")
+        raise WrongValue("it is so wide that it holds clients too, who could then forge addresses")
     return text
 
 
@@ -156,7 +156,7 @@ def level(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """A folder that is there and can be read."""
+    """A folder that exists and can be read."""
     path = Path(text)
     try:
         next(path.iterdir(), None)

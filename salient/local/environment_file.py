@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Callable[[], str]] = {
 
 
 def complete(path: Path) -> list[str]:
-    """Append the names that the file lacks and return them; what stands there stays."""
+    """Append the names that the file lacks and return them; existing lines stay."""
     text = path.read_text(encoding="utf-8-sig") if path.exists() else HEADING
     missing = [name for name in DEFAULTS if name not in names(text)]
     if missing:

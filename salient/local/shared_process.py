@@ -54,7 +54,7 @@ class Server(Protocol):
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
         """What users must know (address, key …) as soon as it answers, else None."""
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         """One line that says why the server ended before it was ready, from the log's end."""
 
 
@@ -113,11 +113,11 @@ class SharedProcess:
     def _running(self) -> dict[str, Any] | None:
         """The state of a server whose supervisor is alive; None when there is no such server."""
         state = self._read_state()
-        if "error" in state or not state or not self._keeper_alive():
+        if "error" in state or not state or not self._is_supervisor_alive():
             return None
         return state
 
-    def _keeper_alive(self) -> bool:
+    def _is_supervisor_alive(self) -> bool:
         with _opened(self.directory / "keeper.lock") as descriptor:
             return not _lock(descriptor, fcntl.LOCK_SH)
 
@@ -131,12 +131,12 @@ class SharedProcess:
             if not _lock(descriptor, fcntl.LOCK_EX, timeout=2 * self.start_timeout):
                 raise SharedProcessError(f"{self.name} does not start: see {self.log_file}")
             deadline = time.monotonic() + self.start_timeout
-            if not self._keeper_alive():
+            if not self._is_supervisor_alive():
                 self._start_supervisor()
             while time.monotonic() < deadline:
                 if state := self._running():
                     return state
-                if not self._keeper_alive():
+                if not self._is_supervisor_alive():
                     raise SharedProcessError(self._error())
                 time.sleep(POLL)
         raise SharedProcessError(
@@ -174,7 +174,7 @@ class Supervisor:
         self.started_at = 0.0
 
     def run(self) -> None:
-        """Keep the server until nobody uses it, then leave no state behind."""
+        """Keep the server running until no process uses it, then remove its state."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             module, _, function = self.shared.factory.partition(":")
@@ -204,7 +204,7 @@ class Supervisor:
         deadline = time.monotonic() + self.shared.start_timeout
         while time.monotonic() < deadline and not self.asked_to_stop:
             if self.process.poll() is not None:
-                raise SharedProcessError(self.server.why(self._log_since(begin)))
+                raise SharedProcessError(self.server.start_failure(self._log_since(begin)))
             if (state := self.server.ready(self.process)) is not None:
                 self._write_state({**state, "pid": self.process.pid, "keeper": os.getpid()})
                 return
@@ -237,7 +237,7 @@ class Supervisor:
         self._start_server()
 
     def _files_are_gone(self) -> bool:
-        """Whether the directory was deleted under us: then nobody can find this server any more."""
+        """Whether the directory was deleted: then no process can find this server any more."""
         try:
             return not os.path.samestat(
                 (self.shared.directory / "keeper.lock").stat(), os.fstat(self.lock)
@@ -327,7 +327,7 @@ def main(definition: str) -> None:
 
 
 def _leave_terminal(log_file: Path) -> None:
-    """Let go of the caller's pipes, for whoever reads them waits until all are closed."""
+    """Close the caller's pipes, because a reader of them waits until all copies are closed."""
     with _open_log(log_file) as log, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)

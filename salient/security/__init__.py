@@ -1,1 +1,1 @@
-"""Guards: outbound requests, encryption at rest, start-up checks, logs."""
+"""Outbound requests, encryption at rest, start-up checks and logs without secrets."""

@@ -1,6 +1,6 @@
-"""Refuses settings that no production should start with, each in one line.
+"""Refuses insecure settings in production, each in one line.
 
-As Django's system checks they stop `manage.py migrate` and the others; `refusals()` stops the
+As Django's system checks they stop `manage.py migrate` and other commands; `refusals()` stops the
 server, which runs no system checks.
 """
 
@@ -35,7 +35,7 @@ type Problems = Iterator[tuple[str, str]]
 
 
 def refusals() -> list[str]:
-    """Return what is insecure, one line each; a development machine may do nearly everything."""
+    """Return what is insecure, one line each; in development nearly everything is allowed."""
     rules = DEVELOPMENT if settings.DEBUG else PRODUCTION
     return [line for rule in rules for _, line in rule()]
 
@@ -43,7 +43,7 @@ def refusals() -> list[str]:
 def faults() -> list[str]:
     """Return what keeps a server from starting: its settings, and routes that are open by mistake.
 
-    The latter are found by system checks, which no server runs by itself.
+    The routes are found by system checks, which a server does not run otherwise.
     """
     found = run_checks(tags=[Tags.urls])
     static = [line for _, line in static_files_are_there()]
@@ -61,7 +61,7 @@ def check_settings(app_configs: object, **_options: Any) -> Iterable[Error]:
 
 @register()
 def check_names(app_configs: object, **_options: Any) -> Iterable[Advice]:
-    """Names in .env that are no settings: what was meant has its default."""
+    """Warn of names in .env that are no settings: the intended setting has its default."""
     del app_configs
     return [Advice(line, id="salient.W001") for line in settings.ENVIRONMENT_WARNINGS]
 
@@ -88,11 +88,11 @@ def _fault(secret: str) -> str:
 
 
 def secrets_are_apart() -> Problems:
-    """One that leaks must not open what the others keep."""
+    """A secret that leaks must not open what the others protect."""
     if settings.API_KEY_PEPPER == settings.SECRET_KEY:
-        yield "E004", "API_KEY_PEPPER is the same as SECRET_KEY: set one of its own."
+        yield "E004", "API_KEY_PEPPER is the same as SECRET_KEY: set another one."
     if {settings.SECRET_KEY, settings.API_KEY_PEPPER} & set(settings.SECRET_ENCRYPTION_KEYS):
-        yield "E005", "SECRET_ENCRYPTION_KEYS holds another setting's secret: set one of its own."
+        yield "E005", "SECRET_ENCRYPTION_KEYS holds another setting's secret: set another one."
 
 
 def hosts_are_named() -> Problems:
@@ -129,7 +129,7 @@ def debug_stays_at_home() -> Problems:
 
 
 def static_files_are_there() -> Problems:
-    """Find what pages would fail on; for servers only, since a command makes the files."""
+    """Find missing static files, on which pages would fail; for servers, not for commands."""
     if not settings.STORAGES["staticfiles"]["BACKEND"].endswith("ManifestStaticFilesStorage"):
         return
     run = "run manage.py collectstatic --noinput"
@@ -156,7 +156,7 @@ DEVELOPMENT: tuple[Callable[[], Problems], ...] = (debug_stays_at_home,)
 
 
 def main() -> int:
-    """Tell on the terminal what keeps the server from starting; gunicorn.conf.py calls it."""
+    """Print what keeps the server from starting; gunicorn.conf.py runs this."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "salient.settings")
     try:
         lines = [*refusals(), *(line for _, line in static_files_are_there())]

@@ -1,6 +1,6 @@
-"""Secrets at rest: sealed under keys that can be changed, bound to what they belong to.
+"""Encrypts secrets at rest under keys that can be rotated, each bound to the row it belongs to.
 
-SECRET_ENCRYPTION_KEYS lists the keys: the first one seals, each of them opens.
+SECRET_ENCRYPTION_KEYS lists the keys: the first one encrypts, all of them decrypt.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _PURPOSE = b"salient/secrets/1"
 
 
 class SecretUnreadable(Exception):
-    """No key opens it, or it was sealed for something else; the message names no secret."""
+    """No key decrypts it, or it is bound to something else; the message names no secret."""
 
 
 def seal(text: str, *, bound_to: tuple[str, ...]) -> str:
-    """Encrypt and sign; `unseal` gives it back for the same `bound_to` only."""
+    """Encrypt and sign; `unseal` returns the text only for the same `bound_to`."""
     content = json.dumps({"for": list(bound_to), "text": text}).encode()
     return _box().encrypt(content).decode()
 
 
 def unseal(sealed: str, *, bound_to: tuple[str, ...]) -> str:
-    """Return the text; raises SecretUnreadable, also where the row was moved or changed."""
+    """Return the text; raises SecretUnreadable, also where it was copied to another row."""
     try:
         content = json.loads(_box().decrypt(sealed.encode()))
     except InvalidToken as error:
@@ -42,7 +42,7 @@ def unseal(sealed: str, *, bound_to: tuple[str, ...]) -> str:
 
 
 def reseal(sealed: str) -> str:
-    """Seal it anew under the first key, bound as it was; raises SecretUnreadable."""
+    """Encrypt it again under the first key, bound as before; raises SecretUnreadable."""
     try:
         return _box().rotate(sealed.encode()).decode()
     except InvalidToken as error:
@@ -50,7 +50,7 @@ def reseal(sealed: str) -> str:
 
 
 def is_current(sealed: str) -> bool:
-    """Tell whether the first key alone opens it."""
+    """Whether the first key decrypts it."""
     try:
         _fernet(_keys()[0]).decrypt(sealed.encode())
     except (InvalidToken, binascii.Error):
@@ -71,6 +71,6 @@ def _box() -> MultiFernet:
 
 @lru_cache(maxsize=16)
 def _fernet(key: str) -> Fernet:
-    """Any long random text is a key; what encrypts is derived from it."""
+    """The encryption key that is derived from a setting, which may be any long random text."""
     derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_PURPOSE)
     return Fernet(base64.urlsafe_b64encode(derived.derive(key.encode())))

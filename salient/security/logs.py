@@ -1,4 +1,4 @@
-"""Keeps out of the logs what opens something to whoever reads it."""
+"""Logging filters: no tokens of links, and no tracebacks for refused requests."""
 
 import logging
 import re
@@ -10,7 +10,7 @@ _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
 class OneLineRefusals(logging.Filter):
-    """Django writes a traceback for each request that it refuses, as suspicious or as forbidden."""
+    """Shortens the traceback that Django logs for each suspicious or forbidden request."""
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         is_refusal = record.name == "django.request" and record.levelno < logging.ERROR
@@ -23,7 +23,7 @@ class OneLineRefusals(logging.Filter):
 
 
 class WithoutTokens(logging.Filter):
-    """Django logs the address of whatever was refused or failed."""
+    """Removes tokens from the addresses that Django logs for refused or failed requests."""
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         text = record.getMessage()

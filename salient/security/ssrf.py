@@ -1,7 +1,7 @@
-"""The one way to a URL that a tenant chose: https, public addresses only, connected as checked.
+"""Outbound requests to URLs that tenants choose: https and public addresses only.
 
-The name is resolved once; every address must be public, and the socket is made for a checked
-address: what a name server says later, or between two questions, changes nothing.
+The name is resolved once, every address must be public, and the socket connects to a checked
+address. So a later answer of the name server changes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ type Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 MAX_URL, MAX_HOST = 500, 200
 LOOKUP_SECONDS: Final = 5.0
-# Checked addresses may be used again for so long.
+# How long checked addresses are cached.
 DNS_SECONDS: Final = 60
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _URL = re.compile(r"[!-\[\]-~]+")  # printable ASCII without space and backslash
@@ -38,7 +38,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last label is no number: browsers and C libraries read 0x7f.1 and 127.1 as addresses.
 _NAME = re.compile(rf"(?:{_LABEL}\.)+(?!0x)[a-z][a-z0-9-]*[a-z0-9]")
 
-# What `is_global` lets through and leads inside all the same, or may.
+# Networks that `is_global` accepts although they may lead to internal hosts.
 _REFUSED = tuple(
     ip_network(text)
     for text in (
@@ -60,7 +60,7 @@ _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
 class UnsafeURL(ValueError):
-    """A URL that no tenant may send us to; the message says why and may be shown."""
+    """A URL that tenants may not use; the message says why and may be shown."""
 
 
 class UnsafeAddress(OSError):
@@ -69,7 +69,7 @@ class UnsafeAddress(OSError):
 
 @dataclass(frozen=True, slots=True)
 class SafeURL:
-    """A URL in its one written form."""
+    """A URL in its canonical form."""
 
     scheme: str
     host: str
@@ -78,17 +78,17 @@ class SafeURL:
 
     @property
     def origin(self) -> str:
-        """What a secret is bound to; the port is always there."""
+        """The scheme, host and port, which a secret is bound to; the port is always included."""
         return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def is_trusted(self) -> bool:
-        """Whoever runs the service has listed this host and port."""
+        """Whether the operator lists this host and port in OUTBOUND_TRUSTED_HOSTS."""
         return f"{self.host}:{self.port}" in settings.OUTBOUND_TRUSTED_HOSTS
 
     def __str__(self) -> str:
-        usual = {"https": 443, "http": 80}[self.scheme]
-        port = "" if self.port == usual else f":{self.port}"
+        default_port = {"https": 443, "http": 80}[self.scheme]
+        port = "" if self.port == default_port else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
@@ -123,7 +123,7 @@ def check_url(text: str, *, with_query: bool = True) -> SafeURL:
 
 
 def _host(netloc: str) -> str:
-    """The host in its one written form: lower case; an address as it is written canonically."""
+    """The host in lower case, an IPv6 address in brackets."""
     host = netloc.rpartition("]")[0] + "]" if "[" in netloc else netloc.partition(":")[0]
     host = host.lower()
     if not host or len(host) > MAX_HOST:
@@ -153,7 +153,7 @@ def _written(address: Address) -> str:
 
 
 def is_public(address: Address | str) -> bool:
-    """Whether an address is one of the open internet, whatever it is wrapped in."""
+    """Whether an address is public, also where IPv6 wraps an IPv4 address."""
     address = ip_address(address) if isinstance(address, str) else address
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
@@ -174,7 +174,7 @@ def is_public(address: Address | str) -> bool:
     )
 
 
-# Names that tenants chose are looked up apart from all others: a slow name server delays nobody.
+# Threads of their own for tenants' names: a slow name server then delays no other look-up.
 _threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="tenant-names")
 
 
@@ -194,7 +194,7 @@ def _getaddrinfo(host: str, port: int) -> list[str]:
 
 
 class CheckedResolver(AbstractResolver):
-    """Gives a host's addresses when all of them are public, and none otherwise."""
+    """Returns a host's addresses if all of them are public; else raises UnsafeAddress."""
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
@@ -225,7 +225,7 @@ def _resolved(host: str, port: int, address: str) -> ResolveResult:
 
 
 def checked_socket(info: AddrInfoType) -> socket.socket:
-    """A socket for an address, made only when that is public: nothing connects around this."""
+    """A socket for an address, as every connection makes it; raises UnsafeAddress."""
     family, kind, protocol, _, address = info
     if not is_public(str(address[0])):
         raise UnsafeAddress("the address is not public")
@@ -235,7 +235,7 @@ def checked_socket(info: AddrInfoType) -> socket.socket:
 def safe_session(lookup: Lookup = look_up) -> aiohttp.ClientSession:
     """A client that connects to public addresses only, however it is used; its owner closes it.
 
-    Use it with `check_url`, for a client judges neither schemes nor ports, and without redirects.
+    Use it with `check_url`, because a client checks no schemes and ports, and without redirects.
     """
     return plain_session(
         resolver=CheckedResolver(lookup), socket_factory=checked_socket, ttl_dns_cache=DNS_SECONDS
@@ -257,7 +257,7 @@ def plain_session(**connector: Any) -> aiohttp.ClientSession:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes connections that lose nothing of an answer whose framing breaks off."""
+    """Makes connections that keep what arrived of an answer with broken framing."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -265,10 +265,10 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _HeadFirst(ResponseHandler):
-    """Hands an answer's head on before its body.
+    """Passes an answer's head on before its body.
 
-    aiohttp drops all that arrived in the same packet as a broken chunk, the head included, and
-    says nothing to whoever reads the body.
+    aiohttp drops all that arrived in the same packet as a broken chunk, even the head, and does not
+    report the fault to the reader of the body.
     """
 
     def data_received(self, data: bytes) -> None:
@@ -293,7 +293,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one fetch, its redirects included; a redirect is an answer like any other at zero."""
+    """Limits of one fetch with its redirects; with none allowed a redirect is returned as it is."""
 
     seconds: float = 10.0
     max_bytes: int = 1024 * 1024
@@ -309,9 +309,9 @@ async def safe_fetch(
     limits: Limits = Limits(),
     lookup: Lookup = look_up,
 ) -> Fetched:
-    """Fetch a tenant's URL whole.
+    """Fetch a tenant's URL, with the whole body.
 
-    Each redirect is checked as the first URL was; another origin gets neither headers nor data.
+    Each redirect is checked like the first URL; another origin gets neither headers nor data.
     Raises UnsafeURL, ValueError when the answer is too long, TimeoutError, OSError and aiohttp's
     ClientError.
     """
@@ -344,7 +344,7 @@ class _Step:
 
 async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
     async with (
-        _session(step.url, lookup) as client,
+        plain_session() if step.url.is_trusted else safe_session(lookup) as client,
         client.request(
             step.method,
             str(step.url),
@@ -355,10 +355,6 @@ async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
     ):
         body = await _read(response, limits.max_bytes)
         return Fetched(response.status, response.headers, body, step.url)
-
-
-def _session(url: SafeURL, lookup: Lookup) -> aiohttp.ClientSession:
-    return plain_session() if url.is_trusted else safe_session(lookup)
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

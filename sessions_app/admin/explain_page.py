@@ -25,7 +25,7 @@ from accounts.tenancy.accounts import account_by_id, all_accounts
 from accounts.tenancy.context import platform_context
 from agents.instances.services import instances_of
 from agents.models import AgentInstance
-from sessions_app.turns.explain import Call, examine
+from sessions_app.turns.explain import ExampleCall, examine
 
 DEFAULT_BYTES = 100
 RIGHTS = ("accounts.view_account", "accounts.view_apikey", "agents.view_agentinstance")
@@ -75,13 +75,13 @@ class CallForm(forms.Form):
         except ValueError as error:
             raise ValidationError("This is no IP address.") from error
 
-    def call(self) -> Call:
+    def call(self) -> ExampleCall:
         """Return the call that is described; inside the platform context."""
         data = self.cleaned_data
         kind, _, key = data["caller"].partition(":")
         instance = data["instance"]
         instance.account = self.of_account
-        return Call(
+        return ExampleCall(
             instance,
             key=find_key(UUID(key), self.of_account.pk) if kind == "key" else None,
             member=self.people[key] if kind == "member" else None,
@@ -94,7 +94,7 @@ class CallForm(forms.Form):
 def why_refused(request: HttpRequest) -> HttpResponse:
     """Describe a call and see each check; the page only reads, so its address can be shared.
 
-    It opens its contexts itself, because the call is tried inside its own account's.
+    It opens its contexts itself: the checks run in the tenant context of the call's account.
     """
     if not request.user.has_perms(RIGHTS):
         raise PermissionDenied

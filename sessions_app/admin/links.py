@@ -22,13 +22,13 @@ def account_links(_request: HttpRequest, account: Account) -> Iterable[Link]:
         ("LLM requests", "sessions_app_llmrequest"),
     ):
         yield name, list_address(page, account__id__exact=account.pk)
-    why = reverse("admin:why-refused")
-    yield "Why would this call be refused?", f"{why}?account={account.pk}"
+    explain_page = reverse("admin:why-refused")
+    yield "Why would this call be refused?", f"{explain_page}?account={account.pk}"
 
 
 def key_links(_request: HttpRequest, key: ApiKey) -> Iterable[Link]:
-    why = reverse("admin:why-refused")
-    yield "Why would a call be refused?", f"{why}?account={key.account_id}&key={key.pk}"
+    explain_page = reverse("admin:why-refused")
+    yield "Why would a call be refused?", f"{explain_page}?account={key.account_id}&key={key.pk}"
 
 
 def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[Link]:
@@ -43,8 +43,8 @@ def instance_links(_request: HttpRequest, instance: AgentInstance) -> Iterable[L
     }
     yield "Sessions", list_address("sessions_app_session", **only)
     yield "LLM requests", list_address("sessions_app_llmrequest", **only)
-    why = reverse("admin:why-refused")
-    yield "Why refused?", f"{why}?account={instance.account_id}&instance={instance.pk}"
+    explain_page = reverse("admin:why-refused")
+    yield "Why refused?", f"{explain_page}?account={instance.account_id}&instance={instance.pk}"
 
 
 def instance_context(_request: HttpRequest, instance: AgentInstance) -> dict[str, Any]:

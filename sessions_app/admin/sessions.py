@@ -78,14 +78,14 @@ class SessionAdmin(KeysetAdmin[Session]):
         return super().changelist_view(request, extra_context)
 
     def refuse_export(self, request: HttpRequest, form: Any) -> HttpResponse | None:
-        """Ask for a reason before words are searched: the result reveals what was said."""
+        """Ask for a reason before words are searched: the results reveal what people wrote."""
         if not form.is_valid() or form.account is None or not form.words():
             return None
         words = form.words()
         return require_texts(request, form.account.pk, "messages", words, f"search: {words}")
 
     def texts_of(self, form: FilterForm) -> UUID | None:
-        """Return the account whose words are searched: the result reveals what was said."""
+        """Return the account whose texts are searched."""
         words = isinstance(form, SessionFilters) and form.words()
         return form.account.pk if form.account and words else None
 

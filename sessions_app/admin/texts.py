@@ -14,7 +14,7 @@ from accounts.admin.formatting import quiet
 from accounts.admin.lists.keyset import KeysetChangeList
 from accounts.members import support_access
 from accounts.models import Account, User
-from sessions_app.evals.saved_chats import sessions_said_by
+from sessions_app.evals.saved_chats import own_sessions
 from sessions_app.models import SavedChat
 
 
@@ -34,8 +34,8 @@ def open_accounts(request: HttpRequest) -> set[UUID]:
 def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
     """Return the test chats whose words this person may not read now.
 
-    These are copied from conversations of the account's people. Staff may read what they wrote by
-    hand, or said themselves in the playground.
+    These are copied from conversations of the account's people. Staff may read what they wrote
+    themselves, in a test chat or in the playground.
     """
     readable = open_accounts(request)
     copied = {
@@ -45,7 +45,7 @@ def hidden_chats(request: HttpRequest, chats: Iterable[SavedChat]) -> set[UUID]:
     }
     if not copied:
         return set()
-    own = sessions_said_by(cast(User, request.user).pk, copied.values())
+    own = own_sessions(cast(User, request.user).pk, copied.values())
     return {chat for chat, session in copied.items() if session not in own}
 
 

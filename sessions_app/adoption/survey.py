@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from salient.commands import Refused
+from salient.management.base import Refused
 from sessions_app.adoption.names import INDEXES, foreign_keys, rename_all, replaced_names
 from sessions_app.models import Role
 
@@ -181,8 +181,8 @@ def _shape_problems(catalog: Catalog) -> Iterator[str]:
     begun = {app for app, _ in catalog.applied()}
     models = apps.get_models(include_auto_created=True)
     ours = {m._meta.db_table for m in models if m._meta.app_label not in begun}
-    if taken := catalog.tables(sorted(ours - {*BASELINE})):
-        yield f"tables of these names are there already: {', '.join(taken)}"
+    if existing := catalog.tables(sorted(ours - {*BASELINE})):
+        yield f"tables of these names are there already: {', '.join(existing)}"
     for table in BASELINE:
         yield from _table_problems(catalog, table)
         yield from _column_problems(catalog, table)

@@ -88,8 +88,8 @@ def refused_texts(account_id: UUID, session_id: UUID, most: int) -> set[str]:
     """Return those of the newest messages that must not be sent to a model again."""
     used_tools = Q(llm_request__response_body__has_key="tools")
     with tenant_context(account_id):
-        said = Message.objects.filter(session_id=session_id, role=Role.HUMAN).newest_first()
-        rows = said.values_list(
+        messages = Message.objects.filter(session_id=session_id, role=Role.HUMAN).newest_first()
+        rows = messages.values_list(
             "content",
             "llm_request__error_code",
             ExpressionWrapper(used_tools, output_field=BooleanField()),

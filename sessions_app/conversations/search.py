@@ -16,7 +16,7 @@ from sessions_app.models import SEARCHED, SEARCHED_TEXT, Message, Session
 
 # A search looks at this many of the newest messages with the words, however common they are.
 MOST_HITS = 1000
-# Stand around the words that were found; no text that people write has them.
+# Put around the words that were found; no text that people write contains them.
 _START, _STOP = "\x02", "\x03"
 
 
@@ -28,7 +28,7 @@ def words_of(text: str) -> SearchQuery:
 def messages_with(account_id: UUID, text: str) -> QuerySet[Message]:
     """Return the account's messages with the words in the indexed part of their text."""
     rows: QuerySet[Message] = Message.objects.filter(account_id=account_id)
-    return rows.alias(said=SEARCHED).filter(said=words_of(text))
+    return rows.alias(searched=SEARCHED).filter(searched=words_of(text))
 
 
 def sessions_with(account_id: UUID, text: str) -> set[UUID]:

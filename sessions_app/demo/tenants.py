@@ -65,7 +65,7 @@ class Tenant:
 
 
 def make_staff() -> list[User]:
-    """Make the staff whom the audit log names; nobody can log in as them."""
+    """Make the staff whom the audit log names; they have no passwords, so they cannot log in."""
     return [
         User.objects.get_or_create(
             email=email,
@@ -218,7 +218,7 @@ def _publish(
 
 
 def _add_keys(tenant: Tenant, now: datetime) -> None:
-    """Make keys whose secrets nobody knows, so that nobody can call with them."""
+    """Make keys without known secrets, so that no call can use them."""
     dice = seeded_random(tenant.plan.slug, "keys")
     chat_scopes = [Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ]
     wanted: list[dict[str, Any]] = [

@@ -39,7 +39,7 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.turns.prompts import sections_of
-from sessions_app.turns.tool_calls import kept_call, time_to_first_token_ms
+from sessions_app.turns.tool_calls import recorded_model_call, time_to_first_token_ms
 
 MOST_REMEMBERED = 20
 FAILURES = ("provider_timeout", "provider_unavailable", "provider_rate_limited", "empty_answer")
@@ -129,14 +129,14 @@ class _Conversation:
 
     def _turn(self, exchange: Exchange, made: Rows) -> bool:
         """Add one turn; return whether the conversation goes on."""
-        asked = self.moment
-        version, effective = self.agent.at(asked)
-        request = self._request(asked, version, effective, exchange)
+        asked_at = self.moment
+        version, effective = self.agent.at(asked_at)
+        request = self._request(asked_at, version, effective, exchange)
         request.request_body = self._request_body(version, effective, exchange, made)
         if request.settled_at is None or request.settled_at > self.now:
             return False
         made.requests.append(request)
-        made.messages.append(self._message(request, Role.HUMAN, exchange.question, asked))
+        made.messages.append(self._message(request, Role.HUMAN, exchange.question, asked_at))
         if answer := _arrived(exchange.answer, request.completion_status, self.dice):
             message = self._message(request, Role.ASSISTANT, answer, request.settled_at)
             made.messages.append(message)
@@ -171,20 +171,20 @@ class _Conversation:
 
     def _request(
         self,
-        asked: datetime,
+        asked_at: datetime,
         version: ConfigVersion,
         effective: EffectiveConfig,
         exchange: Exchange,
     ) -> LLMRequest:
         model = effective.config.model
-        status, error = self._outcome(model, asked)
+        status, error = self._outcome(model, asked_at)
         asks_time = exchange.asks_time and "current_time" in effective.config.tools
         asks_time &= status != CompletionStatus.ERROR
         calls = self._calls(effective, exchange, status, error, asks_time=asks_time)
         latency = sum(call.latency_ms for call in calls)
-        settled = asked + timedelta(milliseconds=latency)
+        settled = asked_at + timedelta(milliseconds=latency)
         return LLMRequest(
-            id=dated_id(asked, self.dice),
+            id=dated_id(asked_at, self.dice),
             **self._owner(),
             account_slug=self.tenant.plan.slug,
             agent_instance_slug=self.agent.plan.slug,
@@ -200,13 +200,13 @@ class _Conversation:
             latency_ms=latency,
             time_to_first_token_ms=time_to_first_token_ms(calls),
             caller=self.caller,
-            created_at=asked,
+            created_at=asked_at,
             settled_at=settled,
         )
 
-    def _outcome(self, model: str, asked: datetime) -> tuple[CompletionStatus, str]:
+    def _outcome(self, model: str, asked_at: datetime) -> tuple[CompletionStatus, str]:
         """Return how the turn ends, with its error; on the days of INCIDENTS more turns fail."""
-        ago = (self.now.date() - asked.date()).days
+        ago = (self.now.date() - asked_at.date()).days
         failing = INCIDENTS.get((ago, model.partition(":")[0]), 0.0)
         lot = self.dice.random()
         if lot < failing or lot < 0.014:
@@ -365,7 +365,7 @@ def _sums(calls: list[ModelCall]) -> dict[str, Any]:
 
 
 def _response_body(calls: list[ModelCall], moment: datetime, *, asks_time: bool) -> dict[str, Any]:
-    received: dict[str, Any] = {"calls": [kept_call(call) for call in calls]}
+    received: dict[str, Any] = {"calls": [recorded_model_call(call) for call in calls]}
     if asks_time:
         at = moment.astimezone(UTC)
         received["tools"] = [

@@ -30,7 +30,7 @@ from sessions_app.turns import turn as turns
 
 # Each message is a turn that takes time and costs money.
 MOST_MESSAGES = 10
-NOT_SENT = "not asked: the one before it failed"
+NOT_SENT = "not sent: the one before it failed"
 
 
 class ChatChanged(Problem):
@@ -77,7 +77,7 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
 
     Call it inside a context. It expects nothing of the answers: staff add what they must contain.
     """
-    messages = said_by_user(session)
+    messages = user_messages(session)
     made: SavedChat = SavedChat.objects.create(
         account_id=session.account_id,
         agent_instance_id=session.agent_instance_id,
@@ -90,14 +90,14 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
     return made
 
 
-def said_by_user(session: Session) -> list[str]:
+def user_messages(session: Session) -> list[str]:
     """Return the user's first messages in a conversation; inside a context."""
-    said = Message.objects.filter(session_id=session.pk, role=Role.HUMAN)
-    rows = said.order_by("created_at", "id")
+    messages = Message.objects.filter(session_id=session.pk, role=Role.HUMAN)
+    rows = messages.order_by("created_at", "id")
     return list(rows.values_list("content", flat=True)[:MOST_MESSAGES])
 
 
-def sessions_said_by(user_id: UUID, session_ids: Iterable[UUID]) -> set[UUID]:
+def own_sessions(user_id: UUID, session_ids: Iterable[UUID]) -> set[UUID]:
     """Return which of these conversations the person had themselves; inside a context."""
     own = Session.objects.filter(pk__in=session_ids, user_id=user_id, copied_from=None)
     return set(own.values_list("pk", flat=True))
@@ -136,8 +136,8 @@ async def run(caller: Caller, instance: AgentInstance, chat: SavedChat) -> Saved
     cannot begin, and ChatChanged. In both cases no run is stored, but the turns that were made are.
     """
     progress = Progress()
-    async with aclosing(answers(caller, instance, chat, progress)) as said:
-        async for _ in said:
+    async with aclosing(answers(caller, instance, chat, progress)) as stream:
+        async for _ in stream:
             pass
     return await in_database(store, caller, chat, progress)
 
@@ -161,9 +161,9 @@ async def answers(
 
 
 async def _ask(caller: Caller, instance: AgentInstance, message: str, progress: Progress) -> Answer:
-    said = TurnInput(message=message, session_id=progress.session_id)
+    request = TurnInput(message=message, session_id=progress.session_id)
     try:
-        turn = await turns.begin_new(caller, instance, said, stream=True)
+        turn = await turns.begin_new(caller, instance, request, stream=True)
     except Problem as problem:
         if not progress.versions:
             await in_database(_drop, caller, progress)
@@ -236,7 +236,7 @@ def store(caller: Caller, chat: SavedChat, progress: Progress) -> SavedChatRun:
     [version_id] = progress.versions
     costs = [answer.cost for answer in progress.answers if answer.llm_request_id]
     with tenant_context(caller.account_id):
-        # Locked, so that nobody changes it before the run is stored.
+        # Locked, so that it is not changed before the run is stored.
         same = SavedChat.objects.select_for_update(no_key=True).filter(
             pk=chat.pk, updated_at=chat.updated_at
         )

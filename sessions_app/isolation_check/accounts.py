@@ -58,7 +58,7 @@ from sessions_app.models.insights import LATENCY_BUCKETS
 # A check removes what a killed check left behind, once it is this old.
 LEFT_AFTER = timedelta(hours=1)
 UNLIMITED = 1_000_000
-# A domain that nobody can have (RFC 2606).
+# A domain that cannot be registered (RFC 2606).
 PEOPLE = "@isolation-check.invalid"
 
 
@@ -71,7 +71,7 @@ class FixtureAccount:
     key: str
     user: User
     session: Session
-    # Part of every text of every row that nobody else may see.
+    # Part of every text of every row that no other account may see.
     canary: str
     ids: dict[str, list[str]]
     cookies: dict[str, str]

@@ -18,13 +18,13 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import get_resolver, reverse
 
-from accounts.auth.checks import all_routes
+from accounts.auth.route_checks import all_routes
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
 from agents.management.look_up import find_instance
 from salient.api.test_client import Answer, call
-from salient.commands import Refused
+from salient.management.base import Refused
 from salient.ttl import clear_caches
 from sessions_app.isolation_check.accounts import FixtureAccount, freeze_last_used, two_accounts
 from sessions_app.isolation_check.sql_probes import fingerprints, sql_leaks
@@ -197,7 +197,7 @@ class IsolationCheck:
             self.report.faults.append(f"{what} was answered with {answer.status}")
 
     def try_admin(self) -> None:
-        """Call the admin as a member, who is no staff whatever the role, and as nobody."""
+        """Call the admin as a member, who is not staff in any role, and without a login."""
         for path in admin_pages(self.theirs):
             for name in ("member", "nobody"):
                 for method in ("GET", "POST"):

@@ -43,7 +43,7 @@ WAIT_SECONDS = 2 * BEAT_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """One turn that nobody settled."""
+    """One turn that its process did not settle."""
 
     id: UUID
     account: str
@@ -99,7 +99,7 @@ def settle_left(turn: OpenTurn, *, may_trust_age: bool) -> bool:
 
 
 def _surely_dead() -> set[UUID]:
-    """Look twice: this process cannot tell since when the database has been answering."""
+    """Look twice: this process does not know since when the database has been answering."""
     first = _dead_now(may_trust_age=True)
     if not first - _dead_now(may_trust_age=False):
         return first

@@ -1,6 +1,7 @@
-"""Why a message to an agent would be refused: by authentication, by the agent, or by a limit.
+"""Explains why a message to an agent would be refused: by authentication, the agent or a limit.
 
-The call is checked as a real one is, up to its rows; all that it reserved is rolled back.
+An example call runs through the checks of a real one. It stores no turn, and what it reserves is
+rolled back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.utils import timezone
 
 from accounts.auth.bearer import admitted
 from accounts.auth.caller import Caller
-from accounts.auth.explain import ADVICE, Check, asked, first_refusal, key_checks, scope_check
+from accounts.auth.explain import ADVICE, Check, first_refusal, key_checks, run_check, scope_check
 from accounts.auth.networks import Address, network_of
 from accounts.limits import quotas
 from accounts.limits.status import LimitStatus, limit_status_in_context
@@ -46,8 +47,8 @@ LIMITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A message as it might be sent; exactly one of `key` and `member` is given."""
+class ExampleCall:
+    """A message that a caller might send; exactly one of `key` and `member` is given."""
 
     instance: AgentInstance
     key: ApiKey | None = None
@@ -57,8 +58,8 @@ class Call:
     message: str = "Hello!"
 
 
-def examine(call: Call) -> list[Check]:
-    """Return every check in the order of a call; opens the tenant context itself."""
+def examine(call: ExampleCall) -> list[Check]:
+    """Return every check in the order of a real call; opens the tenant context itself."""
     checks = list(_auth_checks(call))
     caller = None if first_refusal(checks) else _caller(call)
     if caller is not None:
@@ -66,7 +67,7 @@ def examine(call: Call) -> list[Check]:
     with tenant_context(call.instance.account_id), _rolled_back():
         if caller is not None and first_refusal(checks) is None:
             checks.append(
-                asked(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
+                run_check(AGENT, lambda: _may_use(caller, call.instance), _agent_advice(call))
             )
         if caller is not None and first_refusal(checks) is None:
             checks += _turn_checks(caller, call)
@@ -75,26 +76,26 @@ def examine(call: Call) -> list[Check]:
     return [*checks, *(Check(title, is_reached=False) for title in left)]
 
 
-def _auth_checks(call: Call) -> Iterator[Check]:
+def _auth_checks(call: ExampleCall) -> Iterator[Check]:
     account = call.instance.account
     if call.key is not None:
         yield from key_checks(call.key, account.slug, address=call.address, origin=call.origin)
         return
-    yield asked(
+    yield run_check(
         "The member's account is active, and so is the person",
         lambda: _is_member(call),
         "Reactivate the account or the person.",
     )
 
 
-def _is_member(call: Call) -> None:
-    """Raise what the API answers: without an active member it asks for a key."""
+def _is_member(call: ExampleCall) -> None:
+    """Raise what the API answers to a session without an active member."""
     is_active = call.member is not None and call.member.user.is_active
     if not is_active or call.instance.account.status != AccountStatus.ACTIVE:
         raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
 
 
-def _caller(call: Call) -> Caller:
+def _caller(call: ExampleCall) -> Caller:
     slug = call.instance.account.slug
     if call.key is not None:
         return admitted(call.key, slug, address=call.address, origin=call.origin)
@@ -108,26 +109,30 @@ def _may_use(caller: Caller, instance: AgentInstance) -> None:
         raise NotFound("agent")
 
 
-def _agent_advice(call: Call) -> str:
+def _agent_advice(call: ExampleCall) -> str:
     if call.instance.status != "active":
         return f"The agent is {call.instance.status}: activate it on its page."
     return "The key is restricted to other agents: make one for this agent too."
 
 
-def _turn_checks(caller: Caller, call: Call) -> Iterator[Check]:
+def _turn_checks(caller: Caller, call: ExampleCall) -> Iterator[Check]:
     found: list[CurrentConfig] = []
-    yield asked(CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance)))
+    yield run_check(
+        CONFIG, lambda: found.append(current_config(caller.account_slug, call.instance))
+    )
     if not found:
         return
     limits = quotas.limits_of(caller)
     message = TurnInput(message=call.message)
-    size = asked(SIZE, lambda: check_size(message, limits))
+    size = run_check(SIZE, lambda: check_size(message, limits))
     yield size
     if size.problem is None:
         yield from _limit_checks(limits, call, found[0])
 
 
-def _limit_checks(limits: quotas.Limits, call: Call, current: CurrentConfig) -> Iterator[Check]:
+def _limit_checks(
+    limits: quotas.Limits, call: ExampleCall, current: CurrentConfig
+) -> Iterator[Check]:
     caller, run = limits.caller, run_request(current, limits, stream=True)
     cost = cost_estimate(run, own_prices(caller.account_slug)).of(
         [ChatMessage("user", call.message)]
@@ -165,7 +170,7 @@ def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:
 
 @contextmanager
 def _rolled_back() -> Iterator[None]:
-    """Roll back whatever is done inside: the call is only checked."""
+    """Roll back what the checks reserve."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)

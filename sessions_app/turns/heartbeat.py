@@ -112,7 +112,7 @@ _heartbeat: Heartbeat | None = None
 
 @on_start
 def start() -> None:
-    """Start the thread without waiting for its first beat: the database may be away."""
+    """Start the thread without waiting for its first beat: the database may not answer."""
     global _heartbeat  # noqa: PLW0603 - a process has one
     _heartbeat = Heartbeat()
     _heartbeat.start()

@@ -57,7 +57,7 @@ PLAIN = TurnInput()
 
 
 class TurnPlan(msgspec.Struct, frozen=True):
-    """What the model will be asked, under which limits; `run` has no messages yet.
+    """The model request of a turn and its limits; `run` has no messages yet.
 
     `asked` is what the caller wants, with what that needs: attachments, and the agent's own part
     in the calls of tools that it continues.
@@ -255,7 +255,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
         # A visitor's conversation is found by its key, and one that is not stored is not found.
         session_key=caller.session_key if asked.store or asked.session_id else None,
         end_user=caller.end_user or asked.end_user,
-        # A session that staff begin is found and read by nobody else, unless it repeats another.
+        # Only the staff member who begins a session finds and reads it, unless it repeats another.
         staff_id=None if caller.says_again or not is_staff else caller.user_id,
         new_session_id=uuid7(),
         new_session_key=None if caller.is_visitor and asked.store else secrets.token_hex(32),
@@ -315,13 +315,15 @@ async def messages_of(opened: Opened, caller: Caller, asked: TurnInput) -> tuple
     """Return what the model is sent: the history and what is new, oldest first."""
     if asked.conversation is not None:
         return (*asked.conversation, *asked.spoken)
-    said = (*opened.history, *asked.spoken)
-    if not has_unanswered(said):
-        return said
+    messages = (*opened.history, *asked.spoken)
+    if not has_unanswered(messages):
+        return messages
     try:
-        refused = await in_database(refused_texts, caller.account_id, opened.session_id, len(said))
+        refused = await in_database(
+            refused_texts, caller.account_id, opened.session_id, len(messages)
+        )
     except Error:
         # The turn is open already, and can be answered without knowing it.
         logger.warning("Which messages were refused could not be read", exc_info=True)
         refused = set()
-    return without_refused(said, refused)
+    return without_refused(messages, refused)

@@ -64,7 +64,8 @@ def sections_of(
 ) -> Sections:
     """Return the sections of a request, each with its source.
 
-    `asked` is the turn while the request has no messages yet: app_open_turns measures the rest.
+    `asked` is the turn while the request has no messages yet: app_open_turns measures the
+    history.
     """
     origins = current.effective.origins
     fixed = _fixed(
@@ -77,12 +78,12 @@ def sections_of(
         [message.content for message in request.messages] if asked is None else [asked.stored_text]
     )
     *before, last = [len(text.encode()) for text in texts]
-    spoken = [_from_messages(USER_MESSAGE, 1, last)]
+    measured = [_from_messages(USER_MESSAGE, 1, last)]
     if before:
-        spoken.insert(0, _from_messages(HISTORY, len(before), sum(before)))
+        measured.insert(0, _from_messages(HISTORY, len(before), sum(before)))
     if asked is not None:
-        spoken = [*_of_caller(asked), *spoken]
-    return Sections([*fixed, *spoken], fixed.texts)
+        measured = [*_of_caller(asked), *measured]
+    return Sections([*fixed, *measured], fixed.texts)
 
 
 def _of_caller(asked: TurnInput) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ def stream(
 
 
 class TurnStream:
-    """The frames of a turn; closing it ends the turn, also when nobody has read a single one."""
+    """The frames of a turn; closing it ends the turn, even when no frame was read."""
 
     def __init__(self, turn: Turn, frames: AsyncGenerator[bytes]) -> None:
         self._turn, self._frames = turn, frames

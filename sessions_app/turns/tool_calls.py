@@ -1,4 +1,4 @@
-"""The calls of models and tools in a turn, as a request's row keeps them for staff to read."""
+"""The calls of models and tools in a turn, as a request's row stores them for staff to read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ToolRound
 from agents.runtime.run import Run
 
-# Characters: a tool may answer with pages, and the row keeps their beginnings.
-LONGEST_KEPT = 4_000
-MOST_KEPT = 50
+# Characters: a tool's result may be long, and the row stores its beginning.
+LONGEST_RECORDED = 4_000
+MOST_RECORDED = 50
 
 
 def response_body(run: Run, own: OwnPrices, *, is_stored: bool = True) -> dict[str, Any]:
     """Return what the row keeps: the model's calls, and the tools' where texts are kept."""
-    body: dict[str, Any] = {"calls": [kept_call(call, own) for call in run.calls]}
+    body: dict[str, Any] = {"calls": [recorded_model_call(call, own) for call in run.calls]}
     if not is_stored:
         return body
     if run.rounds:
-        body["tools"] = kept(run.rounds)
+        body["tools"] = recorded_tool_calls(run.rounds)
     if run.client_calls:
         body["client_calls"] = [
             {"id": call.id, "name": call.name, "arguments": call.arguments}
@@ -33,8 +33,8 @@ def response_body(run: Run, own: OwnPrices, *, is_stored: bool = True) -> dict[s
     return body
 
 
-def kept_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
-    """Return a model's call as `response_body["calls"]` keeps it."""
+def recorded_model_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
+    """Return a model's call as an entry of `response_body["calls"]`."""
     price = pricing.price(call, own)
     cost = None if price.total_cost is None else str(price.total_cost)
     found: dict[str, Any] = msgspec.to_builtins(call)
@@ -42,7 +42,7 @@ def kept_call(call: ModelCall, own: OwnPrices = NO_PRICES) -> dict[str, Any]:
 
 
 def time_to_first_token_ms(calls: Iterable[ModelCall]) -> int | None:
-    """From the start of the first call, with the calls before the one that wrote a token."""
+    """Return the time from the start of the first call; None where no call wrote a token."""
     before = 0
     for call in calls:
         if call.time_to_first_token_ms is not None:
@@ -51,8 +51,8 @@ def time_to_first_token_ms(calls: Iterable[ModelCall]) -> int | None:
     return None
 
 
-def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
-    """Return the calls for `response_body["tools"]`, in the order in which they were made."""
+def recorded_tool_calls(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
+    """Return the tool calls for `response_body["tools"]`, in the order in which they were made."""
     found: list[dict[str, Any]] = []
     for each in rounds:
         results = {result.id: result for result in each.results}
@@ -61,14 +61,14 @@ def kept(rounds: Iterable[ToolRound]) -> list[dict[str, Any]]:
             found.append(
                 {
                     "name": call.name,
-                    "arguments": cut(call.arguments),
-                    "content": cut(result.content) if result else "",
+                    "arguments": shortened(call.arguments),
+                    "content": shortened(result.content) if result else "",
                     "is_error": result.is_error if result else not call.is_client,
                 }
             )
-    return found[:MOST_KEPT]
+    return found[:MOST_RECORDED]
 
 
-def cut(text: str) -> str:
-    """Return the beginning of a text, as it is kept."""
-    return text if len(text) <= LONGEST_KEPT else text[:LONGEST_KEPT] + " …"
+def shortened(text: str) -> str:
+    """Return the beginning of a text, as it is stored."""
+    return text if len(text) <= LONGEST_RECORDED else text[:LONGEST_RECORDED] + " …"

@@ -53,11 +53,11 @@ logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
 # How often a turn notes that its instance is in use: all its turns wait for that row.
 LAST_USED_STEP = timedelta(minutes=1)
-# Seconds between tries; a database that is away for longer leaves its turns to settle_abandoned.
+# Seconds between tries; after a longer outage the turns are left to settle_abandoned.
 SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
 # Seconds between searches for a turn whose connection broke: its statement ends in its timeout.
 UNDO_AFTER = (0, 1, 2, 4, 8)
-# Seconds for which a search waits for a database that is away.
+# Seconds for which a search waits for a database that does not answer.
 UNDO_WITHIN = 600
 
 
@@ -238,7 +238,7 @@ async def begin_new(
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        # What is being stored will be stored, and nobody else would release its limits.
+        # The row is being stored, and only this task can release its limits.
         await asyncio.shield(_leave_begun(beginning))
         raise
 
@@ -347,7 +347,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
 
 
 async def leave(turn: Turn) -> None:
-    """Settle a turn that nobody waits for; one that has run is settled already."""
+    """Settle a turn without a waiting client; one that has run is settled already."""
     if turn.status is CompletionStatus.RUNNING:
         turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
         await asyncio.shield(_settle_or_retry(turn))

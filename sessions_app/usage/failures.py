@@ -1,4 +1,4 @@
-"""The newest turns that failed, without a word of what was said."""
+"""The newest turns that failed, without any text of their conversations."""
 
 from __future__ import annotations
 

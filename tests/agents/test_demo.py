@@ -31,7 +31,7 @@ def only(*usable: str) -> Callable[[str], str | None]:
 class DemoTests(TestCase):
     def setUp(self) -> None:
         root = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.base, self.kept = root / "agents", root / "var/demo.json"
+        self.base, self.choice_file = root / "agents", root / "var/demo.json"
         self.folder = self.base / "default/simple-chat"
         self.folder.mkdir(parents=True)
         (self.base / "defaults.yaml").write_text(f"model: {LOCAL}\n")
@@ -68,7 +68,7 @@ class DemoTests(TestCase):
         self.assertTrue(user.is_staff and user.is_superuser)
         self.assertTrue(user.check_password(login["password"]))
 
-    def test_the_password_is_told_once_and_anew_on_request_only(self) -> None:
+    def test_the_password_is_printed_once_and_again_on_request_only(self) -> None:
         first = self.demo()["login"]["password"]
         self.assertIsNone(self.demo()["login"]["password"])
         self.assertTrue(User.objects.get(email="admin@example.com").check_password(first))
@@ -77,19 +77,33 @@ class DemoTests(TestCase):
         self.assertTrue(User.objects.get(email="admin@example.com").check_password(second))
         self.assertNotEqual(first, second)
 
+    def test_a_new_password_is_all_that_is_printed_and_done_on_request(self) -> None:
+        printed = run("demo", "--reset-password")
+
+        self.assertRegex(printed, r"^admin@example\.com, password: \S{12,} \(shown this once\)\n$")
+        self.assertFalse(self.choice_file.exists())
+
+    def test_a_dry_run_gives_no_new_password(self) -> None:
+        first = self.demo()["login"]["password"]
+
+        report = self.demo("--reset-password", "--dry-run")
+
+        self.assertEqual((report["login"]["password"], report["written"]), (None, False))
+        self.assertTrue(User.objects.get(email="admin@example.com").check_password(first))
+
     def test_the_key_is_the_same_every_time_and_its_file_is_private(self) -> None:
         first, second = self.demo()["api_key"], self.demo()["api_key"]
 
         self.assertEqual(first, second)
-        self.assertEqual(json.loads(self.kept.read_text()), {"api_key": first})
-        self.assertEqual(stat.S_IMODE(self.kept.stat().st_mode), 0o600)
+        self.assertEqual(json.loads(self.choice_file.read_text()), {"api_key": first})
+        self.assertEqual(stat.S_IMODE(self.choice_file.stat().st_mode), 0o600)
 
     def test_a_key_that_no_longer_works_is_replaced(self) -> None:
         def revoke() -> None:
             with platform_context():
                 ApiKey.objects.filter(name="demo").update(revoked_at="2020-01-01T00:00Z")
 
-        for spoil in (revoke, self.kept.unlink, lambda: self.kept.write_text("{")):
+        for spoil in (revoke, self.choice_file.unlink, lambda: self.choice_file.write_text("{")):
             first = self.demo()["api_key"]
             spoil()
             self.assertNotEqual(self.demo()["api_key"], first)
@@ -177,7 +191,7 @@ class DemoTests(TestCase):
         report = self.demo("--dry-run", usable=(SCRIPTED,))
 
         self.assertEqual((report["model"], report["api_key"]), (SCRIPTED, None))
-        self.assertFalse(User.objects.exists() or self.kept.exists())
+        self.assertFalse(User.objects.exists() or self.choice_file.exists())
         self.assertFalse((self.base / "default/account.yaml").exists())
 
     def test_prints_what_json_says(self) -> None:

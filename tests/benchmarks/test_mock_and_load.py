@@ -35,7 +35,7 @@ async def ask(port: int, text: str, *, stream: bool) -> str:
         return await answer.text()
 
 
-def told(text: str) -> list[str]:
+def contents_of(text: str) -> list[str]:
     return [event.removeprefix("data: ") for event in text.split("\n\n") if event]
 
 
@@ -72,11 +72,11 @@ async def load(port: int, *, calls: int = 1, body: str = "chunks-3", **more: Any
 
 class MockModelTests(TestCase):
     def test_a_stream_has_the_requested_chunks_then_usage_then_done(self) -> None:
-        async def told_by_the_mock() -> list[str]:
+        async def contents_from_mock() -> list[str]:
             async with model() as port:
-                return told(await ask(port, "chunks-7", stream=True))
+                return contents_of(await ask(port, "chunks-7", stream=True))
 
-        *events, done = asyncio.run(told_by_the_mock())
+        *events, done = asyncio.run(contents_from_mock())
         chunks = [json.loads(event) for event in events]
         texts = [c["choices"][0]["delta"].get("content") for c in chunks if c["choices"]]
 
@@ -87,7 +87,7 @@ class MockModelTests(TestCase):
     def test_the_same_text_as_one_answer(self) -> None:
         async def both() -> tuple[str, list[str]]:
             async with model() as port:
-                streamed = told(await ask(port, "chunks-7", stream=True))
+                streamed = contents_of(await ask(port, "chunks-7", stream=True))
                 return await ask(port, "chunks-7", stream=False), streamed
 
         answer, events = asyncio.run(both())
@@ -99,7 +99,7 @@ class MockModelTests(TestCase):
     def test_the_newest_message_decides_the_behaviour(self) -> None:
         async def events() -> list[str]:
             async with model() as port:
-                return told(await ask(port, "chunks-9, earlier. Now chunks-2", stream=True))
+                return contents_of(await ask(port, "chunks-9, earlier. Now chunks-2", stream=True))
 
         self.assertEqual(len(asyncio.run(events())), 2 + 3)
 
@@ -171,7 +171,7 @@ class LoadTests(TestCase):
         session = "0199b1c0-0000-7000-8000-000000000000"
         answers = [whole("200 OK", f'{{"session_id":"{session}"}}')] * 2
 
-        async def asked() -> list[bytes]:
+        async def received() -> list[bytes]:
             heard = []
 
             async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -186,7 +186,7 @@ class LoadTests(TestCase):
             server.close()
             return heard
 
-        first, second = asyncio.run(asked())
+        first, second = asyncio.run(received())
         self.assertNotIn(session.encode(), first)
         self.assertIn(session.encode(), second)
 

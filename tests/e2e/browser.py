@@ -78,7 +78,7 @@ class Watched:
         self.has_checked_frame = False
         self.page: Page = running.new_context(**{"viewport": WIDE, **context}).new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
-        self.page.on("console", self._said)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.note(f"script: {error}"))
         # How often the page was left, and how often before each request.
         self.left = 0
@@ -90,7 +90,7 @@ class Watched:
     def note(self, what: str) -> None:
         self.wrong.append(f"{self.page.url.removeprefix(self.url)}: {what}")
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.note(f"console: {message.text}")
 

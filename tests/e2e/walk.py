@@ -37,9 +37,9 @@ def check_rows() -> None:
     with platform_context():
         walkers = Account.objects.get(slug="walkers")
         assert walkers.status == "suspended"
-        [said] = LLMRequest.objects.filter(account=walkers)
-        assert said.caller.startswith("staff:")
-        assert (said.total_cost or 0) > 1
+        [request] = LLMRequest.objects.filter(account=walkers)
+        assert request.caller.startswith("staff:")
+        assert (request.total_cost or 0) > 1
         log = AuditEntry.objects.filter(account=walkers)
         assert set(log.values_list("actor_kind", flat=True)) == {"staff"}
 

@@ -121,8 +121,8 @@ class LookupTests(AdminTestCase):
                 self.assertEqual(answer.status_code, HTTPStatus.BAD_REQUEST, (model, lookup))
                 self.assertContains(answer, lookup, status_code=HTTPStatus.BAD_REQUEST)
                 # The request itself reads the user who is logged in.
-                asked = [each["sql"] for each in made if table in each["sql"] and model != User]
-                self.assertEqual(asked, [], (model, lookup))
+                read = [each["sql"] for each in made if table in each["sql"] and model != User]
+                self.assertEqual(read, [], (model, lookup))
 
     def test_every_export_refuses_its_own_columns(self) -> None:
         for model, page in self.pages():

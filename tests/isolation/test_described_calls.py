@@ -68,16 +68,15 @@ class DescribedCallTests(MatrixTestCase):
         )
         sent = requests.Request(**case.as_transport_kwargs(base_url="http://localhost")).prepare()
         address = urlsplit(str(sent.path_url))
-        body = sent.body.encode() if isinstance(sent.body, str) else sent.body
+        body = sent.body.encode() if isinstance(sent.body, str) else sent.body or b""
+        assert isinstance(body, bytes)
         # Who calls is the client's business.
         headers = {
             name: value if isinstance(value, str) else value.decode("latin-1")
             for name, value in sent.headers.items()
             if name.lower() not in {"authorization", "cookie", "host"}
         }
-        call = Call(
-            who.client, case.method, unquote(address.path), raw=body or b"", headers=headers
-        )
+        call = Call(who.client, case.method, unquote(address.path), raw=body, headers=headers)
         call.scope["query_string"] = address.query.encode()
         async_to_sync(call.run)()
         return call.answer()

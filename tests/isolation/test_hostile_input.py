@@ -194,7 +194,7 @@ class ApiTests(MatrixTestCase):
     def answer(self, route: Route, method: str, **more: Any) -> Answer:
         """Send a valid call changed by `path`, `query`, `raw` and `headers`."""
         place = (route.short, method)
-        usual = {k: v.format(**self.of_key) for k, v in QUERIES.get(place, {}).items()}
+        defaults = {k: v.format(**self.of_key) for k, v in QUERIES.get(place, {}).items()}
         body = json.dumps(BODIES.get(place, {})).encode()
         call = Call(
             self.principals["key"].client,
@@ -203,7 +203,7 @@ class ApiTests(MatrixTestCase):
             raw=more.get("raw", body if method in {"POST", "PATCH"} else b""),
             headers=more.get("headers"),
         )
-        query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in usual.items()))
+        query = more.get("query", "&".join(f"{k}={quote(v)}" for k, v in defaults.items()))
         call.scope["query_string"] = query.encode()
         with nullcontext() if method == "GET" else rolled_back():
             async_to_sync(call.run)()
@@ -296,7 +296,7 @@ class PageTests(PagesTestCase):
         boss = self.principals["root"]
         self.browser = Client(headers=dict(boss.client.headers), raise_request_exception=False)
         # Stored values are no input.
-        self.asked = [page for page in pages() if "autocomplete" not in page.pattern]
+        self.pages = [page for page in pages() if "autocomplete" not in page.pattern]
 
     def get(self, wrong: list[str], address: str, **headers: Any) -> HttpResponseBase:
         answer = self.browser.get(address, secure=True, **headers)
@@ -305,7 +305,7 @@ class PageTests(PagesTestCase):
         return answer
 
     def test_a_nul_is_refused_in_every_query(self) -> None:
-        for page in self.asked:
+        for page in self.pages:
             address = page.path(self.values(page))
             for query in ("q=%00", "kind__exact=a%00b", "%00=1"):
                 answer = self.browser.get(f"{address}?{query}", secure=True)
@@ -314,7 +314,7 @@ class PageTests(PagesTestCase):
     def test_in_each_part_of_each_path(self) -> None:
         places = (
             (page, name)
-            for page in self.asked
+            for page in self.pages
             for name in sorted({*page.parameters} - {"app_label", "url"})
         )
         with no_server_error(self) as wrong:
@@ -322,7 +322,7 @@ class PageTests(PagesTestCase):
                 self.get(wrong, page.path(self.values(page) | {name: text}))
 
     def test_in_each_field_of_each_query(self) -> None:
-        pairs = [(page.path(self.values(page)), page) for page in self.asked]
+        pairs = [(page.path(self.values(page)), page) for page in self.pages]
         lists = [
             address
             for address, page in pairs
@@ -349,7 +349,7 @@ class PageTests(PagesTestCase):
         with no_server_error(self) as wrong:
             fields = [
                 (page.path(self.values(page)), form, name, kind)
-                for page in self.asked
+                for page in self.pages
                 for form, kinds in self.forms_of(page.path(self.values(page)))
                 for name, kind in kinds.items()
             ]

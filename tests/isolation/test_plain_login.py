@@ -135,10 +135,10 @@ class PlainLoginTests(SimpleTestCase):
         write_config(settings.AGENT_CONFIG_DIR, "acme", "bot", "model: scripted:echo\n")
         before = counts()
         client, path = ApiClient(key), "/accounts/acme/agents/bot/"
-        said = async_to_sync(client.post)(f"{path}chat", {"message": "hello"})
+        turn = async_to_sync(client.post)(f"{path}chat", {"message": "hello"})
 
-        self.assertEqual(said.status, 200, said.body)
-        session = said.json()["session_id"]
+        self.assertEqual(turn.status, 200, turn.body)
+        session = turn.json()["session_id"]
         history = async_to_sync(client.get)(f"{path}history", session_id=session)
         self.assertEqual(len(history.json()["messages"]), 2)
         me = async_to_sync(client.get)("/accounts/acme/me")

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAliasType, get_args, get_origin
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.test import SimpleTestCase
+from django.test import RequestFactory, SimpleTestCase
 from pydantic import SecretStr
 
 from accounts.api.audit_schemas import AuditIn
@@ -32,6 +32,7 @@ from agents.api.config_schemas import (
 )
 from agents.api.connection_views import ConnectionChangeIn, ConnectionIn
 from agents.api.schemas import VisitorIn
+from salient.api.problems import Invalid
 from salient.api.schemas import In, NamedListIn, OlderPageIn, PageIn, ShortListIn
 from sessions_app.api.schemas import ChatIn, FeedbackIn, HistoryIn
 from sessions_app.api.session_schemas import (
@@ -251,6 +252,14 @@ class StrictInputTests(MatrixTestCase):
                 for raw in ("[]", "1", "null", "{", '{"a": 1}}', "\ufeff{}", "{}{}", "{'a': 1}"):
                     answer = self.send(route, method, raw)
                     self.assert_names(answer, "body", (route.short, raw))
+
+    def test_a_body_in_another_encoding_is_told_which_one_to_send(self) -> None:
+        text = '{"message": "Grüße"}'
+        for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"):
+            request = RequestFactory().post("/", text.encode(encoding), "application/json")
+            with self.subTest(encoding), self.assertRaises(Invalid) as raised:
+                ChatIn.of_body(request)
+            self.assertEqual(raised.exception.detail, "body: send UTF-8 without a byte order mark")
 
     def test_no_body_is_taken_where_none_is_read_or_when_it_is_packed(self) -> None:
         for route in api_routes():

@@ -54,6 +54,17 @@ class PortTests(TestCase):
             port = taken.getsockname()[1]
         self.assertEqual(self.check("127.0.0.1", str(port)).returncode, 0)
 
+    def test_a_host_of_another_machine_is_named_as_the_fault(self) -> None:
+        # Reserved for documentation (RFC 5737): no machine has it.
+        done = self.check("192.0.2.1", "8000")
+
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            "salient: 192.0.2.1:8000 can not be used: cannot assign requested address. "
+            "HOST is to be an address of this machine.\n",
+        )
+
     def test_what_is_no_port_or_no_host_is_one_line(self) -> None:
         for host, port in (("127.0.0.1", "http"), ("127.0.0.1", "70000"), ("no.such.invalid", "1")):
             done = self.check(host, port)
@@ -117,27 +128,27 @@ class InstallTests(TestCase):
         self.assertEqual([call[0] for call in self.calls], ["venv", "pip"])
 
     def test_without_the_local_model_the_set_up_goes_on(self) -> None:
-        said: list[str] = []
+        printed: list[str] = []
         with (
             mock.patch.object(bootstrap, "install", side_effect=bootstrap.Stop("no wheel")),
-            mock.patch.object(bootstrap, "say", said.append),
+            mock.patch.object(bootstrap, "say", printed.append),
         ):
             bootstrap.install_local_model()
 
-        self.assertIn("the demo answers with `scripted`", said[0])
+        self.assertIn("the demo answers with `scripted`", printed[0])
 
-    def test_a_runtime_that_cannot_be_loaded_is_no_reason_to_stop_but_is_said(self) -> None:
-        said: list[str] = []
+    def test_a_runtime_that_cannot_be_loaded_is_reported_and_does_not_stop_it(self) -> None:
+        printed: list[str] = []
         with (
             mock.patch.object(bootstrap, "works", return_value=False),
             mock.patch.object(shutil, "which", return_value=None),
             mock.patch.object(bootstrap, "install"),
-            mock.patch.object(bootstrap, "say", said.append),
+            mock.patch.object(bootstrap, "say", printed.append),
         ):
             bootstrap.install_local_model()
 
-        self.assertIn("apt-get install libgomp1", said[-1])
-        self.assertIn("the demo answers with `scripted`", said[-1])
+        self.assertIn("apt-get install libgomp1", printed[-1])
+        self.assertIn("the demo answers with `scripted`", printed[-1])
 
     def test_a_machine_with_neither_pip_nor_apt_reads_what_to_install(self) -> None:
         with (

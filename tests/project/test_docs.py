@@ -121,8 +121,8 @@ def read_names(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
 
 
 def sources() -> Iterator[Path]:
-    for room in OURS:
-        yield from (ROOT / room).rglob("*.py")
+    for folder in OURS:
+        yield from (ROOT / folder).rglob("*.py")
     yield from (ROOT / "gunicorn.conf.py", ROOT / "bin/bootstrap.py")
 
 

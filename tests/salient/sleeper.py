@@ -12,7 +12,7 @@ from salient.local.shared_process import SharedProcess, SharedProcessError, die_
 
 
 class Sleeper:
-    """Starts unless the file `broken` lies in its directory."""
+    """Starts unless its directory has a file `broken`."""
 
     stop_signal = signal.SIGTERM
 
@@ -37,7 +37,7 @@ class Sleeper:
     def ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
         return {"address": f"process {process.pid}"} if self.awake.exists() else None
 
-    def why(self, log: str) -> str:
+    def start_failure(self, log: str) -> str:
         return f"the sleeper said: {log.strip()}"
 
 
@@ -52,7 +52,7 @@ def sleeper(directory: Path) -> SharedProcess:
 
 
 def use(directory: str, then: str) -> None:
-    """A user's process: says the server's number, then waits for the end of its input."""
+    """A user's process: prints the server's number, then waits for the end of its input."""
     state = sleeper(Path(directory)).ensure()
     sys.stdout.write(f"{state['pid']}\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A cursor is 32 characters that only its own text means."""
+"""A cursor is 32 characters, and no other text means the same place."""
 
 from datetime import UTC, datetime
 from typing import Any

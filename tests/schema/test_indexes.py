@@ -133,9 +133,9 @@ class IndexTests(TestCase):
             self.assert_reads_in_order("ix_messages_history", messages[:20])
 
     def test_the_messages_before_another(self) -> None:
-        mark = Message(pk=uuid4(), created_at=timezone.now())
+        cursor = Message(pk=uuid4(), created_at=timezone.now())
         with tenant_context(self.account.pk):
-            messages = Message.objects.of(self.session, self.instance).before(mark)
+            messages = Message.objects.of(self.session, self.instance).before(cursor)
             self.assert_reads_in_order("ix_messages_history", messages.newest_first()[:20])
 
     def test_a_session_by_its_key(self) -> None:

@@ -20,7 +20,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 
 from salient.database.indexes import AddIndexConcurrently, check_indexes, invalid_indexes
-from salient.management.commands import migrate as migrating
+from salient.database.migration_state import migration_lock
 from tests.support.database import catalog
 from tests.support.database.scratch_database import (
     OWN_APPS,
@@ -255,7 +255,7 @@ class TwiceTests(ScratchCase):
                 connection.close()
 
         waiting = threading.Thread(target=second)
-        with migrating.Command().alone("default"):
+        with migration_lock("default", self.fail):
             waiting.start()
             eventually(told.getvalue)
             # Django's own takes no lock: it stands for the first one's work.

@@ -33,9 +33,9 @@ class KeyPages(TestCase):
         return self.client.get(path, query, secure=True)
 
     def add(self, **form: Any) -> Any:
-        asked = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}
-        asked["way"] = "show"
-        return self.client.post(ADD, asked | form, secure=True)
+        fields = {"account": self.account.pk, "name": "shop", "scopes": ["agents:read"]}
+        fields["way"] = "show"
+        return self.client.post(ADD, fields | form, secure=True)
 
     def only(self) -> ApiKey:
         with platform_context():

@@ -21,9 +21,9 @@ def make_root(**fields: Any) -> User:
     return make_user(is_staff=True, is_superuser=True, **fields)
 
 
-def opened(user: User, account: Account, *, reason: str = "ticket 7", **asked: Any) -> Any:
+def opened(user: User, account: Account, *, reason: str = "ticket 7", **options: Any) -> Any:
     with platform_context():
-        return support_access.open_access(user, account, reason=reason, **asked)
+        return support_access.open_access(user, account, reason=reason, **options)
 
 
 def end_of(access: SupportAccess, at: Any) -> None:

@@ -151,7 +151,7 @@ class ChatWorld(PlaygroundWorld):
     def failures(self) -> list[tuple[str, str]]:
         with platform_context():
             return [
-                (failure.name, failure.why)
+                (failure.name, failure.reason)
                 for failure in check_publication(self.instance, OVERRIDE)
             ]
 

@@ -113,7 +113,7 @@ class FilterForm(forms.Form):
         return None
 
     def chosen(self) -> dict[str, str]:
-        """Return the filters as they stand in the address."""
+        """Return the filters of the page's address."""
         return {name: self.data[name] for name in self.fields if self.data.get(name)}
 
     def for_audit_log(self) -> dict[str, str]:

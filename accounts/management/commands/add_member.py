@@ -13,7 +13,7 @@ from accounts.members.email_addresses import normal_email
 from accounts.models import Account, MemberRole
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 
 class Command(ReportingCommand):

@@ -7,8 +7,9 @@ from django.core.management.base import CommandParser
 
 from accounts.keys.services import create_account
 from accounts.models import Account
+from accounts.tenancy.accounts import read_account
 from accounts.tenancy.context import platform_context
-from salient.commands import ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 
 
 class Command(ReportingCommand):
@@ -23,6 +24,8 @@ class Command(ReportingCommand):
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         slug, name = options["slug"], options["name"]
+        if read_account(slug) is not None:
+            raise Refused(f"There is already an account “{slug}”.")
         if options["dry_run"]:
             with platform_context():
                 Account(slug=slug, name=name or slug).full_clean()

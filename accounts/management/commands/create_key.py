@@ -14,7 +14,7 @@ from accounts.models import Account, KeyKind, KeyMode, Scope
 from accounts.models.api_key import DEFAULT_SCOPES
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 LONGEST_DAYS = 3650
 

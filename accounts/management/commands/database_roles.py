@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from django.db import connection
 
 from accounts.tenancy import role_report
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 
 
 class Command(ReportingCommand):

@@ -11,7 +11,7 @@ from accounts.members import members
 from accounts.models import Account, Membership
 from accounts.tenancy.context import tenant_context
 from salient.api.problems import Problem
-from salient.commands import Refused, ReportingCommand, did_you_mean
+from salient.management.base import Refused, ReportingCommand, did_you_mean
 
 
 class Command(ReportingCommand):

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from accounts.keys.services import revoke_api_key
 from accounts.management.look_up import find_key
-from salient.commands import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 from salient.ttl import CACHE_TTL
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from accounts.keys.services import ROTATION_OVERLAP, AlreadyRotated, ShownToStaff, rotate_api_key
 from accounts.management.look_up import find_key
 from salient.api.problems import NotFound
-from salient.commands import Misused, Refused, ReportingCommand
+from salient.management.base import Misused, Refused, ReportingCommand
 
 HOUR = timedelta(hours=1)
 LONGEST_HOURS = 7 * 24

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from accounts.management.look_up import find_account
 from accounts.tenancy.accounts import CHANGES, set_status, status_badge
 from accounts.tenancy.context import platform_context
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 
 
 class Command(ReportingCommand):

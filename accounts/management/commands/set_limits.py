@@ -11,7 +11,7 @@ from accounts.limits.quotas import own_limits, set_limits
 from accounts.limits.registry import LIMITS
 from accounts.management.look_up import find_account
 from accounts.tenancy.context import tenant_context
-from salient.commands import Misused, ReportingCommand
+from salient.management.base import Misused, ReportingCommand
 
 DEFAULT = "default"
 WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")

@@ -1,4 +1,4 @@
-"""Which configuration an instance runs with now, and the row that remembers it for ever."""
+"""The configuration that an instance runs with now, and the row that stores it for good."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _file_changes(instance: AgentInstance, most: int) -> list[Entry]:
 
 
 def _changed_back(instance: AgentInstance, found: list[Entry]) -> Entry | None:
-    """Tell that an older content serves again although nobody published it."""
+    """Return the entry of an older version that serves again without a publication."""
     serving: ConfigVersion | None = ConfigVersion.objects.last_served(instance)
     if serving is None or serving.last_served_at is None or not found:
         return None

@@ -80,7 +80,7 @@ class ChecksFailed(Problem):
     code = "publish_checks_failed"
 
     def __init__(self, error: PublishChecksFailed) -> None:
-        found = [{"name": each.name, "why": each.why} for each in error.failures]
+        found = [{"name": each.name, "why": each.reason} for each in error.failures]
         super().__init__(f"{error}. Send a gate_reason to publish it anyway.", failures=found)
 
 

@@ -32,18 +32,18 @@ LONGEST_NOTE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class PublishCheckFailure:
-    """A test that what would be published did not pass: its name, and why."""
+    """A publish check that failed: the name of its test, and the reason."""
 
     name: str
-    why: str
+    reason: str
 
 
 class PublishChecksFailed(Exception):
-    """Something speaks against the publication; only a reason goes past it."""
+    """Publish checks failed; with a reason it is published all the same."""
 
     def __init__(self, failures: list[PublishCheckFailure]) -> None:
         self.failures = failures
-        super().__init__("; ".join(f"{failure.name}: {failure.why}" for failure in failures))
+        super().__init__("; ".join(f"{failure.name}: {failure.reason}" for failure in failures))
 
 
 class Stale(Exception):
@@ -100,12 +100,12 @@ def validate(instance: AgentInstance, text: str) -> Validated:
         return Validated(override, problems=list(error.problems))
     line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
     missing = missing_connection(instance, effective)
-    why = model_problem(effective.config.model)
+    reason = model_problem(effective.config.model)
     return Validated(
         override,
         effective,
         [line(missing)] if missing else [],
-        [line(f"can not be called here: {why}")] if why and not missing else [],
+        [line(f"can not be called here: {reason}")] if reason and not missing else [],
     )
 
 
@@ -277,12 +277,12 @@ def publish(
         made = _put(
             instance,
             effective,
+            last,
+            author,
             override=override or None,
             text=text,
-            note=note.strip(),
-            number=_number(last) + 1,
+            note=note,
             gate_reason=gate_reason.strip() if failures else "",
-            **_by(author),
         )
         ConfigDraft.objects.filter(agent_instance_id=instance.pk, text=text).delete()
     return made
@@ -309,12 +309,12 @@ def roll_back(
         return _put(
             instance,
             effective,
+            last,
+            author,
             override=override or None,
             text=text,
-            note=note.strip(),
-            number=_number(last) + 1,
+            note=note,
             restores=number,
-            **_by(author),
         )
 
 
@@ -328,16 +328,22 @@ def restored_text(instance: AgentInstance, number: int) -> str:
 def _put(
     instance: AgentInstance,
     effective: EffectiveConfig,
+    last: ConfigPublication | None,
+    author: Author,
     *,
     override: dict[str, Any] | None,
+    note: str,
     **fields: Any,
 ) -> ConfigPublication:
-    """Store a publication and put it in force; the caller holds the instance's lock."""
+    """Store a publication after the last one, in force; the caller holds the instance's lock."""
     made: ConfigPublication = ConfigPublication.objects.create(
         account_id=instance.account_id,
         agent_instance_id=instance.pk,
+        number=_number(last) + 1,
         override=override,
+        note=note.strip(),
         config_version_id=ensure_version(instance, effective, serves=False),
+        **_by(author),
         **fields,
     )
     AgentInstance.objects.filter(pk=instance.pk).update(override=override, updated_at=Now())

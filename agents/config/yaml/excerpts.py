@@ -13,7 +13,7 @@ WIDEST = 100
 
 @dataclass(frozen=True, slots=True)
 class ProblemExcerpt:
-    """A problem with its line as it stands in the text, and the caret's line below it."""
+    """A problem with its line of the text, and the caret's line below it."""
 
     problem: ConfigProblem
     line: str = ""
@@ -32,7 +32,7 @@ class ProblemExcerpt:
         return f"Line {self.problem.line}" if self.problem.line else ""
 
 
-def told(problems: Sequence[ConfigProblem], text: str) -> list[ProblemExcerpt]:
+def excerpts_of(problems: Sequence[ConfigProblem], text: str) -> list[ProblemExcerpt]:
     lines = text.splitlines()
     return [_excerpt(problem, lines) for problem in problems]
 
@@ -43,7 +43,7 @@ def _excerpt(problem: ConfigProblem, lines: list[str]) -> ProblemExcerpt:
         return ProblemExcerpt(problem)
     line = lines[number - 1][:WIDEST]
     place = _place(problem, line)
-    # Tabs stay tabs, so that the caret stands below the word.
+    # Tabs stay tabs, so that the caret is below the word.
     pad = "".join("\t" if character == "\t" else " " for character in line[:place])
     return ProblemExcerpt(problem, line, f"{pad}^")
 

@@ -1,7 +1,8 @@
 """Reads untrusted YAML as plain values, with the line of each key.
 
 The document is built from the parser's events, so a tag never constructs anything and deep nesting
-never recurses. Plain words follow the YAML 1.2 core schema: `no` and `12:30` stay text.
+never recurses. Plain words follow the YAML 1.2 core schema (`no` and `12:30` stay text), but all
+numbers are decimal. Lines end as in YAML 1.1, whose parser PyYAML is.
 Only the building is ours: PyYAML's compose() and ruamel.yaml recurse before a limit of depth
 applies, resolve aliases, and do not report each duplicate key with both of its lines.
 """

@@ -49,9 +49,9 @@ def without(text: str, key: str) -> str:
     document = parse(text)
     path = tuple(key.split("."))
     wanted, gone = _without(document.content, path)
-    kept = _cut(text, document, gone)
-    read = parse(kept)
-    return kept if not read.faults and read.content == wanted else dump(wanted)
+    text_without = _cut(text, document, gone)
+    read = parse(text_without)
+    return text_without if not read.faults and read.content == wanted else dump(wanted)
 
 
 def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPath]:

@@ -140,13 +140,13 @@ def exported(instance: AgentInstance, *, effective: bool) -> dict[str, str]:
         text = publishing.published_text(instance)
         return {PUBLISHED_FILE: text} if text else {}
     config = read(instance.account.slug, instance.instance_slug, override=instance.override)
-    content = {key: value for key, value in _said(config) if key != "system_prompt"}
+    content = {key: value for key, value in _without_defaults(config) if key != "system_prompt"}
     prompt = config.content["system_prompt"].rstrip("\n")
     return {CONFIG_FILE: dump(content) or "{}\n", PROMPT_FILE: f"{prompt}\n"}
 
 
-def _said(config: EffectiveConfig) -> Iterator[tuple[str, Any]]:
-    """Leave out what the code's defaults say anyway."""
+def _without_defaults(config: EffectiveConfig) -> Iterator[tuple[str, Any]]:
+    """Leave out values that equal the code's defaults."""
     defaults = dict(leaves(code_defaults()))
     for key, value in config.content.items():
         if isinstance(value, Mapping):

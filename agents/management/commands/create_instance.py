@@ -21,9 +21,9 @@ from agents.config.starter_files import (
     written,
 )
 from agents.config.yaml.source import MAX_BYTES
-from agents.instances.services import create_instance
+from agents.instances.services import create_instance, find_instance
 from agents.models import AgentInstance
-from salient.commands import Misused, Refused, ReportingCommand, did_you_mean
+from salient.management.base import Misused, Refused, ReportingCommand, did_you_mean
 
 NO_LAYER = Layer("", "", {})
 
@@ -32,6 +32,7 @@ class Command(ReportingCommand):
     """Checks everything first; then the row and the files are made, or neither."""
 
     help = "Make an agent instance in an account, with its configuration files."
+    arguments = {"instance_slug": "slug", "display_name": "name", "agent_type": "type"}
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
@@ -119,7 +120,10 @@ def wanted_type(option: str, layer: Layer) -> str:
 
 
 def refuse_bad(instance: AgentInstance, account: Account) -> None:
+    slug = instance.instance_slug
     with tenant_context(account.pk):
+        if find_instance(account.pk, slug) is not None:
+            raise Refused(f"Account “{account.slug}” already has an agent instance “{slug}”.")
         instance.full_clean()
 
 

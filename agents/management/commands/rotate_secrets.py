@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agents.connections.connections import rotate_secrets
-from salient.commands import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 
 
 class Command(ReportingCommand):

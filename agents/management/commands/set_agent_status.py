@@ -9,7 +9,7 @@ from accounts.management.look_up import find_account
 from accounts.tenancy.context import tenant_context
 from agents.instances.status import CHANGES, set_status
 from agents.management.look_up import find_instance
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 
 VERBS = {change.verb.lower(): change for change in CHANGES.values()}
 

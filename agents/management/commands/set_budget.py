@@ -11,8 +11,8 @@ from accounts.limits.periods import next_start
 from accounts.management.look_up import find_account
 from accounts.models import Budget, BudgetPeriod
 from agents.management.look_up import find_instance
-from salient.commands import Misused, ReportingCommand
 from salient.formatting import dollars
+from salient.management.base import Misused, ReportingCommand
 
 MOST = Decimal(100_000)
 

@@ -12,7 +12,7 @@ from accounts.models import Account
 from agents.connections import connections
 from agents.models import ProviderConnection
 from salient.api.problems import Problem
-from salient.commands import Refused, ReportingCommand, did_you_mean
+from salient.management.base import Refused, ReportingCommand, did_you_mean
 
 STDIN = "-"
 

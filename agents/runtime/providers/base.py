@@ -141,7 +141,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """The model works but has no text yet: it thinks, or it writes a tool call."""
+    """The model is at work without new text: it thinks, or it writes a tool call."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -160,7 +160,7 @@ class Finished(msgspec.Struct, frozen=True):
 PROGRESS = Progress()
 # Of one answer.
 MOST_TOOL_CALLS = 128
-# The words of the providers for why an answer ended; other words stay as they are.
+# The providers' words for why an answer ended; words that are not listed stay as they are.
 FINISH_REASONS = {
     **dict.fromkeys(
         ("stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete", "completed"), "stop"
@@ -177,26 +177,25 @@ FINISH_REASONS = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 
-# A usage by itself is what was counted of an answer that may not come to its end.
 _WORD = re.compile(r"[\w-]{1,40}", re.ASCII)
 
+# A Usage event holds the counts so far, of an answer that may not come to its end.
 type ModelEvent = TextDelta | ToolCall | Progress | Usage | Finished
 
 
 class Provider(Protocol):
-    """Raises RunError and nothing else; closing the stream ends the call at its source."""
+    """A model server. Its stream raises only RunError; closing the stream ends the call."""
 
     supports_tools: bool
     # Of a server in general: what its model can read, only its answer to a call says.
     supports_attachments: bool
-    # A model on this machine may have to be loaded before its first token.
-    least_first_token_timeout: float
+
+    @property
+    def least_first_token_timeout(self) -> float:
+        """Seconds: a model, or the library that calls it, may have to be loaded first."""
+        ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]: ...
-
-
-def _any_model(_: str) -> bool:
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,16 +205,16 @@ class RegisteredProvider:
     The functions get the model's name without its provider. `problem` says in one sentence why the
     model cannot be used on this machine; None means that it can. `exists` says whether a
     configuration may name the model at all, also one that is written for another machine.
-    `describe` tells everybody what the model is good for. One of the `key_variables` of the
-    environment holds the key. `model_prefixes` serve the hint for a model without its provider.
-    Calls of a provider with `is_free` cost nothing. `close` closes what the running event loop
-    keeps open.
+    `describe` says what the model is good for, in a sentence that anybody may read. One of the
+    `key_variables` of the environment holds the key. `model_prefixes` serve the hint for a model
+    that is written without its provider. Calls of a provider with `is_free` cost nothing. `close`
+    closes the connections of the running event loop.
     """
 
     name: str
     make: Callable[[], Provider]
     problem: Callable[[str], str | None]
-    exists: Callable[[str], bool] = _any_model
+    exists: Callable[[str], bool] = lambda _: True
     describe: Callable[[str], str] | None = None
     key_variables: tuple[str, ...] = ()
     model_prefixes: tuple[str, ...] = ()
@@ -224,9 +223,9 @@ class RegisteredProvider:
 
 
 def finish_reason(word: str) -> str:
-    """Why the answer ended: one word for what providers write in several ways, "" when unknown.
+    """Return why the answer ended, in one word for what providers write in several ways.
 
-    Other words stay as they are; anything that is no word becomes "other".
+    "" where it is unknown. Other words stay as they are; anything that is no word becomes "other".
     """
     known = FINISH_REASONS.get(word.lower().replace("-", "_"))
     return known or (word if not word or _WORD.fullmatch(word) else "other")

@@ -1,4 +1,4 @@
-"""Makes whole characters of halves: of what UTF-16 counts as two, and of CR LF one line end."""
+"""Joins characters that were cut in two: surrogate pairs of UTF-16, and CR LF line ends."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _LONE = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc
 class CharacterJoin:
     """Joins the two halves of a character that came in two pieces of a text.
 
-    Line ends become LF: an event stream knows no other, so it could not tell what is stored.
+    Line ends become LF: an event stream has no other, so streamed and stored text are the same.
     """
 
     __slots__ = ("_follows_cr", "_half")
@@ -33,7 +33,7 @@ class CharacterJoin:
         return whole_characters(text)
 
     def _with_line_feeds(self, text: str) -> str:
-        """Give a CR as LF at once, and leave out the LF that comes with the next piece."""
+        """Return a CR as LF at once, and leave out the LF that comes with the next piece."""
         if not text:
             return text
         if self._follows_cr:
@@ -48,7 +48,7 @@ class CharacterJoin:
 
 
 def whole_characters(text: str) -> str:
-    """Join halves that stand together; a lone one becomes U+FFFD."""
+    """Join the halves of each surrogate pair; a lone half becomes U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -58,7 +58,7 @@ def whole_characters(text: str) -> str:
 
 
 def clean[T](value: T) -> T:
-    """Return a value of JSON with whole characters in all of its texts."""
+    """Return a JSON value with whole characters in all of its texts."""
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:

@@ -1,6 +1,8 @@
 """The HTTP clients of the model servers: two for each process and event loop, kept open."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
@@ -15,15 +17,15 @@ _safe_sessions: Clients = {}
 def client() -> aiohttp.ClientSession:
     """The running loop's client for servers that the operator has chosen.
 
-    Each call sets its own connect timeout; the run applies the other timeouts. The accounts'
-    limits say how many calls may run at once.
+    Each call sets its own connect timeout; the run applies the other timeouts. The number of
+    calls at once is limited by the accounts' limits, not here.
     """
-    return _kept(_sessions) or _keep(_sessions, plain_session(ttl_dns_cache=300))
+    return _shared(_sessions, partial(plain_session, ttl_dns_cache=300))
 
 
 def safe_client() -> aiohttp.ClientSession:
     """The running loop's client for servers that tenants chose: it reaches public ones only."""
-    return _kept(_safe_sessions) or _keep(_safe_sessions, safe_session())
+    return _shared(_safe_sessions, safe_session)
 
 
 async def close_client() -> None:
@@ -33,13 +35,11 @@ async def close_client() -> None:
             await session.close()
 
 
-def _kept(sessions: Clients) -> aiohttp.ClientSession | None:
-    session = sessions.get(asyncio.get_running_loop())
-    return None if session is None or session.closed else session
-
-
-def _keep(sessions: Clients, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
-    for loop in [loop for loop in sessions if loop.is_closed()]:
-        del sessions[loop]
-    sessions[asyncio.get_running_loop()] = session
+def _shared(sessions: Clients, make: Callable[[], aiohttp.ClientSession]) -> aiohttp.ClientSession:
+    loop = asyncio.get_running_loop()
+    session = sessions.get(loop)
+    if session is None or session.closed:
+        for ended in [each for each in sessions if each.is_closed()]:
+            del sessions[ended]
+        session = sessions[loop] = make()
     return session

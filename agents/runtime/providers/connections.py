@@ -1,4 +1,4 @@
-"""An account's own model servers, passed to a run: it looks nothing up and trusts none of them."""
+"""An account's own model servers: a run is given them, and checks the address of each call."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The address of a server and its key, which is never shown."""
+    """The address of a server and its key, which no repr shows."""
 
     name: str
     base_url: str
@@ -39,7 +39,7 @@ def is_connection_name(name: str) -> bool:
 
 
 class ConnectedServer(OpenAICompatible):
-    """A server that a tenant chose: its address is checked for each call, and as it connects."""
+    """A server that a tenant chose: its address is checked before each call and on connecting."""
 
     def __init__(self, connection: Connection) -> None:
         endpoint = Endpoint(PREFIX + connection.name, "", needs_key=False)

@@ -1,4 +1,4 @@
-"""Reads what a provider says of an error, in whichever shape it says it."""
+"""Reads the body of a provider's error, in any shape: JSON nested in texts, lists, plain text."""
 
 import json
 import re
@@ -9,9 +9,9 @@ import msgspec
 
 from agents.runtime.providers.characters import clean
 
-# What stands deeper or further behind than this repeats another place.
+# Beyond these bounds a body only repeats itself.
 DEEPEST, MOST_PARTS, MOST_TEXTS = 8, 400, 40
-# Of all texts together: what is longer is the echo of a request, and takes long to look at.
+# Of all texts together: a longer body is the echo of a request, and slow to search.
 MOST_CHARACTERS = 32 * 1024
 
 # Keys are compared in lower case without "_" and "-".
@@ -39,15 +39,12 @@ _FIELD = re.compile(
     r"""["'](code|type|status|status_code|error_type|param)["']\s{0,3}:\s{0,3}["']?([\w.:-]{1,80})""",
     re.ASCII,
 )
-_KEY_MARKS = str.maketrans("", "", "_-")
+_KEY_SEPARATORS = str.maketrans("", "", "_-")
 
 
 @dataclass(slots=True)
 class ErrorBody:
-    """What an error says: HTTP statuses, codes, texts and the parameters that it names.
-
-    The outer ones come first.
-    """
+    """The HTTP statuses, codes, texts and parameters that an error names, the outer ones first."""
 
     statuses: list[int] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
@@ -62,7 +59,7 @@ class ErrorBody:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is what some servers put beside a good answer."""
+        """Whether it is the empty error that some servers put beside a good answer."""
         words = {text.lower() for text in (*self.codes, *self.texts)}
         return not self.statuses and words <= _GOOD_WORDS
 
@@ -73,7 +70,7 @@ class ErrorBody:
             return
         if isinstance(value, dict):
             for name, part in value.items():
-                plain = str(name).lower().translate(_KEY_MARKS)
+                plain = str(name).lower().translate(_KEY_SEPARATORS)
                 if plain not in _SKIPPED:
                     self.add(plain, part, depth + 1)
         elif isinstance(value, list):
@@ -115,7 +112,7 @@ class ErrorBody:
             self._look_inside(text, depth)
 
     def _bounded(self, text: str) -> str:
-        """Return the begin and the end of a text, as much of it as may still be looked at."""
+        """Return the beginning and the end of a text, within what may still be read."""
         left = MOST_CHARACTERS - self._characters
         if len(text) > left:
             text = text[: left // 2] + text[len(text) - left // 2 :]
@@ -135,7 +132,7 @@ class ErrorBody:
             self.add("message", inner, depth + 1)
         else:
             for name, value in _FIELD.findall(text)[:DEEPEST]:
-                self._add_text(name.translate(_KEY_MARKS), value, depth)
+                self._add_text(name.translate(_KEY_SEPARATORS), value, depth)
         self.statuses += [int(status) for status in _NAMED_STATUS.findall(text)[:2]]
         self.codes += _ERROR_CLASS.findall(text)[:DEEPEST]
 

@@ -18,7 +18,7 @@ from agents.runtime.providers.refusals import log_failure
 from salient.local.shared_process import SharedProcess, SharedProcessError
 
 LOCAL = "local"
-# llama.cpp's server hangs up after an answer without saying so.
+# llama.cpp's server closes the connection after an answer without a header that says so.
 ENDPOINT = Endpoint(LOCAL, "", needs_key=False, keep_alive=False)
 # The supervisor needs this long to notice that the process died.
 NOTICED_SECONDS = 0.5
@@ -33,7 +33,7 @@ class Address:
 class LocalModel:
     supports_tools = False
     supports_attachments = False
-    # It may have to be loaded, and it reads a long conversation slowly.
+    # The model may have to be loaded, and it reads a long conversation slowly.
     least_first_token_timeout = 180.0
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
@@ -66,7 +66,7 @@ def shared_process(model: str) -> SharedProcess:
     )
 
 
-# One thread, so that a hundred first calls start one model and occupy no other thread.
+# One thread: a hundred first calls then start one model and occupy no other thread.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-model")
 _addresses: dict[str, Address] = {}
 

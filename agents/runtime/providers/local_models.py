@@ -21,7 +21,7 @@ class WeightsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LocalWeights:
-    """`missing` says why the weights are not there; `prepare` gives their file, in a directory."""
+    """`missing` says why the weights are not there; `prepare` writes their file to a directory."""
 
     description: str
     missing: Callable[[], str | None]
@@ -48,7 +48,7 @@ def describe(name: str) -> str:
 
 
 def _package(name: str) -> Path | None:
-    """A package's folder, without importing it: its import may need what is not installed."""
+    """A package's folder, found without an import, which may need what is not installed."""
     spec = find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -67,7 +67,9 @@ def _smollm2_missing() -> str | None:
 
 
 def _smollm2_file(_: Path) -> Path:
-    return _smollm2() or _not_there("smollm2-135m")
+    if (weights := _smollm2()) is None:
+        raise WeightsError("The weights of smollm2-135m are not there.")
+    return weights
 
 
 def _qwen_parts() -> Iterator[Path]:
@@ -96,7 +98,9 @@ def _qwen_file(directory: Path) -> Path:
         with draft.open("wb") as file:
             file.writelines(_blocks(*_qwen_parts()))
         draft.replace(whole)
-    if _sha256(whole) != QWEN_SHA256:
+    with whole.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != QWEN_SHA256:
         whole.unlink()
         raise WeightsError("The weights of qwen2.5-1.5b are not the ones that Qwen published.")
     return whole
@@ -109,24 +113,11 @@ def _custom_missing() -> str | None:
     return None if Path(path).is_file() else f"LOCAL_MODEL_PATH is not a file: {path}"
 
 
-def _custom_file(_: Path) -> Path:
-    return Path(os.environ["LOCAL_MODEL_PATH"])
-
-
-def _not_there(name: str) -> Path:
-    raise WeightsError(f"The weights of {name} are not there.")
-
-
 def _blocks(*files: Path) -> Iterator[bytes]:
     for path in files:
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 yield block
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # The first one is the default of the demo.
@@ -139,11 +130,13 @@ LOCAL_MODELS: Mapping[str, LocalWeights] = {
     ),
     "qwen2.5-1.5b": LocalWeights(
         "Qwen2.5-Coder with 1.5 billion parameters answers on this machine: slowly, but usefully "
-        "for plain questions and code, and it remembers what was said.",
+        "for plain questions and code, and it remembers the conversation.",
         _qwen_missing,
         _qwen_file,
     ),
     "custom": LocalWeights(
-        "The model at LOCAL_MODEL_PATH answers on this machine.", _custom_missing, _custom_file
+        "The model at LOCAL_MODEL_PATH answers on this machine.",
+        _custom_missing,
+        lambda _: Path(os.environ["LOCAL_MODEL_PATH"]),
     ),
 }

@@ -1,8 +1,8 @@
-"""Knows by its words that a conversation is too long; codes are looked at before.
+"""Recognises by an error's text that a conversation is too long, where no code says so.
 
-Every server words it differently, and no list is whole: the patterns follow how such sentences
-are built (what is too long, and that it is). All gaps have a bound, so that a text costs time in
-proportion to its length.
+Every server words it differently and no list is complete, so the patterns follow how such
+sentences are built: what is too long, and that it is. All gaps have a bound, so that the time is
+linear in a text's length.
 """
 
 import re
@@ -11,7 +11,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 
 _MAX_TOKENS = r"max(?:imum)?[ _-]?(?:(?:new|completion|output)[ _-])?tokens"
 _LENGTH = r"(?:length|len|size|windows?|limits?|tokens?|token count)"
-# What may stand between the input and the word that it is too long.
+# The words that may come between the input and "too long".
 _BETWEEN = (
     r"(?:[\s`'\"(),=:-]{0,3}(?:is|are|was|has|have|with|contains?|and|of|which|that|it|you|sent|submitted|the|this|your|our|total|"
     r"number|text|by|string|count|cannot|must|should|not|may|exceeded|length|len|size|window|limit|"
@@ -32,7 +32,7 @@ _INPUT = (
 _CERTAIN = re.compile(
     "|".join(
         (
-            # Anthropic, TGI: the input and what may be written, together.
+            # Anthropic, TGI: the sum of input and output.
             rf"(?:input|prompt|inputs|messages)\b[^.\n]{{0,40}}(?:and|\+|plus)[^.\n]{{0,12}}"
             rf"{_MAX_TOKENS}`? ?(?:exceed|must be|>)",
             rf"\binputs?`? (?:tokens \+ `?{_MAX_TOKENS}|must have (?:less|fewer) than)",
@@ -47,14 +47,14 @@ _CERTAIN = re.compile(
     _FLAGS,
 )
 
-# Limits of other kinds, which a shorter conversation does not mend.
+# Limits of other kinds, which a shorter conversation does not solve.
 _OTHER_LIMIT = re.compile(
     "|".join(
         (
             r"\bper[ _-]?(?:minute|min|day|hour|second|month)\b|\b[TR]P[MD]\b|rate[ _-]?limit",
             r"please wait|throttl|too many requests|quota|\b(?:daily|weekly|monthly|hourly)\b",
             r"\b(?:plan|subscription|billing|credits?)\b|insufficient",
-            # What may be written is too much, not what is to be read.
+            # The output is too long, not the input.
             rf"{_MAX_TOKENS}['\"`]?(?: (?:or|and) ['\"`]?{_MAX_TOKENS}['\"`]?)?[\s:(]{{1,3}}"
             r"(?:\w{1,12} ){0,3}?(?:too (?:large|big|high)|must|should|cannot|exceed|at most|"
             r"larger|greater|less)",
@@ -100,7 +100,7 @@ _TOO_LONG_WORDS = re.compile(
 )
 
 
-# A sentence is short. What is longer is the echo of a request, with the sentence at an end.
+# A longer text is the echo of a request, with the error's sentence at one of its ends.
 _HEAD, _TAIL = 3000, 1000
 
 

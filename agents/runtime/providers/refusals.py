@@ -1,4 +1,4 @@
-"""What a provider's refusal means: an HTTP status and a body become one of our errors."""
+"""Turns a provider's refusal, an HTTP status and a body, into one of our errors."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from agents.runtime.errors import (
     UnsupportedContent,
 )
 from agents.runtime.providers.error_body import ErrorBody, decode_leniently, read_error
-from agents.runtime.providers.openai.answer import SAID
+from agents.runtime.providers.openai.answer import MESSAGE_FIELDS
 from agents.runtime.providers.overflow import says_too_long
 
 logger = logging.getLogger("agents.runtime")
@@ -44,33 +44,33 @@ BY_STATUS: Mapping[int, type[RunError]] = {
     425: ProviderUnavailable,
     429: ProviderRateLimited,
 }
-# These say little: a more special status within the body says more.
+# These are general: a more specific status within the body is preferred.
 GENERAL_STATUSES = {200, 400, 422, 424, 500, 502}
 SPECIAL_STATUSES = {401, 402, 403, 404, 408, 413, 429}
 
 
 class _Spent(ProviderRateLimited):
-    """Stands for no money left, or a request above the limit of a minute: no waiting helps."""
+    """No money is left, or the request is above the limit of a minute: no waiting helps."""
 
 
 type Meaning = tuple[re.Pattern[str], type[RunError], frozenset[int]]
 
-# A status that says little, and says it of the request; 200 where none is known.
+# General statuses that blame the request; 200 where none is known.
 LITTLE = frozenset((OK, 400, 422, 424))
 ANY_STATUS = frozenset((OK, *range(300, 600)))
-_MARKS = str.maketrans("", "", "_-. :/")
+_SEPARATORS = str.maketrans("", "", "_-. :/")
 
 
 def _meanings(*rows: tuple[str, type[RunError], Iterable[int]]) -> tuple[Meaning, ...]:
-    """The first that fits holds, for the statuses that it may explain."""
+    """Compile rows of words, error and the statuses to explain, in the order of precedence."""
     return tuple(
         (re.compile(words, re.IGNORECASE), kind, frozenset(statuses))
         for words, kind, statuses in rows
     )
 
 
-# What a code means, without its marks: "contextlengthexceeded", "RESOURCEEXHAUSTED". Numbers are
-# those of Zhipu, MiniMax and Mistral.
+# The meaning of a code without its separators: "contextlengthexceeded", "RESOURCEEXHAUSTED". The
+# numbers are those of Zhipu, MiniMax and Mistral.
 SPECIAL_CODES = _meanings(
     (
         r"(?:context|prompt|input)(?:length|window|size|tokens?)*(?:limit)?(?:exceed|toolong"
@@ -120,7 +120,7 @@ OTHER_CODES = _meanings(
         {OK},
     ),
 )
-# What a text means that comes without a code.
+# The meaning of a text that comes without a code.
 TEXTS = _meanings(
     (
         r"insufficient[ _](?:quota|balance|credit|fund)|credit balance|out of credits"
@@ -157,7 +157,7 @@ TEXTS = _meanings(
     ),
     (r"timed? ?out|deadline exceeded", ProviderTimeout, {OK}),
 )
-# Where an error says what it is, when it stands alone.
+# The keys of an error that has no object of its own.
 BARE_KEYS = (
     "message",
     "msg",
@@ -183,13 +183,15 @@ ATTACHMENTS = re.compile(
     r"|media[ _]type|\b(?:file|document|pdf)s?\b",
     re.IGNORECASE,
 )
+# A shorter key is a placeholder, which is no secret and occurs within other words.
+SHORTEST_KEY = 8
 SECRETS = re.compile(
     r"(?i)(bearer\s+)[\w.~+/=-]+|\b(?:sk|pk|gsk|xai|key|csk|fw|pplx|r8|hf)[-_][\w*.-]{6,}|\bAIza[\w-]{10,}"
 )
 
 
 def refusal(status: int, body: str, headers: Mapping[str, str]) -> RunError:
-    """The error for an answer that is none; `body` goes to its detail only."""
+    """The error for a refused call; `body` goes to its detail only."""
     return _made(_meaning(status, read_error(body)), f"status {status}: {body}", headers)
 
 
@@ -202,12 +204,12 @@ def about_attachments(error: RunError) -> RunError:
 
 
 def error_inside(data: bytes) -> RunError:
-    """The error that came within an answer with status 200: it means what its status would."""
+    """The error that came within an answer of status 200; it is read like a refusal."""
     return _made(_meaning(200, read_error(data)), data.decode(errors="replace"), {})
 
 
 def find_error(data: bytes) -> RunError | None:
-    """The error that an answer or an event of a stream holds, wherever it stands; None for none."""
+    """The error that an answer or an event of a stream holds in any place; None without one."""
     try:
         found = _error_in(decode_leniently(data))
     except (ValueError, RecursionError):
@@ -226,7 +228,7 @@ def _error_in(answer: object) -> object:
     for choice in choices if isinstance(choices, list) else ():
         if not isinstance(choice, dict):
             continue
-        for place in (choice, *(choice.get(name) for name in SAID)):
+        for place in (choice, *(choice.get(name) for name in MESSAGE_FIELDS)):
             if isinstance(place, dict) and _says_something(place.get("error")):
                 return {"error": place["error"]}
         if choice.get("finish_reason") == "error":
@@ -235,9 +237,9 @@ def _error_in(answer: object) -> object:
 
 
 def _bare_error(answer: Mapping[str, Any]) -> object:
-    """What has neither choices nor usage may be an error without a place of its own."""
-    marks = [answer.get(key) for key in ("object", "type", "status")]
-    if "error" in marks or "failed" in marks or answer.get("success") is False:
+    """An answer with neither choices nor usage may itself be an error."""
+    signs = [answer.get(key) for key in ("object", "type", "status")]
+    if "error" in signs or "failed" in signs or answer.get("success") is False:
         return answer
     if any(_says_something(answer.get(key)) for key in BARE_KEYS):
         return answer
@@ -250,10 +252,10 @@ def _says_something(error: object) -> bool:
 
 
 def _meaning(status: int, error: ErrorBody) -> type[RunError]:
-    """Codes come first, then words, then the status; the same wherever the error came from."""
+    """Read the codes first, then the text, then the status, for every provider in the same way."""
     if status in REDIRECTS:
         return ProviderProtocol
-    codes = [code.translate(_MARKS) for code in error.codes]
+    codes = [code.translate(_SEPARATORS) for code in error.codes]
     text = error.text
     kind = _first(SPECIAL_CODES, codes, status)
     if kind is None and says_too_long(text):
@@ -272,7 +274,7 @@ def _by_status(status: int) -> type[RunError]:
 
 
 def _special_status(status: int, within: Iterable[int]) -> int:
-    """The status that says most: that of the answer, or of the error within it."""
+    """The most specific status: that of the answer, or of the error within it."""
     for other in within:
         if status == OK or (status in GENERAL_STATUSES and other in SPECIAL_STATUSES):
             status = other
@@ -312,15 +314,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def log_failure(provider: str, model: str, error: RunError, *, key: str = "") -> None:
-    """Log what the provider reported for the operator, without the key that it may echo."""
+    """Log the provider's report for the operator, without the key that it may echo."""
     name = _one_line(f"{provider}:{model}")
     logger.warning("%s failed with %s: %s", name, error.code, redacted(error.detail, key))
 
 
 def redacted(text: str, key: str = "") -> str:
-    """One line, short, without keys and without characters that a terminal would obey."""
-    # Before anything is cut off: half a key is a secret too.
-    for spelling in _spellings(key) if key else ():
+    """One short line without keys and without control characters."""
+    # Keys are replaced before the text is cut: half a key is a secret too.
+    for spelling in _spellings(key) if len(key) >= SHORTEST_KEY else ():
         text = text.replace(spelling, "[key]")
     return _one_line(SECRETS.sub("[key]", text[: 4 * MAX_DETAIL]))[:MAX_DETAIL]
 

@@ -39,7 +39,7 @@ _PROVIDERS: Mapping[str, RegisteredProvider] = find_providers(__package__)
 
 
 def known_provider(name: str) -> bool:
-    """Whether the name can be used; which connections an account has, only its rows say."""
+    """Whether the name can be used; whether an account has a connection is not checked here."""
     if (connected := connection_name(name)) is not None:
         return is_connection_name(connected)
     return _find(name) is not None
@@ -62,7 +62,7 @@ def registered_providers() -> list[RegisteredProvider]:
 def find_provider(
     model: str, connections: Mapping[str, Connection] | None = None
 ) -> tuple[Provider, str, str]:
-    """The provider, its name and the model's own; raises UnknownModel where it cannot be called.
+    """Return the provider, its name and the model's name; raises UnknownModel.
 
     `connections` are the account's own servers, by their names.
     """
@@ -92,7 +92,7 @@ def model_problem(model: str) -> str | None:
 
 
 def describe_model(model: str) -> str:
-    """Which model answers and what it is good for, in one sentence for everybody."""
+    """Which model answers and what it is good for, in a sentence that anybody may read."""
     name, _, own_name = model.partition(":")
     if (connected := connection_name(name)) is not None:
         return f"{own_name} answers, over the network at the account's own server “{connected}”."
@@ -138,7 +138,7 @@ def _unknown_provider(name: str) -> str:
 
 @on_stop
 async def close_clients() -> None:
-    """Close what the running loop keeps open to the providers."""
+    """Close the running loop's connections to the providers."""
     await close_client()
     for close in {provider.close for provider in _PROVIDERS.values() if provider.close}:
         await close()

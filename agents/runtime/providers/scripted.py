@@ -64,7 +64,7 @@ def problem(model: str) -> str | None:
 
 
 def _echo(request: ModelRequest) -> Iterator[Step]:
-    """A friendly sentence that repeats the message and the one before it."""
+    """A sentence that repeats the message and the one before it."""
     yield from _played(request, _friendly(request))
 
 
@@ -166,7 +166,7 @@ SCRIPTS: dict[str, Callable[[ModelRequest], Iterator[Step]]] = {
 
 def _friendly(request: ModelRequest) -> str:
     return (
-        f"Hello! This is a scripted answer, for no model is installed here. "
+        f"Hello! This is a scripted answer, which no model has written. "
         f"You wrote: “{_heard(request)}”. {_looked_at(request)}{_remembered(request)}"
     )
 

@@ -37,7 +37,7 @@ async def run_tools(calls: Iterable[ToolCall], allowed: Iterable[str]) -> list[T
 async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
     if call.problem:
         return ToolResult(call.id, call.name, call.problem, is_error=True)
-    # A model may make up a name, or ask for a tool that this agent was not given.
+    # A model may invent a name, or call a tool that this agent does not have.
     if call.name not in allowed or call.name not in TOOLS:
         known = ", ".join(sorted(allowed)) or "none"
         reason = f"There is no such tool; there are: {known}."
@@ -46,7 +46,7 @@ async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
 
 
 def _sendable(result: ToolResult) -> ToolResult:
-    """The result without what cannot be sent or stored, and not longer than a model reads."""
+    """The result without characters that cannot be sent or stored, cut to LONGEST_RESULT."""
     text = result.content.replace("\x00", "").encode(errors="replace").decode()
     if len(text) > LONGEST_RESULT:
         text = f"{text[:LONGEST_RESULT]} … (the rest is left out)"

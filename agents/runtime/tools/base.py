@@ -17,13 +17,13 @@ logger = logging.getLogger("agents.runtime")
 
 
 class Arguments(BaseModel):
-    """What a tool takes; the model reads each field's description."""
+    """A tool's arguments; the model reads each field's description."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ToolError(Exception):
-    """The tool cannot do what was asked; its text is for the model."""
+    """The tool cannot do it; the text is for the model."""
 
 
 @dataclass(frozen=True)

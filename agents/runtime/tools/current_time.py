@@ -1,4 +1,4 @@
-"""What time it is, which no model knows by itself."""
+"""A tool for the current time, which no model knows."""
 
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

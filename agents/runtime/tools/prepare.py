@@ -1,4 +1,4 @@
-"""The calls that a model asks for, made safe to run and valid to send back."""
+"""Makes a model's tool calls safe to run and valid to send back."""
 
 import json
 import re
@@ -12,11 +12,11 @@ from agents.runtime.conversation import call_id
 from agents.runtime.events import ToolCall
 
 EMPTY = "{}"
-# JSON text inside of JSON text, and fences around it, are read this often.
+# JSON within JSON text, or within fences, is unwrapped so many times.
 MOST_WRAPPINGS = 3
 DEEPEST = 64
 LONGEST_NAME = 64
-# After these reasons to end, the last thing that the model wrote may be incomplete.
+# After these finish reasons the last call may be incomplete.
 CUT = frozenset({"length", "content_filter"})
 _FENCE = "```"
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -44,7 +44,7 @@ def _prepared(call: ToolCall, number: int, *, was_cut: bool) -> ToolCall:
     except UnreadableArguments as error:
         arguments, problem = EMPTY, problem or f"These arguments are not valid. {error}"
     if was_cut and arguments == EMPTY:
-        # The missing arguments are unknown.
+        # Which arguments are missing is unknown.
         problem = "The call was cut off before its arguments were complete. It was not run."
     return replace(call, id=call_id(number), name=name, arguments=arguments, problem=problem)
 
@@ -89,7 +89,7 @@ def _parse(text: str) -> Any:
             parse_constant=_no_constant,
             parse_float=_finite,
         )
-        # The written form too may hold half of a surrogate pair, which cannot be sent.
+        # Also the JSON as written may hold half of a surrogate pair, which cannot be sent.
         json.dumps(value, ensure_ascii=False).encode()
         text.encode()
     except UnreadableArguments:
@@ -115,7 +115,7 @@ def _syntax(error: json.JSONDecodeError) -> str:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise UnreadableArguments("A name stands in one object twice.")
+        raise UnreadableArguments("One object has the same name twice.")
     return members
 
 

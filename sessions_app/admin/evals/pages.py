@@ -75,7 +75,7 @@ class EvalPages:
             draft=draft,
             draft_problem="; ".join(map(str, problems)),
             starts_with_draft=bool(draft and not problems and "draft" in request.GET),
-            why_not=_why_not(request, instance),
+            why_not=_playground_refusal(request, instance),
             longest=MAX_MESSAGE_BYTES,
         )
 
@@ -126,7 +126,7 @@ class EvalPages:
             found=found,
             hides=any(row.is_hidden for row in found.rows),
             reason=inline_form(request, instance.account),
-            why_not=_why_not(request, instance),
+            why_not=_playground_refusal(request, instance),
             may_add=self.admin.has_add_permission(request),
         )
 
@@ -143,11 +143,11 @@ class EvalPages:
         return self._from_session(request, session)
 
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
-        said = saved_chats.said_by_user(session)
+        texts = saved_chats.user_messages(session)
         # Named by its time: who may not read the words sees the name.
         name = f"Conversation of {date_format(session.created_at, 'DATETIME_FORMAT')}"
         form = FromSessionForm(request.POST or None, initial={"name": name})
-        if request.method == "POST" and form.is_valid() and said:
+        if request.method == "POST" and form.is_valid() and texts:
             data = form.cleaned_data
             if saved_chats.is_name_taken(session.agent_instance_id, data["name"]):
                 form.add_error("name", NAME_TAKEN)
@@ -163,8 +163,8 @@ class EvalPages:
             _instance(session.agent_instance_id),
             title="Make a test chat",
             session=session,
-            said=said,
-            form=form if said else None,
+            texts=texts,
+            form=form if texts else None,
         )
 
     def _page(
@@ -201,8 +201,8 @@ def _instance(pk: UUID) -> AgentInstance:
     return found
 
 
-def _why_not(request: HttpRequest, instance: AgentInstance) -> str:
-    """Return why nobody, or not this person, can talk to the agent here; "" when they can."""
+def _playground_refusal(request: HttpRequest, instance: AgentInstance) -> str:
+    """Return why this person cannot talk to the agent in the playground; "" when they can."""
     if instance.account.status != AccountStatus.ACTIVE:
         return f"The account is {instance.account.status}, so its agents answer nobody."
     if instance.status != InstanceStatus.ACTIVE:

@@ -43,18 +43,18 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return [*EvalPages(self).urls(), *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: SavedChat | None = None) -> list[str]:
-        return ["agent", "results", "said"] if obj else []
+        return ["agent", "results", "hidden_texts"] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: SavedChat | None = None) -> Any:
         about = ["agent_instance", "name", "is_gate"]
         if obj is not None:
             about = ["agent", "name", "is_gate", "results"]
         if obj is not None and self._hides(request, obj):
-            return [(None, {"fields": [*about, "said"]})]
-        said = len(obj.messages) if obj else 1
+            return [(None, {"fields": [*about, "hidden_texts"]})]
+        turns = len(obj.messages) if obj else 1
         return [
             (None, {"fields": about}),
-            *(_fieldset(number, said) for number in TURNS[: said + MORE_TURNS]),
+            *(_fieldset(number, turns) for number in TURNS[: turns + MORE_TURNS]),
         ]
 
     def has_change_permission(self, request: HttpRequest, obj: SavedChat | None = None) -> bool:
@@ -80,7 +80,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
 
     @admin.display(description="the user says")
-    def said(self, chat: SavedChat) -> str:
+    def hidden_texts(self, chat: SavedChat) -> str:
         characters = sum(map(len, chat.messages))
         return f"{len(chat.messages)} messages of {characters} characters; hidden"
 
@@ -109,7 +109,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
         return link(f"{address}#chat-{chat.pk}", "Run it, and see the results")
 
 
-def _fieldset(number: int, said: int) -> tuple[str, dict[str, Any]]:
+def _fieldset(number: int, turns: int) -> tuple[str, dict[str, Any]]:
     fields: dict[str, Any] = {"fields": [f"{part}_{number}" for part in PARTS]}
     # Unused turns are folded.
-    return f"Turn {number}", fields | ({} if number <= max(said, 1) else {"classes": ["collapse"]})
+    return f"Turn {number}", fields | ({} if number <= max(turns, 1) else {"classes": ["collapse"]})

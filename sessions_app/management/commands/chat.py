@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from accounts.management.look_up import find_account
 from agents.management.look_up import find_instance
 from salient.api.problems import Problem
-from salient.commands import Misused, Refused, ReportingCommand
+from salient.management.base import Misused, Refused, ReportingCommand
 from sessions_app.turns.terminal import Conversation, event_loop, operator, summary
 
 INTERRUPTED = 130

@@ -8,12 +8,12 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from accounts.demo import EMAIL, ensure_key, ensure_login, kept_key, login_exists
+from accounts.demo import EMAIL, ensure_key, ensure_login, login_exists, stored_key
 from accounts.tenancy.lookups import find_account
 from agents.config import ConfigError
 from agents.demo import ACCOUNT, INSTANCE, ModelChoice, ensure_instance, settle_model
 from agents.runtime.providers import describe_model
-from salient.commands import Refused, ReportingCommand
+from salient.management.base import Refused, ReportingCommand
 from sessions_app import demo
 
 KEY_FILE = Path("var/demo.json")
@@ -22,7 +22,7 @@ SESSION_ID = r"""sed -E 's/.*"session_id":"([^"]+)".*/\1/'"""
 
 
 class Command(ReportingCommand):
-    """Repeatable: rows that exist stay as they are, whoever made or changed them."""
+    """May be repeated: existing rows stay as they are."""
 
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
@@ -30,7 +30,9 @@ class Command(ReportingCommand):
         parser.add_argument("--host", default="127.0.0.1", help="where the server listens")
         parser.add_argument("--port", default="8000")
         parser.add_argument(
-            "--reset-password", action="store_true", help=f"give {EMAIL} a new password"
+            "--reset-password",
+            action="store_true",
+            help=f"give {EMAIL} a new password; without --full, do nothing else",
         )
         parser.add_argument(
             "--full",
@@ -50,8 +52,11 @@ class Command(ReportingCommand):
             raise Refused("The demo is off here: set DEMO=true, and never in production.")
         if options["full"]:
             refuse_other_accounts(sure=options["yes"])
-        root, write = root_url(options["host"], options["port"]), not options["dry_run"]
-        password, key = None, existing_key()
+        write = not options["dry_run"]
+        if options["reset_password"] and not options["full"]:
+            password = ensure_login(reset_password=True) if write else None
+            return {"login": login_facts(password), "written": write}
+        root, password, key = root_url(options["host"], options["port"]), None, existing_key()
         if write:
             account = ensure_instance()
             password = ensure_login(reset_password=options["reset_password"])
@@ -60,7 +65,7 @@ class Command(ReportingCommand):
         made = demo.fill(turns=options["turns"]) if options["full"] and write else {}
         return {
             **addresses(root),
-            "login": {"email": EMAIL, "password": password, "exists": write or login_exists()},
+            "login": login_facts(password),
             "api_key": key,
             "curl": curl_lines(root, key or "YOUR_KEY"),
             "model": choice.model,
@@ -71,6 +76,9 @@ class Command(ReportingCommand):
         }
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        if "curl" not in report:
+            yield f"{EMAIL}, password: {password_words(report['login'])}"
+            return
         bold, curl = self.style.MIGRATE_HEADING, report["curl"]
         yield bold("\nSalient is ready" if report["written"] else "\nNothing was changed")
         yield f"  Chat page  {report['chat_url']}"
@@ -119,7 +127,7 @@ def key_file() -> Path:
 
 def existing_key() -> str | None:
     account = find_account(ACCOUNT)
-    return kept_key(account, key_file()) if account else None
+    return stored_key(account, key_file()) if account else None
 
 
 def root_url(host: str, port: str) -> str:
@@ -133,6 +141,11 @@ def addresses(root: str) -> dict[str, str]:
         "admin_url": root + reverse("admin:index"),
         "docs": "README.md and docs/",
     }
+
+
+def login_facts(password: str | None) -> dict[str, Any]:
+    """Describe the login; `password` is the one that it was just given."""
+    return {"email": EMAIL, "password": password, "exists": login_exists()}
 
 
 def password_words(login: Mapping[str, Any]) -> str:

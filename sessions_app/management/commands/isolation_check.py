@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from salient import database
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 from sessions_app.isolation_check.check import check
 
 

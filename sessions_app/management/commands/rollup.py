@@ -8,10 +8,10 @@ from django.core.management.base import CommandParser
 
 from accounts.management.look_up import find_account
 from accounts.tenancy.accounts import list_accounts
-from salient.commands import ReportingCommand
+from salient.management.base import ReportingCommand
 from sessions_app.usage import rollup, totals
 
-# Nobody reads more lines than this.
+# The most lines that are printed.
 SHOWN = 20
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.auth.attempts import forget_past_attempts
 from accounts.limits.quotas import forget_past_rates
-from salient.commands import Misused, ReportingCommand
+from salient.management.base import Misused, ReportingCommand
 from sessions_app.turns.abandoned import GRACE_SECONDS, settle_abandoned
 
 

@@ -217,7 +217,7 @@ class StatusTests(AccountCase):
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "boss@example.com"))
         self.assertEqual(entry.changes["status"], ["active", "suspended"])
 
-    def test_what_is_so_already_is_told(self) -> None:
+    def test_what_is_so_already_is_reported(self) -> None:
         self.post(ask("reactivate"), {"id": str(self.account.pk)})
 
         self.assertContains(self.get(LIST), "nothing to change")

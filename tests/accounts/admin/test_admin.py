@@ -51,7 +51,7 @@ class UserPagesTests(StaffCase):
         self.assertFalse(user.has_usable_password())
         self.assertFalse(user.is_staff)
 
-    def test_an_address_that_is_taken_is_told_at_the_form(self) -> None:
+    def test_an_address_that_is_taken_is_reported_at_the_form(self) -> None:
         answer = self.post(
             reverse("admin:accounts_user_add"),
             email="BOSS@example.com",
@@ -72,7 +72,7 @@ class AccountPagesTests(StaffCase):
         account.refresh_from_db()
         self.assertEqual((account.slug, account.name), ("acme", "Acme & Sons"))
 
-    def test_a_bad_slug_is_told_at_the_form(self) -> None:
+    def test_a_bad_slug_is_reported_at_the_form(self) -> None:
         answer = self.post(
             reverse("admin:accounts_account_add"), slug="../x", name="X", status="active"
         )

@@ -47,17 +47,17 @@ class MakeTests(KeyPages):
         self.assertAlmostEqual(days, 30, delta=1)
 
     def test_a_publishable_key_is_for_one_agent_and_its_pages(self) -> None:
-        asked = {
+        form = {
             "kind": "publishable",
             "instance_ids": [str(self.bot.pk)],
             "origins": "https://shop.example",
         }
-        page = self.add(**asked)
+        page = self.add(**form)
         key = self.only()
 
         self.assertTrue(text_in(page).startswith("sal_pk_"))
         self.assertContains(page, "agents/bot/visitors")
-        self.assertEqual((key.scopes, key.origins), (["visitors:write"], [asked["origins"]]))
+        self.assertEqual((key.scopes, key.origins), (["visitors:write"], [form["origins"]]))
 
     def test_it_lasts_a_year_unless_it_shall_not(self) -> None:
         self.add()
@@ -68,7 +68,7 @@ class MakeTests(KeyPages):
         with platform_context():
             self.assertIsNone(ApiKey.objects.get(name="for ever").expires_at)
 
-    def test_what_cannot_be_a_key_is_told_at_the_form_and_makes_none(self) -> None:
+    def test_what_cannot_be_a_key_is_reported_at_the_form_and_makes_none(self) -> None:
         theirs = make_instance(make_account("beta"))
         wrongs: tuple[dict[str, Any], ...] = (
             {"kind": "publishable"},
@@ -185,8 +185,16 @@ class ListTests(KeyPages):
         make_key(self.account, name="page", instance_ids=[self.bot.pk], **shop)
         page = self.get(KEYS)
 
-        told = ("shop", "acme", "chat", "1 of them", "active", ">test</span>", "from https://shop.")
-        for shown in told:
+        expected = (
+            "shop",
+            "acme",
+            "chat",
+            "1 of them",
+            "active",
+            ">test</span>",
+            "from https://shop.",
+        )
+        for shown in expected:
             self.assertContains(page, shown)
 
     def test_states(self) -> None:

@@ -255,10 +255,10 @@ class WhoseDoingTests(TestCase):
         with platform_context():
             sealed = ProviderConnection.objects.get().secret
             hashed = ApiKey.objects.get(pk=key.pk).secret_hash
-        told = str([entry.changes for entry in entries()])
+        recorded = str([entry.changes for entry in entries()])
 
         for secret in (sealed, hashed, "sk-canary-0123456789", self.root.password):
-            self.assertNotIn(secret, told)
+            self.assertNotIn(secret, recorded)
 
 
 class ApiTests(TestCase):
@@ -310,9 +310,9 @@ class ApiTests(TestCase):
         make_key(make_account("beta"), name="theirs")
         make_user("person@example.com")
 
-        told = str(self.read(limit=200))
-        self.assertNotIn("theirs", told)
-        self.assertNotIn("person@example.com", told)
+        listed = str(self.read(limit=200))
+        self.assertNotIn("theirs", listed)
+        self.assertNotIn("person@example.com", listed)
 
     def test_what_is_wrong_is_named(self) -> None:
         for query in ({"limit": 0}, {"before": "x"}, {"action": "x"}, {"who": "me"}):

@@ -42,7 +42,7 @@ class PermissionTests(TestCase):
         self.assertFalse(self.auditor.has_perm("accounts.view_user"))
         self.assertFalse(self.auditor.has_module_perms("accounts"))
 
-    def test_other_people_are_judged_as_before(self) -> None:
+    def test_other_peoples_rights_are_as_before(self) -> None:
         staff, root = make_user(is_staff=True), make_user(is_staff=True, is_superuser=True)
 
         self.assertFalse(staff.has_perm("accounts.view_user"))

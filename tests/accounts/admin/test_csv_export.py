@@ -174,19 +174,19 @@ class PageTests(TestCase):
                 text += b"".join([page async for page in pages])
         return parsed(text)[1:]
 
-    def assert_cut(self, rows: list[list[str]], why: str) -> None:
+    def assert_cut(self, rows: list[list[str]], reason: str) -> None:
         self.assertEqual(len(rows), 3)
-        self.assertEqual(rows[-1], [f"INCOMPLETE: the export was ended here, because {why}."])
+        self.assertEqual(rows[-1], [f"INCOMPLETE: the export was ended here, because {reason}."])
 
     async def test_it_ends_with_the_right_to_it_and_says_so(self) -> None:
         me = User.objects.filter(pk=self.boss.pk)
-        for values, why in (
+        for values, reason in (
             ({"is_superuser": False}, "who exported may no longer see these rows"),
             ({"is_staff": False}, "who exported is no longer one of the staff"),
             ({"is_active": False}, "who exported is no longer one of the staff"),
         ):
             with self.subTest(values):
-                self.assert_cut(await self.cut_after_one(lambda v=values: me.update(**v)), why)
+                self.assert_cut(await self.cut_after_one(lambda v=values: me.update(**v)), reason)
                 await me.aupdate(is_superuser=True, is_staff=True, is_active=True)
 
     async def test_it_ends_with_the_support_access(self) -> None:

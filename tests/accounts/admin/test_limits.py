@@ -33,9 +33,9 @@ class LimitPages(TestCase):
         columns = {field.name for field in AccountLimits._meta.fields}
         self.assertEqual(set(LIMITS), columns - {"account", "running", "granted"})
         self.assertContains(page, "3 of 7")
-        for name, usual in settings.DEFAULT_LIMITS.items():
+        for name, default in settings.DEFAULT_LIMITS.items():
             self.assertContains(page, f"{LIMITS[name].unit}; empty: the installation")
-            self.assertContains(page, f"{usual:,}")
+            self.assertContains(page, f"{default:,}")
 
     def test_a_bound_above_which_something_else_holds_is_refused_and_that_is_named(self) -> None:
         row = make_limits(self.account)
@@ -71,7 +71,7 @@ class LimitPages(TestCase):
             self.assertContains(shown, "$3.00")
             self.assertNotContains(shown, "00000")
 
-    def test_a_budget_is_told_by_its_agents_name(self) -> None:
+    def test_a_budget_is_reported_by_its_agents_name(self) -> None:
         agent = make_instance(self.account, "bot")
         one = make_budget(self.account, agent_instance_id=agent.pk)
         whole = make_budget(self.account)

@@ -67,7 +67,7 @@ class RoleTests(MemberPages):
         self.assertIsNotNone(invitation_rows(self.account)[0]["revoked_at"])
         self.assertIsNone(invitation_rows(beta)[0]["revoked_at"])
 
-    def test_nobody_is_added_without_being_asked_least_of_all_staff_by_themselves(self) -> None:
+    def test_nobody_is_added_without_consent_least_of_all_staff_by_themselves(self) -> None:
         for form in ({}, {"user": self.boss.pk, "account": self.account.pk, "role": "owner"}):
             answer = self.post("accounts_membership_add", **form)
             self.assertEqual(answer.status_code, 403)
@@ -77,8 +77,8 @@ class RoleTests(MemberPages):
         colleague = make_user("colleague@example.com", is_staff=True)
         for user in (self.boss, colleague):
             place = make_member(self.account, MemberRole.VIEWER, user.email)
-            asked = self.post("accounts_membership_change", place, role="owner")
-            self.assertTemplateUsed(asked, "admin/support/reason.html")
+            reason_page = self.post("accounts_membership_change", place, role="owner")
+            self.assertTemplateUsed(reason_page, "admin/support/reason.html")
             self.assertEqual(roles_in(self.account)[user.email], "viewer")
 
         opened(self.boss, self.account, reason="ticket 4711")
@@ -91,8 +91,8 @@ class RoleTests(MemberPages):
 
 class InviteCase(MemberPages):
     def invite(self, email: str = "new@Example.com", **form: Any) -> Any:
-        asked = {"account": self.account.pk, "role": "owner", "email": email}
-        return self.post("accounts_invitation_add", **(asked | form))
+        fields = {"account": self.account.pk, "role": "owner", "email": email}
+        return self.post("accounts_invitation_add", **(fields | form))
 
 
 class ReasonTests(InviteCase):
@@ -110,26 +110,26 @@ class ReasonTests(InviteCase):
     def test_what_was_filled_in_comes_back_after_the_reason(self) -> None:
         back = self.invite(role="admin").context["form"].initial["next"]
         form = self.client.get(back, secure=True).context["adminform"].form
-        asked = (form.initial["email"], form.initial["role"], form.initial["account"])
-        self.assertEqual(asked, ("new@Example.com", "admin", str(self.account.pk)))
+        initial = (form.initial["email"], form.initial["role"], form.initial["account"])
+        self.assertEqual(initial, ("new@Example.com", "admin", str(self.account.pk)))
 
-    def test_the_owners_are_told_who_was_invited_by_whom_and_why(self) -> None:
+    def test_the_owners_get_an_e_mail_with_who_was_invited_by_whom_and_why(self) -> None:
         make_member(self.account, MemberRole.OWNER, "second@example.com")
         make_member(self.account, MemberRole.ADMIN, "admin@example.com")
         opened(self.boss, self.account, reason="ticket 4711")
         self.invite(role="admin")
 
-        told, invited = mail.outbox
-        self.assertEqual(told.to, ["owner@example.com", "second@example.com"])
+        to_owners, invited = mail.outbox
+        self.assertEqual(to_owners.to, ["owner@example.com", "second@example.com"])
         for words in ("boss@example.com", "new@example.com", "as admin", "ticket 4711"):
-            self.assertIn(words, told.body)
-        self.assertNotIn("/invitations/", told.body)
+            self.assertIn(words, to_owners.body)
+        self.assertNotIn("/invitations/", to_owners.body)
         self.assertEqual(invited.to, ["new@example.com"])
         with platform_context():
             entry = AuditEntry.objects.get(object_type="invitations")
         self.assertEqual((entry.actor, entry.reason), ("boss@example.com", "ticket 4711"))
 
-    def test_owners_who_cannot_be_told_keep_the_invitation_from_going_out(self) -> None:
+    def test_without_an_e_mail_to_the_owners_no_invitation_goes_out(self) -> None:
         opened(self.boss, self.account)
         with (
             mock.patch(
@@ -194,13 +194,13 @@ class InviteTests(InviteCase):
         self.assertEqual(len(invitation_rows(self.account)), 1)
         self.assertIsNone(invitation_rows(beta)[0]["accepted_at"])
 
-    def test_what_is_wrong_is_told_at_the_form(self) -> None:
+    def test_what_is_wrong_is_reported_at_the_form(self) -> None:
         for email in ("owner@example.com", "nobody", ""):
             with self.subTest(email):
                 self.assertContains(self.invite(email), "errorlist")
         self.assertEqual(invitation_rows(self.account), [])
 
-    def test_a_mail_that_was_not_sent_is_told(self) -> None:
+    def test_a_mail_that_was_not_sent_is_reported(self) -> None:
         with (
             mock.patch("accounts.members.invitations.send_mail", side_effect=OSError("no")),
             self.assertLogs("accounts.pages.mail"),

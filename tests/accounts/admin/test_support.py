@@ -39,14 +39,14 @@ class AccessTests(TestCase):
         self.assertFalse(may_read(make_root(), self.account))
 
     def test_it_needs_a_reason_and_has_its_time(self) -> None:
-        for asked in (
+        for form in (
             {"reason": " \n "},
             {"reason": "x" * 501},
             {"minutes": 0},
             {"minutes": 8 * 60 + 1},
         ):
-            with self.subTest(asked), self.assertRaises(ValidationError):
-                opened(self.root, self.account, **asked)
+            with self.subTest(form), self.assertRaises(ValidationError):
+                opened(self.root, self.account, **form)
         before = timezone.now()
         access = opened(self.root, self.account)
         hour = access.expires_at - before
@@ -107,8 +107,13 @@ class PageTests(TestCase):
         self.client.force_login(self.root)
 
     def ask(self, **form: Any) -> Any:
-        asked = {"account": self.account.pk, "reason": "ticket 7", "minutes": 60, "next": "/admin/"}
-        return self.client.post(OPEN, asked | form, secure=True)
+        fields = {
+            "account": self.account.pk,
+            "reason": "ticket 7",
+            "minutes": 60,
+            "next": "/admin/",
+        }
+        return self.client.post(OPEN, fields | form, secure=True)
 
     def required(self, user: User, path: str = "/admin/x/?y=1", **what: Any) -> Any:
         request = RequestFactory().get(path, secure=True)
@@ -131,7 +136,7 @@ class PageTests(TestCase):
         with platform_context():
             self.assertEqual(AuditEntry.objects.filter(action="noted").count(), 1)
 
-    def test_who_may_not_is_told_so(self) -> None:
+    def test_who_may_not_gets_a_message(self) -> None:
         page = self.required(make_user(is_staff=True))
 
         self.assertContains(page, "You may not open a support access")
@@ -150,7 +155,7 @@ class PageTests(TestCase):
                 account = reverse("admin:accounts_account_change", args=[self.account.pk])
                 self.assertRedirects(answer, account, fetch_redirect_response=False)
 
-    def test_what_is_missing_is_told_at_the_form(self) -> None:
+    def test_what_is_missing_is_reported_at_the_form(self) -> None:
         for wrong in ({"reason": "  "}, {"minutes": 100000}, {"reason": "x" * 501}):
             with self.subTest(wrong):
                 self.assertContains(self.ask(**wrong), "errorlist")

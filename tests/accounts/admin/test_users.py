@@ -72,9 +72,9 @@ class PasswordTests(PeoplePages):
         [sent] = mail.outbox
         self.assertEqual(sent.to, ["owner@example.com"])
         token = self.link().rstrip("/").rpartition("/")[2]
-        told = self.client.get(answer.url, secure=True)
-        self.assertContains(told, "A link to set a new password goes to owner@example.com")
-        self.assertNotContains(told, token)
+        after = self.client.get(answer.url, secure=True)
+        self.assertContains(after, "A link to set a new password goes to owner@example.com")
+        self.assertNotContains(after, token)
 
     def test_the_link_sets_a_password_once_and_ends_what_was_logged_in(self) -> None:
         browser, thief = Client(), Client()
@@ -90,7 +90,7 @@ class PasswordTests(PeoplePages):
 
         self.assertTrue(self.again(self.member).check_password(NEW))
         gone = browser.get(link, secure=True, follow=True)
-        self.assertContains(gone, "This link works no more")
+        self.assertContains(gone, "This link no longer works")
         self.assertContains(thief.get("/login/", secure=True), 'name="password"')
         with platform_context():
             entry = AuditEntry.objects.filter(object_type="users").latest("created_at")

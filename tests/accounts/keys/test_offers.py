@@ -41,8 +41,8 @@ def status_of(text: str, path: str = "/accounts/acme/me") -> int:
 class ShownTests(KeyPages):
     """What staff see of a key's text, and how long it works."""
 
-    def access(self, **asked: Any) -> Any:
-        return opened(self.boss, self.account, reason="ticket 4711", **asked)
+    def access(self, **options: Any) -> Any:
+        return opened(self.boss, self.account, reason="ticket 4711", **options)
 
     def end(self, access: Any) -> None:
         with platform_context():
@@ -85,7 +85,7 @@ class ShownTests(KeyPages):
         form = again.context["adminform"].form
         self.assertEqual(form.initial["scopes"], ["chat", "usage:read"])
 
-    def test_it_ends_with_the_access_whatever_was_asked_for(self) -> None:
+    def test_it_ends_with_the_access_whatever_was_requested(self) -> None:
         access = self.access(minutes=15)
         key, text = self.shown(life="never")
 
@@ -203,8 +203,8 @@ class ShownTests(KeyPages):
     def test_a_successor_is_shown_under_an_access_and_ends_with_it(self) -> None:
         key, old = make_key(self.account, scopes=["chat"])
         rotate, form = self.page("key-rotate", key), {"way": "show", "overlap_hours": 2}
-        asked = self.client.post(rotate, form, secure=True)
-        self.assertTemplateUsed(asked, "admin/support/reason.html")
+        reason_page = self.client.post(rotate, form, secure=True)
+        self.assertTemplateUsed(reason_page, "admin/support/reason.html")
         self.assertIsNone(self.stored(key).rotated_at)
 
         access = self.access()

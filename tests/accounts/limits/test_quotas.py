@@ -95,13 +95,13 @@ class BudgetTests(LimitsCase):
         self.budget("1")
         self.reserve("0.99")
         self.reserve("0.01")
-        told = self.refused("0.00000001")
+        problem = self.refused("0.00000001")
 
-        self.assertEqual((told["budget"], told["period"]), ("account", "day"))
-        self.assertEqual(Decimal(told["remaining"]), 0)
-        self.assertEqual(Decimal(told["reserved"]), 1)
-        self.assertEqual(Decimal(told["spent"]), 0)
-        self.assertEqual(told["resets_at"], utc(next_start(BudgetPeriod.DAY, NOW)))
+        self.assertEqual((problem["budget"], problem["period"]), ("account", "day"))
+        self.assertEqual(Decimal(problem["remaining"]), 0)
+        self.assertEqual(Decimal(problem["reserved"]), 1)
+        self.assertEqual(Decimal(problem["spent"]), 0)
+        self.assertEqual(problem["resets_at"], utc(next_start(BudgetPeriod.DAY, NOW)))
 
     def test_the_budget_with_the_least_left_decides_and_is_named(self) -> None:
         all_of_them = [
@@ -110,8 +110,8 @@ class BudgetTests(LimitsCase):
             self.budget("4", instance_id=self.bot.pk),
             self.budget("1", "month", instance_id=self.bot.pk),
         ]
-        told = self.refused("2")
-        self.assertEqual((told["budget"], told["period"]), ("instance", "month"))
+        problem = self.refused("2")
+        self.assertEqual((problem["budget"], problem["period"]), ("instance", "month"))
         self.assertEqual({self.amounts(each) for each in all_of_them}, {(0, 0)})
 
         self.reserve("2", bot=self.other)
@@ -130,8 +130,8 @@ class BudgetTests(LimitsCase):
         self.caller = Caller(
             self.account.pk, "acme", frozenset(), "visitor:1", session_key="1" * 64
         )
-        told = self.refused("2")
-        self.assertEqual(set(told), {"budget", "period", "resets_at"})
+        problem = self.refused("2")
+        self.assertEqual(set(problem), {"budget", "period", "resets_at"})
 
     def test_a_free_call_needs_no_budget(self) -> None:
         day = self.budget("0")
@@ -361,11 +361,11 @@ class AlertTests(LimitsCase):
 
     def test_each_percentage_is_reported_once_a_period(self) -> None:
         self.budget("1", alert_percents=[50, 80, 100])
-        told = [self.spend("0.1") for _ in range(10)]
+        reported = [self.spend("0.1") for _ in range(10)]
         expected = [
             [50] if n == 5 else [80] if n == 8 else [100] if n == 10 else [] for n in range(1, 11)
         ]
-        self.assertEqual(told, expected)
+        self.assertEqual(reported, expected)
         self.assertEqual(len(mail.outbox), 3)
 
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
@@ -409,13 +409,13 @@ class StandingTests(LimitsCase):
         self.budget("1")
         self.budget("2", "month", instance_id=self.bot.pk)
         self.reserve("0.25")
-        told = [limit_status(self.caller).as_dict() for _ in range(3)][-1]
+        status = [limit_status(self.caller).as_dict() for _ in range(3)][-1]
 
-        self.assertEqual([rate["policy"] for rate in told["rates"]], ["account", "key"])
-        self.assertEqual((told["rates"][1]["limit"], told["rates"][1]["remaining"]), (5, 4))
-        self.assertEqual(told["turns"], {"running": 1, "limit": 3})
+        self.assertEqual([rate["policy"] for rate in status["rates"]], ["account", "key"])
+        self.assertEqual((status["rates"][1]["limit"], status["rates"][1]["remaining"]), (5, 4))
+        self.assertEqual(status["turns"], {"running": 1, "limit": 3})
         self.assertEqual(
-            [(b["agent"], b["period"], Decimal(b["remaining"])) for b in told["budgets"]],
+            [(b["agent"], b["period"], Decimal(b["remaining"])) for b in status["budgets"]],
             [("bot", "month", Decimal("1.75")), (None, "day", Decimal("0.75"))],
         )
 
@@ -424,10 +424,10 @@ class StandingTests(LimitsCase):
         self.reserve("1", at=NOW)
         self.release("1", "1", at=NOW)
         tomorrow = next_start(BudgetPeriod.DAY, NOW)
-        [told] = limit_status(self.caller, at=tomorrow).budgets
+        [budget] = limit_status(self.caller, at=tomorrow).budgets
 
-        self.assertEqual((told.spent, told.remaining), (0, 1))
-        self.assertEqual(told.resets_at, tomorrow + timedelta(days=1))
+        self.assertEqual((budget.spent, budget.remaining), (0, 1))
+        self.assertEqual(budget.resets_at, tomorrow + timedelta(days=1))
 
     def test_budgets_of_agents_that_the_caller_may_not_use_stay_unseen(self) -> None:
         self.budget("1", instance_id=self.other.pk)

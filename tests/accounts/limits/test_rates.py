@@ -114,8 +114,8 @@ class RateTests(TestCase):
     def test_as_many_calls_succeed_as_the_header_says(self) -> None:
         quotas.set_limits(self.account, requests_per_minute=9, requests_per_minute_per_key=6)
         caller = self.caller()
-        told = self.call(caller, NOON).headers["RateLimit"]
-        self.assertEqual(told, '"key";r=5;t=10')
+        header = self.call(caller, NOON).headers["RateLimit"]
+        self.assertEqual(header, '"key";r=5;t=10')
         for _ in range(5):
             self.call(caller, NOON)
         with self.assertRaises(RateLimited) as refused:
@@ -187,6 +187,6 @@ class HeaderTests(SimpleTestCase):
         )
 
     def test_a_hardly_used_limit_is_whole_again_at_once(self) -> None:
-        told = headers([Rate.of("account", 600).after_calls()])
+        found = headers([Rate.of("account", 600).after_calls()])
 
-        self.assertEqual(told["RateLimit"], '"account";r=599;t=1')
+        self.assertEqual(found["RateLimit"], '"account";r=599;t=1')

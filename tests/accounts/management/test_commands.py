@@ -33,7 +33,11 @@ class CreateAccountTests(TestCase):
 
     def test_a_bad_a_reserved_and_a_taken_slug_are_refused_dry_or_not(self) -> None:
         make_account("acme")
-        for slug, words in (("../x", "letters"), ("admin", "reserved"), ("acme", "already")):
+        for slug, words in (
+            ("../x", "slug: Use 1 to 63 lower-case letters"),
+            ("admin", "slug: “admin” is a reserved name."),
+            ("acme", "There is already an account “acme”."),
+        ):
             for options in ([], ["--dry-run"]):
                 with self.subTest(slug=slug, options=options):
                     code, message = refusal("create_account", slug, *options)

@@ -9,7 +9,7 @@ from django.test import TestCase
 
 from accounts.members.one_time_links import token_hash
 from accounts.models import MemberRole
-from salient.commands import Misused, Refused
+from salient.management.base import Misused, Refused
 from tests.accounts.member_worlds import invitation_rows, make_member, roles_in
 from tests.support.factories import make_account, make_user
 

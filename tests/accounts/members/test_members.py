@@ -205,7 +205,7 @@ class AddressTests(MemberTestCase):
             self.assertGreaterEqual(len(alike), 5)
             self.assertEqual(len({(a.body, str(a.headers)) for a in alike}), 1)
 
-    async def test_what_is_asked_wrongly(self) -> None:
+    async def test_invalid_requests(self) -> None:
         owner = await sync_to_async(self.caller)("owner")
         good = {"email": "x@a.example", "role": "viewer"}
         for body, field in (

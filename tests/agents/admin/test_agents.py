@@ -59,13 +59,13 @@ class InstancePagesTests(TestCase):
         self.assertFalse((self.base / "acme").exists())
 
     def test_what_could_not_answer_is_refused_at_its_field(self) -> None:
-        for form, told in (
+        for form, error in (
             ({"model": "opnai:x"}, "Did you mean openai?"),
             ({"model": "scripted:echo"}, "no other layer gives a system prompt"),
             ({"system_prompt": "x" * 70_000}, "must have at most 65536 characters"),
         ):
             with self.subTest(form=form):
-                self.assertContains(self.add(**form), told)
+                self.assertContains(self.add(**form), error)
         with platform_context():
             self.assertFalse(AgentInstance.objects.filter(account=self.account).exists())
 
@@ -75,7 +75,7 @@ class InstancePagesTests(TestCase):
                 self.assertEqual(self.add(**form).status_code, 200)
         self.assertFalse((self.base / "acme").exists())
 
-    def test_where_files_can_not_be_written_the_row_is_made_and_staff_are_told(self) -> None:
+    def test_where_files_can_not_be_written_the_row_is_made_and_staff_are_informed(self) -> None:
         (self.base / "acme").write_text("not a folder")
         answer = self.add()
 

@@ -52,8 +52,8 @@ class PagesTestCase(PublishingWorld, TestCase):
     def save(self, text: str, **form: Any) -> Any:
         return self.post("instance-configuration", text=text, **{"seen": "", "base": 0} | form)
 
-    def marks(self) -> dict[str, Any]:
-        """What the review's form has in its hidden fields."""
+    def etags(self) -> dict[str, Any]:
+        """The hidden fields of the review's form."""
         page = self.get("instance-review")
         return {
             name: re.search(rf'name="{name}" value="([^"]*)"', page)[1]  # type: ignore[index]
@@ -97,7 +97,7 @@ class InstancePageTests(PagesTestCase):
             self.home(), r"<details><summary>Be kind\..*18 characters.*</summary><pre[^>]*>Be kind"
         )
 
-    def test_what_is_wrong_is_told_and_what_serves_meanwhile(self) -> None:
+    def test_what_is_wrong_is_reported_and_what_serves_meanwhile(self) -> None:
         self.assertNotIn("keeps serving", self.home())
         self.serve()
         with platform_context():
@@ -149,16 +149,16 @@ class EditTests(PagesTestCase):
         )
         self.assertIsNone(self.stored().override)
 
-    def test_an_error_is_told_with_line_excerpt_and_guess(self) -> None:
+    def test_an_error_is_reported_with_line_excerpt_and_guess(self) -> None:
         answer = self.save("retries: 4\n  timeouts:\n", review="1").content.decode()
         self.assertIn("Line 2", answer)
-        answer = self.save("retries: 4\ntemperatur: 1\n", review="1", seen=self.mark())
+        answer = self.save("retries: 4\ntemperatur: 1\n", review="1", seen=self.etag())
 
         self.assertContains(answer, "Line 2")
         self.assertContains(answer, "unknown key. Did you mean “temperature”?")
         self.assertContains(answer, '<pre>temperatur: 1\n<span aria-hidden="true">^</span></pre>')
 
-    def mark(self) -> str:
+    def etag(self) -> str:
         return publishing.etag_of(self.draft())
 
     def test_a_wrong_draft_is_kept_all_the_same(self) -> None:
@@ -183,13 +183,13 @@ class EditTests(PagesTestCase):
         draft = self.draft()
         assert draft is not None
         self.assertEqual(draft.text, "retries: 1\n")
-        self.save("retries: 5\n", seen=self.mark())
+        self.save("retries: 5\n", seen=self.etag())
         self.assertIn("retries: 5", self.get("instance-configuration"))
 
     def test_what_is_typed_is_never_markup(self) -> None:
         for text in (f'system_prompt: "{XSS}"\n', f"{XSS}: 1\n", f"retries: {XSS}\n", XSS):
             with self.subTest(text=text):
-                self.save(text, seen=self.mark())
+                self.save(text, seen=self.etag())
                 self.get("instance-configuration")
                 self.get("instance-review")
                 self.home()
@@ -198,13 +198,13 @@ class EditTests(PagesTestCase):
         self.save("retries: 4\n")
         self.assertIn("</span>retries: 4</ins>", self.get("instance-discard"))
         self.assertIsNotNone(self.draft())
-        self.post("instance-discard", seen=self.mark())
+        self.post("instance-discard", seen=self.etag())
 
         self.assertIsNone(self.draft())
 
     def test_a_draft_that_is_newer_than_the_one_shown_is_not_discarded(self) -> None:
         self.save("retries: 4\n")
-        seen = self.mark()
+        seen = self.etag()
         self.save("retries: 5\n", seen=seen)
         for form in ({"seen": seen}, {}):
             answer = self.post("instance-discard", **form)
@@ -223,7 +223,7 @@ class EditTests(PagesTestCase):
 
 class ReviewTests(PagesTestCase):
     def publish_draft(self, **form: Any) -> Any:
-        return self.post("instance-review", **{"note": "Better", **self.marks(), **form})
+        return self.post("instance-review", **{"note": "Better", **self.etags(), **form})
 
     def test_it_shows_old_and_new_and_publishes_with_a_note(self) -> None:
         self.save("temperature: 1.5\n", review="1")
@@ -244,9 +244,9 @@ class ReviewTests(PagesTestCase):
 
         self.assertEqual((answer.status_code, self.numbers()), (200, []))
 
-    def test_the_second_of_two_is_told_and_sees_what_it_would_change_now(self) -> None:
+    def test_the_second_of_two_is_refused_and_sees_what_it_would_change_now(self) -> None:
         self.save("temperature: 1.5\n")
-        seen = self.marks()
+        seen = self.etags()
         self.publish("retries: 5\n", note="Faster than you")
         answer = self.publish_draft(note="Mine", **seen)
 
@@ -259,7 +259,7 @@ class ReviewTests(PagesTestCase):
 
     def test_a_draft_that_somebody_changed_is_not_published_unseen(self) -> None:
         self.save("retries: 1\n")
-        seen = self.marks()
+        seen = self.etags()
         self.save("retries: 5\n", seen=seen["seen"])
         answer = self.publish_draft(**seen)
 
@@ -270,19 +270,19 @@ class ReviewTests(PagesTestCase):
         self.save("retrys: 1\n")
         page = self.get("instance-review")
         self.assertNotIn('value="Publish"', page)
-        answer = self.post("instance-review", note="x", seen=self.mark(), base=0)
+        answer = self.post("instance-review", note="x", seen=self.etag(), base=0)
 
         self.assertEqual((answer.status_code, self.numbers()), (200, []))
 
-    def mark(self) -> str:
+    def etag(self) -> str:
         return publishing.etag_of(self.draft())
 
     def test_a_failed_test_chat_needs_a_reason(self) -> None:
-        def gate(_: AgentInstance, __: Mapping[str, Any]) -> list[PublishCheckFailure]:
+        def publish_check(_: AgentInstance, __: Mapping[str, Any]) -> list[PublishCheckFailure]:
             return [PublishCheckFailure("greeting", f"says {XSS}")]
 
-        publishing.register_publish_check(gate)
-        self.addCleanup(publishing._publish_checks.remove, gate)
+        publishing.register_publish_check(publish_check)
+        self.addCleanup(publishing._publish_checks.remove, publish_check)
         self.save("retries: 1\n")
         self.assertIn("greeting", self.get("instance-review"))
         answer = self.publish_draft()
@@ -320,7 +320,7 @@ class ReviewTests(PagesTestCase):
 
 
 class HistoryTests(PagesTestCase):
-    def test_publications_and_changes_of_files_are_told_apart(self) -> None:
+    def test_publications_and_changes_of_files_are_distinguished(self) -> None:
         self.serve()
         self.publish("retries: 4\n", note="Try harder")
         self.serve()
@@ -335,13 +335,13 @@ class HistoryTests(PagesTestCase):
         self.assertIn("Try harder", page)
         self.assertIn("<code>system_prompt</code>", page)
 
-    def test_a_change_of_files_stays_told_when_a_roll_back_meets_it(self) -> None:
+    def test_a_change_of_files_stays_listed_when_a_roll_back_meets_it(self) -> None:
         self.serve()
         self.publish("retries: 1\n")
         (self.base / "acme/bot/system_prompt.md").write_text("Be curt.")
         self.serve_changed_files()
         with platform_context():
-            # In a test's one transaction all moments are one.
+            # Within a test's single transaction now() does not change.
             rows = ConfigVersion.objects.filter(content__system_prompt="Be curt.")
             rows.update(created_at=timezone.now() + timedelta(minutes=1))
         self.publish("retries: 5\n")
@@ -362,7 +362,7 @@ class HistoryTests(PagesTestCase):
             path.write_text(text)
             self.serve_changed_files()
         with platform_context():
-            # In a test's one transaction the clock stands still.
+            # Within a test's single transaction now() does not change.
             first = ConfigVersion.objects.filter(agent_instance=self.instance)
             first.filter(content__system_prompt=before).update(
                 last_served_at=timezone.now() + timedelta(minutes=1)
@@ -384,7 +384,7 @@ class HistoryTests(PagesTestCase):
         self.assertEqual(self.stored().override, {"retries": 1})
         self.assertIn("rolled back to 1", self.get("instance-history"))
 
-    def test_a_roll_back_that_comes_too_late_is_told(self) -> None:
+    def test_a_roll_back_that_comes_too_late_is_reported(self) -> None:
         for retries in (1, 5, 3):
             self.publish(f"retries: {retries}\n")
         answer = self.post("instance-roll-back", 1, note="Too slow", base=2)
@@ -433,7 +433,7 @@ class HistoryTests(PagesTestCase):
 
 
 class StatusTests(PagesTestCase):
-    def test_it_is_asked_before_an_agent_is_put_away(self) -> None:
+    def test_archiving_an_agent_needs_a_confirmation(self) -> None:
         self.assertIn("Its conversations, costs", self.get("instance-status", "archived"))
         self.assertEqual(self.stored().status, InstanceStatus.ACTIVE)
         self.post("instance-status", "archived")
@@ -451,8 +451,8 @@ class StatusTests(PagesTestCase):
         other = make_instance(self.instance.account, "other")
         listed = reverse("admin:agents_agentinstance_changelist")
         form = {"action": "deactivate", "_selected_action": [self.instance.pk, other.pk]}
-        asked = self.client.post(listed, form, secure=True)
-        self.assertContains(asked, "Yes, deactivate them")
+        question = self.client.post(listed, form, secure=True)
+        self.assertContains(question, "Yes, deactivate them")
         self.assertEqual(self.stored().status, InstanceStatus.ACTIVE)
         self.client.post(listed, form | {"sure": "yes"}, secure=True)
 

@@ -97,7 +97,7 @@ class OriginTests(World, TestCase):
             self.assertEqual(cors_headers(await self.preflight(self.path("chat"), origin)), {})
 
     async def test_no_answer_to_a_stranger_tells_which_agents_there_are(self) -> None:
-        """What is said of an agent that lists the origin is said of one that does not exist."""
+        """The answer is the same for an agent that lists the origin and for one that is missing."""
         await sync_to_async(make_instance)(self.account, "closed")
         wrong = ApiClient("sal_sk_wrong")
         for origin in (SHOP, EVIL, "null", "*", "nonsense"):
@@ -200,9 +200,9 @@ class OriginTests(World, TestCase):
     async def test_routes_of_the_account_open_to_no_page(self) -> None:
         for path in ("/accounts/acme/agents", "/accounts/acme/connections", "/healthz"):
             with self.subTest(path):
-                asked = await self.preflight(path)
+                preflight = await self.preflight(path)
                 answer = await self.api.call("GET", path, headers={"origin": SHOP})
-                self.assertEqual((cors_headers(asked), cors_headers(answer)), ({}, {}))
+                self.assertEqual((cors_headers(preflight), cors_headers(answer)), ({}, {}))
 
     async def test_without_an_origin_nothing_is_looked_up(self) -> None:
         with mock.patch.object(origins, "origins_of") as looked:

@@ -179,11 +179,11 @@ class RunRequestTests(ConfigFiles):
             max_tool_rounds: 2
             """,
         )
-        said = [ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello")]
-        request = self.read().config.run_request(said, stream=True)
+        messages = [ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello")]
+        request = self.read().config.run_request(messages, stream=True)
         self.assertEqual(request.models, (MODEL, "openai:other"))
         self.assertEqual(request.system_prompt, "Be brief.")
-        self.assertEqual(request.messages, tuple(said))
+        self.assertEqual(request.messages, tuple(messages))
         self.assertEqual((request.temperature, request.max_tokens), (0.2, 99))
         self.assertEqual(request.tools, ("current_time",))
         waits = request.timeouts

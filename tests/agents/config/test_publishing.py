@@ -1,4 +1,4 @@
-"""What staff publish is in force at once and can be taken back; no work of others is lost."""
+"""A publication is in force at once and can be rolled back; no work of others is lost."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class PublishTests(PublishingTestCase):
 
 
 class StaleTests(PublishingTestCase):
-    def test_the_second_of_two_who_publish_at_once_is_told(self) -> None:
+    def test_the_second_of_two_who_publish_at_once_is_refused(self) -> None:
         self.publish("retries: 4", note="Mine", base=0)
         with self.assertRaisesMessage(
             Stale, "ann@example.com published number 1 meanwhile: “Mine”"
@@ -201,23 +201,23 @@ class GateTests(PublishingTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.failures = [PublishCheckFailure("opening hours", "answers “never”")]
-        self.asked: list[Mapping[str, Any]] = []
-        publishing.register_publish_check(self.gate)
-        self.addCleanup(publishing._publish_checks.remove, self.gate)
+        self.checked: list[Mapping[str, Any]] = []
+        publishing.register_publish_check(self.publish_check)
+        self.addCleanup(publishing._publish_checks.remove, self.publish_check)
 
-    def gate(
+    def publish_check(
         self, instance: AgentInstance, override: Mapping[str, Any]
     ) -> list[PublishCheckFailure]:
-        self.asked.append(override)
+        self.checked.append(override)
         return self.failures
 
     def test_a_failed_test_chat_holds_the_publication_back(self) -> None:
         with self.assertRaisesMessage(PublishChecksFailed, "opening hours: answers “never”"):
             self.publish("retries: 1", gate_reason="  ")
 
-        self.assertEqual((self.numbers(), self.asked), ([], [{"retries": 1}]))
+        self.assertEqual((self.numbers(), self.checked), ([], [{"retries": 1}]))
 
-    def test_a_reason_goes_past_it_and_is_kept(self) -> None:
+    def test_with_a_reason_it_is_published_and_the_reason_is_stored(self) -> None:
         made = self.publish("retries: 1", gate_reason=" The chat is out of date ")
 
         self.assertEqual(made.gate_reason, "The chat is out of date")
@@ -242,7 +242,7 @@ class DraftTests(PublishingTestCase):
 
         self.assertEqual(self.current(draft={}).effective.config.temperature, 0.5)
 
-    def test_a_broken_draft_is_told_as_it_is(self) -> None:
+    def test_a_broken_draft_is_reported_as_it_is(self) -> None:
         with self.assertRaisesMessage(AgentMisconfigured, "published here: retrys: unknown key"):
             self.current(draft={"retrys": 1})
 
@@ -362,7 +362,7 @@ class DifferenceTests(PublishingTestCase):
 
         self.assertEqual([line.kind for line in change.lines], ["equal", "replace"])
 
-    def test_what_is_wrong_is_told_with_line_and_guess(self) -> None:
+    def test_what_is_wrong_is_reported_with_line_and_guess(self) -> None:
         (problem,) = self.difference("retries: 1\nprompt: x\n").problems
 
         self.assertEqual(
@@ -403,16 +403,16 @@ class ResetTests(PublishingTestCase):
 
 
 class RaceTests(PublishingWorld, TransactionTestCase):
-    def test_of_two_at_the_same_moment_one_wins_and_one_is_told(self) -> None:
+    def test_of_two_at_the_same_moment_one_wins_and_one_is_refused(self) -> None:
         self.make_world()
-        start, told = threading.Barrier(2), []
+        start, results = threading.Barrier(2), []
 
         def go(retries: int) -> None:
             start.wait()
             try:
                 self.publish(f"retries: {retries}", base=0)
             except Stale as error:
-                told.append(str(error))
+                results.append(str(error))
             finally:
                 connection.close()
 
@@ -422,4 +422,4 @@ class RaceTests(PublishingWorld, TransactionTestCase):
         for thread in threads:
             thread.join()
 
-        self.assertEqual((self.numbers(), len(told)), ([1], 1))
+        self.assertEqual((self.numbers(), len(results)), ([1], 1))

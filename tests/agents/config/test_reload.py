@@ -15,7 +15,7 @@ from tests.support.config_files import MODEL, ConfigFiles
 
 
 class ReloadTests(ConfigFiles):
-    """Time is the test's own: a turn comes when `turn` says so."""
+    """The test sets the time: each call of `turn` reads the configuration at a given second."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -29,7 +29,7 @@ class ReloadTests(ConfigFiles):
         return self.write("acme/bot/config.yaml", text)
 
     def wall_clock(self) -> float:
-        """What time it is when the newest file was written `written_ago` seconds ago."""
+        """The time at which the newest file was written `written_ago` seconds ago."""
         newest = max(path.stat().st_mtime for path in self.base.rglob("*") if path.is_file())
         return newest + self.written_ago
 
@@ -220,9 +220,9 @@ class ReloadTests(ConfigFiles):
         ):
             writing = [pool.submit(edit, number) for number in range(100)]
             reading = [pool.submit(turn, number) for number in range(100)]
-            said = {task.result() for task in reading}
+            prompts = {task.result() for task in reading}
             for task in writing:
                 task.result()
             self.configure("retries: [")
             self.settled()
-        self.assertEqual(said, {"Be brief."})
+        self.assertEqual(prompts, {"Be brief."})

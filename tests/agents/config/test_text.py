@@ -1,4 +1,4 @@
-"""YAML that is written reads back the same; what is taken out leaves the rest as it was typed."""
+"""YAML that is written reads back the same; removing a key leaves the rest as it was typed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.test import SimpleTestCase
 
 from agents.config import ConfigProblem
 from agents.config.versions.diff import side_by_side, unified
-from agents.config.yaml.excerpts import told
+from agents.config.yaml.excerpts import excerpts_of
 from agents.config.yaml.source import parse
 from agents.config.yaml.text import dump, without
 
@@ -102,11 +102,11 @@ class ComparedTests(SimpleTestCase):
 class ExcerptTests(SimpleTestCase):
     def test_the_caret_stands_below_the_key(self) -> None:
         problem = ConfigProblem("published here", "unknown key", 2, "timeouts.stal")
-        (one,) = told([problem], "timeouts:\n\t stal: 1\n")
+        (one,) = excerpts_of([problem], "timeouts:\n\t stal: 1\n")
 
         self.assertEqual((one.where, one.line, one.caret), ("Line 2", "\t stal: 1", "\t ^"))
 
     def test_a_problem_of_a_file_below_has_no_excerpt(self) -> None:
-        (one,) = told([ConfigProblem("acme/account.yaml", "wrong", 1)], "retries: 1\n")
+        (one,) = excerpts_of([ConfigProblem("acme/account.yaml", "wrong", 1)], "retries: 1\n")
 
         self.assertEqual((one.where, one.caret), ("acme/account.yaml, line 1", ""))

@@ -1,4 +1,4 @@
-"""YAML holds plain values only, and whatever it holds, ConfigError is all that it can cause."""
+"""YAML holds plain values only, and any other content raises ConfigError."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ class YamlTests(SimpleTestCase):
             ("{a: " * 10_000, "f:1: is nested deeper than 20 levels"),
         ]
         for source, message in cases:
-            # Halves of characters do not travel to another process, where results are gathered.
+            # Lone surrogates cannot be sent to the process in which pytest-xdist gathers results.
             with self.subTest(ascii(source[:40])):
                 self.assertIn(message, self.problem(source))
 
@@ -104,9 +104,15 @@ class YamlTests(SimpleTestCase):
         self.assertIn("tools[0]: must be text", self.problem("tools: " + "[" * 19 + "]" * 19))
 
     def test_plain_words_are_what_they_look_like(self) -> None:
-        for word in ("no", "off", "y", "12:30", "2026-01-01", "0x1f", "1_000", "=", "<<"):
+        for word in ("no", "off", "y", "12:30", "2026-01-01", "0x1f", "0o14", "1_000", "=", "<<"):
             with self.subTest(word):
                 self.assertEqual(self.content(f"display_name: {word}"), {"display_name": word})
+
+    def test_lines_end_as_in_yaml_1_1(self) -> None:
+        for char in ("\n", "\r", "\x85", "\u2028", "\u2029"):
+            with self.subTest(ascii(char)):
+                found = self.content(f"display_name: Ada{char}retries: 1")
+                self.assertEqual(found, {"display_name": "Ada", "retries": 1})
 
     def test_numbers_and_null(self) -> None:
         for word, value in [("2", 2), ("+1.5", 1.5), ("1e-1", 0.1), (".5", 0.5), ("~", None)]:

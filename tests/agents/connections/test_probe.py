@@ -1,4 +1,4 @@
-"""Trying a model connection out: what was reached, or what is wrong and what to do about it."""
+"""The test of a model connection: what was reached, or what is wrong and how to correct it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MODELS = {"object": "list", "data": [{"id": "canary-model"}, {"id": "other"}]}
 
 
 class Server:
-    """A model server on a loopback port that whoever runs the service has listed."""
+    """A model server on a loopback port that the operator has listed."""
 
     def __init__(self) -> None:
         self.answer: Any = MODELS
         self.fields: dict[str, Any] = {}
         self.delay = 0.0
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.asked.append((request.path, request.headers.get("Authorization")))
+        self.requests.append((request.path, request.headers.get("Authorization")))
         await asyncio.sleep(self.delay)
         if isinstance(self.answer, str):
             return web.Response(text=self.answer, **self.fields)
@@ -71,29 +71,29 @@ class TrialTests(SimpleTestCase):
         server = Server()
         server.answer, server.delay, server.fields = answer, delay, fields
         async with server.running() as url:
-            trial = await sync_to_async(probe_connection)(connection(url, key))
-        self.assertEqual([path for path, _ in server.asked], ["/v1/models"])
-        return trial
+            result = await sync_to_async(probe_connection)(connection(url, key))
+        self.assertEqual([path for path, _ in server.requests], ["/v1/models"])
+        return result
 
-    async def test_a_server_that_works_is_told_with_its_time_and_models(self) -> None:
-        trial = await self.tried()
+    async def test_a_server_that_works_is_reported_with_its_time_and_models(self) -> None:
+        result = await self.tried()
 
-        self.assertTrue(trial.is_good)
+        self.assertTrue(result.is_good)
         self.assertRegex(
-            str(trial), r"^127\.0\.0\.1:\d+ was reached in \d+ ms, took the key and lists 2 models"
+            str(result), r"^127\.0\.0\.1:\d+ was reached in \d+ ms, took the key and lists 2 models"
         )
 
     async def test_the_stored_key_is_sent_and_none_where_there_is_none(self) -> None:
         server = Server()
         async with server.running() as url:
             await sync_to_async(probe_connection)(connection(url))
-            trial = await sync_to_async(probe_connection)(connection(url, ""))
-        self.assertEqual([sent for _, sent in server.asked], [f"Bearer {KEY}", None])
-        self.assertIn("wants no key", trial.text)
+            result = await sync_to_async(probe_connection)(connection(url, ""))
+        self.assertEqual([sent for _, sent in server.requests], [f"Bearer {KEY}", None])
+        self.assertIn("wants no key", result.text)
 
     async def test_what_the_server_says_is_mapped_and_never_repeated(self) -> None:
         echo = {"error": {"message": f"canary: no such key {KEY}"}}
-        for status, answer, key, said in (
+        for status, answer, key, message in (
             (401, echo, KEY, "did not accept the key"),
             (403, echo, KEY, "did not accept the key"),
             (401, echo, "", "wants a key, and none is stored"),
@@ -106,34 +106,34 @@ class TrialTests(SimpleTestCase):
             (200, {"data": "canary"}, KEY, "did not answer as OpenAI's API does"),
             (200, "<html>canary", KEY, "did not answer as OpenAI's API does"),
         ):
-            with self.subTest(said, status=status):
+            with self.subTest(message, status=status):
                 headers = {"Location": "https://canary.example/"}
                 with self.assertLogs("agents.runtime", "WARNING") as logs:
-                    trial = await self.tried(answer, key, status=status, headers=headers)
-                self.assertFalse(trial.is_good)
-                self.assertRegex(trial.text, rf"was reached in \d+ ms and {said}")
-                self.assertNotIn("canary", str(trial))
+                    result = await self.tried(answer, key, status=status, headers=headers)
+                self.assertFalse(result.is_good)
+                self.assertRegex(result.text, rf"was reached in \d+ ms and {message}")
+                self.assertNotIn("canary", str(result))
                 self.assertNotIn(KEY, str(logs.output))
 
     async def test_a_server_that_does_not_answer_is_not_waited_for(self) -> None:
         with mock.patch.object(probe, "LIMITS", Limits(seconds=0.05)):
-            trial = await self.tried(delay=5)
+            result = await self.tried(delay=5)
 
-        self.assertIn("did not answer within", trial.text)
+        self.assertIn("did not answer within", result.text)
 
     async def test_an_answer_without_an_end_is_not_read(self) -> None:
         with mock.patch.object(probe, "LIMITS", Limits(max_bytes=10)):
-            trial = await self.tried()
+            result = await self.tried()
 
-        self.assertIn("sent more than a list of models", trial.text)
+        self.assertIn("sent more than a list of models", result.text)
 
     async def test_a_port_on_which_nobody_listens(self) -> None:
         async with Server().running() as url:
             row = connection(url)
         with override_settings(OUTBOUND_TRUSTED_HOSTS=[url.removeprefix("http://")[:-3]]):
-            trial = await sync_to_async(probe_connection)(row)
+            result = await sync_to_async(probe_connection)(row)
 
-        self.assertIn("was not reached", trial.text)
+        self.assertIn("was not reached", result.text)
 
     async def test_an_address_that_leads_inside_is_refused_before_anything_is_sent(self) -> None:
         async def inside(_host: str, _port: int) -> list[str]:
@@ -141,13 +141,13 @@ class TrialTests(SimpleTestCase):
 
         fetch = partial(safe_fetch, lookup=inside)
         with mock.patch.object(probe, "safe_fetch", fetch):
-            trial = await sync_to_async(probe_connection)(
+            result = await sync_to_async(probe_connection)(
                 connection("https://models.example.com/v1")
             )
 
-        self.assertIn("leads to an address that is not public", trial.text)
+        self.assertIn("leads to an address that is not public", result.text)
 
-    def test_an_address_or_a_key_that_is_no_longer_good_is_told(self) -> None:
+    def test_an_address_or_a_key_that_is_no_longer_good_is_reported(self) -> None:
         row = connection("https://models.example.com/v1")
         row.base_url = "https://127.0.0.1/v1"
         self.assertIn("The address is refused", probe_connection(row).text)
@@ -187,7 +187,7 @@ class PageTests(TestCase):
         self.assertNotContains(self.client.get(page), "Test this connection")
         self.assertEqual(self.client.post(test).status_code, 403)
 
-    def test_it_changes_nothing_and_is_never_asked_by_a_link(self) -> None:
+    def test_it_changes_nothing_and_no_link_starts_it(self) -> None:
         self.client.force_login(self.root)
         row = make_connection(self.account, base_url="https://127.0.0.1/v1")
         test = reverse("admin:connection-test", args=[row.pk])

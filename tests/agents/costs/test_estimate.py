@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agents.costs import pricing
 from agents.costs.estimate import BYTES_A_TOKEN, assumed, billable_cost
-from agents.costs.estimate import cost_estimate as ceiling_of
+from agents.costs.estimate import cost_estimate as estimate_of
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import ChatMessage, estimate_tokens
 from agents.runtime.run import RunRequest
@@ -20,13 +20,13 @@ from salient.database.storable import MOST_DECIMAL
 MINI, LARGE = "openai:gpt-4o-mini", "openai:gpt-4o"
 
 
-def request(*models: str, said: str = "Hello", **more: object) -> RunRequest:
-    wanted = RunRequest(models or (MINI,), "Be brief.", (ChatMessage("user", said),))
+def request(*models: str, message: str = "Hello", **more: object) -> RunRequest:
+    wanted = RunRequest(models or (MINI,), "Be brief.", (ChatMessage("user", message),))
     return replace(wanted, **{"max_tokens": 100} | more)  # type: ignore[arg-type]
 
 
 def cost_estimate(wanted: RunRequest) -> Decimal:
-    return ceiling_of(wanted).of(wanted.messages)
+    return estimate_of(wanted).of(wanted.messages)
 
 
 def input_tokens(wanted: RunRequest) -> int:
@@ -38,7 +38,7 @@ def input_tokens(wanted: RunRequest) -> int:
 class CostEstimateTests(SimpleTestCase):
     def test_a_price_that_rises_with_the_length_is_covered_at_every_length(self) -> None:
         for size in (0, 10_000, 390_000, 410_000, 1_000_000):
-            wanted = request("google:gemini-2.5-pro", said="x" * size)
+            wanted = request("google:gemini-2.5-pro", message="x" * size)
             worst = ModelCall("google", "gemini-2.5-pro", input_tokens(wanted), 100)
             cost = pricing.price(worst).total_cost
             assert cost is not None
@@ -68,7 +68,7 @@ class CostEstimateTests(SimpleTestCase):
         tools = ("current_time",)
         for name, more in {
             "output": request(max_tokens=1000),
-            "input": request(said="x" * 4000),
+            "input": request(message="x" * 4000),
             "tools": request(tools=tools),
         }.items():
             with self.subTest(name):
@@ -108,7 +108,7 @@ class CostEstimateTests(SimpleTestCase):
 
         cost = pricing.price(counted).total_cost
         assert cost is not None
-        self.assertGreaterEqual(cost_estimate(request(said=text)), cost)
+        self.assertGreaterEqual(cost_estimate(request(message=text)), cost)
 
 
 class BillableCostTests(SimpleTestCase):

@@ -1,4 +1,4 @@
-"""prices.yaml: what an installation and an account say themselves that models cost."""
+"""prices.yaml: the prices of models that an installation or an account sets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OwnPricesCase(ConfigFiles):
         self.addCleanup(forget_prices)
 
     def prices(self, text: str, account: str = "") -> Path:
-        """Write a file that has been at rest for long."""
+        """Write a file whose last change is long ago."""
         path = self.write(f"{account}/prices.yaml".removeprefix("/"), text)
         os.utime(path, (time.time() - 60, time.time() - 60))
         return path
@@ -153,7 +153,7 @@ class ReservationTests(OwnPricesCase):
         with_tools = replace(self.request, tools=("current_time",), max_tool_rounds=3)
 
         self.assertEqual(cost_estimate(self.request, own).cost, Decimal("0.25"))
-        # Each of the calls has its fee: three rounds of tools and the answer.
+        # Each call has its fee: three rounds of tools and the answer.
         self.assertEqual(cost_estimate(with_tools, own).cost, 4 * Decimal("0.25"))
 
     def test_of_a_model_without_a_price_one_call_is_reserved(self) -> None:
@@ -216,7 +216,7 @@ class FileTests(OwnPricesCase):
 
     def test_each_fault_is_named_with_its_line(self) -> None:
         whole = "prices:\n  - model: mock:m\n    input: 1\n    output: 2\n"
-        for text, said in (
+        for text, message in (
             ("price: []", 'prices.yaml:1: price: unknown key; did you mean "prices"?'),
             (f"{whole}    outptu: 1", "prices.yaml:5: prices[0].outptu: unknown key; did you mean"),
             (f"{whole}    form: 2026-01-01", 'did you mean "prices[0].from"?'),
@@ -239,10 +239,10 @@ class FileTests(OwnPricesCase):
             ("", "prices.yaml: is empty"),
             ("prices: [", "prices.yaml:1: YAML:"),
         ):
-            with self.subTest(said):
-                self.assertIn(said, "\n".join(self.problems(text)))
+            with self.subTest(message):
+                self.assertIn(message, "\n".join(self.problems(text)))
 
-    def test_config_check_judges_the_prices_too(self) -> None:
+    def test_config_check_validates_the_prices_too(self) -> None:
         self.prices(WHOLE)
         self.prices("prices:\n  - model: mock:m\n", "acme")
         out = StringIO()
@@ -253,7 +253,7 @@ class FileTests(OwnPricesCase):
         self.assertIn("error    acme/prices.yaml", out.getvalue())
         self.assertIn("acme/prices.yaml:2: prices[0].input: must be given", out.getvalue())
 
-    def test_of_one_agent_the_prices_that_count_for_it_are_judged(self) -> None:
+    def test_of_one_agent_the_prices_that_count_for_it_are_validated(self) -> None:
         for name, text in (("config.yaml", "model: mock:m\n"), ("system_prompt.md", "Hi.\n")):
             self.base.joinpath("acme", "bot").mkdir(parents=True, exist_ok=True)
             self.base.joinpath("acme", "bot", name).write_text(text)

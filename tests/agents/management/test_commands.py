@@ -140,8 +140,8 @@ class CreateInstanceTests(TestCase):
     def test_bad_names_are_refused(self) -> None:
         make_instance(slug="other")
         for account, slug, words in (
-            ("acme", "../up", "letters"),
-            ("acme", "stream", "reserved"),
+            ("acme", "../up", "slug: Use 1 to 63 lower-case letters"),
+            ("acme", "stream", "slug: “stream” is a reserved name."),
             ("acm", "desk", "Did you mean “acme”?"),
         ):
             with self.subTest(account=account, slug=slug):
@@ -154,9 +154,10 @@ class CreateInstanceTests(TestCase):
         run("create_instance", "acme", "desk")
         path = self.given("temperature: 0\n")
 
-        code, _ = refusal("create_instance", "acme", "desk", "--config", path, "--force")
+        code, message = refusal("create_instance", "acme", "desk", "--config", path, "--force")
 
         self.assertEqual((code, len(self.instances())), (1, 1))
+        self.assertEqual(message, "Account “acme” already has an agent instance “desk”.")
         self.assertNotIn("temperature", (self.base / "acme/desk/config.yaml").read_text())
 
     def test_an_unknown_type_is_misuse(self) -> None:
@@ -180,13 +181,13 @@ class SetAgentStatusTests(TestCase):
             ("activate", InstanceStatus.ACTIVE),
             ("archive", InstanceStatus.ARCHIVED),
         ):
-            told = run_json("set_agent_status", "acme", "bot", change)
-            self.assertEqual((told["status"], told["changed"]), (status, True))
+            report = run_json("set_agent_status", "acme", "bot", change)
+            self.assertEqual((report["status"], report["changed"]), (status, True))
             self.assertEqual(self.status(), status)
 
     def test_a_dry_run_and_what_is_so_already_change_nothing(self) -> None:
-        told = run_json("set_agent_status", "acme", "bot", "archive", "--dry-run")
-        self.assertFalse(told["changed"])
+        report = run_json("set_agent_status", "acme", "bot", "archive", "--dry-run")
+        self.assertFalse(report["changed"])
         self.assertIn("already", run("set_agent_status", "acme", "bot", "activate"))
         self.assertEqual(self.status(), InstanceStatus.ACTIVE)
 
@@ -241,7 +242,7 @@ class SetConnectionTests(TestCase):
         self.assertEqual(code, 1)
         self.assertIn("base_url", message)
 
-    def test_what_is_wrong_is_said(self) -> None:
+    def test_what_is_wrong_is_reported(self) -> None:
         self.make()
         self.key_file.write_text(" \n")
         for words, arguments in (

@@ -1,4 +1,4 @@
-"""`manage.py config check` judges the files and says so to people, programs and CI."""
+"""`manage.py config check` validates the files, with reports for people, programs and CI."""
 
 import json
 import re
@@ -103,9 +103,9 @@ class CheckTests(ConfigFiles):
         self.assertEqual([finding["subject"] for finding in self.as_json("acme/bot")], ["acme/bot"])
 
     def test_an_unknown_account_or_instance_is_a_wrong_call_with_a_guess(self) -> None:
-        for asked, guess in [("acne", '"acme"'), ("acme/bt", '"acme/bot"')]:
-            with self.subTest(asked):
-                out, error = self.failing(asked)
+        for place, guess in [("acne", '"acme"'), ("acme/bt", '"acme/bot"')]:
+            with self.subTest(place):
+                out, error = self.failing(place)
                 self.assertEqual((out, error.returncode), ("", 2))
                 self.assertIn(f"did you mean {guess}?", str(error))
         _, error = self.failing("../../etc")
@@ -168,6 +168,6 @@ class DocumentationTests(ConfigFiles):
         rows = dict(re.findall(r"^\| `([\w.]+)` \| [^|]+ \| ([^|]+) \|", text, re.MULTILINE))
         for key, value in leaves(code_defaults()):
             with self.subTest(key):
-                told = rows[key].strip("`")
-                self.assertEqual(yaml.safe_load(told), value)
+                documented = rows[key].strip("`")
+                self.assertEqual(yaml.safe_load(documented), value)
         self.assertLessEqual(set(config.AgentConfig.model_fields), set(rows))

@@ -86,7 +86,7 @@ class PlanTests(ConfigCommandTestCase):
 
         self.assertEqual(ended.exception.code, 1)
 
-    def test_files_without_an_agent_are_told(self) -> None:
+    def test_files_without_an_agent_are_reported(self) -> None:
         (self.base / "acme/ghost").mkdir()
 
         self.assertEqual(self.plan()["files_without_instance"], ["acme/ghost"])
@@ -137,32 +137,34 @@ class ApplyTests(ConfigCommandTestCase):
         path.write_text("retries: 3\n")
         self.assertEqual(self.apply(str(path), "acme/bot")["published"], {"acme/bot": 1})
 
-        code, told = refusal("config", "apply", str(path), "--note", "x")
+        code, output = refusal("config", "apply", str(path), "--note", "x")
         self.assertEqual(code, 2)
-        self.assertIn("ACCOUNT/INSTANCE", told)
+        self.assertIn("ACCOUNT/INSTANCE", output)
 
     def test_one_fault_and_nothing_is_published(self) -> None:
         make_instance(make_account("beta"), "bot")
         self.put("retries: 5\n")
         self.put("retrys: 5\n", "beta/bot")
-        code, told = refusal("config", "apply", str(self.tree), "--note", "x")
+        code, output = refusal("config", "apply", str(self.tree), "--note", "x")
 
         self.assertEqual((code, self.numbers()), (1, []))
-        self.assertIn("beta/bot: published here:1: retrys: unknown key", told)
+        self.assertIn("beta/bot: published here:1: retrys: unknown key", output)
 
-    def test_a_failed_gate_takes_all_of_it_back(self) -> None:
+    def test_a_failed_publish_check_rolls_everything_back(self) -> None:
         other = make_instance(self.instance.account, "other")
 
-        def gate(instance: AgentInstance, _: Mapping[str, Any]) -> list[PublishCheckFailure]:
+        def publish_check(
+            instance: AgentInstance, _: Mapping[str, Any]
+        ) -> list[PublishCheckFailure]:
             return [PublishCheckFailure("greeting", "is rude")] if instance.pk == other.pk else []
 
-        publishing.register_publish_check(gate)
-        self.addCleanup(publishing._publish_checks.remove, gate)
+        publishing.register_publish_check(publish_check)
+        self.addCleanup(publishing._publish_checks.remove, publish_check)
         self.put("retries: 5\n")
         source = self.put("system_prompt: Hi\n", "acme/other")
-        code, told = refusal("config", "apply", source, "--note", "x")
+        code, output = refusal("config", "apply", source, "--note", "x")
         self.assertEqual((code, self.numbers()), (1, []))
-        self.assertIn("acme/other: greeting: is rude", told)
+        self.assertIn("acme/other: greeting: is rude", output)
         report = self.apply(source, "--gate-reason", "It is old")
 
         self.assertEqual(report["published"], {"acme/bot": 1, "acme/other": 1})
@@ -173,12 +175,12 @@ class ApplyTests(ConfigCommandTestCase):
             ([str(self.base / "nowhere"), "acme/bot", "--note", "x"], "no such file"),
         ):
             with self.subTest(arguments=arguments):
-                code, told = refusal("config", "apply", *arguments)
+                code, output = refusal("config", "apply", *arguments)
                 self.assertEqual(code, 2)
-                self.assertIn(part, told)
-        code, told = refusal("config", "apply", self.put("a: 1", "acme/bott"), "--note", "x")
+                self.assertIn(part, output)
+        code, output = refusal("config", "apply", self.put("a: 1", "acme/bott"), "--note", "x")
         self.assertEqual(code, 1)
-        self.assertIn("Did you mean “acme/bot”?", told)
+        self.assertIn("Did you mean “acme/bot”?", output)
 
 
 class ExportTests(ConfigCommandTestCase):
@@ -209,9 +211,9 @@ class ExportTests(ConfigCommandTestCase):
     def test_nothing_is_overwritten_unasked(self) -> None:
         self.publish("retries: 5\n")
         self.put("retries: 1\n")
-        code, told = refusal("config", "export", str(self.tree))
+        code, output = refusal("config", "export", str(self.tree))
         self.assertEqual(code, 1)
-        self.assertIn("--force overwrites", told)
+        self.assertIn("--force overwrites", output)
         self.assertEqual((self.tree / "acme/bot/published.yaml").read_text(), "retries: 1\n")
         out = run("config", "export", str(self.tree), "--force")
 
@@ -226,7 +228,7 @@ class ExportTests(ConfigCommandTestCase):
         self.assertIn("1 of 1 files would be written.", out)
         self.assertFalse(self.tree.exists())
 
-    def test_a_place_that_can_not_be_written_is_told(self) -> None:
+    def test_a_place_that_can_not_be_written_is_reported(self) -> None:
         self.publish("retries: 5\n")
         self.tree.write_text("a file")
         with self.assertRaises(CommandError) as caught:

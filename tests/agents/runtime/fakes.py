@@ -1,4 +1,4 @@
-"""A provider that does as it is told, in the place of those that the registry finds."""
+"""A fake provider with scripted steps, in the place of those that the registry finds."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ type Steps = list[ModelEvent | RunError]
 
 
 class FakeProvider:
-    """Plays one list of steps a call, and says `Done.` when there are no more."""
+    """Plays one list of steps a call, and answers `Done.` when there are no more."""
 
     supports_tools = True
     supports_attachments = True

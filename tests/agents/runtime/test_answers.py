@@ -1,6 +1,5 @@
-"""What an answer is, why it ended, and where it must end."""
+"""The text of an answer, its finish reason and its bounds."""
 
-import asyncio
 from unittest import mock
 
 from django.test import SimpleTestCase
@@ -10,7 +9,7 @@ from agents.runtime.errors import AnswerRefused, EmptyAnswer, ProviderProtocol
 from agents.runtime.events import TextDelta, ToolCall
 from agents.runtime.providers.base import PROGRESS, Finished, ModelEvent, finish_reason
 from tests.agents.runtime.fakes import FakeProvider, Steps, providers
-from tests.agents.runtime.runs import events_of, run
+from tests.agents.runtime.runs import OtherTask, events_of, run
 
 ASK: Steps = [ToolCall("x", "current_time", "{}"), Finished("tool_calls")]
 
@@ -69,7 +68,7 @@ class FinishReasonTests(SimpleTestCase):
             await events_of(subject)
         self.assertEqual([call.finish_reason for call in subject.calls], ["length"])
 
-    async def test_a_refusal_without_words_is_said(self) -> None:
+    async def test_a_refusal_without_text_is_an_error(self) -> None:
         for reason in ("refusal", "content_filter", "SAFETY"):
             with (
                 providers({"a": FakeProvider(spoken(reason=reason))}),
@@ -103,17 +102,8 @@ class BoundTests(SimpleTestCase):
         # Everything has come already: without a pause all of it would be read in one go.
         kinds: list[ModelEvent] = [PROGRESS, TextDelta("word ")]
         for event in kinds:
-            turns = 0
-
-            async def others() -> None:
-                nonlocal turns
-                while True:
-                    turns += 1
-                    await asyncio.sleep(0)
-
-            other = asyncio.create_task(others())
             steps: Steps = [event] * 6_400
             with providers({"a": FakeProvider([*steps, *spoken("End.")])}):
-                await events_of(run("a:m"))
-            other.cancel()
-            self.assertGreaterEqual(turns, 100)
+                async with OtherTask() as other:
+                    await events_of(run("a:m"))
+            self.assertGreaterEqual(other.turns, 100)

@@ -1,4 +1,4 @@
-"""What is sent of a conversation: every provider must accept it."""
+"""The messages that are sent: every provider must accept them."""
 
 from itertools import pairwise
 from typing import Literal
@@ -33,7 +33,7 @@ messages = st.lists(st.builds(ChatMessage, roles, texts), max_size=12)
 spoken = st.text(min_size=1, max_size=8).filter(lambda text: not is_blank(text))
 
 
-def said(*texts: str) -> tuple[ChatMessage, ...]:
+def dialogue(*texts: str) -> tuple[ChatMessage, ...]:
     """The user's messages and, where the text begins with a greater-than sign, the assistant's."""
     return tuple(
         ChatMessage("assistant", text[1:]) if text.startswith(">") else ChatMessage("user", text)
@@ -64,21 +64,22 @@ class NormalisedTests(SimpleTestCase):
 
     def test_a_window_that_begins_with_an_assistant_loses_it(self) -> None:
         self.assertEqual(
-            normalised(said(">Fine.", "Two", ">Two.", "Three")), said("Two", ">Two.", "Three")
+            normalised(dialogue(">Fine.", "Two", ">Two.", "Three")),
+            dialogue("Two", ">Two.", "Three"),
         )
-        self.assertEqual(normalised(said(">Fine.", "Two")), said("Two"))
+        self.assertEqual(normalised(dialogue(">Fine.", "Two")), dialogue("Two"))
 
     def test_messages_that_were_not_answered_go_with_the_next_one(self) -> None:
         self.assertEqual(
-            normalised(said("Hi", ">Hi.", "My name is Ada.", "Are you there?")),
-            said("Hi", ">Hi.", "My name is Ada.\n\nAre you there?"),
+            normalised(dialogue("Hi", ">Hi.", "My name is Ada.", "Are you there?")),
+            dialogue("Hi", ">Hi.", "My name is Ada.\n\nAre you there?"),
         )
 
-    def test_a_message_that_is_sent_again_is_not_said_twice(self) -> None:
-        self.assertEqual(normalised(said("Hi", "Hi", "Hi")), said("Hi"))
+    def test_a_message_that_is_sent_again_is_included_once(self) -> None:
+        self.assertEqual(normalised(dialogue("Hi", "Hi", "Hi")), dialogue("Hi"))
 
     def test_old_failures_do_not_pile_up(self) -> None:
-        self.assertEqual(normalised(said("1", "2", "3", "4", "5")), said("3\n\n4\n\n5"))
+        self.assertEqual(normalised(dialogue("1", "2", "3", "4", "5")), dialogue("3\n\n4\n\n5"))
 
     def test_blank_is_what_nobody_sees(self) -> None:
         for text in BLANKS:
@@ -89,41 +90,41 @@ class NormalisedTests(SimpleTestCase):
 
 class RefusedTests(SimpleTestCase):
     def test_what_was_refused_and_not_answered_is_left_out(self) -> None:
-        history = said("Hi", ">Hi.", "LONG", "Short?")
+        history = dialogue("Hi", ">Hi.", "LONG", "Short?")
         self.assertTrue(has_unanswered(history))
-        self.assertEqual(without_refused(history, {"LONG"}), said("Hi", ">Hi.", "Short?"))
+        self.assertEqual(without_refused(history, {"LONG"}), dialogue("Hi", ">Hi.", "Short?"))
 
     def test_what_was_answered_and_the_current_message_stay(self) -> None:
-        history = said("LONG", ">Fine.", "LONG", "LONG")
-        self.assertEqual(without_refused(history, {"LONG"}), said("LONG", ">Fine.", "LONG"))
+        history = dialogue("LONG", ">Fine.", "LONG", "LONG")
+        self.assertEqual(without_refused(history, {"LONG"}), dialogue("LONG", ">Fine.", "LONG"))
 
     def test_one_failure_does_not_outlive_those_that_it_caused(self) -> None:
-        history = said("Bad", "2", "3", "4")
-        self.assertEqual(without_refused(history, {"2", "3"}), said("4"))
+        history = dialogue("Bad", "2", "3", "4")
+        self.assertEqual(without_refused(history, {"2", "3"}), dialogue("4"))
 
     def test_only_what_was_answered_stays(self) -> None:
         self.assertEqual(
-            answered_only(said("1", "2", ">two", "3", ">\n", "4")), said("2", ">two", "4")
+            answered_only(dialogue("1", "2", ">two", "3", ">\n", "4")), dialogue("2", ">two", "4")
         )
 
     def test_a_blank_answer_is_none(self) -> None:
-        self.assertTrue(has_unanswered(said("Hi", ">\n", "Again")))
-        self.assertFalse(has_unanswered(said("Hi", ">Hi.", "Again")))
+        self.assertTrue(has_unanswered(dialogue("Hi", ">\n", "Again")))
+        self.assertFalse(has_unanswered(dialogue("Hi", ">Hi.", "Again")))
 
     @given(st.lists(st.builds(ChatMessage, roles, texts), min_size=1, max_size=12))
     def test_half_is_the_newest_and_ends_with_the_last(self, some: list[ChatMessage]) -> None:
         half = newest_half(some)
         self.assertEqual(half, tuple(some[-len(half) :]))
         size = sum(len(message.content.encode()) for message in some)
-        kept = sum(len(message.content.encode()) for message in half)
-        self.assertTrue(len(half) == 1 or kept * 2 <= size)
+        half_size = sum(len(message.content.encode()) for message in half)
+        self.assertTrue(len(half) == 1 or half_size * 2 <= size)
 
 
 class TooLongTests(SimpleTestCase):
-    """A provider that calls the conversation too long is sent less of it."""
+    """A provider that refuses the conversation as too long gets a shorter one."""
 
     def run_of(self, *texts: str, models: tuple[str, ...] = ("a:m",)) -> Run:
-        return Run(RunRequest(models, "You are a test.", said(*texts), retries=0))
+        return Run(RunRequest(models, "You are a test.", dialogue(*texts), retries=0))
 
     async def test_the_older_half_gives_way(self) -> None:
         fake = FakeProvider([ContextTooLong()])
@@ -131,7 +132,7 @@ class TooLongTests(SimpleTestCase):
         with providers({"a": fake}):
             await events_of(subject)
         self.assertEqual(subject.text, "Done.")
-        self.assertEqual(fake.requests[1].messages, said("three", ">four", "five"))
+        self.assertEqual(fake.requests[1].messages, dialogue("three", ">four", "five"))
         self.assertEqual([call.error for call in subject.calls], ["context_too_long", ""])
         self.assertEqual(subject.calls[0].input_tokens, 0)
 
@@ -142,7 +143,7 @@ class TooLongTests(SimpleTestCase):
         with providers({"a": fake}), self.assertRaises(ContextTooLong):
             await events_of(subject)
         self.assertEqual(len(fake.requests), 3)
-        self.assertEqual(fake.requests[2].messages, said("five"))
+        self.assertEqual(fake.requests[2].messages, dialogue("five"))
 
     async def test_a_message_alone_is_not_sent_again_as_it_is(self) -> None:
         fake = FakeProvider([ContextTooLong()], [ContextTooLong()])
@@ -158,7 +159,7 @@ class TooLongTests(SimpleTestCase):
         subject = self.run_of("one", ">two", "three", models=("a:m", "b:m"))
         with providers({"a": first, "b": second}):
             await events_of(subject)
-        self.assertEqual(second.requests[0].messages, said("one", ">two", "three"))
+        self.assertEqual(second.requests[0].messages, dialogue("one", ">two", "three"))
 
     async def test_another_failure_drops_nothing_that_was_answered(self) -> None:
         fake = FakeProvider([ProviderUnavailable()])
@@ -173,7 +174,7 @@ class TooLongTests(SimpleTestCase):
             with providers({"a": fake}):
                 await events_of(subject)
             self.assertEqual(fake.requests[0].messages[0].content, "bad\n\none")
-            self.assertEqual(fake.requests[1].messages, said("one", ">two", "three"))
+            self.assertEqual(fake.requests[1].messages, dialogue("one", ">two", "three"))
             fake = FakeProvider([kind()], [kind()], [kind()])
             with providers({"a": fake}), self.assertRaises(kind):
                 await events_of(self.run_of("bad", "three"))
@@ -182,7 +183,7 @@ class TooLongTests(SimpleTestCase):
     async def test_a_blank_system_prompt_is_none(self) -> None:
         fake = FakeProvider()
         with providers({"a": fake}):
-            await events_of(Run(RunRequest(("a:m",), " \n\u200b", said("Hi"))))
+            await events_of(Run(RunRequest(("a:m",), " \n\u200b", dialogue("Hi"))))
         self.assertEqual(fake.requests[0].system_prompt, "")
 
     async def test_a_message_that_a_filter_refuses_is_left_out_too(self) -> None:
@@ -190,5 +191,7 @@ class TooLongTests(SimpleTestCase):
         filtered.refused = True
         fake = FakeProvider([filtered])
         with providers({"a": fake}):
-            await events_of(Run(RunRequest(("a:m",), "", (ChatMessage("user", "x"), *said("Hi")))))
+            await events_of(
+                Run(RunRequest(("a:m",), "", (ChatMessage("user", "x"), *dialogue("Hi"))))
+            )
         self.assertEqual([one.content for one in fake.requests[-1].messages], ["Hi"])

@@ -1,4 +1,4 @@
-"""The calls of tools that models ask for: what runs, what goes back, what the model is told."""
+"""Models' tool calls: which run, what goes back to the provider, and the errors for the model."""
 
 import json
 import re
@@ -73,7 +73,7 @@ class ArgumentTests(SimpleTestCase):
         for text in MEANT:
             self.assertEqual(read_arguments(text), PARIS, repr(text))
 
-    def test_what_is_not_certain_is_told_and_not_run(self) -> None:
+    def test_an_uncertain_call_is_reported_and_not_run(self) -> None:
         for text in UNREADABLE:
             with self.subTest(text=text[:40]), self.assertRaises(UnreadableArguments):
                 read_arguments(text)
@@ -99,7 +99,7 @@ class ArgumentTests(SimpleTestCase):
             (call,) = prepared([ToolCall("x", "f", PARIS)], before=0, finish_reason=reason)
             self.assertEqual((call.problem, call.arguments), ("", PARIS))
 
-    def test_a_name_that_is_none_is_told(self) -> None:
+    def test_an_invalid_name_is_reported(self) -> None:
         for name in ("", " ", "current time", "f\x00", "näme", "x" * 65):
             (call,) = prepared([ToolCall("x", name, "{}")], before=0, finish_reason="")
             self.assertTrue(call.problem)
@@ -107,7 +107,7 @@ class ArgumentTests(SimpleTestCase):
 
 
 class TurnTests(SimpleTestCase):
-    """Calls within a turn, by a provider that sends them as it likes."""
+    """Calls within a turn, from a provider that sends them in any form."""
 
     async def results(self, *steps: ToolCall, reason: str = "tool_calls") -> list[ToolResult]:
         fake = FakeProvider([*steps, Finished(reason)])

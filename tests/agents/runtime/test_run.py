@@ -1,4 +1,4 @@
-"""The loop: tools, retries, fallbacks, and an account of every call whatever becomes of it."""
+"""The run's loop: tools, retries, fallbacks, and a record of every call, failed or not."""
 
 import asyncio
 from contextlib import aclosing
@@ -28,9 +28,9 @@ ASK_TIME = ("current_time", '{"timezone": "UTC"}')
 
 class RunTestCase(SimpleTestCase):
     def setUp(self) -> None:
-        patience = mock.patch.object(run_module, "BACKOFF_SECONDS", 0.001)
-        patience.start()
-        self.addCleanup(patience.stop)
+        backoff = mock.patch.object(run_module, "BACKOFF_SECONDS", 0.001)
+        backoff.start()
+        self.addCleanup(backoff.stop)
 
 
 class WhatArrivesTests(RunTestCase):
@@ -99,11 +99,11 @@ class ToolTests(RunTestCase):
             calls = [ASK_TIME, ("current_time", '{"timezone": "Nowhere/Land"}'), ("guess", "{}")]
             server.replies.append(Reply("", tool_calls=calls))
             await events_of(run(server.model, tools=("current_time",)))
-        asked, *results = server.requests[1].body["messages"][2:]
+        calls_message, *results = server.requests[1].body["messages"][2:]
         self.assertEqual(
             [
                 (call["function"]["name"], call["function"]["arguments"])
-                for call in asked["tool_calls"]
+                for call in calls_message["tool_calls"]
             ],
             calls,
         )
@@ -114,7 +114,7 @@ class ToolTests(RunTestCase):
         self.assertIn("no time zone", results[1]["content"])
         self.assertIn("no such tool", results[2]["content"])
 
-    async def test_bad_arguments_are_told_to_the_model(self) -> None:
+    async def test_bad_arguments_are_reported_to_the_model(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("", tool_calls=[("current_time", '{"timezone": ')]))
             events = await events_of(run(server.model, tools=("current_time",)))
@@ -213,13 +213,13 @@ class FallbackTests(RunTestCase):
                 await events_of(run("mock:first", "mock:second", tools=("current_time",)))
         self.assertEqual(len(server.requests), 2)
 
-    async def test_the_last_error_is_told_when_all_fail(self) -> None:
+    async def test_the_last_error_is_reported_when_all_fail(self) -> None:
         with self.assertRaises(UnknownModel):
             await events_of(run("scripted:fail", "nobody:nothing", retries=0))
 
 
 class CutTests(RunTestCase):
-    async def test_what_was_said_before_the_cut_is_kept_and_counted(self) -> None:
+    async def test_the_text_before_the_cut_is_kept_and_counted(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(Reply("one two three four", cut_after=3))
             subject = run(server.model)
@@ -258,7 +258,7 @@ class CutTests(RunTestCase):
             server.replies.append(Reply(delay=5))
             subject = run(server.model)
             task = asyncio.create_task(events_of(subject))
-            await server.asked.wait()
+            await server.called.wait()
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await task

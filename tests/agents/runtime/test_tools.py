@@ -1,4 +1,4 @@
-"""A tool never takes the run down with it."""
+"""A tool's failure never ends the run."""
 
 import asyncio
 from pathlib import Path
@@ -29,38 +29,38 @@ FETCH = Tool(fetch, Wanted, time_limit=0.01)
 
 
 class ToolTests(SimpleTestCase):
-    async def told(self, arguments: str) -> tuple[str, bool]:
+    async def result_of(self, arguments: str) -> tuple[str, bool]:
         result = await FETCH.run(ToolCall("1", "fetch", arguments))
         self.assertEqual((result.id, result.name), ("1", "fetch"))
         return result.content, result.is_error
 
-    def test_the_model_is_told_what_the_function_says(self) -> None:
+    def test_the_model_gets_what_the_function_returns(self) -> None:
         spec = FETCH.spec
         self.assertEqual((spec.name, spec.description), ("fetch", "Fetch what is wanted."))
         self.assertEqual(spec.parameters["required"], ["what"])
         self.assertIs(spec.parameters["additionalProperties"], False)
 
     async def test_a_result(self) -> None:
-        self.assertEqual(await self.told('{"what": "x"}'), ("Here is x, 1", False))
+        self.assertEqual(await self.result_of('{"what": "x"}'), ("Here is x, 1", False))
 
     async def test_what_the_tool_cannot_do(self) -> None:
-        self.assertEqual(await self.told('{"what": "nothing"}'), ("There is nothing.", True))
+        self.assertEqual(await self.result_of('{"what": "nothing"}'), ("There is nothing.", True))
 
     async def test_a_tool_that_takes_too_long(self) -> None:
-        content, is_error = await self.told('{"what": "a moment"}')
+        content, is_error = await self.result_of('{"what": "a moment"}')
         self.assertTrue(is_error)
         self.assertIn("seconds", content)
 
     async def test_wrong_arguments(self) -> None:
         for arguments in ("", "[]", "{", '{"what": 1}', '{"what": "x", "more": 1}'):
             with self.subTest(arguments=arguments):
-                content, is_error = await self.told(arguments)
+                content, is_error = await self.result_of(arguments)
                 self.assertTrue(is_error)
                 self.assertIn("not valid", content)
 
     async def test_a_tool_that_breaks_keeps_its_reason_to_the_log(self) -> None:
         with self.assertLogs("agents.runtime", "ERROR") as logs:
-            content, is_error = await self.told('{"what": ""}')
+            content, is_error = await self.result_of('{"what": ""}')
         self.assertEqual((content, is_error), ("The tool failed.", True))
         self.assertIn("ZeroDivisionError", logs.output[0])
 

@@ -1,4 +1,4 @@
-"""The edge: what comes in is bounded in size and time, what goes out has its headers."""
+"""Request limits: bodies are bounded in size and time, and answers have their headers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.worlds import World, counts, stored
 
 
 class Client:
-    """Speaks ASGI to the application: a body in parts, a reader as slow as the test wants."""
+    """An ASGI client: sends a body in parts and reads as slowly as the test wants."""
 
     def __init__(self, method: str, path: str, **headers: str) -> None:
         self.scope = Call(ApiClient(headers=headers), method, path).scope | {"scheme": "https"}

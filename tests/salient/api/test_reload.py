@@ -1,4 +1,4 @@
-"""A reload with settings that make no sense keeps the workers that run."""
+"""A reload with invalid settings keeps the running workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's own edge: idle connections end, and what it refuses itself is a problem document."""
+"""The server without a view: idle connections end, and its own refusals are problem documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Bare(Worker):
-    """A worker's connections without its process."""
+    """A worker whose connections run in this process."""
 
     def __init__(self, *, header_seconds: float, connections: int) -> None:
         self.cfg = Config()
@@ -46,8 +46,8 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def heard(self) -> bytes:
-        """Read to the end, which is the server's to make."""
+    async def read_all(self) -> bytes:
+        """Read until the server closes the connection."""
         async with asyncio.timeout(10):
             return await self.reader.read()
 
@@ -64,8 +64,8 @@ def read(raw: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(status.split()[1]), headers, body
 
 
-class Town:
-    """A listening worker, and whoever connects to it."""
+class Listener:
+    """A listening worker, and the clients that connect to it."""
 
     def __init__(self, bare: Bare, port: int) -> None:
         self.worker, self._port = bare, port
@@ -97,28 +97,28 @@ class Town:
 @asynccontextmanager
 async def listening(
     *, header_seconds: float = NEVER, connections: int = 100
-) -> AsyncIterator[Town]:
+) -> AsyncIterator[Listener]:
     bare = Bare(header_seconds=header_seconds, connections=connections)
     server = await bare.loop.create_server(lambda: Protocol(bare), "127.0.0.1", 0)
-    town = Town(bare, server.sockets[0].getsockname()[1])
+    listener = Listener(bare, server.sockets[0].getsockname()[1])
     try:
-        yield town
+        yield listener
     finally:
-        await town.leave()
+        await listener.leave()
         server.close()
 
 
 class TimeTests(SimpleTestCase):
     async def test_who_connects_and_sends_nothing_is_disconnected(self) -> None:
-        async with listening(header_seconds=SOON) as town:
-            peers = [await town.connect() for _ in range(20)]
-            self.assertEqual([await peer.heard() for peer in peers], [b""] * 20)
-            await town.settle(idle=0)
-            self.assertEqual(town.worker.nr_conns, 0)
+        async with listening(header_seconds=SOON) as server:
+            peers = [await server.connect() for _ in range(20)]
+            self.assertEqual([await peer.read_all() for peer in peers], [b""] * 20)
+            await server.settle(idle=0)
+            self.assertEqual(server.worker.nr_conns, 0)
 
     async def test_half_a_head_has_one_time_however_often_a_byte_comes(self) -> None:
-        async with listening(header_seconds=0.2) as town:
-            peer = await town.connect(GET)
+        async with listening(header_seconds=0.2) as server:
+            peer = await server.connect(GET)
 
             async def drip() -> None:
                 while True:
@@ -127,60 +127,60 @@ class TimeTests(SimpleTestCase):
 
             dripping = asyncio.create_task(drip())
             try:
-                status, headers, body = read(await peer.heard())
+                status, headers, body = read(await peer.read_all())
             finally:
                 dripping.cancel()
             self.assertEqual((status, json.loads(body)["code"]), (408, "headers_too_slow"))
             self.assertEqual(headers["connection"], "close")
 
     async def test_the_second_request_of_a_connection_has_its_time_too(self) -> None:
-        async with listening(header_seconds=0.2) as town:
-            peer = await town.connect(GET + b"\r\n")
+        async with listening(header_seconds=0.2) as server:
+            peer = await server.connect(GET + b"\r\n")
             self.assertEqual((await peer.answer())[0], 200)
             await peer.reader.readexactly(len(b'{"status": "ok"}'))
             peer.writer.write(GET)
-            status, _, body = read(await peer.heard())
+            status, _, body = read(await peer.read_all())
             self.assertEqual((status, json.loads(body)["code"]), (408, "headers_too_slow"))
 
     async def test_a_request_in_two_pieces_is_answered(self) -> None:
-        async with listening() as town:
-            peer = await town.connect(GET)
+        async with listening() as server:
+            peer = await server.connect(GET)
             await asyncio.sleep(0.02)
             peer.writer.write(b"Connection: close\r\n\r\n")
-            status, _, body = read(await peer.heard())
+            status, _, body = read(await peer.read_all())
             self.assertEqual((status, body), (200, b'{"status": "ok"}'))
 
 
 class ConnectionTests(SimpleTestCase):
     async def test_of_too_many_idle_connections_the_oldest_are_closed(self) -> None:
-        async with listening(connections=4) as town:
-            peers = [await town.connect() for _ in range(3)]
-            await town.settle(idle=3)
-            latest = await town.connect(GET + b"Connection: close\r\n\r\n")
-            self.assertEqual(read(await latest.heard())[0], 200)
-            self.assertEqual(await peers[0].heard(), b"")
-            self.assertEqual(len(town.worker.idle), 2)
+        async with listening(connections=4) as server:
+            peers = [await server.connect() for _ in range(3)]
+            await server.settle(idle=3)
+            latest = await server.connect(GET + b"Connection: close\r\n\r\n")
+            self.assertEqual(read(await latest.read_all())[0], 200)
+            self.assertEqual(await peers[0].read_all(), b"")
+            self.assertEqual(len(server.worker.idle), 2)
 
-    async def test_one_more_than_there_may_be_is_told_so(self) -> None:
-        async with listening(connections=1) as town:
-            busy = await town.connect(
+    async def test_one_connection_too_many_is_refused_with_a_message(self) -> None:
+        async with listening(connections=1) as server:
+            busy = await server.connect(
                 b"POST /accounts/a/agents/b/chat HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Length: 9\r\n\r\n"
             )
             await asyncio.sleep(0.02)
-            status, headers, body = read(await (await town.connect()).heard())
+            status, headers, body = read(await (await server.connect()).read_all())
             self.assertEqual((status, json.loads(body)["code"]), (503, "too_many_connections"))
             self.assertEqual(headers["retry-after"], "5")
             busy.writer.write(b"{}       ")
             self.assertEqual((await busy.answer())[0], 401)
 
     async def test_idle_connections_leave_room_for_requests(self) -> None:
-        async with listening(connections=8) as town:
+        async with listening(connections=8) as server:
             for _ in range(50):
-                await town.connect()
-            peer = await town.connect(GET + b"Connection: close\r\n\r\n")
-            self.assertEqual(read(await peer.heard())[0], 200)
-            self.assertLessEqual(len(town.worker.idle), 6)
+                await server.connect()
+            peer = await server.connect(GET + b"Connection: close\r\n\r\n")
+            self.assertEqual(read(await peer.read_all())[0], 200)
+            self.assertLessEqual(len(server.worker.idle), 6)
 
 
 class RefusalTests(SimpleTestCase):
@@ -221,10 +221,10 @@ class RefusalTests(SimpleTestCase):
     }
 
     async def test_the_servers_own_refusals_are_problem_documents(self) -> None:
-        async with listening() as town:
+        async with listening() as server:
             for sent, (status, code) in self.REFUSED.items():
                 with self.subTest(sent[:60]):
-                    got, headers, body = read(await (await town.connect(sent)).heard())
+                    got, headers, body = read(await (await server.connect(sent)).read_all())
                     problem = json.loads(body)
                     self.assertEqual((got, problem["status"]), (status, status))
                     self.assertEqual(problem["code"], code)
@@ -232,9 +232,9 @@ class RefusalTests(SimpleTestCase):
                     self.assertEqual(headers["x-content-type-options"], "nosniff")
 
     async def test_a_refusal_arrives_although_the_client_goes_on_sending(self) -> None:
-        async with listening() as town:
-            peer = await town.connect(b"GET /" + b"x" * 2_000_000)
-            self.assertEqual(read(await peer.heard())[0], 414)
+        async with listening() as server:
+            peer = await server.connect(b"GET /" + b"x" * 2_000_000)
+            self.assertEqual(read(await peer.read_all())[0], 414)
 
     async def test_an_address_in_the_place_of_a_path_is_read(self) -> None:
         for target, (status, code) in {
@@ -247,30 +247,30 @@ class RefusalTests(SimpleTestCase):
             b"http:///accounts/x/me": (400, "unknown_host"),
         }.items():
             with self.subTest(target), override_settings(ALLOWED_HOSTS=["localhost"]):
-                async with listening() as town:
+                async with listening() as server:
                     head = b"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
-                    peer = await town.connect(head % target + b"Connection: close\r\n\r\n")
-                    got, _, body = read(await peer.heard())
+                    peer = await server.connect(head % target + b"Connection: close\r\n\r\n")
+                    got, _, body = read(await peer.read_all())
                     self.assertEqual((got, json.loads(body).get("code")), (status, code), body)
 
     async def test_an_upgrade_that_is_not_known_is_ignored(self) -> None:
         for upgrade in (b"websocket", b"h2c", b"nonsense"):
             with self.subTest(upgrade):
-                async with listening() as town:
-                    peer = await town.connect(
+                async with listening() as server:
+                    peer = await server.connect(
                         GET + b"Upgrade: " + upgrade + b"\r\nConnection: Upgrade, close\r\n"
                         b"Sec-WebSocket-Version: 13\r\n"
                         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
                     )
-                    self.assertEqual(read(await peer.heard())[0], 200)
+                    self.assertEqual(read(await peer.read_all())[0], 200)
 
     async def test_head_is_answered_as_get_is_without_a_body_or_a_warning(self) -> None:
         with self.assertNoLogs("tests.worker"):
-            async with listening() as town:
-                peer = await town.connect(
+            async with listening() as server:
+                peer = await server.connect(
                     b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
                 )
-                status, headers, body = read(await peer.heard())
+                status, headers, body = read(await peer.read_all())
         self.assertEqual((status, headers["content-length"], body), (200, "16", b""))
 
 

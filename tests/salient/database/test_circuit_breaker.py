@@ -77,12 +77,12 @@ class CircuitTests(TransactionTestCase):
                 limited.execute("SELECT 1")
             self.assertTrue(limited.closed)
             self.proxy.release()
-        told: list[Any] = []
+        results: list[Any] = []
 
         def patiently() -> None:
             with LimitedConnection.connect(self.proxy.url) as command:
                 self.proxy.hold()
-                told.append(command.execute("SELECT 2").fetchone())
+                results.append(command.execute("SELECT 2").fetchone())
 
         waiting = threading.Thread(target=patiently)
         waiting.start()
@@ -90,7 +90,7 @@ class CircuitTests(TransactionTestCase):
         self.assertTrue(waiting.is_alive())
         self.proxy.release()
         waiting.join()
-        self.assertEqual(told, [(2,)])
+        self.assertEqual(results, [(2,)])
 
     def test_an_error_of_the_server_comes_through_as_it_is(self) -> None:
         with LimitedConnection.connect(self.proxy.url) as limited:

@@ -74,7 +74,7 @@ class ConfigTests(SimpleTestCase):
 
 class ExplainTests(SimpleTestCase):
     def test_an_error_of_postgresql_becomes_one_line_of_advice(self) -> None:
-        for said, advice in (
+        for message, advice in (
             ('connection to server at "x" failed: Connection refused\n\tIs it up?', "does it run"),
             ("failed to resolve host 'nowhere'", "host name is not known"),
             ('FATAL:  password authentication failed for user "ann"', "password is wrong"),
@@ -82,7 +82,7 @@ class ExplainTests(SimpleTestCase):
             ("connection timeout expired", "does not answer in time"),
             ("FATAL:  sorry, too many clients already", "connections are taken"),
         ):
-            line = explain(wrapped(psycopg.OperationalError(said))) or ""
+            line = explain(wrapped(psycopg.OperationalError(message))) or ""
             self.assertIn(advice, line)
             self.assertNotIn("\n", line)
 
@@ -194,9 +194,9 @@ class EmbeddedServerTests(SimpleTestCase):
     def test_the_reason_of_a_failed_start_is_found_in_its_log(self) -> None:
         server = embedded.EmbeddedServer(self.directory)
         full = "PANIC:  could not write: No space left on device"
-        self.assertIn("is full", server.why(full))
+        self.assertIn("is full", server.start_failure(full))
         other = "LOG:  starting\nFATAL:  could not load library\nLOG:  shut down"
-        self.assertIn("could not load library", server.why(other))
+        self.assertIn("could not load library", server.start_failure(other))
 
 
 def connect_nowhere(url: str) -> None:

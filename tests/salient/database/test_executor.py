@@ -60,21 +60,21 @@ class ThreadConnectionTests(TransactionTestCase):
         self.assertEqual(tenant.get(), "acme")
 
     async def test_equal_calls_under_way_share_the_result(self) -> None:
-        asked: list[str] = []
+        made: list[str] = []
 
         def read(name: str) -> str:
-            asked.append(name)
+            made.append(name)
             return f"{name} as {slow_backend()} tells it"
 
-        told = await asyncio.gather(
+        results = await asyncio.gather(
             *(in_database_once(read, name) for name in ["acme", "beta"] * 50)
         )
 
-        self.assertEqual(sorted(asked), ["acme", "beta"])
-        self.assertEqual(set(told[::2]), {told[0]})
-        self.assertNotEqual(told[0], told[1])
+        self.assertEqual(sorted(made), ["acme", "beta"])
+        self.assertEqual(set(results[::2]), {results[0]})
+        self.assertNotEqual(results[0], results[1])
         await in_database_once(read, "acme")
-        self.assertEqual(asked.count("acme"), 2)
+        self.assertEqual(made.count("acme"), 2)
 
     @mock.patch.object(executor, "SHARED_READ_SECONDS", 0.0)
     async def test_a_later_call_does_not_wait_for_one_that_hangs(self) -> None:
@@ -133,13 +133,13 @@ class ThreadConnectionTests(TransactionTestCase):
     async def test_work_that_was_handed_over_is_done_although_the_caller_was_cancelled(
         self,
     ) -> None:
-        gate, done = threading.Event(), threading.Event()
-        blockers = [asyncio.create_task(in_database(gate.wait)) for _ in range(THREADS)]
+        may_go_on, done = threading.Event(), threading.Event()
+        blockers = [asyncio.create_task(in_database(may_go_on.wait)) for _ in range(THREADS)]
         await asyncio.sleep(0)
         caller = asyncio.create_task(in_database(done.set))
         await asyncio.sleep(0)
         caller.cancel()
-        gate.set()
+        may_go_on.set()
         await asyncio.gather(*blockers)
 
         self.assertTrue(await asyncio.to_thread(done.wait, 10))
@@ -224,7 +224,7 @@ class PoolTests(TransactionTestCase):
             self.assertTrue(backend())
 
     def hold_together(self, number: int) -> None:
-        """Let some threads hold a connection each at the same time, then give it back."""
+        """Let some threads use a connection each at the same time."""
         everyone = threading.Barrier(number)
         threads = [threading.Thread(target=hold, args=(everyone,)) for _ in range(number)]
         for thread in threads:

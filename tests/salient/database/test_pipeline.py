@@ -11,8 +11,8 @@ from django.test import TransactionTestCase, override_settings
 
 from salient import database
 from salient.database import pipeline
-from salient.database.batches import Answer, MaybeDone, Statement
 from salient.database.pipeline import MAX_BATCH, call_batched, execute
+from salient.database.pipeline.batches import Answer, MaybeDone, Statement
 
 PID: Statement = (b"SELECT pg_backend_pid()::text", [])
 

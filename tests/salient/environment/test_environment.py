@@ -1,4 +1,4 @@
-"""Settings are checked for sense: each wrong one is a line that names it and its value."""
+"""Settings are checked: each wrong one is a line that names it and its value."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def lines(**values: str) -> list[str]:
 
 class WrongValueTests(SimpleTestCase):
     def rounds(self) -> Iterator[dict[str, str]]:
-        """One wrong value of each setting at a time, for a reading takes a while."""
+        """One wrong value of each setting at a time, because reading the settings is slow."""
         table = WRONG | dict.fromkeys(TEXTS, ("two\nlines",))
         for number in range(max(map(len, table.values()))):
             yield {name: bad[number] for name, bad in table.items() if number < len(bad)}
@@ -121,7 +121,7 @@ class WrongValueTests(SimpleTestCase):
 
         self.assertEqual(declared, {*WRONG, *TEXTS, *LISTS_OF_SECRETS})
 
-    def test_all_that_is_wrong_is_said_at_once_with_the_values(self) -> None:
+    def test_all_problems_are_reported_at_once_with_the_values(self) -> None:
         found = lines(UNKNOWN_PRICE_PER_MTOK="-5", MAX_BODY_BYTES="-1", STREAM_MAX_SECONDS="10m")
 
         starts = [line.partition(":")[0] for line in found]
@@ -262,9 +262,9 @@ class FileTests(SimpleTestCase):
     def test_the_set_up_says_so_too(self) -> None:
         self.path.mkdir()
         with mock.patch.object(environment_file, "PATH", self.path):
-            said = environment_file.main()
+            code = environment_file.main()
 
-        self.assertRegex(said or "", r"salient: .*\.env cannot be used: is a directory")
+        self.assertRegex(code or "", r"salient: .*\.env cannot be used: is a directory")
 
     def test_a_slip_is_a_warning_with_the_name_that_was_meant(self) -> None:
         self.path.write_text("MAX_BODY_BYTE=1\nOPENAI_API_KEY=x\nPORT=80\nlog_level=info\nX=1\n")
@@ -296,25 +296,39 @@ class StartTests(SimpleTestCase):
             text=True,
         )
 
-    def test_manage_py_and_the_server_say_it_alike_and_without_a_traceback(self) -> None:
+    def test_manage_py_and_the_server_report_the_same_without_a_traceback(self) -> None:
         wrong = {"UNKNOWN_PRICE_PER_MTOK": "-5", "WEB_CONCURRENCY": "abc", "EMAIL_URL": "nonsense"}
         for command in (["manage.py", "check"], ["-m", "salient"]):
             process = self.start(*command, **wrong)
-            said, _ = process.communicate()
+            output, _ = process.communicate()
             with self.subTest(command):
                 self.assertEqual(process.returncode, 1)
                 program = command[-1].replace("check", "manage.py")
-                names = [line.split("=")[0] for line in said.splitlines()]
+                names = [line.split("=")[0] for line in output.splitlines()]
                 self.assertEqual(names, [f"{program}: {name}" for name in sorted(wrong)[::-1]])
+
+    def test_a_python_without_the_packages_is_a_line_that_names_the_right_one(self) -> None:
+        python = sys._base_executable  # type: ignore[attr-defined]
+        command = [python, "-I", "-S", "manage.py", "check"]
+        done = subprocess.run(
+            command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+        )
+
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            f"manage.py: {python} has no module django: call .venv/bin/python manage.py, "
+            "which make run sets up\n",
+        )
 
     def test_gunicorn_as_it_is_says_it_too(self) -> None:
         process = self.start("-m", "gunicorn", PORT="abc", MAX_BODY_BYTES="-1")
-        said, _ = process.communicate()
+        output, _ = process.communicate()
 
         self.assertEqual(process.returncode, 1)
-        self.assertNotIn("Traceback", said)
-        self.assertIn("salient: PORT=abc", said)
-        self.assertIn("salient: MAX_BODY_BYTES=-1", said)
+        self.assertNotIn("Traceback", output)
+        self.assertIn("salient: PORT=abc", output)
+        self.assertIn("salient: MAX_BODY_BYTES=-1", output)
 
     def test_ctrl_c_during_the_start_is_no_traceback(self) -> None:
         interrupted = KeyboardInterrupt()

@@ -1,4 +1,4 @@
-"""One server for several processes: started on demand, gone with the last of them."""
+"""One server for several processes: started on demand, stopped after the last of them."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class SharedProcessTests(TestCase):
         until(lambda: self.state().get("pid", server) != server)
         self.assertTrue(alive(self.state()["pid"]))
 
-    def test_after_a_killed_keeper_the_next_user_starts_another_server(self) -> None:
+    def test_after_a_killed_supervisor_the_next_user_starts_another_server(self) -> None:
         _, server = self.user()
         os.kill(self.state()["keeper"], signal.SIGKILL)
         until(lambda: not alive(server))

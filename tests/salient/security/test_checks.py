@@ -1,4 +1,4 @@
-"""What production must not start with; each line names the setting and the way out."""
+"""Settings that stop a production server; each line names the setting and what to do."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class StartTests(SimpleTestCase):
         async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
-        # What a server keeps running (a heartbeat) is not started here.
+        # The server's background tasks (a heartbeat) are not started here.
         with override_settings(**(GOOD | bad)), mock.patch.object(lifespan, "_openers", []):
             running = asyncio.ensure_future(application({"type": "lifespan"}, waiting.get, send))
             while not sent:  # noqa: ASYNC110 - the message is the event
@@ -198,10 +198,10 @@ class EnvironmentTests(SimpleTestCase):
         )
 
     def test_what_gunicorn_asks_first_refuses_with_lines_and_no_traceback(self) -> None:
-        asked = self.run_with("-m", "salient.security.checks", SECRET_KEY="short", DEMO="true")
+        result = self.run_with("-m", "salient.security.checks", SECRET_KEY="short", DEMO="true")
 
-        self.assertEqual(asked.returncode, 1)
-        lines = [line for line in asked.stderr.splitlines() if "collectstatic" not in line]
+        self.assertEqual(result.returncode, 1)
+        lines = [line for line in result.stderr.splitlines() if "collectstatic" not in line]
         self.assertEqual(len(lines), 2)
         self.assertTrue(all(line.startswith("salient: ") for line in lines))
 
@@ -210,10 +210,10 @@ class EnvironmentTests(SimpleTestCase):
         code = "import environ, salient.security.checks as c; "
         code += "environ.Env.read_env = lambda *a, **k: None; import os, sys; "
         code += "del os.environ['SECRET_KEY']; sys.exit(c.main())"
-        asked = self.run_with("-c", code)
+        result = self.run_with("-c", code)
 
-        self.assertEqual(asked.returncode, 1)
-        [line] = asked.stderr.splitlines()
+        self.assertEqual(result.returncode, 1)
+        [line] = result.stderr.splitlines()
         self.assertIn("SECRET_KEY", line)
 
     def test_check_deploy_is_clean_with_good_settings(self) -> None:

@@ -1,4 +1,4 @@
-"""Secrets at rest."""
+"""Secrets are encrypted at rest, and each is bound to its row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log says of requests that are refused."""
+"""The log of refused requests: no tokens, and one line each."""
 
 from __future__ import annotations
 

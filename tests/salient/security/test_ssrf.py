@@ -1,4 +1,4 @@
-"""Where a tenant's URL may lead, and that nothing goes anywhere else."""
+"""Tenants' URLs reach public addresses only, and no request goes anywhere else."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class AddressTests(SimpleTestCase):
         self.assertEqual(let_through, [])
 
     @given(st.ip_addresses(v=4))
-    def test_a_mapped_address_is_judged_as_what_it_maps(self, address: IPv4Address) -> None:
+    def test_a_mapped_address_is_checked_as_what_it_maps(self, address: IPv4Address) -> None:
         mapped = IPv6Address(0xFFFF << 32 | int(address))
 
         self.assertEqual(is_public(mapped), is_public(address))
@@ -221,17 +221,17 @@ class ResolverTests(SimpleTestCase):
 
 
 class Inside:
-    """A server on loopback, which stands for everything that no tenant may reach."""
+    """A server on loopback, in the place of the internal hosts that no tenant may reach."""
 
     def __init__(self) -> None:
-        self.asked: list[web.Request] = []
+        self.requests: list[web.Request] = []
         self.connections = 0
         self.port = 0
         self.location = ""
-        self.body = b"secret of the house"
+        self.body = b"secret of an internal server"
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         headers = {"Location": self.location} if self.location else {}
         return web.Response(status=302 if headers else 200, body=self.body, headers=headers)
 
@@ -254,30 +254,30 @@ async def server(name: str = "") -> AsyncIterator[Inside]:
 
 
 class Names:
-    """A name server that changes its mind: gives each of its answers once, the last for ever."""
+    """A name server whose answers change: each is given once, and the last one from then on."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.lookups = 0
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        self.asked += 1
+        self.lookups += 1
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 class ConnectionTests(SimpleTestCase):
     async def test_a_name_that_leads_inside_is_not_connected_to(self) -> None:
-        async with server() as house:
+        async with server() as internal:
             with (
-                override_settings(OUTBOUND_PORTS=[house.port]),
+                override_settings(OUTBOUND_PORTS=[internal.port]),
                 self.assertRaises(aiohttp.ClientConnectorDNSError) as caught,
             ):
                 await safe_fetch(
-                    f"https://rebind.example.com:{house.port}/", lookup=Names(["127.0.0.1"])
+                    f"https://rebind.example.com:{internal.port}/", lookup=Names(["127.0.0.1"])
                 )
 
         self.assertIsInstance(caught.exception.os_error, UnsafeAddress)
-        self.assertEqual(house.asked, [])
+        self.assertEqual(internal.requests, [])
 
     async def test_a_name_that_is_rebound_after_the_check_is_not_followed(self) -> None:
         """The first answer is public and is the one connected to; the second is refused."""
@@ -294,29 +294,29 @@ class ConnectionTests(SimpleTestCase):
                     await safe_fetch("https://rebind.example.com/", lookup=names)
 
         self.assertEqual(tried, [PUBLIC])
-        self.assertEqual(names.asked, 2)
+        self.assertEqual(names.lookups, 2)
 
     async def test_a_resolver_that_lies_meets_the_socket_that_checks(self) -> None:
-        async with server() as house:
+        async with server() as internal:
             with mock.patch.object(subject, "all", return_value=True, create=True):
                 async with safe_session(Names(["127.0.0.1"])) as session:
                     with self.assertRaises(aiohttp.ClientConnectorError) as caught:
-                        await session.get(f"http://api.example.com:{house.port}/")
+                        await session.get(f"http://api.example.com:{internal.port}/")
 
         self.assertIsInstance(caught.exception.os_error, UnsafeAddress)
-        self.assertEqual(house.asked, [])
+        self.assertEqual(internal.requests, [])
 
     async def test_an_address_in_the_url_meets_the_socket_that_checks(self) -> None:
-        async with server() as house, safe_session(Names([PUBLIC])) as session:
+        async with server() as internal, safe_session(Names([PUBLIC])) as session:
             for host in ("127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"):
                 with self.subTest(host), self.assertRaises(aiohttp.ClientError):
-                    await session.get(f"http://{host}:{house.port}/")
+                    await session.get(f"http://{host}:{internal.port}/")
 
-        self.assertEqual(house.asked, [])
+        self.assertEqual(internal.requests, [])
 
     async def test_the_environments_proxy_is_not_used(self) -> None:
-        async with server() as house:
-            proxy = f"http://127.0.0.1:{house.port}"
+        async with server() as internal:
+            proxy = f"http://127.0.0.1:{internal.port}"
             with (
                 mock.patch.dict("os.environ", {"HTTPS_PROXY": proxy, "https_proxy": proxy}),
                 mock.patch.object(subject, "checked_socket", side_effect=OSError("no network")),
@@ -324,18 +324,18 @@ class ConnectionTests(SimpleTestCase):
             ):
                 await safe_fetch("https://api.example.com/", lookup=Names([PUBLIC]))
 
-        self.assertEqual(house.asked, [])
+        self.assertEqual(internal.requests, [])
 
 
 class TlsTests(SimpleTestCase):
-    """Loopback passes for the open internet here, so that a real handshake can be seen."""
+    """Loopback counts as public here, so that a real handshake can be tested."""
 
     def setUp(self) -> None:
         open_internet = mock.patch.object(subject, "is_public", return_value=True)
         open_internet.start()
         self.addCleanup(open_internet.stop)
 
-    async def ask(self, house: Inside, name: str) -> int:
+    async def ask(self, internal: Inside, name: str) -> int:
         connector = {
             "resolver": CheckedResolver(Names(["127.0.0.1"])),
             "socket_factory": subject.checked_socket,
@@ -343,83 +343,85 @@ class TlsTests(SimpleTestCase):
         }
         async with (
             subject.plain_session(**connector) as session,
-            session.get(f"https://{name}:{house.port}/v1") as response,
+            session.get(f"https://{name}:{internal.port}/v1") as response,
         ):
             return response.status
 
     async def test_the_certificate_is_checked_against_the_name_not_the_address(self) -> None:
-        async with server("api.example.com") as house:
-            self.assertEqual(await self.ask(house, "api.example.com"), 200)
+        async with server("api.example.com") as internal:
+            self.assertEqual(await self.ask(internal, "api.example.com"), 200)
             with self.assertRaises(aiohttp.ClientConnectorCertificateError):
-                await self.ask(house, "other.example.com")
+                await self.ask(internal, "other.example.com")
 
-        self.assertEqual(house.asked[0].headers["Host"], f"api.example.com:{house.port}")
+        self.assertEqual(internal.requests[0].headers["Host"], f"api.example.com:{internal.port}")
 
     async def test_a_certificate_nobody_vouches_for_is_refused(self) -> None:
-        async with server("api.example.com") as house:
+        async with server("api.example.com") as internal:
             with (
-                override_settings(OUTBOUND_PORTS=[house.port]),
+                override_settings(OUTBOUND_PORTS=[internal.port]),
                 self.assertRaises(aiohttp.ClientConnectorCertificateError),
             ):
                 await safe_fetch(
-                    f"https://api.example.com:{house.port}/", lookup=Names(["127.0.0.1"])
+                    f"https://api.example.com:{internal.port}/", lookup=Names(["127.0.0.1"])
                 )
-        self.assertEqual(house.asked, [])
+        self.assertEqual(internal.requests, [])
 
 
 class FetchTests(SimpleTestCase):
-    """A trusted host, as an operator lists it, is where the fetching itself can be seen."""
+    """Fetches from a trusted host, as an operator lists it."""
 
     @asynccontextmanager
-    async def house(self) -> AsyncIterator[Inside]:
-        async with server() as house:
-            with override_settings(OUTBOUND_TRUSTED_HOSTS=[f"127.0.0.1:{house.port}"]):
-                yield house
+    async def internal(self) -> AsyncIterator[Inside]:
+        async with server() as internal:
+            with override_settings(OUTBOUND_TRUSTED_HOSTS=[f"127.0.0.1:{internal.port}"]):
+                yield internal
 
     async def test_a_trusted_host_is_fetched_whole(self) -> None:
-        async with self.house() as house:
-            fetched = await safe_fetch(f"http://127.0.0.1:{house.port}/a?b=c")
+        async with self.internal() as internal:
+            fetched = await safe_fetch(f"http://127.0.0.1:{internal.port}/a?b=c")
 
-        self.assertEqual((fetched.status, fetched.body), (200, house.body))
-        self.assertEqual(house.asked[0].path_qs, "/a?b=c")
+        self.assertEqual((fetched.status, fetched.body), (200, internal.body))
+        self.assertEqual(internal.requests[0].path_qs, "/a?b=c")
 
     async def test_an_endless_answer_is_given_up(self) -> None:
-        async with self.house() as house:
+        async with self.internal() as internal:
             with self.assertRaisesRegex(ValueError, "longer than 5 bytes"):
-                await safe_fetch(f"http://127.0.0.1:{house.port}/", limits=Limits(max_bytes=5))
+                await safe_fetch(f"http://127.0.0.1:{internal.port}/", limits=Limits(max_bytes=5))
 
     async def test_a_redirect_is_an_answer(self) -> None:
-        async with self.house() as house:
-            house.location = "https://api.example.com/"
-            fetched = await safe_fetch(f"http://127.0.0.1:{house.port}/")
+        async with self.internal() as internal:
+            internal.location = "https://api.example.com/"
+            fetched = await safe_fetch(f"http://127.0.0.1:{internal.port}/")
 
-        self.assertEqual((fetched.status, len(house.asked)), (302, 1))
+        self.assertEqual((fetched.status, len(internal.requests)), (302, 1))
 
     async def test_a_followed_redirect_is_checked_again(self) -> None:
         for location in ("https://localhost/", "http://api.example.com/", "https://10.0.0.1/",
                          "file:///etc/passwd", "//169.254.169.254/"):  # fmt: skip
             with self.subTest(location):
-                async with self.house() as house:
-                    house.location = location
+                async with self.internal() as internal:
+                    internal.location = location
                     with self.assertRaises(UnsafeURL):
                         await safe_fetch(
-                            f"http://127.0.0.1:{house.port}/", limits=Limits(max_redirects=3)
+                            f"http://127.0.0.1:{internal.port}/", limits=Limits(max_redirects=3)
                         )
-                self.assertEqual(len(house.asked), 1)
+                self.assertEqual(len(internal.requests), 1)
 
     async def test_a_redirect_to_another_origin_carries_no_headers_and_no_data(self) -> None:
-        async with server() as other, self.house() as house:
-            house.location = f"http://127.0.0.1:{other.port}/next"
-            trusted = [f"127.0.0.1:{port}" for port in (house.port, other.port)]
+        async with server() as other, self.internal() as internal:
+            internal.location = f"http://127.0.0.1:{other.port}/next"
+            trusted = [f"127.0.0.1:{port}" for port in (internal.port, other.port)]
             with override_settings(OUTBOUND_TRUSTED_HOSTS=trusted):
                 await safe_fetch(
-                    f"http://127.0.0.1:{house.port}/",
+                    f"http://127.0.0.1:{internal.port}/",
                     method="POST",
                     headers={"Authorization": "Bearer canary"},
                     data=b"canary",
                     limits=Limits(max_redirects=1),
                 )
 
-        self.assertEqual(house.asked[0].headers["Authorization"], "Bearer canary")
-        self.assertNotIn("Authorization", other.asked[0].headers)
-        self.assertEqual((other.asked[0].method, other.asked[0].can_read_body), ("GET", False))
+        self.assertEqual(internal.requests[0].headers["Authorization"], "Bearer canary")
+        self.assertNotIn("Authorization", other.requests[0].headers)
+        self.assertEqual(
+            (other.requests[0].method, other.requests[0].can_read_body), ("GET", False)
+        )

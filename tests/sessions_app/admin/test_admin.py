@@ -200,7 +200,7 @@ class ConversationPagesTests(TestCase):
     def page(self) -> Any:
         return self.client.get(address(Session, "change", self.session.pk), secure=True)
 
-    def test_a_session_shows_what_was_said_as_text(self) -> None:
+    def test_a_session_shows_its_messages_as_text(self) -> None:
         make_message(self.session, content="<b>Hello</b>\nthere")
 
         self.assertIn("&lt;b&gt;Hello&lt;/b&gt;\nthere", self.page().content.decode())
@@ -305,7 +305,7 @@ class LimitPageTests(TestCase):
             [row] = AccountLimits.objects.all()
         self.assertEqual((row.running, row.message_bytes, row.concurrent_turns), (4, 10, None))
 
-    def test_a_bound_below_one_is_told_at_its_field(self) -> None:
+    def test_a_bound_below_one_is_reported_at_its_field(self) -> None:
         path = address(AccountLimits, "add")
         answer = self.client.post(
             path, {"account": self.account.pk, "concurrent_turns": "0"}, secure=True

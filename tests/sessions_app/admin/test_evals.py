@@ -41,7 +41,7 @@ class PlaygroundPageTests(EvalPagesWorld, TestCase):
         self.assertContains(self.get("playground"), 'value="published" checked')
         self.assertContains(self.get("playground", draft="1"), 'value="draft" checked')
 
-    def test_a_broken_draft_is_told_and_not_offered(self) -> None:
+    def test_a_broken_draft_is_reported_and_not_offered(self) -> None:
         with platform_context():
             self.draft.text = f"modell: {EVIL}\n"
             self.draft.save()
@@ -95,7 +95,7 @@ class TokenPageTests(EvalPagesWorld, TestCase):
 
         self.assertEqual(self.post("playground-token").status_code, 200)
 
-    def test_a_draft_that_is_gone_is_told(self) -> None:
+    def test_a_draft_that_is_gone_is_reported(self) -> None:
         with platform_context():
             self.draft.delete()
 
@@ -117,8 +117,8 @@ class TokenPageTests(EvalPagesWorld, TestCase):
         answer = async_to_sync(self.play)(self.player)
 
         self.assertEqual(answer.status, 200)
-        told = self.get("prompt-sections", answer.json()["llm_request_id"])
-        self.assertEqual(told.status_code, 200)
+        sections = self.get("prompt-sections", answer.json()["llm_request_id"])
+        self.assertEqual(sections.status_code, 200)
 
 
 class SectionsPageTests(EvalPagesWorld, TestCase):
@@ -178,7 +178,7 @@ class RunsPageTests(EvalPagesWorld, TestCase):
         self.assertNotContains(answer, '<th scope="col">Draft</th>')
         self.assertNotContains(answer, "data-draft")
 
-    def test_a_broken_draft_is_told(self) -> None:
+    def test_a_broken_draft_is_reported(self) -> None:
         self.chat()
         with platform_context():
             self.draft.text = "modell: x\n"
@@ -248,18 +248,18 @@ class FormTests(EvalPagesWorld, TestCase):
         self.assertEqual((chat.name, chat.messages, chat.is_gate), ("New", ["three"], False))
         self.assertEqual(chat.agent_instance_id, self.instance.pk)
 
-    def test_what_is_wrong_is_said_where_it_is(self) -> None:
+    def test_what_is_wrong_is_reported_at_its_field(self) -> None:
         self.chat(name="Reservation")
-        for more, told in (
+        for more, error in (
             ({"message_1": ""}, "Say at least one thing."),
             ({"message_1": "", "contains_1": "x"}, "An answer needs something to answer."),
             ({"message_2": "x" * 40_000}, "longer than 32768 bytes"),
             ({"contains_1": "x" * 600}, "Expect at most"),
             ({"name": "Reservation"}, "has a test chat of that name"),
         ):
-            with self.subTest(told):
+            with self.subTest(error):
                 answer = self.browser.post(self.add, self.fill(**more), secure=True)
-                self.assertContains(answer, told)
+                self.assertContains(answer, error)
         self.assertEqual(self.only().name, "Reservation")
 
     def test_a_name_that_another_has_is_refused_on_change_too(self) -> None:
@@ -329,7 +329,7 @@ class FromSessionPageTests(EvalPagesWorld, TestCase):
 
         self.assertContains(self.get("saved-chat-from-session", mine.pk), "Ahoy")
 
-    def test_a_name_that_is_taken_is_asked_again(self) -> None:
+    def test_a_name_that_exists_is_asked_for_again(self) -> None:
         with platform_context():
             open_access(self.root, self.account, reason="ticket 7")
         self.chat(name="Reservation")

@@ -135,8 +135,8 @@ class PlaceTests(ListCase):
                 self.assertEqual(len(set(numbers[1:])), 1, numbers)
 
     def test_a_bad_place_is_no_page(self) -> None:
-        for mark in ("x", "2026-01-01~x", f"2026-01-01T00:00:00~{self.account.pk}"):
-            self.assertEqual(self.get("session", before=mark).status_code, 302)
+        for cursor in ("x", "2026-01-01~x", f"2026-01-01T00:00:00~{self.account.pk}"):
+            self.assertEqual(self.get("session", before=cursor).status_code, 302)
 
 
 class QueryTests(ListCase):
@@ -208,7 +208,7 @@ class FilterTests(ListCase):
         of_agent = self.listed("llmrequest", agent_instance__id__exact=str(self.instance.pk))
         self.assertEqual(len(of_agent), 3)
 
-    def test_what_is_wrong_is_said_at_its_field_and_nothing_is_shown(self) -> None:
+    def test_what_is_wrong_is_reported_at_its_field_and_nothing_is_shown(self) -> None:
         for query, field, words in (
             ({"account__id__exact": "nobody"}, "account__id__exact", "no such account"),
             ({"from": "yesterday"}, "from", "valid date"),
@@ -237,7 +237,7 @@ class FilterTests(ListCase):
         self.assertEqual(len(self.listed("message", **self.of_account())), 2)
         self.assertEqual(len(self.listed("message", session__id__exact=str(self.old.pk))), 1)
 
-    def test_a_filter_that_takes_too_long_is_stopped_and_said_to(self) -> None:
+    def test_a_filter_that_takes_too_long_is_stopped_with_a_message(self) -> None:
         with connection.execute_wrapper(_slow):
             page = self.get("session")
         self.assertContains(page, "was stopped")
@@ -326,7 +326,7 @@ class TextTests(ListCase):
         found = self.listed("session", text="word1", **self.of_account())
         self.assertNotIn(other.pk, found)
 
-    def test_what_was_said_is_escaped_in_a_snippet(self) -> None:
+    def test_messages_are_escaped_in_a_snippet(self) -> None:
         self.access()
         session = self.talk(1)
         make_message(session, content="5 < 6 & invoice <script>alert(1)</script>")
@@ -441,8 +441,8 @@ class ExportTests(ListCase):
         await browser.aforce_login(self.boss)
         path = "/admin/sessions_app/message/export/"
         self.assertEqual((await browser.get(path, secure=True)).status_code, 302)
-        asked = await browser.get(path, query, secure=True)
-        self.assertTemplateUsed(asked, "admin/support/reason.html")
+        reason_page = await browser.get(path, query, secure=True)
+        self.assertTemplateUsed(reason_page, "admin/support/reason.html")
         await self.make(self.access)
         [head, line] = await self.export("message/export", **query)
         self.assertEqual(line[head.index("content")], "word0")
@@ -452,17 +452,17 @@ class ExportTests(ListCase):
         await self.make(make_usage_day, self.instance, day=today, requests=3, cost=Decimal("0.5"))
         await self.make(make_usage_day, self.instance, day=today - timedelta(days=2))
         [head, line] = await self.export("llmrequest/usage", **{"from": str(today)})
-        told = dict(zip(head, line, strict=True))
-        self.assertEqual((told["account"], told["agent"]), ("acme", "bot"))
-        self.assertEqual((told["requests"], told["cost_usd"]), ("3", "0.50000000"))
+        row = dict(zip(head, line, strict=True))
+        self.assertEqual((row["account"], row["agent"]), ("acme", "bot"))
+        self.assertEqual((row["requests"], row["cost_usd"]), ("3", "0.50000000"))
 
     async def test_a_cost_that_nobody_knows_is_exported_empty_and_not_as_nothing(self) -> None:
         today = timezone.now().date()
         await self.make(make_usage_day, self.instance, day=today, requests=3, unpriced=3)
         await self.make(make_session, self.instance, turn_count=2, unpriced_turns=2)
         [head, line] = await self.export("llmrequest/usage", **{"from": str(today)})
-        told = dict(zip(head, line, strict=True))
-        self.assertEqual((told["cost_usd"], told["requests_of_unknown_cost"]), ("", "3"))
+        row = dict(zip(head, line, strict=True))
+        self.assertEqual((row["cost_usd"], row["requests_of_unknown_cost"]), ("", "3"))
         [head, *lines] = await self.export("session/export", **self.of_account())
         costs = {(row[head.index("cost_usd")], row[head.index("turns")]) for row in lines}
         self.assertIn(("", "2"), costs)

@@ -58,7 +58,7 @@ class FiguresTests(OverviewCase):
         self.assertEqual(self.tile("Requests", "?days=7").change, "+200% vs the days before")
         self.assertEqual(self.tile("Requests", "?days=30").change, "no days before")
 
-    def test_an_unknown_range_is_the_usual_one(self) -> None:
+    def test_an_unknown_range_is_the_default_one(self) -> None:
         for query in ("?days=8", "?days=-1", "?days=x", "?days="):
             with self.subTest(query=query):
                 self.assertEqual(len(self.page(query).context["days"]), 30)
@@ -90,7 +90,7 @@ class FiguresTests(OverviewCase):
         [spend, *_] = page["charts"]
         self.assertEqual(spend.rows()[-1][2], ["$0.75 + 1 unpriced"])
 
-    def test_days_that_are_over_are_summed_once_and_told_as_the_ledger_has_them(self) -> None:
+    def test_days_that_are_over_are_summed_once_and_equal_the_ledger(self) -> None:
         rich, poor = busy_account("rich"), busy_account("poor", turns=1)
         for instance, ages in ((rich, (1, 2, 3, 3, 40)), (poor, (2, 5))):
             for age in ages:
@@ -98,10 +98,10 @@ class FiguresTests(OverviewCase):
             rollup.rebuild(instance.account_id)
         for _ in range(2):
             page = self.page().context
-            told = {tile.name: (tile.value, tile.change) for tile in page["tiles"]}
-            self.assertEqual(told["Requests"][0], "9")
-            self.assertEqual(told["Spend"], ("$2.25", "+800% vs the days before"))
-            self.assertEqual(told["Latency p95"][0], "1.0 s")
+            figures = {tile.name: (tile.value, tile.change) for tile in page["tiles"]}
+            self.assertEqual(figures["Requests"][0], "9")
+            self.assertEqual(figures["Spend"], ("$2.25", "+800% vs the days before"))
+            self.assertEqual(figures["Latency p95"][0], "1.0 s")
             first, second = page["top_accounts"]
             self.assertEqual((first.requests, first.spend), ("6", "$1.50"))
             self.assertEqual((second.requests, second.spend), ("3", "$0.75"))
@@ -137,8 +137,8 @@ class LinkTests(OverviewCase):
         [spend, *_] = self.page("?days=7").context["charts"]
         bars = {bar.text.partition(": ")[2]: bar.href for bar in spend.columns()[-1].bars}
 
-        for said, count in (("openai:gpt-5 $0.50", 2), ("openai:other $0.25", 1)):
-            rows = self.client.get(bars[said], secure=True).context["cl"].result_list
+        for label, count in (("openai:gpt-5 $0.50", 2), ("openai:other $0.25", 1)):
+            rows = self.client.get(bars[label], secure=True).context["cl"].result_list
             self.assertEqual(len(rows), count)
 
     def test_failures_are_shown_and_lead_to_their_requests(self) -> None:
@@ -261,7 +261,7 @@ class ChartTests(SimpleTestCase):
 
 class WordTests(SimpleTestCase):
     def test_amounts_are_read_at_a_glance(self) -> None:
-        for said, wanted in [
+        for amount, wanted in [
             (money(Decimal("1234.5")), "$1,234.50"),
             (money(Decimal("0.000432")), "$0.00043"),
             (money(0), "$0.00"),
@@ -276,7 +276,7 @@ class WordTests(SimpleTestCase):
             (duration(None), "\N{EN DASH}"),
         ]:
             with self.subTest(wanted=wanted):
-                self.assertEqual(said, wanted)
+                self.assertEqual(amount, wanted)
 
     def test_a_change_needs_something_before(self) -> None:
         self.assertEqual(change(3, 2), "+50% vs the days before")

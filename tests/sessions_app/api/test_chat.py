@@ -108,9 +108,9 @@ class StreamTests(World, TestCase):
         name, data = events[-1]
         done = json.loads(data)
         self.assertEqual((name, done["status"]), ("done", "complete"))
-        said = "".join(data for _, data in events[:-1])
+        text = "".join(data for _, data in events[:-1])
         messages, [request] = await sync_to_async(stored)()
-        self.assertEqual(messages[1].content, said)
+        self.assertEqual(messages[1].content, text)
         self.assertEqual(done["usage"]["output_tokens"], request.completion_tokens)
         self.assertEqual(done["cost"]["source"], "free")
         self.assertEqual(done["config_version"], (await self.version_digest(request))[:12])

@@ -117,7 +117,7 @@ class WhatItShowsTests(PageCase):
         self.assertTrue(all("src=" in s or 'type="application/json"' in s for s in scripts))
         self.assertIsNone(re.search(r"<style|\sstyle=|\son\w+=", page))
 
-    def test_what_was_said_cannot_end_the_script_that_holds_it(self) -> None:
+    def test_a_message_cannot_end_the_script_that_holds_it(self) -> None:
         self.get()
         key = self.session_key()
         nasty = "</script><script>alert(1)</script>"

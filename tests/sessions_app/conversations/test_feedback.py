@@ -33,7 +33,7 @@ class FeedbackTests(World, TestCase):
     async def rate(self, who: ApiClient, message_id: object, body: Any) -> Answer:
         return await who.post(self.path(f"messages/{message_id}/feedback"), body)
 
-    async def kept(self) -> list[tuple[int, str]]:
+    async def feedback(self) -> list[tuple[int, str]]:
         def read() -> list[tuple[int, str]]:
             with platform_context():
                 rows = MessageFeedback.objects.order_by("created_at")
@@ -50,48 +50,48 @@ class FeedbackTests(World, TestCase):
 
     async def test_a_rating_is_stored_with_its_comment_and_on_the_session(self) -> None:
         ada = await self.visitor()
-        said = await self.answer_for(ada)
+        turn = await self.answer_for(ada)
         given = await self.rate(
-            ada, said["message_id"], {"rating": "bad", "comment": " too short "}
+            ada, turn["message_id"], {"rating": "bad", "comment": " too short "}
         )
 
         self.assertEqual(given.status, 200, given.body)
         self.assertEqual(
             given.json(),
-            {"message_id": said["message_id"], "rating": "bad", "comment": "too short"},
+            {"message_id": turn["message_id"], "rating": "bad", "comment": "too short"},
         )
-        self.assertEqual(await self.kept(), [(-1, "too short")])
-        self.assertEqual(await self.of_session(said["session_id"]), -1)
+        self.assertEqual(await self.feedback(), [(-1, "too short")])
+        self.assertEqual(await self.of_session(turn["session_id"]), -1)
 
     async def test_another_rating_of_the_same_caller_replaces_it(self) -> None:
         ada = await self.visitor()
-        said = await self.answer_for(ada)
-        await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "why"})
-        await self.rate(ada, said["message_id"], {"rating": "good"})
+        turn = await self.answer_for(ada)
+        await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "why"})
+        await self.rate(ada, turn["message_id"], {"rating": "good"})
 
-        self.assertEqual(await self.kept(), [(1, "")])
-        self.assertEqual(await self.of_session(said["session_id"]), 1)
+        self.assertEqual(await self.feedback(), [(1, "")])
+        self.assertEqual(await self.of_session(turn["session_id"]), 1)
 
     async def test_each_caller_has_a_rating_and_the_session_the_latest(self) -> None:
         ada = await self.visitor()
-        said = await self.answer_for(ada)
-        await self.rate(self.api, said["message_id"], {"rating": "bad"})
-        await self.rate(ada, said["message_id"], {"rating": "good"})
+        turn = await self.answer_for(ada)
+        await self.rate(self.api, turn["message_id"], {"rating": "bad"})
+        await self.rate(ada, turn["message_id"], {"rating": "good"})
 
-        self.assertEqual(len(await self.kept()), 2)
-        self.assertEqual(await self.of_session(said["session_id"]), 1)
+        self.assertEqual(len(await self.feedback()), 2)
+        self.assertEqual(await self.of_session(turn["session_id"]), 1)
 
-        back = await self.rate(ada, said["message_id"], {"rating": None})
+        back = await self.rate(ada, turn["message_id"], {"rating": None})
         self.assertEqual((back.status, back.json()["rating"]), (200, None))
-        self.assertEqual(await self.kept(), [(-1, "")])
-        self.assertEqual(await self.of_session(said["session_id"]), -1)
+        self.assertEqual(await self.feedback(), [(-1, "")])
+        self.assertEqual(await self.of_session(turn["session_id"]), -1)
 
     async def test_removing_feedback_that_does_not_exist_is_no_error(self) -> None:
-        said = await self.answer_for(self.api)
-        back = await self.rate(self.api, said["message_id"], {"rating": None})
+        turn = await self.answer_for(self.api)
+        back = await self.rate(self.api, turn["message_id"], {"rating": None})
 
         self.assertEqual(back.status, 200)
-        self.assertIsNone(await self.of_session(said["session_id"]))
+        self.assertIsNone(await self.of_session(turn["session_id"]))
 
     async def test_what_is_not_the_callers_is_the_same_404(self) -> None:
         ada, bob = await self.visitor(), await self.visitor(sub="bob")
@@ -110,7 +110,7 @@ class FeedbackTests(World, TestCase):
         self.assertEqual({answer.status for answer in answers}, {404})
         bodies = [{k: v for k, v in a.json().items() if k != "instance"} for a in answers]
         self.assertTrue(all(each == bodies[0] for each in bodies))
-        self.assertEqual(await self.kept(), [])
+        self.assertEqual(await self.feedback(), [])
 
     def answer_elsewhere(self) -> UUID:
         session = make_session(make_instance(self.account, "other"))
@@ -122,7 +122,7 @@ class FeedbackTests(World, TestCase):
         return found
 
     async def test_bad_bodies_are_refused_with_the_reason(self) -> None:
-        said = await self.answer_for(self.api)
+        turn = await self.answer_for(self.api)
         bad: list[Any] = [
             {},
             {"rating": "great"},
@@ -130,48 +130,48 @@ class FeedbackTests(World, TestCase):
             {"rating": "good", "comment": "x" * 2_001},
             {"rating": "good", "comment": "a\x00b"},
             {"rating": None, "comment": "why"},
-            {"rating": "good", "session_id": said["session_id"]},
+            {"rating": "good", "session_id": turn["session_id"]},
             {"rating": "good", "caller": "key:somebody"},
             [],
         ]
         for body in bad:
             with self.subTest(body=body):
-                self.assertEqual((await self.rate(self.api, said["message_id"], body)).status, 400)
-        self.assertEqual(await self.kept(), [])
+                self.assertEqual((await self.rate(self.api, turn["message_id"], body)).status, 400)
+        self.assertEqual(await self.feedback(), [])
         longest = {"rating": "good", "comment": "x" * 2_000}
-        self.assertEqual((await self.rate(self.api, said["message_id"], longest)).status, 200)
+        self.assertEqual((await self.rate(self.api, turn["message_id"], longest)).status, 200)
 
     async def test_a_key_without_the_scope_is_refused(self) -> None:
-        said = await self.answer_for(self.api)
+        turn = await self.answer_for(self.api)
         _, reader = await sync_to_async(make_key)(self.account, scopes=[Scope.HISTORY_READ])
 
-        refused = await self.rate(ApiClient(reader), said["message_id"], {"rating": "good"})
+        refused = await self.rate(ApiClient(reader), turn["message_id"], {"rating": "good"})
 
         self.assertEqual((refused.status, refused.json()["code"]), (403, "forbidden"))
 
     async def test_the_history_shows_each_caller_their_own_rating(self) -> None:
         ada = await self.visitor()
-        said = await self.answer_for(ada)
-        await self.rate(ada, said["message_id"], {"rating": "good"})
+        turn = await self.answer_for(ada)
+        await self.rate(ada, turn["message_id"], {"rating": "good"})
 
         own = (await ada.get(self.path("history"))).json()["messages"]
-        keys = await self.api.get(self.path("history"), session_id=said["session_id"])
+        keys = await self.api.get(self.path("history"), session_id=turn["session_id"])
 
         self.assertEqual([row["feedback"] for row in own], [None, "good"])
         self.assertEqual([row["feedback"] for row in keys.json()["messages"]], [None, None])
 
     async def test_a_deleted_conversation_leaves_no_feedback(self) -> None:
         ada = await self.visitor()
-        said = await self.answer_for(ada)
-        await self.rate(ada, said["message_id"], {"rating": "bad", "comment": "secret"})
+        turn = await self.answer_for(ada)
+        await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": "secret"})
 
-        gone = await ada.call("DELETE", self.path(f"sessions/{said['session_id']}"))
+        gone = await ada.call("DELETE", self.path(f"sessions/{turn['session_id']}"))
 
         self.assertEqual(gone.status, 204)
-        self.assertEqual(await self.kept(), [])
+        self.assertEqual(await self.feedback(), [])
 
     async def test_feedback_counts_as_a_call(self) -> None:
-        said = await self.answer_for(self.api)
-        given = await self.rate(self.api, said["message_id"], {"rating": "good"})
+        turn = await self.answer_for(self.api)
+        given = await self.rate(self.api, turn["message_id"], {"rating": "good"})
 
         self.assertIn("ratelimit", given.headers)

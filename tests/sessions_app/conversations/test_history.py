@@ -44,15 +44,15 @@ class HistoryTests(World, TestCase):
         session = (await self.say("1"))["session_id"]
         for number in "234":
             await self.say(number, session_id=session)
-        said: list[str] = []
+        questions: list[str] = []
         query: dict[str, object] = {"session_id": session, "limit": 3}
         while True:
             page = (await self.api.get(self.path("history"), **query)).json()
-            said = [m["content"] for m in page["messages"] if m["role"] == "user"] + said
+            questions = [m["content"] for m in page["messages"] if m["role"] == "user"] + questions
             if page["before"] is None:
                 break
             query["before"] = page["before"]
-        self.assertEqual(said, ["1", "2", "3", "4"])
+        self.assertEqual(questions, ["1", "2", "3", "4"])
 
     async def test_other_roles_stay_inside(self) -> None:
         session = (await self.say("hello"))["session_id"]

@@ -228,17 +228,22 @@ class DeleteTests(ConversationWorld, TestCase):
                 rows = [*Session.objects.values(), *LLMRequest.objects.values()]
                 return str(rows), LLMRequest.objects.get(pk=request.pk), Profile.objects.count()
 
-        rows, kept, profiles = await sync_to_async(left)()
+        rows, after, profiles = await sync_to_async(left)()
         messages, _ = await sync_to_async(stored)()
         self.assertEqual((messages, profiles), ([], 0))
         self.assertNotIn(canary, rows)
         self.assertNotIn("'user_id': UUID", rows)
         self.assertEqual(
-            (kept.prompt_tokens, kept.completion_tokens, kept.total_tokens, kept.total_cost),
+            (
+                after.prompt_tokens,
+                after.completion_tokens,
+                after.total_tokens,
+                after.total_cost,
+            ),
             (3, 4, 7, Decimal("0.00012345")),
         )
-        self.assertEqual(kept.cost_source, "reported")
-        self.assertEqual(kept.session_id, session.pk)
+        self.assertEqual(after.cost_source, "reported")
+        self.assertEqual(after.session_id, session.pk)
 
     async def test_the_conversation_beside_it_stays(self) -> None:
         mine, other = await self.ask(self.api), await self.ask(self.api)

@@ -41,7 +41,7 @@ BEGAN = datetime(2026, 11, 3, 9, tzinfo=UTC)
 
 
 def call(**fields: Any) -> dict[str, Any]:
-    usual = {
+    defaults = {
         "provider": "openai",
         "model": "gpt-5-mini",
         "input_tokens": 120,
@@ -52,7 +52,7 @@ def call(**fields: Any) -> dict[str, Any]:
         "finish_reason": "stop",
         "error": "",
     }
-    return usual | fields
+    return defaults | fields
 
 
 class PagesTestCase(TestCase):
@@ -265,9 +265,9 @@ class SessionPageTests(PagesTestCase):
             page = self.text()
 
         self.assertNotIn(self.session.session_key, page)
-        asked = " ".join(each["sql"] for each in queries)
+        statements = " ".join(each["sql"] for each in queries)
         for column in ('"sessions"."session_key"', '"config_versions"."content"'):
-            self.assertNotIn(column, asked)
+            self.assertNotIn(column, statements)
 
 
 class RequestPageTests(PagesTestCase):
@@ -371,13 +371,13 @@ class RealTurnTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
 
-    async def test_a_turn_keeps_what_its_tools_were_asked_and_said(self) -> None:
-        said = await self.say("What time is it?")
+    async def test_a_turn_stores_its_tools_arguments_and_results(self) -> None:
+        turn = await self.say("What time is it?")
 
-        _, [request] = await sync_to_async(stored)(said["session_id"])
-        [kept] = (request.response_body or {})["tools"]
-        self.assertEqual((kept["name"], kept["is_error"]), ("current_time", False))
-        self.assertTrue(kept["content"])
+        _, [request] = await sync_to_async(stored)(turn["session_id"])
+        [recorded] = (request.response_body or {})["tools"]
+        self.assertEqual((recorded["name"], recorded["is_error"]), ("current_time", False))
+        self.assertTrue(recorded["content"])
 
 
 class KeptToolCallTests(SimpleTestCase):
@@ -386,8 +386,10 @@ class KeptToolCallTests(SimpleTestCase):
         lost = ToolCall("2", "look_up", "{}")
         result = ToolResult("1", "look_up", "x" * 10_000)
 
-        [kept, other] = storable(tool_calls.kept([ToolRound("", (call, lost), (result,))]))
+        [recorded, other] = storable(
+            tool_calls.recorded_tool_calls([ToolRound("", (call, lost), (result,))])
+        )
 
-        self.assertEqual(kept["arguments"], "ab\ufffd")
-        self.assertLess(len(kept["content"]), 4_010)
+        self.assertEqual(recorded["arguments"], "ab\ufffd")
+        self.assertLess(len(recorded["content"]), 4_010)
         self.assertTrue(other["is_error"])

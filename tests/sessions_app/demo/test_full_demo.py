@@ -86,7 +86,7 @@ class FullDemoTests(TestCase):
         self.assertFalse(Message.objects.filter(created_at__gt=now).exists())
 
     def test_the_days_usage_is_the_sum_of_the_requests(self) -> None:
-        kept = UsageDay.objects.aggregate(
+        stored = UsageDay.objects.aggregate(
             requests=Sum("requests"), cost=Sum("cost"), unpriced=Sum("unpriced")
         )
         counted = LLMRequest.objects.aggregate(
@@ -95,7 +95,7 @@ class FullDemoTests(TestCase):
             unpriced=Count("id", filter=Q(total_cost=None)),
         )
 
-        self.assertEqual(kept, counted)
+        self.assertEqual(stored, counted)
         for day in UsageDay.objects.all()[:50]:
             self.assertEqual(sum(day.latency_buckets), day.requests)
 
@@ -109,7 +109,7 @@ class FullDemoTests(TestCase):
             self.assertEqual(session.last_status, list(mine)[-1].completion_status)
             self.assertEqual(session.last_activity_at, list(mine)[-1].settled_at)
 
-    def test_budgets_have_spent_what_was_charged(self) -> None:
+    def test_budgets_have_spent_the_billable_cost(self) -> None:
         budgets = list(Budget.objects.filter(agent_instance_id=None))
         self.assertGreater(len(budgets), 10)
         for budget in budgets:

@@ -65,7 +65,7 @@ class ReadingTests(CopyWorld, TestCase):
             self.assertNotContains(page, CANARY)
         chat, runs, _ = self.pages()
         for page in (chat, runs):
-            self.assertContains(page, "The words are hidden")
+            self.assertContains(page, "The texts are hidden")
         self.assertContains(chat, "2 messages of 16 characters; hidden")
         self.assertContains(runs, "11 characters")
         self.assertContains(runs, f"{len(run.answers[0]['answer'])} characters")
@@ -89,7 +89,7 @@ class ReadingTests(CopyWorld, TestCase):
             noted = AuditEntry.objects.get(action="noted", object_type="saved_chats")
         self.assertEqual((noted.object_id, noted.reason), (str(self.copy.pk), "ticket 7"))
 
-    def test_what_staff_wrote_by_hand_or_said_themselves_stays_in_sight(self) -> None:
+    def test_what_staff_wrote_themselves_stays_visible(self) -> None:
         by_hand = self.chat("By hand", name="by hand")
         mine = make_session(self.instance, user=self.root)
         make_message(mine, content="Said myself")
@@ -201,13 +201,13 @@ class DeletionTests(CopyWorld, TestCase):
         self.assertRaises(Problem, self.run_chat, self.copy)
         self.assertEqual(counts(), before)
 
-    def test_each_message_is_said_in_the_one_session(self) -> None:
+    def test_each_message_is_sent_in_the_one_session(self) -> None:
         made = self.run_chat(self.copy)
         session = self.run_session()
         with platform_context():
-            asked = LLMRequest.objects.filter(session_id=session.pk)
-            callers = set(asked.values_list("caller", flat=True))
-            self.assertEqual(asked.count(), 2)
+            requests = LLMRequest.objects.filter(session_id=session.pk)
+            callers = set(requests.values_list("caller", flat=True))
+            self.assertEqual(requests.count(), 2)
         self.assertEqual(callers, {f"staff:{self.staff.pk}"})
         self.assertIsNone(session.user_id)
         self.assertIn("I remember one earlier message", made.answers[1]["answer"])

@@ -39,8 +39,8 @@ class RunTests(ChatWorld, TestCase):
         self.assertEqual(
             [row["llm_request_id"] for row in made.answers], [str(each.pk) for each in requests]
         )
-        said = [message.content for message in messages if message.role == Role.ASSISTANT]
-        self.assertEqual([row["answer"] for row in made.answers], said)
+        texts = [message.content for message in messages if message.role == Role.ASSISTANT]
+        self.assertEqual([row["answer"] for row in made.answers], texts)
 
     def test_cost_and_latency_are_the_turns(self) -> None:
         made = self.run_chat(self.chat("hello", "again"))
@@ -71,7 +71,7 @@ class RunTests(ChatWorld, TestCase):
                 self.assertEqual(made.answers[0]["failures"], failures)
                 self.assertEqual(made.passed, not failures)
 
-    def test_after_a_model_that_failed_nothing_more_is_asked(self) -> None:
+    def test_after_a_failed_answer_no_further_message_is_sent(self) -> None:
         self.configure("model: scripted:fail\n")
         made = self.run_chat(self.chat("hello", "again"))
 
@@ -213,7 +213,7 @@ class GateTests(ChatWorld, TestCase):
 
         self.assertEqual(self.failures(), [("Greets", "was changed after its run")])
 
-    def test_a_chat_that_is_no_gate_does_not_prevent_publishing(self) -> None:
+    def test_a_chat_that_is_not_required_does_not_prevent_publishing(self) -> None:
         self.chat(is_gate=False)
 
         self.assertEqual(self.failures(), [])

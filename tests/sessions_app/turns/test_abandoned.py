@@ -34,7 +34,7 @@ class SettleAbandonedTests(TestCase):
         session, self.session = self.session, make_session(self.instance)
         return make_llm_request(session, created_at=made_at, **values)
 
-    def said(self, content: str, age: timedelta, session: Session | None = None) -> None:
+    def add_message(self, content: str, age: timedelta, session: Session | None = None) -> None:
         moment = timezone.now() - age
         make_message(session or self.session, content=content, created_at=moment, role=Role.HUMAN)
 
@@ -82,11 +82,11 @@ class SettleAbandonedTests(TestCase):
 
     def test_the_sent_tokens_are_estimated(self) -> None:
         version = make_config_version(self.instance, content={"system_prompt": "p" * 40})
-        self.said("too old for the history", 4 * HOUR)
-        self.said("h" * 20, 3 * HOUR)
-        self.said("q" * 8, HOUR + timedelta(seconds=1))
-        self.said("x" * 100, timedelta(minutes=1))
-        self.said("y" * 100, 2 * HOUR, make_session(self.instance))
+        self.add_message("too old for the history", 4 * HOUR)
+        self.add_message("h" * 20, 3 * HOUR)
+        self.add_message("q" * 8, HOUR + timedelta(seconds=1))
+        self.add_message("x" * 100, timedelta(minutes=1))
+        self.add_message("y" * 100, 2 * HOUR, make_session(self.instance))
         request = self.request(config_version=version, request_body={"history_messages": 1})
 
         run("settle_abandoned")

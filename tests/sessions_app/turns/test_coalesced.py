@@ -59,20 +59,20 @@ class BatchTests(FunctionCase):
         )
         self.assertEqual(
             [each["history"] for each in opened],
-            [[], said("one"), [], said("uno"), []],
+            [[], expected_history("one"), [], expected_history("uno"), []],
         )
         # The cost of the history is reserved.
         fresh, longer = Decimal(opened[0]["reserved"]), Decimal(opened[1]["reserved"])
         self.assertGreaterEqual(longer, fresh)
         with platform_context():
-            asked = {
+            expected = {
                 str(message.llm_request_id): (str(message.session_id), message.content)
                 for message in Message.objects.filter(role="human")
             }
             noted = dict(LLMRequest.objects.values_list("id", "request_body"))
         for mine, each in zip(wanted, opened, strict=True):
             row = str(mine["request_id"])
-            self.assertEqual(asked[row], (each["session_id"], mine["message"]))
+            self.assertEqual(expected[row], (each["session_id"], mine["message"]))
             body = noted[mine["request_id"]]
             assert body is not None
             self.assertEqual(body["history_messages"], len(each["history"]))
@@ -151,7 +151,7 @@ class BatchTests(FunctionCase):
         return answer
 
 
-def said(question: str) -> list[list[str]]:
+def expected_history(question: str) -> list[list[str]]:
     """Return the history of a session of one turn, newest first."""
     return [["assistant", "Hi."], ["human", question]]
 
@@ -179,9 +179,9 @@ class CoalescedTurnTests(World, TransactionTestCase):
         # As if they had come one after the other: each header has what was left after its call.
         batches = await sync_to_async(batches_of_sessions)()
         self.assertLess(len(batches), 20)
-        told = {a.json()["session_id"]: remaining(a.headers["ratelimit"]) for a in answers}
+        left_of = {a.json()["session_id"]: remaining(a.headers["ratelimit"]) for a in answers}
         for batch in batches:
-            left = sorted(told[session_id] for session_id in batch if session_id in told)
+            left = sorted(left_of[session_id] for session_id in batch if session_id in left_of)
             self.assertEqual(left, list(range(left[0], left[0] + len(left))) if left else [])
         self.assertEqual(await sync_to_async(running_turns)(), 0)
 
@@ -199,13 +199,13 @@ class CoalescedTurnTests(World, TransactionTestCase):
         held = (await self.say("hello"))["session_id"]
         async with await psycopg.AsyncConnection.connect(database_url()) as holder:
             await holder.execute("SELECT FROM sessions WHERE id = %s FOR UPDATE", [held])
-            asked = [asyncio.create_task(self.say(f"I am {n}.")) for n in range(5)]
-            asked.append(asyncio.create_task(self.say("me too", session_id=held)))
+            tasks = [asyncio.create_task(self.say(f"I am {n}.")) for n in range(5)]
+            tasks.append(asyncio.create_task(self.say("me too", session_id=held)))
             with self.assertRaises(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(asked[-1]), 0.3)
-            self.assertTrue(all(task.done() for task in asked[:-1]))
+                await asyncio.wait_for(asyncio.shield(tasks[-1]), 0.3)
+            self.assertTrue(all(task.done() for task in tasks[:-1]))
             await holder.rollback()
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*tasks)
         self.assertEqual([answer["status"] for answer in answers], ["complete"] * 6)
         self.assertEqual(await sync_to_async(counts)(), (6, 14, 7))
         self.assertEqual(await sync_to_async(running_turns)(), 0)

@@ -317,7 +317,7 @@ class KilledWorkerTests(World, TransactionTestCase):
         rows = await sync_to_async(requests)()
         return all(each.settled_at is not None for each in rows)
 
-    def test_after_kill_9_the_same_idempotency_key_is_told_what_happened(self) -> None:
+    def test_after_kill_9_the_same_idempotency_key_gets_the_outcome(self) -> None:
         key = ("Idempotency-Key", "once")
 
         async def play() -> tuple[int, Any, str]:

@@ -73,8 +73,8 @@ class TurnTests(PlaygroundWorld, TestCase):
 
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.events()[-1][0], "done")
-        [_, said], [request] = await sync_to_async(stored)()
-        self.assertTrue(said.content)
+        [_, message], [request] = await sync_to_async(stored)()
+        self.assertTrue(message.content)
         self.assertEqual(request.caller, f"staff:{self.staff.pk}")
         self.assertFalse(request.is_test)
         session = await sync_to_async(self.session)()
@@ -144,8 +144,8 @@ class RightsTests(PlaygroundWorld, TestCase):
         self.foreign = make_instance(self.beta, "bot")
 
     def same(self, *answers: Answer) -> None:
-        told = [(answer.status, answer.body, answer.headers) for answer in answers]
-        self.assertEqual(told[1:], told[:-1])
+        contents = [(answer.status, answer.body, answer.headers) for answer in answers]
+        self.assertEqual(contents[1:], contents[:-1])
 
     async def test_it_works_at_its_one_agent_only(self) -> None:
         body = {"message": "hello"}

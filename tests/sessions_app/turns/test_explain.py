@@ -50,7 +50,7 @@ class WhyCase(World, TestCase):
             return 200, ""
         return int(refused.problem.status), refused.problem.code
 
-    def told(self, client: ApiClient, size: int = 100) -> tuple[int, str]:
+    def answer_of(self, client: ApiClient, size: int = 100) -> tuple[int, str]:
         clear_caches()
         body = {"message": "x" * size}
         answer = async_to_sync(client.post)(self.path("chat"), body)
@@ -132,9 +132,9 @@ class SituationTests(WhyCase):
             happens()
             clear_caches()
             forget()
-            said = self.verdict(f"key:{self.key.pk}", address="127.0.0.1")
-            self.assertEqual(said, expected)
-            self.assertEqual(self.told(self.api), expected)
+            verdict = self.verdict(f"key:{self.key.pk}", address="127.0.0.1")
+            self.assertEqual(verdict, expected)
+            self.assertEqual(self.answer_of(self.api), expected)
 
     def test_a_member_too(self) -> None:
         for role, expected in (
@@ -144,11 +144,11 @@ class SituationTests(WhyCase):
             member = make_member(self.account, role)
             caller = f"member:{member.pk}"
             self.assertEqual(self.verdict(caller), expected)
-            self.assertEqual(self.told(browser_of(member.user)), expected)
+            self.assertEqual(self.answer_of(browser_of(member.user)), expected)
         browser = browser_of(member.user)
         User.objects.filter(pk=member.user.pk).update(is_active=False)
         self.assertEqual(self.verdict(caller), (401, "unauthenticated"))
-        self.assertEqual(self.told(browser), (401, "unauthenticated"))
+        self.assertEqual(self.answer_of(browser), (401, "unauthenticated"))
 
 
 class PageTests(WhyCase):

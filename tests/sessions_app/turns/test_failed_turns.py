@@ -176,13 +176,13 @@ class FinishReasonTests(FailedTurnWorld, TestCase):
 class BoundTests(FailedTurnWorld, TestCase):
     async def test_a_turn_beyond_a_cap_ends_as_provider_protocol_and_is_settled(self) -> None:
         self.configure(f"{self.config}tools: [current_time]\n")
-        for cap, value, asked in (
+        for cap, value, tool_calls in (
             ("MOST_TOOL_CALLS", 2, [("current_time", "{}")] * 3),
             ("LONGEST_ARGUMENTS", 40, [("current_time", json.dumps({"x": "y" * 40}))]),
         ):
             self.session = None
             async with MockOpenAI() as server:
-                server.replies += [Reply("", tool_calls=asked), Reply("Good.")]
+                server.replies += [Reply("", tool_calls=tool_calls), Reply("Good.")]
                 with mock.patch.object(calls, cap, value):
                     failed = await self.chat("One")
                 answered = await self.chat("Two")

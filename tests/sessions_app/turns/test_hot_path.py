@@ -121,14 +121,14 @@ class StatementTests(World, TransactionTestCase):
                 *(find_instance(self.caller, self.instance.instance_slug) for _ in range(callers))
             )
 
-        asked = []
+        counts = []
         for callers in (1, 30):
             clear_caches()
             with CaptureQueriesContext(connection) as queries:
                 async_to_sync(come)(callers)
-            asked.append(len(queries))
+            counts.append(len(queries))
 
-        self.assertEqual(asked[1], asked[0])
+        self.assertEqual(counts[1], counts[0])
 
     def test_a_version_is_cached_only_once_it_is_committed(self) -> None:
         with self.assertRaises(ZeroDivisionError), tenant_context(self.account.pk):

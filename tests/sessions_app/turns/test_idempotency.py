@@ -140,9 +140,15 @@ class RaceTests(RepeatedWorld, TransactionTestCase):
         self.addCleanup(database.shut_down)
 
     async def test_of_many_first_calls_one_is_made_and_the_others_wait(self) -> None:
+        others_are_answered = asyncio.Event()
         async with MockOpenAI() as server:
-            server.replies.extend(Reply(delay=0.5) for _ in range(20))
-            answers = await asyncio.gather(*(self.send() for _ in range(20)))
+            server.replies.extend(Reply(after=others_are_answered) for _ in range(20))
+            calls = [asyncio.create_task(self.send()) for _ in range(20)]
+            finished = asyncio.as_completed(calls)
+            for _ in calls[1:]:
+                await next(finished)
+            others_are_answered.set()
+            answers = await asyncio.gather(*calls)
             late = await self.send()
 
         codes = Counter(a.status if a.status == 200 else a.json()["code"] for a in answers)

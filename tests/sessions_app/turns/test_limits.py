@@ -59,16 +59,16 @@ class ParallelTests(LimitedWorld, TransactionTestCase):
         self.assertEqual(reached, 10)
         self.assertEqual(await sync_to_async(self.assert_books_are_closed)(), each * 10)
         self.assertEqual((await sync_to_async(counts)())[1:], (2 + 20, 10))
-        told = next(a for a in answers if a.status == 402).json()
+        problem = next(a for a in answers if a.status == 402).json()
         self.assertEqual(
-            (told["code"], told["budget"], told["period"]),
+            (problem["code"], problem["budget"], problem["period"]),
             (
                 "budget_exceeded",
                 "account",
                 "day",
             ),
         )
-        self.assertLess(Decimal(told["remaining"]), each)
+        self.assertLess(Decimal(problem["remaining"]), each)
 
     async def test_while_they_run_no_more_than_ten_are_let_in(self) -> None:
         async with MockOpenAI() as server:
@@ -361,10 +361,10 @@ class RefusalTests(LimitedWorld, TestCase):
         self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             session = (await self.chat("one")).json()["session_id"]
-            server.asked.clear()
+            server.called.clear()
             server.replies.append(Reply(delay=0.5))
             first = asyncio.create_task(self.chat("two", session_id=session))
-            await server.asked.wait()
+            await server.called.wait()
             second = await self.chat("three", session_id=session)
             third = await first
 

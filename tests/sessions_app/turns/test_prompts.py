@@ -68,8 +68,8 @@ class SectionsTests(World, TransactionTestCase):
     def sections(self, *history: str) -> prompts.Sections:
         with tenant_context(self.account.pk):
             current = current_config("acme", self.instance)
-        said = [ChatMessage("user", text) for text in (*history, "größer?")]
-        return prompts.sections_of(current.run_request(said, stream=True), current)
+        messages = [ChatMessage("user", text) for text in (*history, "größer?")]
+        return prompts.sections_of(current.run_request(messages, stream=True), current)
 
     def store(self, sections: prompts.Sections, account: Any = None) -> int:
         with (
@@ -84,7 +84,7 @@ class SectionsTests(World, TransactionTestCase):
             return PromptSection.objects.count()
 
     def test_each_part_has_name_source_size_and_the_digest_of_its_text(self) -> None:
-        first, *_, tool, said = self.sections()
+        first, *_, tool, message = self.sections()
 
         text = "You help.\n\n"
         self.assertEqual(
@@ -99,7 +99,7 @@ class SectionsTests(World, TransactionTestCase):
         )
         self.assertEqual(tool["name"], "tool: current_time")
         self.assertEqual(
-            said,
+            message,
             {
                 "name": "user message",
                 "source": "messages",
@@ -172,10 +172,10 @@ class ReadTests(TestCase):
     def request(self, text: str, session: Any = None) -> Any:
         digest = sha256(text.encode()).hexdigest()
         row = {"name": "system prompt", "source": "default", "bytes": 3, "tokens": 1}
-        said = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
+        measured = {"name": "user message", "source": "messages", "bytes": 2, "tokens": 1}
         return make_llm_request(
             session or self.session,
-            request_body={"sections": [row | {"digest": digest}, said | {"messages": 1}]},
+            request_body={"sections": [row | {"digest": digest}, measured | {"messages": 1}]},
         )
 
     def store(self, account_id: Any, text: str) -> None:
@@ -188,10 +188,10 @@ class ReadTests(TestCase):
         request = self.request("abc")
 
         with platform_context():
-            prompt, said = prompts.read_sections(request)
+            prompt, message = prompts.read_sections(request)
 
         self.assertEqual((prompt.name, prompt.text, prompt.bytes), ("system prompt", "abc", 3))
-        self.assertEqual((said.text, said.messages), (None, 1))
+        self.assertEqual((message.text, message.messages), (None, 1))
 
     def test_sections_known_only_at_the_end_of_the_turn_are_listed(self) -> None:
         request = self.request("abc")
@@ -243,7 +243,7 @@ class TurnTests(World, TransactionTestCase):
         self.make_world()
         self.configure(TOOLED.replace("echo", "tool"), PROMPT)
 
-    def told(self) -> list[list[tuple[str, str | None]]]:
+    def sections_of_all(self) -> list[list[tuple[str, str | None]]]:
         _, requests = stored()
         with platform_context():
             found = prompts.read_sections_of(requests)
@@ -253,7 +253,7 @@ class TurnTests(World, TransactionTestCase):
         first = async_to_sync(self.say)("hello")
         async_to_sync(self.say)("again", session_id=first["session_id"])
 
-        one, two = self.told()
+        one, two = self.sections_of_all()
         self.assertEqual(one[0], ("system prompt", "You help.\n\n"))
         names = [name for name, _ in two]
         self.assertEqual(

@@ -182,8 +182,8 @@ retries: 1
                     server.replies.append(stream(delta("Hi"), *events))
                     answer = await self.chat("hello")
                 self.assertEqual((answer.status, answer.json()["code"]), (502, "provider_protocol"))
-                said, requests = await sync_to_async(stored)()
-                self.assertEqual(said[-1].content, "Hi")
+                messages, requests = await sync_to_async(stored)()
+                self.assertEqual(messages[-1].content, "Hi")
                 self.assertEqual(
                     (requests[-1].completion_status, requests[-1].error_code),
                     ("partial", "provider_protocol"),
@@ -223,8 +223,10 @@ retries: 1
                 self.assertNotIn(b"canary", answer.body)
                 self.assertNotIn(server.key.encode(), answer.body)
         _, requests = await sync_to_async(stored)()
-        kept = json.dumps([(r.response_body, r.request_body, r.error_code) for r in requests])
-        self.assertNotIn("canary", kept)
+        stored_rows = json.dumps(
+            [(r.response_body, r.request_body, r.error_code) for r in requests]
+        )
+        self.assertNotIn("canary", stored_rows)
 
     async def test_a_provider_that_is_busy_says_when_to_come_back(self) -> None:
         async with MockOpenAI() as server:

@@ -15,7 +15,7 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.auth import revocation as admission
+from accounts.auth import revocation as auth_revocation
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
@@ -133,31 +133,31 @@ class RunningTurnTests(Cutting, TestCase):
         await running
 
     async def test_a_thousand_streams_of_one_key_are_one_question(self) -> None:
-        asked: list[int] = []
-        real = admission._refused
+        batch_sizes: list[int] = []
+        real = auth_revocation._refused
 
         def counting(callers: Any) -> Any:
-            asked.append(len(callers))
+            batch_sizes.append(len(callers))
             return real(callers)
 
         body = b'{"message": "hello"}'
         calls = [Call(self.api, "POST", self.path("stream"), raw=body) for _ in range(20)]
-        with mock.patch.object(admission, "_refused", counting):
+        with mock.patch.object(auth_revocation, "_refused", counting):
             running = [asyncio.create_task(call.run()) for call in calls]
             async with asyncio.timeout(10):
-                while (await sync_to_async(counts)())[2] < 20 or not asked:  # noqa: ASYNC110
+                while (await sync_to_async(counts)())[2] < 20 or not batch_sizes:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 await sync_to_async(suspend)(self.account)
                 await asyncio.gather(*running)
 
-        self.assertEqual(set(asked), {1})
-        self.assertEqual(admission._watchers, {})
+        self.assertEqual(set(batch_sizes), {1})
+        self.assertEqual(auth_revocation._watchers, {})
 
     async def test_an_unreachable_database_ends_no_turn(self) -> None:
         failing = mock.Mock(side_effect=OperationalError("away"))
         self.configure("model: scripted:echo?first_ms=300\n")
         with (
-            mock.patch.object(admission, "_refused", failing),
+            mock.patch.object(auth_revocation, "_refused", failing),
             self.assertLogs("accounts.auth.revocation", "WARNING"),
         ):
             answer = await self.api.post(self.path("stream"), {"message": "hello"})
@@ -275,8 +275,8 @@ class RunningAgentTests(Cutting, TestCase):
         def counted() -> tuple[int, set[Any]]:
             with CaptureQueriesContext(connection) as queries:
                 found = revocation.ended(uses)
-            asked = [each for each in queries if each["sql"].startswith('SELECT "')]
-            return len(asked), set(found.values())
+            selects = [each for each in queries if each["sql"].startswith('SELECT "')]
+            return len(selects), set(found.values())
 
         self.assertEqual(await sync_to_async(counted)(), (2, {revocation.ConnectionChanged}))
 

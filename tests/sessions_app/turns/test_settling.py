@@ -91,11 +91,11 @@ class SettlingWorld(World):
     @contextmanager
     def refusing(self, *kept_back: str) -> Iterator[list[store.SettleTurn]]:
         """Make the database refuse rows with one of these; yields the rows that were sent."""
-        asked: list[store.SettleTurn] = []
+        attempts: list[store.SettleTurn] = []
         settle = store._settle
 
         async def picky(turn: store.SettleTurn) -> Any:
-            asked.append(turn)
+            attempts.append(turn)
             if any(getattr(turn, name) is not None for name in kept_back):
                 refused = OperationalError("string is too long")
                 refused.__cause__ = errors.ProgramLimitExceeded("string is too long")
@@ -103,7 +103,7 @@ class SettlingWorld(World):
             return await settle(turn)
 
         with mock.patch.object(store, "_settle", picky):
-            yield asked
+            yield attempts
 
     async def state(self) -> tuple[list[Message], Any, Session]:
         messages, [request] = await sync_to_async(stored)()
@@ -197,13 +197,13 @@ class RefusedByTheDatabaseTests(SettlingWorld, TestCase):
     async def test_an_answer_that_is_refused_costs_what_it_costs_and_frees_its_session(
         self,
     ) -> None:
-        with self.ended_with([self.call]), self.refusing("response_body", "answer") as asked:
+        with self.ended_with([self.call]), self.refusing("response_body", "answer") as attempts:
             answer = await self.api.post(self.path("chat"), {"message": "hello"})
 
         problem = answer.json()
         self.assertEqual((answer.status, problem["code"]), (500, "answer_not_stored"))
         messages, request, session = await self.state()
-        self.assertEqual(len(asked), 3)
+        self.assertEqual(len(attempts), 3)
         self.assertEqual(
             (problem["session_id"], problem["llm_request_id"]), (str(session.pk), str(request.pk))
         )

@@ -81,9 +81,9 @@ class SilentDatabaseTests(World, TransactionTestCase):
                 await asyncio.sleep(5)
                 return [set(first), ready, set(second), page, set(after)], log
 
-        told, log = async_to_sync(play)()
+        answers, log = async_to_sync(play)()
 
-        self.assertEqual(told, [{REFUSED}, 503, {REFUSED}, 503, {(200, "complete")}])
+        self.assertEqual(answers, [{REFUSED}, 503, {REFUSED}, 503, {(200, "complete")}])
         self.assertEqual(log.count("is there but does not answer"), 1)
         self.assert_nothing_runs()
 
@@ -114,12 +114,12 @@ class SilentDatabaseTests(World, TransactionTestCase):
                 running = asyncio.create_task(self.chat(client))
                 await asyncio.sleep(0.7)
                 proxy.hold()
-                told = await running
+                answers = await running
                 proxy.release()
                 await self.until_ready(client)
                 while await sync_to_async(self.running)():  # noqa: ASYNC110 - the row is the event
                     await asyncio.sleep(0.1)
-                return told
+                return answers
 
         status, _ = async_to_sync(play)()
 

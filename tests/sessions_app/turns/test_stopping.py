@@ -72,13 +72,13 @@ class StoppingTests(World, TransactionTestCase):
         texts = {answer.llm_request_id: answer.content for answer in answers}
         self.assertEqual(len(texts), len(answers))
         ends = Counter((each.completion_status, each.error_code) for each in requests)
-        said = Counter((each.completion_status, texts.get(each.pk, "")) for each in requests)
+        outcomes = Counter((each.completion_status, texts.get(each.pk, "")) for each in requests)
         for each in requests:
             self.assertIsNotNone(each.settled_at)
             self.assertGreater(each.prompt_tokens or 0, 0)
             self.assertGreater(each.completion_tokens or 0, 0)
             self.assertGreater(each.charged_cost or 0, 0)
-        return ends, said
+        return ends, outcomes
 
     def assert_nothing_is_held(self) -> None:
         with platform_context():
@@ -105,9 +105,9 @@ class StoppingTests(World, TransactionTestCase):
             {(LONG, SPOKEN, "partial"): 15, (SHORT, WHOLE, "complete"): 5},
         )
         self.assertEqual({each.error for each in streams[:15]}, {"server_stopping"})
-        ends, said = self.rows()
+        ends, outcomes = self.rows()
         self.assertEqual(ends, {("partial", "server_stopping"): 15, ("complete", ""): 5})
-        self.assertEqual(said, {("partial", SPOKEN): 15, ("complete", WHOLE): 5})
+        self.assertEqual(outcomes, {("partial", SPOKEN): 15, ("complete", WHOLE): 5})
         self.assert_nothing_is_held()
 
     def test_a_call_that_still_waits_for_its_answer_gets_an_error_and_is_settled(self) -> None:
@@ -117,7 +117,7 @@ class StoppingTests(World, TransactionTestCase):
                 asyncio.TaskGroup() as group,
             ):
                 asking = group.create_task(ask(client, self.path("chat"), LONG))
-                await model.asked.wait()
+                await model.called.wait()
                 server.stop()
                 return await asking
 
@@ -139,9 +139,9 @@ class StoppingTests(World, TransactionTestCase):
         async def play() -> tuple[int, Any]:
             async with self.serving(cut_after=20) as (server, model, client):
                 [worker] = server.workers()
-                kept = aiohttp.TCPConnector(limit=1)
+                connector = aiohttp.TCPConnector(limit=1)
                 async with aiohttp.ClientSession(
-                    server.url, headers=client.headers, connector=kept
+                    server.url, headers=client.headers, connector=connector
                 ) as open_one:
                     async with open_one.get("/healthz") as answer:
                         await answer.read()
@@ -183,7 +183,7 @@ class StoppingTests(World, TransactionTestCase):
         self.assertEqual(
             {(each.text, each.end["status"]) for each in streams}, {(WHOLE, "complete")}
         )
-        ends, said = self.rows()
+        ends, outcomes = self.rows()
         self.assertEqual(ends, {("complete", ""): 5})
-        self.assertEqual(said, {("complete", WHOLE): 5})
+        self.assertEqual(outcomes, {("complete", WHOLE): 5})
         self.assert_nothing_is_held()

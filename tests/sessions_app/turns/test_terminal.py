@@ -17,14 +17,14 @@ from tests.support.worlds import World, stored
 class ConversationTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
-        self.said: list[str] = []
-        self.conversation = Conversation(operator(self.account), self.instance, self.said.append)
+        self.printed: list[str] = []
+        self.conversation = Conversation(operator(self.account), self.instance, self.printed.append)
 
     async def test_says_the_answer_piece_by_piece(self) -> None:
         answer = await self.conversation.turn("hello")
 
-        self.assertGreater(len(self.said), 3)
-        self.assertEqual("".join(self.said), answer.response)
+        self.assertGreater(len(self.printed), 3)
+        self.assertEqual("".join(self.printed), answer.response)
 
     async def test_its_turns_continue_one_another(self) -> None:
         await self.conversation.turn("I am Ada")
@@ -38,14 +38,14 @@ class ConversationTests(World, TestCase):
         self.configure("model: scripted:tool\ntools: [current_time]\n")
         await self.conversation.turn("What time is it?")
 
-        self.assertIn("[uses current_time] ", self.said)
+        self.assertIn("[uses current_time] ", self.printed)
 
     async def test_a_turn_that_is_stopped_is_settled(self) -> None:
         self.configure("model: scripted:echo?delay_ms=30\n")
         begun = asyncio.Event()
 
         def say(text: str) -> None:
-            self.said.append(text)
+            self.printed.append(text)
             begun.set()
 
         self.conversation.say = say
@@ -58,7 +58,7 @@ class ConversationTests(World, TestCase):
 
         messages, [request] = await sync_to_async(stored)()
         self.assertEqual(request.completion_status, CompletionStatus.CANCELLED)
-        self.assertEqual(messages[1].content, "".join(self.said))
+        self.assertEqual(messages[1].content, "".join(self.printed))
 
     async def test_it_refuses_the_same_messages_as_the_api(self) -> None:
         with self.assertRaises(Invalid):

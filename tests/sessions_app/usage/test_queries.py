@@ -46,7 +46,7 @@ def settled(session: Session, moment: datetime = NOON, **fields: Any) -> None:
     make_llm_request(session, created_at=moment, settled_at=moment, **values | fields)
 
 
-def kept(instance: AgentInstance) -> list[UsageDay]:
+def stored_days(instance: AgentInstance) -> list[UsageDay]:
     with platform_context():
         found = UsageDay.objects.filter(agent_instance_id=instance.pk)
         return list(found.order_by("day", "model"))
@@ -122,7 +122,7 @@ class RebuildTests(TestCase):
         make_llm_request(self.session, completion_status="running")
         rollup.rebuild(self.instance.account_id)
 
-        [row] = kept(self.instance)
+        [row] = stored_days(self.instance)
         counts = (row.requests, row.failed, row.cancelled, row.unpriced)
         self.assertEqual((row.day, row.model), (NOON.date(), "scripted:echo"))
         self.assertEqual(counts, (4, 2, 1, 1))
@@ -137,7 +137,7 @@ class RebuildTests(TestCase):
         make_llm_request(self.session, created_at=midnight - HOUR, settled_at=None)
         rollup.rebuild(self.instance.account_id)
 
-        days = [row.day for row in kept(self.instance)]
+        days = [row.day for row in stored_days(self.instance)]
         self.assertEqual(days, [(NOON - DAY).date(), NOON.date()])
 
     def test_counts_the_sessions_anew(self) -> None:
@@ -155,7 +155,7 @@ class RebuildTests(TestCase):
         make_llm_request(self.session, created_at=now - 9 * DAY, settled_at=now)
         rollup.rebuild(self.instance.account_id)
 
-        [row] = kept(self.instance)
+        [row] = stored_days(self.instance)
         self.assertEqual((row.day, row.requests), (now.date(), 2))
 
     def test_what_is_no_more_in_the_ledger_goes(self) -> None:
@@ -165,7 +165,7 @@ class RebuildTests(TestCase):
             self.session.llm_requests.all().delete()
         rollup.rebuild(self.instance.account_id)
 
-        self.assertEqual(kept(self.instance), [])
+        self.assertEqual(stored_days(self.instance), [])
         self.assertEqual(counters(self.session)[0], 0)
 
     def test_rebuilding_twice_is_as_once(self) -> None:
@@ -184,8 +184,8 @@ class RebuildTests(TestCase):
             settled(session, NOON)
         rollup.rebuild(self.instance.account_id, since=NOON.date())
 
-        self.assertEqual([row.day for row in kept(self.instance)], [NOON.date()])
-        self.assertEqual(kept(other.agent_instance), [])
+        self.assertEqual([row.day for row in stored_days(self.instance)], [NOON.date()])
+        self.assertEqual(stored_days(other.agent_instance), [])
 
     def test_buckets_are_those_of_settling(self) -> None:
         """`app_count_turns` has the same bounds as the formula in Python."""
@@ -212,7 +212,7 @@ class CommandTests(TestCase):
             run("rollup")
 
         self.assertEqual(stopped.exception.code, 1)
-        self.assertEqual(kept(self.session.agent_instance), [])
+        self.assertEqual(stored_days(self.session.agent_instance), [])
 
     def test_rebuilding_corrects_the_figures(self) -> None:
         mended = run_json("rollup", "--rebuild", "--account", "acme")
@@ -270,7 +270,7 @@ class ReadingTests(TestCase):
         self.assertEqual(found[0][1].requests, 0)
 
 
-def kept_figures() -> tuple[Any, ...]:
+def stored_figures() -> tuple[Any, ...]:
     """Return all stored figures as text."""
     return (
         rows("SELECT usage_days::text FROM usage_days ORDER BY 1"),
@@ -315,11 +315,11 @@ class SettlingTests(LimitedWorld, TestCase):
         await self.assert_equal_to_the_ledger(requests=1)
 
     async def assert_equal_to_the_ledger(self, *, requests: int) -> None:
-        kept = await sync_to_async(kept_figures)()
+        before = await sync_to_async(stored_figures)()
         found = await sync_to_async(rollup.rebuild)(self.account.pk)
 
         self.assertEqual(found, rollup.Differences([], []))
-        self.assertEqual(await sync_to_async(kept_figures)(), kept)
+        self.assertEqual(await sync_to_async(stored_figures)(), before)
         [[counted]] = await sync_to_async(rows)("SELECT sum(requests) FROM usage_days")
         self.assertEqual(counted, requests)
 

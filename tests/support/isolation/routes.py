@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db.models import Model
 from django.urls import get_resolver
 
-from accounts.auth.checks import all_routes
+from accounts.auth.route_checks import all_routes
 from salient.api.openai_errors import is_openai
 from salient.api.operations import Operation
 from salient.api.routing import is_api

@@ -40,7 +40,7 @@ class Reply:
     """One answer: `text` in words, or `tool_calls`, as JSON or as a stream, as it is asked for.
 
     `body` is sent instead, as it is; a list of bytes is sent piece by piece. `cut_after`
-    breaks the connection after so many pieces. Delays are in seconds.
+    breaks the connection after so many pieces. Delays are in seconds; `after` is waited for first.
     """
 
     text: str = "Hello from the mock."
@@ -50,6 +50,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | list[bytes] | None = None
     delay: float = 0.0
+    after: asyncio.Event | None = None
     chunk_delay: float = 0.0
     cut_after: int | None = None
 
@@ -128,7 +129,7 @@ class MockOpenAI:
         self.replies: deque[Reply] = deque()
         self.requests: list[Received] = []
         # Set by the first request.
-        self.asked = asyncio.Event()
+        self.called = asyncio.Event()
         self.base_url = ""
 
     @property
@@ -166,7 +167,7 @@ class MockOpenAI:
             connection=id(request.transport),
         )
         self.requests.append(received)
-        self.asked.set()
+        self.called.set()
         reply = self.replies.popleft() if self.replies else Reply()
         try:
             return await self._send(request, received, reply)
@@ -179,6 +180,8 @@ class MockOpenAI:
     async def _send(
         self, request: web.Request, received: Received, reply: Reply
     ) -> web.StreamResponse:
+        if reply.after is not None:
+            await reply.after.wait()
         await self._pause(request, reply.delay)
         wants_stream = received.body.get("stream") is True
         body = reply.body

@@ -49,15 +49,15 @@ def configure(folder: Path, upstream: int) -> int:
     port, plain = free_port(), free_port()
     text = (Path(settings.BASE_DIR) / "deploy/nginx.conf").read_text()
     (folder / "certificate.pem").write_bytes(certificate(HOST))
-    for said, ours in (
+    for written, ours in (
         ("127.0.0.1:8000", f"127.0.0.1:{upstream}"),
         ("listen 80;", f"listen 127.0.0.1:{plain};"),
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         (f"/etc/ssl/certs/{HOST}.pem", f"{folder}/certificate.pem"),
         (f"/etc/ssl/private/{HOST}.key", f"{folder}/certificate.pem"),
     ):
-        assert said in text, said
-        text = text.replace(said, ours)
+        assert written in text, written
+        text = text.replace(written, ours)
     (folder / "salient.conf").write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))

@@ -74,22 +74,31 @@ KNOWN = {
 }
 
 
+# The first call of a provider imports Pydantic AI and the provider's library, for seconds on a busy
+# machine. This time does not count as the model's.
+PREPARING_SECONDS = 60.0
+_prepared: set[str] = set()
+
+
 class Native:
     supports_tools = True
     supports_attachments = True
-    # The first call of a process imports Pydantic AI.
-    least_first_token_timeout = 0.0
 
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def least_first_token_timeout(self) -> float:
+        return 0.0 if self.name in _prepared else PREPARING_SECONDS
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        # Two to three seconds of importing would hold up every other stream.
         _strip(KNOWN[self.name])
+        # In a thread: two to three seconds of importing would block every other stream.
         adapter: Any = await asyncio.to_thread(import_module, f"{__package__}.pydantic_ai")
         stream: Callable[..., AsyncGenerator[ModelEvent]] = adapter.stream
         try:
             model = await adapter.shared_model(f"{self.name}:{request.model}")
+            _prepared.add(self.name)
             async with aclosing(stream(model, request)) as events:
                 async for event in events:
                     yield event

@@ -45,11 +45,11 @@ from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import about_attachments, refusal
 from salient.texts import is_blank
 
-# What one answer may hold: bytes on the wire, events, characters of text, thinking and arguments.
+# The bounds of one answer: bytes on the wire, events, characters of text, thinking and arguments.
 MOST_BYTES = 16 * 1024 * 1024
 MOST_EVENTS = 200_000
 MOST_CHARACTERS = 1_000_000
-# Reading an event or a piece takes up to a millisecond, in which nobody else is served.
+# Reading an event or a piece blocks the event loop for up to a millisecond.
 EVENTS_WITHOUT_PAUSE = 4
 PIECE_BYTES = 4096
 
@@ -80,11 +80,12 @@ async def shared_model(name: str) -> Model:
     key = (asyncio.get_running_loop(), name)
     if key not in _models:
         try:
-            model = infer_model(name)
+            # In a thread: it imports the provider's library, which takes as long as importing this.
+            model = await asyncio.to_thread(infer_model, name)
         except Exception as error:
-            # Clients check keys, regions and addresses each in their own way.
+            # Each client raises errors of its own for keys, regions and addresses.
             raise UnknownModel(str(error)) from error
-        # The run retries; a client that does so too would keep it waiting.
+        # The run retries; a client that retries as well would delay it.
         client: Any = getattr(model, "client", None)
         if hasattr(client, "max_retries"):
             client.max_retries = 0
@@ -105,7 +106,7 @@ async def close() -> None:
 
 
 async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-    """Answer as a stream, even for a caller who wants it whole: only a stream can be bounded."""
+    """Ask for a stream in any case: only a stream's size can be bounded."""
     is_native = bool(model.profile.get("supports_json_schema_output"))
     messages = list(messages_of(request, is_native=is_native))
     settings, parameters = _settings(request), _parameters(request, is_native=is_native)
@@ -121,12 +122,12 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
                     yield _whole(delta, joined)
         answer = events.get()
     except Exception as error:
-        # A connection that breaks after the end of the answer does not matter.
+        # A fault after the end of the answer, with its reason and its usage, is ignored.
         if events is None:
             meant = _meaning(error)
             raise (about_attachments(meant) if request.has_attachments else meant) from error
         answer = events.get()
-        if not _is_complete(answer):
+        if not (_reason(answer) and answer.usage.output_tokens > 0):
             if (usage := _usage(answer.usage)) is not None:
                 yield usage
             raise _meaning(error) from error
@@ -134,8 +135,9 @@ async def stream(model: Model, request: ModelRequest) -> AsyncGenerator[ModelEve
         raise ProviderProtocol("the stream ended before the answer did")
     if rest := joined.close():
         yield TextDelta(rest)
-    for call in _tool_calls(answer):
-        yield ToolCall(call.tool_call_id, call.tool_name, _arguments(call))
+    for part in answer.parts:
+        if isinstance(part, parts.ToolCallPart):
+            yield ToolCall(part.tool_call_id, part.tool_name, _arguments(part))
     yield Finished(_reason(answer), _usage(answer.usage), provider_data=answer)
 
 
@@ -175,7 +177,7 @@ def _size(event: parts.ModelResponseStreamEvent) -> int:
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
-    """The body of an answer in small pieces, with an end."""
+    """The body of an answer in small pieces, up to MOST_BYTES."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
@@ -261,7 +263,7 @@ def messages_of(request: ModelRequest, *, is_native: bool = False) -> Iterator[p
         names |= {call.id: call.name for call in message.calls}
         yield _message(message, names)
     for tool_round in request.rounds:
-        yield _asked(tool_round)
+        yield _tool_calls_message(tool_round)
         yield parts.ModelRequest(
             [
                 parts.ToolReturnPart(
@@ -307,7 +309,7 @@ def _call_part(call: ToolCall) -> parts.ToolCallPart:
     return parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
 
 
-def _asked(tool_round: ToolRound) -> parts.ModelResponse:
+def _tool_calls_message(tool_round: ToolRound) -> parts.ModelResponse:
     if isinstance(tool_round.provider_data, parts.ModelResponse):
         return _given_back(tool_round.provider_data, tool_round)
     calls = [_call_part(call) for call in tool_round.calls]
@@ -336,26 +338,17 @@ def _given_back(answer: parts.ModelResponse, tool_round: ToolRound) -> parts.Mod
     return replace(answer, parts=given)
 
 
-def _tool_calls(answer: parts.ModelResponse) -> list[parts.ToolCallPart]:
-    return [part for part in answer.parts if isinstance(part, parts.ToolCallPart)]
-
-
 def _arguments(call: parts.ToolCallPart) -> str:
-    """The arguments as they came, also where they are no JSON."""
+    """The arguments as they came, even where they are no JSON."""
     if call.args is None or isinstance(call.args, str):
         return call.args or ""
     return json.dumps(call.args)
 
 
 def _reason(answer: parts.ModelResponse) -> str:
-    """Why the answer ended; in the provider's word where Pydantic AI has none of its own."""
+    """Why the answer ended, in the provider's word where Pydantic AI has none."""
     word = answer.finish_reason or (answer.provider_details or {}).get("finish_reason")
     return word if isinstance(word, str) else ""
-
-
-def _is_complete(answer: parts.ModelResponse) -> bool:
-    """Whether the provider reported why the answer ended and its usage."""
-    return bool(_reason(answer)) and answer.usage.output_tokens > 0
 
 
 def _delta(event: parts.ModelResponseStreamEvent) -> ModelEvent | None:
@@ -383,7 +376,7 @@ def _meaning(error: Exception) -> RunError:
             meant = ours(str(error), retry_after=getattr(error, "retry_after", None))
             break
     else:
-        # What the clients underneath raise: for what they cannot read, or while a stream breaks.
+        # Raised by the provider's own client: unreadable data, or a broken stream.
         meant = (ProviderProtocol if isinstance(error, UNREADABLE) else ProviderUnavailable)(
             repr(error)
         )

@@ -1,7 +1,7 @@
-"""What of an answer of OpenAI's chat API is read, and how its JSON becomes that.
+"""Decodes an answer of OpenAI's chat API to the fields that are used.
 
-Fields that nobody reads are not named here: msgspec passes over them. What servers are known to
-send as null, or in another type than OpenAI does, is allowed for.
+Other fields are not named here: msgspec passes over them. Fields that some servers send as null,
+or in another type than OpenAI does, are declared with `Any`.
 """
 
 import json
@@ -21,7 +21,7 @@ DONE = b"[DONE]"
 # Some gateways write the field's name twice.
 _DATA = b"data:"
 DONE_LENGTH = 32
-# What keeps a connection open and says nothing; some servers write it where data belongs.
+# What only keeps a connection open; some servers write it where data belongs.
 _PING = re.compile(
     r":.*|[\[<(]?(ping|pong|heart[ _-]?beat|keep[ _-]?alive|processing|connected|open|start)"
     r"[\])>]?",
@@ -31,17 +31,17 @@ _SPACE = re.compile(r"\s*")
 _PAGE = re.compile(r"<[a-z!?]", re.IGNORECASE)
 
 
-# Where a choice has what is said.
-SAID = ("delta", "message")
-# What a field holds that did not come.
+# The fields of a choice that hold a Message.
+MESSAGE_FIELDS = ("delta", "message")
+# The value of a field that was not sent.
 NO_JSON = msgspec.Raw(b"")
 
 
 class TooLarge(ProviderProtocol):
-    """Stands for an answer that is not looked at any further."""
+    """The answer is too large to be read any further."""
 
 
-class Said(msgspec.Struct):
+class Message(msgspec.Struct):
     """A message or a delta."""
 
     content: Any = None
@@ -49,7 +49,7 @@ class Said(msgspec.Struct):
     tool_calls: Any = None
     # The one call of a server that is older than `tool_calls`.
     function_call: Any = None
-    # What goes back with the calls of tools, under the name by which it came.
+    # These go back with the tool calls, under the names by which they came.
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_details: Any = None
@@ -61,16 +61,16 @@ class Said(msgspec.Struct):
 
 
 # PHP writes an empty object as an empty list.
-type OneOrNone = Said | list[Any] | None
+type MessageField = Message | list[Any] | None
 
 
 class Choice(msgspec.Struct):
-    delta: OneOrNone = None
-    message: OneOrNone = None
-    # Of a server that completes texts.
+    delta: MessageField = None
+    message: MessageField = None
+    # From a server with OpenAI's older completions API.
     text: Any = None
     finish_reason: Any = None
-    # Moonshot counts in the choice.
+    # Moonshot sends the usage in the choice.
     usage: msgspec.Raw = NO_JSON
     error: msgspec.Raw = NO_JSON
 
@@ -90,12 +90,12 @@ _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def is_done(data: bytes) -> bool:
-    """Whether an event's data, of DONE_LENGTH at most, is the mark that ends the stream."""
+    """Whether an event's data, of DONE_LENGTH at most, is [DONE], which ends the stream."""
     return data.strip().removeprefix(_DATA).strip(b' "').upper() == DONE
 
 
 def decode(data: bytes) -> list[Answer]:
-    """Read an event's data; raises ProviderProtocol. Nothing comes of what only keeps alive."""
+    """Read an event's data, a keep-alive as an empty list; raises ProviderProtocol."""
     if len(data) > _SMALL_BYTES and _values(data) > MAX_VALUES:
         raise TooLarge("the answer holds too many values")
     try:
@@ -107,7 +107,7 @@ def decode(data: bytes) -> list[Answer]:
 
 
 def text_of(content: object) -> str:
-    """The text of a message; of a list of parts, the text of those that are no thinking."""
+    """The text of a message; of a list of parts, the text of all but the thinking."""
     if isinstance(content, str):
         return content
     if content is None:
@@ -133,7 +133,7 @@ def _text_of_part(part: object) -> str:
 
 
 def _values(data: bytes) -> int:
-    """How many values there may be at most; what stands in texts counts too."""
+    """An upper bound of the number of values: commas and brackets within texts count too."""
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
@@ -176,11 +176,12 @@ def _places(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for choice in choices if isinstance(choices, list) else []:
         if isinstance(choice, dict):
             yield choice
-            yield from (said for name in SAID if isinstance(said := choice.get(name), dict))
+            messages = (choice.get(name) for name in MESSAGE_FIELDS)
+            yield from (message for message in messages if isinstance(message, dict))
 
 
 def _keep_raw(place: dict[str, Any]) -> None:
-    """What is read later stays JSON."""
+    """Encode what is read later: Answer has it as raw JSON."""
     for name in ("usage", "error"):
         if name in place:
             place[name] = msgspec.Raw(msgspec.json.encode(clean(place[name])))

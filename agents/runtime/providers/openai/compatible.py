@@ -1,4 +1,4 @@
-"""Every server that speaks OpenAI's chat API, over one shared client, with little work a chunk."""
+"""Calls any server with OpenAI's chat API, over one shared client, with little work a chunk."""
 
 import asyncio
 import math
@@ -37,7 +37,7 @@ COST_HEADER = "x-litellm-response-cost"
 
 
 class OpenAICompatible:
-    """`endpoint` says how the server differs, `url` and `key` where it is today."""
+    """A server; `endpoint` says how it differs from others, `url` and `key` how to reach it."""
 
     supports_tools = True
     supports_attachments = True
@@ -87,7 +87,7 @@ class OpenAICompatible:
         return client()
 
     async def _post(self, request: ModelRequest) -> aiohttp.ClientResponse:
-        """Send the request, and again without what the server says that it does not know."""
+        """Send the request; again without the optional fields that the server refuses."""
         known = adaptation = adaptation_for(self.url, request.model)
         for repeats_left in range(MOST_REPEATS, -1, -1):
             body = adaptation.apply(wire.request_body(request, self.endpoint))
@@ -119,7 +119,7 @@ class OpenAICompatible:
                 f"{self.url}/chat/completions",
                 data=body,
                 headers=headers,
-                # A redirect would carry the key and the conversation to who knows where.
+                # A redirect could carry the key and the conversation to any other host.
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_timeout),
             )
@@ -128,7 +128,7 @@ class OpenAICompatible:
 
 
 async def _refused(response: aiohttp.ClientResponse) -> str | None:
-    """What the server says where it refuses; None where it answers."""
+    """The body of a refusal; None where the server answers."""
     if response.status in SUCCESSES:
         return None
     async with response:
@@ -136,7 +136,7 @@ async def _refused(response: aiohttp.ClientResponse) -> str | None:
 
 
 async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    """What a refusal says, as far as it arrives in time: the status holds in any case."""
+    """The body, as far as it arrives in time: the status alone says that it is a refusal."""
     body = bytearray()
     with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(ERROR_SECONDS):
@@ -148,7 +148,7 @@ async def _error_body(response: aiohttp.ClientResponse) -> bytes:
 class _Source:
     """The bytes of an answer: unpacked, and in pieces that take little time to read.
 
-    What becomes of the connection after the end of the answer does not matter.
+    A fault of the connection after the end of the answer is ignored.
     """
 
     __slots__ = ("_content", "_has_ended", "_pieces", "_rested", "_unpacker", "fault")
@@ -165,7 +165,7 @@ class _Source:
         """The next piece, None after the last one that matters."""
         if reading.done or reading.fault is not None:
             return None
-        # Whatever has arrived already, others have their turn.
+        # Other tasks run in between, even when more has arrived already.
         if time.perf_counter() - self._rested > WORK_SECONDS:
             await asyncio.sleep(0)
             self._rested = time.perf_counter()
@@ -192,14 +192,14 @@ class _Source:
             raise self.fault
 
     async def _receive_rest(self) -> bytes:
-        """What comes at once: a server that keeps the connection open has nothing more to say."""
+        """What arrives at once: a server may keep the connection open after its answer."""
         with suppress(TimeoutError, *BROKEN):
             async with asyncio.timeout(DRAIN_SECONDS):
                 return await self._content.readany()
         return b""
 
     def _received_before(self, fault: Exception) -> bytes:
-        """What arrived before a fault: aiohttp does not give it while it knows of the fault."""
+        """What arrived before a fault: aiohttp returns it only once the exception is cleared."""
         self.fault, self._has_ended = fault, True
         self._content.set_exception(None)  # type: ignore[arg-type]
         return self._content.read_nowait()
@@ -216,7 +216,7 @@ def _encoding(response: aiohttp.ClientResponse) -> str:
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read to the end, which is near, so that the connection can serve the next call."""
+    """Read the little that is left, so that the connection can serve the next call."""
     with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(DRAIN_SECONDS):
             await response.content.read(MAX_ERROR_BYTES)

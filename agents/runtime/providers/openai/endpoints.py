@@ -1,4 +1,4 @@
-"""The servers that speak OpenAI's chat API: where they are and how they differ."""
+"""The servers with OpenAI's chat API: their addresses and how they differ."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server; `max_tokens_field`, for OpenAI's newer models refuse the name that others know."""
+    """A server. `max_tokens_field`: OpenAI's newer models refuse the name that others know."""
 
     name: str
     base_url: str
@@ -111,7 +111,7 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
         return f"{endpoint.stream_variable} must be true or false."
     if not is_header_value(endpoint.key):
         return f"{endpoint.key_variable} {NO_KEY}"
-    # An own server at another address may need no key.
+    # A server of one's own, at another address, may need no key.
     if endpoint.needs_key and url == endpoint.base_url and not endpoint.key:
         return f"{endpoint.key_variable} is not set, which the provider {endpoint.name} needs."
     return None
@@ -119,7 +119,7 @@ def endpoint_problem(endpoint: Endpoint) -> str | None:
 
 @lru_cache(maxsize=256)
 def _is_http(url: str) -> bool:
-    # urlsplit passes over line ends and tabs, wherever they stand.
+    # urlsplit drops line ends and tabs, wherever they are.
     if not url.isprintable() or " " in url:
         return False
     try:

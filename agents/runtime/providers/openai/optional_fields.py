@@ -27,7 +27,7 @@ OPTIONAL = (
     *("stream_options", "temperature", "parallel_tool_calls", "usage", *MAX_TOKENS),
     *("response_format", "tool_choice", "top_p", "seed", "stop"),
 )
-# Words of every day, unless they are quoted.
+# Everyday words, which name the field only where they are quoted.
 QUOTED_ONLY = {"usage", "seed", "stop"}
 
 # Their values come from a configuration or a caller: only a field that is not known is left out,
@@ -62,7 +62,7 @@ _NO_SYSTEM = re.compile(
 )
 _USE_DEVELOPER = re.compile(r"(?:use|with|to).{0,20}\bdeveloper\b", re.IGNORECASE)
 _LEFT_OVER = re.compile(r"\(\d{1,9} > (\d{1,9}) - (\d{1,9})\)")
-# Looked for at every place, for one number may stand within the words before another.
+# A lookahead, because the words before one number may overlap those before another.
 _MOST = re.compile(
     r"(?=(?:at most|up to|<=|≤|<|>|less than(?: or equal to)?|limit(?: of| is|:)?"
     r"|max(?:imum)?(?: (?:value|output|allowed|completion|number|of|tokens|length|is|for)){0,6}:?"
@@ -84,7 +84,7 @@ class Adaptation:
     renamed: Mapping[str, str] | None = None
     most_tokens: int | None = None
     system: str = "system"
-    # The limit is that of one conversation: it is no use to the next.
+    # The limit holds for this conversation only, so it is not remembered.
     passing: bool = False
 
     def apply(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Adaptation:
         return body
 
     def after(self, refused: Mapping[str, Any], answer: str) -> "Adaptation | None":
-        """What to try after this body was refused; None where the answer names none of it."""
+        """What to try after this body was refused; None where the answer names no such field."""
         error = read_error(answer)
         text = error.text[:4000]
         if says_too_long(text):
@@ -124,12 +124,14 @@ class Adaptation:
                 return replace(self._without({FORMAT}), passing=True)
         return self._without(named) if named else None
 
-    def _smaller(self, field: str, asked: int, text: str) -> "Adaptation | None":
+    def _smaller(self, field: str, requested: int, text: str) -> "Adaptation | None":
         """With the most tokens that the text allows, where it says that these are too many."""
-        if (left := _LEFT_OVER.search(text)) and 0 < (most := int(left[1]) - int(left[2])) < asked:
-            return replace(self, most_tokens=most, passing=True)
+        if left := _LEFT_OVER.search(text):
+            most = int(left[1]) - int(left[2])
+            if 0 < most < requested:
+                return replace(self, most_tokens=most, passing=True)
         numbers = (int(number.replace(",", "")) for number in _MOST.findall(text))
-        fitting = [number for number in numbers if _LEAST_LIMIT <= number < asked]
+        fitting = [number for number in numbers if _LEAST_LIMIT <= number < requested]
         if fitting:
             return replace(self, most_tokens=max(fitting))
         too_much = _TOO_MUCH.search(text) is not None
@@ -157,7 +159,7 @@ def adaptation_for(url: str, model: str) -> Adaptation:
 
 
 def remember(url: str, model: str, adaptation: Adaptation, *, name: str) -> None:
-    """Keep what led to an answer; say once what is left out."""
+    """Keep the adaptation that led to an answer; log once what is left out."""
     if adaptation.passing:
         return
     before = adaptation_for(url, model)
@@ -179,8 +181,8 @@ def _named(refused: Mapping[str, Any], error: ErrorBody, text: str) -> set[str]:
     places = {part for param in error.params for part in re.split(r"[^\w]+", param)}
     if named := places.intersection(sent):
         return named
-    said = _KNOWN_LIST.split(text, maxsplit=1)[0]
-    return {field for field in sent if _names(said, field)}
+    before_list = _KNOWN_LIST.split(text, maxsplit=1)[0]
+    return {field for field in sent if _names(before_list, field)}
 
 
 def _names(text: str, field: str) -> bool:
@@ -214,6 +216,6 @@ def _with_system_as(role: str, messages: list[dict[str, Any]]) -> list[dict[str,
     if role == "developer":
         return [{**system, "role": role}, *others]
     if others and others[0]["role"] == "user":
-        said = f"{system['content']}\n\n{others[0]['content']}"
-        return [{**others[0], "content": said}, *others[1:]]
+        content = f"{system['content']}\n\n{others[0]['content']}"
+        return [{**others[0], "content": content}, *others[1:]]
     return [{**system, "role": "user"}, *others]

@@ -7,13 +7,13 @@ import msgspec
 
 from agents.runtime.errors import ProviderProtocol
 from agents.runtime.providers.characters import clean, whole_characters
-from agents.runtime.providers.openai.answer import Said
+from agents.runtime.providers.openai.answer import Message
 
-# Of thoughts in one answer: more is no thinking, but a stream without end.
+# The most that one answer may think; a stream without end is cut here.
 MAX_REASONING_CHARACTERS = 4 * 1024 * 1024
 NAMES = tuple(
     name
-    for name in Said.__struct_fields__
+    for name in Message.__struct_fields__
     if name not in {"content", "refusal", "tool_calls", "function_call", "error"}
 )
 # Of OpenRouter's `reasoning_details`: the texts that come in pieces.
@@ -29,22 +29,22 @@ class ProviderData:
         self._parts: dict[str, list[Any]] = {}
         self._size = 0
 
-    def take(self, said: Said) -> bool:
-        """Keep what a message or a delta has of them; return whether it has any."""
+    def take(self, message: Message) -> bool:
+        """Keep these fields of a message or a delta; return whether it has any."""
         # Each field by name: a loop would take as long as decoding the delta does.
         if (
-            said.reasoning_content is None
-            and said.reasoning is None
-            and said.reasoning_details is None
-            and said.reasoning_text is None
-            and said.reasoning_opaque is None
-            and said.thinking_blocks is None
-            and said.extra_content is None
+            message.reasoning_content is None
+            and message.reasoning is None
+            and message.reasoning_details is None
+            and message.reasoning_text is None
+            and message.reasoning_opaque is None
+            and message.thinking_blocks is None
+            and message.extra_content is None
         ):
             return False
         found = False
         for name in NAMES:
-            if (value := getattr(said, name)) is not None:
+            if (value := getattr(message, name)) is not None:
                 self._add(name, value)
                 found = found or bool(value)
         return found
@@ -77,7 +77,7 @@ def _whole(parts: list[Any]) -> Any:
 
 
 def _merged(items: Iterable[Any]) -> list[Any]:
-    """Join the pieces of a text that the server numbers alike; all else stays as it is."""
+    """Join the pieces of a text that have the same number; all else stays as it is."""
     merged: list[Any] = []
     texts: list[str] = []
     for item in items:

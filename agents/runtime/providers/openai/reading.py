@@ -1,4 +1,4 @@
-"""Reads an answer of OpenAI's chat API by what came, whatever was asked for.
+"""Reads an answer of OpenAI's chat API by what arrived, streamed or whole.
 
 A stream of events, a whole answer, a whole answer within a stream and one JSON object a line are
 read in the same way. What is read is bounded in bytes, calls and thoughts.
@@ -15,7 +15,7 @@ from agents.runtime.providers.openai.answer import (
     DONE_LENGTH,
     Answer,
     Choice,
-    Said,
+    Message,
     TooLarge,
     decode,
     is_done,
@@ -29,7 +29,7 @@ from agents.runtime.providers.refusals import error_inside, find_error
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-# Names of events that keep a connection open and say nothing.
+# Names of events that only keep a connection open.
 PINGS = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"})
 
 
@@ -41,12 +41,12 @@ class Reading:
         "_data",
         "_events",
         "_has_message",
-        "_has_spoken",
+        "_has_text",
         "_header_cost",
-        "_message",
         "_size",
         "_tool_calls",
         "_usage",
+        "_whole_text",
         "done",
         "fault",
         "finish_reason",
@@ -55,7 +55,7 @@ class Reading:
 
     def __init__(self, header_cost: str | None = None, tools: Collection[str] = ()) -> None:
         self.finish_reason = ""
-        # The mark that ends the stream has come.
+        # [DONE] has come, which ends the stream.
         self.done = False
         # All of the answer has come, whatever becomes of the connection.
         self.is_complete = False
@@ -68,14 +68,14 @@ class Reading:
         self._characters = CharacterJoin()
         self._size = 0
         self._has_message = False
-        self._message = ""
-        self._has_spoken = False
+        self._whole_text = ""
+        self._has_text = False
 
     def take(self, chunk: bytes) -> ModelEvent | None:
-        """Read what arrived: its words together, or that the model is at work.
+        """Return the text that arrived, as one event, or that the model is at work.
 
-        `fault` is what went wrong, if anything did; what was said before it was said. Nothing
-        that comes after the end of the answer is a fault.
+        `fault` is what went wrong, if anything did; the text before it is returned all the same.
+        What comes after the end of the answer is no fault.
         """
         self._size += len(chunk)
         if self._size > MAX_ANSWER_BYTES:
@@ -86,11 +86,11 @@ class Reading:
         except ProviderProtocol as error:
             self._fail(error)
             return None
-        return self._taken(events) if events else None
+        return self._read_events(events) if events else None
 
     def cut(self) -> ModelEvent | None:
-        """Read what is left when the connection broke: a last event that is not whole is none."""
-        event = self._taken(self._events.close())
+        """Read what is left when the connection broke; an incomplete last event is dropped."""
+        event = self._read_events(self._events.close())
         if isinstance(self.fault, ProviderProtocol):
             self.fault = None
         return event
@@ -100,9 +100,9 @@ class Reading:
         return self._usage.result(self._header_cost)
 
     def end(self) -> Iterator[ModelEvent]:
-        """What is known at the end of the answer; raises RunError when it is none."""
+        """The last events of the answer; raises RunError where it failed or is incomplete."""
         if not (self.done or self.fault):
-            event = self._taken(self._events.close())
+            event = self._read_events(self._events.close())
             if event is not None:
                 yield event
         if self.fault is not None:
@@ -120,8 +120,8 @@ class Reading:
         else:
             self.fault = error
 
-    def _taken(self, events: Iterable[tuple[bytes, bytes]]) -> ModelEvent | None:
-        said: list[str] = []
+    def _read_events(self, events: Iterable[tuple[bytes, bytes]]) -> ModelEvent | None:
+        texts: list[str] = []
         try:
             for name, data in events:
                 if len(data) <= DONE_LENGTH and is_done(data):
@@ -132,21 +132,21 @@ class Reading:
                         continue
                     if name == b"error" and data:
                         raise error_inside(data)
-                # Where no blank line stands between, the mark is the last line of an event.
+                # Without a blank line before it, [DONE] is the last line of an event.
                 read = data.removesuffix(DONE)
                 for answer in _decode(read):
                     text = self._take_answer(answer)
                     if text is not None:
-                        said.append(text)
+                        texts.append(text)
                 if len(read) < len(data):
                     self.done = self.is_complete = True
                     break
         except RunError as error:
             self._fail(error)
-        text = said[0] if len(said) == 1 else "".join(said)
+        text = texts[0] if len(texts) == 1 else "".join(texts)
         if text := self._characters.feed(text):
             return TextDelta(text)
-        return PROGRESS if said else None
+        return PROGRESS if texts else None
 
     def _take_answer(self, answer: Answer) -> str | None:
         self._usage.add(answer.usage)
@@ -159,67 +159,67 @@ class Reading:
             self.finish_reason = choice.finish_reason
         if self.finish_reason:
             self.is_complete = not self._usage.is_empty
-        text = self._take_delta(choice.delta) if isinstance(choice.delta, Said) else None
+        text = self._take_delta(choice.delta) if isinstance(choice.delta, Message) else None
         if text is None and (choice.message is not None or choice.text is not None):
             return self._take_whole(choice)
         return text
 
-    def _take_delta(self, said: Said) -> str | None:
-        is_at_work = self._data.take(said)
-        text = said.content
-        if said.tool_calls or said.function_call:
-            self._take_calls(said, is_whole=False)
+    def _take_delta(self, delta: Message) -> str | None:
+        is_at_work = self._data.take(delta)
+        text = delta.content
+        if delta.tool_calls or delta.function_call:
+            self._take_calls(delta, is_whole=False)
             is_at_work = True
-        if said.refusal or not isinstance(text, str):
+        if delta.refusal or not isinstance(text, str):
             # A list of parts that has no text holds thoughts.
             is_at_work = is_at_work or bool(text)
-            text = _words(said)
+            text = _message_text(delta)
         if text:
-            self._has_spoken = self._has_spoken or not text.isspace()
+            self._has_text = self._has_text or not text.isspace()
             return text
         return "" if is_at_work else None
 
     def _take_whole(self, choice: Choice) -> str | None:
-        """A whole message: after deltas it says once more what they have said.
+        """A whole message. After deltas it repeats their text, so nothing of it is returned.
 
-        A server may send it again and again, each time with more words.
+        A server may send it several times, each time with more text.
         """
-        said = choice.message
-        if not isinstance(said, Said):
+        message = choice.message
+        if not isinstance(message, Message):
             text = text_of(choice.text)
-            self._has_spoken = self._has_spoken or bool(text.strip())
+            self._has_text = self._has_text or bool(text.strip())
             return text or None
         if not self._tool_calls:
-            self._take_calls(said, is_whole=True)
-        if self._has_spoken and not self._message:
+            self._take_calls(message, is_whole=True)
+        if self._has_text and not self._whole_text:
             return None
         is_at_work = bool(self._tool_calls)
         if not self._has_message:
-            is_at_work = self._data.take(said) or is_at_work
-        before, self._message = self._message, _words(said)
+            is_at_work = self._data.take(message) or is_at_work
+        before, self._whole_text = self._whole_text, _message_text(message)
         self._has_message = True
-        self._has_spoken = self._has_spoken or bool(self._message.strip())
-        return self._message.removeprefix(before) or ("" if is_at_work else None)
+        self._has_text = self._has_text or bool(self._whole_text.strip())
+        return self._whole_text.removeprefix(before) or ("" if is_at_work else None)
 
-    def _take_calls(self, said: Said, *, is_whole: bool) -> None:
-        calls = said.tool_calls
+    def _take_calls(self, message: Message, *, is_whole: bool) -> None:
+        calls = message.tool_calls
         if isinstance(calls, dict):
             calls = [calls] if "function" in calls else list(calls.values())
         if calls and not isinstance(calls, list):
             raise ProviderProtocol("tool calls that are no list")
         for part in calls or ():
             self._tool_calls.add(part, is_whole=is_whole)
-        if said.function_call and not calls:
-            self._tool_calls.add({"function": said.function_call}, is_whole=is_whole)
+        if message.function_call and not calls:
+            self._tool_calls.add({"function": message.function_call}, is_whole=is_whole)
 
 
-def _words(said: Said) -> str:
-    """A refusal is said like any other words."""
-    return text_of(said.content) + (text_of(said.refusal) if said.refusal else "")
+def _message_text(message: Message) -> str:
+    """A message's text; a refusal is part of it."""
+    return text_of(message.content) + (text_of(message.refusal) if message.refusal else "")
 
 
 def _decode(data: bytes) -> list[Answer]:
-    """Read an event's data; raises the error that it is instead of an answer, or holds."""
+    """Read an event's data; raises the error that it holds."""
     try:
         answers = decode(data)
     except TooLarge:
@@ -237,5 +237,5 @@ def _may_hold_error(answer: Answer) -> bool:
         return len(answer.usage) <= SHORTEST or len(answer.error) > 0
     if len(answer.error) + len(choice.error) > 0 or choice.finish_reason == "error":
         return True
-    said = choice.delta or choice.message
-    return isinstance(said, Said) and len(said.error) > 0
+    message = choice.delta or choice.message
+    return isinstance(message, Message) and len(message.error) > 0

@@ -88,7 +88,7 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
     for message in request.messages:
         yield _message(message)
     for tool_round in request.rounds:
-        yield _asked(tool_round)
+        yield _tool_calls_message(tool_round)
         for result in tool_round.results:
             yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
     for message in request.followup:
@@ -115,11 +115,11 @@ def _part(attachment: Attachment) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": attachment.data_url, **detail}}
 
 
-def _asked(tool_round: ToolRound) -> dict[str, Any]:
-    """What the model asked for, with what its provider sent along and wants back unchanged."""
-    kept = tool_round.provider_data
+def _tool_calls_message(tool_round: ToolRound) -> dict[str, Any]:
+    """The model's tool calls, with the data that its provider wants back unchanged."""
+    provider_data = tool_round.provider_data
     return {
-        **(kept if isinstance(kept, Mapping) else {}),
+        **(provider_data if isinstance(provider_data, Mapping) else {}),
         "role": "assistant",
         "content": tool_round.text or None,
         "tool_calls": [_call(call) for call in tool_round.calls],

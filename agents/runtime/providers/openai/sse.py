@@ -13,7 +13,7 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 # As a number: bytes are searched for a single one ten times as fast.
 CR = ord("\r")
-# A field's name and its colon, or a name alone. Whatever else stands in a line is no field.
+# A field's name and its colon, or a name alone. Any other line is no field.
 _FIELD = re.compile(rb"[\w.-]+ *(?::|$)")
 
 

@@ -22,7 +22,7 @@ MAX_CALL_CHARACTERS = 1024 * 1024
 MAX_SCANNED = 32 * 1024
 _CALL_FIELDS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_FIELDS = frozenset({"name", "arguments"})
-_MARKS = re.compile(r'\\.?|[{}\[\]"]', re.DOTALL)
+_BRACKETS_AND_QUOTES = re.compile(r'\\.?|[{}\[\]"]', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Call:
     extra: dict[str, Any] = field(default_factory=dict)
     size: int = 0
     has_arguments: bool = False
-    # So far it may be no more than the repeated name of the call before it.
+    # It may be only the repeated name of the call before it.
     is_doubtful: bool = False
     _scanned: int = 0
     _depth: int = 0
@@ -91,8 +91,8 @@ class _Call:
 
     def _scan(self, text: str) -> None:
         begin, self._is_escaped = int(self._is_escaped), False
-        for mark in _MARKS.finditer(text, begin):
-            match mark[0]:
+        for sign in _BRACKETS_AND_QUOTES.finditer(text, begin):
+            match sign[0]:
                 case '"':
                     self._in_string = not self._in_string
                 case "\\":
@@ -161,7 +161,7 @@ class ToolCallAssembly:
         return call
 
     def _continued(self, piece: _Piece) -> _Call | None:
-        """The call that this piece goes on with; None when it begins one."""
+        """The call that this piece continues; None when it begins one."""
         call = self._candidate(piece)
         if call is None or (piece.name and self._begins_by_name(call, piece)):
             return None
@@ -188,7 +188,7 @@ class ToolCallAssembly:
         return by_id or by_index
 
     def _unfinished(self, piece: _Piece) -> _Call | None:
-        """The newest call, where the piece goes on with it and the number is that of the piece."""
+        """The newest call, where the piece continues it under a number of its own."""
         call = self._calls[-1] if self._calls else None
         if call is None or call.is_complete():
             return None
@@ -221,7 +221,7 @@ class ToolCallAssembly:
 def _is_next_object(call: _Call, piece: _Piece) -> bool:
     """Whether a piece without a name begins another call of the same tool.
 
-    No object goes on with a second one. A first object that is empty is none: see `arguments`.
+    No object is followed by a second one. An empty first object does not count: see `arguments`.
     """
     if not piece.begins_object or piece.id in call.ids or call.size <= len("{}"):
         return False
@@ -236,7 +236,7 @@ def _is_another(call: _Call, piece: _Piece) -> bool:
 
 
 def _repeats(call: _Call, piece: _Piece) -> bool:
-    """Whether a server says a whole call once more, as some do at the end."""
+    """Whether the piece repeats a whole call, as some servers do at the end."""
     return (
         piece.id in call.ids
         and len(piece.arguments) == call.size
@@ -246,7 +246,7 @@ def _repeats(call: _Call, piece: _Piece) -> bool:
 
 
 def _read(part: object) -> _Piece | None:
-    """What a piece says, whatever its fields look like; None when it says nothing."""
+    """Read a piece, whatever types its fields have; None when it is empty."""
     if not isinstance(part, dict):
         return None
     function = part.get("function")
@@ -260,12 +260,11 @@ def _read(part: object) -> _Piece | None:
         _arguments(own.get("arguments")),
         _extra(part, own),
     )
-    says_something = piece.id or piece.name or piece.arguments or piece.extra
-    return piece if says_something else None
+    return piece if piece.id or piece.name or piece.arguments or piece.extra else None
 
 
 def _extra(part: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call carries beside its own fields: it goes back as it came."""
+    """The fields of a call beside the known ones: they go back as they came."""
     known = _CALL_FIELDS if own is not part else _CALL_FIELDS | _FUNCTION_FIELDS
     extra: dict[str, Any] = {}
     if not part.keys() <= known:

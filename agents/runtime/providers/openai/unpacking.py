@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from agents.runtime.errors import ProviderProtocol
 
-# What is unpacked of one answer at most: a small body must not become a large one in memory.
+# The most that is unpacked of one answer: a small body must not become a large one in memory.
 MAX_UNPACKED_BYTES = 8 * 1024 * 1024
-# Some gateways pack each event by itself.
+# Some gateways pack each event separately.
 MAX_MEMBERS = 1024
 PIECE_BYTES = 64 * 1024
 GZIP = b"\x1f\x8b"
@@ -18,7 +18,7 @@ _PLAIN = b'{[<: \t\r\n\xef"deirDH'
 
 
 class Unpacker:
-    """Chunks in, plain pieces out; what packs is known by its first bytes, not by its header.
+    """Chunks in, plain pieces out. The packing is recognised by its first bytes, not by the header.
 
     `encoding` is the header's: raw deflate has no first bytes of its own. Raises
     ProviderProtocol for what is broken, too large or packed in another way.
@@ -83,7 +83,7 @@ class Unpacker:
                 chunk = self._next_member(self._engine.unused_data)
 
     def _next_member(self, rest: bytes) -> bytes:
-        """Begin the next packed member; what is none is padding and passed over."""
+        """Begin the next packed member; anything else is padding and passed over."""
         if not rest.startswith(GZIP[:1]) or self._members >= MAX_MEMBERS:
             return b""
         self._members += 1

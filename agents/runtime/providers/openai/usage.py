@@ -1,4 +1,4 @@
-"""What a server counted and what it says that the call costs, read field by field."""
+"""Reads the token counts and the cost that a server reports, field by field."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ import msgspec
 
 from agents.runtime.providers.base import Usage
 
-# More than this in one call is no count and no price, but an attempt to break the books.
+# A larger number is no count or price of one call: it would only falsify the sums.
 MOST_TOKENS, MOST_DOLLARS = 40_000_000, 400
 TICKS_PER_DOLLAR = 10_000_000_000
-# As long as null, which says nothing.
+# The length of `null`.
 SHORTEST = 4
-# A server that says it in pieces says it in a few.
+# So many are read at once: a server that splits its usage does so over a few chunks.
 FIRST_READ = 8
 
 # What a field counts. Servers write OpenAI's names, Anthropic's, Google's or Bedrock's.
@@ -61,7 +61,7 @@ _decode = msgspec.json.Decoder(float_hook=_decimal).decode
 
 
 def _decode_leniently(raw: msgspec.Raw) -> object:
-    """Read what holds a number that msgspec does not: it loses no other."""
+    """Read JSON with a number that msgspec refuses; the other numbers stay."""
     try:
         return json.loads(bytes(raw), parse_float=_decimal, parse_int=_decimal)
     except (ValueError, RecursionError):
@@ -69,10 +69,10 @@ def _decode_leniently(raw: msgspec.Raw) -> object:
 
 
 class UsageReading:
-    """What one answer says of its usage, at its end or with every chunk.
+    """The usage of one answer, sent at its end or with every chunk.
 
-    The largest of each count is the right one: counts grow while an answer goes on, and some
-    servers end with zeros.
+    Of each count the largest is right: counts grow while an answer goes on, and some servers end
+    with zeros.
     """
 
     __slots__ = ("_beside", "_cost", "_counts", "_latest", "_read")
@@ -91,10 +91,10 @@ class UsageReading:
         return not any(self._counts.values()) and not self._cost
 
     def add(self, raw: msgspec.Raw) -> None:
-        """Take what one chunk says.
+        """Take the usage of one chunk.
 
-        Who says it with every chunk counts up: then only the latest is read, unless the counts
-        become shorter.
+        After the first few only the latest is read, because counts grow; and one that a shorter one
+        follows.
         """
         if len(raw) <= SHORTEST:
             return
@@ -103,7 +103,7 @@ class UsageReading:
         self._latest = raw
 
     def _fold(self, raw: msgspec.Raw) -> None:
-        """Read what is readable; what is not loses nothing else."""
+        """Read the fields that are readable; the others are passed over."""
         if not len(raw):
             return
         self._read += 1
@@ -165,10 +165,10 @@ class UsageReading:
 
     def _output(self, beside: int) -> int | None:
         """Some servers (xAI, Google) leave thinking out of the output but not out of the total."""
-        said, counts = self._counts.get(OUTPUT), self._counts
+        output, counts = self._counts.get(OUTPUT), self._counts
         if TOTAL not in counts or INPUT not in counts:
-            return said
-        return max(said or 0, counts[TOTAL] - counts[INPUT] - beside)
+            return output
+        return max(output or 0, counts[TOTAL] - counts[INPUT] - beside)
 
 
 def _counts(usage: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
@@ -212,7 +212,7 @@ def _whole_cost(usage: Mapping[str, Any]) -> Decimal | None:
     provider's bill comes on top. Without it the cost includes what the upstream provider gets.
     """
     cost = usage.get("cost")
-    if isinstance(cost, dict):  # Perplexity and its like
+    if isinstance(cost, dict):  # Perplexity and others
         if str(cost.get("currency") or "USD").upper() != "USD":
             return None
         cost = cost.get("total_cost", cost.get("total"))
@@ -220,7 +220,7 @@ def _whole_cost(usage: Mapping[str, Any]) -> Decimal | None:
     if str(usage.get("is_byok")).strip().lower() not in {"true", "1"}:
         return price
     upstream = _upstream_cost(usage.get("cost_details"))
-    # Half a bill is none: the price list knows better.
+    # Without the upstream provider's part the price list is closer.
     return None if upstream is None else _dollars(upstream + (price or 0))
 
 

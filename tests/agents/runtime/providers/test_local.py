@@ -1,4 +1,4 @@
-"""The real small model, in its own process: it answers, and it comes back after a kill."""
+"""The real small model, in its own process: it answers, and is restarted after a kill."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ class LocalModelTests(SimpleTestCase):
             self.assertEqual(total(subject.calls).source, CostSource.FREE)
 
     async def test_it_streams_word_by_word(self) -> None:
-        subject = run(MODEL, max_tokens=48, said="Count from one to ten.")
+        subject = run(MODEL, max_tokens=48, message="Count from one to ten.")
         events = await events_of(subject)
         await close_clients()
         self.assertGreater(len([e for e in events if isinstance(e, TextDelta)]), 1)
@@ -64,7 +64,7 @@ class LocalModelTests(SimpleTestCase):
 
     async def test_too_long_a_conversation_is_refused_not_cut(self) -> None:
         with self.assertRaises(ContextTooLong):
-            await self.answered(said="word " * 9000)
+            await self.answered(message="word " * 9000)
 
 
 class BrokenModelTests(SimpleTestCase):

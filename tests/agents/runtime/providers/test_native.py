@@ -1,8 +1,9 @@
 """Pydantic AI in the loop: its function model, and Anthropic's own API on the wire."""
 
-import asyncio
 import json
 import os
+import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -13,6 +14,7 @@ from aiohttp import web
 from django.test import SimpleTestCase
 from msgspec.structs import replace
 from pydantic_ai import messages as parts
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from agents.costs.pricing import total
@@ -28,10 +30,11 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.events import ToolCall, ToolResult
-from agents.runtime.providers import close_clients
+from agents.runtime.providers import close_clients, native
 from agents.runtime.providers.base import ModelRequest, ToolRound
 from agents.runtime.providers.native import pydantic_ai
-from tests.agents.runtime.runs import events_of, run
+from agents.runtime.run import Timeouts
+from tests.agents.runtime.runs import OtherTask, events_of, run
 
 MODEL = "anthropic:claude-sonnet-4-6"
 KEY = "sk-ant-canary-0123456789"
@@ -40,7 +43,7 @@ KEY = "sk-ant-canary-0123456789"
 async def spoken(
     messages: list[parts.ModelMessage], info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Asks for the time, then says what it was told; without tools, says what it was asked."""
+    """Calls the time tool, then repeats its result; without tools it repeats the message."""
     last = messages[-1].parts[-1]
     if isinstance(last, parts.ToolReturnPart):
         yield "It is "
@@ -72,10 +75,10 @@ class FunctionModelTests(SimpleTestCase):
     async def test_a_tool_turn(self) -> None:
         subject = run(MODEL, tools=("current_time",))
         events = await events_of(subject)
-        (asked,) = [event for event in events if isinstance(event, ToolCall)]
-        (told,) = [event for event in events if isinstance(event, ToolResult)]
-        self.assertEqual((asked.id, asked.name), ("call00001", "current_time"))
-        self.assertEqual(subject.text, f"It is {told.content}")
+        (call,) = [event for event in events if isinstance(event, ToolCall)]
+        (result,) = [event for event in events if isinstance(event, ToolResult)]
+        self.assertEqual((call.id, call.name), ("call00001", "current_time"))
+        self.assertEqual(subject.text, f"It is {result.content}")
         self.assertEqual(len(subject.calls), 2)
 
     async def test_a_caller_of_json_is_answered_from_a_stream(self) -> None:
@@ -102,13 +105,13 @@ class GivenBackTests(SimpleTestCase):
             (replace(given, provider_data=None), None),
         ):
             request = ModelRequest("m", "", (), rounds=(tool_round,))
-            asked, told = pydantic_ai.messages_of(request)
-            (part,) = asked.parts
+            calls, results = pydantic_ai.messages_of(request)
+            (part,) = calls.parts
             assert isinstance(part, parts.ToolCallPart)
             self.assertEqual((part.tool_call_id, part.provider_details), ("call00001", details))
-            (told_part,) = told.parts
-            assert isinstance(told_part, parts.ToolReturnPart)
-            self.assertEqual(told_part.tool_call_id, "call00001")
+            (result_part,) = results.parts
+            assert isinstance(result_part, parts.ToolReturnPart)
+            self.assertEqual(result_part.tool_call_id, "call00001")
 
 
 def anthropic_event(kind: str, **data: object) -> bytes:
@@ -188,6 +191,27 @@ class AnthropicTests(AnthropicServer):
         (body,) = bodies
         self.assertEqual((body["temperature"], body["max_tokens"]), (0.0, 50))
         self.assertIn("You are a test.", json.dumps(body["system"]))
+
+    async def test_the_first_call_prepares_its_client_beside_the_event_loop(self) -> None:
+        threads: list[threading.Thread] = []
+
+        def slow_to_import(name: str) -> Model:
+            threads.append(threading.current_thread())
+            # Longer than the timeout for the model's first token.
+            time.sleep(0.3)
+            return infer_model(name)
+
+        native._prepared.clear()
+        self.assertGreater(native.Native("anthropic").least_first_token_timeout, 30)
+        with mock.patch.object(pydantic_ai, "infer_model", slow_to_import):
+            async with self.anthropic(anthropic_stream("Good ", "day")):
+                subject = run(MODEL, retries=0, timeouts=Timeouts(first_token=0.2))
+                await events_of(subject)
+
+        self.assertEqual(subject.text, "Good day")
+        self.assertEqual(len(threads), 1)
+        self.assertIsNot(threads[0], threading.current_thread())
+        self.assertEqual(native.Native("anthropic").least_first_token_timeout, 0)
 
     async def test_a_line_end_behind_a_key_is_not_sent(self) -> None:
         async with self.anthropic(anthropic_stream("Hi")):
@@ -278,13 +302,13 @@ class AnthropicConversationTests(AnthropicServer):
         )
         text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "\n"})
         begin = anthropic_stream()[0]
-        asked = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
-        async with self.anthropic(asked, anthropic_stream("Noon.")) as bodies:
+        answer = [begin, *thought, *text, *asks_for_a_tool('{"timezone"', ': "UTC"}', index=2)]
+        async with self.anthropic(answer, anthropic_stream("Noon.")) as bodies:
             subject = run(MODEL, tools=("current_time",))
             events = await events_of(subject)
         self.assertEqual(subject.text, "Noon.")
         self.assertNotIn("The clock.", str(events))
-        given, told = bodies[1]["messages"][1:]
+        given, result = bodies[1]["messages"][1:]
         self.assertEqual(
             given["content"],
             [
@@ -297,23 +321,23 @@ class AnthropicConversationTests(AnthropicServer):
                 },
             ],
         )
-        self.assertEqual(told["content"][0]["tool_use_id"], "call00001")
-        self.assertFalse(told["content"][0]["is_error"])
+        self.assertEqual(result["content"][0]["tool_use_id"], "call00001")
+        self.assertFalse(result["content"][0]["is_error"])
 
-    async def test_arguments_that_were_cut_are_told_to_the_model_and_not_run(self) -> None:
+    async def test_arguments_that_were_cut_are_reported_to_the_model_and_not_run(self) -> None:
         begin = anthropic_stream()[0]
         for pieces in (['{"timezone": "Eur'], [], [""]):
-            asked = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
-            async with self.anthropic(asked, anthropic_stream("Done.")) as bodies:
+            answer = [begin, *asks_for_a_tool(*pieces, reason="max_tokens")]
+            async with self.anthropic(answer, anthropic_stream("Done.")) as bodies:
                 subject = run(MODEL, tools=("current_time",))
                 await events_of(subject)
             self.assertEqual(subject.text, "Done.")
-            given, told = bodies[1]["messages"][1:]
+            given, result = bodies[1]["messages"][1:]
             self.assertEqual(given["content"][0]["input"], {})
-            self.assertTrue(told["content"][0]["is_error"])
-            self.assertIn("cut off", str(told["content"][0]["content"]))
+            self.assertTrue(result["content"][0]["is_error"])
+            self.assertIn("cut off", str(result["content"][0]["content"]))
 
-    async def test_a_refusal_is_said_and_a_limit_reaches_the_caller(self) -> None:
+    async def test_a_refusal_is_text_and_a_limit_reaches_the_caller(self) -> None:
         begin, *_ = anthropic_stream()
         refused = [
             begin,
@@ -405,17 +429,8 @@ class AnthropicConversationTests(AnthropicServer):
     async def test_others_are_served_while_a_native_answer_is_read(self) -> None:
         # One large write, so that all of it is there at once.
         all_of_it = b"".join(anthropic_stream(*["word "] * 400))
-        turns = 0
-
-        async def others() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
         async with self.anthropic([all_of_it]):
             await events_of(run(MODEL))
-            before, other = turns, asyncio.create_task(others())
-            await events_of(run(MODEL))
-            other.cancel()
-        self.assertGreaterEqual(turns - before, 100)
+            async with OtherTask() as other:
+                await events_of(run(MODEL))
+        self.assertGreaterEqual(other.turns, 100)

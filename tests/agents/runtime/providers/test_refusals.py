@@ -1,4 +1,4 @@
-"""What a provider's refusal means, wherever it stands and however it is worded."""
+"""The error for each provider's refusal, in every place and wording."""
 
 import json
 from typing import Any
@@ -272,7 +272,7 @@ INSIDE: tuple[tuple[Any, type[RunError] | None], ...] = (
     ({"error": {"message": "x", "status": "UNAVAILABLE"}}, ProviderUnavailable),
     ({"error": {"message": "x", "code": "server_error"}}, ProviderUnavailable),
     ({"error": {"message": "x"}}, ProviderUnavailable),
-    # Everywhere that an error stands.
+    # Each place in which an error may be.
     ({"choices": [{"delta": {"error": {"code": 429, "message": "x"}}}]}, ProviderRateLimited),
     ({"choices": [{"message": {"error": {"code": "401"}}}]}, ProviderAuth),
     ({"type": "error", "error": {"type": "overloaded_error"}}, ProviderUnavailable),
@@ -529,6 +529,13 @@ class LogTests(SimpleTestCase):
                 self.assertEqual(shown.encode().decode("unicode_escape"), f"a{char}[31mb")
         self.assertEqual(redacted("a\r\nb\u2028c\u2029d\x0be\x85f"), "a b c d e f")
         self.assertEqual(redacted("Grüße, 你好 🙂"), "Grüße, 你好 🙂")
+
+    def test_a_key_is_replaced_and_a_placeholder_too_short_for_one_garbles_nothing(self) -> None:
+        text = "the maximum is max-seat, see max-seats"
+
+        self.assertEqual(redacted(text, "x"), text)
+        self.assertEqual(redacted(text, "max-sea"), text)
+        self.assertEqual(redacted(text, "max-seat"), "the maximum is [key], see [key]s")
 
     async def test_the_log_of_a_failed_call_is_one_printable_line(self) -> None:
         async with MockOpenAI() as server:

@@ -1,4 +1,4 @@
-"""Models by their names: who is found, and what is said of who is not."""
+"""Models by their names: which provider is found, and the message where none is."""
 
 import os
 from unittest import mock

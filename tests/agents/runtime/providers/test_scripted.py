@@ -10,10 +10,13 @@ from tests.agents.runtime.runs import events_of, run
 
 class ScriptedTests(SimpleTestCase):
     async def test_echo_says_what_it_is_and_what_it_heard(self) -> None:
-        subject = run("scripted:echo", said="Good morning")
+        subject = run("scripted:echo", message="Good morning")
         await events_of(subject)
-        self.assertIn("scripted", subject.text)
-        self.assertIn("“Good morning”", subject.text)
+        self.assertEqual(
+            subject.text,
+            "Hello! This is a scripted answer, which no model has written. "
+            "You wrote: “Good morning”. It is the first message that I have of you.",
+        )
         self.assertFalse(subject.calls[0].estimated)
 
     async def test_echo_remembers(self) -> None:

@@ -1,6 +1,5 @@
-"""An answer is read by what came, whatever was asked for and whatever becomes of the connection."""
+"""Answers in all shapes are read, streamed or whole, also when the connection breaks."""
 
-import asyncio
 import gzip
 import json
 import os
@@ -25,7 +24,7 @@ from agents.runtime.providers.openai import reading as openai_reading
 from agents.runtime.providers.openai import request as openai_wire
 from agents.runtime.providers.openai.endpoints import Endpoint, endpoint_problem
 from agents.runtime.run import Run, Timeouts
-from tests.agents.runtime.runs import answered, events_of, run
+from tests.agents.runtime.runs import OtherTask, answered, events_of, run
 from tests.support.servers.mock_openai import MockOpenAI, Reply, delta, sse, stream, usage
 from tests.support.servers.raw_model import LAST_CHUNK, RESET, chunk, head, raw_model
 
@@ -37,8 +36,8 @@ STREAM = b"".join(EVENTS)
 
 def message(content: Any = "Hello there.", finish: Any = "stop", **more: Any) -> dict[str, Any]:
     """A whole answer; `more` are fields of its message."""
-    said = {"role": "assistant", "content": content, **more}
-    choice = {"index": 0, "message": said, "finish_reason": finish}
+    content_fields = {"role": "assistant", "content": content, **more}
+    choice = {"index": 0, "message": content_fields, "finish_reason": finish}
     return {"object": "chat.completion", "choices": [choice], "usage": usage(10, 5)}
 
 
@@ -58,7 +57,7 @@ class ShapeTestCase(SimpleTestCase):
 
 
 class EndTests(ShapeTestCase):
-    """After the end of the answer nothing on the connection matters."""
+    """Faults of the connection after the end of the answer are ignored."""
 
     async def test_after_done_nothing_on_the_connection_matters(self) -> None:
         whole = head() + b"".join(map(chunk, (*EVENTS, DONE)))
@@ -298,7 +297,7 @@ class EventTests(ShapeTestCase):
 
 class CharacterTests(ShapeTestCase):
     def event(self, text: str) -> bytes:
-        """A delta whose text is JSON as it stands."""
+        """A delta whose text is given as raw JSON."""
         return b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % text.encode()
 
     async def test_halves_of_a_character_are_one_and_a_lone_half_is_replaced(self) -> None:
@@ -341,16 +340,16 @@ class CharacterTests(ShapeTestCase):
             )
             subject = run(server.model, tools=("current_time",))
             events = await events_of(subject)
-        (asked,) = [event for event in events if isinstance(event, ToolCall)]
-        self.assertEqual(json.loads(asked.arguments), {"timezone": "\ufffd"})
-        self.assertEqual(asked.extra, {"note": "\ufffd"})
+        (sent,) = [event for event in events if isinstance(event, ToolCall)]
+        self.assertEqual(json.loads(sent.arguments), {"timezone": "\ufffd"})
+        self.assertEqual(sent.extra, {"note": "\ufffd"})
         self.assertEqual(len(server.requests), 2)
 
 
 class SaidTests(ShapeTestCase):
-    """What servers say beside plain text."""
+    """Refusals, parts and other content beside plain text."""
 
-    async def test_refusals_and_old_shapes_are_said(self) -> None:
+    async def test_refusals_and_old_shapes_are_text(self) -> None:
         cases: dict[str, list[object]] = {
             "refusal": [{"delta": {"refusal": "I can"}}, {"delta": {"refusal": "not."}}],
             "refusal in a message": [{"message": {"content": None, "refusal": "I cannot."}}],
@@ -374,8 +373,8 @@ class SaidTests(ShapeTestCase):
                 events = [{"choices": [choice]} for choice in choices]
                 self.assert_whole(await answered(stream(*events, *EVENTS[2:])), "I cannot.")
 
-    def test_why_nothing_was_said_reaches_the_run(self) -> None:
-        """The run says it to the caller, for every provider in the same way."""
+    def test_the_reason_for_an_empty_answer_reaches_the_run(self) -> None:
+        """The run passes it on to the caller, for every provider in the same way."""
         for reason in ("content_filter", "SAFETY", "sensitive"):
             for data in (
                 sse({"choices": [{"delta": {}, "finish_reason": reason}]}) + sse(COUNTED) + DONE,
@@ -412,7 +411,7 @@ class SaidTests(ShapeTestCase):
 
 
 class PackedTests(ShapeTestCase):
-    """Gzip and deflate that nobody asked for."""
+    """Gzip and deflate that were not requested."""
 
     def packings(self, data: bytes) -> dict[str, tuple[bytes, dict[str, str]]]:
         raw_deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -472,10 +471,10 @@ class PackedTests(ShapeTestCase):
 
 
 class EchoTests(SimpleTestCase):
-    """What came with a tool call goes back with it, under the name it came by."""
+    """The data that came with a tool call goes back with it, under the same name."""
 
-    def kept(self, *deltas: dict[str, Any]) -> Any:
-        """What the adapter hands on to be given back."""
+    def provider_data_of(self, *deltas: dict[str, Any]) -> Any:
+        """The `provider_data` that the adapter reads from these deltas."""
         reading = openai_reading.Reading()
         for each in deltas:
             event = reading.take(sse({"choices": [{"index": 0, "delta": each}]}))
@@ -536,7 +535,7 @@ class EchoTests(SimpleTestCase):
         ]
         for deltas, data in cases:
             with self.subTest(deltas=deltas):
-                self.assertEqual(self.kept(*deltas), data)
+                self.assertEqual(self.provider_data_of(*deltas), data)
                 sent = self.sent(ToolCall("c1", "f", "{}"), data)
                 self.assertEqual({name: sent[name] for name in data}, data)
                 self.assertEqual((sent["role"], len(sent["tool_calls"])), ("assistant", 1))
@@ -565,8 +564,8 @@ class EchoTests(SimpleTestCase):
         async with MockOpenAI() as server:
             server.replies.append(stream({"choices": [{"delta": {"tool_calls": [call]}}]}, DONE))
             await events_of(run(server.model, tools=("current_time",)))
-        (asked,) = [m for m in server.requests[1].body["messages"] if m.get("tool_calls")]
-        self.assertEqual(asked["tool_calls"][0]["extra_content"], signed)
+        (sent,) = [m for m in server.requests[1].body["messages"] if m.get("tool_calls")]
+        self.assertEqual(sent["tool_calls"][0]["extra_content"], signed)
 
 
 class BoundTests(SimpleTestCase):
@@ -632,7 +631,7 @@ class BoundTests(SimpleTestCase):
                 await answered(Reply(body=body), tools=("current_time",))
 
     async def test_others_have_their_turn_while_an_answer_is_read(self) -> None:
-        """All of it is in the buffer: only a pause of its own lets anything else run."""
+        """All of it is in the buffer: other tasks run only while the reader pauses."""
         events = {
             "words": sse(delta("word ")),
             "thoughts": sse({"choices": [{"delta": {"reasoning": "hm"}}]}),
@@ -651,17 +650,8 @@ async def turns_of_others(body: bytes) -> int:
     content = mock.Mock(readany=mock.AsyncMock(side_effect=[body, b""]))
     source = compatible._Source(mock.Mock(headers={}, content=content))
     reading = openai_reading.Reading()
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    while (piece := await source.next(reading)) is not None:
-        reading.take(piece)
-    task.cancel()
+    async with OtherTask() as other:
+        while (piece := await source.next(reading)) is not None:
+            reading.take(piece)
     assert reading.done
-    return turns
+    return other.turns

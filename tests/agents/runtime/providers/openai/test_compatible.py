@@ -1,4 +1,4 @@
-"""What servers send, rightly and wrongly, and what becomes of it."""
+"""Correct and broken answers of servers, and the results of both."""
 
 from decimal import Decimal
 from unittest import mock
@@ -91,7 +91,7 @@ class StreamTests(SimpleTestCase):
             with self.subTest(event=event), self.assertRaises(kind):
                 await answered(stream(event))
 
-    async def test_an_error_in_the_middle_keeps_what_was_said_and_is_paid(self) -> None:
+    async def test_an_error_in_the_middle_keeps_the_text_so_far_and_is_paid(self) -> None:
         async with MockOpenAI() as server:
             server.replies.append(stream(delta("Half"), {"error": {"code": 500}}))
             subject = run(server.model)

@@ -1,4 +1,4 @@
-"""Servers that do not know an optional field of the request, each in its own words."""
+"""Servers that refuse an optional field of the request, each with an error of its own."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def refused(body: Any, status: int = 400) -> Reply:
     return Reply(status=status, body=json.dumps(body).encode())
 
 
-def said(message: str, param: str | None = None, code: str | None = None) -> Reply:
+def refusal(message: str, param: str | None = None, code: str | None = None) -> Reply:
     return refused({"error": {"message": message, "param": param, "code": code}})
 
 
@@ -39,7 +39,7 @@ class OptionalFieldTests(SimpleTestCase):
     async def bodies(
         self, *replies: Reply, provider: str = "azure", turns: int = 1, **more: Any
     ) -> list[dict[str, Any]]:
-        """What was asked of a server that gives these replies and then good answers."""
+        """The requests to a server that gives these replies and then good answers."""
         async with MockOpenAI(provider=provider) as server:
             server.replies.extend(replies)
             for _ in range(turns):
@@ -67,7 +67,7 @@ class OptionalFieldTests(SimpleTestCase):
         ):
             with self.subTest(message=message):
                 clear_caches()
-                first, second = await self.bodies(said(message), provider=provider, max_tokens=9)
+                first, second = await self.bodies(refusal(message), provider=provider, max_tokens=9)
                 self.assertEqual(first[before], 9)
                 self.assertEqual(second[after], 9)
                 self.assertNotIn(before, second)
@@ -75,7 +75,9 @@ class OptionalFieldTests(SimpleTestCase):
     async def test_a_field_whose_two_names_are_refused_is_left_out(self) -> None:
         last = (
             await self.bodies(
-                said(NO_MAX_TOKENS), said("Unknown parameter: max_completion_tokens"), max_tokens=9
+                refusal(NO_MAX_TOKENS),
+                refusal("Unknown parameter: max_completion_tokens"),
+                max_tokens=9,
             )
         )[-1]
         self.assertNotIn("max_tokens", last)
@@ -101,17 +103,17 @@ class OptionalFieldTests(SimpleTestCase):
         ):
             with self.subTest(message=message):
                 clear_caches()
-                _, second = await self.bodies(said(message), max_tokens=5000)
+                _, second = await self.bodies(refusal(message), max_tokens=5000)
                 self.assertEqual(second["max_tokens"], most)
 
     async def test_fields_of_ours_are_left_out_however_they_are_refused(self) -> None:
         for reply in (
             refused({"detail": EXTRA}, 422),
             refused({"object": "error", "message": {"detail": DEEP}}, 422),
-            said("Unrecognized request argument supplied: stream_options"),
-            said("Invalid value", "stream_options"),
-            said('Invalid JSON payload. Unknown name "stream_options": Cannot find field.'),
-            said("unknown field `stream_options`, expected one of `model`, `temperature`"),
+            refusal("Unrecognized request argument supplied: stream_options"),
+            refusal("Invalid value", "stream_options"),
+            refusal('Invalid JSON payload. Unknown name "stream_options": Cannot find field.'),
+            refusal("unknown field `stream_options`, expected one of `model`, `temperature`"),
             refused({"error": "stream_options: Extra inputs are not permitted"}),
         ):
             with self.subTest(reply=reply.body):
@@ -121,12 +123,12 @@ class OptionalFieldTests(SimpleTestCase):
                 self.assertEqual(second, first)
 
     async def test_too_many_tokens_without_a_number_are_not_sent(self) -> None:
-        _, second = await self.bodies(said("max_tokens is too large"), max_tokens=5000)
+        _, second = await self.bodies(refusal("max_tokens is too large"), max_tokens=5000)
         self.assertNotIn("max_tokens", second)
 
     async def test_a_limit_that_depends_on_the_conversation_is_not_remembered(self) -> None:
         text = "'max_tokens' is too large: 5000 (5000 > 4096 - 96)"
-        bodies = await self.bodies(said(text), max_tokens=5000, turns=2)
+        bodies = await self.bodies(refusal(text), max_tokens=5000, turns=2)
         self.assertEqual([body["max_tokens"] for body in bodies], [5000, 4000, 5000])
 
     async def test_openrouters_usage_is_left_out(self) -> None:
@@ -147,7 +149,7 @@ class OptionalFieldTests(SimpleTestCase):
         ):
             with self.subTest(message=message), self.assertLogs("agents.runtime") as logs:
                 clear_caches()
-                bodies = await self.bodies(said(message), temperature=0.2, turns=3)
+                bodies = await self.bodies(refusal(message), temperature=0.2, turns=3)
                 self.assertEqual([body.get("temperature") for body in bodies], [0.2] + [None] * 3)
                 self.assertEqual(len(logs.output), 1)
                 self.assertIn("temperature", logs.output[0])
@@ -163,7 +165,7 @@ class OptionalFieldTests(SimpleTestCase):
         ):
             with self.subTest(message=message):
                 clear_caches()
-                first, second = await self.bodies(said(message))
+                first, second = await self.bodies(refusal(message))
                 self.assertEqual([m["role"] for m in first["messages"]], ["system", "user"])
                 self.assertEqual([m["role"] for m in second["messages"]], roles)
                 texts = [m["content"] for m in first["messages"]]
@@ -174,8 +176,8 @@ class OptionalFieldTests(SimpleTestCase):
     async def test_several_fields_are_left_out_one_after_the_other(self) -> None:
         last = (
             await self.bodies(
-                said(NO_MAX_TOKENS),
-                said(NO_TEMPERATURE),
+                refusal(NO_MAX_TOKENS),
+                refusal(NO_TEMPERATURE),
                 refused({"detail": EXTRA}, 422),
                 max_tokens=9,
                 temperature=0.2,
@@ -186,7 +188,7 @@ class OptionalFieldTests(SimpleTestCase):
 
     async def test_what_a_server_does_not_know_is_remembered_for_an_hour(self) -> None:
         async with MockOpenAI() as server:
-            server.replies.append(said(NO_MAX_TOKENS))
+            server.replies.append(refusal(NO_MAX_TOKENS))
             for seconds in (0, 1, 3599, 3601):
                 with mock.patch("salient.ttl.time") as clock:
                     clock.monotonic.return_value = 1000.0 + seconds
@@ -196,9 +198,9 @@ class OptionalFieldTests(SimpleTestCase):
             [True, False, False, False, True],
         )
 
-    async def test_another_model_of_the_server_is_asked_as_ever(self) -> None:
+    async def test_another_model_of_the_server_gets_the_whole_request(self) -> None:
         async with MockOpenAI() as server:
-            server.replies.append(said(NO_MAX_TOKENS))
+            server.replies.append(refusal(NO_MAX_TOKENS))
             for model in (server.model, "mock:other"):
                 await events_of(run(model, max_tokens=9))
         self.assertEqual(
@@ -214,10 +216,10 @@ class OptionalFieldTests(SimpleTestCase):
 
     async def test_a_real_error_is_given_as_it_is_and_nothing_is_remembered(self) -> None:
         found, calls = await self.failed(
-            said(NO_MAX_TOKENS), error(400, "prompt is too long: 9 > 8"), max_tokens=9
+            refusal(NO_MAX_TOKENS), error(400, "prompt is too long: 9 > 8"), max_tokens=9
         )
         self.assertEqual((type(found), calls), (ContextTooLong, 2))
-        first, *_ = await self.bodies(said(NO_MAX_TOKENS), max_tokens=9)
+        first, *_ = await self.bodies(refusal(NO_MAX_TOKENS), max_tokens=9)
         self.assertIn("max_tokens", first)
 
     async def test_values_out_of_range_and_fields_that_matter_are_errors(self) -> None:
@@ -233,21 +235,21 @@ class OptionalFieldTests(SimpleTestCase):
             ("usage is not allowed in your country", None),
         ):
             with self.subTest(message=message):
-                found, calls = await self.failed(said(message, param), max_tokens=9)
+                found, calls = await self.failed(refusal(message, param), max_tokens=9)
                 self.assertEqual((type(found), calls), (ProviderRejected, 1))
 
     async def test_a_server_may_refuse_all_optional_fields_one_after_the_other(self) -> None:
         names = ("temperature", "max_tokens", "max_completion_tokens", "stream_options")
-        replies = [said(f"Unknown parameter: {name}") for name in names]
+        replies = [refusal(f"Unknown parameter: {name}") for name in names]
         bodies = await self.bodies(
-            *replies, said("System role not supported"), max_tokens=9, temperature=0.2
+            *replies, refusal("System role not supported"), max_tokens=9, temperature=0.2
         )
         self.assertEqual(len(bodies), 6)
         self.assertEqual(bodies[-1].keys(), {"model", "messages", "stream"})
         self.assertEqual([one["role"] for one in bodies[-1]["messages"]], ["user"])
 
     async def test_what_was_left_out_already_is_no_reason_to_repeat(self) -> None:
-        found, calls = await self.failed(*[said("Unknown parameter: stream_options")] * 5)
+        found, calls = await self.failed(*[refusal("Unknown parameter: stream_options")] * 5)
         self.assertEqual((type(found), calls), (ProviderRejected, 2))
 
     async def test_a_place_that_is_the_system_role_says_that_it_is_not_known(self) -> None:
@@ -255,7 +257,7 @@ class OptionalFieldTests(SimpleTestCase):
             refused(
                 {"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Not in enum"}]}, 422
             ),
-            said("Input should be 'user' or 'assistant'", "messages[0].role"),
+            refusal("Input should be 'user' or 'assistant'", "messages[0].role"),
         ):
             clear_caches()
             bodies = await self.bodies(reply)

@@ -1,4 +1,4 @@
-"""The calls that each way of sending them comes to, and what putting them together costs."""
+"""The tool calls that result from each way of sending them, and the time of assembling them."""
 
 import json
 from itertools import pairwise
@@ -290,7 +290,7 @@ class BoundTests(SimpleTestCase):
                 assembled(*parts)
 
     def test_each_piece_of_arguments_is_looked_at_once(self) -> None:
-        """The worst order: each piece leaves open whether it begins a call."""
+        """The worst order: for each piece it is unclear whether it begins a call."""
         parts = [piece(0, None, "f", '{"x": {')]
         parts += [piece(0, None, None, "{") for _ in range(5_000)]
         scan = tool_call_assembly._Call._scan

@@ -1,4 +1,4 @@
-"""What servers write into usage, and what is counted and paid for it."""
+"""The shapes of servers' usage, and the tokens and costs that are read from them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -238,7 +238,7 @@ class UsageOfACallTests(SimpleTestCase):
         call = await self.counted(usage(10, 5, cost=0))
         self.assertEqual((call.reported_cost, call.estimated), (Decimal(0), False))
 
-    async def test_what_is_not_said_is_estimated(self) -> None:
+    async def test_what_is_not_reported_is_estimated(self) -> None:
         for counted in (None, {}, {"prompt_tokens": None}, {"prompt_tokens": "many"}):
             with self.subTest(counted=counted):
                 call = await self.counted(counted)

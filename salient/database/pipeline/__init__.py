@@ -22,7 +22,6 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from salient.database import executor
-from salient.database.batches import Answer, Batch, PendingCall, Statement
 from salient.database.circuit_breaker import (
     SUSPECT_SECONDS,
     ReplyTimeout,
@@ -30,7 +29,8 @@ from salient.database.circuit_breaker import (
     circuit,
     is_over,
 )
-from salient.database.pipeline_connection import (
+from salient.database.pipeline.batches import Answer, Batch, PendingCall, Statement
+from salient.database.pipeline.connection import (
     PipelineConnection,
     close_connection,
     close_unclaimed,

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import errors
 from psycopg.pq import ConnStatus, ExecStatus
 
-from salient.database.batches import Batch, MaybeDone
+from salient.database.pipeline.batches import Batch, MaybeDone
 
 # Opened connections that no event loop has taken over yet.
 _unclaimed: set[psycopg.Connection[Any]] = set()
@@ -63,7 +63,7 @@ class PipelineConnection:
         return self._checks
 
     def _flush(self) -> None:
-        """Hand all of it to the kernel; what does not fit is sent when the socket has room."""
+        """Pass all of it to the kernel; the rest is sent when the socket accepts more."""
         if self._pgconn.flush():
             self._loop.add_writer(self._socket, self._continue_flush)
         else:

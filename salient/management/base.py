@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
@@ -38,6 +38,8 @@ class ReportingCommand(BaseCommand):
     """
 
     writes: ClassVar[bool] = True
+    # The arguments that are called otherwise than the field they fill, by the field's name.
+    arguments: ClassVar[Mapping[str, str]] = {}
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="write one JSON object")
@@ -49,7 +51,7 @@ class ReportingCommand(BaseCommand):
     def handle(self, *_args: str, **options: Any) -> None:
         name = type(self).__module__.rpartition(".")[2]
         try:
-            with refusals(), acting(Actor("command", name, name)):
+            with refusals(self.arguments), acting(Actor("command", name, name)):
                 report = self.report(**options)
         except CommandError as error:
             if options["json"]:
@@ -68,7 +70,7 @@ class ReportingCommand(BaseCommand):
         raise NotImplementedError
 
     def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
-        """Tell the facts to a person."""
+        """Print the facts for a person."""
         raise NotImplementedError
 
     def _write_json(self, value: Mapping[str, Any]) -> None:
@@ -76,12 +78,21 @@ class ReportingCommand(BaseCommand):
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what a model refuses into one line."""
+def refusals(arguments: Mapping[str, str]) -> Iterator[None]:
+    """Turn what a model refuses into one line, which names the argument of each wrong field."""
     try:
         yield
     except ValidationError as error:
-        raise Refused(" ".join(error.messages)) from error
+        raise Refused(" ".join(_named(error, arguments))) from error
+
+
+def _named(error: ValidationError, arguments: Mapping[str, str]) -> Iterator[str]:
+    if not hasattr(error, "error_dict"):
+        yield from error.messages
+        return
+    for field, messages in error.message_dict.items():
+        name = "" if field == NON_FIELD_ERRORS else f"{arguments.get(field, field)}: "
+        yield from (f"{name}{message}" for message in messages)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import SimpleTestCase, override_settings
 from django.urls import include, path
 
-from accounts.auth.checks import undeclared
 from accounts.auth.decorators import ApiRequest, api_view, by_method
+from accounts.auth.route_checks import undeclared
 from accounts.models import Scope
 from salient.security.checks import faults
 from salient.urls import urlpatterns as all_urls

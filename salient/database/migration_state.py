@@ -1,0 +1,93 @@
+"""Whether migrations are pending, and the lock that lets one migrate at a time run."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from salient.ttl import TTLCache
+
+# "SALIENT" in ASCII; the lock is of one database, not of the whole server.
+LOCK = 0x53414C49454E54
+TRY_EVERY_SECONDS = 0.5
+_ready: TTLCache[str, bool] = TTLCache(seconds=5)
+
+
+def readiness_problem() -> str | None:
+    """Return why a server may not get requests yet; raises the database's errors."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    if _ready.get("migrated"):
+        return None
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        return f"{len(plan)} migrations are pending; run “manage.py migrate”."
+    _ready.put("migrated", True)  # noqa: FBT003
+    return None
+
+
+@contextmanager
+def migration_lock(alias: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock in a transaction of a connection of its own; `on_wait` is called once at most.
+
+    So the lock ends with the process, and PgBouncer gives the connection to no other client. The
+    wait is a loop of attempts: a statement that waits inside the database would in turn block
+    CREATE INDEX CONCURRENTLY, which waits for all transactions.
+    """
+    lock: Any = connections[alias].copy()
+    try:
+        if not _try_lock(lock):
+            on_wait()
+            while not _try_lock(lock):
+                time.sleep(TRY_EVERY_SECONDS)
+        yield
+    finally:
+        lock.close()
+
+
+def _try_lock(lock: Any) -> bool:
+    lock.ensure_connection()
+    lock.set_autocommit(False)
+    with lock.cursor() as cursor:
+        # The transaction is idle between two attempts and while migrations run.
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        is_locked = bool(cursor.fetchone()[0])
+    if not is_locked:
+        lock.rollback()
+    return is_locked
+
+
+def half_migrated(alias: str) -> str:
+    """Return where each app stands if only some of the migrations that today's replace are applied.
+
+    Django would fail on such a database with a traceback, or take tables of an older form for
+    today's. "" for any other database.
+    """
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    applied = MigrationRecorder(connections[alias]).applied_migrations()
+    # For each app: migrations that are replaced whole and were not yet recorded as such, in part,
+    # or not at all.
+    states: dict[str, set[str]] = defaultdict(set)
+    newest: dict[str, str] = {}
+    for key, migration in sorted(loader.disk_migrations.items()):
+        found = [each for each in migration.replaces if each in applied]
+        if found:
+            newest[key[0]] = max(name for _, name in found)
+        if not migration.replaces or (key in applied and len(found) == len(migration.replaces)):
+            continue
+        is_whole = len(found) == len(migration.replaces)
+        states[key[0]].add("whole" if is_whole else "part" if found else "none")
+    if any("part" in found or {"whole", "none"} <= found for found in states.values()):
+        return ", ".join(f"{app} at {name}" for app, name in sorted(newest.items()))
+    return ""
