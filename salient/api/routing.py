@@ -22,7 +22,7 @@ OPEN = HEALTH | {"/openapi.json"}
 LONGEST_PATH, MOST_SEGMENTS = 160, 12
 # Routes that share almost as many segments as the best one are compared letter by letter.
 CLOSE = 0.15
-# Suggested for routes of other products.
+# Suggested where no route is like the path.
 MAIN_ROUTE = "/accounts/{account}/agents/{agent}/chat"
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -67,7 +67,7 @@ def nearest_route(path: str) -> str:
         return meant
     asked = path.strip("/").split("/")
     is_comparable = len(path) <= LONGEST_PATH and len(asked) <= MOST_SEGMENTS
-    if path.startswith(OTHER_APIS) or not is_comparable:
+    if not is_comparable:
         return MAIN_ROUTE
     routes = [list(_filled(route, asked)) for route in _api_routes()]
     shared = [_likeness(route, asked) for route in routes]

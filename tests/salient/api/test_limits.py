@@ -198,14 +198,14 @@ class MistypedTests(TestCase):
             ("/accounts/x/agents/y/chats", chat),
             ("/accounts/x/me/", "/accounts/x/me"),
             ("/accounts/x/usages", "/accounts/x/usage"),
-            ("/v1/models", "/accounts/{account}/agents/{agent}/chat"),
-            ("/v1", "/accounts/{account}/agents/{agent}/chat"),
+            ("/v1/models", "/accounts/{account}/v1/models"),
+            ("/v1", "/accounts/{account}/v1/models"),
             (f"/{chat}", chat),
             ("/accounts", "/accounts/{account}/me"),
             ("/ACCOUNTS/x/me", "/accounts/{account}/me"),
             ("/healthz/", "/healthz"),
             ("/Readyz", "/readyz"),
-            ("/v1/chat/completions", "/accounts/{account}/agents/{agent}/chat"),
+            ("/v1/chat/completions", "/accounts/{account}/v1/chat/completions"),
             ("/accounts/<b>/agent/y/chat", "/accounts/{account}/agents/y/chat"),
         ):
             for method in ("GET", "POST", "PUT"):

@@ -16,6 +16,7 @@ from accounts.limits.quotas import set_limits
 from accounts.tenancy.context import tenant_context
 from agents.api.decorators import find_instance
 from agents.config.versions.current import current_config
+from agents.runtime.providers.base import ChatMessage, ToolSpec
 from salient import database
 from salient.api.problems import Invalid
 from salient.ttl import clear_caches
@@ -74,6 +75,16 @@ class StatementTests(World, TransactionTestCase):
                 turn, number = self.open_counted(TurnInput(message="hello"), caller)
                 self.assertLessEqual(number, OPEN_BUDGET)
                 self.settle_counted(turn)
+
+    def test_a_callers_conversation_costs_no_statement_more(self) -> None:
+        self.open_counted(TurnInput(message="one"))
+        before = (ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello"))
+        tool = ToolSpec("get_weather", "", {"type": "object"}, is_client=True)
+        asked = TurnInput(message="two", conversation=before, client_tools=(tool,))
+
+        turn, number = self.open_counted(asked)
+        self.assertLessEqual(number, OPEN_BUDGET)
+        self.assertLessEqual(self.settle_counted(turn), SETTLE_BUDGET)
 
     def test_opening_costs_the_same_after_one_turn_and_after_many(self) -> None:
         message = TurnInput(
