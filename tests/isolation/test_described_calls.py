@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -75,9 +75,8 @@ class DescribedCallTests(MatrixTestCase):
             for name, value in sent.headers.items()
             if name.lower() not in {"authorization", "cookie", "host"}
         }
-        call = Call(
-            who.client, case.method, unquote(address.path), raw=body or b"", headers=headers
-        )
+        raw = cast(bytes, body or b"")
+        call = Call(who.client, case.method, unquote(address.path), raw=raw, headers=headers)
         call.scope["query_string"] = address.query.encode()
         async_to_sync(call.run)()
         return call.answer()
