@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from salient.api.openai_errors import is_openai
 from salient.api.openapi.components import REF, Components, Schema, answers_of, problems_of, used
 from salient.api.openapi.headers import ANSWER_HEADERS, PARAMETERS, REQUEST_HEADERS
 from salient.api.openapi.routes import ApiOperation
@@ -102,7 +103,7 @@ class _Writer:
                 "required": not operation.body_is_optional,
                 "content": {JSON: {"schema": self.components.schema(operation.body, "in")}},
             }
-        written["responses"] = self._responses(operation)
+        written["responses"] = self._responses(operation, as_openai=is_openai(each.path))
         return {name: value for name, value in written.items() if value or name == "security"}
 
     def _parameters(self, each: ApiOperation) -> Iterator[dict[str, Any]]:
@@ -159,41 +160,64 @@ class _Writer:
             return self.problem_schema([*operation.problems], {"message": {"type": "string"}})
         return self.components.schema(kind, "out")
 
-    def _responses(self, operation: Operation) -> dict[str, Any]:
+    def _responses(self, operation: Operation, *, as_openai: bool) -> dict[str, Any]:
         found = self._answers(operation)
         for status, problems in by_status(problems_of(operation)).items():
-            name = self._shared(status, problems)
+            name = self._shared(status, problems, as_openai=as_openai)
             own = found.setdefault(str(status), {"$ref": f"#/components/responses/{name}"})
             if "content" in own:
                 # An answer with the status of an error, as the one of a health check.
                 own["content"] |= self.responses[name]["content"]
         return found
 
-    def _shared(self, status: int, problems: list[type[Problem]]) -> str:
+    def _shared(self, status: int, problems: list[type[Problem]], *, as_openai: bool) -> str:
         """Name the response by its codes, so that it keeps its name while they stay the same."""
-        name = ".".join([str(status), *codes_of(problems)])
+        name = ".".join([*(["openai"] if as_openai else []), str(status), *codes_of(problems)])
         if name not in self.responses:
             about = {"status": {"const": status}}
+            content = (
+                {JSON: {"schema": self.openai_error_schema(problems)}}
+                if as_openai
+                else {PROBLEM_JSON: {"schema": self.problem_schema(problems, about)}}
+            )
             self.responses[name] = {
                 "description": meanings_of(problems),
                 "headers": _headers(problems, status=status),
-                "content": {PROBLEM_JSON: {"schema": self.problem_schema(problems, about)}},
+                "content": content,
             }
         return name
 
+    def openai_error_schema(self, problems: list[type[Problem]]) -> Schema:
+        """Describe a problem as `salient.api.openai_errors` writes it."""
+        properties = {
+            "message": {"type": "string"},
+            "type": {"type": "string"},
+            "param": {"type": ["string", "null"]},
+            **self._members(problems),
+        }
+        error = {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": properties,
+        }
+        return {"type": "object", "required": ["error"], "properties": {"error": error}}
+
     def problem_schema(self, problems: list[type[Problem]], more: dict[str, Schema]) -> Schema:
+        own = {"type": "object", "properties": more | self._members(problems)}
+        return {"allOf": [{"$ref": f"{REF}Problem"}, own]}
+
+    def _members(self, problems: list[type[Problem]]) -> dict[str, Schema]:
+        """Return the code of these problems, and what they say besides."""
         members: dict[str, list[Schema]] = defaultdict(list)
         for each in problems:
             for name, kind in each.extensions.items():
                 schema = self.components.schema(kind, "out")
                 if schema not in members[name]:
                     members[name].append(schema)
-        properties = {
+        return {
             "code": {"enum": codes_of(problems)},
             **{name: one[0] if len(one) == 1 else {"anyOf": one} for name, one in members.items()},
         }
-        own = {"type": "object", "properties": more | properties}
-        return {"allOf": [{"$ref": f"{REF}Problem"}, own]}
 
 
 def path_parameter(name: str) -> dict[str, Any]:

@@ -25,6 +25,9 @@ _REQUEST_HEADERS = {
         maxLength=255,
         pattern="^[ -~]+$",
     ),
+    "If-Match": _text("The ETag of the draft that was read."),
+    "If-None-Match": _text("`*`: there was no draft."),
+    "Salient-Session": _text("Continues this stored session; the sent history is not read."),
     "Last-Event-ID": _text("The last event that an EventSource received; it is sent by itself."),
 }
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {

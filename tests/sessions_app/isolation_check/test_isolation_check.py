@@ -14,7 +14,6 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection
-from django.http import HttpResponse
 from django.test import TestCase
 from django.utils import timezone
 
@@ -22,6 +21,8 @@ from accounts.keys.services import create_account
 from accounts.models import Account, User
 from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context
+from salient.api.problems import NotFound
+from sessions_app.api.schemas import HistoryOut, MessageOut
 from sessions_app.conversations import history
 from sessions_app.isolation_check import check
 from sessions_app.isolation_check.accounts import two_accounts
@@ -120,8 +121,8 @@ class PlantedLeakTests(OneConnection):
         def careless(caller: Any, instance: Any, page: Any) -> Any:
             with platform_context():
                 found = Message.objects.filter(session_id=page.session_id)
-                body = json.dumps([message.content for message in found])
-            return mock.Mock(as_response=lambda: HttpResponse(body))
+                messages = [MessageOut.of(message) for message in found]
+            return HistoryOut(session_id=page.session_id, messages=messages, before=None)
 
         with mock.patch.object(history, "read", careless):
             report, code = run_check()
@@ -130,8 +131,7 @@ class PlantedLeakTests(OneConnection):
         self.assertTrue(any(leak.startswith("key: GET") for leak in report["leaks"]))
 
     def test_a_check_that_cannot_see_is_no_success(self) -> None:
-        blind = HttpResponse("nothing to see", status=404)
-        with mock.patch.object(history, "read", return_value=mock.Mock(as_response=lambda: blind)):
+        with mock.patch.object(history, "read", side_effect=NotFound("Nothing to see.")):
             report, code = run_check()
 
         self.assertEqual((report["leaks"], report["ok"], code), ([], False, 1))

@@ -30,7 +30,16 @@ from tests.support.people import make_staff
 from tests.support.worlds import PlaygroundWorld, counts, stored
 
 # The routes where staff with a token get in; every other one refuses them.
-OPEN_TO_STAFF = {"chat", "stream", "history", "sessions", "me", "feedback", "test-chats"}
+OPEN_TO_STAFF = {
+    "openapi.json",
+    "chat",
+    "stream",
+    "history",
+    "sessions",
+    "me",
+    "feedback",
+    "test-chats",
+}
 # Of OpenAI's API: the one agent of the token is all that they show and run.
 OPEN_TO_STAFF |= {"completions", "models"}
 

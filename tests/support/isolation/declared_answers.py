@@ -113,7 +113,8 @@ def _undocumented(match: Any, status: int, body: bytes, *, is_head: bool) -> Ite
     """Yield what is wrong with an answer to a method or a path that there is not."""
     if is_head:
         return
-    code = json.loads(body)["code"]
+    problem = json.loads(body)
+    code = problem.get("error", problem)["code"]
     expected = "method_not_allowed" if match else "unknown_route"
     early = codes_of(by_status(BEFORE_ANY_VIEW).get(status, []))
     if code not in {expected, *early, "internal_error"}:
