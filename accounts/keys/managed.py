@@ -175,7 +175,7 @@ def revoke_key(caller: Caller, key_pk: UUID) -> list[str]:
 def _find(account_id: UUID, key_pk: UUID) -> ApiKey:
     found = services.find_key(key_pk, account_id)
     if found is None:
-        raise NotFound
+        raise NotFound("key")
     return found
 
 

@@ -177,7 +177,7 @@ def _locked(account_id: UUID, budget_id: UUID) -> Budget:
     lock_account(account_id)
     found: Budget | None = Budget.objects.filter(pk=budget_id).first()
     if found is None:
-        raise NotFound
+        raise NotFound("budget")
     return found
 
 

@@ -184,7 +184,7 @@ async def versions(request: ApiRequest, instance: AgentInstance, *, query: PageI
 async def version(request: ApiRequest, instance: AgentInstance, number: str) -> VersionDetailOut:
     """Show one version with its text."""
     if not _NUMBER.fullmatch(number):
-        raise NotFound
+        raise NotFound("version")
     made, newest = await in_database(managed.one_publication, instance, int(number))
     return VersionDetailOut.with_text(made, newest, publishing.text_of(made))
 

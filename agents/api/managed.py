@@ -60,7 +60,7 @@ async def managed_instance(caller: Caller, slug: str) -> AgentInstance:
         await find_instance(caller, slug)
     found = await in_database(any_instance, caller.account_id, slug)
     if found is None or not caller.may_use(found.pk):
-        raise NotFound
+        raise NotFound("agent")
     return found
 
 

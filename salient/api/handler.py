@@ -33,8 +33,8 @@ from salient.api.limits import (
     read_body,
     require_known_host,
 )
-from salient.api.openai_errors import in_openai_form, is_openai
 from salient.api.problems import PRIVATE, InternalError, Problem, UnknownRoute
+from salient.api.problems.openai import in_openai_form, is_openai
 from salient.api.routing import nearest_route, route_of
 
 logger = logging.getLogger(__name__)

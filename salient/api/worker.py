@@ -195,7 +195,7 @@ def in_origin_form(scope: dict[str, Any]) -> dict[str, Any]:
 def refusal(status: int, reason: str, headers: Headers) -> bytes:
     """Return a whole HTTP response: no application sends it."""
     from salient.api.limits import api_headers  # noqa: PLC0415 - in the worker alone
-    from salient.api.server_refusals import refusal_of  # noqa: PLC0415
+    from salient.api.problems.server_refusals import refusal_of  # noqa: PLC0415
     from salient.security.request_ids import new_id  # noqa: PLC0415
 
     response = refusal_of(status, reason).as_response()

@@ -32,6 +32,7 @@ class UnsupportedParameter(Problem):
     """A field that asks for another answer than we can give."""
 
     code = "unsupported_parameter"
+    extensions = {"param": str}
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name}: {why}", param=name)

@@ -17,7 +17,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
-from salient.api.openai_errors import error_body
+from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut, DoneOut, UsageOut
 from sessions_app.turns.turn import Turn
 

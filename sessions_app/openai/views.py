@@ -23,7 +23,7 @@ from salient.ids import parse_uuid
 from sessions_app.conversations.sessions import latest_session_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai import encoding
-from sessions_app.openai.conversion import turn_input
+from sessions_app.openai.conversion import UnsupportedParameter, turn_input
 from sessions_app.openai.schemas import ChatCompletionIn
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
@@ -39,6 +39,7 @@ class ModelNotFound(Problem):
 
     status = HTTPStatus.NOT_FOUND
     code = "model_not_found"
+    extensions = {"param": str}
 
     def __init__(self) -> None:
         super().__init__(
@@ -52,7 +53,7 @@ class ModelNotFound(Problem):
     scope=Scope.CHAT,
     body=ChatCompletionIn,
     answer=COMPLETION,
-    problems=OPENAI_PROBLEMS,
+    problems=(*OPENAI_PROBLEMS, UnsupportedParameter),
     headers=(SESSION_HEADER, "Idempotency-Key"),
 )
 async def agent_completions(
@@ -67,7 +68,7 @@ async def agent_completions(
     scope=Scope.CHAT,
     body=ChatCompletionIn,
     answer=COMPLETION,
-    problems=(*OPENAI_PROBLEMS, ModelNotFound),
+    problems=(*OPENAI_PROBLEMS, UnsupportedParameter, ModelNotFound),
     headers=(SESSION_HEADER, "Idempotency-Key"),
 )
 async def account_completions(
@@ -93,7 +94,7 @@ async def _complete(
     turn = await turns.begin(caller, instance, asked, stream=is_stream, key=key)
     if isinstance(turn, Replay):
         return _replay(turn, caller, model, is_stream=is_stream, with_usage=with_usage)
-    headers = turn.reservation.headers | {"x-request-id": str(turn.request_id)}
+    headers = turn.reservation.headers
     if not is_stream:
         await turns.finish(turn)
         answer = turn.answer_out()
@@ -163,8 +164,7 @@ def _replay(
     if earlier.problem is not None:
         raise earlier.problem
     frame = encoding.Frame(earlier.answer, caller, model)
-    headers = earlier.headers | {"x-request-id": str(earlier.answer.llm_request_id)}
-    calls = earlier.client_calls
+    headers, calls = earlier.headers, earlier.client_calls
     if not is_stream:
         return _json(encoding.completion(frame, earlier.answer, calls), headers)
     chunks = encoding.replayed(frame, earlier.answer, calls, with_usage=with_usage)

@@ -61,6 +61,8 @@ class IdempotencyKeyReused(Problem):
 class NotOffered(Problem):
     """The agent's configuration does not let callers add this; `param` is what they sent."""
 
+    extensions = {"param": str}
+
     def __init__(self, detail: str, param: str) -> None:
         super().__init__(detail, param=param)
 
@@ -100,6 +102,7 @@ class UnknownCall(Problem):
     """A result for a call that no turn of the caller's has made."""
 
     code = "unknown_tool_call"
+    extensions = {"param": str}
 
     def __init__(self, call_id: str) -> None:
         super().__init__(

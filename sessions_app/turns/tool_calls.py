@@ -18,10 +18,10 @@ LONGEST_RECORDED = 4_000
 MOST_RECORDED = 50
 
 
-def response_body(run: Run, own: OwnPrices, *, is_stored: bool = True) -> dict[str, Any]:
+def response_body(run: Run, own: OwnPrices, *, kept: bool = True) -> dict[str, Any]:
     """Return what the row keeps: the model's calls, and the tools' where texts are kept."""
     body: dict[str, Any] = {"calls": [recorded_model_call(call, own) for call in run.calls]}
-    if not is_stored:
+    if not kept:
         return body
     if run.rounds:
         body["tools"] = recorded_tool_calls(run.rounds)

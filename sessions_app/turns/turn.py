@@ -131,9 +131,8 @@ class Turn:
 
     def usage(self) -> UsageOut:
         """What the calls used together."""
-        calls = self.run.calls
-        if self._usage is None or self._usage[0] != len(calls):
-            self._usage = len(calls), UsageOut.of(calls)
+        if self._usage is None or self._usage[0] != len(self.run.calls):
+            self._usage = len(self.run.calls), UsageOut.of(self.run.calls)
         return self._usage[1]
 
     def outcome(self) -> DoneOut:
@@ -195,7 +194,7 @@ class Turn:
             latency_ms=self.latency_ms,
             time_to_first_token_ms=self.time_to_first_token_ms,
             response_body=tool_calls.response_body(
-                self.run, self.own_prices, is_stored=self.keeps_texts
+                self.run, self.own_prices, kept=self.keeps_texts
             ),
             note_use=note_use,
         )

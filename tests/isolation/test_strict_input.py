@@ -337,5 +337,5 @@ class CompletenessTests(SimpleTestCase):
             for method, operation in route.operations.items()
             if operation.body
         }
-        self.assertEqual(found, SENT)
+        self.assertEqual({k: v for k, v in found.items() if k not in openai}, SENT)
         self.assertEqual({*SENT}, {*BODIES} - openai)

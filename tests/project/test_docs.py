@@ -19,7 +19,7 @@ from agents.runtime.errors import RunError
 from agents.runtime.providers import registered_providers
 from salient.api.limits import UnknownHost
 from salient.api.problems import Problem
-from salient.api.server_refusals import REFUSALS
+from salient.api.problems.server_refusals import REFUSALS
 from sessions_app.turns.problems import ProviderFailed, provider_problem
 from tests.support.docs import ROOT, quoted, rows
 

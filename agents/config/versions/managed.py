@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -38,11 +38,29 @@ from salient.cursor import Cursor, older, page_of
 DRAFT, IN_FORCE, FILES = "draft", "published", "files"
 
 
+class ConfigurationFault(TypedDict):
+    """What is wrong in a configuration, and where; `file` null: in the text itself."""
+
+    file: str | None
+    line: int | None
+    key: str | None
+    message: str
+    suggestion: str | None
+
+
+class FailedCheck(TypedDict):
+    """A test chat that did not pass with the draft."""
+
+    name: str
+    why: str
+
+
 class InvalidConfiguration(Problem):
     """The text cannot be put in force; `problems` name file, line and key."""
 
     status = HTTPStatus.UNPROCESSABLE_CONTENT
     code = "invalid_configuration"
+    extensions = {"problems": list[ConfigurationFault]}
 
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:
         found = [problem_fields(problem) for problem in problems]
@@ -78,6 +96,7 @@ class ChecksFailed(Problem):
 
     status = HTTPStatus.CONFLICT
     code = "publish_checks_failed"
+    extensions = {"failures": list[FailedCheck]}
 
     def __init__(self, error: PublishChecksFailed) -> None:
         found = [{"name": each.name, "why": each.reason} for each in error.failures]
@@ -134,7 +153,7 @@ def draft(instance: AgentInstance) -> ConfigDraft:
 def _draft(instance: AgentInstance) -> ConfigDraft:
     found = publishing.draft_of(instance)
     if found is None:
-        raise NotFound
+        raise NotFound("draft")
     return found
 
 
@@ -250,7 +269,7 @@ def one_publication(instance: AgentInstance, number: int) -> tuple[ConfigPublica
     with tenant_context(instance.account_id):
         found, last = publication(instance, number), publishing.newest(instance)
         if found is None or last is None:
-            raise NotFound
+            raise NotFound("version")
         return found, last.number
 
 
@@ -296,7 +315,7 @@ def _side(instance: AgentInstance, name: str) -> _Side:
     if name not in {DRAFT, IN_FORCE, FILES}:
         found = publication(instance, int(name))
         if found is None:
-            raise NotFound
+            raise NotFound("version")
         return _Side(publishing.text_of(found), found.config_version.content)
     if name == DRAFT:
         text = _draft(instance).text

@@ -289,12 +289,7 @@ def publish(
 
 
 def roll_back(
-    instance: AgentInstance,
-    number: int,
-    note: str,
-    author: Author,
-    *,
-    base: int | None = None,
+    instance: AgentInstance, number: int, note: str, author: Author, *, base: int | None = None
 ) -> ConfigPublication:
     """Publish the text of an earlier publication again; 0 means the files alone.
 

@@ -13,7 +13,7 @@ from salient.api.limits import BodyTooSlow, UnknownHost
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
 from salient.api.problems import BodyTooLarge, Problem
-from salient.api.server_refusals import REFUSALS
+from salient.api.problems.server_refusals import REFUSALS
 
 type Schema = dict[str, Any]
 # Which way a type goes: what is read may be less than what is written.

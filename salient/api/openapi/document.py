@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from salient.api.openai_errors import is_openai
 from salient.api.openapi.components import REF, Components, Schema, answers_of, problems_of, used
 from salient.api.openapi.headers import ANSWER_HEADERS, PARAMETERS, REQUEST_HEADERS
 from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
 from salient.api.problems import Problem
+from salient.api.problems.openai import is_openai
 
 VERSION = "0.1.0"
 DESCRIPTION = """\
@@ -188,12 +188,11 @@ class _Writer:
         return name
 
     def openai_error_schema(self, problems: list[type[Problem]]) -> Schema:
-        """Describe a problem as `salient.api.openai_errors` writes it."""
-        properties = {
+        """Describe a problem as `salient.api.problems.openai` writes it."""
+        properties = self._members(problems) | {
             "message": {"type": "string"},
             "type": {"type": "string"},
             "param": {"type": ["string", "null"]},
-            **self._members(problems),
         }
         error = {
             "type": "object",

@@ -28,6 +28,8 @@ LISTS = {
     "connections": "connections",
     "members": "members",
     "invitations": "",
+    "keys": "",
+    f"{AGENT}/config/versions": "",
     f"{AGENT}/sessions": "sessions",
     f"{AGENT}/sessions/<str:session_id>/messages": "",
 }

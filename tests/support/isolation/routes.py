@@ -12,8 +12,8 @@ from django.db.models import Model
 from django.urls import get_resolver
 
 from accounts.auth.route_checks import all_routes
-from salient.api.openai_errors import is_openai
 from salient.api.operations import Operation
+from salient.api.problems.openai import is_openai
 from salient.api.routing import is_api
 from tests.support.isolation.route_table import ADMIN_KINDS
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 
-from salient.ids import uuid7
-
 _ROUTES = re.compile(r"/accounts/[^/]+/(?:agents/[^/]+/)?v1(?:/|$)")
 _TYPES = {
     401: "authentication_error",
@@ -66,7 +64,6 @@ def in_openai_form(response: HttpResponseBase, path: str) -> HttpResponseBase:
     problem = json.loads(answer.content)
     answer.content = json.dumps(error_body(problem)).encode()
     response.headers["Content-Type"] = "application/json"
-    response.headers.setdefault("x-request-id", problem.get("llm_request_id") or str(uuid7()))
     if not may_retry(problem):
         response.headers["x-should-retry"] = "false"
     return response
