@@ -165,7 +165,7 @@ class Turn:
     def as_settled(self, *, note_use: bool = False) -> store.SettleTurn:
         """Return the row that settles the turn as it has ended."""
         provider, _, model = self.model.partition(":")
-        usage, price = self.usage(), self.price()
+        usage, price, kept = self.usage(), self.price(), self.keeps_texts
         return store.SettleTurn(
             account_id=self.caller.account_id,
             agent_instance_id=self.instance.pk,
@@ -173,8 +173,8 @@ class Turn:
             request_id=self.request_id,
             config_version_id=self.current.version_id,
             answer_id=self.answer_id,
-            answer=exchanges.kept_answer(self.run) if self.keeps_texts else None,
-            answer_tools=exchanges.kept_rounds(self.run) if self.keeps_texts else None,
+            answer=exchanges.kept_answer(self.run) if kept else None,
+            answer_tools=exchanges.kept_rounds(self.run) if kept else None,
             reserved=self.reservation.reserved,
             charged_cost=billable_cost(self.run.calls, self.own_prices),
             provider=provider[: _max_length("provider")],
@@ -193,9 +193,7 @@ class Turn:
             cost_source=price.source,
             latency_ms=self.latency_ms,
             time_to_first_token_ms=self.time_to_first_token_ms,
-            response_body=tool_calls.response_body(
-                self.run, self.own_prices, kept=self.keeps_texts
-            ),
+            response_body=tool_calls.response_body(self.run, self.own_prices, kept=kept),
             note_use=note_use,
         )
 
@@ -214,8 +212,7 @@ async def begin(
         return await begin_new(caller, instance, asked, stream=stream, key=key)
     except KeyUsed:
         return await in_database(replay, caller, instance, cast(Key, key))
-    except SessionClosed:
-        # A key that came before has its answer, also from a conversation that is closed now.
+    except SessionClosed:  # A key that came before has its answer all the same.
         if key is None or not await in_database(is_used, caller, key):
             raise
         return await in_database(replay, caller, instance, key)

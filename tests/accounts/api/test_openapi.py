@@ -157,12 +157,14 @@ class DeclaredAnswersTests(SimpleTestCase):
     """What fails a test whose answer the document does not declare."""
 
     def test_what_is_declared_is_accepted(self) -> None:
-        body = {"account": "acme", "instances": []}
+        page = {"data": [], "has_more": False, "next_cursor": None}
+        body = {"account": "acme", "instances": [], **page}
         self.assertEqual(answer(200, "application/json", json.dumps(body).encode()), [])
 
     def test_undeclared_fields_codes_and_statuses_are_named(self) -> None:
-        surplus = b'{"account": "acme", "instances": [], "colour": "red"}'
-        missing = b'{"account": "acme"}'
+        page = b'"data": [], "has_more": false, "next_cursor": null'
+        surplus = b'{"account": "acme", "instances": [], "colour": "red", %b}' % page
+        missing = b'{"account": "acme", %b}' % page
         problem = Wrong("No.").as_response()
 
         for faults, text in (

@@ -8,12 +8,15 @@ from asgiref.sync import async_to_sync
 from django.test import TestCase
 
 from accounts.models import MemberRole
+from accounts.tenancy.context import platform_context
+from agents.config.versions import publishing
 from tests.accounts.member_worlds import make_member
 from tests.support.factories import (
     make_audit_entry,
     make_connection,
     make_instance,
     make_invitation,
+    make_key,
     make_message,
     make_session,
 )
@@ -47,6 +50,9 @@ class ListTests(World, TestCase):
             make_message(self.session)
             make_session(self.instance)
             make_audit_entry(self.account)
+            make_key(self.account)
+            with platform_context():
+                publishing.publish(self.instance, f"system_prompt: Be {number}.\n", "More", None)
 
     def page(self, short: str, **query: Any) -> Any:
         [route] = [route for route in routes() if route.short == short]

@@ -25,8 +25,9 @@ class AppTransport(httpx2.AsyncBaseTransport):
         parts = call.parts()
         first = await anext(parts, b"")
         answer = call.answer()
+        answered = answer.headers | {"x-request-id": answer.request_id}
         return httpx2.Response(
-            answer.status, headers=answer.headers, stream=_Stream(first, parts, call, running)
+            answer.status, headers=answered, stream=_Stream(first, parts, call, running)
         )
 
 
