@@ -26,6 +26,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.networks import client_network
 from accounts.members.members import member_caller
 from accounts.models import Scope, User
+from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
 from salient.actors import Actor, now_acting
@@ -79,8 +80,6 @@ EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
 )
 type RouteScope = Scope | Literal["any"]
 
-# These change more than one agent.
-ACCOUNT_WIDE = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
 _staff: TTLCache[tuple[UUID], bool] = TTLCache()
 
 
@@ -232,7 +231,14 @@ def require_scope(caller: Caller, scope: str) -> None:
             raise Forbidden("A publishable key starts visitors and does nothing else.")
     elif scope not in caller.scopes:
         raise Forbidden(f"This caller lacks the scope “{scope}”.")
-    elif scope in ACCOUNT_WIDE and (caller.is_test or caller.instance_ids):
+    elif scope in ACCOUNT_WIDE:
+        require_whole_account(caller)
+    elif scope in LIVE_ONLY and caller.is_test:
+        raise Forbidden("A key for tests does not change what other callers meet.")
+
+
+def require_whole_account(caller: Caller) -> None:
+    if caller.is_test or caller.instance_ids:
         raise Forbidden("A key for tests or for single agents does not change the whole account.")
 
 

@@ -27,7 +27,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.ttl import TTLCache
 
-_VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ})
+_VIEWER = frozenset({Scope.AGENTS_READ, Scope.HISTORY_READ, Scope.USAGE_READ, Scope.LIMITS_READ})
 _MEMBER = _VIEWER | {Scope.CHAT}
 _ADMIN = _MEMBER | {
     Scope.MEMBERS_READ,
@@ -37,6 +37,12 @@ _ADMIN = _MEMBER | {
     Scope.CONNECTIONS_READ,
     Scope.CONNECTIONS_WRITE,
     Scope.AUDIT_READ,
+    Scope.AGENTS_WRITE,
+    Scope.CONFIG_READ,
+    Scope.KEYS_READ,
+    Scope.KEYS_WRITE,
+    Scope.WEBHOOKS_READ,
+    Scope.WEBHOOKS_WRITE,
 }
 SCOPES_OF: Mapping[MemberRole, frozenset[str]] = {
     MemberRole.OWNER: frozenset(Scope),

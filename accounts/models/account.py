@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models.foreign_keys import account_constraint, account_key
@@ -105,6 +105,10 @@ class AccountLimits(TenantModel):
     message_bytes = models.IntegerField(null=True, blank=True)
     history_messages = models.IntegerField(null=True, blank=True)
     output_tokens = models.IntegerField(null=True, blank=True)
+    # What the platform's staff allow, by the limit's name: the account's owners stay within it.
+    granted = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), editable=False
+    )
     # How many turns run now; the only column here that the platform writes.
     running = models.IntegerField(db_default=0, editable=False)
 
@@ -136,6 +140,10 @@ class Budget(TenantModel):
     )
     period = models.CharField(max_length=5, choices=BudgetPeriod)
     limit = models.DecimalField("limit (USD)", max_digits=14, decimal_places=8)
+    # What the platform's staff have set: the account's owners stay within it. Null: their own.
+    granted = models.DecimalField(
+        max_digits=14, decimal_places=8, null=True, blank=True, editable=False
+    )
     period_start = models.DateTimeField(editable=False)
     spent = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
     reserved = models.DecimalField(max_digits=20, decimal_places=8, db_default=0, editable=False)
@@ -168,6 +176,9 @@ class Budget(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(limit__gte=0, spent__gte=0, reserved__gte=0), name="ck_budgets_amounts"
+            ),
+            models.CheckConstraint(
+                condition=Q(granted=None) | Q(limit__lte=F("granted")), name="ck_budgets_granted"
             ),
         ]
 

@@ -27,19 +27,34 @@ class Scope(models.TextChoices):
     HISTORY_READ = "history:read", "read conversations"
     HISTORY_DELETE = "history:delete", "delete conversations"
     AGENTS_READ = "agents:read", "list agents"
-    USAGE_READ = "usage:read", "read usage and limits"
+    AGENTS_WRITE = "agents:write", "make, change and configure agents"
+    CONFIG_READ = "config:read", "read how agents are configured, prompts included"
+    USAGE_READ = "usage:read", "read usage"
+    LIMITS_READ = "limits:read", "read limits and budgets"
+    LIMITS_WRITE = "limits:write", "change limits and budgets"
+    KEYS_READ = "keys:read", "list API keys"
+    KEYS_WRITE = "keys:write", "make, rotate and revoke API keys"
     MEMBERS_READ = "members:read", "list members"
     MEMBERS_WRITE = "members:write", "invite, change and remove members"
     VISITORS_WRITE = "visitors:write", "start visitors and name end users"
     CONNECTIONS_READ = "connections:read", "list model connections"
     CONNECTIONS_WRITE = "connections:write", "make, change and delete model connections"
     AUDIT_READ = "audit:read", "read who changed what"
+    WEBHOOKS_READ = "webhooks:read", "list webhooks and what was sent"
+    WEBHOOKS_WRITE = "webhooks:write", "make, change and delete webhooks"
 
 
 # These read what people wrote: directly, by continuing their session, or as their end user.
 READING = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.VISITORS_WRITE})
-# These open the texts for longer than the key lives: to a new member, to another model server.
-LASTING = frozenset({Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE})
+# These open the texts for longer than the key lives: to a new member, to another model server, to
+# who holds another key, to where webhooks are sent.
+LASTING = frozenset(
+    {Scope.MEMBERS_WRITE, Scope.CONNECTIONS_WRITE, Scope.KEYS_WRITE, Scope.WEBHOOKS_WRITE}
+)
+# These change more than one agent: not by a key for tests, nor by one for single agents.
+ACCOUNT_WIDE = LASTING | {Scope.LIMITS_WRITE}
+# These change what real callers meet: not by a key for tests.
+LIVE_ONLY = ACCOUNT_WIDE | {Scope.AGENTS_WRITE}
 # What an application that talks to agents needs; other scopes must be named.
 DEFAULT_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
@@ -101,6 +116,8 @@ class ApiKey(TenantModel):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The key_id of its predecessor: revoking that one revokes this one too.
     rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
+    # The key_id of the key that made or rotated it: revoking that one revokes this one too.
+    issued_by = models.CharField(max_length=12, blank=True, editable=False, db_default="")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The support access under which staff were shown the key; it expires with the access and has
     # no successor.

@@ -49,6 +49,8 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_account_limits_running": {"running": [-1]},
     "ck_budgets_period": {"period": ["", "week"]},
     "ck_budgets_amounts": {"limit": [-1], "spent": [-1], "reserved": [-1]},
+    # The budget that is tried allows ten dollars.
+    "ck_budgets_granted": {"granted": [9]},
     "ck_agent_instances_slug": {"instance_slug": BAD_SLUGS},
     "ck_agent_instances_status": {"status": ["", "deleted"]},
     "ck_llm_requests_completion_status": {"completion_status": ["", "done"]},
