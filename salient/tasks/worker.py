@@ -82,7 +82,7 @@ class Worker:
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        logger.info("The worker has ended")
+        logger.debug("The worker has ended")
 
     def run_once(self) -> None:
         """Do what is due now, in this thread; for tests, and for those who have cron only."""

@@ -219,7 +219,11 @@ def _settle(
         # It counts in the day in which its budgets were changed, as every turn does.
         own.update(settled_at=settlement.moment)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
+            cursor.execute(
+                "SELECT app_count_turn(%(account)s, %(id)s), "
+                "app_publish_turns(%(account)s, ARRAY[%(id)s]::uuid[])",
+                {"account": request.account_id, "id": request.pk},
+            )
     send(settlement.alerts)
     return True
 
