@@ -8,6 +8,11 @@ from django.utils import timezone
 
 from accounts.auth.attempts import forget_past_attempts
 from accounts.limits.quotas import forget_past_rates
+from accounts.webhooks import (
+    log,
+    sender,  # noqa: F401 - it registers what the worker runs
+)
+from accounts.webhooks.expiring import warn_of_keys
 from salient.tasks.jobs import job
 
 
@@ -16,3 +21,15 @@ def forget_past_limits() -> None:
     """Delete the states of rate limits whose time is over."""
     forget_past_rates(timezone.now())
     forget_past_attempts(timezone.now())
+
+
+@job(every=timedelta(hours=1))
+def warn_of_expiring_keys() -> int:
+    """Tell webhooks of the keys that end within a week, each once; return how many they were."""
+    return warn_of_keys()
+
+
+@job(every=timedelta(hours=6))
+def prune_webhook_log() -> int:
+    """Delete deliveries that ended long ago; return how many."""
+    return log.prune()

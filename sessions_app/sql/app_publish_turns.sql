@@ -1,9 +1,9 @@
 -- Writes turn.finished of settled turns into the outbox of the account's webhooks.
 --
--- requests   ids of llm_requests
+-- ids   of llm_requests
 --
 -- Locks: new webhook_deliveries rows. Raises: nothing of its own.
-CREATE OR REPLACE FUNCTION app_publish_turns(the_account uuid, requests uuid[]) RETURNS void
+CREATE OR REPLACE FUNCTION app_publish_turns(the_account uuid, ids uuid[]) RETURNS void
 LANGUAGE sql AS $$
     SELECT app_publish(
         the_account,
@@ -41,5 +41,5 @@ LANGUAGE sql AS $$
     )
     FROM llm_requests AS request
     JOIN sessions ON sessions.account_id = the_account AND sessions.id = request.session_id
-    WHERE request.account_id = the_account AND request.id = ANY (requests)
+    WHERE request.account_id = the_account AND request.id = ANY (ids)
 $$;
