@@ -15,7 +15,6 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models.functions import Now
 from django.tasks import task
 
 from accounts.models import DeliveryState, DisabledReason, WebhookDelivery, WebhookEndpoint
@@ -177,12 +176,3 @@ def _now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         moment: datetime = cursor.fetchone()[0]
     return moment
-
-
-def release(deliveries: Collection[WebhookDelivery]) -> None:
-    """Give claimed deliveries back that were not tried: the next worker takes them at once."""
-    if not deliveries:
-        return
-    with platform_context():
-        rows = WebhookDelivery.objects.pending().filter(pk__in=[each.pk for each in deliveries])
-        rows.update(next_try_at=Now())

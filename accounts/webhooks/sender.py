@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ TIMEOUT_SECONDS: Final = 15.0
 MOST_READ: Final = 16 * 1024
 # A worker that ends waits so long for what is under way; the rest is sent again by another.
 STOP_SECONDS: Final = 5.0
+_SECONDS: Final = re.compile("[0-9]{1,7}")
 
 
 class Sender:
@@ -95,9 +97,10 @@ class Sender:
 
     async def _send_all(self, clients: Clients, deliveries: list[WebhookDelivery]) -> None:
         """Send one endpoint's batch side by side."""
-        async with asyncio.TaskGroup() as group:
-            for delivery in deliveries:
-                group.create_task(self._send(clients, delivery))
+        sent = [self._send(clients, each) for each in deliveries]
+        for outcome in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _send(self, clients: Clients, delivery: WebhookDelivery) -> None:
         result = await attempt(clients, delivery)
@@ -133,14 +136,14 @@ async def attempt(clients: Clients, delivery: WebhookDelivery) -> Result:
     except (SecretUnreadable, ImproperlyConfigured) as problem:
         logger.error("Webhook %s: %s", delivery.endpoint_id, problem)  # noqa: TRY400 - the reason is the whole story
         error = "secret_unreadable"
-    except UnsafeURL, UnsafeAddress:
+    except UnsafeURL:
         error = "unsafe_address"
     except TimeoutError:
         error = "timeout"
-    except aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError:
+    except aiohttp.ClientSSLError:
         error = "tls"
-    except aiohttp.ClientError, OSError, ValueError:
-        error = "connection"
+    except (aiohttp.ClientError, OSError) as problem:
+        error = "unsafe_address" if _is_unsafe(problem) else "connection"
     duration = int((time.monotonic() - began) * 1000)
     return Result(error=error, duration_ms=duration, **({"status": None} | answered))
 
@@ -167,9 +170,17 @@ async def _post(clients: Clients, delivery: WebhookDelivery) -> dict[str, Any]:
 
 def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
     text = response.headers.get("Retry-After", "")
-    return timedelta(seconds=int(text)) if text.isascii() and text[:6].isdigit() else None
+    return timedelta(seconds=int(text)) if _SECONDS.fullmatch(text) else None
+
+
+def _is_unsafe(error: BaseException | None) -> bool:
+    """Whether the address was refused: aiohttp wraps what the resolver raises."""
+    while error is not None and not isinstance(error, UnsafeAddress):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @service("webhooks")
-def deliver(stop: Stop, once: bool) -> None:  # noqa: FBT001 - the shape of a service
+def deliver(stop: Stop, *, once: bool) -> None:
+    """Deliver what is due."""
     asyncio.run(Sender(stop).run(once=once))

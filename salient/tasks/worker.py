@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils.crypto import get_random_string
@@ -27,8 +27,13 @@ PAUSE_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 8.0
 
 type Stop = threading.Event
-# Works until the event is set; `once` is True where it shall only do what is due now.
-type Service = Callable[[Stop, bool], None]
+
+
+class Service(Protocol):
+    """Works until the event is set; with `once` it does what is due now and returns."""
+
+    def __call__(self, stop: Stop, *, once: bool) -> None: ...
+
 
 _services: dict[str, Service] = {}
 
@@ -89,7 +94,7 @@ class Worker:
         jobs.plan()
         self._queue.run()
         for run in _services.values():
-            run(self._stop, True)
+            run(self._stop, once=True)
 
     def _round(self) -> bool:
         """Run what is ready; False where the database does not answer."""
@@ -116,11 +121,12 @@ class Worker:
     def _serve(self, name: str, run: Service) -> None:
         while not self._stop.is_set():
             try:
-                run(self._stop, False)
+                run(self._stop, once=False)
             except (OperationalError, InterfaceError) as error:
-                logger.warning("%s waits for the database: %s", name, str(error).partition("\n")[0])
+                reason = str(error).partition("\n")[0]
+                logger.warning("The service %s waits for the database: %s", name, reason)
             except Exception:
-                logger.exception("Unexpected error of %s", name)
+                logger.exception("Unexpected error of the service %s", name)
             finally:
                 connection.close()
             self._stop.wait(PAUSE_SECONDS)
