@@ -92,7 +92,8 @@ class Sender:
         for batch in self._busy:
             batch.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(self._database, connection.close)
+        # Each thread has a connection of its own, which only it may close.
+        await self._in_database(lambda: connection.close())
         self._database.shutdown()
 
     async def _send_all(self, clients: Clients, deliveries: list[WebhookDelivery]) -> None:

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from standardwebhooks import Webhook
 
@@ -45,11 +45,14 @@ def _owner(endpoint: WebhookEndpoint) -> tuple[str, ...]:
     return "webhook", str(endpoint.account_id), str(endpoint.pk)
 
 
-def body_of(delivery: WebhookDelivery) -> str:
-    """Return the body, the same in every try: {"type", "timestamp", "data"}."""
+def content_of(delivery: WebhookDelivery) -> dict[str, Any]:
+    """Return what the body holds, the same in every try: {"type", "timestamp", "data"}."""
     moment = delivery.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    content = {"type": delivery.event, "timestamp": moment, "data": delivery.data}
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return {"type": delivery.event, "timestamp": moment, "data": delivery.data}
+
+
+def body_of(delivery: WebhookDelivery) -> str:
+    return json.dumps(content_of(delivery), ensure_ascii=False, separators=(",", ":"))
 
 
 def headers_of(message_id: str, body: str, keys: list[str], now: datetime) -> Mapping[str, str]:

@@ -26,7 +26,9 @@ def receiving(**options: Any) -> Iterator[Receiver]:
             yield receiver
 
 
-def make_endpoint(account: Account, url: str = "https://hooks.example/in", **more: Any) -> NewEndpoint:
+def make_endpoint(
+    account: Account, url: str = "https://hooks.example/in", **more: Any
+) -> NewEndpoint:
     return endpoints.create_endpoint(
         account.pk, **{"url": url, "events": WebhookEvent.values} | more
     )
