@@ -53,14 +53,14 @@ def send_again(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> Webhoo
     """
     with tenant_context(account_id):
         delivery = _found(endpoint_id, delivery_id, lock=True)
-        if not WebhookEndpoint.objects.filter(pk=endpoint_id, is_enabled=True).exists():
-            raise WebhookDisabled
         renew(delivery)
         return delivery
 
 
 def renew(delivery: WebhookDelivery) -> None:
-    """Let the delivery begin anew; inside a context."""
+    """Let the delivery begin anew; inside a context. Raises WebhookDisabled."""
+    if not delivery.endpoint.is_enabled:
+        raise WebhookDisabled
     delivery.state, delivery.tries = DeliveryState.PENDING, 0
     delivery.next_try_at, delivery.error = timezone.now(), ""
     delivery.save(update_fields=["state", "tries", "next_try_at", "error"])
@@ -72,6 +72,13 @@ def _found(endpoint_id: UUID, delivery_id: UUID, *, lock: bool = False) -> Webho
     if found is None:
         raise NotFound
     return found
+
+
+def of_account(account_id: UUID) -> list[WebhookEndpoint]:
+    """Return the account's endpoints for its page, each with the number `waiting`."""
+    waiting = Count("deliveries", filter=Q(deliveries__state=DeliveryState.PENDING))
+    rows = WebhookEndpoint.objects.filter(account_id=account_id)
+    return list(rows.annotate(waiting=waiting).order_by("-created_at", "-id"))
 
 
 def backlog() -> dict[str, Any]:

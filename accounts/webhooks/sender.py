@@ -92,8 +92,7 @@ class Sender:
         for batch in self._busy:
             batch.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)
-        # Each thread has a connection of its own, which only it may close.
-        await self._in_database(lambda: connection.close())
+        await self._in_database(_close_connection)
         self._database.shutdown()
 
     async def _send_all(self, clients: Clients, deliveries: list[WebhookDelivery]) -> None:
@@ -112,6 +111,11 @@ class Sender:
 
     async def _in_database[Found](self, work: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._database, work)
+
+
+def _close_connection() -> None:
+    """Close the thread's own connection, which no other thread may."""
+    connection.close()
 
 
 class Clients:

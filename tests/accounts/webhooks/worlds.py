@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import F
 from django.test import override_settings
 
@@ -21,9 +22,9 @@ from tests.support.servers.webhook_receiver import Receiver
 @contextmanager
 def receiving(**options: Any) -> Iterator[Receiver]:
     """Start a server that endpoints of tests may reach."""
-    with Receiver(**options) as receiver:
-        with override_settings(OUTBOUND_TRUSTED_HOSTS=[receiver.host]):
-            yield receiver
+    receiver = Receiver(**options)
+    with receiver, override_settings(OUTBOUND_TRUSTED_HOSTS=[receiver.host]):
+        yield receiver
 
 
 def make_endpoint(
@@ -37,6 +38,14 @@ def make_endpoint(
 def deliver() -> None:
     """Send what is due, as the worker does."""
     sender.deliver(threading.Event(), once=True)
+
+
+def publish(account: Account, message_id: str, event: str = "key.expiring") -> None:
+    """Write an event into the outbox, as the database does."""
+    with tenant_context(account.pk), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT app_publish(%s, %s, %s, %s)", [account.pk, event, message_id, '{"n": 1}']
+        )
 
 
 def rows(account: Account) -> list[WebhookDelivery]:
