@@ -23,6 +23,7 @@ from accounts.models import (
     ApiKey,
     Budget,
     BudgetPeriod,
+    DeliveryState,
     Invitation,
     KeyMode,
     MemberRole,
@@ -30,6 +31,9 @@ from accounts.models import (
     RateState,
     SupportAccess,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
 from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context, tenant_context
@@ -140,10 +144,28 @@ def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
     connection = ProviderConnection.objects.create(
         account=account, name=canary[:20], base_url=f"https://{canary}.example.invalid/v1"
     )
+    webhook = WebhookEndpoint.objects.create(
+        account=account,
+        url=f"https://{canary}.example.invalid/hook",
+        events=[WebhookEvent.KEY_EXPIRING],
+        # Nothing can be sent to it.
+        secret=canary,
+    )
+    delivery = WebhookDelivery.objects.create(
+        account=account,
+        endpoint=webhook,
+        message_id=canary,
+        event=WebhookEvent.KEY_EXPIRING,
+        data={"note": canary},
+        state=DeliveryState.DELIVERED,
+        next_try_at=None,
+    )
     ids = {
         "member_id": [str(member.pk)],
         "invitation_id": [str(invitation.pk)],
         "name": [connection.name],
+        "webhook_id": [str(webhook.pk)],
+        "delivery_id": [str(delivery.pk)],
     }
     return ids | _fill_conversation(account, canary)
 

@@ -14,7 +14,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from salient.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
-from tests.support.factories import make_message
+from tests.support.factories import make_delivery, make_message, make_webhook
 from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.isolation.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.isolation.cases import MatrixTestCase, Principal
@@ -54,12 +54,17 @@ class IdTests(MatrixTestCase):
                 expires_at=self.acme.invitation.expires_at,
             )
         make_message(self.acme.session, role=Role.ASSISTANT, content="another")
+        # With an id of its own: a delivery of another webhook is not found below the first.
+        self.webhook = make_webhook(account)
+        self.delivery = make_delivery(self.webhook)
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
         """Return the id of that owner's row, as that place has it."""
         if whose == "malformed":
             return "No such thing!"
+        if place == "cursor":
+            return self.cursor(who, whose)
         if place == "before":
             return self.cursor(who, whose) if of_list else self.message(who, whose)
         return {
@@ -70,6 +75,8 @@ class IdTests(MatrixTestCase):
                 whose, self.acme.invitation, self.guest, "invitation"
             ),
             "chat_id": lambda: self.chat(whose),
+            "webhook_id": lambda: self.pick(whose, self.acme.webhook, self.webhook, "webhook"),
+            "delivery_id": lambda: self.pick(whose, self.acme.delivery, self.delivery, "delivery"),
             "name": lambda: {
                 "own": self.acme.connection,
                 "others": "others-gpu",

@@ -19,6 +19,12 @@ from pydantic import SecretStr
 from accounts.api.audit_schemas import AuditIn
 from accounts.api.member_schemas import InviteIn, RoleIn
 from accounts.api.schemas import RotateIn
+from accounts.api.webhook_schemas import (
+    DeliveriesIn,
+    RotateSecretIn,
+    WebhookChangeIn,
+    WebhookIn,
+)
 from agents.api.connection_views import ConnectionChangeIn, ConnectionIn
 from agents.api.schemas import VisitorIn
 from salient.api.schemas import In
@@ -36,6 +42,9 @@ SENT: dict[tuple[str, str], type[In]] = {
     ("members/<str:member_id>", "PATCH"): RoleIn,
     ("connections", "POST"): ConnectionIn,
     ("connections/<str:name>", "PATCH"): ConnectionChangeIn,
+    ("webhooks", "POST"): WebhookIn,
+    ("webhooks/<str:webhook_id>", "PATCH"): WebhookChangeIn,
+    ("webhooks/<str:webhook_id>/rotate", "POST"): RotateSecretIn,
     (f"{AGENT}/visitors", "POST"): VisitorIn,
     (f"{AGENT}/chat", "POST"): ChatIn,
     (f"{AGENT}/stream", "POST"): ChatIn,
@@ -44,6 +53,7 @@ SENT: dict[tuple[str, str], type[In]] = {
 ASKED: dict[str, type[In]] = {
     "audit": AuditIn,
     "usage": UsageIn,
+    "webhooks/<str:webhook_id>/deliveries": DeliveriesIn,
     f"{AGENT}/stream": ChatIn,
     f"{AGENT}/history": HistoryIn,
     f"{AGENT}/sessions": SessionsIn,

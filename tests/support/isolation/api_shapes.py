@@ -11,6 +11,7 @@ from pydantic import BaseModel
 import accounts.api.audit_schemas
 import accounts.api.member_schemas
 import accounts.api.schemas
+import accounts.api.webhook_schemas
 import agents.api.connection_views
 import agents.api.schemas
 import sessions_app.api.schemas
@@ -20,6 +21,7 @@ SCHEMAS = (
     accounts.api.schemas,
     accounts.api.audit_schemas,
     accounts.api.member_schemas,
+    accounts.api.webhook_schemas,
     agents.api.schemas,
     agents.api.connection_views,
     sessions_app.api.schemas,

@@ -226,6 +226,8 @@ class MatrixTestCase(IsolationTestCase):
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
             "name": self.acme.connection,
+            "webhook_id": str(self.acme.webhook.pk),
+            "delivery_id": str(self.acme.delivery.pk),
         }
 
 

@@ -28,6 +28,10 @@ class Received:
         return Webhook(secret).verify(self.body, dict(self.headers))
 
 
+def _named(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
 @dataclass
 class Receiver:
     """Listens in a thread of its own; `answers` are used one after another, the last for ever."""
@@ -80,7 +84,7 @@ class Receiver:
         self.port = server.sockets[0].getsockname()[1]
 
     async def _take(self, request: web.Request) -> web.Response:
-        self.received.append(Received(dict(request.headers), await request.read()))
+        self.received.append(Received(_named(request), await request.read()))
         while not self.gate.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.02)
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
