@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
+from django.db import connection
 from django.tasks import TaskResultStatus
 from django.test import TransactionTestCase
 from django.utils import timezone
@@ -12,6 +14,7 @@ from django_tasks_db.models import DBTaskResult
 
 import accounts.jobs
 import sessions_app.jobs
+from accounts.webhooks.outbox import tell_owners
 from salient.tasks import jobs
 from salient.tasks.worker import Worker
 
@@ -74,8 +77,6 @@ class JobTests(TransactionTestCase):
         )
 
     def test_another_task_that_was_lost_runs_once_more(self) -> None:
-        from accounts.webhooks.outbox import tell_owners
-
         path = tell_owners.module_path
         DBTaskResult.objects.create(
             task_path=path,
@@ -117,13 +118,11 @@ def planned() -> int:
         close()
 
 
-def run(work: object) -> None:
-    thread = threading.Thread(target=work)  # type: ignore[arg-type]
+def run(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
 
 
 def close() -> None:
-    from django.db import connection
-
     connection.close()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from django.test import TransactionTestCase, override_settings
+from django.test import TransactionTestCase
 from django_tasks_db.models import DBTaskResult
 
 from accounts.models import DeliveryState
@@ -61,7 +61,6 @@ def runs(pid: int) -> bool:
     return state != "Z"
 
 
-@override_settings()
 class WorkerProcessTests(TransactionTestCase):
     def setUp(self) -> None:
         self.account = make_account("acme")
