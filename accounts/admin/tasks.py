@@ -12,7 +12,7 @@ admin.site.unregister(DBTaskResult)
 
 
 @admin.register(DBTaskResult)
-class TaskAdmin(RecordAdmin["DBTaskResult"]):
+class TaskAdmin(RecordAdmin["DBTaskResult[..., Any]"]):
     list_display = ["task_path", "status", "run_after", "started_at", "finished_at"]
     list_filter = ["status"]
     search_fields = ["task_path"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -37,5 +37,7 @@ PUBLISH: Final = """
 def warn_of_keys() -> int:
     """Write the event for each such key whose account asks for it; return the number of keys."""
     with platform_context(), connection.cursor() as cursor:
-        cursor.execute(PUBLISH, [SOON, LONG_LIVED])
-        return cursor.rowcount
+        # The stubs know no timedelta; psycopg makes an interval of it.
+        values: list[Any] = [SOON, LONG_LIVED]
+        cursor.execute(PUBLISH, values)
+        return int(cursor.rowcount)

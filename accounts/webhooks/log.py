@@ -127,7 +127,7 @@ def prune(now: datetime | None = None) -> int:
                 "WHERE created_at < %s AND state <> 'pending' ORDER BY created_at LIMIT %s)",
                 [before, PRUNED_AT_ONCE],
             )
-            found = cursor.rowcount
+            found = int(cursor.rowcount)
         deleted += found
         if found < PRUNED_AT_ONCE:
             return deleted

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -92,7 +92,7 @@ class Result:
 
 def claim(*, busy: Collection[UUID], most: int) -> list[WebhookDelivery]:
     """Take up to `most` due deliveries for LEASE, of endpoints that are not busy."""
-    values = {
+    values: dict[str, Any] = {
         "busy": list(busy),
         "window": WINDOW,
         "at_once": AT_ONCE,

@@ -48,7 +48,8 @@ class Supervisor:
         return self._is_stopping or os.getppid() != self._server
 
     def run(self) -> None:
-        pause = self._wait(DELAY_SECONDS) or FIRST_PAUSE
+        pause = FIRST_PAUSE
+        self._wait(DELAY_SECONDS)
         while not self._must_end:
             began = time.monotonic()
             self._run_worker()

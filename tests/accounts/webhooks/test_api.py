@@ -56,7 +56,7 @@ class WebhookApiTests(TransactionTestCase):
         stored = await sync_to_async(self.log)()
         self.assertNotIn(secret, str(stored))
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[Any]:
         with platform_context():
             return list(AuditEntry.objects.filter(object_type="webhook_endpoints").values())
 
