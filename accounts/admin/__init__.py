@@ -7,9 +7,8 @@ from accounts.admin import (
     limits,
     members,
     support,
-    tasks,
     users,
-    webhooks,
+    worker,
 )
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "limits",
     "members",
     "support",
-    "tasks",
     "users",
-    "webhooks",
+    "worker",
 ]

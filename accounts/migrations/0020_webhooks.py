@@ -238,7 +238,8 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="webhookdelivery",
             index=models.Index(
-                fields=["endpoint", "-created_at", "-id"], name="ix_webhook_deliveries_log"
+                fields=["account", "endpoint", "-created_at", "-id"],
+                name="ix_webhook_deliveries_log",
             ),
         ),
         migrations.AddIndex(
@@ -284,8 +285,8 @@ class Migration(migrations.Migration):
             model_name="webhookdelivery",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("next_try_at__isnull", False), ("state", "pending")),
-                    models.Q(models.Q(("state", "pending"), _negated=True), ("next_try_at", None)),
+                    models.Q(("state", "pending"), _negated=True),
+                    ("next_try_at__isnull", False),
                     _connector="OR",
                 ),
                 name="ck_webhook_deliveries_next_try",

@@ -144,8 +144,7 @@ class WebhookDelivery(TenantModel):
                 condition=Q(state__in=DeliveryState.values), name="ck_webhook_deliveries_state"
             ),
             models.CheckConstraint(
-                condition=Q(state=DeliveryState.PENDING, next_try_at__isnull=False)
-                | ~Q(state=DeliveryState.PENDING) & Q(next_try_at=None),
+                condition=~Q(state=DeliveryState.PENDING) | Q(next_try_at__isnull=False),
                 name="ck_webhook_deliveries_next_try",
             ),
         ]
@@ -156,7 +155,8 @@ class WebhookDelivery(TenantModel):
                 condition=Q(state=DeliveryState.PENDING),
             ),
             models.Index(
-                fields=["endpoint", "-created_at", "-id"], name="ix_webhook_deliveries_log"
+                fields=["account", "endpoint", "-created_at", "-id"],
+                name="ix_webhook_deliveries_log",
             ),
             models.Index(fields=["-created_at", "-id"], name="ix_webhook_deliveries_time"),
         ]

@@ -40,7 +40,7 @@ class Job:
 
 
 def job[Result](*, every: timedelta) -> Callable[[Callable[[], Result]], Task[[], Any]]:
-    """Make a function of a module named `jobs` a task that the worker runs again and again.
+    """Make a function of {app}/management/jobs.py a task that the worker runs again and again.
 
     It must return what JSON can hold. It never runs twice at once, on any number of machines.
     """

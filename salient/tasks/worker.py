@@ -67,7 +67,7 @@ class Worker:
             worker_id=get_random_string(32),
             excluded_queue_names=[],
         )
-        autodiscover_modules("jobs")
+        autodiscover_modules("management.jobs")
 
     def stop(self) -> None:
         """Begin nothing more; the running task is finished. Safe in a signal handler."""

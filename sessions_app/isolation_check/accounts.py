@@ -144,6 +144,15 @@ def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
     connection = ProviderConnection.objects.create(
         account=account, name=canary[:20], base_url=f"https://{canary}.example.invalid/v1"
     )
+    ids = {
+        "member_id": [str(member.pk)],
+        "invitation_id": [str(invitation.pk)],
+        "name": [connection.name],
+    }
+    return ids | _fill_webhooks(account, canary) | _fill_conversation(account, canary)
+
+
+def _fill_webhooks(account: Account, canary: str) -> dict[str, list[str]]:
     webhook = WebhookEndpoint.objects.create(
         account=account,
         url=f"https://{canary}.example.invalid/hook",
@@ -160,14 +169,7 @@ def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
         state=DeliveryState.DELIVERED,
         next_try_at=None,
     )
-    ids = {
-        "member_id": [str(member.pk)],
-        "invitation_id": [str(invitation.pk)],
-        "name": [connection.name],
-        "webhook_id": [str(webhook.pk)],
-        "delivery_id": [str(delivery.pk)],
-    }
-    return ids | _fill_conversation(account, canary)
+    return {"webhook_id": [str(webhook.pk)], "delivery_id": [str(delivery.pk)]}
 
 
 def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:

@@ -13,11 +13,11 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "accounts.models.slugs": 3,
         "accounts.tenancy.roles": 1,
         "salient.api.origins": 1,
-        "salient.database.constraints": 9,
+        "salient.database.constraints": 10,
         "salient.database.indexes": 5,
         "salient.database.key_changes": 4,
-        "salient.database.sql_files": 22,
-        "salient.ids": 10,
+        "salient.database.sql_files": 25,
+        "salient.ids": 11,
     },
     "upward relations": {},
     "upward model names": {
@@ -39,7 +39,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
     "long functions": {},
     "repeated prefixes": {},
     "entries of a package": {
-        "salient": 15,
+        "salient": 16,
         "salient/database": 15,
         "tests/sessions_app/turns": 18,
     },

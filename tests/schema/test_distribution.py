@@ -47,8 +47,13 @@ PERMITTED = {
             "profiles.recorded",
             "provider_connections.recorded",
             "saved_chats.recorded",
+            "webhook_endpoints.recorded",
         ),
         "the audit log, which names who changed the row",
+    )
+    | dict.fromkeys(
+        ("message_feedback.published", "sessions.published"),
+        "the outbox of webhooks, which is written with what happened",
     )
     | dict.fromkeys(
         (f"usage_days.forget_on_{what}" for what in ("insert", "update", "delete")),

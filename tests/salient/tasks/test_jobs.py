@@ -12,21 +12,21 @@ from django.test import TransactionTestCase
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-import accounts.jobs
-import sessions_app.jobs
+import accounts.management.jobs
+import sessions_app.management.jobs
 from accounts.webhooks.outbox import tell_owners
 from salient.tasks import jobs
 from salient.tasks.worker import Worker
 
 NAMES = {
-    "accounts.jobs.forget_past_limits",
-    "accounts.jobs.prune_webhook_log",
-    "accounts.jobs.warn_of_expiring_keys",
-    "sessions_app.jobs.compare_figures",
-    "sessions_app.jobs.settle_abandoned",
-    "sessions_app.jobs.sum_past_days",
+    "accounts.management.jobs.forget_past_limits",
+    "accounts.management.jobs.prune_webhook_log",
+    "accounts.management.jobs.warn_of_expiring_keys",
+    "sessions_app.management.jobs.compare_figures",
+    "sessions_app.management.jobs.settle_abandoned",
+    "sessions_app.management.jobs.sum_past_days",
 }
-SETTLE = sessions_app.jobs.settle_abandoned.module_path
+SETTLE = sessions_app.management.jobs.settle_abandoned.module_path
 
 
 def waiting() -> list[str]:
@@ -93,10 +93,10 @@ class JobTests(TransactionTestCase):
         done: list[int | None] = []
 
         def elsewhere() -> None:
-            done.append(accounts.jobs.prune_webhook_log.func())
+            done.append(accounts.management.jobs.prune_webhook_log.func())
             close()
 
-        with jobs.only_one("accounts.jobs.prune_webhook_log") as is_mine:
+        with jobs.only_one("accounts.management.jobs.prune_webhook_log") as is_mine:
             self.assertTrue(is_mine)
             run(elsewhere)
         run(elsewhere)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-import accounts.jobs
+import accounts.management.jobs
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
 from accounts.members.support_access import open_access
@@ -131,7 +131,7 @@ def make_one_of_each() -> dict[type[Model], Any]:
         ).pk,
         WebhookEndpoint: delivery.endpoint_id,
         WebhookDelivery: delivery.pk,
-        DBTaskResult: accounts.jobs.forget_past_limits.enqueue().id,
+        DBTaskResult: accounts.management.jobs.forget_past_limits.enqueue().id,
         User: user.pk,
         Group: Group.objects.create(name=str(account.pk)).pk,
     }

@@ -1,6 +1,6 @@
-"""Accounts' webhooks in the admin: where events go, what was sent, and sending it again.
+"""What the worker does, in the admin: webhooks, what was sent to them, and tasks.
 
-Staff make none: the secret of an endpoint is its account's, which makes it by the API.
+Staff make no webhook: the secret of an endpoint is its account's, which makes it by the API.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import django_tasks_db.admin  # noqa: F401 - it registers its own page, which ours replaces
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_tasks_db.models import DBTaskResult
 
 from accounts.admin.base import RecordAdmin
 from accounts.admin.registry import account_page
@@ -101,3 +103,26 @@ def _of_account(_request: HttpRequest, account: Account) -> Mapping[str, Any]:
 
 
 account_page.add(_of_account, panel="admin/webhook/account_panel.html")
+
+
+admin.site.unregister(DBTaskResult)
+
+
+@admin.register(DBTaskResult)
+class TaskAdmin(RecordAdmin["DBTaskResult[..., Any]"]):
+    list_display = ["task_path", "status", "run_after", "started_at", "finished_at"]
+    list_filter = ["status"]
+    search_fields = ["task_path"]
+    ordering = ["-run_after"]
+    fields = [
+        "task_path",
+        "status",
+        "args_kwargs",
+        "run_after",
+        "enqueued_at",
+        "started_at",
+        "finished_at",
+        "return_value",
+        "exception_class_path",
+        "traceback",
+    ]
