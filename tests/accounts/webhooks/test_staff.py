@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from base64 import b64decode, b64encode
-from io import StringIO
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import DeliveryState
+from accounts.models import DeliveryState, WebhookDelivery
 from accounts.tenancy.context import tenant_context
 from accounts.webhooks import endpoints, outbox, signing
 from accounts.webhooks.outbox import Result
 from tests.accounts.webhooks.worlds import make_endpoint, publish, rows
+from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_user
-
-
-def printed(*arguments: str) -> str:
-    out = StringIO()
-    call_command(*arguments, stdout=out)
-    return out.getvalue()
 
 
 class BacklogTests(TestCase):
@@ -40,8 +32,8 @@ class BacklogTests(TestCase):
         [first, *_] = outbox.claim(busy=[], most=1)
         outbox.record(first, Result(500, "", 12))
 
-        found = json.loads(printed("webhooks", "--json"))
-        lines = printed("webhooks")
+        found = run_json("webhooks")
+        lines = run("webhooks")
 
         [queue] = found.pop("endpoints")
         self.assertEqual(
@@ -70,7 +62,7 @@ class AdminTests(TestCase):
 
     def fail(self) -> None:
         with tenant_context(self.account.pk):
-            [row] = rows_now()
+            [row] = WebhookDelivery.objects.all()
             row.state, row.next_try_at, row.tries = DeliveryState.FAILED, None, 12
             row.save(update_fields=["state", "next_try_at", "tries"])
 
@@ -96,18 +88,14 @@ class AdminTests(TestCase):
         self.assertContains(page, "https://hooks.example/in")
 
 
-def rows_now() -> list[Any]:
-    return list(outbox.WebhookDelivery.objects.all())
-
-
 class SecretTests(TransactionTestCase):
     def test_secrets_are_sealed_anew_under_another_key(self) -> None:
         account = make_account("acme")
         made = make_endpoint(account)
         keys = ["another key of some length", *settings.SECRET_ENCRYPTION_KEYS]
         with override_settings(SECRET_ENCRYPTION_KEYS=keys):
-            first = json.loads(printed("rotate_secrets", "--json"))
-            second = json.loads(printed("rotate_secrets", "--json"))
+            first = run_json("rotate_secrets")
+            second = run_json("rotate_secrets")
         with override_settings(SECRET_ENCRYPTION_KEYS=keys[:1]):
             found = endpoints.find_endpoint(account.pk, made.endpoint.pk)
             opened = signing.secrets_of(found, timezone.now())
