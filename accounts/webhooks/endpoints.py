@@ -181,7 +181,7 @@ def expires(endpoint: WebhookEndpoint, now: datetime) -> datetime | None:
 
 def _found(endpoint_id: UUID, *, lock: bool) -> WebhookEndpoint:
     rows = WebhookEndpoint.objects.filter(pk=endpoint_id)
-    found: WebhookEndpoint | None = (rows.select_for_update() if lock else rows).first()
+    found: WebhookEndpoint | None = (rows.select_for_update(no_key=True) if lock else rows).first()
     if found is None:
         raise NotFound
     return found

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.webhooks.endpoints import WebhookDisabled
+from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
 from salient.api.problems import NotFound
 from salient.cursor import Cursor, older
 
@@ -114,6 +114,13 @@ def _queue(row: Mapping[str, Any]) -> dict[str, Any]:
         "failing_since": row["endpoint__failing_since"],
         "next_try_at": row["next_try_at"],
     }
+
+
+def give_up_disabled() -> int:
+    """Give up what came into the outbox while its endpoint was being disabled."""
+    with platform_context():
+        rows = WebhookDelivery.objects.pending().filter(endpoint__is_enabled=False)
+        return int(rows.update(state=DeliveryState.FAILED, next_try_at=None, error=DISABLED))
 
 
 def prune(now: datetime | None = None) -> int:

@@ -236,6 +236,17 @@ class DeliveryTests(TransactionTestCase):
         )
         self.assertEqual(outbox.claim(busy=[slow.pk], most=64), [])
 
+    def test_what_came_while_an_endpoint_was_disabled_is_given_up(self) -> None:
+        endpoint = make_endpoint(self.account).endpoint
+        self.publish("msg_1")
+        with platform_context():
+            WebhookEndpoint.objects.update(is_enabled=False, disabled_reason="by_hand")
+
+        self.assertEqual(outbox.claim(busy=[], most=10), [])
+        self.assertEqual((log.give_up_disabled(), log.give_up_disabled()), (1, 0))
+        [row] = rows(self.account)
+        self.assertEqual((row.endpoint_id, row.state), (endpoint.pk, DeliveryState.FAILED))
+
     def test_old_deliveries_are_deleted_and_waiting_ones_are_not(self) -> None:
         make_endpoint(self.account)
         for number in range(3):

@@ -20,7 +20,7 @@ from salient.tasks.worker import Worker
 
 NAMES = {
     "accounts.management.jobs.forget_past_limits",
-    "accounts.management.jobs.prune_webhook_log",
+    "accounts.management.jobs.tidy_webhook_log",
     "accounts.management.jobs.warn_of_expiring_keys",
     "sessions_app.management.jobs.compare_figures",
     "sessions_app.management.jobs.settle_abandoned",
@@ -93,10 +93,10 @@ class JobTests(TransactionTestCase):
         done: list[int | None] = []
 
         def elsewhere() -> None:
-            done.append(accounts.management.jobs.prune_webhook_log.func())
+            done.append(accounts.management.jobs.tidy_webhook_log.func())
             close()
 
-        with jobs.only_one("accounts.management.jobs.prune_webhook_log") as is_mine:
+        with jobs.only_one("accounts.management.jobs.tidy_webhook_log") as is_mine:
             self.assertTrue(is_mine)
             run(elsewhere)
         run(elsewhere)
