@@ -21,7 +21,7 @@ from tests.support.commands import run, run_json
 from tests.support.factories import make_account, make_user
 
 
-class BacklogTests(TestCase):
+class BacklogTests(TransactionTestCase):
     def test_the_command_says_what_waits_and_what_fails(self) -> None:
         account = make_account("acme")
         made = make_endpoint(account).endpoint
