@@ -69,6 +69,7 @@ WRONG_TEXTS: dict[str, tuple[str, ...]] = {
     "enum": ("", "nonsense", "\0"),
 }
 KINDS: dict[Any, set[str]] = {
+    bool: {"boolean"},
     int: {"integer"},
     str: {"string"},
     SecretStr: {"string"},
