@@ -60,21 +60,21 @@ class AdminTests(TestCase):
             secure=True,
         )
 
-    def fail(self) -> None:
+    def let_fail(self) -> None:
         with tenant_context(self.account.pk):
             [row] = WebhookDelivery.objects.all()
             row.state, row.next_try_at, row.tries = DeliveryState.FAILED, None, 12
             row.save(update_fields=["state", "next_try_at", "tries"])
 
     def test_staff_send_a_failed_one_again(self) -> None:
-        self.fail()
+        self.let_fail()
         self.send_again(is_superuser=True)
 
         [row] = rows(self.account)
         self.assertEqual((row.state, row.tries), (DeliveryState.PENDING, 0))
 
     def test_who_only_reads_sends_nothing(self) -> None:
-        self.fail()
+        self.let_fail()
         self.send_again(is_auditor=True)
 
         [row] = rows(self.account)
