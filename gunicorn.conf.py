@@ -1,10 +1,12 @@
 """How gunicorn serves Salient; sizes and the address come from the environment."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -15,6 +17,7 @@ from salient.environment.reader import Environment
 wsgi_app = "salient.asgi:application"
 # Wrong values are reported at the start, with those of all other settings.
 bind, workers = values.serving(Environment())
+START_WORKER = values.start_worker(Environment())
 worker_class = "salient.api.worker.Worker"  # takes uvloop where it is installed
 worker_connections = 4_000
 # As many may connect at once; gunicorn's 2,048 made the last of two thousand wait for a minute.
@@ -49,9 +52,39 @@ def on_starting(server: Arbiter) -> None:
         sys.exit(1)
 
 
+def when_ready(server: Arbiter) -> None:
+    """Start the worker of background tasks beside the server (salient/tasks/__main__.py)."""
+    server.tasks = None
+    if START_WORKER:
+        command = [sys.executable, "-m", "salient.tasks"]
+        # In a session of its own, so that Ctrl-C reaches only the arbiter, which ends it.
+        server.tasks = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - ours
+
+
+def on_exit(server: Arbiter) -> None:
+    """End what runs beside the server, once its requests are answered."""
+    if getattr(server, "tasks", None) is not None:
+        server.tasks.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.tasks.wait(CUT_STREAMS_AFTER)
+
+
+def child_exit(server: Arbiter, _worker: Worker) -> None:
+    """With --reload, changed code has ended the server's worker: the other one is started anew."""
+    if server.cfg.reload:
+        _restart_tasks(server)
+
+
+def _restart_tasks(server: Arbiter) -> None:
+    if getattr(server, "tasks", None) is not None:
+        server.tasks.send_signal(signal.SIGHUP)
+
+
 def on_reload(server: Arbiter) -> None:
     """Keep the workers that run when new ones could not start: their failure ends the server."""
-    if not _can_start():
+    if _can_start():
+        _restart_tasks(server)
+    else:
         server.log.error("Nothing was reloaded: the workers go on as they are")
         # So many are started now; how many there must be was settled before. The arbiter waits for
         # the old ones to go until graceful_timeout is over, and takes the next signal then.

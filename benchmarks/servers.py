@@ -132,6 +132,7 @@ class Servers:
             "OPENAI_BASE_URL": f"http://127.0.0.1:{self.model_port}/v1",
             "OPENAI_API_KEY": "sk-mock",
             "LOG_LEVEL": "warning",
+            "START_WORKER": "false",
             "WEB_CONCURRENCY": "1",
             # A waiting turn must not reach its time limit in a benchmark.
             "STREAM_MAX_SECONDS": "600",

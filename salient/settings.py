@@ -97,12 +97,18 @@ DEFAULT_OUTPUT_TOKENS = env.integer("DEFAULT_OUTPUT_TOKENS", default=4096, least
 # The assumed cost of a million tokens (USD) where no price is known.
 UNKNOWN_PRICE_PER_MTOK = env.decimal("UNKNOWN_PRICE_PER_MTOK", default="10", most=1_000_000)
 
+# The queue of the worker (salient/tasks); gunicorn.conf.py reads whether it runs beside the server.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+START_WORKER = values.start_worker(env)
+
 ROOT_URLCONF = "salient.urls"
 ASGI_APPLICATION = "salient.asgi.application"
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    # First, so that the admin's page of accounts takes the place of its own.
+    "django_tasks_db",
     "salient",
     "accounts",
     "agents",
@@ -262,6 +268,9 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # It warns at every attempt; the caller who needed the connection reports the result once.
         "psycopg.pool": {"level": "ERROR"},
+        # Each run of each job would be a line.
+        "django.tasks": {"level": "WARNING"},
+        "django_tasks_db": {"level": "WARNING"},
     },
 }
 

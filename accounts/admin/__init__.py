@@ -1,5 +1,23 @@
-"""The admin site, and the admin's pages for accounts, people, keys and limits."""
+"""The admin site, and the admin's pages for accounts, people, keys, limits and webhooks."""
 
-from accounts.admin import accounts, api_keys, audit, limits, members, support, users
+from accounts.admin import (
+    accounts,
+    api_keys,
+    audit,
+    limits,
+    members,
+    support,
+    users,
+    worker,
+)
 
-__all__ = ["accounts", "api_keys", "audit", "limits", "members", "support", "users"]
+__all__ = [
+    "accounts",
+    "api_keys",
+    "audit",
+    "limits",
+    "members",
+    "support",
+    "users",
+    "worker",
+]

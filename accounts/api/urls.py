@@ -9,6 +9,7 @@ from accounts.api import (
     member_views,
     openapi_views,
     views,
+    webhook_views,
 )
 from accounts.pages import invitation, key_offer
 
@@ -30,6 +31,21 @@ urlpatterns = [
     path("members/<str:member_id>", member_views.one_member, name="member"),
     path("invitations", member_views.invitation_list, name="invitations"),
     path("invitations/<str:invitation_id>", member_views.invitation_withdraw, name="withdraw"),
+    path("webhooks", webhook_views.all_webhooks, name="webhooks"),
+    path("webhooks/<str:webhook_id>", webhook_views.one_webhook, name="webhook"),
+    path("webhooks/<str:webhook_id>/rotate", webhook_views.webhook_rotate, name="rotate-webhook"),
+    path("webhooks/<str:webhook_id>/test", webhook_views.webhook_test, name="test-webhook"),
+    path("webhooks/<str:webhook_id>/deliveries", webhook_views.delivery_list, name="deliveries"),
+    path(
+        "webhooks/<str:webhook_id>/deliveries/<str:delivery_id>",
+        webhook_views.one_delivery,
+        name="delivery",
+    ),
+    path(
+        "webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/resend",
+        webhook_views.delivery_resend,
+        name="resend-delivery",
+    ),
     # With a slash at the end: salient/api/routing.py knows pages by it.
     path("invitations/<str:token>/", invitation.invitation, name="invitation"),
     path("invitation/", invitation.join, name="join"),

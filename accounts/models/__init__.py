@@ -29,6 +29,13 @@ from accounts.models.user import (
     Membership,
     User,
 )
+from accounts.models.webhook import (
+    DeliveryState,
+    DisabledReason,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "Account",
@@ -41,6 +48,8 @@ __all__ = [
     "AuditEntry",
     "Budget",
     "BudgetPeriod",
+    "DeliveryState",
+    "DisabledReason",
     "Invitation",
     "KeyKind",
     "KeyMode",
@@ -51,5 +60,8 @@ __all__ = [
     "SubscriptionTier",
     "SupportAccess",
     "User",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
     "default_alert_percents",
 ]

@@ -9,8 +9,10 @@
 -- Returns {"moment", "alerts"}: the time at which the cost counts, and one alert for each budget
 -- that reached a new percentage:
 -- [{"percent", "instance", "period", "period_start", "limit", "spent"}].
+-- The account's webhooks are sent each of them as budget.alert.
 --
--- Locks, in this order: the account's account_limits row; its budgets rows.
+-- Locks, in this order: the account's account_limits row; its budgets rows; with an alert, new
+-- webhook_deliveries rows.
 -- Raises: nothing of its own.
 CREATE OR REPLACE FUNCTION app_release_limits(
     the_account uuid,
@@ -64,6 +66,13 @@ BEGIN
             'percent', alerted_percent, 'instance', agent_instance_id, 'period', period,
             'period_start', period_start, 'limit', "limit"::text, 'spent', spent::text
         )), '[]') INTO alerts FROM alerted;
+        -- A budget whose limit was raised may reach the same percentage once more.
+        PERFORM app_publish(
+            the_account,
+            'budget.alert',
+            'msg_' || md5(concat_ws('/', the_account, alert)),
+            (alert - 'instance') || jsonb_build_object('agent_id', alert -> 'instance')
+        ) FROM jsonb_array_elements(alerts) AS alert;
     END IF;
     RETURN jsonb_build_object('moment', moment, 'alerts', alerts);
 END

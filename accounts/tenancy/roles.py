@@ -33,6 +33,9 @@ TENANT_RIGHTS: Final[dict[str, str]] = {
     "rate_states": ALL,
     "audit_log": "SELECT, INSERT",
     "support_accesses": "SELECT",
+    "webhook_endpoints": ALL,
+    # The database deletes a row with its endpoint, and the worker when it is old.
+    "webhook_deliveries": "SELECT, INSERT, UPDATE (state, tries, next_try_at, error)",
 }
 # The platform's role has all rights on the tables that are not listed here.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {

@@ -30,7 +30,14 @@ WORDS: Final = {"true": True, "1": True, "yes": True, "on": True, "y": True, "t"
     "f": False,
 }
 # These are read from the real environment only.
-OF_THE_PROCESS: Final = ("HOST", "PORT", "WEB_CONCURRENCY", "LOCAL_MODEL_PATH", "LOCAL_MODEL")
+OF_THE_PROCESS: Final = (
+    "HOST",
+    "PORT",
+    "WEB_CONCURRENCY",
+    "START_WORKER",
+    "LOCAL_MODEL_PATH",
+    "LOCAL_MODEL",
+)
 SECRETS: Final = re.compile("SECRET|PEPPER")
 LONGEST_SHOWN: Final = 60
 # The most wrong lines of a file that are named one by one.

@@ -178,3 +178,8 @@ def serving(env: Environment) -> tuple[str, int]:
     host = env.one("HOST", listening_host, default="127.0.0.1")
     number = env.one("PORT", port, default=8000)
     return f"{host}:{number}", env.integer("WEB_CONCURRENCY", default=1, least=1, most=512)
+
+
+def start_worker(env: Environment) -> bool:
+    """Tell whether a server has a worker beside it (salient/tasks)."""
+    return env.boolean("START_WORKER", default=True)

@@ -23,6 +23,7 @@ from accounts.models import (
     ApiKey,
     Budget,
     BudgetPeriod,
+    DeliveryState,
     Invitation,
     KeyMode,
     MemberRole,
@@ -30,6 +31,9 @@ from accounts.models import (
     RateState,
     SupportAccess,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
 from accounts.models.slugs import CHECK_PREFIX
 from accounts.tenancy.context import platform_context, tenant_context
@@ -145,7 +149,27 @@ def _fill(account: Account, user: User, canary: str) -> dict[str, list[str]]:
         "invitation_id": [str(invitation.pk)],
         "name": [connection.name],
     }
-    return ids | _fill_conversation(account, canary)
+    return ids | _fill_webhooks(account, canary) | _fill_conversation(account, canary)
+
+
+def _fill_webhooks(account: Account, canary: str) -> dict[str, list[str]]:
+    webhook = WebhookEndpoint.objects.create(
+        account=account,
+        url=f"https://{canary}.example.invalid/hook",
+        events=[WebhookEvent.KEY_EXPIRING],
+        # Nothing can be sent to it.
+        secret=canary,
+    )
+    delivery = WebhookDelivery.objects.create(
+        account=account,
+        endpoint=webhook,
+        message_id=canary,
+        event=WebhookEvent.KEY_EXPIRING,
+        data={"note": canary},
+        state=DeliveryState.DELIVERED,
+        next_try_at=None,
+    )
+    return {"webhook_id": [str(webhook.pk)], "delivery_id": [str(delivery.pk)]}
 
 
 def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:

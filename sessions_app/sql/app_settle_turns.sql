@@ -1,7 +1,8 @@
 -- Settles turns of one account and one agent: all of them, or none.
 --
 -- For each turn it writes the result to its llm_requests row and its session, and stores the
--- answer; then it gives the limits back and adds the turns to usage_days.
+-- answer; then it gives the limits back, adds the turns to usage_days and writes turn.finished
+-- for the account's webhooks.
 --
 -- turns: [{
 --     "agent_instance_id",                     equal in all turns
@@ -19,8 +20,9 @@
 -- Returns {"all": {"moment", "alerts"}} of app_release_limits.
 --
 -- Locks, in this order: sessions by id; llm_requests; new messages; the agent_instances row (with
--- note_use); those of app_release_limits; usage_days rows by model. With more than one turn a
--- locked session is not waited for (55P03): the caller settles them one by one.
+-- note_use); those of app_release_limits; usage_days rows by model; new
+-- webhook_deliveries rows. With more than one turn a locked session is not waited for (55P03): the
+-- caller settles them one by one.
 -- Raises: SL409 a turn was settled before; 55P03.
 --
 -- Sequential scans are off: see app_open_turns.sql.
@@ -127,6 +129,14 @@ BEGIN
     END IF;
     PERFORM app_count_turns(
         the_account, the_instance, (settled_at_last AT TIME ZONE 'UTC')::date, turns);
+    -- All that an account without webhooks pays.
+    IF EXISTS (
+        SELECT FROM webhook_endpoints
+        WHERE account_id = the_account AND is_enabled AND 'turn.finished' = ANY (events)
+    ) THEN
+        PERFORM app_publish_turns(the_account, array_agg(request_id))
+            FROM jsonb_to_recordset(turns) AS asked (request_id uuid);
+    END IF;
     RETURN jsonb_build_object('all', released);
 END
 $$;

@@ -218,10 +218,19 @@ def _settle(
         )
         # It counts in the day in which its budgets were changed, as every turn does.
         own.update(settled_at=settlement.moment)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT app_count_turn(%s, %s)", [request.account_id, request.pk])
+        _count_and_publish(request)
     send(settlement.alerts)
     return True
+
+
+def _count_and_publish(request: LLMRequest) -> None:
+    """Add the turn to the figures of its day, and write it into the outbox of webhooks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT app_count_turn(%(account)s, %(id)s), "
+            "app_publish_turns(%(account)s, ARRAY[%(id)s]::uuid[])",
+            {"account": request.account_id, "id": request.pk},
+        )
 
 
 def _outcome(found: Abandoned, request: LLMRequest) -> dict[str, Any]:

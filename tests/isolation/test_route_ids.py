@@ -15,7 +15,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
 from salient.cursor import Cursor
 from sessions_app.models import Message, Role, SavedChat, Session
-from tests.support.factories import make_budget, make_message
+from tests.support.factories import make_budget, make_delivery, make_message, make_webhook
 from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.isolation.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
 from tests.support.isolation.cases import MatrixTestCase, Principal
@@ -61,6 +61,9 @@ class IdTests(MatrixTestCase):
             )
         make_message(self.acme.session, role=Role.ASSISTANT, content="another")
         self.another_budget = make_budget(account, period="day").pk
+        # With an id of its own: a delivery of another webhook is not found below the first.
+        self.webhook = make_webhook(account)
+        self.delivery = make_delivery(self.webhook)
         self.acme_before = rows_of(account)
 
     def value(self, who: Principal, place: str, whose: str, *, of_list: bool) -> str:
@@ -84,6 +87,8 @@ class IdTests(MatrixTestCase):
             "chat_id": lambda: self.chat(whose),
             "key_id": lambda: self.key_of(whose),
             "budget_id": lambda: self.budget(whose),
+            "webhook_id": lambda: self.pick(whose, self.acme.webhook, self.webhook, "webhook"),
+            "delivery_id": lambda: self.pick(whose, self.acme.delivery, self.delivery, "delivery"),
             "name": lambda: {
                 "own": self.acme.connection,
                 "others": "others-gpu",

@@ -22,6 +22,12 @@ from accounts.api.key_schemas import KeyIn, RevokeIn
 from accounts.api.limit_schemas import BudgetChangeIn, BudgetIn, LimitsIn
 from accounts.api.member_schemas import InviteIn, RoleIn
 from accounts.api.schemas import RotateIn
+from accounts.api.webhook_schemas import (
+    DeliveriesIn,
+    RotateSecretIn,
+    WebhookChangeIn,
+    WebhookIn,
+)
 from agents.api.agent_schemas import AgentChangeIn, AgentIn, AgentsIn
 from agents.api.config_schemas import (
     DiffIn,
@@ -71,6 +77,9 @@ SENT: dict[tuple[str, str], type[In]] = {
     ("connections/<str:name>", "PATCH"): ConnectionChangeIn,
     (f"{AGENT}/visitors", "POST"): VisitorIn,
     (f"{AGENT}/chat", "POST"): ChatIn,
+    ("webhooks", "POST"): WebhookIn,
+    ("webhooks/<str:webhook_id>", "PATCH"): WebhookChangeIn,
+    ("webhooks/<str:webhook_id>/rotate", "POST"): RotateSecretIn,
     (f"{AGENT}/stream", "POST"): ChatIn,
     (f"{AGENT}/messages/<str:message_id>/feedback", "POST"): FeedbackIn,
     (f"{AGENT}/sessions", "POST"): SessionCreateIn,
@@ -86,6 +95,7 @@ ASKED: dict[str, type[In]] = {
     "invitations": ShortListIn,
     "connections": NamedListIn,
     "usage": UsageIn,
+    "webhooks/<str:webhook_id>/deliveries": DeliveriesIn,
     f"{AGENT}/stream": ChatIn,
     f"{AGENT}/history": HistoryIn,
     f"{AGENT}/sessions": SessionsIn,
@@ -103,6 +113,7 @@ WRONG_TEXTS: dict[str, tuple[str, ...]] = {
     "enum": ("", "nonsense", "\0"),
 }
 KINDS: dict[Any, set[str]] = {
+    bool: {"boolean"},
     int: {"integer"},
     str: {"string"},
     SecretStr: {"string"},

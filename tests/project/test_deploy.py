@@ -22,7 +22,7 @@ class ComposeTests(SimpleTestCase):
         self.services: dict[str, Any] = yaml.safe_load(self.text)["services"]
 
     def test_only_the_migration_has_the_owners_login(self) -> None:
-        for name in ("app", "settle"):
+        for name in ("app", "worker"):
             environment = self.services[name]["environment"]
             with self.subTest(name):
                 self.assertIn(f"//{LOGIN}:", environment["DATABASE_URL"])
@@ -41,8 +41,9 @@ class ComposeTests(SimpleTestCase):
         self.assertLessEqual(wanted, passed)
 
     def test_abandoned_turns_are_settled_and_providers_keys_come_from_a_file(self) -> None:
-        self.assertIn("settle_abandoned", self.services["settle"]["command"][-1])
-        for name in ("app", "settle"):
+        self.assertEqual(self.services["worker"]["command"], ["python", "manage.py", "worker"])
+        for name in ("app", "worker"):
+            self.assertEqual(self.services[name]["environment"]["START_WORKER"], "false")
             [file] = self.services[name]["env_file"]
             self.assertEqual(file, {"path": "providers.env", "required": False})
         self.assertIn("providers.env", (ROOT / ".gitignore").read_text().splitlines())

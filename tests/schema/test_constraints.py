@@ -51,6 +51,11 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_budgets_amounts": {"limit": [-1], "spent": [-1], "reserved": [-1]},
     # The budget that is tried allows ten dollars.
     "ck_budgets_granted": {"granted": [9]},
+    "ck_webhook_endpoints_events": {"events": [["turn.begun"], [""]]},
+    # The endpoint that is tried has no reason to be disabled, and the delivery is pending.
+    "ck_webhook_endpoints_disabled": {"is_enabled": [False]},
+    "ck_webhook_deliveries_state": {"state": ["", "sent"]},
+    "ck_webhook_deliveries_next_try": {"next_try_at": [None]},
     "ck_agent_instances_slug": {"instance_slug": BAD_SLUGS},
     "ck_agent_instances_status": {"status": ["", "deleted"]},
     "ck_llm_requests_completion_status": {"completion_status": ["", "done"]},
@@ -228,6 +233,7 @@ class DeletionTests(RefusalCase):
         of_the_account |= {"config_drafts", "config_publications", "saved_chats"}
         of_the_account |= {"saved_chat_runs", "usage_days", "usage_totals", "prompt_sections"}
         of_the_account |= {"audit_log", "support_accesses"}
+        of_the_account |= {"webhook_endpoints", "webhook_deliveries"}
         self.assertEqual(left, of_the_account)
 
     def test_deleting_a_user_leaves_what_they_did_without_them(self) -> None:

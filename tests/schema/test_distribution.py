@@ -48,8 +48,13 @@ PERMITTED = {
             "provider_connections.recorded",
             "saved_chats.recorded",
             "sessions.recorded",
+            "webhook_endpoints.recorded",
         ),
         "the audit log, which names who changed the row",
+    )
+    | dict.fromkeys(
+        ("message_feedback.published", "sessions.published"),
+        "the outbox of webhooks, which is written with what happened",
     )
     | dict.fromkeys(
         (f"usage_days.forget_on_{what}" for what in ("insert", "update", "delete")),

@@ -25,6 +25,9 @@ from accounts.models import (
     RateState,
     SupportAccess,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.instances.services import create_instance
@@ -186,6 +189,23 @@ def make_connection(account: Account, **fields: Any) -> ProviderConnection:
     values = {"name": f"server-{next(_numbers)}", "base_url": "https://models.example/v1"} | fields
     with tenant_context(account.pk):
         made: ProviderConnection = ProviderConnection.objects.create(account=account, **values)
+    return made
+
+
+def make_webhook(account: Account, **fields: Any) -> WebhookEndpoint:
+    """Make an endpoint whose secret is none: nothing can be sent to it."""
+    values = {"url": "https://hooks.example/in", "events": [WebhookEvent.KEY_EXPIRING]} | fields
+    with tenant_context(account.pk):
+        made: WebhookEndpoint = WebhookEndpoint.objects.create(account=account, **values)
+    return made
+
+
+def make_delivery(endpoint: WebhookEndpoint, **fields: Any) -> WebhookDelivery:
+    values = {"message_id": f"msg_{next(_numbers)}", "event": "key.expiring", "data": {}} | fields
+    with tenant_context(endpoint.account_id):
+        made: WebhookDelivery = WebhookDelivery.objects.create(
+            account_id=endpoint.account_id, endpoint=endpoint, **values
+        )
     return made
 
 

@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "HOST": ("a b", "http://127.0.0.1", "127.0.0.1:80", "1.2.3"),
     "PORT": (*NUMBERS, "0", "65536"),
     "WEB_CONCURRENCY": (*NUMBERS, "0", "1.5", "100000"),
+    "START_WORKER": ("beside",),
     "AGENT_CONFIG_DIR": ("/nowhere", "manage.py", "a\0b"),
     "API_KEY_DAYS": (*NUMBERS, "0"),
     "VISITOR_TOKEN_SECONDS": (*NUMBERS, "0"),

@@ -14,7 +14,9 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
+import accounts.management.jobs
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
 from accounts.members.support_access import open_access
@@ -30,6 +32,8 @@ from accounts.models import (
     RateState,
     SupportAccess,
     User,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections.connections import create_connection
@@ -57,6 +61,7 @@ from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_config_version,
+    make_delivery,
     make_feedback,
     make_instance,
     make_key,
@@ -67,6 +72,7 @@ from tests.support.factories import (
     make_session,
     make_support_access,
     make_user,
+    make_webhook,
 )
 
 OURS = {"accounts", "agents", "sessions_app"}
@@ -93,6 +99,7 @@ def make_one_of_each() -> dict[type[Model], Any]:
     request = make_llm_request(session, config_version=version)
     message = make_message(session, llm_request=request, config_version=version)
     user, owner = make_user(), make_user()
+    delivery = make_delivery(make_webhook(account))
     with tenant_context(account.pk):
         membership = Membership.objects.create(account=account, user=owner, role="owner")
         invitation = Invitation.objects.create(
@@ -122,6 +129,9 @@ def make_one_of_each() -> dict[type[Model], Any]:
         ProviderConnection: create_connection(
             account.pk, name="own", base_url="https://models.example.com"
         ).pk,
+        WebhookEndpoint: delivery.endpoint_id,
+        WebhookDelivery: delivery.pk,
+        DBTaskResult: accounts.management.jobs.forget_past_limits.enqueue().id,
         User: user.pk,
         Group: Group.objects.create(name=str(account.pk)).pk,
     }

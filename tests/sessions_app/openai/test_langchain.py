@@ -47,9 +47,9 @@ class ChatOpenAITests(World, TestCase):
         assert answer.usage_metadata is not None
         self.assertEqual(answer.usage_metadata["input_token_details"]["cache_read"], 0)
 
-        whole = AIMessageChunk("")
+        whole = AIMessageChunk(content="")
         async for chunk in self.model(stream_usage=True).astream("Hello"):
-            whole += chunk  # type: ignore[assignment]
+            whole += chunk
         self.assertEqual(whole.text, answer.text)
         assert whole.usage_metadata is not None
         self.assertGreater(whole.usage_metadata["output_tokens"], 0)

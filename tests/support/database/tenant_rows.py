@@ -19,6 +19,7 @@ from tests.support.factories import (
     make_config_publication,
     make_config_version,
     make_connection,
+    make_delivery,
     make_feedback,
     make_instance,
     make_invitation,
@@ -37,6 +38,7 @@ from tests.support.factories import (
     make_usage_day,
     make_usage_total,
     make_user,
+    make_webhook,
 )
 
 type Rows = dict[type[models.Model], Any]
@@ -83,6 +85,8 @@ def make_tenant(slug: str) -> Rows:
         make_feedback(message),
     ]
     made += [make_support_access(account, user), make_audit_entry(account)]
+    webhook = make_webhook(account)
+    made += [webhook, make_delivery(webhook)]
     return {type(row): row for row in made}
 
 

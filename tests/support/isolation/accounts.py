@@ -24,6 +24,8 @@ from accounts.models import (
     MemberRole,
     Membership,
     RateState,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from accounts.tenancy.context import TenantModel, platform_context, tenant_context
 from accounts.tenancy.roles import has_account
@@ -38,6 +40,7 @@ from tests.support.factories import (
     make_config_draft,
     make_config_publication,
     make_config_version,
+    make_delivery,
     make_feedback,
     make_key,
     make_llm_request,
@@ -52,6 +55,7 @@ from tests.support.factories import (
     make_usage_day,
     make_usage_total,
     make_user,
+    make_webhook,
 )
 
 # Stands in all that belongs to the other account, so in nothing that anybody else may see.
@@ -72,6 +76,8 @@ class Owned:
     message: Message
     member: Membership
     invitation: Invitation
+    webhook: WebhookEndpoint
+    delivery: WebhookDelivery
 
 
 def make_owned(slug: str, canary: str) -> Owned:
@@ -118,7 +124,11 @@ def make_owned(slug: str, canary: str) -> Owned:
     create_connection(
         account.pk, name=name, base_url=f"https://{canary}.example.com/v1", key=f"{SECRET}-{slug}"
     )
-    return Owned(account, bot, text, name, session, message, member, invitation)
+    webhook = make_webhook(
+        account, url=f"https://{canary}.example.com/hook", description=canary, secret=SECRET
+    )
+    delivery = make_delivery(webhook, data={"note": canary})
+    return Owned(account, bot, text, name, session, message, member, invitation, webhook, delivery)
 
 
 def make_member(account: Account, role: MemberRole, email: str) -> Membership:

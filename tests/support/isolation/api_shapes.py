@@ -13,6 +13,7 @@ import accounts.api.key_schemas
 import accounts.api.limit_schemas
 import accounts.api.member_schemas
 import accounts.api.schemas
+import accounts.api.webhook_schemas
 import agents.api.agent_schemas
 import agents.api.config_schemas
 import agents.api.connection_views
@@ -30,6 +31,7 @@ SCHEMAS = (
     accounts.api.key_schemas,
     accounts.api.limit_schemas,
     accounts.api.member_schemas,
+    accounts.api.webhook_schemas,
     agents.api.agent_schemas,
     agents.api.config_schemas,
     agents.api.schemas,

@@ -264,6 +264,8 @@ class MatrixTestCase(IsolationTestCase):
             "budget_id": str(self.acme_budget),
             "number": "1",
             "draft_etag": self.acme_draft,
+            "webhook_id": str(self.acme.webhook.pk),
+            "delivery_id": str(self.acme.delivery.pk),
         }
 
 

@@ -92,6 +92,30 @@ accounts/<str:account>/connections/<str:name>
     PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
     DELETE  401 204 404 403 403   403 403 401 403 403   204 204 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/webhooks
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
+    DELETE  401 204 404 403 403   403 403 401 403 403   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>/rotate
+    POST    401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>/test
+    POST    401 201 404 403 403   403 403 401 403 403   201 201 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>/deliveries
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>/deliveries/<str:delivery_id>
+    GET     401 200 404 403 200   403 200 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/resend
+    POST    401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/usage
     GET     401 200 404 403 200   403 200 401 403 403   200 200 200 200   401 401 401   401 401 404
     *       405
@@ -203,6 +227,9 @@ ADMIN_KINDS = {
     "accounts/invitation": "offer",
     "accounts/supportaccess": "record",
     "accounts/auditentry": "record",
+    "accounts/webhookendpoint": "record",
+    "accounts/webhookdelivery": "record",
+    "django_tasks_database/dbtaskresult": "record",
     "agents/agentinstance": "kept",
     "agents/providerconnection": "free",
     "agents/configversion": "record",
@@ -558,6 +585,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "base": 1,
     },
     ("agents/<str:instance>/config/rollback", "POST"): {"version": 1, "note": "worse"},
+    ("webhooks", "POST"): {"url": "https://hooks.example.com/in", "events": ["turn.finished"]},
+    ("webhooks/<str:webhook_id>", "PATCH"): {"description": "another"},
+    ("webhooks/<str:webhook_id>/rotate", "POST"): {},
     ("agents/<str:instance>/visitors", "POST"): {},
     ("agents/<str:instance>/chat", "POST"): {"message": "hello"},
     ("agents/<str:instance>/stream", "POST"): {"message": "hello"},
@@ -614,6 +644,23 @@ invitations/<str:invitation_id>
 connections/<str:name>
     PATCH  name          200 200 404 404 404   403 403 403 403 403
     DELETE name          204 204 404 404 404   403 403 403 403 403
+webhooks/<str:webhook_id>
+    GET    webhook_id    200 200 404 404 404   403 403 403 403 403
+    PATCH  webhook_id    200 200 404 404 404   403 403 403 403 403
+    DELETE webhook_id    204 204 404 404 404   403 403 403 403 403
+webhooks/<str:webhook_id>/rotate
+    POST   webhook_id    200 200 404 404 404   403 403 403 403 403
+webhooks/<str:webhook_id>/test
+    POST   webhook_id    201 201 404 404 404   403 403 403 403 403
+webhooks/<str:webhook_id>/deliveries
+    GET    webhook_id    200 200 404 404 404   403 403 403 403 403
+    GET    cursor        200 200 200 200 400   403 403 403 403 403
+webhooks/<str:webhook_id>/deliveries/<str:delivery_id>
+    GET    webhook_id    200 404 404 404 404   403 403 403 403 403
+    GET    delivery_id   200 404 404 404 404   403 403 403 403 403
+webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/resend
+    POST   webhook_id    200 404 404 404 404   403 403 403 403 403
+    POST   delivery_id   200 404 404 404 404   403 403 403 403 403
 agents/<str:instance>/messages/<str:message_id>/feedback
     POST   message_id    200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions/<str:session_id>
@@ -648,6 +695,7 @@ ID_FIELDS = {
     "PageIn.cursor",
     "AuditIn.cursor",
     "ChatIn.session_id",
+    "DeliveriesIn.cursor",
     "HistoryIn.session_id",
     "HistoryIn.before",
     "MessagesIn.cursor",

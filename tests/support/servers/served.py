@@ -52,6 +52,7 @@ def environment(port: int) -> dict[str, str]:
         "PORT": str(port),
         "SECRET_ENCRYPTION_KEYS": ",".join(settings.SECRET_ENCRYPTION_KEYS),
         "SECRET_KEY": settings.SECRET_KEY,
+        "START_WORKER": "false",
         "WEB_CONCURRENCY": "1",
     }
 

@@ -1,0 +1,35 @@
+"""What the worker does for accounts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts.auth.attempts import forget_past_attempts
+from accounts.limits.quotas import forget_past_rates
+from accounts.webhooks import (
+    log,
+    sender,  # noqa: F401 - it registers what the worker runs
+)
+from accounts.webhooks.expiring import warn_of_keys
+from salient.tasks.jobs import job
+
+
+@job(every=timedelta(minutes=10))
+def forget_past_limits() -> None:
+    """Delete the states of rate limits whose time is over."""
+    forget_past_rates(timezone.now())
+    forget_past_attempts(timezone.now())
+
+
+@job(every=timedelta(hours=1))
+def warn_of_expiring_keys() -> int:
+    """Tell webhooks of the keys that end within a week, each once; return how many they were."""
+    return warn_of_keys()
+
+
+@job(every=timedelta(hours=1))
+def tidy_webhook_log() -> int:
+    """Delete deliveries that ended long ago, and give up what nobody takes; return how many."""
+    return log.give_up_disabled() + log.prune()

@@ -1,0 +1,1 @@
+CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF "url", "description", "events", "secret", "is_enabled", "disabled_reason" ON webhook_endpoints FOR EACH ROW EXECUTE FUNCTION app_record_change('url', 'failing_since,previous_secret,previous_secret_expires_at,id,account_id,created_at,updated_at', 'secret');

@@ -1,0 +1,1 @@
+DROP TRIGGER recorded ON webhook_endpoints;

@@ -1,0 +1,1 @@
+"""Webhooks: endpoints and their secrets, the outbox, its delivery and its log."""

@@ -1,0 +1,137 @@
+"""The delivery log: what was sent, what waits, and sending it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
+from accounts.tenancy.context import platform_context, tenant_context
+from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
+from salient.api.problems import NotFound
+from salient.cursor import Cursor, older, page_of
+
+# A delivery that has ended is kept for so long.
+KEPT_FOR: Final = timedelta(days=14)
+PRUNED_AT_ONCE: Final = 5_000
+
+
+def deliveries_of(
+    account_id: UUID, endpoint_id: UUID, *, state: str | None, cursor: Cursor | None, limit: int
+) -> tuple[Sequence[WebhookDelivery], str | None]:
+    """Return one page, the newest first, and the cursor of the next; raises NotFound."""
+    with tenant_context(account_id):
+        if not WebhookEndpoint.objects.filter(pk=endpoint_id).exists():
+            raise NotFound("webhook")
+        rows = WebhookDelivery.objects.filter(endpoint_id=endpoint_id)
+        if state is not None:
+            rows = rows.filter(state=state)
+        if cursor is not None:
+            rows = older(rows, "created_at", cursor)
+        return page_of(list(rows.order_by("-created_at", "-id")[: limit + 1]), limit, "created_at")
+
+
+def find_delivery(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+    """Raises NotFound."""
+    with tenant_context(account_id):
+        return _found(endpoint_id, delivery_id)
+
+
+def send_again(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+    """Send it anew, or now if it waits: with the same webhook-id and all its tries.
+
+    Raises NotFound and WebhookDisabled.
+    """
+    with tenant_context(account_id):
+        delivery = _found(endpoint_id, delivery_id, lock=True)
+        renew(delivery)
+        return delivery
+
+
+def renew(delivery: WebhookDelivery) -> None:
+    """Let the delivery begin anew; inside a context. Raises WebhookDisabled."""
+    if not delivery.endpoint.is_enabled:
+        raise WebhookDisabled
+    delivery.state, delivery.tries = DeliveryState.PENDING, 0
+    delivery.next_try_at, delivery.error = timezone.now(), ""
+    delivery.save(update_fields=["state", "tries", "next_try_at", "error"])
+
+
+def _found(endpoint_id: UUID, delivery_id: UUID, *, lock: bool = False) -> WebhookDelivery:
+    rows = WebhookDelivery.objects.filter(pk=delivery_id, endpoint_id=endpoint_id)
+    found: WebhookDelivery | None = (rows.select_for_update() if lock else rows).first()
+    if found is None:
+        raise NotFound("delivery")
+    return found
+
+
+def of_account(account_id: UUID) -> list[WebhookEndpoint]:
+    """Return the account's endpoints for its page, each with the number `waiting`."""
+    waiting = Count("deliveries", filter=Q(deliveries__state=DeliveryState.PENDING))
+    rows = WebhookEndpoint.objects.filter(account_id=account_id)
+    return list(rows.annotate(waiting=waiting).order_by("-created_at", "-id"))
+
+
+def backlog() -> dict[str, Any]:
+    """Count what waits in all accounts: {"pending", "due", "retrying", "oldest", "endpoints"}.
+
+    `endpoints` has one entry for each with something waiting, the longest queue first.
+    """
+    now = timezone.now()
+    with platform_context():
+        rows = WebhookDelivery.objects.pending().order_by()
+        whole = rows.aggregate(
+            pending=Count("pk"),
+            due=Count("pk", filter=Q(next_try_at__lte=now)),
+            retrying=Count("pk", filter=Q(tries__gt=0)),
+            oldest=Min("created_at"),
+        )
+        queues = (
+            rows.values("endpoint_id", "account__slug", "endpoint__url", "endpoint__failing_since")
+            .annotate(pending=Count("pk"), next_try_at=Min("next_try_at"))
+            .order_by("-pending", "endpoint_id")
+        )
+        endpoints = [_queue(row) for row in queues]
+        disabled = WebhookEndpoint.objects.filter(is_enabled=False).count()
+    return {**whole, "disabled_endpoints": disabled, "endpoints": endpoints}
+
+
+def _queue(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["endpoint_id"],
+        "account": row["account__slug"],
+        "url": row["endpoint__url"],
+        "pending": row["pending"],
+        "failing_since": row["endpoint__failing_since"],
+        "next_try_at": row["next_try_at"],
+    }
+
+
+def give_up_disabled() -> int:
+    """Give up what came into the outbox while its endpoint was being disabled."""
+    with platform_context():
+        rows = WebhookDelivery.objects.pending().filter(endpoint__is_enabled=False)
+        return int(rows.update(state=DeliveryState.FAILED, next_try_at=None, error=DISABLED))
+
+
+def prune(now: datetime | None = None) -> int:
+    """Delete deliveries that ended long ago, some at a time; return how many."""
+    before, deleted = (now or timezone.now()) - KEPT_FOR, 0
+    while True:
+        with platform_context(), connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM webhook_deliveries WHERE (account_id, id) IN ("
+                "SELECT account_id, id FROM webhook_deliveries "
+                "WHERE created_at < %s AND state <> 'pending' ORDER BY created_at LIMIT %s)",
+                [before, PRUNED_AT_ONCE],
+            )
+            found = int(cursor.rowcount)
+        deleted += found
+        if found < PRUNED_AT_ONCE:
+            return deleted

@@ -1,0 +1,178 @@
+"""The outbox as the worker sees it: deliveries are claimed for a while, and their results stored.
+
+A claim moves `next_try_at` to when another worker may take the delivery. So a worker that is killed
+loses nothing: the delivery is sent once more, with the same webhook-id.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.tasks import task
+
+from accounts.models import DeliveryState, DisabledReason, WebhookDelivery, WebhookEndpoint
+from accounts.tenancy.context import platform_context
+from accounts.webhooks import notices
+from accounts.webhooks.endpoints import switch
+
+# Longer than a try can take, so that no two workers send one delivery.
+LEASE: Final = timedelta(seconds=60)
+# From one try to the next; with the first they are 12 in three days.
+DELAYS: Final = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=1),
+    timedelta(hours=3),
+    timedelta(hours=6),
+    timedelta(hours=12),
+    timedelta(hours=24),
+    timedelta(hours=24),
+)
+MOST_TRIES: Final = len(DELAYS) + 1
+# Each delay is longer or shorter by up to this share, so that deliveries do not come in waves.
+JITTER: Final = 0.2
+LONGEST_RETRY_AFTER: Final = timedelta(days=1)
+# An endpoint to which nothing was delivered for so long is disabled.
+FAILING_FOR: Final = timedelta(days=3)
+# So many at once to one endpoint; to one that fails, a single one.
+AT_ONCE: Final = 10
+# The window in which the oldest deliveries of each endpoint are looked for.
+WINDOW: Final = 1_000
+CLAIM: Final = """
+    WITH due AS (
+        SELECT account_id, id, next_try_at,
+            row_number() OVER (PARTITION BY endpoint_id ORDER BY next_try_at, id) AS place
+        FROM (
+            SELECT account_id, id, endpoint_id, next_try_at FROM webhook_deliveries
+            WHERE state = 'pending' AND next_try_at <= now() AND endpoint_id <> ALL (%(busy)s)
+            ORDER BY next_try_at LIMIT %(window)s
+        ) AS oldest
+    ), free AS (
+        SELECT delivery.account_id, delivery.id
+        FROM due
+        JOIN webhook_deliveries AS delivery USING (account_id, id)
+        JOIN webhook_endpoints AS endpoint
+            ON endpoint.account_id = delivery.account_id AND endpoint.id = delivery.endpoint_id
+        WHERE delivery.state = 'pending' AND delivery.next_try_at <= now() AND endpoint.is_enabled
+            AND place <= CASE WHEN endpoint.failing_since IS NULL THEN %(at_once)s ELSE 1 END
+        ORDER BY due.next_try_at LIMIT %(most)s
+        FOR UPDATE OF delivery SKIP LOCKED
+    )
+    UPDATE webhook_deliveries AS delivery SET
+        tries = tries + 1, next_try_at = now() + %(lease)s, last_tried_at = now()
+    FROM free WHERE delivery.account_id = free.account_id AND delivery.id = free.id
+    RETURNING delivery.account_id, delivery.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one try: the answer's status, or why there was none."""
+
+    status: int | None
+    error: str
+    duration_ms: int
+    # What the endpoint asks for with Retry-After.
+    retry_after: timedelta | None = None
+
+    @property
+    def is_delivered(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP
+
+
+def claim(*, busy: Collection[UUID], most: int) -> list[WebhookDelivery]:
+    """Take up to `most` due deliveries for LEASE, of endpoints that are not busy."""
+    values: dict[str, Any] = {
+        "busy": list(busy),
+        "window": WINDOW,
+        "at_once": AT_ONCE,
+        "most": most,
+        "lease": LEASE,
+    }
+    with platform_context():
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, values)
+            taken = {key for _, key in cursor.fetchall()}
+        if not taken:
+            return []
+        rows = WebhookDelivery.objects.filter(pk__in=taken).select_related("endpoint")
+        return list(rows.order_by("created_at", "id"))
+
+
+def record(delivery: WebhookDelivery, result: Result) -> None:
+    """Store what came of a try; an endpoint that is gone, or fails for days, is disabled."""
+    with platform_context():
+        rows = WebhookEndpoint.objects.filter(account_id=delivery.account_id)
+        endpoint = rows.filter(pk=delivery.endpoint_id).select_for_update(no_key=True).first()
+        if endpoint is None:
+            # Deleted meanwhile, and the delivery with it.
+            return
+        now = _now()
+        _store(delivery, result, now)
+        if result.is_delivered:
+            if endpoint.failing_since is not None:
+                rows.filter(pk=endpoint.pk).update(failing_since=None)
+            return
+        since = endpoint.failing_since or now
+        if endpoint.failing_since is None:
+            rows.filter(pk=endpoint.pk).update(failing_since=now)
+        if not endpoint.is_enabled:
+            return
+        if result.status == HTTPStatus.GONE:
+            _disable(endpoint, DisabledReason.GONE)
+        elif now - since >= FAILING_FOR:
+            _disable(endpoint, DisabledReason.FAILING)
+
+
+def _store(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
+    own = WebhookDelivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
+    told = {
+        "status": result.status,
+        "error": result.error,
+        "duration_ms": result.duration_ms,
+    }
+    if result.is_delivered:
+        own.update(**told, state=DeliveryState.DELIVERED, next_try_at=None, delivered_at=now)
+    elif delivery.tries >= MOST_TRIES:
+        own.pending().update(**told, state=DeliveryState.FAILED, next_try_at=None)
+    else:
+        own.pending().update(**told, next_try_at=now + delay(delivery.tries, result))
+
+
+def delay(tries: int, result: Result) -> timedelta:
+    """Return how long to wait after the so-manieth try: never shorter than the endpoint asks."""
+    usual = DELAYS[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    if result.retry_after is None:
+        return usual
+    return max(usual, min(result.retry_after, LONGEST_RETRY_AFTER))
+
+
+def _disable(endpoint: WebhookEndpoint, reason: str) -> None:
+    """Disable it, and have its owners told; both happen or neither does."""
+    switch(endpoint, on=False, reason=reason)
+    endpoint.save(update_fields=["is_enabled", "disabled_reason", "failing_since", "updated_at"])
+    tell_owners.enqueue(str(endpoint.account_id), str(endpoint.pk))
+
+
+@task
+def tell_owners(account_id: str, endpoint_id: str) -> None:
+    """Mail the account's owners that an endpoint was disabled."""
+    notices.mail_owners(UUID(account_id), UUID(endpoint_id))
+
+
+def _now() -> datetime:
+    """Return the database's time, by which deliveries are due."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment

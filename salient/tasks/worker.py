@@ -1,0 +1,132 @@
+"""The worker: one process that runs due tasks, and services that have a thread each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils.crypto import get_random_string
+from django.utils.module_loading import autodiscover_modules
+from django_tasks_db.management.commands import db_worker
+
+from salient.database import ensure_started
+from salient.tasks import jobs
+
+logger = logging.getLogger(__name__)
+
+# How often the queue is looked at, and how often the jobs' next runs are.
+POLL_SECONDS: Final = 1.0
+PLAN_SECONDS: Final = 15.0
+# After a failure of the database, or of a service.
+PAUSE_SECONDS: Final = 5.0
+# How long a worker that ends waits for its services.
+STOP_SECONDS: Final = 8.0
+
+type Stop = threading.Event
+
+
+class Service(Protocol):
+    """Works until the event is set; with `once` it does what is due now and returns."""
+
+    def __call__(self, stop: Stop, *, once: bool) -> None: ...
+
+
+_services: dict[str, Service] = {}
+
+
+def service(name: str) -> Callable[[Service], Service]:
+    """Register what runs in a thread of the worker for as long as the worker lives."""
+
+    def register(run: Service) -> Service:
+        _services[name] = run
+        return run
+
+    return register
+
+
+class Worker:
+    """Does what is due until it is stopped; the database may be away for a while."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._planned = float("-inf")
+        self._is_away = False
+        # The package's own worker runs what is ready and returns (`batch`): it has no answer to a
+        # database that is away, to a killed process, or to work that waits for other servers.
+        self._queue = db_worker.Worker(
+            queue_names=["*"],
+            interval=POLL_SECONDS,
+            batch=True,
+            backend_name="default",
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=get_random_string(32),
+            excluded_queue_names=[],
+        )
+        autodiscover_modules("management.jobs")
+
+    def stop(self) -> None:
+        """Begin nothing more; the running task is finished. Safe in a signal handler."""
+        self._queue.running = False
+        self._stop.set()
+
+    def run(self) -> None:
+        ensure_started()
+        threads = [
+            threading.Thread(target=self._serve, args=each, name=each[0], daemon=True)
+            for each in _services.items()
+        ]
+        for thread in threads:
+            thread.start()
+        while not self._stop.is_set():
+            self._stop.wait(POLL_SECONDS if self._round() else PAUSE_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        logger.debug("The worker has ended")
+
+    def run_once(self) -> None:
+        """Do what is due now, in this thread; for tests, and for those who have cron only."""
+        jobs.plan()
+        self._queue.run()
+        for run in _services.values():
+            run(self._stop, once=True)
+
+    def _round(self) -> bool:
+        """Run what is ready; False where the database does not answer."""
+        try:
+            if time.monotonic() - self._planned > PLAN_SECONDS:
+                jobs.plan()
+                jobs.tidy()
+                self._planned = time.monotonic()
+            self._queue.run()
+        except (OperationalError, InterfaceError) as error:
+            if not self._is_away:
+                reason = str(error).partition("\n")[0]
+                logger.warning("The worker waits for the database: %s", reason)
+            self._is_away = True
+        except Exception:
+            logger.exception("Unexpected error of the worker")
+        else:
+            self._is_away = False
+            return True
+        finally:
+            close_old_connections()
+        return False
+
+    def _serve(self, name: str, run: Service) -> None:
+        while not self._stop.is_set():
+            try:
+                run(self._stop, once=False)
+            except (OperationalError, InterfaceError) as error:
+                reason = str(error).partition("\n")[0]
+                logger.warning("The service %s waits for the database: %s", name, reason)
+            except Exception:
+                logger.exception("Unexpected error of the service %s", name)
+            finally:
+                connection.close()
+            self._stop.wait(PAUSE_SECONDS)

@@ -1,0 +1,2 @@
+CREATE TRIGGER published AFTER INSERT OR UPDATE OF "rating" ON message_feedback FOR EACH ROW EXECUTE FUNCTION app_publish_feedback();
+CREATE TRIGGER published AFTER UPDATE OF "closed_at", "deleted_at" ON sessions FOR EACH ROW WHEN (NEW.copied_from IS NULL AND (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL OR OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND NEW.deleted_at IS NULL)) EXECUTE FUNCTION app_publish_session();

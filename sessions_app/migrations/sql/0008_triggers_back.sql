@@ -1,0 +1,2 @@
+DROP TRIGGER published ON sessions;
+DROP TRIGGER published ON message_feedback;

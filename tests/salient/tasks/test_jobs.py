@@ -1,0 +1,128 @@
+"""Periodic jobs: their next run is always in the queue, once, and no two run at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import connection
+from django.tasks import TaskResultStatus
+from django.test import TransactionTestCase
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+import accounts.management.jobs
+import sessions_app.management.jobs
+from accounts.webhooks.outbox import tell_owners
+from salient.tasks import jobs
+from salient.tasks.worker import Worker
+
+NAMES = {
+    "accounts.management.jobs.forget_past_limits",
+    "accounts.management.jobs.tidy_webhook_log",
+    "accounts.management.jobs.warn_of_expiring_keys",
+    "sessions_app.management.jobs.compare_figures",
+    "sessions_app.management.jobs.settle_abandoned",
+    "sessions_app.management.jobs.sum_past_days",
+}
+SETTLE = sessions_app.management.jobs.settle_abandoned.module_path
+
+
+def waiting() -> list[str]:
+    ready = DBTaskResult.objects.filter(status=TaskResultStatus.READY)
+    return sorted(ready.values_list("task_path", flat=True))
+
+
+class JobTests(TransactionTestCase):
+    def test_each_job_has_one_next_run_however_often_they_are_planned(self) -> None:
+        self.assertEqual(jobs.plan(), len(NAMES))
+        self.assertEqual(jobs.plan(), 0)
+        self.assertEqual(waiting(), sorted(NAMES))
+
+    def test_workers_that_plan_at_once_plan_once(self) -> None:
+        added: list[int] = []
+        threads = [threading.Thread(target=lambda: added.append(planned())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        self.assertEqual(sorted(added), [0, 0, 0, len(NAMES)])
+        self.assertEqual(waiting(), sorted(NAMES))
+
+    def test_a_worker_runs_what_is_due_and_the_next_run_is_later(self) -> None:
+        Worker(threading.Event()).run_once()
+
+        done = DBTaskResult.objects.successful()
+        self.assertEqual(sorted(done.values_list("task_path", flat=True)), sorted(NAMES))
+        jobs.plan()
+        first, following = DBTaskResult.objects.filter(task_path=SETTLE).order_by("run_after")
+        self.assertEqual(following.run_after - first.run_after, timedelta(minutes=1))
+        Worker(threading.Event()).run_once()
+        self.assertEqual(DBTaskResult.objects.successful().count(), len(NAMES))
+
+    def test_a_run_lost_with_its_process_keeps_no_other_from_coming(self) -> None:
+        jobs.plan()
+        lost = DBTaskResult.objects.filter(task_path=SETTLE).first()
+        assert lost is not None
+        # What the queue knows of a worker that was killed: the task runs, for ever.
+        lost.claim("killed")
+        self.assertEqual(jobs.plan(), 1)
+        self.assertEqual(waiting(), sorted(NAMES))
+        jobs.tidy(timezone.now() + jobs.LOST_AFTER + timedelta(minutes=1))
+        lost.refresh_from_db()
+        self.assertEqual(
+            (lost.status, lost.exception_class_path), (TaskResultStatus.FAILED, jobs.LOST)
+        )
+
+    def test_another_task_that_was_lost_runs_once_more(self) -> None:
+        path = tell_owners.module_path
+        DBTaskResult.objects.create(
+            task_path=path,
+            args_kwargs={"args": [], "kwargs": {}},
+            backend_name="default",
+            run_after=timezone.now(),
+        ).claim("killed")
+        jobs.tidy(timezone.now() + jobs.LOST_AFTER / 2)
+        self.assertEqual(waiting(), [])
+        jobs.tidy(timezone.now() + jobs.LOST_AFTER * 2)
+        self.assertEqual(waiting(), [path])
+
+    def test_a_job_that_still_runs_is_left_out(self) -> None:
+        done: list[int | None] = []
+
+        def elsewhere() -> None:
+            done.append(accounts.management.jobs.tidy_webhook_log.func())
+            close()
+
+        with jobs.only_one("accounts.management.jobs.tidy_webhook_log") as is_mine:
+            self.assertTrue(is_mine)
+            run(elsewhere)
+        run(elsewhere)
+
+        self.assertEqual(done, [None, 0])
+
+    def test_old_results_are_forgotten(self) -> None:
+        Worker(threading.Event()).run_once()
+        jobs.tidy(timezone.now() + jobs.KEPT_FOR / 2)
+        self.assertEqual(DBTaskResult.objects.successful().count(), len(NAMES))
+        jobs.tidy(timezone.now() + jobs.KEPT_FOR * 2)
+        self.assertEqual(DBTaskResult.objects.successful().count(), 0)
+
+
+def planned() -> int:
+    try:
+        return jobs.plan()
+    finally:
+        close()
+
+
+def run(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def close() -> None:
+    connection.close()
