@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import Client, TestCase, override_settings
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from accounts.auth import visitor_tokens
 from accounts.limits.budgets import set_budget
@@ -278,7 +279,7 @@ class PagesTestCase(IsolationTestCase):
             beta.member.user,
             set_limits(beta.account, concurrent_turns=50),
             # It belongs to no account.
-            tidy_webhook_log.enqueue().db_result,
+            DBTaskResult.objects.get(pk=tidy_webhook_log.enqueue().id),
             set_budget(beta.account, period="month", limit=Decimal(50)),
             # A probe calls no server, as this address is refused.
             make_connection(beta.account, base_url="https://127.0.0.1/v1"),
