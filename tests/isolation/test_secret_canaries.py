@@ -232,6 +232,7 @@ class CanaryTests(World, TestCase):
             "provider_connections.secret_hint",  # four characters of a long key
             "account_limits.requests_per_minute_per_key",
             "account_limits.output_tokens",
+            "webhook_endpoints.previous_secret_expires_at",
         }
         counts = {each for each in columns if "tokens" in each or "_token_ms" in each}
         kept_safe = {
@@ -239,6 +240,8 @@ class CanaryTests(World, TestCase):
             "api_keys.secret_hash",  # HMAC under the pepper
             "api_keys.offer_hash",
             "provider_connections.secret",  # sealed
+            "webhook_endpoints.secret",  # sealed
+            "webhook_endpoints.previous_secret",  # sealed
             "invitations.token_hash",
             "sessions.session_key",  # a hash
         }

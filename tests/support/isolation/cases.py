@@ -20,10 +20,12 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import Client, TestCase, override_settings
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from accounts.auth import visitor_tokens
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
+from accounts.management.jobs import tidy_webhook_log
 from accounts.members.one_time_links import token_hash
 from accounts.members.support_access import open_access
 from accounts.models import (
@@ -313,6 +315,8 @@ class PagesTestCase(IsolationTestCase):
             request.config_version,
             beta.member.user,
             set_limits(beta.account, concurrent_turns=50),
+            # It belongs to no account.
+            DBTaskResult.objects.get(pk=tidy_webhook_log.enqueue().id),
             set_budget(beta.account, period="month", limit=Decimal(50)),
             # A probe calls no server, as this address is refused.
             make_connection(beta.account, base_url="https://127.0.0.1/v1"),

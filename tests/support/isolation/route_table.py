@@ -522,7 +522,7 @@ admin/[corrected]/<path:object_id>/change/
 admin/[corrected]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
-admin/^(?P<app_label>accounts|auth|agents|sessions_app)/$
+admin/^(?P<app_label>accounts|auth|django_tasks_database|agents|sessions_app)/$
     GET     302 302 302 302 302 404 200 200
     *       302 302 302 302 302 404 200 403
 admin/(?P<url>.*)$
