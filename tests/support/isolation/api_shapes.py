@@ -19,6 +19,7 @@ import agents.api.connection_views
 import agents.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.usage_schemas
+import sessions_app.openai.schemas
 
 SCHEMAS = (
     accounts.api.schemas,
@@ -32,6 +33,7 @@ SCHEMAS = (
     agents.api.connection_views,
     sessions_app.api.schemas,
     sessions_app.api.usage_schemas,
+    sessions_app.openai.schemas,
 )
 
 

@@ -608,6 +608,8 @@ agents/<str:instance>/sessions/<str:session_id>
     DELETE session_id    204 204 404 404 404   204 404 404 404 404
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
+v1/models/<str:model>
+    GET    model         200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/sessions
     GET    before        200 200 200 200 400   200 200 200 200 400
 agents/<str:instance>/history
