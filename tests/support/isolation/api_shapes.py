@@ -19,6 +19,7 @@ import agents.api.connection_views
 import agents.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.usage_schemas
+import sessions_app.openai.responses.schemas
 import sessions_app.openai.schemas
 
 SCHEMAS = (
@@ -34,6 +35,7 @@ SCHEMAS = (
     sessions_app.api.schemas,
     sessions_app.api.usage_schemas,
     sessions_app.openai.schemas,
+    sessions_app.openai.responses.schemas,
 )
 
 
