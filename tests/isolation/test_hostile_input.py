@@ -265,6 +265,10 @@ class ApiTests(MatrixTestCase):
 
     def fields_of(self, route: Route, method: str) -> list[str]:
         """Send the fields of all schemas; the route names those that it does not accept."""
+        if route.is_openai():
+            # Fields that it does not know are passed over.
+            body = route.operations[method].body
+            return [*body.model_fields] if body else []
         given: dict[str, Any] = {"query": "&".join(f"{field}=" for field in FIELDS)}
         if method != "GET":
             given = {"raw": json.dumps(dict.fromkeys(FIELDS)).encode()}

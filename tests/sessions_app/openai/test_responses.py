@@ -548,7 +548,7 @@ class ChainTests(ResponseWorld):
     async def chain(self, *asked: tuple[Any, dict[str, Any]]) -> list[list[str]]:
         """Ask one after another, and return the texts that the model was sent each time."""
         async with MockOpenAI() as server:
-            self.found = []
+            self.found: list[dict[str, Any]] = []
             for input_, more in asked:
                 if isinstance(previous := more.get("previous_response_id"), int):
                     more["previous_response_id"] = self.found[previous]["id"]

@@ -53,7 +53,7 @@ class ClientWorld(World, TestCase):
         self.addCleanup(environment.stop)
         self.make_world()
         self.transport = AppTransport()
-        self.client = openai.AsyncOpenAI(
+        self.sdk = openai.AsyncOpenAI(
             base_url=f"http://localhost{self.path('v1')}",
             api_key=self.secret,
             http_client=httpx2.AsyncClient(transport=self.transport),
@@ -66,7 +66,7 @@ class ClientWorld(World, TestCase):
 
 class SDKTests(ClientWorld):
     async def test_an_answer_and_its_figures(self) -> None:
-        answer = await self.client.responses.create(model="bot", input="Hello")
+        answer = await self.sdk.responses.create(model="bot", input="Hello")
         self.assertEqual(answer.output_text, ANSWER)
         assert answer.usage is not None
         self.assertEqual(answer.usage.input_tokens_details.cached_tokens, 0)
@@ -76,7 +76,7 @@ class SDKTests(ClientWorld):
         self.assertEqual(f"resp_{(answer._request_id or '').replace('-', '')}", answer.id)
 
     async def test_a_stream(self) -> None:
-        stream = await self.client.responses.create(model="bot", input="Hello", stream=True)
+        stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         events = [event async for event in stream]
         texts = [event.delta for event in events if event.type == "response.output_text.delta"]
         self.assertEqual("".join(texts), ANSWER)
@@ -84,7 +84,7 @@ class SDKTests(ClientWorld):
         self.assertEqual(events[-1].response.output_text, ANSWER)
 
     async def test_1_4_5_6_the_stream_helper_puts_it_together(self) -> None:
-        async with self.client.responses.stream(model="bot", input="Hello") as stream:
+        async with self.sdk.responses.stream(model="bot", input="Hello") as stream:
             kinds = [event.type async for event in stream]
             final = await stream.get_final_response()
         self.assertIn("response.output_text.done", kinds)
@@ -93,34 +93,34 @@ class SDKTests(ClientWorld):
         self.assertGreater(final.usage.total_tokens, 0)
 
     async def test_a_conversation_with_tools(self) -> None:
-        first = await self.client.responses.create(
+        first = await self.sdk.responses.create(
             model="bot", input='get_weather {"location": "Paris"}', tools=[WEATHER]
         )
         [call] = first.output
         assert call.type == "function_call"
         self.assertEqual(json.loads(call.arguments), {"location": "Paris"})
         result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "Rain."}
-        second = await self.client.responses.create(
+        second = await self.sdk.responses.create(
             model="bot", input=[result], previous_response_id=first.id, tools=[WEATHER]
         )
         self.assertEqual(second.output_text, "The tool says: Rain.")
 
     async def test_9_the_output_is_replayed_as_it_came(self) -> None:
         said: Any = [{"role": "user", "content": "get_weather"}]
-        first = await self.client.responses.create(model="bot", input=said, tools=[WEATHER])
+        first = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
         said += first.output
         said.append(
-            {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "Rain."}  # type: ignore[union-attr]
+            {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "Rain."}
         )
-        second = await self.client.responses.create(model="bot", input=said, tools=[WEATHER])
+        second = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
         self.assertEqual(second.output_text, "The tool says: Rain.")
         said += second.output
         said.append({"role": "user", "content": "Thanks"})
-        third = await self.client.responses.create(model="bot", input=said, tools=[WEATHER])
+        third = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
         self.assertIn("You wrote: “Thanks”.", third.output_text)
 
     async def test_a_streamed_call(self) -> None:
-        async with self.client.responses.stream(
+        async with self.sdk.responses.stream(
             model="bot", input='get_weather {"location": "Paris"}', tools=[WEATHER]
         ) as stream:
             final = await stream.get_final_response()
@@ -129,46 +129,46 @@ class SDKTests(ClientWorld):
         self.assertEqual(call.arguments, '{"location": "Paris"}')
 
     async def test_structured_output(self) -> None:
-        parsed = await self.client.responses.parse(model="bot", input="Hello", text_format=Place)
+        parsed = await self.sdk.responses.parse(model="bot", input="Hello", text_format=Place)
         self.assertEqual(parsed.output_parsed, Place(city=ANSWER, people=1))
-        async with self.client.responses.stream(
+        async with self.sdk.responses.stream(
             model="bot", input="Hello", text_format=Place
         ) as stream:
             final = await stream.get_final_response()
         self.assertEqual(final.output_parsed, Place(city=ANSWER, people=1))
 
     async def test_7_8_a_streamed_response_is_gone_on_from_at_once(self) -> None:
-        stream = await self.client.responses.create(model="bot", input="Hello", stream=True)
+        stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         begun = await anext(aiter(stream))
         assert begun.type == "response.created"
         async for _ in stream:
             pass
-        second = await self.client.responses.create(
+        second = await self.sdk.responses.create(
             model="bot", input="More", previous_response_id=begun.response.id
         )
         self.assertIn("the last one was: “Hello”", second.output_text)
 
     async def test_a_response_is_retrieved_and_deleted(self) -> None:
-        answer = await self.client.responses.create(model="bot", input="Hello")
-        found = await self.client.responses.retrieve(answer.id)
+        answer = await self.sdk.responses.create(model="bot", input="Hello")
+        found = await self.sdk.responses.retrieve(answer.id)
         self.assertEqual(found.model_dump(), answer.model_dump())
-        await self.client.responses.delete(answer.id)
+        await self.sdk.responses.delete(answer.id)
         with self.assertRaises(openai.NotFoundError):
-            await self.client.responses.retrieve(answer.id)
+            await self.sdk.responses.retrieve(answer.id)
 
     async def test_errors_have_their_class_and_code(self) -> None:
         with self.assertRaises(openai.BadRequestError) as unknown:
-            await self.client.responses.create(
+            await self.sdk.responses.create(
                 model="bot", input="Hello", previous_response_id="resp_none"
             )
         self.assertEqual(unknown.exception.code, "previous_response_not_found")
         with self.assertRaises(openai.BadRequestError) as background:
-            await self.client.responses.create(model="bot", input="Hello", background=True)
+            await self.sdk.responses.create(model="bot", input="Hello", background=True)
         self.assertEqual(background.exception.param, "background")
 
     async def test_13_a_failure_in_the_middle_is_raised_by_iterator_and_helper(self) -> None:
         self.reconfigure("model: scripted:cut\n")
-        stream = await self.client.responses.create(model="bot", input="Hello", stream=True)
+        stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         with self.assertRaises(openai.APIError) as failed:
             async for event in stream:
                 last = event
@@ -176,16 +176,16 @@ class SDKTests(ClientWorld):
         assert last.type == "response.failed"
         self.assertEqual(last.response.status, "failed")
         with self.assertRaises(openai.APIError):
-            async with self.client.responses.stream(model="bot", input="Hello") as helper:
+            async with self.sdk.responses.stream(model="bot", input="Hello") as helper:
                 await helper.get_final_response()
 
     async def test_a_client_that_leaves_ends_the_turn(self) -> None:
         self.reconfigure("model: scripted:echo?delay_ms=20\n")
-        stream = await self.client.responses.create(model="bot", input="Hello", stream=True)
+        stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         begun = await anext(aiter(stream))
         assert begun.type == "response.created"
         await stream.close()
-        found = await self.client.responses.retrieve(begun.response.id)
+        found = await self.sdk.responses.retrieve(begun.response.id)
         self.assertEqual(found.status, "cancelled")
 
 
