@@ -89,7 +89,7 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
             "prompt_tokens": sum(section.tokens for section in sections),
             "largest": max((section.bytes for section in sections), default=1) or 1,
             "messages_said": messages_of(row),
-            "request_body": pretty_json(_without_sections(row.request_body)),
+            "request_body": pretty_json(_without_texts(row.request_body)),
             "response_body": pretty_json(row.response_body),
             **access_to(request, row.account, "llm_requests", row.pk, str(row)),
         }
@@ -150,8 +150,8 @@ def costs_of(row: LLMRequest) -> dict[str, str]:
     }
 
 
-def _without_sections(body: Any) -> Any:
-    """Leave out the prompt's sections, which have a table of their own."""
+def _without_texts(body: Any) -> Any:
+    """Leave out the prompt's sections, which have a table of their own, and the caller's texts."""
     if not isinstance(body, dict):
         return body
-    return {name: value for name, value in body.items() if name != "sections"}
+    return {name: value for name, value in body.items() if name not in {"sections", "response"}}

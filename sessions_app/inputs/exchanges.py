@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
-from agents.runtime.events import ToolResult
+from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import ChatMessage, ToolRound
 from agents.runtime.run import Run
 from salient.database import in_database, storable
@@ -138,6 +138,9 @@ class Made(msgspec.Struct, frozen=True):
     def has(self, call_id: str) -> bool:
         return any(call.id == call_id for each in self.rounds for call in each.calls)
 
+    def call(self, call_id: str) -> ToolCall:
+        return next(call for each in self.rounds for call in each.calls if call.id == call_id)
+
 
 async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -> TurnInput:
     """Return a turn that goes on where an earlier one ended with client calls.
@@ -149,7 +152,7 @@ async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -
     conversation = asked.conversation
     ids += [call.id for message in conversation or () for call in message.calls]
     requests = {found for each in ids if (found := request_id_of(each)) is not None}
-    made = await in_database(_find, caller, instance, requests) if requests else {}
+    made = await in_database(find_made, caller, instance, requests) if requests else {}
     last = _last_made(asked, made)
     if conversation is not None:
         conversation = tuple(_completed(conversation, made))
@@ -163,7 +166,16 @@ async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -
             or asked.session_id not in {None, turn.session_id}
         ):
             raise UnknownCall(result.id)
-    return asked if last is None else replace(asked, session_id=last.session_id)
+    results = tuple(_named(result, made) for result in asked.results)
+    session_id = last.session_id if last else asked.session_id
+    return replace(asked, results=results, session_id=session_id)
+
+
+def _named(result: ToolResult, made: dict[UUID | None, Made]) -> ToolResult:
+    """Return the result with the name of its tool, which not every client sends."""
+    if result.name:
+        return result
+    return replace(result, name=made[request_id_of(result.id)].call(result.id).name)
 
 
 def _last_made(asked: TurnInput, made: dict[UUID | None, Made]) -> Made | None:
@@ -171,7 +183,9 @@ def _last_made(asked: TurnInput, made: dict[UUID | None, Made]) -> Made | None:
     return made.get(request_id_of(asked.results[-1].id)) if asked.results else None
 
 
-def _find(caller: Caller, instance: AgentInstance, requests: set[UUID]) -> dict[UUID | None, Made]:
+def find_made(
+    caller: Caller, instance: AgentInstance, requests: set[UUID]
+) -> dict[UUID | None, Made]:
     """Return those of the turns whose sessions the caller may see."""
     with tenant_context(caller.account_id):
         rows = Message.objects.filter(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -38,6 +39,11 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller's own history, oldest first; None stands for the stored session's. `instructions` come
     after the agent's own prompt. `end_user` names whose session a new one is, as the account calls
     them. Of a turn with `store` false only figures are kept.
+
+    With `keeps_conversation` a session that this turn begins is given the messages of
+    `conversation`. `is_branch` says that these are as we have stored them, and that a new session
+    begins whatever the results belong to. `kept` is what the endpoint stores with the turn to
+    describe it again later.
     """
 
     message: str = ""
@@ -54,6 +60,9 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Mapping[str, str] = {}
     store: bool = True
     end_user: str | None = None
+    keeps_conversation: bool = False
+    is_branch: bool = False
+    kept: Mapping[str, Any] = {}
 
     @property
     def is_plain(self) -> bool:
@@ -91,8 +100,7 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The text of that message; of an attachment only the kind is kept."""
         if self.stored_role == "tool":
             return "\n\n".join(result.content for result in self.results)
-        came = [f"[{attachment.name or attachment.media_type}]" for attachment in self.attachments]
-        return "\n".join([self.message, *came] if self.message else came)
+        return kept_text(self.message, self.attachments)
 
     @property
     def added_texts(self) -> list[str]:
@@ -105,6 +113,12 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.output_format is not None:
             texts.append(self.output_format.instruction)
         return texts
+
+
+def kept_text(text: str, attachments: Iterable[Attachment]) -> str:
+    """Return a message as it is stored: the text, and the names or types of what came with it."""
+    came = [f"[{attachment.name or attachment.media_type}]" for attachment in attachments]
+    return "\n".join([text, *came] if text else came)
 
 
 def text_of(tool: ToolSpec) -> str:

@@ -48,7 +48,7 @@ def turn_input(
     """
     _refuse_unsupported(wanted)
     messages = list(_conversation(wanted.messages))
-    before, results, last = _split(messages)
+    before, results, last = split(messages)
     is_stored = session_id is not None or end_user is not None
     tools, choice = _tools(wanted)
     asked = TurnInput(
@@ -64,7 +64,7 @@ def turn_input(
         parallel_tool_calls=wanted.parallel_tool_calls if tools else None,
         output_format=_output_format(wanted),
         sampling=_sampling(wanted),
-        metadata=_metadata(wanted),
+        metadata=metadata_of(wanted.metadata),
         store=wanted.store is not False,
     )
     require_sendable(asked)
@@ -170,18 +170,16 @@ def attachment_of(url_or_data: str, **fields: str) -> Attachment:
     return Attachment(**place, **fields)
 
 
-def _split(
-    messages: list[ChatMessage],
+def split(
+    messages: list[ChatMessage], field: str = "messages"
 ) -> tuple[tuple[ChatMessage, ...], tuple[ToolResult, ...], ChatMessage | None]:
     """Return what came before, the results at the end, and the user's message at the end."""
     if not messages or messages[-1].role == "assistant":
-        raise Invalid.field(
-            "messages", "the last message must be the user's, or the result of a tool"
-        )
+        raise Invalid.field(field, "the last message must be the user's, or the result of a tool")
     last = messages[-1]
     if last.role == "user":
         if is_blank(last.content) and not last.attachments:
-            raise Invalid.field("messages", "the last message is blank")
+            raise Invalid.field(field, "the last message is blank")
         return tuple(messages[:-1]), (), last
     first = len(messages)
     while messages[first - 1].role == "tool":
@@ -205,27 +203,33 @@ def _tools(wanted: wire.ChatCompletionIn) -> tuple[tuple[ToolSpec, ...], ToolCho
         )
         for tool in wanted.tools or ()
     )
-    names = [tool.name for tool in tools]
-    if len(set(names)) < len(names):
-        raise Invalid.field("tools", "two tools have the same name")
-    if len(msgspec.json.encode(tools)) > LARGEST_TOOLS:
-        raise Invalid.field("tools", f"they are larger than {LARGEST_TOOLS} bytes")
+    names = names_of(tools)
     match wanted.tool_choice:
         case "none":
             return (), ToolChoice()
         case "required":
             return tools, ToolChoice("required")
         case wire.NamedTool(function=function):
-            _require_known([function.name], names)
+            require_known([function.name], names)
             return tools, ToolChoice("required", function.name)
         case wire.AllowedToolsChoice(allowed_tools=allowed):
             chosen = [tool.function.name for tool in allowed.tools]
-            _require_known(chosen, names)
+            require_known(chosen, names)
             return tuple(t for t in tools if t.name in chosen), ToolChoice(allowed.mode)
     return tools, ToolChoice()
 
 
-def _require_known(chosen: Iterable[str], names: Iterable[str]) -> None:
+def names_of(tools: tuple[ToolSpec, ...]) -> list[str]:
+    """Return the names of the caller's tools; raises Invalid for tools that cannot be offered."""
+    names = [tool.name for tool in tools]
+    if len(set(names)) < len(names):
+        raise Invalid.field("tools", "two tools have the same name")
+    if len(msgspec.json.encode(tools)) > LARGEST_TOOLS:
+        raise Invalid.field("tools", f"they are larger than {LARGEST_TOOLS} bytes")
+    return names
+
+
+def require_known(chosen: Iterable[str], names: Iterable[str]) -> None:
     if not set(chosen) <= set(names):
         raise Invalid.field("tool_choice", "it names a tool that is not in tools")
 
@@ -256,8 +260,8 @@ def _sampling(wanted: wire.ChatCompletionIn) -> Sampling:
     )
 
 
-def _metadata(wanted: wire.ChatCompletionIn) -> dict[str, str]:
-    metadata = wanted.metadata or {}
+def metadata_of(sent: dict[str, str] | None) -> dict[str, str]:
+    metadata = sent or {}
     if len(metadata) > MOST_METADATA or any(len(k) > LONGEST_METADATA_KEY for k in metadata):
         raise Invalid.field(
             "metadata", f"send at most {MOST_METADATA} keys of {LONGEST_METADATA_KEY} characters"

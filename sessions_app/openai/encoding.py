@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -19,6 +18,19 @@ from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
 from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut, DoneOut, UsageOut
+from sessions_app.openai.serving import Begun
+from sessions_app.openai.types import (
+    Call,
+    CallDelta,
+    Choice,
+    ChunkChoice,
+    CompletionMessage,
+    CompletionOut,
+    Cost,
+    Extra,
+    Head,
+    Usage,
+)
 from sessions_app.turns.turn import Turn
 
 # Visitors and end users see no costs.
@@ -36,17 +48,18 @@ class Frame:
         self.sees_costs = caller.kind in SEES_COSTS
 
     @property
-    def head(self) -> dict[str, Any]:
+    def head(self) -> Head:
         return head_of(self.done.llm_request_id, self.model)
 
     @property
-    def extra(self) -> dict[str, Any]:
-        cost = {"cost": self.done.cost.model_dump(mode="json")} if self.sees_costs else {}
-        return {
-            **cost,
+    def extra(self) -> Extra:
+        extra: Extra = {
             "session_id": str(self.done.session_id),
             "config_version": self.done.config_version,
         }
+        if self.sees_costs:
+            extra["cost"] = cast(Cost, self.done.cost.model_dump(mode="json"))
+        return extra
 
     @property
     def finish_reason(self) -> str:
@@ -54,7 +67,7 @@ class Frame:
         return reason if reason in REASONS else "stop"
 
 
-def head_of(request_id: UUID, model: str) -> dict[str, Any]:
+def head_of(request_id: UUID, model: str) -> Head:
     """Return what begins each object: the same for all chunks, and for a replay."""
     return {
         "id": f"chatcmpl-{request_id.hex}",
@@ -64,7 +77,7 @@ def head_of(request_id: UUID, model: str) -> dict[str, Any]:
     }
 
 
-def usage_of(usage: UsageOut) -> dict[str, Any]:
+def usage_of(usage: UsageOut) -> Usage:
     """Return the tokens with the details that clients look for; what is not known there is 0."""
     return {
         "prompt_tokens": usage.input_tokens,
@@ -80,7 +93,7 @@ def usage_of(usage: UsageOut) -> dict[str, Any]:
     }
 
 
-def call_of(call: ToolCall) -> dict[str, Any]:
+def call_of(call: ToolCall) -> Call:
     return {
         "id": call.id,
         "type": "function",
@@ -90,7 +103,7 @@ def call_of(call: ToolCall) -> dict[str, Any]:
 
 def completion(frame: Frame, answer: ChatOut, calls: Iterable[ToolCall]) -> bytes:
     """Write the whole answer."""
-    message: dict[str, Any] = {
+    message: CompletionMessage = {
         "role": "assistant",
         "content": answer.response or None,
         "refusal": None,
@@ -99,28 +112,27 @@ def completion(frame: Frame, answer: ChatOut, calls: Iterable[ToolCall]) -> byte
         message["tool_calls"] = written
     else:
         message["content"] = answer.response
-    choice = {
+    choice: Choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
         "finish_reason": frame.finish_reason,
     }
-    return encoded(
-        frame.head
-        | {
-            "object": "chat.completion",
-            "choices": [choice],
-            "usage": usage_of(answer.usage),
-            "salient": frame.extra,
-        }
-    )
+    whole: CompletionOut = {
+        **frame.head,
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": usage_of(answer.usage),
+        "salient": frame.extra,
+    }
+    return encoded(whole)
 
 
 class Chunks:
     """Writes the chunks of one stream."""
 
-    def __init__(self, head: dict[str, Any], *, with_usage: bool) -> None:
-        self._head = head | {"object": "chat.completion.chunk"}
+    def __init__(self, head: Head, *, with_usage: bool) -> None:
+        self._head: dict[str, Any] = {**head, "object": "chat.completion.chunk"}
         self._with_usage = with_usage
         self._calls = 0
         self._begin = b"data: " + encoded(self._head)[:-1] + b',"choices":[{"index":0,"delta":'
@@ -142,13 +154,13 @@ class Chunks:
         return self._delta(b'{"content":' + encoded(text) + b"}")
 
     def call(self, call: ToolCall) -> bytes:
-        found = {"index": self._calls} | call_of(call)
+        found: CallDelta = {"index": self._calls, **call_of(call)}
         self._calls += 1
         return self._delta(encoded({"tool_calls": [found]}))
 
     def finish(self, frame: Frame) -> Iterator[bytes]:
         """Write why it ended, what it used where that was asked for, and the end."""
-        choice = {
+        choice: ChunkChoice = {
             "index": 0,
             "delta": {},
             "logprobs": None,
@@ -173,14 +185,6 @@ def error_chunk(error: Exception, path: str) -> bytes:
     """Write an error so that the SDKs raise it; nothing follows it."""
     body = error_body(as_problem(error, path).as_dict())
     return FinalChunk(b"data: " + encoded(body) + b"\n\n")
-
-
-@dataclass(slots=True)
-class Begun:
-    """The events of a turn, of which the first may have come already."""
-
-    events: AsyncGenerator[Event]
-    first: Event | None = None
 
 
 async def chunks(

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from sessions_app.openai import views
+from sessions_app.openai.responses import views as responses
 
 app_name = "openai"
 
@@ -16,4 +17,12 @@ urlpatterns = [
         name="agent-completions",
     ),
     path("agents/<str:instance>/v1/models", views.agent_models, name="agent-models"),
+    path("v1/responses", responses.account_create, name="responses"),
+    path("v1/responses/<str:response_id>", responses.account_response, name="response"),
+    path("agents/<str:instance>/v1/responses", responses.agent_create, name="agent-responses"),
+    path(
+        "agents/<str:instance>/v1/responses/<str:response_id>",
+        responses.agent_response,
+        name="agent-response",
+    ),
 ]

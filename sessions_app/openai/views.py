@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -12,12 +10,11 @@ from django.http import HttpResponse, StreamingHttpResponse
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import ApiRequest, api_view
 from accounts.models import Scope
-from agents.api.decorators import find_instance, instance_view
+from agents.api.decorators import instance_view
 from agents.instances.services import active_instances
 from agents.models import AgentInstance
-from agents.runtime.events import Event
 from salient.api.operations import EventStream
-from salient.api.problems import Invalid, NotFound, Problem
+from salient.api.problems import Invalid
 from salient.database import in_database
 from salient.ids import parse_uuid
 from sessions_app.conversations.sessions import latest_session_of
@@ -25,27 +22,22 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai import encoding
 from sessions_app.openai.conversion import UnsupportedParameter, turn_input
 from sessions_app.openai.schemas import ChatCompletionIn
-from sessions_app.turns import sse
+from sessions_app.openai.serving import (
+    Begun,
+    BegunStream,
+    ModelNotFound,
+    as_json,
+    begun,
+    event_stream,
+    find_model,
+)
+from sessions_app.openai.types import ChunkOut, CompletionOut, ErrorBody, ModelOut, ModelsOut
 from sessions_app.turns import turn as turns
-from sessions_app.turns.idempotency import Replay, key_of, with_headers
+from sessions_app.turns.idempotency import Replay, key_of
 from sessions_app.turns.problems import OPENAI_PROBLEMS
 
 SESSION_HEADER = "Salient-Session"
-COMPLETION = (dict[str, Any], EventStream({"": dict[str, Any]}))
-
-
-class ModelNotFound(Problem):
-    """No agent of this name that the caller may use."""
-
-    status = HTTPStatus.NOT_FOUND
-    code = "model_not_found"
-    extensions = {"param": str}
-
-    def __init__(self) -> None:
-        super().__init__(
-            "There is no such model here: `model` is the slug of an agent that this key may use.",
-            param="model",
-        )
+COMPLETION = (CompletionOut, EventStream({"": ChunkOut | ErrorBody}))
 
 
 @instance_view(
@@ -75,11 +67,7 @@ async def account_completions(
     request: ApiRequest, *, body: ChatCompletionIn
 ) -> HttpResponse | StreamingHttpResponse:
     """Answer a conversation as OpenAI's chat API does; `model` is the slug of an agent."""
-    try:
-        instance = await find_instance(request.caller, body.model)
-    except NotFound:
-        raise ModelNotFound from None
-    return await _complete(request, instance, body)
+    return await _complete(request, await find_model(request.caller, body.model), body)
 
 
 async def _complete(
@@ -99,41 +87,13 @@ async def _complete(
         await turns.finish(turn)
         answer = turn.answer_out()
         frame = encoding.Frame(answer, caller, model)
-        return _json(encoding.completion(frame, answer, turn.run.client_calls), headers)
+        return as_json(encoding.completion(frame, answer, turn.run.client_calls), headers)
     events = turns.answer(turn)
     # A text that is checked first would keep the connection silent until it is whole.
     waits = asked.output_format is None
-    begun = await _begun(turn, events) if waits else encoding.Begun(events)
-    chunks = encoding.chunks(turn, begun, model, request.path, with_usage=with_usage)
-    return StreamingHttpResponse(
-        _Stream(turn, chunks, events),
-        content_type=sse.CONTENT_TYPE,
-        headers=sse.HEADERS | headers,
-    )
-
-
-class _Stream(sse.TurnStream):
-    """The chunks of a turn that has begun already: closing them unread ends its events too."""
-
-    def __init__(
-        self, turn: turns.Turn, chunks: AsyncGenerator[bytes], events: AsyncGenerator[Event]
-    ) -> None:
-        super().__init__(turn, chunks)
-        self._events = events
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        await self._events.aclose()
-
-
-async def _begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> encoding.Begun:
-    """Wait for the first event: what fails before it is an answer with its own status."""
-    try:
-        return encoding.Begun(events, await anext(events, None))
-    except BaseException:
-        await events.aclose()
-        await turns.leave(turn)
-        raise
+    first = await begun(turn, events) if waits else Begun(events)
+    chunks = encoding.chunks(turn, first, model, request.path, with_usage=with_usage)
+    return event_stream(BegunStream(turn, chunks, events), headers)
 
 
 async def _asked(
@@ -166,24 +126,18 @@ def _replay(
     frame = encoding.Frame(earlier.answer, caller, model)
     headers, calls = earlier.headers, earlier.client_calls
     if not is_stream:
-        return _json(encoding.completion(frame, earlier.answer, calls), headers)
+        return as_json(encoding.completion(frame, earlier.answer, calls), headers)
     chunks = encoding.replayed(frame, earlier.answer, calls, with_usage=with_usage)
-    return StreamingHttpResponse(
-        chunks, content_type=sse.CONTENT_TYPE, headers=sse.HEADERS | headers
-    )
+    return event_stream(chunks, headers)
 
 
-def _json(content: bytes, headers: dict[str, str]) -> HttpResponse:
-    return with_headers(HttpResponse(content, content_type="application/json"), headers)
-
-
-@instance_view("GET", scope=Scope.CHAT, answer=dict[str, Any])
+@instance_view("GET", scope=Scope.CHAT, answer=ModelsOut)
 async def agent_models(request: ApiRequest, instance: AgentInstance) -> HttpResponse:
     """List the one model of an agent's address: the agent."""
     return _models(request.caller, [instance])
 
 
-@api_view("GET", scope=Scope.CHAT, answer=dict[str, Any])
+@api_view("GET", scope=Scope.CHAT, answer=ModelsOut)
 async def account_models(request: ApiRequest) -> HttpResponse:
     """List the agents that the key may use as models."""
     caller = request.caller
@@ -191,22 +145,19 @@ async def account_models(request: ApiRequest) -> HttpResponse:
     return _models(caller, found)
 
 
-@api_view("GET", scope=Scope.CHAT, answer=dict[str, Any], problems=(ModelNotFound,))
+@api_view("GET", scope=Scope.CHAT, answer=ModelOut, problems=(ModelNotFound,))
 async def account_model(request: ApiRequest, model: str) -> HttpResponse:
     """Describe one agent as a model."""
-    try:
-        instance = await find_instance(request.caller, model)
-    except NotFound:
-        raise ModelNotFound from None
-    return _json(encoding.encoded(_model(request.caller, instance)), {})
+    instance = await find_model(request.caller, model)
+    return as_json(encoding.encoded(_model(request.caller, instance)), {})
 
 
 def _models(caller: Caller, instances: Iterable[AgentInstance]) -> HttpResponse:
     data = [_model(caller, instance) for instance in instances]
-    return _json(encoding.encoded({"object": "list", "data": data}), {})
+    return as_json(encoding.encoded(ModelsOut(object="list", data=data)), {})
 
 
-def _model(caller: Caller, instance: AgentInstance) -> dict[str, Any]:
+def _model(caller: Caller, instance: AgentInstance) -> ModelOut:
     return {
         "id": instance.instance_slug,
         "object": "model",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -59,6 +60,8 @@ class Replay:
     headers: dict[str, str]
     # Those for tools of the caller's, with which the turn ended.
     client_calls: tuple[ToolCall, ...] = ()
+    # What its row has of the request.
+    request_body: Mapping[str, Any] = field(default_factory=dict)
 
     def as_response(self) -> HttpResponse:
         if self.problem is not None:
@@ -109,10 +112,16 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
             raise IdempotencyKeyReused
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress
-        answer = _answer(request)
+        answer = answer_of(request)
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     headers = reservation.headers | {"Idempotency-Replayed": "true"}
-    return Replay(answer, _problem(request, headers), headers, client_calls_of(request))
+    return Replay(
+        answer,
+        problem_of(request, headers),
+        headers,
+        client_calls_of(request),
+        request.request_body or {},
+    )
 
 
 def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
@@ -123,7 +132,8 @@ def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
     )
 
 
-def _answer(request: LLMRequest) -> ChatOut:
+def answer_of(request: LLMRequest) -> ChatOut:
+    """Rebuild the answer of a stored turn; call it inside the tenant context."""
     message = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
     body = request.response_body or {}
@@ -159,7 +169,7 @@ def _answer(request: LLMRequest) -> ChatOut:
     )
 
 
-def _problem(request: LLMRequest, headers: dict[str, str]) -> Problem | None:
+def problem_of(request: LLMRequest, headers: Mapping[str, str]) -> Problem | None:
     """Return the turn's failure again; a client that left had none."""
     if request.completion_status in ANSWERED:
         return None

@@ -38,7 +38,7 @@ from salient.api.problems import Invalid
 from salient.database import in_database, in_database_once
 from salient.ids import uuid7
 from sessions_app.conversations.history import refused_texts
-from sessions_app.inputs import attachments, exchanges
+from sessions_app.inputs import attachments, earlier, exchanges
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns import heartbeat, prompts
 from sessions_app.turns.idempotency import Key
@@ -90,7 +90,8 @@ async def _completed(
     conversation = asked.conversation
     if conversation is not None and len(conversation) > limits.caps.history_messages:
         asked = replace(asked, conversation=_newest(conversation, limits.caps.history_messages))
-    if asked.results or any(message.calls for message in asked.conversation or ()):
+    has_calls = asked.results or any(message.calls for message in asked.conversation or ())
+    if has_calls and not asked.is_branch:
         asked = await exchanges.continued(caller, instance, asked)
     if asked.has_attachments:
         asked = await attachments.loaded(asked)
@@ -306,14 +307,19 @@ def _request_body(plan: TurnPlan) -> dict[str, Any]:
         "tools": list(run.tools),
         "sections": plan.sections,
     }
-    if plan.asked.metadata:
+    if plan.asked.metadata and plan.asked.store:
         body["metadata"] = dict(plan.asked.metadata)
+    if plan.asked.kept and plan.asked.store:
+        body["response"] = dict(plan.asked.kept)
     return body if test_chat is None else body | {"test_chat": str(test_chat)}
 
 
-async def messages_of(opened: Opened, caller: Caller, asked: TurnInput) -> tuple[ChatMessage, ...]:
+async def messages_of(plan: TurnPlan, row: OpenTurn, opened: Opened) -> tuple[ChatMessage, ...]:
     """Return what the model is sent: the history and what is new, oldest first."""
+    caller, asked = plan.limits.caller, plan.asked
     if asked.conversation is not None:
+        if asked.keeps_conversation and asked.store and opened.session_id == row.new_session_id:
+            await earlier.keep(caller, row, asked.conversation)
         return (*asked.conversation, *asked.spoken)
     messages = (*opened.history, *asked.spoken)
     if not has_unanswered(messages):

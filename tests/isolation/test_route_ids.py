@@ -18,7 +18,7 @@ from sessions_app.models import Message, Role, SavedChat, Session
 from tests.support.factories import make_budget, make_delivery, make_message, make_webhook
 from tests.support.isolation.accounts import rolled_back, rows_of
 from tests.support.isolation.api_shapes import SCHEMAS, all_shapes, is_sent, parts, shapes
-from tests.support.isolation.cases import MatrixTestCase, Principal
+from tests.support.isolation.cases import MatrixTestCase, Principal, response_of
 from tests.support.isolation.route_table import (
     API,
     BODIES,
@@ -80,6 +80,8 @@ class IdTests(MatrixTestCase):
         return {
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
+            "response_id": lambda: self.response(who, whose),
+            "previous_response_id": lambda: self.response(who, whose),
             "member_id": lambda: self.pick(whose, self.target, self.member_of("viewer"), "member"),
             "invitation_id": lambda: self.pick(
                 whose, self.acme.invitation, self.guest, "invitation"
@@ -144,6 +146,13 @@ class IdTests(MatrixTestCase):
         with platform_context():
             rows = Message.objects.filter(session_id=self.session(who, whose))
             return str(rows.latest("created_at", "id").pk)
+
+    def response(self, who: Principal, whose: str) -> str:
+        if whose == "random":
+            return f"resp_{uuid4().hex}"
+        with platform_context():
+            session = Session.objects.get(pk=self.session(who, whose))
+        return response_of(session)
 
     def cursor(self, who: Principal, whose: str) -> str:
         return str(Cursor(datetime.fromisoformat("2100-01-01T00:00:00Z"), self.session(who, whose)))
@@ -211,6 +220,17 @@ class IdTests(MatrixTestCase):
                         (answer.status, answer.json()["code"]), (400, "invalid_request")
                     )
                     self.assertIn(field, [error["field"] for error in answer.json()["errors"]])
+
+    def test_what_a_body_of_openais_may_not_say_is_passed_over(self) -> None:
+        key = self.principals["key"]
+        body = {field: "x" for field in NEVER_FROM_A_BODY if field != "model"}
+        for name, method in BODIES:
+            if by_short_name()[name].is_openai():
+                with self.subTest(name=name), rolled_back():
+                    answer = self.call(key, by_short_name()[name], method, body=body)
+                    self.assertEqual(answer.status, 200, answer.body)
+                    self.assertEqual(answer.json()["model"], "bot")
+                    self.assertEqual(rows_of(self.beta.account), self.beta_before)
 
     def test_a_key_is_taken_from_the_authorization_header_alone(self) -> None:
         nobody, key = self.principals["nobody"], self.acme.key

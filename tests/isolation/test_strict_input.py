@@ -341,12 +341,16 @@ class CompletenessTests(SimpleTestCase):
 
     def test_every_body_that_a_route_reads_is_tried(self) -> None:
         # Bodies as OpenAI's clients send them may have fields that we do not know.
-        openai = {(route.short, "POST") for route in api_routes() if route.is_openai()}
+        openai = {
+            (route.short, "POST")
+            for route in api_routes()
+            if route.is_openai() and "POST" in route.methods
+        }
         found = {
             (route.short, method): operation.body
             for route in api_routes()
             for method, operation in route.operations.items()
-            if operation.body
+            if operation.body and not route.is_openai()
         }
         self.assertEqual({k: v for k, v in found.items() if k not in openai}, SENT)
         self.assertEqual({*SENT}, {*BODIES} - openai)

@@ -442,6 +442,9 @@ class DigestTests(TurnWorld):
             "sampling": Sampling(seed=1),
             "metadata": {"a": "b"},
             "end_user": "u",
+            "keeps_conversation": True,
+            "is_branch": True,
+            "kept": {"a": "b"},
         }
         self.assertEqual({*changed, "store"}, set(TurnInput.__struct_fields__))
         digests = {

@@ -94,7 +94,7 @@ def make_owned(slug: str, canary: str) -> Owned:
     )
     request = make_llm_request(
         session,
-        request_body={"note": canary},
+        request_body={"note": canary, "response": {"object": "response", "user": canary}},
         response_body={"note": canary},
         caller=f"key:{key.pk}",
         config_version=make_config_version(bot, content={"note": canary}),

@@ -22,6 +22,7 @@ import salient.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.session_schemas
 import sessions_app.api.usage_schemas
+import sessions_app.openai.responses.schemas
 import sessions_app.openai.schemas
 
 SCHEMAS = (
@@ -40,6 +41,7 @@ SCHEMAS = (
     sessions_app.api.session_schemas,
     sessions_app.api.usage_schemas,
     sessions_app.openai.schemas,
+    sessions_app.openai.responses.schemas,
 )
 
 

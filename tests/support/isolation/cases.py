@@ -43,7 +43,7 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import has_account
 from agents.config.versions.publishing import etag_of
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
-from sessions_app.models import Message, Profile, Role, SavedChat, Session
+from sessions_app.models import LLMRequest, Message, Profile, Role, SavedChat, Session
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
@@ -51,6 +51,7 @@ from tests.support.factories import (
     make_connection,
     make_instance,
     make_key,
+    make_llm_request,
     make_message,
     make_session,
     make_user,
@@ -197,7 +198,9 @@ class IsolationTestCase(TestCase):
     @classmethod
     def _session(cls, **fields: Any) -> Session:
         session = make_session(cls.acme.bot, **fields)
-        make_message(session, role=Role.ASSISTANT, content="mine")
+        body = {"response": {"object": "response"}}
+        request = make_llm_request(session, request_body=body)
+        make_message(session, role=Role.ASSISTANT, content="mine", llm_request=request)
         return session
 
     @classmethod
@@ -258,6 +261,7 @@ class MatrixTestCase(IsolationTestCase):
             "model": "bot",
             "session_id": str(who.session.pk),
             "message_id": self.message_of(who.session),
+            "response_id": response_of(who.session),
             "member_id": str(self.target.pk),
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
@@ -269,6 +273,13 @@ class MatrixTestCase(IsolationTestCase):
             "webhook_id": str(self.acme.webhook.pk),
             "delivery_id": str(self.acme.delivery.pk),
         }
+
+
+def response_of(session: Session) -> str:
+    """Return the id of the response that the session's first turn is."""
+    with platform_context():
+        request = LLMRequest.objects.filter(session_id=session.pk).earliest("created_at", "id")
+    return f"resp_{request.pk.hex}"
 
 
 TOKEN = "t" * 32

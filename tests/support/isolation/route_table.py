@@ -206,6 +206,20 @@ accounts/<str:account>/agents/<str:instance>/v1/chat/completions
 accounts/<str:account>/agents/<str:instance>/v1/models
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/v1/responses
+    POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/v1/responses/<str:response_id>
+    GET     401 200 404 403 404   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
+    DELETE  401 200 404 403 404   403 200 401 200 200   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/responses
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    DELETE  401 200 404 403 404   403 200 200 200 200   200 200 403 403   401 401 401   401 401 404
+    *       405
 """
 
 # Pages are for browsers: whoever sends a key instead is nobody to them. Every form is empty and
@@ -559,6 +573,7 @@ accounts/<str:account>/agents/<str:instance>/
 """
 
 COMPLETION = {"model": "bot", "messages": [{"role": "user", "content": "hello"}]}
+RESPONSE = {"model": "bot", "input": "hello"}
 # What is sent so that the call would be a good one; {…} is filled in with the caller's own.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("keys/rotate", "POST"): {},
@@ -596,6 +611,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/v1/chat/completions", "POST"): COMPLETION,
     ("agents/<str:instance>/sessions", "POST"): {"title": "Rabbits"},
     ("agents/<str:instance>/sessions/<str:session_id>", "PATCH"): {"title": "Rabbits"},
+    ("v1/responses", "POST"): RESPONSE,
+    ("agents/<str:instance>/v1/responses", "POST"): RESPONSE,
 }
 QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/stream", "GET"): {"message": "hello"},
@@ -682,6 +699,16 @@ agents/<str:instance>/sessions
 agents/<str:instance>/history
     GET    session_id    200 200 404 404 400   200 404 404 404 400
     GET    before        200 404 404 404 400   200 404 404 404 400
+v1/responses/<str:response_id>
+    GET    response_id   200 200 404 404 404   200 404 404 404 404
+    DELETE response_id   200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/v1/responses/<str:response_id>
+    GET    response_id   200 200 404 404 404   200 404 404 404 404
+    DELETE response_id   200 200 404 404 404   200 404 404 404 404
+v1/responses
+    POST   previous_response_id   200 200 400 400 400   200 400 400 400 400
+agents/<str:instance>/v1/responses
+    POST   previous_response_id   200 200 400 400 400   200 400 400 400 400
 agents/<str:instance>/chat
     POST   session_id    200 200 404 404 400   200 404 404 404 400
 agents/<str:instance>/stream

@@ -1,0 +1,165 @@
+"""Responses as streams of events, each with its number and its place.
+
+A text delta is put together from bytes that are the same for all deltas of its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+from accounts.auth.caller import Caller
+from accounts.auth.decorators import as_problem
+from agents.runtime.events import Event, TextDelta, ToolCall
+from salient.api.limits import FinalChunk
+from salient.api.problems import Problem
+from salient.api.problems.openai import error_body
+from sessions_app.api.schemas import ChatOut
+from sessions_app.openai.encoding import Frame, encoded
+from sessions_app.openai.responses import encoding, ids
+from sessions_app.openai.responses.types import ErrorEvent, ItemStatus, ResponseOut
+from sessions_app.turns.turn import Turn
+
+
+class Events:
+    """Writes the events of one stream; the text is one item, however many rounds wrote it."""
+
+    def __init__(self, begun: ResponseOut, answer_id: UUID) -> None:
+        self._begun, self._answer_id = begun, answer_id
+        self._message_id = ids.message_id(answer_id)
+        self._number = 0
+        self._said: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._is_open = False
+        place = {"item_id": self._message_id, "output_index": 0, "content_index": 0}
+        head = {"type": "response.output_text.delta", **place, "logprobs": []}
+        self._delta = (
+            b"event: response.output_text.delta\ndata: " + encoded(head)[:-1] + b',"delta":'
+        )
+
+    def begin(self) -> Iterator[bytes]:
+        yield self._event("response.created", {"response": self._begun})
+        yield self._event("response.in_progress", {"response": self._begun})
+
+    def text(self, text: str) -> bytes:
+        opening = b"" if self._said else self._open_message()
+        self._said.append(text)
+        delta = b'%b%b,"sequence_number":%d}\n\n' % (self._delta, encoded(text), self._number)
+        self._number += 1
+        return opening + delta
+
+    def call(self, call: ToolCall) -> Iterator[bytes]:
+        yield from self._close_message("completed")
+        item = encoding.call_of(call)
+        place = {"output_index": bool(self._said) + len(self._calls)}
+        in_item = {"item_id": item["id"], **place}
+        self._calls.append(call)
+        begun = {**item, "status": "in_progress", "arguments": ""}
+        yield self._event("response.output_item.added", {**place, "item": begun})
+        yield self._event(
+            "response.function_call_arguments.delta", {**in_item, "delta": call.arguments}
+        )
+        yield self._event(
+            "response.function_call_arguments.done",
+            {**in_item, "name": call.name, "arguments": call.arguments},
+        )
+        yield self._event("response.output_item.done", {**place, "item": item})
+
+    def finish(self, frame: Frame) -> Iterator[bytes]:
+        status = encoding.status_of(frame.done)
+        yield from self._close_message(encoding.item_status(status))
+        yield FinalChunk(self._event(f"response.{status}", {"response": self._ended(frame)}))
+
+    def fail(self, frame: Frame, problem: Problem) -> Iterator[bytes]:
+        """Say it twice: OpenAI's SDKs pass over a failed response, and raise an error event."""
+        yield self._event("response.failed", {"response": self._ended(frame, problem)})
+        body = error_body(problem.as_dict())["error"]
+        event: ErrorEvent = {
+            "type": "error",
+            "sequence_number": self._number,
+            "code": body["code"],
+            "message": body["message"],
+            "param": body["param"],
+            "error": body,
+        }
+        yield FinalChunk(self._event("error", event))
+
+    def _ended(self, frame: Frame, problem: Problem | None = None) -> ResponseOut:
+        text = "".join(self._said)
+        return encoding.ended(self._begun, frame, self._answer_id, text, self._calls, problem)
+
+    def _open_message(self) -> bytes:
+        self._is_open = True
+        item = encoding.message_of(self._message_id, [], "in_progress")
+        added = self._event("response.output_item.added", {"output_index": 0, "item": item})
+        return added + self._event(
+            "response.content_part.added", {**self._place, "part": encoding.part_of("")}
+        )
+
+    def _close_message(self, status: ItemStatus) -> Iterator[bytes]:
+        if not self._is_open:
+            return
+        self._is_open = False
+        text = "".join(self._said)
+        part = encoding.part_of(text)
+        yield self._event(
+            "response.output_text.done", {**self._place, "text": text, "logprobs": []}
+        )
+        yield self._event("response.content_part.done", {**self._place, "part": part})
+        item = encoding.message_of(self._message_id, [part], status)
+        yield self._event("response.output_item.done", {"output_index": 0, "item": item})
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": self._message_id, "output_index": 0, "content_index": 0}
+
+    def _event(self, name: str, fields: Any) -> bytes:
+        content = encoded({"type": name, "sequence_number": self._number, **fields})
+        self._number += 1
+        return b"event: %b\ndata: %b\n\n" % (name.encode(), content)
+
+
+async def events(
+    turn: Turn, happening: AsyncGenerator[Event], caller: Caller, begun: ResponseOut, path: str
+) -> AsyncGenerator[bytes]:
+    """Write each event that is the caller's; the agent's own tools stay its own."""
+    written = Events(begun, turn.answer_id)
+    for frame in written.begin():
+        yield frame
+    try:
+        async with aclosing(happening):
+            async for event in happening:
+                match event:
+                    case TextDelta(text):
+                        yield written.text(text)
+                    case ToolCall(is_client=True):
+                        for frame in written.call(event):
+                            yield frame
+    except Exception as error:
+        last = written.fail(_frame(turn, caller, begun), as_problem(error, path))
+    else:
+        last = written.finish(_frame(turn, caller, begun))
+    for frame in last:
+        yield frame
+
+
+def _frame(turn: Turn, caller: Caller, begun: ResponseOut) -> Frame:
+    return Frame(turn.outcome(), caller, begun["model"])
+
+
+async def replayed(
+    frame: Frame, begun: ResponseOut, answer: ChatOut, calls: Iterable[ToolCall]
+) -> AsyncIterator[bytes]:
+    """Write an earlier answer again."""
+    written = Events(begun, answer.message_id or answer.llm_request_id)
+    for event in written.begin():
+        yield event
+    if answer.response:
+        yield written.text(answer.response)
+    for call in calls:
+        for event in written.call(call):
+            yield event
+    for event in written.finish(frame):
+        yield event
