@@ -32,6 +32,7 @@ class UnsupportedParameter(Problem):
     """A field that asks for another answer than we can give."""
 
     code = "unsupported_parameter"
+    extensions = {"param": str}
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name}: {why}", param=name)
@@ -109,7 +110,8 @@ def _instructions(messages: Iterable[Any]) -> str:
 def _text(content: str | Sequence[wire.TextPart | wire.RefusalPart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    texts = (part.text if isinstance(part, wire.TextPart) else part.refusal for part in content)
+    parts: Sequence[Any] = content
+    texts = (part.text if isinstance(part, wire.TextPart) else part.refusal for part in parts)
     return "\n".join(texts)
 
 

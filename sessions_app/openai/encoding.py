@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -141,6 +142,14 @@ class Chunks:
     def begin(self) -> bytes:
         return self._delta(b'{"role":"assistant","content":"","refusal":null}')
 
+    def of(self, event: Event) -> bytes:
+        """Write an event; nothing for what is not the caller's to see."""
+        if isinstance(event, TextDelta):
+            return self.text(event.text)
+        if isinstance(event, ToolCall) and event.is_client:
+            return self.call(event)
+        return b""
+
     def text(self, text: str) -> bytes:
         return self._delta(b'{"content":' + encoded(text) + b"}")
 
@@ -178,20 +187,27 @@ def error_chunk(error: Exception, path: str) -> bytes:
     return FinalChunk(b"data: " + encoded(body) + b"\n\n")
 
 
+@dataclass(slots=True)
+class Begun:
+    """The events of a turn, of which the first may have come already."""
+
+    events: AsyncGenerator[Event]
+    first: Event | None = None
+
+
 async def chunks(
-    turn: Turn, events: AsyncGenerator[Event], model: str, path: str, *, with_usage: bool
+    turn: Turn, begun: Begun, model: str, path: str, *, with_usage: bool
 ) -> AsyncGenerator[bytes]:
     """Write each event that is the caller's as a chunk; the agent's own tools stay its own."""
     written = Chunks(head_of(turn.request_id, model), with_usage=with_usage)
     yield written.begin()
     try:
-        async with aclosing(events):
+        async with aclosing(begun.events) as events:
+            if begun.first is not None and (chunk := written.of(begun.first)):
+                yield chunk
             async for event in events:
-                match event:
-                    case TextDelta(text):
-                        yield written.text(text)
-                    case ToolCall(is_client=True):
-                        yield written.call(event)
+                if chunk := written.of(event):
+                    yield chunk
         last = list(written.finish(Frame(turn.outcome(), turn.caller, model)))
     except Exception as error:
         last = [error_chunk(error, path)]

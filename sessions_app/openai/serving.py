@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from http import HTTPStatus
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -13,6 +12,7 @@ from agents.api.decorators import find_instance
 from agents.models import AgentInstance
 from agents.runtime.events import Event
 from salient.api.problems import NotFound, Problem
+from sessions_app.openai.encoding import Begun
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import with_headers
@@ -23,6 +23,7 @@ class ModelNotFound(Problem):
 
     status = HTTPStatus.NOT_FOUND
     code = "model_not_found"
+    extensions = {"param": str}
 
     def __init__(self) -> None:
         super().__init__(
@@ -53,23 +54,14 @@ class BegunStream(sse.TurnStream):
         await self._events.aclose()
 
 
-async def begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    """Wait for the first event; return all of them."""
+async def begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> Begun:
+    """Wait for the first event: what fails before it is an answer with its own status."""
     try:
-        first = await anext(events, None)
+        return Begun(events, await anext(events, None))
     except BaseException:
         await events.aclose()
         await turns.leave(turn)
         raise
-    return _again(first, events)
-
-
-async def _again(first: Event | None, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    async with aclosing(events):
-        if first is not None:
-            yield first
-        async for event in events:
-            yield event
 
 
 def event_stream(frames: AsyncIterator[bytes], headers: dict[str, str]) -> StreamingHttpResponse:

@@ -20,7 +20,7 @@ from salient.ids import parse_uuid
 from sessions_app.conversations.sessions import latest_session_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai import encoding
-from sessions_app.openai.conversion import turn_input
+from sessions_app.openai.conversion import UnsupportedParameter, turn_input
 from sessions_app.openai.schemas import ChatCompletionIn
 from sessions_app.openai.serving import (
     BegunStream,
@@ -44,7 +44,7 @@ COMPLETION = (CompletionOut, EventStream({"": ChunkOut | ErrorBody}))
     scope=Scope.CHAT,
     body=ChatCompletionIn,
     answer=COMPLETION,
-    problems=OPENAI_PROBLEMS,
+    problems=(*OPENAI_PROBLEMS, UnsupportedParameter),
     headers=(SESSION_HEADER, "Idempotency-Key"),
 )
 async def agent_completions(
@@ -59,7 +59,7 @@ async def agent_completions(
     scope=Scope.CHAT,
     body=ChatCompletionIn,
     answer=COMPLETION,
-    problems=(*OPENAI_PROBLEMS, ModelNotFound),
+    problems=(*OPENAI_PROBLEMS, UnsupportedParameter, ModelNotFound),
     headers=(SESSION_HEADER, "Idempotency-Key"),
 )
 async def account_completions(
@@ -88,9 +88,9 @@ async def _complete(
         frame = encoding.Frame(answer, caller, model)
         return as_json(encoding.completion(frame, answer, turn.run.client_calls), headers)
     events = turns.answer(turn)
-    # What fails before the first word is an answer with its own status, which clients repeat. A
-    # text that is checked first would keep the connection silent until it is whole.
-    first = await begun(turn, events) if asked.output_format is None else events
+    # A text that is checked first would keep the connection silent until it is whole.
+    waits = asked.output_format is None
+    first = await begun(turn, events) if waits else encoding.Begun(events)
     chunks = encoding.chunks(turn, first, model, request.path, with_usage=with_usage)
     return event_stream(BegunStream(turn, chunks, events), headers)
 

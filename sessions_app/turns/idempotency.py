@@ -127,16 +127,16 @@ def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
 
 def answer_of(request: LLMRequest) -> ChatOut:
     """Rebuild the answer of a stored turn; call it inside the tenant context."""
-    said = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
+    message = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
     body = request.response_body or {}
     calls = body.get("calls") or [{}]
     reason = "tool_calls" if "client_calls" in body else calls[-1].get("finish_reason")
     return ChatOut(
-        response=said.content if said else "",
+        response=message.content if message else "",
         status=request.completion_status,
         session_id=request.session_id,
-        message_id=said.pk if said and said.content else None,
+        message_id=message.pk if message and message.content else None,
         llm_request_id=request.pk,
         model=f"{request.provider}:{request.model}",
         finish_reason=reason or None,

@@ -20,6 +20,7 @@ class PreviousResponseNotFound(Problem):
     """No stored response of this id that the caller may see."""
 
     code = "previous_response_not_found"
+    extensions = {"param": str}
 
     def __init__(self) -> None:
         super().__init__(
