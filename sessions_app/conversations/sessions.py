@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -20,14 +19,7 @@ from sessions_app.api.session_schemas import (
     SessionStatus,
 )
 from sessions_app.conversations.history import own_session, own_sessions, sees_account
-from sessions_app.models import (
-    CompletionStatus,
-    LLMRequest,
-    Message,
-    Profile,
-    SavedChat,
-    Session,
-)
+from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
 
 
@@ -127,16 +119,6 @@ def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) ->
         leave_tombstone(own_session(caller, instance, session_id, lock=True))
 
 
-# What a row of llm_requests no longer has when its texts are deleted.
-FORGOTTEN: dict[str, Any] = {
-    "request_body": None,
-    "response_body": None,
-    "caller": "",
-    "idempotency_key": None,
-    "idempotency_hash": "",
-}
-
-
 def leave_tombstone(session: Session) -> None:
     """Empty the session, whose row the caller has locked, so that no turn begins meanwhile."""
     requests = LLMRequest.objects.filter(session_id=session.pk)
@@ -144,8 +126,14 @@ def leave_tombstone(session: Session) -> None:
         raise TurnInProgress
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
-    _forget_copies(session)
-    requests.update(**FORGOTTEN)
+    forget_copies(session)
+    requests.update(
+        request_body=None,
+        response_body=None,
+        caller="",
+        idempotency_key=None,
+        idempotency_hash="",
+    )
     Session.objects.filter(pk=session.pk).update(
         # No cookie or token finds it again: the visitor's next message starts a new session.
         session_key=secrets.token_hex(32),
@@ -159,29 +147,9 @@ def leave_tombstone(session: Session) -> None:
     )
 
 
-def _forget_copies(session: Session) -> None:
+def forget_copies(session: Session) -> None:
     """Delete the test chats made from the session, which have the same texts, and their runs."""
     SavedChat.objects.filter(session_id=session.pk).delete()
     copies = Session.objects.filter(copied_from=session.pk, deleted_at=None)
     for copy in copies.select_for_update(no_key=True):
         leave_tombstone(copy)
-
-
-def forget_turn(session: Session, request: LLMRequest) -> None:
-    """Delete the texts of one turn of the session, whose row the caller has locked.
-
-    With its first turn go the messages with which it was begun, with its last one the session.
-    Raises TurnInProgress while the turn is being answered.
-    """
-    if request.completion_status == CompletionStatus.RUNNING:
-        raise TurnInProgress
-    requests = LLMRequest.objects.filter(session_id=session.pk)
-    messages = Message.objects.filter(session_id=session.pk)
-    if requests.order_by("created_at", "id").values_list("pk", flat=True).first() == request.pk:
-        messages.filter(llm_request_id=None).delete()
-    messages.filter(llm_request_id=request.pk).delete()
-    if not messages.exists():
-        leave_tombstone(session)
-        return
-    _forget_copies(session)
-    requests.filter(pk=request.pk).update(**FORGOTTEN)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,7 +19,6 @@ from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
 from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut, DoneOut, UsageOut
-from sessions_app.openai.serving import Begun
 from sessions_app.openai.types import (
     Call,
     CallDelta,
@@ -185,6 +185,14 @@ def error_chunk(error: Exception, path: str) -> bytes:
     """Write an error so that the SDKs raise it; nothing follows it."""
     body = error_body(as_problem(error, path).as_dict())
     return FinalChunk(b"data: " + encoded(body) + b"\n\n")
+
+
+@dataclass(slots=True)
+class Begun:
+    """The events of a turn, of which the first may have come already."""
+
+    events: AsyncGenerator[Event]
+    first: Event | None = None
 
 
 async def chunks(

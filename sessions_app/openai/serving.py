@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -14,6 +12,7 @@ from agents.api.decorators import find_instance
 from agents.models import AgentInstance
 from agents.runtime.events import Event
 from salient.api.problems import NotFound, Problem
+from sessions_app.openai.encoding import Begun
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import with_headers
@@ -53,21 +52,6 @@ class BegunStream(sse.TurnStream):
     async def aclose(self) -> None:
         await super().aclose()
         await self._events.aclose()
-
-
-@dataclass(slots=True)
-class Begun:
-    """The events of a turn, of which the first may have come already."""
-
-    events: AsyncGenerator[Event]
-    first: Event | None = None
-
-    async def all(self) -> AsyncGenerator[Event]:
-        async with aclosing(self.events) as events:
-            if self.first is not None:
-                yield self.first
-            async for event in events:
-                yield event
 
 
 async def begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> Begun:

@@ -23,7 +23,6 @@ from sessions_app.openai import encoding
 from sessions_app.openai.conversion import UnsupportedParameter, turn_input
 from sessions_app.openai.schemas import ChatCompletionIn
 from sessions_app.openai.serving import (
-    Begun,
     BegunStream,
     ModelNotFound,
     as_json,
@@ -91,7 +90,7 @@ async def _complete(
     events = turns.answer(turn)
     # A text that is checked first would keep the connection silent until it is whole.
     waits = asked.output_format is None
-    first = await begun(turn, events) if waits else Begun(events)
+    first = await begun(turn, events) if waits else encoding.Begun(events)
     chunks = encoding.chunks(turn, first, model, request.path, with_usage=with_usage)
     return event_stream(BegunStream(turn, chunks, events), headers)
 

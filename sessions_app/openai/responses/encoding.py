@@ -13,6 +13,7 @@ from sessions_app.models import CompletionStatus
 from sessions_app.openai.encoding import Frame
 from sessions_app.openai.responses import ids
 from sessions_app.openai.responses.types import (
+    Fixed,
     IncompleteDetails,
     ItemStatus,
     OutputCall,
@@ -35,6 +36,15 @@ _INCOMPLETE: dict[str, IncompleteDetails] = {
     "length": {"reason": "max_output_tokens"},
     "content_filter": {"reason": "content_filter"},
 }
+FIXED: Fixed = {
+    "background": False,
+    "max_tool_calls": None,
+    "reasoning": {"effort": None, "summary": None},
+    "service_tier": "default",
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_logprobs": 0,
+}
 
 
 def begun(
@@ -48,32 +58,26 @@ def begun(
 ) -> ResponseOut:
     """Return a response that has no output yet; `kept` is what conversion.kept_of made."""
     return {
+        **FIXED,
         "id": ids.response_id(request_id),
         "object": "response",
         "created_at": _milliseconds(request_id) // 1000,
         "completed_at": None,
         "status": "in_progress",
-        "background": False,
         "error": None,
         "incomplete_details": None,
         "instructions": kept.get("instructions"),
         "max_output_tokens": kept.get("max_output_tokens"),
-        "max_tool_calls": None,
         "model": model,
         "output": [],
         "parallel_tool_calls": kept.get("parallel_tool_calls", True),
         "previous_response_id": kept.get("previous_response_id"),
         "conversation": {"id": ids.conversation_id(session_id)} if "conversation" in kept else None,
         "prompt_cache_key": kept.get("prompt_cache_key"),
-        "reasoning": {"effort": None, "summary": None},
         "safety_identifier": kept.get("safety_identifier"),
-        "service_tier": "default",
         "store": store,
         "temperature": kept.get("temperature", 1.0),
         "top_p": kept.get("top_p", 1.0),
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
-        "top_logprobs": 0,
         "text": {"format": kept.get("format", {"type": "text"})},
         "tool_choice": kept.get("tool_choice", "auto"),
         "tools": kept.get("tools", []),

@@ -17,7 +17,7 @@ from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
 from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut
-from sessions_app.openai.encoding import Frame, encoded
+from sessions_app.openai.encoding import Begun, Frame, encoded
 from sessions_app.openai.responses import encoding, ids
 from sessions_app.openai.responses.types import ErrorEvent, ItemStatus, ResponseOut
 from sessions_app.turns.turn import Turn
@@ -42,6 +42,13 @@ class Events:
     def begin(self) -> Iterator[bytes]:
         yield self._event("response.created", {"response": self._begun})
         yield self._event("response.in_progress", {"response": self._begun})
+
+    def of(self, event: Event) -> Iterator[bytes]:
+        """Write an event; nothing for what is not the caller's to see."""
+        if isinstance(event, TextDelta):
+            yield self.text(event.text)
+        elif isinstance(event, ToolCall) and event.is_client:
+            yield from self.call(event)
 
     def text(self, text: str) -> bytes:
         opening = b"" if self._said else self._open_message()
@@ -122,21 +129,20 @@ class Events:
 
 
 async def events(
-    turn: Turn, happening: AsyncGenerator[Event], caller: Caller, begun: ResponseOut, path: str
+    turn: Turn, happening: Begun, caller: Caller, begun: ResponseOut, path: str
 ) -> AsyncGenerator[bytes]:
     """Write each event that is the caller's; the agent's own tools stay its own."""
     written = Events(begun, turn.answer_id)
     for frame in written.begin():
         yield frame
     try:
-        async with aclosing(happening):
-            async for event in happening:
-                match event:
-                    case TextDelta(text):
-                        yield written.text(text)
-                    case ToolCall(is_client=True):
-                        for frame in written.call(event):
-                            yield frame
+        async with aclosing(happening.events) as coming:
+            if happening.first is not None:
+                for frame in written.of(happening.first):
+                    yield frame
+            async for event in coming:
+                for frame in written.of(event):
+                    yield frame
     except Exception as error:
         last = written.fail(_frame(turn, caller, begun), as_problem(error, path))
     else:

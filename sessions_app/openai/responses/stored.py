@@ -12,7 +12,7 @@ from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import Invalid, NotFound
 from sessions_app.conversations.history import own_session, own_sessions
-from sessions_app.conversations.sessions import forget_turn
+from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.inputs.exchanges import (
     StoredMessage,
     conversation_of,

@@ -71,7 +71,19 @@ class ConversationRef(TypedDict):
     id: str
 
 
-class ResponseOut(TypedDict):
+class Fixed(TypedDict):
+    """What a response says of features that there are not here."""
+
+    background: bool
+    max_tool_calls: int | None
+    reasoning: Reasoning
+    service_tier: str
+    presence_penalty: float
+    frequency_penalty: float
+    top_logprobs: int
+
+
+class ResponseOut(Fixed):
     """A response; while it is made it has no usage and nothing of ours."""
 
     id: str
@@ -79,27 +91,20 @@ class ResponseOut(TypedDict):
     created_at: int
     completed_at: int | None
     status: Status
-    background: bool
     error: ResponseError | None
     incomplete_details: IncompleteDetails | None
     instructions: str | None
     max_output_tokens: int | None
-    max_tool_calls: int | None
     model: str
     output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None
     conversation: ConversationRef | None
     prompt_cache_key: str | None
-    reasoning: Reasoning
     safety_identifier: str | None
-    service_tier: str
     store: bool
     temperature: float
     top_p: float
-    presence_penalty: float
-    frequency_penalty: float
-    top_logprobs: int
     text: dict[str, Any]
     tool_choice: str | dict[str, Any]
     tools: list[dict[str, Any]]

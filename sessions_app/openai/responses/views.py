@@ -16,7 +16,7 @@ from salient.api.problems import Invalid
 from salient.database import in_database
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai.conversion import UnsupportedParameter
-from sessions_app.openai.encoding import Frame, encoded
+from sessions_app.openai.encoding import Begun, Frame, encoded
 from sessions_app.openai.responses import conversion, encoding, events, ids, stored
 from sessions_app.openai.responses import schemas as wire
 from sessions_app.openai.responses.problems import PreviousResponseNotFound, named_as_sent
@@ -144,7 +144,8 @@ async def _create(
         return as_json(encoded(whole), headers)
     happening = turns.answer(turn)
     # As in chat completions: a failure before the first word has its own status.
-    first = (await begun(turn, happening)).all() if asked.output_format is None else happening
+    waits = asked.output_format is None
+    first = await begun(turn, happening) if waits else Begun(happening)
     frames = events.events(turn, first, caller, response, request.path)
     return event_stream(BegunStream(turn, frames, happening), headers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -12,11 +13,13 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import TestCase, override_settings
+from pydantic import TypeAdapter
 
 from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import tenant_context
 from agents.config import loader
 from sessions_app.models import LLMRequest, Session
+from sessions_app.openai.types import ChunkOut, CompletionOut, ModelsOut
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
@@ -42,6 +45,16 @@ def chunks_of(answer: Answer) -> list[dict[str, Any]]:
     return [json.loads(block.removeprefix("data: ")) for block in blocks[:-1]]
 
 
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def assert_is(kind: Any, found: Any) -> None:
+    """Expect what the OpenAPI document says of it: no field less, and none more."""
+    adapter(kind).validate_json(json.dumps(found), strict=True, extra="forbid")
+
+
 class CompletionWorld(World, TestCase):
     def setUp(self) -> None:
         # Configurations name it, also where none of its answers is needed.
@@ -55,14 +68,20 @@ class CompletionWorld(World, TestCase):
     ) -> Answer:
         headers = more.pop("headers", None)
         body = {"model": "gpt-5", "messages": messages, **more}
-        return await (client or self.api).post(
+        answer = await (client or self.api).post(
             self.path("v1/chat/completions"), body, headers=headers
         )
+        if answer.headers["content-type"] == "application/json" and answer.status == 200:
+            assert_is(CompletionOut, answer.json())
+        return answer
 
     async def streamed(self, messages: Any = HELLO, **more: Any) -> list[dict[str, Any]]:
         answer = await self.ask(messages, stream=True, **more)
         self.assertEqual(answer.status, 200, answer.body)
-        return chunks_of(answer)
+        found = chunks_of(answer)
+        for chunk in found:
+            assert_is(ChunkOut, chunk)
+        return found
 
     async def refused(self, status: int, messages: Any = HELLO, **more: Any) -> dict[str, Any]:
         answer = await self.ask(messages, **more)
@@ -540,6 +559,7 @@ class ModelTests(CompletionWorld):
     async def test_an_account_lists_what_the_key_may_use(self) -> None:
         await self.more()
         found = (await self.api.get("/accounts/acme/v1/models")).json()
+        assert_is(ModelsOut, found)
         self.assertEqual([model["id"] for model in found["data"]], ["bot", "other"])
         self.assertEqual(
             (found["object"], found["data"][0]["object"], found["data"][0]["owned_by"]),

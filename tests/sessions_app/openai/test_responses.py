@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import TestCase
+from pydantic import TypeAdapter
 
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.config import loader
 from sessions_app.models import LLMRequest, Message, Session
+from sessions_app.openai.responses.types import EVENTS, ResponseOut
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
@@ -66,6 +69,16 @@ def kinds_of(events: list[dict[str, Any]]) -> list[str]:
     return [kind for at, kind in enumerate(kinds) if at == 0 or kinds[at - 1] != kind]
 
 
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def assert_is(kind: Any, found: Any) -> None:
+    """Expect what the OpenAPI document says of it: no field less, and none more."""
+    adapter(kind).validate_json(json.dumps(found), strict=True, extra="forbid")
+
+
 class ResponseWorld(World, TestCase):
     def setUp(self) -> None:
         # Configurations name it, also where none of its answers is needed.
@@ -85,6 +98,7 @@ class ResponseWorld(World, TestCase):
         answer = await self.ask(input_, **more)
         self.assertEqual(answer.status, 200, answer.body)
         found: dict[str, Any] = answer.json()
+        assert_is(ResponseOut, found)
         return found
 
     async def streamed(self, input_: Any = "Hello", **more: Any) -> list[dict[str, Any]]:
@@ -94,6 +108,7 @@ class ResponseWorld(World, TestCase):
         for number, (name, data) in enumerate(answer.events()):
             event = json.loads(data)
             self.assertEqual((event["type"], event["sequence_number"]), (name, number))
+            assert_is(EVENTS[name], event)
             events.append(event)
         return events
 

@@ -109,9 +109,8 @@ class SDKTests(ClientWorld):
         said: Any = [{"role": "user", "content": "get_weather"}]
         first = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
         said += first.output
-        said.append(
-            {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "Rain."}
-        )
+        call: Any = first.output[0]
+        said.append({"type": "function_call_output", "call_id": call.call_id, "output": "Rain."})
         second = await self.sdk.responses.create(model="bot", input=said, tools=[WEATHER])
         self.assertEqual(second.output_text, "The tool says: Rain.")
         said += second.output
