@@ -57,7 +57,8 @@ def begun(
     store: bool = True,
 ) -> ResponseOut:
     """Return a response that has no output yet; `kept` is what conversion.kept_of made."""
-    return {
+    # mypy cannot know that FIXED has nothing named “salient”.
+    return {  # type: ignore[typeddict-item]
         **FIXED,
         "id": ids.response_id(request_id),
         "object": "response",
