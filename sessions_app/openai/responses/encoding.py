@@ -58,8 +58,8 @@ def begun(
 ) -> ResponseOut:
     """Return a response that has no output yet; `kept` is what conversion.kept_of made."""
     # mypy cannot know that FIXED has nothing named “salient”.
-    return {  # type: ignore[typeddict-item]
-        **FIXED,
+    return {
+        **FIXED,  # type: ignore[typeddict-item]
         "id": ids.response_id(request_id),
         "object": "response",
         "created_at": _milliseconds(request_id) // 1000,
