@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from functools import cache
@@ -706,6 +707,26 @@ class ChainTests(ResponseWorld):
                 (error["code"], error["param"]),
                 ("previous_response_not_found", "previous_response_id"),
             )
+
+    async def test_two_follow_ups_at_once_are_both_answered(self) -> None:
+        self.reconfigure("model: scripted:echo?first_ms=300\n")
+        first = await self.answered("One")
+        more = {"previous_response_id": first["id"]}
+        found = await asyncio.gather(self.answered("A", **more), self.answered("B", **more))
+        for each, said in zip(found, ("A", "B"), strict=True):
+            self.assertIn(f"You wrote: “{said}”.", text_of(each))
+            self.assertIn("I remember one earlier message of yours", text_of(each))
+        self.assertEqual(len({each["salient"]["session_id"] for each in found}), 2)
+
+    async def test_store_false_goes_on_and_is_not_part_of_the_conversation(self) -> None:
+        sent = await self.chain(
+            ("One", {}),
+            ("Two", {"previous_response_id": 0, "store": False}),
+            ("Three", {"previous_response_id": 0}),
+        )
+        said = "Hello from the mock."
+        self.assertEqual(sent[1:], [["One", said, "Two"], ["One", said, "Three"]])
+        self.assertEqual(len(set(self.sessions())), 1)
 
     async def test_one_that_is_being_made_is_waited_for(self) -> None:
         await self.chain(("One", {}))
