@@ -25,7 +25,7 @@ MOST = 20
 MOST_BYTES = 8 * 1024 * 1024
 LARGEST = 5 * 1024 * 1024
 # Of all its URLs together.
-FETCH = Limits(seconds=15.0, max_bytes=LARGEST, max_redirects=3)
+FETCH = Limits(seconds=15.0, max_bytes=LARGEST, max_redirects=3, only_public=True)
 # By their first bytes: what a caller or a server says of them is not believed.
 _KINDS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -49,6 +49,11 @@ async def loaded(asked: TurnInput) -> TurnInput:
         attachments=tuple(known[attachment] for attachment in asked.attachments),
         conversation=conversation,
     )
+
+
+def needs_fetching(asked: TurnInput) -> bool:
+    """Whether something must be fetched from a URL before the turn can begin."""
+    return any(attachment.url for attachment in _all(asked))
 
 
 def _all(asked: TurnInput) -> Iterator[Attachment]:

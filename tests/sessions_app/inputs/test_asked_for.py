@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.test import TestCase
 
 from accounts.auth.caller import Caller
-from accounts.limits.quotas import set_limits
+from accounts.limits.quotas import RateLimited, set_limits
 from accounts.tenancy.context import tenant_context
 from agents.config import loader
 from agents.runtime.events import ToolCall, ToolResult
@@ -418,6 +418,21 @@ class AttachmentTests(TurnWorld):
                 await self.turn(asked)
         [_, seen] = server.requests[0].body["messages"][1]["content"]
         self.assertEqual(seen["image_url"]["url"], f"data:image/png;base64,{PNG}")
+
+    async def test_hosts_that_the_operator_trusts_are_not_for_callers(self) -> None:
+        asked = TurnInput(message="?", attachments=(image(data="", url="http://10.0.0.5:8000/a"),))
+        with self.settings(OUTBOUND_TRUSTED_HOSTS=["10.0.0.5:8000"]):
+            refusal = await self.refused(asked, ContentRefused)
+        self.assertIn("must begin with https", str(refusal))
+
+    async def test_what_cannot_be_fetched_counts_as_a_call(self) -> None:
+        limits = {"requests_per_minute": 2}
+        await sync_to_async(set_limits)(self.account, **limits)
+        asked = TurnInput(message="?", attachments=(image(data="", url="https://a.example/a"),))
+        with mock.patch.object(attachments, "safe_fetch", side_effect=OSError) as fetch:
+            for kind in (ContentRefused, ContentRefused, RateLimited, RateLimited):
+                await self.refused(asked, kind)
+        self.assertEqual(fetch.call_count, 2)
 
 
 class DigestTests(TurnWorld):
