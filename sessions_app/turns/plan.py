@@ -301,7 +301,9 @@ def _most_messages(plan: TurnPlan) -> int:
     """Return how many stored messages are read; none beside a conversation of the caller's."""
     if plan.asked.conversation is not None:
         return 0
-    return min(plan.current.effective.config.history_limit, plan.limits.caps.history_messages)
+    most = plan.limits.caps.history_messages
+    # Results are nothing without their calls, nor those without the user's message before them.
+    return most if plan.asked.results else min(plan.current.effective.config.history_limit, most)
 
 
 def _request_body(plan: TurnPlan) -> dict[str, Any]:
@@ -319,11 +321,15 @@ def _request_body(plan: TurnPlan) -> dict[str, Any]:
     return body if test_chat is None else body | {"test_chat": str(test_chat)}
 
 
-async def messages_of(opened: Opened, caller: Caller, asked: TurnInput) -> tuple[ChatMessage, ...]:
+async def messages_of(opened: Opened, plan: TurnPlan) -> tuple[ChatMessage, ...]:
     """Return what the model is sent: the history and what is new, oldest first."""
+    caller, asked = plan.limits.caller, plan.asked
     if asked.conversation is not None:
         return (*asked.conversation, *asked.spoken)
-    messages = (*opened.history, *asked.spoken)
+    history = opened.history
+    if asked.results and len(history) > (most := plan.current.effective.config.history_limit):
+        history = _newest(history, most)
+    messages = (*history, *asked.spoken)
     if not has_unanswered(messages):
         return messages
     try:

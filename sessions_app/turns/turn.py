@@ -252,7 +252,7 @@ async def _begin(
         if isinstance(error.__cause__, MaybeDone):
             in_background(_undo(row.request_id))
         raise
-    run = replace(plan.run, messages=await messages_of(opened, caller, plan.asked))
+    run = replace(plan.run, messages=await messages_of(opened, plan))
     if run.client_tools:
         run = replace(run, call_prefix=exchanges.call_prefix(row.request_id))
     return Turn(

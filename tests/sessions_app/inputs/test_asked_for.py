@@ -375,6 +375,23 @@ class ScriptedTests(TurnWorld):
         turn = await self.turn(replace(ASKED, message="Hello"))
         self.assertEqual(turn.run.client_calls, ())
 
+    async def test_results_reach_the_model_with_what_they_are_of_however_short_the_history(
+        self,
+    ) -> None:
+        for limit in (0, 1, 2):
+            self.configure(f"{MOCK}history_limit: {limit}\n")
+            async with MockOpenAI() as server:
+                called = Reply("", tool_calls=[("get_weather", "{}")])
+                server.replies.extend([called, called, Reply("Rain.")])
+                turn = await self.turn(ASKED)
+                for _ in range(2):
+                    result = ToolResult(turn.run.client_calls[0].id, "get_weather", "Rain.")
+                    turn = await self.turn(replace(ASKED, message="", results=(result,)))
+            sent = [message["role"] for message in server.requests[2].body["messages"]]
+            self.assertEqual(
+                sent, ["system", "user", "assistant", "tool", "assistant", "tool"], limit
+            )
+
 
 def image(**fields: str) -> Attachment:
     return Attachment(**({"data": f"data:image/png;base64,{PNG}"} | fields))
