@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from copy import replace
 from pathlib import Path
 from typing import Any
@@ -415,6 +416,13 @@ class AttachmentTests(TurnWorld):
                 await self.refused(
                     TurnInput(message="?", attachments=(image(data=data),)), ContentRefused
                 )
+
+    async def test_a_long_beginning_is_refused_at_once(self) -> None:
+        for data in ("data:" + "a" * 1_000_000, "data:" + "a;" * 500_000):
+            began = time.monotonic()
+            with self.assertRaises(ContentRefused):
+                await attachments.loaded(TurnInput(message="?", attachments=(image(data=data),)))
+            self.assertLess(time.monotonic() - began, 2)
 
     async def test_size_and_number_are_bounded(self) -> None:
         large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * attachments.LARGEST).decode()
