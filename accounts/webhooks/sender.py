@@ -32,6 +32,7 @@ MOST_AT_ONCE: Final = 64
 TIMEOUT_SECONDS: Final = 15.0
 # Of an answer's body so much is read, for the connection to be used again, and thrown away.
 MOST_READ: Final = 16 * 1024
+BODY_SECONDS: Final = 1.0
 # A worker that ends waits so long for what is under way; the rest is sent again by another.
 STOP_SECONDS: Final = 5.0
 _SECONDS: Final = re.compile("[0-9]{1,7}")
@@ -149,6 +150,10 @@ async def attempt(clients: Clients, delivery: WebhookDelivery) -> Result:
         error = "tls"
     except (aiohttp.ClientError, OSError) as problem:
         error = "unsafe_address" if _is_unsafe(problem) else "connection"
+    except Exception:
+        # It would end the batches of all accounts, each time that this one is due.
+        logger.exception("Unexpected error of webhook %s", delivery.endpoint_id)
+        error = "internal"
     duration = int((time.monotonic() - began) * 1000)
     return Result(error=error, duration_ms=duration, **({"status": None} | answered))
 
@@ -168,8 +173,9 @@ async def _post(clients: Clients, delivery: WebhookDelivery) -> dict[str, Any]:
     ) as response:
         found = {"status": response.status, "retry_after": _retry_after(response)}
         with contextlib.suppress(aiohttp.ClientError, OSError):
-            # The status says it all, whatever comes of the body.
-            await response.content.read(MOST_READ)
+            # The status says it all, whatever comes of the body, and however late.
+            async with asyncio.timeout(BODY_SECONDS):
+                await response.content.read(MOST_READ)
         return found
 
 

@@ -24,9 +24,6 @@ from salient.database.storable import MOST_DECIMAL
 BYTES_A_TOKEN = 2
 TOKENS_A_MESSAGE = 8
 TOKENS_A_TOOL_RESULT = 2_000
-TOKENS_AN_IMAGE = 2_000
-# Of base64: a token for every four bytes of the file.
-CHARACTERS_A_FILE_TOKEN = 5
 # A run that uses its tools more often than this may cost more than was reserved.
 MOST_ROUNDS = 5
 # Tokens of input beyond the fixed part, for which prices are compared; each 10 % above the last.
@@ -58,11 +55,8 @@ class CostEstimate:
 
 def _more_bytes(message: ChatMessage) -> int:
     """Return how many bytes of text cost as much as what a message has besides its own."""
-    size = sum(len(call.name) + len(call.arguments) for call in message.calls)
-    for attachment in message.attachments:
-        file = len(attachment.data) // CHARACTERS_A_FILE_TOKEN
-        size += BYTES_A_TOKEN * (TOKENS_AN_IMAGE if attachment.is_image else file)
-    return size
+    size = sum(len(call.name) + len(call.arguments.encode()) for call in message.calls)
+    return size + BYTES_A_TOKEN * sum(each.tokens for each in message.attachments)
 
 
 def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstimate:

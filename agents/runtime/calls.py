@@ -121,7 +121,8 @@ class Call:
 
     def outcome(self) -> ModelCall:
         usage = self._usage
-        read = self._counted(usage.input_tokens, self._sent)
+        # The provider counts images and files too; where it has not, we do.
+        read = usage.input_tokens or self._counted(None, self._sent) + self._attached
         written = self._counted(usage.output_tokens, self._received)
         if self._finished is None and not self._refused:
             # More may have come after the provider counted.
@@ -147,6 +148,12 @@ class Call:
         if reported:
             return reported
         return 0 if self._refused else estimate_tokens("".join(text))
+
+    @property
+    def _attached(self) -> int:
+        """The tokens of images and files; a refusal is free."""
+        sent = (each for message in self.request.messages for each in message.attachments)
+        return 0 if self._refused else sum(each.tokens for each in sent)
 
     @property
     def _sent(self) -> Iterator[str]:

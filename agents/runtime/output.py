@@ -1,28 +1,36 @@
 """Holds an answer against the format that the caller asked for.
 
-The schema comes from a caller: it is bounded, refers to nothing outside of itself, and its patterns
-are matched with a limit on their work.
+The schema comes from a caller: it is bounded and refers to nothing outside of itself. What is not
+plainly cheap is checked in a process of its own, so that no schema holds up the event loop.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from agents.runtime.events import TextDelta
 from agents.runtime.providers.base import ChatMessage, OutputFormat
+from agents.runtime.schema_work import (
+    InvalidSchema,
+    TooMuchWork,
+    fault,
+    fault_apart,
+    is_cheap,
+)
 from agents.runtime.tools.prepare import DEEPEST, unfenced
+
+__all__ = ["InvalidSchema", "OutputCheck", "require_usable"]
 
 LARGEST_SCHEMA = 64 * 1024
 # What the model is told of its first answer.
 LONGEST_PROBLEM, LONGEST_REFUSED = 1_000, 16_000
-_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
-
-
-class InvalidSchema(ValueError):
-    """A schema that cannot be used; the message says why and is for the caller."""
+# So many processes check at once, of all callers together.
+_processes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="schemas")
 
 
 class OutputCheck:
@@ -33,17 +41,16 @@ class OutputCheck:
 
     def __init__(self, wanted: OutputFormat) -> None:
         self._wanted = wanted
-        self._validator = validator(wanted.schema) if wanted.schema is not None else None
         self.followup: tuple[ChatMessage, ...] = ()
 
     @property
     def was_refused(self) -> bool:
         return bool(self.followup)
 
-    def accepted(self, text: str) -> TextDelta | None:
+    async def accepted(self, text: str) -> TextDelta | None:
         """Return the answer without fences around it, None where it is not as it must be."""
         text = unfenced(text)
-        problem = self._problem(text)
+        problem = await self._problem(text)
         if problem is None:
             return TextDelta(text)
         said = text[:LONGEST_REFUSED]
@@ -53,39 +60,41 @@ class OutputCheck:
         )
         return None
 
-    def _problem(self, text: str) -> str | None:
+    async def _problem(self, text: str) -> str | None:
         try:
             value = json.loads(text, parse_constant=_refuse)
             # Half of a surrogate pair can be neither sent nor stored.
             text.encode()
         except (ValueError, RecursionError) as error:
             return f"It is no JSON: {error}."[:LONGEST_PROBLEM]
-        if self._validator is None:
+        if self._wanted.schema is None:
             return None if isinstance(value, dict) else "It is no JSON object."
-        fault = next(iter(self._validator.iter_errors(value)), None)
-        if fault is None:
-            return None
-        place = ".".join(str(part) for part in fault.instance_path) or "the whole"
-        return f"At {place}: {fault.message}."[:LONGEST_PROBLEM]
+        try:
+            found = await _checked(self._wanted.schema, len(text), value)
+        except TooMuchWork:
+            return "To hold it against the schema takes too much work."
+        return found and found[:LONGEST_PROBLEM]
 
 
-def validator(schema: Mapping[str, Any]) -> Any:
-    """Return what checks values against the schema; raises InvalidSchema."""
+async def require_usable(schema: Mapping[str, Any]) -> None:
+    """Raise InvalidSchema for a schema that cannot be used."""
     if len(msgspec.json.encode(schema)) > LARGEST_SCHEMA:
         raise InvalidSchema(f"the schema is larger than {LARGEST_SCHEMA} bytes")
     if _is_deeper(schema, DEEPEST):
         raise InvalidSchema(f"the schema is nested deeper than {DEEPEST} levels")
     try:
-        return jsonschema_rs.validator_for(
-            dict(schema), retriever=_nothing, pattern_options=_PATTERNS
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        said = str(getattr(error, "message", error)).splitlines()[0]
-        raise InvalidSchema(f"this is no usable JSON schema: {said[:200]}") from None
+        await _checked(schema, 0, has_value=False)
+    except TooMuchWork:
+        raise InvalidSchema("the schema takes too much work") from None
 
 
-def _nothing(uri: str) -> Any:
-    raise ValueError("the schema refers to something outside of itself")
+async def _checked(
+    schema: Mapping[str, Any], size: int, value: Any = None, *, has_value: bool = True
+) -> str | None:
+    if is_cheap(schema, size):
+        return fault(schema, value, has_value=has_value)
+    check = partial(fault_apart, schema, value, has_value=has_value)
+    return await asyncio.get_running_loop().run_in_executor(_processes, check)
 
 
 def _refuse(name: str) -> Any:

@@ -127,19 +127,19 @@ class Run:
                     return
             elif self._check is None:
                 return
-            elif (checked := self._checked(call, self._check)) is not None:
+            elif (checked := await self._checked(call, self._check)) is not None:
                 yield checked
                 return
             attempt = 0
 
-    def _checked(self, call: Call, check: OutputCheck) -> TextDelta | None:
+    async def _checked(self, call: Call, check: OutputCheck) -> TextDelta | None:
         """Return the answer in the format that was asked for, None where it is asked for again.
 
         An answer that was cut off cannot be whole: the caller reads in its finish reason why.
         """
         was_refused, text = check.was_refused, "".join(call.texts).replace("\x00", "")
         was_cut = call.finish_reason in {"length", "content_filter"}
-        answer = TextDelta(text) if was_cut else check.accepted(text)
+        answer = TextDelta(text) if was_cut else await check.accepted(text)
         if answer is None and was_refused:
             raise OutputInvalid(check.followup[-1].content)
         if answer is not None:

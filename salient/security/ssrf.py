@@ -92,8 +92,11 @@ class SafeURL:
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
-def check_url(text: str, *, with_query: bool = True) -> SafeURL:
-    """Read a tenant's URL; raises UnsafeURL unless every part of it is plain and allowed."""
+def check_url(text: str, *, with_query: bool = True, only_public: bool = False) -> SafeURL:
+    """Read a tenant's URL; raises UnsafeURL unless every part of it is plain and allowed.
+
+    `only_public` refuses the hosts that the operator trusts too.
+    """
     if len(text) > MAX_URL or not _URL.fullmatch(text):
         raise UnsafeURL(
             f"Write the URL in at most {MAX_URL} ASCII characters, without spaces; "
@@ -117,7 +120,7 @@ def check_url(text: str, *, with_query: bool = True) -> SafeURL:
         port if port is not None else {"https": 443, "http": 80}[parts.scheme],
         parts.path + query,
     )
-    if not url.is_trusted:
+    if only_public or not url.is_trusted:
         _check_public(url)
     return url
 
@@ -293,11 +296,15 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one fetch with its redirects; with none allowed a redirect is returned as it is."""
+    """Limits of one fetch with its redirects; with none allowed a redirect is returned as it is.
+
+    With `only_public` the hosts that the operator trusts are no exception.
+    """
 
     seconds: float = 10.0
     max_bytes: int = 1024 * 1024
     max_redirects: int = 0
+    only_public: bool = False
 
 
 async def safe_fetch(
@@ -315,7 +322,13 @@ async def safe_fetch(
     Raises UnsafeURL, ValueError when the answer is too long, TimeoutError, OSError and aiohttp's
     ClientError.
     """
-    step = _Step(method, check_url(url), headers or {}, data)
+    step = _Step(
+        method,
+        check_url(url, only_public=limits.only_public),
+        headers or {},
+        data,
+        limits.only_public,
+    )
     async with asyncio.timeout(limits.seconds):
         for _ in range(limits.max_redirects):
             fetched = await _fetch_once(step, limits, lookup)
@@ -332,19 +345,22 @@ class _Step:
     url: SafeURL
     headers: Mapping[str, str]
     data: bytes | None
+    only_public: bool
 
     def redirected(self, status: int, location: str) -> _Step:
-        url = check_url(urljoin(str(self.url), location.partition("#")[0]))
+        place = urljoin(str(self.url), location.partition("#")[0])
+        url = check_url(place, only_public=self.only_public)
         keeps = url.origin == self.url.origin
         headers = self.headers if keeps else {}
         if keeps and status in {307, 308}:
-            return _Step(self.method, url, headers, self.data)
-        return _Step("GET", url, headers, None)
+            return _Step(self.method, url, headers, self.data, self.only_public)
+        return _Step("GET", url, headers, None, self.only_public)
 
 
 async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
+    is_trusted = step.url.is_trusted and not step.only_public
     async with (
-        plain_session() if step.url.is_trusted else safe_session(lookup) as client,
+        plain_session() if is_trusted else safe_session(lookup) as client,
         client.request(
             step.method,
             str(step.url),

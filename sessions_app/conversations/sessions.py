@@ -98,9 +98,9 @@ def _set_status(caller: Caller, session: Session, status: SessionStatus) -> None
 
 
 def latest_session_of(caller: Caller, instance: AgentInstance, end_user: str) -> UUID | None:
-    """Return the conversation that this end user had last with the agent, if there is one."""
+    """Return the conversation that this end user had last with the agent, if one is open."""
     with tenant_context(caller.account_id):
-        sessions = own_sessions(caller, instance).filter(end_user=end_user)
+        sessions = own_sessions(caller, instance).filter(end_user=end_user, closed_at=None)
         newest = sessions.order_by("-last_activity_at", "-id").values_list("pk", flat=True)
         found: UUID | None = newest.first()
     return found

@@ -25,7 +25,7 @@ MOST = 20
 MOST_BYTES = 8 * 1024 * 1024
 LARGEST = 5 * 1024 * 1024
 # Of all its URLs together.
-FETCH = Limits(seconds=15.0, max_bytes=LARGEST, max_redirects=3)
+FETCH = Limits(seconds=15.0, max_bytes=LARGEST, max_redirects=3, only_public=True)
 # By their first bytes: what a caller or a server says of them is not believed.
 _KINDS = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -35,7 +35,7 @@ _KINDS = {
     "application/pdf": re.compile(rb"%PDF-"),
 }
 TYPES = ", ".join(_KINDS)
-_DATA_URL = re.compile(r"data:[\w.+-]*/?[\w.+-]*(?:;[\w=.+-]+)*;base64,", re.ASCII)
+_DATA, _BASE64 = "data:", ";base64"
 
 
 async def loaded(asked: TurnInput) -> TurnInput:
@@ -49,6 +49,11 @@ async def loaded(asked: TurnInput) -> TurnInput:
         attachments=tuple(known[attachment] for attachment in asked.attachments),
         conversation=conversation,
     )
+
+
+def needs_fetching(asked: TurnInput) -> bool:
+    """Whether something must be fetched from a URL before the turn can begin."""
+    return any(attachment.url for attachment in _all(asked))
 
 
 def _all(asked: TurnInput) -> Iterator[Attachment]:
@@ -97,9 +102,12 @@ async def _fetched(attachment: Attachment, until: float) -> bytes:
 
 def _decoded(text: str) -> bytes:
     """Read base64, as it is or within a data URL."""
-    found = _DATA_URL.match(text)
+    if text.startswith(_DATA):
+        # No pattern: it would look for an end that is not there for days.
+        head, _, data = text.partition(",")
+        text = data if head.endswith(_BASE64) else head
     try:
-        return base64.b64decode(text[found.end() if found else 0 :], validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ContentRefused("An image or file is no valid base64.") from None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
+from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import ApiRequest, api_view
@@ -74,7 +75,8 @@ async def _complete(
 ) -> HttpResponse | StreamingHttpResponse:
     caller, model = request.caller, instance.instance_slug
     asked = await _asked(request, instance, wanted)
-    key = key_of(request, instance, asked)
+    # As it was sent: which session a `user` continues is another one when the call is repeated.
+    key = key_of(request, instance, replace(asked, session_id=_session_of(request)))
     is_stream = bool(wanted.stream)
     options = wanted.stream_options
     with_usage = is_stream and options is not None and bool(options.include_usage)

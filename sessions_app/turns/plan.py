@@ -29,7 +29,7 @@ from agents.costs.estimate import cost_estimate
 from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance, ConfigDraft
 from agents.runtime.conversation import has_unanswered, without_refused
-from agents.runtime.output import InvalidSchema, validator
+from agents.runtime.output import InvalidSchema, require_usable
 from agents.runtime.providers.base import ChatMessage
 from agents.runtime.providers.scripted import SCRIPTED
 from agents.runtime.run import RunRequest
@@ -77,7 +77,7 @@ async def plan_turn(
     quotas.refuse_at_once(caller)
     current, limits = _known(caller, instance) or await _read(caller, instance)
     check_size(asked, limits)
-    check_offered(asked, current)
+    await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
     plan = TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
     return replace(plan, sections=await _stored_sections(plan))
@@ -94,8 +94,16 @@ async def _completed(
     if has_calls and not asked.is_branch:
         asked = await exchanges.continued(caller, instance, asked)
     if asked.has_attachments:
+        if attachments.needs_fetching(asked):
+            await in_database(_count_fetching, caller, instance)
         asked = await attachments.loaded(asked)
     return asked
+
+
+def _count_fetching(caller: Caller, instance: AgentInstance) -> None:
+    """Count a call: what cannot be fetched opens no turn, and would be free. Raises RateLimited."""
+    with tenant_context(caller.account_id):
+        quotas.reserve(caller, instance.pk, turn=False)
 
 
 def _newest(conversation: tuple[ChatMessage, ...], most: int) -> tuple[ChatMessage, ...]:
@@ -167,7 +175,7 @@ def check_size(asked: TurnInput, limits: Limits) -> None:
             )
 
 
-def check_offered(asked: TurnInput, current: CurrentConfig) -> None:
+async def check_offered(asked: TurnInput, current: CurrentConfig) -> None:
     """Raise a Problem for what the agent's configuration does not let callers add."""
     config = current.effective.config
     if asked.instructions and not config.callers.instructions:
@@ -183,7 +191,7 @@ def check_offered(asked: TurnInput, current: CurrentConfig) -> None:
         raise ContentRefused("This agent takes no images or files.")
     if asked.output_format is not None and asked.output_format.schema is not None:
         try:
-            validator(asked.output_format.schema)
+            await require_usable(asked.output_format.schema)
         except InvalidSchema as error:
             raise Invalid.field("response_format", str(error)) from error
 
@@ -294,7 +302,9 @@ def _most_messages(plan: TurnPlan) -> int:
     """Return how many stored messages are read; none beside a conversation of the caller's."""
     if plan.asked.conversation is not None:
         return 0
-    return min(plan.current.effective.config.history_limit, plan.limits.caps.history_messages)
+    most = plan.limits.caps.history_messages
+    # Results are nothing without their calls, nor those without the user's message before them.
+    return most if plan.asked.results else min(plan.current.effective.config.history_limit, most)
 
 
 def _request_body(plan: TurnPlan) -> dict[str, Any]:
@@ -321,7 +331,10 @@ async def messages_of(plan: TurnPlan, row: OpenTurn, opened: Opened) -> tuple[Ch
         if asked.keeps_conversation and asked.store and opened.session_id == row.new_session_id:
             await earlier.keep(caller, row, asked.conversation)
         return (*asked.conversation, *asked.spoken)
-    messages = (*opened.history, *asked.spoken)
+    history = opened.history
+    if asked.results and len(history) > (most := plan.current.effective.config.history_limit):
+        history = _newest(history, most)
+    messages = (*history, *asked.spoken)
     if not has_unanswered(messages):
         return messages
     try:

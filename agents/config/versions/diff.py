@@ -15,6 +15,7 @@ from agents.config.layers import leaves
 type Numbered = list[tuple[int, str]]
 # How many unchanged lines are shown around a change.
 CONTEXT = 3
+MOST_EXACT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,9 @@ def unified(old: str, new: str, *, names: tuple[str, str] = ("before", "after"))
 def side_by_side(old: str, new: str) -> list[Line]:
     """Put two texts beside each other; what is far from every change is one line `skip`."""
     before, after = _numbered(old), _numbered(new)
-    matcher = SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
+    # Of very long texts with few different lines the exact way takes minutes.
+    is_long = max(len(before), len(after)) > MOST_EXACT
+    matcher = SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=is_long)
     lines: list[Line] = []
     done = 0
     for group in matcher.get_grouped_opcodes(CONTEXT):

@@ -11,6 +11,9 @@ import msgspec
 
 from agents.runtime.events import TextDelta, ToolCall, ToolResult
 
+# High, for any model; of base64, a token for every four bytes of a file.
+TOKENS_AN_IMAGE, CHARACTERS_A_FILE_TOKEN = 2_000, 5
+
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     """An image or a file of a message: as base64 in `data`, or still to be fetched from `url`.
@@ -27,6 +30,11 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_image(self) -> bool:
         return self.media_type.startswith("image/")
+
+    @property
+    def tokens(self) -> int:
+        """A high estimate of what a model reads of it."""
+        return TOKENS_AN_IMAGE if self.is_image else len(self.data) // CHARACTERS_A_FILE_TOKEN
 
     @property
     def data_url(self) -> str:

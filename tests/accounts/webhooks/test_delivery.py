@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from datetime import timedelta
 from unittest import mock
 
@@ -13,7 +16,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from accounts.models import DeliveryState, MemberRole, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.webhooks import endpoints, log, outbox
+from accounts.webhooks import endpoints, log, outbox, sender
 from accounts.webhooks.outbox import DELAYS, MOST_TRIES, Result, delay
 from tests.accounts.webhooks.worlds import (
     deliver,
@@ -25,6 +28,16 @@ from tests.accounts.webhooks.worlds import (
     rows,
 )
 from tests.support.factories import make_account, make_membership, make_user
+
+
+def answer_without_body(server: socket.socket) -> None:
+    """Answer one request with a head that announces a body, and keep silent until it hangs up."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        while connection.recv(65_536):
+            pass
 
 
 class DeliveryTests(TransactionTestCase):
@@ -196,6 +209,41 @@ class DeliveryTests(TransactionTestCase):
 
         [row] = rows(self.account)
         self.assertEqual((row.status, row.error), (None, "timeout"))
+
+    def test_a_status_counts_although_its_body_never_comes(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            host = f"127.0.0.1:{server.getsockname()[1]}"
+            with override_settings(OUTBOUND_TRUSTED_HOSTS=[host]):
+                make_endpoint(self.account, f"http://{host}/hook")
+                self.publish("msg_1")
+                answering = threading.Thread(target=answer_without_body, args=[server])
+                answering.start()
+                began = time.monotonic()
+                deliver()
+                self.assertLess(time.monotonic() - began, 10)
+                answering.join()
+        [row] = rows(self.account)
+        self.assertEqual((row.state, row.status, row.tries), ("delivered", 200, 1))
+
+    def test_what_nobody_foresaw_ends_one_delivery_only(self) -> None:
+        with receiving() as receiver:
+            make_endpoint(self.account, receiver.url)
+            for name in ("msg_1", "msg_2"):
+                self.publish(name)
+            real = sender.signing.body_of
+
+            def body_of(delivery: WebhookDelivery) -> str:
+                if delivery.message_id == "msg_1":
+                    raise RuntimeError
+                return real(delivery)
+
+            with (
+                mock.patch.object(sender.signing, "body_of", body_of),
+                self.assertLogs("accounts.webhooks.sender", "ERROR"),
+            ):
+                deliver()
+        found = {row.message_id: (row.state, row.error) for row in rows(self.account)}
+        self.assertEqual(found, {"msg_1": ("pending", "internal"), "msg_2": ("delivered", "")})
 
     def test_a_long_answer_is_not_read(self) -> None:
         with receiving(answers=[200], body=b"x" * 10_000_000) as receiver:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 from django.test import SimpleTestCase
 
 from agents.config import ConfigProblem
@@ -81,6 +84,13 @@ class TakenOutTests(SimpleTestCase):
 
 
 class ComparedTests(SimpleTestCase):
+    def test_long_texts_of_few_different_lines_take_no_minutes(self) -> None:
+        choice = random.Random(1)  # noqa: S311 - no secret
+        old, new = ("\n".join(choice.choices("ab", k=30_000)) for _ in range(2))
+        began = time.monotonic()
+        side_by_side(old, new)
+        self.assertLess(time.monotonic() - began, 5)
+
     def test_lines_stand_beside_each_other_with_their_numbers(self) -> None:
         lines = side_by_side("a\nb\nc\n", "a\nB\nc\nd\n")
 

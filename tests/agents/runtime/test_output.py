@@ -1,12 +1,14 @@
 """An answer has the format that was asked for, or the caller is told that it has not."""
 
+import asyncio
+import time
 from typing import Any
 
 from django.test import SimpleTestCase
 
 from agents.runtime.errors import OutputInvalid
 from agents.runtime.events import TextDelta
-from agents.runtime.output import InvalidSchema, OutputCheck, validator
+from agents.runtime.output import InvalidSchema, OutputCheck, require_usable
 from agents.runtime.providers.base import Finished, OutputFormat
 from agents.runtime.run import Run
 from tests.agents.runtime.fakes import FakeProvider, providers
@@ -69,12 +71,12 @@ class OutputTests(SimpleTestCase):
         subject = await self.finished(said("[1]"), said("{}"), wanted=OutputFormat())
         self.assertEqual((subject.text, len(subject.calls)), ("{}", 2))
 
-    def test_numbers_that_are_no_json_and_halves_of_characters_are_refused(self) -> None:
+    async def test_numbers_that_are_no_json_and_halves_of_characters_are_refused(self) -> None:
         for text in ('{"a": NaN}', '{"a": "\ud800"}', "[" * 100_000):
             with self.subTest(text[:12]):
-                self.assertIsNone(OutputCheck(OutputFormat()).accepted(text))
+                self.assertIsNone(await OutputCheck(OutputFormat()).accepted(text))
 
-    def test_schemas_are_bounded_and_reach_nothing_outside(self) -> None:
+    async def test_schemas_are_bounded_and_reach_nothing_outside(self) -> None:
         deep: Any = {}
         for _ in range(100):
             deep = {"properties": {"a": deep}}
@@ -87,12 +89,51 @@ class OutputTests(SimpleTestCase):
             deep,
         ):
             with self.subTest(str(schema)[:40]), self.assertRaises(InvalidSchema) as refused:
-                validator(schema)
+                await require_usable(schema)
             self.assertNotIn("\n", str(refused.exception))
 
-    def test_a_pattern_costs_bounded_work(self) -> None:
+    async def test_a_pattern_costs_bounded_work(self) -> None:
         check = OutputCheck(OutputFormat({"type": "string", "pattern": "^(a|a)*(?=b)$"}))
-        self.assertIsNone(check.accepted(f'"{"a" * 5000}"'))
+        self.assertIsNone(await check.accepted(f'"{"a" * 5000}"'))
+
+    async def test_patterns_hold_where_they_are_kept(self) -> None:
+        check = OutputCheck(OutputFormat({"type": "string", "pattern": "^[a-z]+$"}))
+        self.assertEqual(await check.accepted('"abc"'), TextDelta('"abc"'))
+        self.assertIsNone(await check.accepted('"ABC"'))
+        self.assertIn("ABC", check.followup[-1].content)
+
+    async def test_a_schema_that_refers_to_itself_is_held(self) -> None:
+        tree = {
+            "type": "object",
+            "properties": {"children": {"type": "array", "items": {"$ref": "#"}}},
+            "required": ["children"],
+        }
+        await require_usable(tree)
+        check = OutputCheck(OutputFormat(tree))
+        good = '{"children": [{"children": []}]}'
+        self.assertEqual(await check.accepted(good), TextDelta(good))
+        self.assertIsNone(await check.accepted('{"children": [{}]}'))
+
+    async def test_references_that_double_the_work_hold_nobody_up(self) -> None:
+        parts: dict[str, Any] = {
+            f"a{at}": {"allOf": [{"$ref": f"#/$defs/a{at + 1}"}] * 2} for at in range(40)
+        }
+        parts["a40"] = {"type": "object"}
+        check = OutputCheck(OutputFormat({"$ref": "#/$defs/a0", "$defs": parts}))
+        checking = asyncio.create_task(check.accepted("{}"))
+        pauses = []
+        while not checking.done():
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            pauses.append(time.monotonic() - began)
+        self.assertIsNone(checking.result())
+        self.assertIn("too much work", check.followup[-1].content)
+        self.assertLess(max(pauses), 1)
+
+    async def test_patterns_take_bounded_memory(self) -> None:
+        many = {f"p{at}": {"pattern": rf"\p{{L}}{{{90 + at % 9}}}"} for at in range(1_000)}
+        with self.assertRaises(InvalidSchema):
+            await require_usable({"properties": many})
 
 
 class WireTests(SimpleTestCase):

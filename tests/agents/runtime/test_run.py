@@ -18,7 +18,8 @@ from agents.runtime.errors import (
     UnknownModel,
 )
 from agents.runtime.events import ModelCall, TextDelta, ToolCall, ToolResult
-from agents.runtime.run import Timeouts
+from agents.runtime.providers.base import TOKENS_AN_IMAGE, Attachment
+from agents.runtime.run import ChatMessage, Run, RunRequest, Timeouts
 from tests.agents.runtime.runs import events_of, run
 from tests.support.jumping_clock import jumping_clock
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error, sse, usage
@@ -252,6 +253,17 @@ class CutTests(RunTestCase):
         (call,) = subject.calls
         self.assertEqual((call.error, call.estimated), ("cancelled", True))
         self.assertGreater(call.input_tokens, 0)
+
+    async def test_images_and_files_count_where_the_provider_has_not_counted(self) -> None:
+        image = Attachment(media_type="image/png", data="AAAA")
+        file = Attachment(media_type="application/pdf", data="A" * 500)
+        said = ChatMessage("user", "Hello", attachments=(image, file))
+        async with MockOpenAI() as server:
+            server.replies.append(Reply("word " * 50, chunk_delay=0.02))
+            subject = Run(RunRequest((server.model,), "You are a test.", (said,)))
+            async with aclosing(subject.events()) as events:
+                await anext(events)
+        self.assertEqual(subject.calls[0].input_tokens, 5 + TOKENS_AN_IMAGE + 100)
 
     async def test_a_cancelled_task_ends_the_call_and_is_counted(self) -> None:
         async with MockOpenAI() as server:

@@ -383,6 +383,18 @@ class FetchTests(SimpleTestCase):
         self.assertEqual((fetched.status, fetched.body), (200, internal.body))
         self.assertEqual(internal.requests[0].path_qs, "/a?b=c")
 
+    async def test_who_wants_public_hosts_only_is_led_to_no_trusted_one(self) -> None:
+        async with self.internal() as internal:
+            url = f"http://127.0.0.1:{internal.port}/a"
+            with self.assertRaises(UnsafeURL):
+                await safe_fetch(url, limits=Limits(only_public=True))
+            step = subject._Step("GET", subject.check_url(url), {}, None, only_public=True)
+            with self.assertRaises(UnsafeURL):
+                step.redirected(302, url)
+            with self.assertRaises(OSError):
+                await subject._fetch_once(step, Limits(), subject.look_up)
+        self.assertEqual(internal.requests, [])
+
     async def test_an_endless_answer_is_given_up(self) -> None:
         async with self.internal() as internal:
             with self.assertRaisesRegex(ValueError, "longer than 5 bytes"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from copy import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from django.http import HttpRequest
 from django.test import TestCase
 
 from accounts.auth.caller import Caller
-from accounts.limits.quotas import set_limits
+from accounts.limits.quotas import RateLimited, set_limits
 from accounts.tenancy.context import tenant_context
 from agents.config import loader
 from agents.runtime.events import ToolCall, ToolResult
@@ -375,6 +376,23 @@ class ScriptedTests(TurnWorld):
         turn = await self.turn(replace(ASKED, message="Hello"))
         self.assertEqual(turn.run.client_calls, ())
 
+    async def test_results_reach_the_model_with_what_they_are_of_however_short_the_history(
+        self,
+    ) -> None:
+        for limit in (0, 1, 2):
+            self.configure(f"{MOCK}history_limit: {limit}\n")
+            async with MockOpenAI() as server:
+                called = Reply("", tool_calls=[("get_weather", "{}")])
+                server.replies.extend([called, called, Reply("Rain.")])
+                turn = await self.turn(ASKED)
+                for _ in range(2):
+                    result = ToolResult(turn.run.client_calls[0].id, "get_weather", "Rain.")
+                    turn = await self.turn(replace(ASKED, message="", results=(result,)))
+            sent = [message["role"] for message in server.requests[2].body["messages"]]
+            self.assertEqual(
+                sent, ["system", "user", "assistant", "tool", "assistant", "tool"], limit
+            )
+
 
 def image(**fields: str) -> Attachment:
     return Attachment(**({"data": f"data:image/png;base64,{PNG}"} | fields))
@@ -399,6 +417,13 @@ class AttachmentTests(TurnWorld):
                     TurnInput(message="?", attachments=(image(data=data),)), ContentRefused
                 )
 
+    async def test_a_long_beginning_is_refused_at_once(self) -> None:
+        for data in ("data:" + "a" * 1_000_000, "data:" + "a;" * 500_000):
+            began = time.monotonic()
+            with self.assertRaises(ContentRefused):
+                await attachments.loaded(TurnInput(message="?", attachments=(image(data=data),)))
+            self.assertLess(time.monotonic() - began, 2)
+
     async def test_size_and_number_are_bounded(self) -> None:
         large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * attachments.LARGEST).decode()
         many = tuple(image(name=str(number)) for number in range(attachments.MOST + 1))
@@ -418,6 +443,21 @@ class AttachmentTests(TurnWorld):
                 await self.turn(asked)
         [_, seen] = server.requests[0].body["messages"][1]["content"]
         self.assertEqual(seen["image_url"]["url"], f"data:image/png;base64,{PNG}")
+
+    async def test_hosts_that_the_operator_trusts_are_not_for_callers(self) -> None:
+        asked = TurnInput(message="?", attachments=(image(data="", url="http://10.0.0.5:8000/a"),))
+        with self.settings(OUTBOUND_TRUSTED_HOSTS=["10.0.0.5:8000"]):
+            refusal = await self.refused(asked, ContentRefused)
+        self.assertIn("must begin with https", str(refusal))
+
+    async def test_what_cannot_be_fetched_counts_as_a_call(self) -> None:
+        limits = {"requests_per_minute": 2}
+        await sync_to_async(set_limits)(self.account, **limits)
+        asked = TurnInput(message="?", attachments=(image(data="", url="https://a.example/a"),))
+        with mock.patch.object(attachments, "safe_fetch", side_effect=OSError) as fetch:
+            for kind in (ContentRefused, ContentRefused, RateLimited, RateLimited):
+                await self.refused(asked, kind)
+        self.assertEqual(fetch.call_count, 2)
 
 
 class DigestTests(TurnWorld):

@@ -13,6 +13,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.test import TestCase, override_settings
+from django.utils import timezone
 from pydantic import TypeAdapter
 
 from accounts.limits.budgets import set_budget
@@ -288,6 +289,25 @@ class ConversationTests(CompletionWorld):
         self.assertNotEqual(ids[1], ids[2])
         self.assertEqual(len(server.requests[1].body["messages"]), 4)
         self.assertEqual(await self.end_users(), ["ada", "eve"])
+
+    async def test_a_users_call_that_is_repeated_has_the_same_answer(self) -> None:
+        key = {"Idempotency-Key": "k"}
+        async with MockOpenAI() as server:
+            answers = [(await self.ask(user="ada", headers=key)).json() for _ in range(2)]
+        self.assertEqual(answers[0]["id"], answers[1]["id"])
+        self.assertEqual(len(server.requests), 1)
+
+    async def test_a_user_whose_session_was_closed_begins_another(self) -> None:
+        async with MockOpenAI():
+            first = (await self.ask(user="ada")).json()["salient"]["session_id"]
+            await self.close(first)
+            second = (await self.ask(user="ada")).json()["salient"]["session_id"]
+        self.assertNotEqual(first, second)
+
+    @sync_to_async
+    def close(self, session_id: str) -> None:
+        with tenant_context(self.account.pk):
+            Session.objects.filter(pk=session_id).update(closed_at=timezone.now())
 
     @sync_to_async
     def end_users(self) -> list[str]:
