@@ -135,7 +135,7 @@ async def _create(
         asked.metadata,
         store=asked.store,
     )
-    headers = turn.reservation.headers | {"x-request-id": str(turn.request_id)}
+    headers = turn.reservation.headers
     if not is_stream:
         await turns.finish(turn)
         answer = turn.answer_out()
@@ -217,7 +217,7 @@ def _replay(
         raise earlier.problem
     answer, calls = earlier.answer, earlier.client_calls
     frame = Frame(answer, request.caller, instance.instance_slug)
-    headers = earlier.headers | {"x-request-id": str(answer.llm_request_id)}
+    headers = earlier.headers
     response = encoding.begun(
         answer.llm_request_id,
         instance.instance_slug,
