@@ -17,6 +17,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
+from salient.api.problems import Problem
 from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut, DoneOut, UsageOut
 from sessions_app.openai.types import (
@@ -181,10 +182,14 @@ class Chunks:
         return b"data: " + encoded(content) + b"\n\n"
 
 
+def error_of(problem: Problem) -> dict[str, Any]:
+    """Return {"error": {…}} in the form of OpenAI's."""
+    return error_body(problem.as_dict())
+
+
 def error_chunk(error: Exception, path: str) -> bytes:
     """Write an error so that the SDKs raise it; nothing follows it."""
-    body = error_body(as_problem(error, path).as_dict())
-    return FinalChunk(b"data: " + encoded(body) + b"\n\n")
+    return FinalChunk(b"data: " + encoded(error_of(as_problem(error, path))) + b"\n\n")
 
 
 @dataclass(slots=True)

@@ -15,9 +15,8 @@ from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
-from salient.api.problems.openai import error_body
 from sessions_app.api.schemas import ChatOut
-from sessions_app.openai.encoding import Begun, Frame, encoded
+from sessions_app.openai.encoding import Begun, Frame, encoded, error_of
 from sessions_app.openai.responses import encoding, ids
 from sessions_app.openai.responses.types import ErrorEvent, ItemStatus, ResponseOut
 from sessions_app.turns.turn import Turn
@@ -82,7 +81,7 @@ class Events:
     def fail(self, frame: Frame, problem: Problem) -> Iterator[bytes]:
         """Say it twice: OpenAI's SDKs pass over a failed response, and raise an error event."""
         yield self._event("response.failed", {"response": self._ended(frame, problem)})
-        body = error_body(problem.as_dict())["error"]
+        body = error_of(problem)["error"]
         event: ErrorEvent = {
             "type": "error",
             "sequence_number": self._number,

@@ -11,7 +11,7 @@ from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import Invalid, NotFound
-from sessions_app.conversations.history import own_session, own_sessions
+from sessions_app.conversations.history import own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.inputs.exchanges import (
     StoredMessage,
@@ -138,9 +138,11 @@ def delete(caller: Caller, instance: AgentInstance, response_id: str) -> None:
     """Delete the response's texts, and keep its figures; raises NotFound and TurnInProgress."""
     with tenant_context(caller.account_id):
         request = _find(caller, instance, response_id)
-        session = own_session(caller, instance, request.session_id, lock=True)
-        if session is not None:
-            forget_turn(session, request)
+        sessions = own_sessions(caller, instance).filter(pk=request.session_id)
+        session = sessions.select_for_update(no_key=True).first()
+        if session is None:
+            raise NotFound("response")
+        forget_turn(session, request)
 
 
 def referenced(

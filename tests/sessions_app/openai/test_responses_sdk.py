@@ -73,7 +73,7 @@ class SDKTests(ClientWorld):
         self.assertEqual(answer.usage.output_tokens_details.reasoning_tokens, 0)
         extra: Any = answer.model_extra
         self.assertEqual(set(extra["salient"]), {"cost", "session_id", "config_version"})
-        self.assertEqual(f"resp_{(answer._request_id or '').replace('-', '')}", answer.id)
+        self.assertRegex(answer.id, "^resp_[0-9a-f]{32}$")
 
     async def test_a_stream(self) -> None:
         stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
