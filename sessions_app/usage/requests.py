@@ -26,7 +26,7 @@ _OF_SESSION = """(
     SELECT {} FROM sessions
     WHERE sessions.account_id = llm_requests.account_id AND sessions.id = llm_requests.session_id
 )"""
-_KEY, _END_USER = "'key:' || %(key)s", _OF_SESSION.format("sessions.end_user")
+_END_USER = _OF_SESSION.format("sessions.end_user")
 
 
 class Column(StrEnum):
@@ -63,14 +63,16 @@ _BETWEEN = """
 _OF_AGENTS = "AND agent_instance_id = ANY(%(instances)s)"
 _COUNT = f"""
     SELECT count(*) FROM (
-        SELECT FROM llm_requests WHERE {_BETWEEN} {{agents}} LIMIT {MOST_REQUESTS + 1}
+        SELECT FROM llm_requests WHERE {_BETWEEN} {{agents}} LIMIT %(most)s + 1
     ) AS found
 """
+# OFFSET 0 has the requests found by one index, whatever it costs to look at their sessions.
 _SUMS = f"""
     SELECT {{names}}, {WHOLE} FROM (
-        SELECT {{columns}}, {PARTS} FROM llm_requests
-        WHERE {_BETWEEN} {{agents}} {{filters}} AND completion_status <> 'running'
-            AND {MOMENT} >= %(since)s AND {MOMENT} < %(until)s
+        SELECT {{columns}}, {PARTS}
+        FROM (SELECT * FROM llm_requests WHERE {_BETWEEN} {{agents}} OFFSET 0) AS llm_requests
+        WHERE completion_status <> 'running'
+            AND {MOMENT} >= %(since)s AND {MOMENT} < %(until)s {{filters}}
         GROUP BY {{names}}, bucket
     ) AS parts
     GROUP BY {{names}}
@@ -107,7 +109,7 @@ def requests_by(columns: Sequence[Column], which: Which) -> dict[tuple[Any, ...]
 def _filters(which: Which) -> str:
     wanted = {
         f"{Column.MODEL.value} = %(model)s": which.model,
-        f"caller = {_KEY}": which.key,
+        "caller = 'key:' || %(key)s": which.key,
         f"{_END_USER} = %(end_user)s": which.end_user,
     }
     return " ".join(f"AND {text}" for text, value in wanted.items() if value is not None)
@@ -126,4 +128,5 @@ def _values(which: Which) -> dict[str, Any]:
         "key": None if which.key is None else str(which.key),
         "end_user": which.end_user,
         "tag": which.tag,
+        "most": MOST_REQUESTS,
     }
