@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from salient.api.problems import Invalid
-from sessions_app.usage.queries import DAY, Days, Figures
+from sessions_app.usage.queries import DAY, SUMS, Days, Figures
 from sessions_app.usage.rollup import DAY_OF_MOMENT, LONGEST_TURN, MOMENT, PARTS, WHOLE
 
 MOST_REQUESTS = 100_000
@@ -103,7 +103,10 @@ def requests_by(columns: Sequence[Column], which: Which) -> dict[tuple[Any, ...]
         cursor.execute(statement, values)
         found = cursor.fetchall()
     width = len(columns)
-    return {row[:width]: Figures(*row[width:-1], buckets=tuple(row[-1])) for row in found}
+    return {
+        row[:width]: Figures(**dict(zip(SUMS, row[width:-1], strict=True)), buckets=tuple(row[-1]))
+        for row in found
+    }
 
 
 def _filters(which: Which) -> str:
