@@ -11,7 +11,7 @@ from accounts.limits.quotas import RateLimited
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
-from salient.api.operations import EventStream
+from salient.api.operations import EventStream, Text
 from salient.api.problems import Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database
@@ -25,13 +25,13 @@ from sessions_app.api.schemas import (
     HistoryOut,
     ToolOut,
 )
-from sessions_app.api.usage_schemas import UsageIn, UsageOut
+from sessions_app.api.usage_schemas import AccountUsageOut, UsageFormat, UsageIn
 from sessions_app.conversations import feedback, history
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
 from sessions_app.turns.problems import TURN_PROBLEMS
-from sessions_app.usage.report import usage_of
+from sessions_app.usage.report import usage_csv, usage_of
 
 TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "done": DoneOut})
 
@@ -131,7 +131,15 @@ async def message_feedback(
     return with_headers(stored.as_response(), headers)
 
 
-@api_view("GET", scope=Scope.USAGE_READ, query=UsageIn, answer=UsageOut)
-async def usage(request: ApiRequest, *, query: UsageIn) -> UsageOut:
-    """Sum what the caller's agents used, by day, model or agent."""
+@api_view("GET", scope=Scope.USAGE_READ, query=UsageIn, answer=(AccountUsageOut, Text("text/csv")))
+async def usage(request: ApiRequest, *, query: UsageIn) -> HttpResponse | AccountUsageOut:
+    """Sum what the caller's agents used, by day, model, agent, API key, end user or tag."""
+    preferred = request.get_preferred_type(["application/json", "text/csv"])
+    if query.format is UsageFormat.CSV or (query.format is None and preferred == "text/csv"):
+        name = f"usage-{query.days().first}-{query.days().last}.csv"
+        return HttpResponse(
+            await in_database(usage_csv, request.caller, query),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
     return await in_database(usage_of, request.caller, query)

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from django.core.exceptions import RequestAborted
 
-from accounts.auth.decorators import Caller, actor_of
+from accounts.audit.exports import note_callers_export
+from accounts.auth.caller import Caller
 from accounts.auth.revocation import AccessEnded, still_admitted
 from accounts.limits import quotas
-from accounts.models import ActorKind, AuditAction, AuditEntry, Scope
+from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import Problem
@@ -49,17 +50,12 @@ def begin_export(
     """
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id)
-        actor = actor_of(caller)
-        AuditEntry.objects.create(
-            account_id=caller.account_id,
-            actor_kind=ActorKind(actor.kind),
-            actor_id=actor.id,
-            actor=actor.name,
-            action=AuditAction.NOTED,
-            object_type=Session._meta.db_table,
+        note_callers_export(
+            caller,
+            Session._meta.db_table,
+            {"format": form.value},
             object_id=str(session.pk),
-            object="Export",
-            changes={"format": [None, form.value]},
+            name="Export",
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers

@@ -1,4 +1,4 @@
-"""Reads usage: sums of the daily roll-up, never of the ledger (llm_requests) itself."""
+"""Reads usage: sums of the daily roll-up; sessions_app/usage/requests.py reads the requests."""
 
 from __future__ import annotations
 
@@ -132,6 +132,7 @@ def figures_by(
     account_id: UUID | None = None,
     accounts: Collection[UUID] | None = None,
     instances: Collection[UUID] | None = None,
+    model: str | None = None,
     latency: bool = False,
 ) -> dict[Any, Figures]:
     """Sum the days by these columns of usage_days; a key is a tuple when there are several.
@@ -145,6 +146,8 @@ def figures_by(
         rows = rows.filter(account_id__in=accounts)
     if instances is not None:
         rows = rows.filter(agent_instance_id__in=instances)
+    if model is not None:
+        rows = rows.filter(model=model)
     return summed(rows, columns, latency=latency)
 
 

@@ -39,17 +39,8 @@ DAY_SUMS = (
 BUCKETS = ", ".join(
     f"coalesce(sum(n) FILTER (WHERE bucket = {i}), 0)::integer" for i in range(LATENCY_BUCKETS)
 )
-# ruff: noqa: S608 - built from constants of this module only
-DAYS = f"""
-    SELECT {DAY_KEY}, sum(n)::integer AS requests, sum(failed)::integer AS failed,
-        sum(cancelled)::integer AS cancelled, sum(unpriced)::integer AS unpriced,
-        sum(input_tokens)::bigint AS input_tokens, sum(cached_tokens)::bigint AS cached_tokens,
-        sum(output_tokens)::bigint AS output_tokens, sum(cost) AS cost,
-        sum(latency_ms)::bigint AS latency_ms,
-        ARRAY[{BUCKETS}] AS latency_buckets
-    FROM (
-        SELECT account_id, agent_instance_id, ({MOMENT} AT TIME ZONE 'UTC')::date AS day,
-            provider || ':' || model AS model,
+# The sums of some requests by bucket, and those of all buckets in the order of DAY_SUMS.
+PARTS = f"""
             width_bucket(latency_ms, ARRAY{BOUNDS}) AS bucket,
             count(*) AS n,
             count(*) FILTER (WHERE completion_status IN ('error', 'partial')) AS failed,
@@ -60,6 +51,22 @@ DAYS = f"""
             coalesce(sum(completion_tokens), 0) AS output_tokens,
             coalesce(sum(total_cost), 0) AS cost,
             coalesce(sum(latency_ms), 0) AS latency_ms
+"""
+WHOLE = f"""
+        sum(n)::integer AS requests, sum(failed)::integer AS failed,
+        sum(cancelled)::integer AS cancelled, sum(unpriced)::integer AS unpriced,
+        sum(input_tokens)::bigint AS input_tokens, sum(cached_tokens)::bigint AS cached_tokens,
+        sum(output_tokens)::bigint AS output_tokens, sum(cost) AS cost,
+        sum(latency_ms)::bigint AS latency_ms,
+        ARRAY[{BUCKETS}] AS latency_buckets
+"""
+DAY_OF_MOMENT = f"({MOMENT} AT TIME ZONE 'UTC')::date"
+# ruff: noqa: S608 - built from constants of this module only
+DAYS = f"""
+    SELECT {DAY_KEY}, {WHOLE}
+    FROM (
+        SELECT account_id, agent_instance_id, {DAY_OF_MOMENT} AS day,
+            provider || ':' || model AS model, {PARTS}
         FROM llm_requests
         WHERE completion_status <> 'running' {{which}}
         GROUP BY 1, 2, 3, 4, 5

@@ -35,6 +35,7 @@ from salient.ttl import clear_caches
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.api.schemas import HistoryIn
 from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
+from sessions_app.api.usage_schemas import UsageIn
 from sessions_app.conversations import history
 from sessions_app.conversations.messages import read_messages
 from sessions_app.conversations.session_list import MOST_LOOKED_AT, list_sessions
@@ -44,6 +45,7 @@ from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.idempotency import Key, replay
+from sessions_app.usage.report import usage_of
 from tests.support.database.reads import reads
 from tests.support.database.scratch_database import scratch_database
 from tests.support.database.turn_functions import TurnFunctions
@@ -369,6 +371,27 @@ class QueryPlanTests(TurnFunctions, TestCase):
                 self.assertTrue(list_sessions(visitor, self.instance, SessionsIn()).sessions)
 
         self.in_each_way(read)
+
+    def test_usage_by_what_the_daily_sums_do_not_have(self) -> None:
+        def sum_up() -> None:
+            caller = replace(self.caller, scopes=frozenset({"usage:read", "history:read"}))
+            week = {"from": str(timezone.now().date() - timedelta(days=6))}
+            with tenant_context(self.account.pk):
+                since = timezone.now() - timedelta(days=8)
+                requests = LLMRequest.objects.filter(created_at__gte=since).count()
+            for index, query in (
+                ("ix_llm_requests_account_time", {"by": "key"}),
+                ("ix_llm_requests_account_time", {"by": "end_user", "then_by": "day"}),
+                ("ix_llm_requests_account_time", {"by": "tag", "tag": "team"}),
+                ("ix_llm_requests_account_time", {"key": str(self.account.pk)}),
+                ("ix_llm_requests_instance_time", {"agent": "agent-1", "end_user": "nobody"}),
+            ):
+                wanted = UsageIn.model_validate_strings(query | week)
+                # Each is counted and read, with its session.
+                with self.reads_few(index, rows=3 * requests + TURN):
+                    usage_of(caller, wanted)
+
+        self.in_each_way(sum_up)
 
     def test_deleting_a_conversation(self) -> None:
         def forget() -> None:

@@ -91,7 +91,10 @@ class DocumentTests(SimpleTestCase):
         usage = operations(document())["GET", "/accounts/{account}/usage"]
 
         found = {each["name"]: each["schema"] for each in usage["parameters"]}
-        self.assertEqual({*found}, {"account", "from", "to", "by"})
+        filters = {"agent", "model", "key", "end_user"}
+        self.assertEqual(
+            {*found}, {"account", "from", "to", "by", "then_by", "tag", "format"} | filters
+        )
         self.assertEqual(found["from"]["format"], "date")
         self.assertEqual(found["by"], {"$ref": "#/components/schemas/By", "default": "day"})
 
