@@ -12,7 +12,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("", include("accounts.pages.password_urls")),
-    path("", include("accounts.api.reference_urls")),
+    path("", include("accounts.api.openapi.urls")),
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),

@@ -7,10 +7,10 @@ from accounts.api import (
     key_views,
     limit_views,
     member_views,
-    openapi_views,
     views,
     webhook_views,
 )
+from accounts.api.openapi import views as openapi_views
 from accounts.pages import invitation, key_offer
 
 app_name = "accounts"

@@ -25,6 +25,7 @@ OBJECT_TYPES = [
     "budgets",
     "support_accesses",
     "audit_log",
+    "webhook_endpoints",
     "auth_group",
     "auth_group_permissions",
     "users_groups",

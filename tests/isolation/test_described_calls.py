@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from schemathesis import GenerationMode
 
-from accounts.api.openapi_security import SECURITY
+from accounts.api.openapi.security import SECURITY
 from salient.api.openapi.document import build
 from salient.api.openapi.routes import api_operations
 from tests.support.api_client import Answer, Call

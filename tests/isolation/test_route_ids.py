@@ -34,6 +34,7 @@ ROWS = id_rows()
 # What a 404 says was not found, where that is not the name of the place.
 WHAT = {
     ("connections/<str:name>", "name"): "connection",
+    ("agents/<str:instance>/config/versions/<str:number>", "number"): "version",
     ("agents/<str:instance>/history", "before"): "message",
 }
 NO_SLUGS = (

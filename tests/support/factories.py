@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import get_hasher, make_password
 from django.utils import timezone
 
 from accounts.keys.services import create_account, issue_api_key
@@ -75,14 +75,15 @@ def make_key(account: Account, **fields: Any) -> tuple[ApiKey, str]:
 def make_user(email: str = "", *, password: str | None = None, **fields: Any) -> User:
     user = User.objects.create_user(email or f"user{next(_numbers)}@example.com", **fields)
     if password is not None:
-        user.password = _hash_of(password)
+        user.password = _hash_of(password, get_hasher().algorithm)
         user.save(update_fields=["password"])
     return user
 
 
 @cache
-def _hash_of(password: str) -> str:
+def _hash_of(password: str, algorithm: str) -> str:
     """Hash a password once for all tests, as each hash is made to take long."""
+    assert algorithm
     return make_password(password)
 
 

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.test import SimpleTestCase, TestCase
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from accounts.api.openapi_security import SECURITY
+from accounts.api.openapi.security import SECURITY
 from accounts.models import KeyMode, Scope
 from salient.api.openapi.document import VERSION, build
 from salient.api.openapi.routes import api_operations, undescribed

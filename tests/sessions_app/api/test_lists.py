@@ -14,11 +14,13 @@ from tests.accounts.member_worlds import make_member
 from tests.support.factories import (
     make_audit_entry,
     make_connection,
+    make_delivery,
     make_instance,
     make_invitation,
     make_key,
     make_message,
     make_session,
+    make_webhook,
 )
 from tests.support.isolation.routes import Route, routes
 from tests.support.worlds import World
@@ -33,6 +35,7 @@ LISTS = {
     "invitations": "",
     "keys": "",
     f"{AGENT}/config/versions": "",
+    "webhooks/<str:webhook_id>/deliveries": "",
     f"{AGENT}/sessions": "sessions",
     f"{AGENT}/sessions/<str:session_id>/messages": "",
 }
@@ -42,6 +45,7 @@ class ListTests(World, TestCase):
     def setUp(self) -> None:
         self.make_world()
         self.session = make_session(self.instance)
+        self.webhook = make_webhook(self.account)
         for number in range(4):
             make_instance(self.account, f"agent-{number}")
             make_connection(self.account, name=f"gpu-{number}")
@@ -51,12 +55,14 @@ class ListTests(World, TestCase):
             make_session(self.instance)
             make_audit_entry(self.account)
             make_key(self.account)
+            make_delivery(self.webhook)
             with platform_context():
                 publishing.publish(self.instance, f"system_prompt: Be {number}.\n", "More", None)
 
     def page(self, short: str, **query: Any) -> Any:
         [route] = [route for route in routes() if route.short == short]
         values = {"account": "acme", "instance": "bot", "session_id": str(self.session.pk)}
+        values["webhook_id"] = str(self.webhook.pk)
         answer = async_to_sync(self.api.get)(route.path(values), **query)
         self.assertEqual(answer.status, 200, (short, answer.body))
         return answer.json()

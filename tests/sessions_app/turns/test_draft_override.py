@@ -158,12 +158,15 @@ class RightsTests(PlaygroundWorld, TestCase):
 
     async def test_it_works_at_its_one_agent_only(self) -> None:
         body = {"message": "hello"}
-        random = await self.player.post(self.path("chat", "acme", "nothing"), body)
+        unknown = {
+            account: await self.player.post(self.path("chat", account, "nothing"), body)
+            for account in ("acme", "unknown")
+        }
         for account, instance in (("acme", "other"), ("beta", "bot"), ("nowhere", "bot")):
             with self.subTest(account=account, instance=instance):
                 answer = await self.player.post(self.path("chat", account, instance), body)
                 self.assertEqual(answer.status, 404)
-                self.same(answer, random)
+                self.same(answer, unknown["acme" if account == "acme" else "unknown"])
 
     async def test_every_other_route_refuses_it(self) -> None:
         values = {"account": "acme", "instance": "bot"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from accounts.api.openapi_security import SECURITY
+from accounts.api.openapi.security import SECURITY
 from salient.api.handler import ApiHandler
 from salient.api.openapi.components import BEFORE_ANY_VIEW
 from salient.api.openapi.document import build, by_status, codes_of

@@ -77,6 +77,7 @@ class Route:
         return getattr(self.view, "operations", {})
 
     def scope(self, method: str) -> str:
+        method = "GET" if method == "HEAD" else method
         return self.operations[method].scope if method in self.operations else ""
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
-from accounts.api.openapi_security import SECURITY
+from accounts.api.openapi.security import SECURITY
 from accounts.auth.caller import Caller
 from accounts.auth.decorators import ANY, ApiRequest, api_view, require_scope
 from salient.api.openapi.document import build

@@ -2,10 +2,10 @@
 
 from django.urls import path
 
-from accounts.api import openapi_views
+from accounts.api.openapi import views
 from accounts.pages import reference
 
 urlpatterns = [
     path("docs/", reference.reference, name="reference"),
-    path("openapi.json", openapi_views.openapi, name="api-document"),
+    path("openapi.json", views.openapi, name="api-document"),
 ]

@@ -1,0 +1,1 @@
+"""The OpenAPI document of the API, and its reference page."""
