@@ -130,7 +130,7 @@ async def delivery_list(
 @api_view("GET", scope=Scope.WEBHOOKS_READ, answer=DeliveryDetailOut)
 async def one_delivery(request: ApiRequest, webhook_id: str, delivery_id: str) -> DeliveryDetailOut:
     """Describe one delivery, with its body."""
-    ids = path_uuid(webhook_id, "webhook"), path_uuid(delivery_id, "delivery")
+    ids = path_uuid(webhook_id, "delivery"), path_uuid(delivery_id, "delivery")
     found = await in_database(log.find_delivery, request.caller.account_id, *ids)
     return DeliveryDetailOut.whole(found)
 
@@ -138,7 +138,7 @@ async def one_delivery(request: ApiRequest, webhook_id: str, delivery_id: str) -
 @api_view("POST", scope=Scope.WEBHOOKS_WRITE, answer=DeliveryOut, problems=(WebhookDisabled,))
 async def delivery_resend(request: ApiRequest, webhook_id: str, delivery_id: str) -> DeliveryOut:
     """Send a delivery again, with the same webhook-id."""
-    ids = path_uuid(webhook_id, "webhook"), path_uuid(delivery_id, "delivery")
+    ids = path_uuid(webhook_id, "delivery"), path_uuid(delivery_id, "delivery")
     renewed = await in_database(log.send_again, request.caller.account_id, *ids)
     return DeliveryOut.of(renewed)
 

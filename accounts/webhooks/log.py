@@ -67,8 +67,7 @@ def _found(endpoint_id: UUID, delivery_id: UUID, *, lock: bool = False) -> Webho
     rows = WebhookDelivery.objects.filter(pk=delivery_id, endpoint_id=endpoint_id)
     found: WebhookDelivery | None = (rows.select_for_update() if lock else rows).first()
     if found is None:
-        is_there = WebhookEndpoint.objects.filter(pk=endpoint_id).exists()
-        raise NotFound("delivery" if is_there else "webhook")
+        raise NotFound("delivery")
     return found
 
 

@@ -35,6 +35,8 @@ ROWS = id_rows()
 WHAT = {
     ("connections/<str:name>", "name"): "connection",
     ("agents/<str:instance>/config/versions/<str:number>", "number"): "version",
+    ("webhooks/<str:webhook_id>/deliveries/<str:delivery_id>", "webhook_id"): "delivery",
+    ("webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/resend", "webhook_id"): "delivery",
     ("agents/<str:instance>/history", "before"): "message",
 }
 NO_SLUGS = (
@@ -89,6 +91,7 @@ class IdTests(MatrixTestCase):
             ),
             "chat_id": lambda: self.chat(whose),
             "key_id": lambda: self.key_of(whose),
+            "key": lambda: self.key_of(whose),
             "budget_id": lambda: self.budget(whose),
             "webhook_id": lambda: self.pick(whose, self.acme.webhook, self.webhook, "webhook"),
             "delivery_id": lambda: self.pick(whose, self.acme.delivery, self.delivery, "delivery"),

@@ -631,6 +631,8 @@ WHOSE = ("own", "others", "foreign", "random", "malformed")
 # First for those who see a whole account (a key, an owner), then for those who see what is theirs
 # (an anonymous visitor, an end user).
 IDS = """
+usage
+    GET    key           200 200 200 200 400   403 403 403 403 403
 audit
     GET    before        200 200 200 200 400   403 403 403 403 403
     GET    cursor        200 200 200 200 400   403 403 403 403 403
@@ -720,6 +722,7 @@ WHOLE_ACCOUNT, THEIR_OWN = ("key", "owner"), ("token", "end_user")
 ID_FIELDS = {
     "AuditIn.before",
     "PageIn.cursor",
+    "UsageIn.key",
     "AuditIn.cursor",
     "ChatIn.session_id",
     "DeliveriesIn.cursor",
