@@ -31,7 +31,7 @@ class AgentsIn(NamedListIn):
 class AgentIn(In):
     """A new agent. `config` is published as its first version; without it the files decide."""
 
-    instance_slug: Annotated[str, Field(min_length=1, max_length=63)]
+    instance_slug: Annotated[Printable, Field(min_length=1, max_length=63)]
     display_name: DisplayName | None = None
     allowed_origins: Origins = []
     config: ConfigText = ""

@@ -10,7 +10,7 @@ const apiKey = process.env.API_KEY;
 const baseURL = process.env.AGENT_URL;
 const cutURL = process.env.CUT_AGENT_URL;
 const ANSWER =
-  "Hello! This is a scripted answer, for no model is installed here. You wrote: “Hello”. It is " +
+  "Hello! This is a scripted answer, which no model has written. You wrote: “Hello”. It is " +
   "the first message that I have of you.";
 const parameters = { type: "object", properties: { city: { type: "string" } } };
 const schema = {

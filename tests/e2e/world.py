@@ -26,7 +26,7 @@ NO_PAGES = re.compile(
     r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
-APPS = ("accounts", "agents", "auth", "sessions_app")
+APPS = ("accounts", "agents", "auth", "sessions_app", "django_tasks_database")
 _MODEL = re.compile(r"^admin/(\w+)/(\w+)/")
 
 

@@ -34,7 +34,7 @@ PIXEL = (
     "awAAAABJRU5ErkJggg=="
 )
 ANSWER = (
-    "Hello! This is a scripted answer, for no model is installed here. You wrote: “Hello”. It is "
+    "Hello! This is a scripted answer, which no model has written. You wrote: “Hello”. It is "
     "the first message that I have of you."
 )
 
