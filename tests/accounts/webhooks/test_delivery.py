@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from accounts.models import DeliveryState, MemberRole, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import platform_context, tenant_context
-from accounts.webhooks import endpoints, log, outbox, sender
+from accounts.webhooks import endpoints, log, outbox, signing
 from accounts.webhooks.outbox import DELAYS, MOST_TRIES, Result, delay
 from tests.accounts.webhooks.worlds import (
     deliver,
@@ -230,7 +230,7 @@ class DeliveryTests(TransactionTestCase):
             make_endpoint(self.account, receiver.url)
             for name in ("msg_1", "msg_2"):
                 self.publish(name)
-            real = sender.signing.body_of
+            real = signing.body_of
 
             def body_of(delivery: WebhookDelivery) -> str:
                 if delivery.message_id == "msg_1":
@@ -238,7 +238,7 @@ class DeliveryTests(TransactionTestCase):
                 return real(delivery)
 
             with (
-                mock.patch.object(sender.signing, "body_of", body_of),
+                mock.patch.object(signing, "body_of", body_of),
                 self.assertLogs("accounts.webhooks.sender", "ERROR"),
             ):
                 deliver()
