@@ -38,9 +38,11 @@ def routes() -> list[str]:
 
 
 def errors(problems: Iterable[type[Problem]]) -> list[str]:
+    # A problem and a special case of it may have one code: the more general one says when.
+    general_last = sorted(problems, key=lambda each: (-len(each.__mro__), each.__name__))
     found = {
         (int(each.status), code): meaning
-        for each in problems
+        for each in general_last
         for code, meaning in each.meanings().items()
     }
     lines = ["| code | status | when |", "|---|---|---|"]
