@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 
 from accounts.auth.decorators import ANY
 from accounts.models import Scope
 from salient.api.operations import Operation
+from salient.api.routing import all_routes
+
+__all__ = ["all_routes", "check_routes", "undeclared"]
 
 # Answered to everyone; the answer holds nothing of an account.
 OPEN = frozenset({"", "healthz", "readyz", "openapi.json"})
@@ -20,16 +23,6 @@ _SCOPES = frozenset({ANY, *Scope.values})
 @register(Tags.urls)
 def check_routes(**_options: Any) -> list[CheckMessage]:
     return undeclared(all_routes(get_resolver()))
-
-
-def all_routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Yield every address pattern with its view."""
-    for each in resolver.url_patterns:
-        pattern = prefix + str(each.pattern)
-        if isinstance(each, URLPattern):
-            yield pattern, each.callback
-        else:
-            yield from all_routes(each, pattern)
 
 
 def undeclared(routes: Iterable[tuple[str, Callable[..., Any]]]) -> list[CheckMessage]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
+from typing import Any
 
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest
@@ -97,21 +98,21 @@ def _filled(route: tuple[str, ...], asked: list[str]) -> Iterator[str]:
 
 @cache
 def _api_routes() -> list[tuple[str, ...]]:
-    patterns = ("/" + pattern for pattern in _patterns(get_resolver(), ""))
     return [
         tuple(pattern.strip("/").split("/"))
-        for pattern in patterns
+        for pattern, _ in all_routes(get_resolver(), "/")
         if pattern.startswith(ACCOUNTS) and not pattern.endswith("/")
     ]
 
 
-def _patterns(resolver: URLResolver, prefix: str) -> Iterator[str]:
+def all_routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield every address pattern with its view."""
     for each in resolver.url_patterns:
         pattern = prefix + str(each.pattern)
         if isinstance(each, URLPattern):
-            yield pattern
+            yield pattern, each.callback
         else:
-            yield from _patterns(each, pattern)
+            yield from all_routes(each, pattern)
 
 
 class AppendSlash(CommonMiddleware):

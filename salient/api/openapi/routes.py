@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import get_resolver
 
 from salient.api.operations import WITH_BODY, Operation
-from salient.api.routing import is_api
+from salient.api.routing import all_routes, is_api
 
 # What the modules of views are about, where their name alone would not say it well.
 TAGS = {
@@ -70,7 +70,7 @@ class ApiOperation:
 def api_operations() -> Iterator[ApiOperation]:
     """Yield each method of each route of the API, in the order of the resolver."""
     taken: set[str] = set()
-    for pattern, view in _patterns(get_resolver(), "/"):
+    for pattern, view in all_routes(get_resolver(), "/"):
         if not is_api(pattern):
             continue
         path = _PARAMETER.sub(r"{\2}", pattern)
@@ -88,7 +88,7 @@ def undescribed() -> list[str]:
     """Return the routes of the API whose views say nothing about themselves."""
     return [
         pattern
-        for pattern, view in _patterns(get_resolver(), "/")
+        for pattern, view in all_routes(get_resolver(), "/")
         if is_api(pattern) and not getattr(view, "operations", None)
     ]
 
@@ -96,12 +96,3 @@ def undescribed() -> list[str]:
 def _camel_case(name: str) -> str:
     first, *others = filter(None, name.split("_"))
     return first + "".join(map(str.capitalize, others))
-
-
-def _patterns(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, Callable[..., Any]]]:
-    for each in resolver.url_patterns:
-        pattern = prefix + str(each.pattern)
-        if isinstance(each, URLPattern):
-            yield pattern, each.callback
-        else:
-            yield from _patterns(each, pattern)

@@ -11,10 +11,9 @@ from django.apps import apps
 from django.db.models import Model
 from django.urls import get_resolver
 
-from accounts.auth.route_checks import all_routes
 from salient.api.operations import Operation
 from salient.api.problems.openai import is_openai
-from salient.api.routing import is_api
+from salient.api.routing import all_routes, is_api
 from tests.support.isolation.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"
