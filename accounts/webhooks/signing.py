@@ -12,6 +12,7 @@ from typing import Any, Final
 from standardwebhooks import Webhook
 
 from accounts.models import WebhookDelivery, WebhookEndpoint
+from accounts.tenancy.resealing import Rotation, reseal_rows
 from salient.security.encryption import seal, unseal
 
 PREFIX: Final = "whsec_"
@@ -39,6 +40,17 @@ def secrets_of(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
     if endpoint.previous_secret and ends is not None and ends > now:
         sealed.append(endpoint.previous_secret)
     return [unseal(each, bound_to=_owner(endpoint)) for each in sealed]
+
+
+def reseal_secrets(rotation: Rotation, *, write: bool) -> None:
+    """Seal every secret under the first of SECRET_ENCRYPTION_KEYS."""
+    reseal_rows(
+        lambda: WebhookEndpoint.objects.select_for_update(no_key=True),
+        ("secret", "previous_secret"),
+        lambda endpoint: f"{endpoint.account_id}/webhook {endpoint.pk}",
+        rotation,
+        write=write,
+    )
 
 
 def _owner(endpoint: WebhookEndpoint) -> tuple[str, ...]:

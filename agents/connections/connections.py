@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, models, transaction
 
-from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.context import tenant_context
+from accounts.tenancy.resealing import Rotation, reseal_rows
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.openai.endpoints import is_header_value
 from salient.api.problems import Invalid, NotFound, Problem
 from salient.cursor import NameCursor
-from salient.security.encryption import SecretUnreadable, is_current, reseal, seal, unseal
+from salient.security.encryption import SecretUnreadable, seal, unseal
 from salient.security.ssrf import SafeURL, UnsafeURL, check_url
 from salient.ttl import TTLCache
 
@@ -32,7 +32,6 @@ LONGEST_KEY = 4096
 HINT_LENGTH = 4
 # The last characters of a shorter key would reveal half of it.
 SHORTEST_HINTED = 16
-BATCH = 200
 
 _connections: TTLCache[tuple[UUID, str], Connection] = TTLCache()
 
@@ -213,41 +212,12 @@ def ready(row: ProviderConnection) -> Connection:
     return Connection(row.name, row.base_url, key)
 
 
-@dataclass(slots=True)
-class Rotation:
-    """What came of sealing all keys under the first of SECRET_ENCRYPTION_KEYS."""
-
-    resealed: int = 0
-    current: int = 0
-    unreadable: list[str] = field(default_factory=list)
-
-
-def rotate_secrets(*, write: bool = True) -> Rotation:
-    """Seal every stored key under the first key of the settings; one that opens no more is named.
-
-    Each batch is one short transaction; it may be run again at any time.
-    """
-    rotation, after = Rotation(), UUID(int=0)
-    while True:
-        with platform_context():
-            rows = ProviderConnection.objects.exclude(secret="").filter(pk__gt=after)
-            batch = list(rows.select_for_update().order_by("pk")[:BATCH])
-            for row in batch:
-                _rotate(row, rotation, write=write)
-        if len(batch) < BATCH:
-            return rotation
-        after = batch[-1].pk
-
-
-def _rotate(row: ProviderConnection, rotation: Rotation, *, write: bool) -> None:
-    if is_current(row.secret):
-        rotation.current += 1
-        return
-    try:
-        sealed = reseal(row.secret)
-    except SecretUnreadable:
-        rotation.unreadable.append(f"{row.account_id}/{row.name}")
-        return
-    rotation.resealed += 1
-    if write:
-        ProviderConnection.objects.filter(pk=row.pk).update(secret=sealed)
+def reseal_keys(rotation: Rotation, *, write: bool) -> None:
+    """Seal every stored key under the first of SECRET_ENCRYPTION_KEYS."""
+    reseal_rows(
+        lambda: ProviderConnection.objects.exclude(secret="").select_for_update(),
+        ("secret",),
+        lambda row: f"{row.account_id}/{row.name}",
+        rotation,
+        write=write,
+    )

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from accounts.webhooks.rotation import reseal_secrets
-from agents.connections.connections import rotate_secrets
+from accounts.tenancy.resealing import Rotation
+from accounts.webhooks.signing import reseal_secrets
+from agents.connections.connections import reseal_keys
 from salient.management.base import Refused, ReportingCommand
 
 
@@ -18,11 +19,9 @@ class Command(ReportingCommand):
     )
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        rotation = rotate_secrets(write=not options["dry_run"])
-        webhooks = reseal_secrets(write=not options["dry_run"])
-        rotation.resealed += webhooks.resealed
-        rotation.current += webhooks.current
-        rotation.unreadable += webhooks.unreadable
+        rotation, write = Rotation(), not options["dry_run"]
+        reseal_keys(rotation, write=write)
+        reseal_secrets(rotation, write=write)
         if rotation.unreadable:
             raise Refused(
                 f"No key opens these, so set their keys anew: {', '.join(rotation.unreadable)}. "

@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 
+from accounts.tenancy import resealing
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections import connections
 from agents.models import ProviderConnection
@@ -238,14 +239,14 @@ class RotationTests(TestCase):
     @override_settings(SECRET_ENCRYPTION_KEYS=[NEW, OLD])
     def test_many_batches_are_one_rotation(self) -> None:
         with (
-            mock.patch.object(connections, "BATCH", 1),
+            mock.patch.object(resealing, "BATCH", 1),
             self.settings(SECRET_ENCRYPTION_KEYS=[self.OLD]),
         ):
             for number in range(3):
                 connections.create_connection(
                     self.account.pk, name=f"c{number}", base_url=URL, key=KEY
                 )
-        with mock.patch.object(connections, "BATCH", 1):
+        with mock.patch.object(resealing, "BATCH", 1):
             self.assertEqual(self.rotate()["resealed"], 4)
 
 

@@ -1,0 +1,74 @@
+"""Seals the secrets in tenants' rows anew, when SECRET_ENCRYPTION_KEYS has another first key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from accounts.tenancy.context import TenantModel, platform_context
+from salient.security.encryption import SecretUnreadable, is_current, reseal
+
+BATCH = 200
+
+
+@dataclass(slots=True)
+class Rotation:
+    """How many secrets were sealed anew or were current already, and which ones no key opens."""
+
+    resealed: int = 0
+    current: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def reseal_rows[Row: TenantModel](
+    locked_rows: Callable[[], QuerySet[Row]],
+    columns: Sequence[str],
+    name: Callable[[Row], str],
+    rotation: Rotation,
+    *,
+    write: bool,
+) -> None:
+    """Seal every secret in these columns under the first key, and count it in `rotation`.
+
+    `locked_rows` is called inside the platform context and locks what it returns; `name` says which
+    row has a secret that no key opens. Each batch is one short transaction; it may be run again at
+    any time.
+    """
+    after = UUID(int=0)
+    while True:
+        with platform_context():
+            batch = list(locked_rows().filter(pk__gt=after).order_by("pk")[:BATCH])
+            for row in batch:
+                _reseal(row, columns, name, rotation, write=write)
+        if len(batch) < BATCH:
+            return
+        after = batch[-1].pk
+
+
+def _reseal[Row: TenantModel](
+    row: Row,
+    columns: Sequence[str],
+    name: Callable[[Row], str],
+    rotation: Rotation,
+    *,
+    write: bool,
+) -> None:
+    resealed: dict[str, Any] = {}
+    for column in columns:
+        sealed = getattr(row, column)
+        if not sealed:
+            continue
+        if is_current(sealed):
+            rotation.current += 1
+            continue
+        try:
+            resealed[column] = reseal(sealed)
+        except SecretUnreadable:
+            rotation.unreadable.append(name(row))
+    rotation.resealed += len(resealed)
+    if resealed and write:
+        type(row)._default_manager.filter(pk=row.pk).update(**resealed)
