@@ -134,7 +134,6 @@ def make_key(
         key.issued_by = grantor.key_id
         text = key.give_secret()
         key.save(force_insert=True)
-        key.refresh_from_db(fields=["created_at"])
     return key, text, slugs
 
 
@@ -156,10 +155,7 @@ def rotate_key(caller: Caller, key_pk: UUID, overlap: timedelta) -> tuple[Rotate
             successor.issued_by = grantor.key_id
         successor.expires_at = grantor.earliest(successor.expires_at)
         grantor.require(successor)
-        text = successor.give_secret()
-        successor.save(force_insert=True)
-        successor.refresh_from_db(fields=["created_at"])
-        return Rotated(successor, text, services.retire(old, overlap)), slugs
+        return services.store_successor(old, successor, overlap), slugs
 
 
 def revoke_key(caller: Caller, key_pk: UUID) -> list[str]:

@@ -174,9 +174,7 @@ def rotate(
     successor = successor_of(old, now)
     if shown_under is not None:
         successor.bind_to(shown_under)
-    text = successor.give_secret()
-    successor.save(force_insert=True)
-    return Rotated(successor, text, retire(old, overlap))
+    return store_successor(old, successor, overlap)
 
 
 def rotatable(key_pk: UUID) -> ApiKey:
@@ -205,6 +203,13 @@ def successor_of(old: ApiKey, now: datetime) -> ApiKey:
         rotated_from=old.key_id,
         expires_at=expires_at,
     )
+
+
+def store_successor(old: ApiKey, successor: ApiKey, overlap: timedelta) -> Rotated:
+    """Store the successor with its secret, and let the old key end after the overlap."""
+    text = successor.give_secret()
+    successor.save(force_insert=True)
+    return Rotated(successor, text, retire(old, overlap))
 
 
 def retire(old: ApiKey, overlap: timedelta) -> datetime:
