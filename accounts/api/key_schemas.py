@@ -100,23 +100,26 @@ class KeyOut(Out):
     revoked_at: datetime | None
 
     @classmethod
-    def facts(cls, key: ApiKey, slugs: Mapping[UUID, str]) -> dict[str, Any]:
-        same = {"id", "name", "scopes", "origins"}
-        same |= {name for name in KeyOut.model_fields if name.endswith("_at")}
-        return {name: getattr(key, name) for name in same} | {
-            "key_hint": key.shown_id,
-            "kind": KeyKind(key.kind),
-            "mode": KeyMode(key.mode),
-            "state": state_of(key),
-            "agents": sorted(slugs[pk] for pk in key.instance_ids if pk in slugs)
-            if key.instance_ids
-            else None,
-            "networks": key.networks or None,
-        }
-
-    @classmethod
-    def of(cls, key: ApiKey, slugs: Mapping[UUID, str]) -> Self:
-        return cls(**cls.facts(key, slugs))
+    def of(cls, key: ApiKey, slugs: Mapping[UUID, str], /, **more: Any) -> Self:
+        agents = sorted(slugs[pk] for pk in key.instance_ids if pk in slugs)
+        return cls(
+            id=key.pk,
+            name=key.name,
+            key_hint=key.shown_id,
+            kind=KeyKind(key.kind),
+            mode=KeyMode(key.mode),
+            state=state_of(key),
+            scopes=key.scopes,
+            agents=agents if key.instance_ids else None,
+            origins=key.origins,
+            networks=key.networks or None,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            last_used_at=key.last_used_at,
+            rotated_at=key.rotated_at,
+            revoked_at=key.revoked_at,
+            **more,
+        )
 
 
 class KeysOut(ListOut[KeyOut]):
@@ -130,7 +133,7 @@ class NewKeyOut(KeyOut):
 
     @classmethod
     def made(cls, key: ApiKey, text: str, slugs: Mapping[UUID, str]) -> Self:
-        return cls(**cls.facts(key, slugs), key=text)
+        return cls.of(key, slugs, key=text)
 
 
 class SuccessorOut(NewKeyOut):
@@ -140,8 +143,8 @@ class SuccessorOut(NewKeyOut):
 
     @classmethod
     def rotated(cls, rotated: Rotated, slugs: Mapping[UUID, str]) -> Self:
-        facts = cls.facts(rotated.key, slugs)
-        return cls(**facts, key=rotated.text, old_key_expires_at=rotated.old_expires_at)
+        ends = rotated.old_expires_at
+        return cls.of(rotated.key, slugs, key=rotated.text, old_key_expires_at=ends)
 
 
 class RevokeIn(In):
