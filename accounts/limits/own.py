@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Self
 from uuid import UUID
 
 from django.conf import settings
@@ -112,6 +113,11 @@ class OwnBudget:
     budget: Budget
     agent: str | None
 
+    @classmethod
+    def of(cls, budget: Budget, slugs: Mapping[UUID, str]) -> Self:
+        instance_id = budget.agent_instance_id
+        return cls(budget, None if instance_id is None else slugs.get(instance_id))
+
 
 def budgets_of(caller: Caller) -> list[OwnBudget]:
     """List the account's budgets and those of the agents that the caller may use."""
@@ -121,7 +127,7 @@ def budgets_of(caller: Caller) -> list[OwnBudget]:
         }
         rows = Budget.objects.filter(account_id=caller.account_id)
         return [
-            OwnBudget(row, slugs.get(row.agent_instance_id or caller.account_id))
+            OwnBudget.of(row, slugs)
             for row in rows.order_by("agent_instance_id", "period")
             if row.agent_instance_id is None or row.agent_instance_id in slugs
         ]
@@ -160,8 +166,7 @@ def change_budget(
             most = dollars(budget.granted)
             raise Invalid.field("limit", f"at most {most}; the platform grants no more")
         changed = _put(account_id, budget.agent_instance_id, budget.period, limit, alert_percents)
-        slugs = agent_slugs(account_id)
-        return OwnBudget(changed, slugs.get(budget.agent_instance_id or account_id))
+        return OwnBudget.of(changed, agent_slugs(account_id))
 
 
 def delete_budget(account_id: UUID, budget_id: UUID) -> None:
