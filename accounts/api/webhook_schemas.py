@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 from pydantic import AfterValidator, Field
 
+from accounts.api.schemas import LONGEST_OVERLAP
 from accounts.models import (
     DeliveryState,
     DisabledReason,
@@ -17,10 +18,8 @@ from accounts.models import (
     WebhookEvent,
 )
 from accounts.webhooks import signing
-from accounts.webhooks.endpoints import NewEndpoint, expires
+from accounts.webhooks.endpoints import NewEndpoint
 from salient.api.schemas import In, ListOut, Out, PageIn
-
-LONGEST_OVERLAP = 7 * 24 * 3600
 
 
 def _line(text: str) -> str:
@@ -85,7 +84,7 @@ class WebhookOut(Out):
             enabled=endpoint.is_enabled,
             disabled_reason=DisabledReason(reason) if reason else None,
             failing_since=endpoint.failing_since,
-            old_secret_expires_at=expires(endpoint, timezone.now()),
+            old_secret_expires_at=signing.previous_secret_end(endpoint, timezone.now()),
             created_at=endpoint.created_at,
             updated_at=endpoint.updated_at,
             **more,

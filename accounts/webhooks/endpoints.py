@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -175,12 +175,6 @@ def in_order(events: Iterable[str]) -> list[str]:
     if not found:
         raise Invalid.field("events", "name at least one event")
     return found
-
-
-def expires(endpoint: WebhookEndpoint, now: datetime) -> datetime | None:
-    """Return until when the secret before the last rotation signs too."""
-    ends = endpoint.previous_secret_expires_at
-    return ends if ends is not None and ends > now else None
 
 
 def _found(endpoint_id: UUID, *, lock: bool) -> WebhookEndpoint:

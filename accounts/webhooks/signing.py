@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from accounts.models import WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.resealing import Rotation, reseal_rows
+from salient.formatting import utc
 from salient.security.encryption import seal, unseal
 
 PREFIX: Final = "whsec_"
@@ -36,10 +37,15 @@ def secrets_of(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
     Raises SecretUnreadable and ImproperlyConfigured.
     """
     sealed = [endpoint.secret]
-    ends = endpoint.previous_secret_expires_at
-    if endpoint.previous_secret and ends is not None and ends > now:
+    if endpoint.previous_secret and previous_secret_end(endpoint, now) is not None:
         sealed.append(endpoint.previous_secret)
     return [unseal(each, bound_to=_owner(endpoint)) for each in sealed]
+
+
+def previous_secret_end(endpoint: WebhookEndpoint, now: datetime) -> datetime | None:
+    """Return until when the secret before the last rotation signs too; None if it does not."""
+    end = endpoint.previous_secret_expires_at
+    return end if end is not None and end > now else None
 
 
 def reseal_secrets(rotation: Rotation, *, write: bool) -> None:
@@ -59,8 +65,7 @@ def _owner(endpoint: WebhookEndpoint) -> tuple[str, ...]:
 
 def content_of(delivery: WebhookDelivery) -> dict[str, Any]:
     """Return what the body holds, the same in every try: {"type", "timestamp", "data"}."""
-    moment = delivery.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return {"type": delivery.event, "timestamp": moment, "data": delivery.data}
+    return {"type": delivery.event, "timestamp": utc(delivery.created_at), "data": delivery.data}
 
 
 def body_of(delivery: WebhookDelivery) -> str:
