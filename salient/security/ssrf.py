@@ -322,20 +322,15 @@ async def safe_fetch(
     Raises UnsafeURL, ValueError when the answer is too long, TimeoutError, OSError and aiohttp's
     ClientError.
     """
-    step = _Step(
-        method,
-        check_url(url, only_public=limits.only_public),
-        headers or {},
-        data,
-        limits.only_public,
-    )
+    only_public = limits.only_public
+    step = _Step(method, check_url(url, only_public=only_public), headers or {}, data)
     async with asyncio.timeout(limits.seconds):
         for _ in range(limits.max_redirects):
             fetched = await _fetch_once(step, limits, lookup)
             location = fetched.headers.get("Location")
             if fetched.status not in REDIRECTS or location is None:
                 return fetched
-            step = step.redirected(fetched.status, location)
+            step = step.redirected(fetched.status, location, only_public=only_public)
         return await _fetch_once(step, limits, lookup)
 
 
@@ -345,20 +340,19 @@ class _Step:
     url: SafeURL
     headers: Mapping[str, str]
     data: bytes | None
-    only_public: bool
 
-    def redirected(self, status: int, location: str) -> _Step:
+    def redirected(self, status: int, location: str, *, only_public: bool) -> _Step:
         place = urljoin(str(self.url), location.partition("#")[0])
-        url = check_url(place, only_public=self.only_public)
+        url = check_url(place, only_public=only_public)
         keeps = url.origin == self.url.origin
         headers = self.headers if keeps else {}
         if keeps and status in {307, 308}:
-            return _Step(self.method, url, headers, self.data, self.only_public)
-        return _Step("GET", url, headers, None, self.only_public)
+            return _Step(self.method, url, headers, self.data)
+        return _Step("GET", url, headers, None)
 
 
 async def _fetch_once(step: _Step, limits: Limits, lookup: Lookup) -> Fetched:
-    is_trusted = step.url.is_trusted and not step.only_public
+    is_trusted = step.url.is_trusted and not limits.only_public
     async with (
         plain_session() if is_trusted else safe_session(lookup) as client,
         client.request(
