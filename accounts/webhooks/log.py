@@ -18,7 +18,7 @@ from salient.api.problems import NotFound
 from salient.cursor import Cursor, older, page_of
 
 # A delivery that has ended is kept for so long.
-KEPT_FOR: Final = timedelta(days=14)
+RETENTION: Final = timedelta(days=14)
 PRUNED_AT_ONCE: Final = 5_000
 
 
@@ -122,7 +122,7 @@ def give_up_disabled() -> int:
 
 def prune(now: datetime | None = None) -> int:
     """Delete deliveries that ended long ago, some at a time; return how many."""
-    before, deleted = (now or timezone.now()) - KEPT_FOR, 0
+    before, deleted = (now or timezone.now()) - RETENTION, 0
     while True:
         with platform_context(), connection.cursor() as cursor:
             cursor.execute(

@@ -9,7 +9,7 @@ from django.core.mail import send_mail
 from accounts.models import DisabledReason, MemberRole, Membership, WebhookEndpoint
 from accounts.tenancy.context import platform_context
 
-WHY = {
+REASONS = {
     DisabledReason.GONE: "it answered with the status 410 (Gone)",
     DisabledReason.FAILING: "nothing could be delivered to it for three days",
 }
@@ -26,12 +26,12 @@ def mail_owners(account_id: UUID, endpoint_id: UUID) -> None:
             user__is_active=True,
         )
         addresses = list(people.order_by("user__email").values_list("user__email", flat=True))
-    if endpoint is None or endpoint.disabled_reason not in WHY or not addresses:
+    if endpoint is None or endpoint.disabled_reason not in REASONS or not addresses:
         return
     slug = endpoint.account.slug
     text = (
         f"Salient sends nothing more to the webhook {endpoint.url} of the account {slug}: "
-        f"{WHY[DisabledReason(endpoint.disabled_reason)]}. What waited for it was given up.\n\n"
+        f"{REASONS[DisabledReason(endpoint.disabled_reason)]}. What waited for it was given up.\n\n"
         "When it works again, enable it; the deliveries of the last days can be sent again one by "
         "one."
     )

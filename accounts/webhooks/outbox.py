@@ -136,17 +136,17 @@ def record(delivery: WebhookDelivery, result: Result) -> None:
 
 def _store(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
     own = WebhookDelivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
-    told = {
+    outcome = {
         "status": result.status,
         "error": result.error,
         "duration_ms": result.duration_ms,
     }
     if result.is_delivered:
-        own.update(**told, state=DeliveryState.DELIVERED, next_try_at=None, delivered_at=now)
+        own.update(**outcome, state=DeliveryState.DELIVERED, next_try_at=None, delivered_at=now)
     elif delivery.tries >= MOST_TRIES:
-        own.pending().update(**told, state=DeliveryState.FAILED, next_try_at=None)
+        own.pending().update(**outcome, state=DeliveryState.FAILED, next_try_at=None)
     else:
-        own.pending().update(**told, next_try_at=now + delay(delivery.tries, result))
+        own.pending().update(**outcome, next_try_at=now + delay(delivery.tries, result))
 
 
 def delay(tries: int, result: Result) -> timedelta:

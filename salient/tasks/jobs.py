@@ -25,7 +25,7 @@ _LOCKS: Final = 0x53414C4A << 32
 # No run takes longer: one that still says so was lost with its process.
 LOST_AFTER = timedelta(hours=1)
 # Results are kept for so long.
-KEPT_FOR = timedelta(days=2)
+RETENTION = timedelta(days=2)
 LOST = "salient.tasks.jobs.WorkerLost"
 
 _jobs: dict[str, Job] = {}
@@ -125,4 +125,4 @@ def tidy(now: datetime | None = None) -> None:
         status=TaskResultStatus.FAILED, finished_at=now, exception_class_path=LOST
     )
     running.update(status=TaskResultStatus.READY)
-    DBTaskResult.objects.finished().filter(finished_at__lt=now - KEPT_FOR).delete()
+    DBTaskResult.objects.finished().filter(finished_at__lt=now - RETENTION).delete()

@@ -303,7 +303,7 @@ class DeliveryTests(TransactionTestCase):
             first = WebhookDelivery.objects.get(message_id="msg_0")
             first.state, first.next_try_at = DeliveryState.DELIVERED, None
             first.save()
-        late = timezone.now() + log.KEPT_FOR + timedelta(hours=1)
+        late = timezone.now() + log.RETENTION + timedelta(hours=1)
 
         self.assertEqual(log.prune(late), 1)
         self.assertEqual(log.prune(timezone.now()), 0)

@@ -105,9 +105,9 @@ class JobTests(TransactionTestCase):
 
     def test_old_results_are_forgotten(self) -> None:
         Worker(threading.Event()).run_once()
-        jobs.tidy(timezone.now() + jobs.KEPT_FOR / 2)
+        jobs.tidy(timezone.now() + jobs.RETENTION / 2)
         self.assertEqual(DBTaskResult.objects.successful().count(), len(NAMES))
-        jobs.tidy(timezone.now() + jobs.KEPT_FOR * 2)
+        jobs.tidy(timezone.now() + jobs.RETENTION * 2)
         self.assertEqual(DBTaskResult.objects.successful().count(), 0)
 
 
