@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.auth.decorators import Caller, CallerKind
@@ -45,12 +47,9 @@ def create_session(
     _require_metadata_right(caller, wanted.model_fields_set)
     end_user = caller.end_user or wanted.end_user
     with tenant_context(caller.account_id):
-        made: Session = Session.objects.create(
-            account_id=caller.account_id,
-            account_slug=caller.account_slug,
-            agent_instance_id=instance.pk,
-            agent_instance_slug=instance.instance_slug,
-            session_key=secrets.token_hex(32),
+        made = new_session(
+            caller,
+            instance,
             end_user=end_user,
             is_anonymous=end_user is None,
             title=wanted.title,
@@ -58,6 +57,19 @@ def create_session(
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     return SessionOut.of(made, with_metadata=sees_account(caller)), reservation.headers
+
+
+def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
+    """Store a session with a new random key; call it inside the account's context."""
+    made: Session = Session.objects.create(
+        account_id=caller.account_id,
+        account_slug=caller.account_slug,
+        agent_instance_id=instance.pk,
+        agent_instance_slug=instance.instance_slug,
+        session_key=secrets.token_hex(32),
+        **fields,
+    )
+    return made
 
 
 def change_session(
@@ -127,13 +139,7 @@ def leave_tombstone(session: Session) -> None:
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
     forget_copies(session)
-    requests.update(
-        request_body=None,
-        response_body=None,
-        caller="",
-        idempotency_key=None,
-        idempotency_hash="",
-    )
+    forget_bodies(requests)
     Session.objects.filter(pk=session.pk).update(
         # No cookie or token finds it again: the visitor's next message starts a new session.
         session_key=secrets.token_hex(32),
@@ -144,6 +150,17 @@ def leave_tombstone(session: Session) -> None:
         end_user=None,
         user=None,
         deleted_at=timezone.now(),
+    )
+
+
+def forget_bodies(requests: QuerySet[LLMRequest]) -> None:
+    """Empty what requests hold of their callers; tokens, costs and times are kept."""
+    requests.update(
+        request_body=None,
+        response_body=None,
+        caller="",
+        idempotency_key=None,
+        idempotency_hash="",
     )
 
 
