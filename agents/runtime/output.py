@@ -22,7 +22,7 @@ from agents.runtime.schema_work import (
     fault_apart,
     is_cheap,
 )
-from agents.runtime.tools.prepare import DEEPEST, unfenced
+from agents.runtime.tools.prepare import DEEPEST, is_too_deep, unfenced
 
 __all__ = ["InvalidSchema", "OutputCheck", "require_usable"]
 
@@ -80,7 +80,7 @@ async def require_usable(schema: Mapping[str, Any]) -> None:
     """Raise InvalidSchema for a schema that cannot be used."""
     if len(msgspec.json.encode(schema)) > LARGEST_SCHEMA:
         raise InvalidSchema(f"the schema is larger than {LARGEST_SCHEMA} bytes")
-    if _is_deeper(schema, DEEPEST):
+    if is_too_deep(schema):
         raise InvalidSchema(f"the schema is nested deeper than {DEEPEST} levels")
     try:
         await _checked(schema, 0, has_value=False)
@@ -99,17 +99,3 @@ async def _checked(
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, Mapping | list)
-            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
-        ]
-        if not level:
-            return False
-    return True
