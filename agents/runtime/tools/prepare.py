@@ -16,7 +16,7 @@ EMPTY = "{}"
 MOST_WRAPPINGS = 3
 DEEPEST = 64
 LONGEST_NAME = 64
-# After these finish reasons the last call may be incomplete.
+# After these finish reasons the answer, or its last call, may be incomplete.
 CUT = frozenset({"length", "content_filter"})
 _FENCE = "```"
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
