@@ -75,7 +75,7 @@ async def agent_change(
     request: ApiRequest, instance: AgentInstance, *, body: AgentChangeIn
 ) -> InstanceDetailOut:
     """Rename an agent, change its sites, or activate, deactivate or archive it."""
-    changed = await in_database(managed.change_agent, instance, body.changes())
+    changed = await in_database(managed.change_agent, instance, body.model_dump(exclude_unset=True))
     return await in_database(_describe, request.caller, changed)
 
 
