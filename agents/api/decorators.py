@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, Unpack
 from uuid import UUID
+
+from django.db import transaction
 
 from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
 from accounts.models import Scope
@@ -70,9 +72,9 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     return known
 
 
-def forget(account_id: UUID, slug: str) -> None:
-    """Have the instance read again: it was changed; other processes notice within seconds."""
-    _instances.pop((account_id, slug))
+def forget_after_commit(instance: AgentInstance) -> None:
+    """Have the instance read again: it is being changed; other processes notice within seconds."""
+    transaction.on_commit(partial(_instances.pop, (instance.account_id, instance.instance_slug)))
 
 
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:
