@@ -27,7 +27,7 @@ from sessions_app.api.session_schemas import (
     SessionMessageOut,
     SessionOut,
 )
-from sessions_app.conversations.history import own_session, sees_account
+from sessions_app.conversations.history import own_session, session_out
 from sessions_app.conversations.messages import read_messages
 from sessions_app.models import Session
 
@@ -58,7 +58,7 @@ def begin_export(
             name="Export",
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, session), reservation.headers
 
 
 async def written(

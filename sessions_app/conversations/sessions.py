@@ -20,7 +20,7 @@ from sessions_app.api.session_schemas import (
     SessionOut,
     SessionStatus,
 )
-from sessions_app.conversations.history import own_session, own_sessions, sees_account
+from sessions_app.conversations.history import own_session, own_sessions, sees_account, session_out
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
 
@@ -29,7 +29,7 @@ def read_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> S
     """Return one session of the caller's; raises NotFound."""
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id)
-    return SessionOut.of(session, with_metadata=sees_account(caller))
+    return session_out(caller, session)
 
 
 def create_session(
@@ -56,7 +56,7 @@ def create_session(
             meta=wanted.metadata,
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(made, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, made), reservation.headers
 
 
 def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
@@ -92,7 +92,7 @@ def change_session(
             _set_status(caller, session, wanted.status)
         session.save(update_fields=["title", "meta", "closed_at", "updated_at"])
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, session), reservation.headers
 
 
 def _require_metadata_right(caller: Caller, asked: set[str]) -> None:
