@@ -27,7 +27,7 @@ from agents.runtime.tools.prepare import DEEPEST, is_too_deep, unfenced
 __all__ = ["InvalidSchema", "OutputCheck", "require_usable"]
 
 LARGEST_SCHEMA = 64 * 1024
-# What the model is told of its first answer.
+# Characters of the problem and of the refused answer, as the model reads them again.
 LONGEST_PROBLEM, LONGEST_REFUSED = 1_000, 16_000
 # So many processes check at once, of all callers together.
 _processes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="schemas")
@@ -53,9 +53,8 @@ class OutputCheck:
         problem = await self._problem(text)
         if problem is None:
             return TextDelta(text)
-        said = text[:LONGEST_REFUSED]
         self.followup = (
-            ChatMessage("assistant", said),
+            ChatMessage("assistant", text[:LONGEST_REFUSED]),
             ChatMessage("user", f"That is not valid. {problem} {self._wanted.instruction}"),
         )
         return None

@@ -124,8 +124,8 @@ def _markdown_head(session: SessionOut) -> bytes:
 def _markdown(message: SessionMessageOut) -> bytes:
     """Write a message as a quotation, so that no text looks like a message of its own."""
     who = "User" if message.role == "user" else "Assistant"
-    said = "\n".join(f"> {line}".rstrip() for line in message.content.splitlines()) or ">"
-    return f"\n**{who}**, {utc(message.created_at)}\n\n{said}\n".encode()
+    quoted = "\n".join(f"> {line}".rstrip() for line in message.content.splitlines()) or ">"
+    return f"\n**{who}**, {utc(message.created_at)}\n\n{quoted}\n".encode()
 
 
 def _plain(text: str) -> str:

@@ -80,23 +80,23 @@ def change_session(
     A turn that runs when its session is closed goes on to its end. Raises NotFound, Forbidden
     where visitors and end users may not, RateLimited.
     """
-    asked = wanted.model_fields_set
-    _require_metadata_right(caller, asked)
+    names = wanted.model_fields_set
+    _require_metadata_right(caller, names)
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id, lock=True)
-        if "title" in asked:
+        if "title" in names:
             session.title = wanted.title
-        if "metadata" in asked:
+        if "metadata" in names:
             session.meta = wanted.metadata
-        if "status" in asked:
+        if "status" in names:
             _set_status(caller, session, wanted.status)
         session.save(update_fields=["title", "meta", "closed_at", "updated_at"])
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     return session_out(caller, session), reservation.headers
 
 
-def _require_metadata_right(caller: Caller, asked: set[str]) -> None:
-    if "metadata" in asked and not sees_account(caller):
+def _require_metadata_right(caller: Caller, names: set[str]) -> None:
+    if "metadata" in names and not sees_account(caller):
         raise Forbidden("Metadata are the account's own: its keys and members set them.")
 
 
