@@ -14,12 +14,13 @@ from agents.models import AgentInstance, InstanceStatus
 from salient.api.schemas import In, ListOut, NamedListIn, Origin, Out, Printable
 
 MOST_ORIGINS = 100
+NO_NUL = r"^[^\x00]*$"
 
 type Status = Literal["active", "inactive", "archived"]
 type DisplayName = Annotated[Printable, Field(min_length=1, max_length=255)]
 type Origins = Annotated[list[Origin], Field(max_length=MOST_ORIGINS)]
 # YAML, as in an agent's config.yaml.
-type ConfigText = Annotated[str, Field(max_length=MAX_BYTES, pattern=r"^[^\x00]*$")]
+type ConfigText = Annotated[str, Field(max_length=MAX_BYTES, pattern=NO_NUL)]
 
 
 class AgentsIn(NamedListIn):
@@ -43,9 +44,6 @@ class AgentChangeIn(In):
     display_name: DisplayName = ""
     allowed_origins: Origins = []
     status: Status = "active"
-
-    def changes(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class InstanceOut(Out):

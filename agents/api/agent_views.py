@@ -16,8 +16,8 @@ from agents.api.agent_schemas import (
     InstanceOut,
     InstancesOut,
 )
+from agents.api.decorators import for_listed_sites
 from agents.api.managed import managed_view, manages
-from agents.api.origins import may_call_from
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.config.versions.managed import InvalidConfiguration, author_of, refusals
 from agents.instances import managed
@@ -56,6 +56,8 @@ async def agent_make(request: ApiRequest, *, body: AgentIn) -> InstanceDetailOut
     return await in_database(_make, request.caller, body)
 
 
+# Pages of the sites that the agent lists read what it is.
+@for_listed_sites
 @managed_view(
     "GET", scope=Scope.AGENTS_READ, answer=InstanceDetailOut, problems=(AgentMisconfigured,)
 )
@@ -64,6 +66,7 @@ async def agent_detail(request: ApiRequest, instance: AgentInstance) -> Instance
     return await in_database(_describe, request.caller, instance)
 
 
+@for_listed_sites
 @managed_view(
     "PATCH",
     scope=Scope.AGENTS_WRITE,
@@ -75,7 +78,7 @@ async def agent_change(
     request: ApiRequest, instance: AgentInstance, *, body: AgentChangeIn
 ) -> InstanceDetailOut:
     """Rename an agent, change its sites, or activate, deactivate or archive it."""
-    changed = await in_database(managed.change_agent, instance, body.changes())
+    changed = await in_database(managed.change_agent, instance, body.model_dump(exclude_unset=True))
     return await in_database(_describe, request.caller, changed)
 
 
@@ -103,8 +106,5 @@ def _serving(caller: Caller, instance: AgentInstance, state: AgentState) -> Agen
     return replace(state, effective=current.effective)
 
 
-# Pages of the sites that the agent lists read what it is: salient/api/cors.py asks.
-for _route in (agent_detail, agent_change):
-    _route.may_call_from = may_call_from  # type: ignore[attr-defined]
 all_agents = by_method(agent_list, agent_make)
 one_agent = by_method(agent_detail, agent_change)

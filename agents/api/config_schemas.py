@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from agents.api.agent_schemas import ConfigText
+from agents.api.agent_schemas import NO_NUL, ConfigText
 from agents.config import ConfigProblem
 from agents.config.effective_rows import InForce, Row
 from agents.config.layers import PUBLISHED
 from agents.config.versions.diff import Change
-from agents.config.versions.managed import Compared, problem_fields
+from agents.config.versions.managed import IN_FORCE, Compared, problem_fields
 from agents.config.versions.publishing import LONGEST_NOTE, Validated, etag_of
 from agents.instances.managed import AgentState
 from agents.models import AgentInstance, ConfigDraft, ConfigPublication, InstanceStatus
@@ -22,11 +22,11 @@ from salient.api.schemas import In, ListOut, Out
 
 LAST_NUMBER = 2**31 - 1
 
-type Note = Annotated[str, Field(min_length=1, max_length=LONGEST_NOTE, pattern=r"^[^\x00]*$")]
-type Reason = Annotated[str, Field(max_length=LONGEST_NOTE, pattern=r"^[^\x00]*$")]
+type Note = Annotated[str, Field(min_length=1, max_length=LONGEST_NOTE, pattern=NO_NUL)]
+type Reason = Annotated[str, Field(max_length=LONGEST_NOTE, pattern=NO_NUL)]
 type Number = Annotated[int, Field(ge=0, le=LAST_NUMBER)]
 # The draft, what is published, the files alone, or a version.
-type Compareds = Annotated[str, Field(pattern=r"^(?:draft|published|files|[1-9][0-9]{0,8})$")]
+type ComparedSide = Annotated[str, Field(pattern=r"^(?:draft|published|files|[1-9][0-9]{0,8})$")]
 
 
 class DraftIn(In):
@@ -67,8 +67,8 @@ class RollbackIn(In):
 class DiffIn(In):
     """What to compare: draft, published, files, or a version's number."""
 
-    old: Compareds = Field(default="published", alias="from")
-    new: Compareds = Field(default="draft", alias="to")
+    old: ComparedSide = Field(default="published", alias="from")
+    new: ComparedSide = Field(default="draft", alias="to")
 
 
 class ProblemOut(Out):
@@ -83,6 +83,10 @@ class ProblemOut(Out):
 
 def problems_of(problems: Iterable[ConfigProblem]) -> list[ProblemOut]:
     return [ProblemOut(**problem_fields(each)) for each in problems]
+
+
+def _origin(name: str) -> str:
+    return IN_FORCE if name == PUBLISHED else name
 
 
 class BelowOut(Out):
@@ -105,8 +109,7 @@ class ValueOut(Out):
         below = None
         if row.without_origin:
             below = BelowOut(value=row.without_data, origin=row.without_origin)
-        origin = "published" if row.origin == PUBLISHED else row.origin
-        return cls(key=row.key, value=row.data, origin=origin, below=below)
+        return cls(key=row.key, value=row.data, origin=_origin(row.origin), below=below)
 
 
 class DraftOut(Out):
@@ -180,16 +183,12 @@ class ChangeOut(Out):
 
     @classmethod
     def of(cls, change: Change) -> Self:
-        origins = [
-            "published" if origin == PUBLISHED else origin or None
-            for origin in (change.old_origin, change.new_origin)
-        ]
         return cls(
             key=change.key,
             before=change.old,
             after=change.new,
-            before_origin=origins[0],
-            after_origin=origins[1],
+            before_origin=_origin(change.old_origin) or None,
+            after_origin=_origin(change.new_origin) or None,
         )
 
 
@@ -225,10 +224,10 @@ class DiffOut(Out):
     warnings: list[ProblemOut]
 
     @classmethod
-    def of(cls, asked: DiffIn, found: Compared) -> Self:
+    def of(cls, sides: DiffIn, found: Compared) -> Self:
         return cls(
-            old=asked.old,
-            new=asked.new,
+            old=sides.old,
+            new=sides.new,
             changes=[ChangeOut.of(change) for change in found.changes],
             text=found.text,
             problems=problems_of(found.problems),

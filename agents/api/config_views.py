@@ -173,11 +173,7 @@ async def versions(request: ApiRequest, instance: AgentInstance, *, query: PageI
     found, following, newest = await in_database(
         managed.publications, instance, query.cursor, query.limit
     )
-    return VersionsOut(
-        data=[VersionOut.of(made, newest) for made in found],
-        has_more=following is not None,
-        next_cursor=following,
-    )
+    return VersionsOut.of_page([VersionOut.of(made, newest) for made in found], following)
 
 
 @managed_view("GET", scope=Scope.CONFIG_READ, answer=VersionDetailOut)

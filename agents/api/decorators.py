@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, Unpack
 from uuid import UUID
+
+from django.db import transaction
 
 from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
 from accounts.models import Scope
@@ -14,7 +16,7 @@ from accounts.tenancy.context import tenant_context
 from agents.api.origins import may_call_from
 from agents.instances.services import find_active_instance
 from agents.models import AgentInstance
-from salient.api.operations import Described, Result
+from salient.api.operations import Described, Operation, Result
 from salient.api.problems import NotFound
 from salient.database import in_database_once
 from salient.ttl import TTLCache
@@ -22,6 +24,7 @@ from salient.ttl import TTLCache
 type InstanceView[**P] = Callable[
     Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, Result]
 ]
+type Finder = Callable[[Caller, str], Coroutine[Any, Any, AgentInstance]]
 
 _instances: TTLCache[tuple[UUID, str], AgentInstance] = TTLCache()
 
@@ -33,17 +36,26 @@ def instance_view(
     operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
-        @wraps(view)
-        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
-            found = await find_instance(request.caller, instance)
-            return await view(request, found, **kwargs, **operation.read(request))
-
-        route = authorized(operation, wrapper)
-        # Whose pages may call it from a browser: salient/api/cors.py asks.
-        route.may_call_from = may_call_from  # type: ignore[attr-defined]
-        return route
+        return for_listed_sites(route_of_instance(operation, find_instance, view))
 
     return decorate
+
+
+def route_of_instance(operation: Operation, find: Finder, view: InstanceView[...]) -> ApiRoute:
+    """Make a route of a view of the instance that `find` returns for the slug in the path."""
+
+    @wraps(view)
+    async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
+        found = await find(request.caller, instance)
+        return await view(request, found, **kwargs, **operation.read(request))
+
+    return authorized(operation, wrapper)
+
+
+def for_listed_sites(route: ApiRoute) -> ApiRoute:
+    """Let pages of the sites that the agent lists call the route, as salient/api/cors.py asks."""
+    route.may_call_from = may_call_from  # type: ignore[attr-defined]
+    return route
 
 
 async def find_instance(caller: Caller, slug: str) -> AgentInstance:
@@ -60,9 +72,9 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
     return known
 
 
-def forget(account_id: UUID, slug: str) -> None:
-    """Have the instance read again: it was changed; other processes notice within seconds."""
-    _instances.pop((account_id, slug))
+def forget_after_commit(instance: AgentInstance) -> None:
+    """Have the instance read again: it is being changed; other processes notice within seconds."""
+    transaction.on_commit(partial(_instances.pop, (instance.account_id, instance.instance_slug)))
 
 
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:

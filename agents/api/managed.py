@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from functools import wraps
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Concatenate, Unpack
+from typing import Unpack
 
 from django.http import HttpRequest
 
-from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, operation_of
+from accounts.auth.decorators import ApiRoute, Caller, operation_of
 from accounts.models import Scope
-from agents.api.decorators import find_instance
+from agents.api.decorators import InstanceView, find_instance, route_of_instance
 from agents.instances.managed import any_instance
 from agents.models import AgentInstance
-from salient.api.operations import Described, Result
+from salient.api.operations import Described
 from salient.api.problems import NotFound, Problem
 from salient.database import in_database
-
-type InstanceView[**P] = Callable[
-    Concatenate[ApiRequest, AgentInstance, P], Coroutine[Any, Any, Result]
-]
 
 # Who has one of these manages agents; to everybody else an inactive one does not exist.
 MANAGING = frozenset({Scope.AGENTS_WRITE, Scope.CONFIG_READ})
@@ -44,12 +39,7 @@ def managed_view(
     operation = operation_of(*methods, scope=scope, **described)
 
     def decorate(view: InstanceView[...]) -> ApiRoute:
-        @wraps(view)
-        async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
-            found = await managed_instance(request.caller, instance)
-            return await view(request, found, **kwargs, **operation.read(request))
-
-        return authorized(operation, wrapper)
+        return route_of_instance(operation, managed_instance, view)
 
     return decorate
 

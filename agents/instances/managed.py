@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models.functions import Now
 
 from accounts.auth.caller import Caller
@@ -157,7 +156,7 @@ def save_changes(instance: AgentInstance, names: Sequence[str]) -> None:
         return
     values = {name: getattr(instance, name) for name in names}
     AgentInstance.objects.filter(pk=instance.pk).update(**values, updated_at=Now())
-    transaction.on_commit(partial(decorators.forget, instance.account_id, instance.instance_slug))
+    decorators.forget_after_commit(instance)
 
 
 def state_of(instance: AgentInstance) -> AgentState:

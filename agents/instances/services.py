@@ -18,30 +18,16 @@ from accounts.tenancy.lookups import find_active_account
 from agents.api.schemas import VisitorIn
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
-from salient.cursor import NameCursor
 
 # What an end user's token may do, it may do as that person: it is short-lived.
 END_USER_SECONDS = 15 * 60
 
 
-def active_instances(
-    account_id: UUID,
-    only: Collection[UUID] = (),
-    *,
-    after: NameCursor | None = None,
-    limit: int | None = None,
-) -> list[AgentInstance]:
-    """List the active instances by slug; of `only` those, unless it is empty.
-
-    With a limit it is one more than that, if there are more.
-    """
+def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[AgentInstance]:
+    """List the active instances by slug; of `only` those, unless it is empty."""
     with tenant_context(account_id):
         instances = AgentInstance.objects.active().order_by("instance_slug")
-        if only:
-            instances = instances.filter(pk__in=only)
-        if after is not None:
-            instances = instances.filter(instance_slug__gt=after.name)
-        return list(instances[: None if limit is None else limit + 1])
+        return list(instances.filter(pk__in=only) if only else instances)
 
 
 def slugs_of(account_ids: Collection[UUID], *, only_active: bool = False) -> dict[UUID, str]:

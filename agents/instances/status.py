@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
-from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.tenancy.accounts import StatusChange
@@ -47,7 +45,5 @@ def set_status(instances: Iterable[AgentInstance], status: str) -> int:
     rows.update(status=status, updated_at=Now())
     for instance in others:
         instance.status = status
-        transaction.on_commit(
-            partial(decorators.forget, instance.account_id, instance.instance_slug)
-        )
+        decorators.forget_after_commit(instance)
     return len(others)

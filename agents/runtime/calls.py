@@ -70,6 +70,11 @@ class Call:
         self._first_token: float | None = None
 
     @property
+    def text(self) -> str:
+        """What the model has written so far, without NUL, which cannot be stored."""
+        return "".join(self.texts).replace("\x00", "")
+
+    @property
     def begun(self) -> bool:
         """Whether the model has sent anything: from then on no other model may answer."""
         return self._first_token is not None
@@ -160,8 +165,8 @@ class Call:
         yield self.request.system_prompt
         for message in (*self.request.messages, *self.request.followup):
             yield message.content
-            for asked in message.calls:
-                yield asked.arguments
+            for call in message.calls:
+                yield call.arguments
         for tool_round in self.request.rounds:
             yield tool_round.text
             for call in tool_round.calls:

@@ -22,12 +22,12 @@ from agents.runtime.schema_work import (
     fault_apart,
     is_cheap,
 )
-from agents.runtime.tools.prepare import DEEPEST, unfenced
+from agents.runtime.tools.prepare import DEEPEST, is_too_deep, unfenced
 
 __all__ = ["InvalidSchema", "OutputCheck", "require_usable"]
 
 LARGEST_SCHEMA = 64 * 1024
-# What the model is told of its first answer.
+# Characters of the problem and of the refused answer, as the model reads them again.
 LONGEST_PROBLEM, LONGEST_REFUSED = 1_000, 16_000
 # So many processes check at once, of all callers together.
 _processes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="schemas")
@@ -53,9 +53,8 @@ class OutputCheck:
         problem = await self._problem(text)
         if problem is None:
             return TextDelta(text)
-        said = text[:LONGEST_REFUSED]
         self.followup = (
-            ChatMessage("assistant", said),
+            ChatMessage("assistant", text[:LONGEST_REFUSED]),
             ChatMessage("user", f"That is not valid. {problem} {self._wanted.instruction}"),
         )
         return None
@@ -80,7 +79,7 @@ async def require_usable(schema: Mapping[str, Any]) -> None:
     """Raise InvalidSchema for a schema that cannot be used."""
     if len(msgspec.json.encode(schema)) > LARGEST_SCHEMA:
         raise InvalidSchema(f"the schema is larger than {LARGEST_SCHEMA} bytes")
-    if _is_deeper(schema, DEEPEST):
+    if is_too_deep(schema):
         raise InvalidSchema(f"the schema is nested deeper than {DEEPEST} levels")
     try:
         await _checked(schema, 0, has_value=False)
@@ -99,17 +98,3 @@ async def _checked(
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
-
-
-def _is_deeper(value: Any, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, Mapping | list)
-            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
-        ]
-        if not level:
-            return False
-    return True

@@ -39,7 +39,7 @@ from agents.runtime.providers.base import (
 from agents.runtime.requests import RunRequest, Timeouts
 from agents.runtime.timeouts import CallTimeout
 from agents.runtime.tools import TOOLS, run_tools
-from agents.runtime.tools.prepare import prepared
+from agents.runtime.tools.prepare import CUT, prepared
 from salient.texts import is_blank
 
 __all__ = ["ChatMessage", "Run", "RunRequest", "Timeouts"]
@@ -137,9 +137,9 @@ class Run:
 
         An answer that was cut off cannot be whole: the caller reads in its finish reason why.
         """
-        was_refused, text = check.was_refused, "".join(call.texts).replace("\x00", "")
-        was_cut = call.finish_reason in {"length", "content_filter"}
-        answer = TextDelta(text) if was_cut else await check.accepted(text)
+        was_refused = check.was_refused
+        was_cut = call.finish_reason in CUT
+        answer = TextDelta(call.text) if was_cut else await check.accepted(call.text)
         if answer is None and was_refused:
             raise OutputInvalid(check.followup[-1].content)
         if answer is not None:
@@ -148,17 +148,16 @@ class Run:
 
     async def _use_tools(self, call: Call) -> list[ToolResult]:
         """Run what the model asked for, but for the caller's tools; raises ToolRoundsExceeded."""
-        theirs = tuple(asked for asked in call.tool_calls if asked.is_client)
-        ours = [asked for asked in call.tool_calls if not asked.is_client]
+        theirs = tuple(each for each in call.tool_calls if each.is_client)
+        ours = [each for each in call.tool_calls if not each.is_client]
         # A run that ends here makes no further call, however many there were.
         if len(self._rounds) >= self.request.max_tool_rounds and not theirs:
             raise ToolRoundsExceeded
         results = await run_tools(ours, self.request.tools) if ours else []
         self.client_calls = theirs
-        text = "".join(call.texts).replace("\x00", "").strip() if call.has_text else ""
         self._rounds += (
             ToolRound(
-                text=text,
+                text=call.text.strip() if call.has_text else "",
                 calls=tuple(call.tool_calls),
                 results=tuple(results),
                 provider=call.provider_name,
@@ -238,10 +237,10 @@ class Run:
         if not self._client_names:
             return calls
         return [
-            replace(asked, id=f"{self.request.call_prefix}{number:02}", is_client=True)
-            if asked.name in self._client_names and not asked.problem
-            else asked
-            for number, asked in enumerate(calls)
+            replace(each, id=f"{self.request.call_prefix}{number:02}", is_client=True)
+            if each.name in self._client_names and not each.problem
+            else each
+            for number, each in enumerate(calls)
         ]
 
     def _timeout(self, call: Call) -> CallTimeout:

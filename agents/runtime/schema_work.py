@@ -48,8 +48,8 @@ def fault(schema: Mapping[str, Any], value: Any = None, *, has_value: bool = Tru
             dict(schema), retriever=_nothing, pattern_options=PATTERNS
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        said = str(getattr(error, "message", error)).splitlines()[0]
-        raise InvalidSchema(f"this is no usable JSON schema: {said[:200]}") from None
+        reason = str(getattr(error, "message", error)).splitlines()[0]
+        raise InvalidSchema(f"this is no usable JSON schema: {reason[:200]}") from None
     found = next(iter(validator.iter_errors(value)), None) if has_value else None
     if found is None:
         return None
@@ -67,18 +67,18 @@ def fault_apart(
     """Do as `fault` in a process of its own; raises TooMuchWork too. It blocks its thread."""
     places = Path(jsonschema_rs.__file__).parent.parent
     command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(places)]
-    asked = json.dumps([schema, value, has_value]).encode()
+    task = json.dumps([schema, value, has_value]).encode()
     try:
         done = subprocess.run(  # noqa: S603 - our own file
-            command, input=asked, capture_output=True, timeout=WALL_SECONDS, check=True
+            command, input=task, capture_output=True, timeout=WALL_SECONDS, check=True
         )
         answer = json.loads(done.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
         raise TooMuchWork from error
     if answer["invalid"] is not None:
         raise InvalidSchema(answer["invalid"])
-    said: str | None = answer["fault"]
-    return said
+    found: str | None = answer["fault"]
+    return found
 
 
 def is_cheap(schema: Mapping[str, Any], size: int) -> bool:
@@ -138,7 +138,7 @@ def _main() -> None:
         found = fault(schema, value, has_value=has_value)
     except InvalidSchema as error:
         invalid = str(error)
-    # A value of the caller's may be long in what is said of it.
+    # A message quotes the value, which may be long.
     json.dump({"invalid": invalid, "fault": found and found[:4_000]}, sys.stdout)
 
 

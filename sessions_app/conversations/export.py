@@ -27,7 +27,7 @@ from sessions_app.api.session_schemas import (
     SessionMessageOut,
     SessionOut,
 )
-from sessions_app.conversations.history import own_session, sees_account
+from sessions_app.conversations.history import own_session, session_out
 from sessions_app.conversations.messages import read_messages
 from sessions_app.models import Session
 
@@ -58,7 +58,7 @@ def begin_export(
             name="Export",
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, session), reservation.headers
 
 
 async def written(
@@ -124,8 +124,8 @@ def _markdown_head(session: SessionOut) -> bytes:
 def _markdown(message: SessionMessageOut) -> bytes:
     """Write a message as a quotation, so that no text looks like a message of its own."""
     who = "User" if message.role == "user" else "Assistant"
-    said = "\n".join(f"> {line}".rstrip() for line in message.content.splitlines()) or ">"
-    return f"\n**{who}**, {utc(message.created_at)}\n\n{said}\n".encode()
+    quoted = "\n".join(f"> {line}".rstrip() for line in message.content.splitlines()) or ">"
+    return f"\n**{who}**, {utc(message.created_at)}\n\n{quoted}\n".encode()
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,8 @@ from agents.runtime.errors import (
 )
 from salient.api.problems import Invalid, NotFound
 from sessions_app.api.schemas import HistoryIn, HistoryOut, MessageOut
-from sessions_app.models import Message, Role, Session, SessionQuerySet
+from sessions_app.api.session_schemas import SessionOut
+from sessions_app.models import Message, MessageQuerySet, Role, Session, SessionQuerySet
 
 # A message whose turn failed with one of these is not sent to a model again: it would fail again,
 # and so would every later message.
@@ -62,6 +63,17 @@ def own_session(
     return found
 
 
+def session_out(caller: Caller, session: Session) -> SessionOut:
+    """Return a session as the caller may see it."""
+    return SessionOut.of(session, with_metadata=sees_account(caller))
+
+
+def visible_messages(session: Session, instance: AgentInstance) -> MessageQuerySet:
+    """Return the user's messages and the answers of a session."""
+    messages: MessageQuerySet = Message.objects.of(session, instance)
+    return messages.filter(role__in=[Role.HUMAN, Role.ASSISTANT])
+
+
 def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut:
     """Read one page of messages, which come oldest first."""
     if page.session_id is None and not caller.is_visitor:
@@ -102,9 +114,8 @@ def _page(
     caller: Caller, session: Session, instance: AgentInstance, page: HistoryIn
 ) -> list[Message]:
     """Return the page and, if there are older messages, one of them."""
-    messages = Message.objects.of(session, instance).filter(role__in=[Role.HUMAN, Role.ASSISTANT])
     # An answer that is nothing but calls of the caller's tools has no text.
-    messages = messages.exclude(content="")
+    messages = visible_messages(session, instance).exclude(content="")
     if page.before is not None:
         next_newer = messages.filter(pk=page.before).first()
         if next_newer is None:

@@ -19,8 +19,8 @@ from sessions_app.api.session_schemas import (
     RatingOut,
     SessionMessageOut,
 )
-from sessions_app.conversations.history import own_session, sees_account
-from sessions_app.models import Message, MessageFeedback, MessageQuerySet, Role, Session
+from sessions_app.conversations.history import own_session, sees_account, visible_messages
+from sessions_app.models import Message, MessageFeedback, MessageQuerySet, Role
 
 _LAST_CALL = KeyTransform("-1", KeyTransform("calls", "llm_request__response_body"))
 
@@ -31,7 +31,7 @@ def read_messages(
     """Return a page of the session's messages; raises NotFound."""
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id)
-        rows = _said_in(session, instance)
+        rows = visible_messages(session, instance)
         if page.order is Order.OLDEST_FIRST:
             rows = rows if page.cursor is None else newer(rows, "created_at", page.cursor)
             rows = rows.order_by("created_at", "id")
@@ -52,11 +52,6 @@ def messages_out(caller: Caller, messages: Collection[Message]) -> list[SessionM
         SessionMessageOut.of(each, ratings.get(each.pk, ()), with_model=with_model)
         for each in messages
     ]
-
-
-def _said_in(session: Session, instance: AgentInstance) -> MessageQuerySet:
-    said = Message.objects.of(session, instance)
-    return said.filter(role__in=[Role.HUMAN, Role.ASSISTANT])
 
 
 def _with_turns(messages: MessageQuerySet) -> MessageQuerySet:

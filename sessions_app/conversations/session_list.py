@@ -13,8 +13,8 @@ from accounts.auth.decorators import Caller
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from salient.cursor import Cursor, older, page_of
-from sessions_app.api.session_schemas import SessionOut, SessionsIn, SessionsOut, SessionStatus
-from sessions_app.conversations.history import own_sessions, sees_account
+from sessions_app.api.session_schemas import SessionsIn, SessionsOut, SessionStatus
+from sessions_app.conversations.history import own_sessions, sees_account, session_out
 from sessions_app.conversations.search import MOST_HITS, messages_with
 from sessions_app.models import SessionQuerySet
 
@@ -43,7 +43,7 @@ def list_sessions(caller: Caller, instance: AgentInstance, page: SessionsIn) -> 
         rows = list((newest if rest is None else newest.filter(rest))[: page.limit + 1])
     shown, cursor = page_of(rows, page.limit, "last_activity_at")
     cursor = cursor or (None if end is None else str(end))
-    data = [SessionOut.of(each, with_metadata=sees_account(caller)) for each in shown]
+    data = [session_out(caller, each) for each in shown]
     return SessionsOut.of_page(data, cursor, sessions=data, before=cursor)
 
 

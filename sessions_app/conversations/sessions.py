@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.auth.decorators import Caller, CallerKind
@@ -18,7 +20,7 @@ from sessions_app.api.session_schemas import (
     SessionOut,
     SessionStatus,
 )
-from sessions_app.conversations.history import own_session, own_sessions, sees_account
+from sessions_app.conversations.history import own_session, own_sessions, sees_account, session_out
 from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
 from sessions_app.turns.problems import TurnInProgress
 
@@ -27,7 +29,7 @@ def read_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> S
     """Return one session of the caller's; raises NotFound."""
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id)
-    return SessionOut.of(session, with_metadata=sees_account(caller))
+    return session_out(caller, session)
 
 
 def create_session(
@@ -45,19 +47,29 @@ def create_session(
     _require_metadata_right(caller, wanted.model_fields_set)
     end_user = caller.end_user or wanted.end_user
     with tenant_context(caller.account_id):
-        made: Session = Session.objects.create(
-            account_id=caller.account_id,
-            account_slug=caller.account_slug,
-            agent_instance_id=instance.pk,
-            agent_instance_slug=instance.instance_slug,
-            session_key=secrets.token_hex(32),
+        made = new_session(
+            caller,
+            instance,
             end_user=end_user,
             is_anonymous=end_user is None,
             title=wanted.title,
             meta=wanted.metadata,
         )
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(made, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, made), reservation.headers
+
+
+def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
+    """Store a session with a new random key; call it inside the account's context."""
+    made: Session = Session.objects.create(
+        account_id=caller.account_id,
+        account_slug=caller.account_slug,
+        agent_instance_id=instance.pk,
+        agent_instance_slug=instance.instance_slug,
+        session_key=secrets.token_hex(32),
+        **fields,
+    )
+    return made
 
 
 def change_session(
@@ -68,23 +80,23 @@ def change_session(
     A turn that runs when its session is closed goes on to its end. Raises NotFound, Forbidden
     where visitors and end users may not, RateLimited.
     """
-    asked = wanted.model_fields_set
-    _require_metadata_right(caller, asked)
+    names = wanted.model_fields_set
+    _require_metadata_right(caller, names)
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id, lock=True)
-        if "title" in asked:
+        if "title" in names:
             session.title = wanted.title
-        if "metadata" in asked:
+        if "metadata" in names:
             session.meta = wanted.metadata
-        if "status" in asked:
+        if "status" in names:
             _set_status(caller, session, wanted.status)
         session.save(update_fields=["title", "meta", "closed_at", "updated_at"])
         reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return SessionOut.of(session, with_metadata=sees_account(caller)), reservation.headers
+    return session_out(caller, session), reservation.headers
 
 
-def _require_metadata_right(caller: Caller, asked: set[str]) -> None:
-    if "metadata" in asked and not sees_account(caller):
+def _require_metadata_right(caller: Caller, names: set[str]) -> None:
+    if "metadata" in names and not sees_account(caller):
         raise Forbidden("Metadata are the account's own: its keys and members set them.")
 
 
@@ -127,13 +139,7 @@ def leave_tombstone(session: Session) -> None:
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
     forget_copies(session)
-    requests.update(
-        request_body=None,
-        response_body=None,
-        caller="",
-        idempotency_key=None,
-        idempotency_hash="",
-    )
+    forget_bodies(requests)
     Session.objects.filter(pk=session.pk).update(
         # No cookie or token finds it again: the visitor's next message starts a new session.
         session_key=secrets.token_hex(32),
@@ -144,6 +150,17 @@ def leave_tombstone(session: Session) -> None:
         end_user=None,
         user=None,
         deleted_at=timezone.now(),
+    )
+
+
+def forget_bodies(requests: QuerySet[LLMRequest]) -> None:
+    """Empty what requests hold of their callers; tokens, costs and times are kept."""
+    requests.update(
+        request_body=None,
+        response_body=None,
+        caller="",
+        idempotency_key=None,
+        idempotency_hash="",
     )
 
 

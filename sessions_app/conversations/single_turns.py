@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sessions_app.conversations.sessions import forget_copies, leave_tombstone
+from sessions_app.conversations.sessions import forget_bodies, forget_copies, leave_tombstone
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Session
 from sessions_app.turns.problems import TurnInProgress
 
@@ -24,10 +24,4 @@ def forget_turn(session: Session, request: LLMRequest) -> None:
         leave_tombstone(session)
         return
     forget_copies(session)
-    requests.filter(pk=request.pk).update(
-        request_body=None,
-        response_body=None,
-        caller="",
-        idempotency_key=None,
-        idempotency_hash="",
-    )
+    forget_bodies(requests.filter(pk=request.pk))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from salient.api.problems import NotFound, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
 from salient.formatting import dollars
+from sessions_app.conversations.sessions import new_session
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
 from sessions_app.turns import turn as turns
@@ -186,15 +186,7 @@ def _start_copy(caller: Caller, instance: AgentInstance, source_id: UUID) -> UUI
         )
         if not source.exists():
             raise NotFound("session")
-        made: Session = Session.objects.create(
-            account_id=caller.account_id,
-            account_slug=caller.account_slug,
-            agent_instance_id=instance.pk,
-            agent_instance_slug=instance.instance_slug,
-            session_key=secrets.token_hex(32),
-            copied_from=source_id,
-        )
-    return made.pk
+        return new_session(caller, instance, copied_from=source_id).pk
 
 
 def _drop(caller: Caller, progress: Progress) -> None:

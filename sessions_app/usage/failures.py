@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from uuid import UUID
 
 from django.utils.timesince import timesince
 
 from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.usage.queries import DAY, Days, Figures, by_day
+from sessions_app.usage.queries import DAY, Days, Figures, by_day, start_of
 
 MOST = 8
 FAILING = (CompletionStatus.ERROR, CompletionStatus.PARTIAL)
@@ -41,7 +41,7 @@ def latest_failures(
     if since is None:
         return []
     # A turn counts on the day on which it was settled, and may have begun on the day before.
-    begin = datetime.combine(since - DAY, time(), UTC)
+    begin = start_of(since - DAY)
     rows = LLMRequest.objects.filter(completion_status__in=FAILING, created_at__gte=begin)
     if account_id is not None:
         rows = rows.filter(account_id=account_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
@@ -58,6 +58,11 @@ class Days:
 
 def today() -> date:
     return timezone.now().astimezone(UTC).date()
+
+
+def start_of(day: date) -> datetime:
+    """Return the first moment of a day (UTC)."""
+    return datetime.combine(day, time(), UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from salient.api.problems import Invalid
-from sessions_app.usage.queries import DAY, SUMS, Days, Figures
+from sessions_app.usage.queries import DAY, SUMS, Days, Figures, start_of
 from sessions_app.usage.rollup import DAY_OF_MOMENT, LONGEST_TURN, MOMENT, PARTS, WHOLE
 
 MOST_REQUESTS = 100_000
@@ -119,13 +118,13 @@ def _filters(which: Which) -> str:
 
 
 def _values(which: Which) -> dict[str, Any]:
-    begin = datetime.combine(which.days.first, time(), UTC)
+    begin = start_of(which.days.first)
     instances = None if which.instances is None else list(which.instances)
     return {
         "account": which.account_id,
         "created": begin - LONGEST_TURN,
         "since": begin,
-        "until": datetime.combine(which.days.last, time(), UTC) + DAY,
+        "until": start_of(which.days.last + DAY),
         "instances": instances,
         "model": which.model,
         "key": None if which.key is None else str(which.key),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from itertools import batched
 from math import isqrt
 from typing import Any
@@ -19,6 +19,7 @@ from django.db import connection
 from accounts.limits.quotas import lock_account
 from accounts.tenancy.context import platform_context
 from sessions_app.models.insights import LATENCY_BUCKETS
+from sessions_app.usage.queries import start_of
 
 # A statement reads an account's whole ledger, which may take longer than a page may.
 STATEMENT_SECONDS = 600
@@ -150,7 +151,7 @@ def compare(account_id: UUID, since: date = BEGINNING) -> Differences:
         values = {
             "account": account_id,
             "first": since,
-            "since": _begin(since),
+            "since": start_of(since),
             "until": "infinity",
         }
         days = [(day, model) for _, _, day, model in _rows(_OTHER_DAYS, values)]
@@ -173,7 +174,7 @@ def _rebuild_past(account_id: UUID, since: date) -> date:
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         [[recent]] = _rows("SELECT (now() AT TIME ZONE 'UTC')::date - 1", {})
         values = {"account": account_id, "first": since, "end": recent}
-        values |= {"since": _begin(since), "until": _begin(recent)}
+        values |= {"since": start_of(since), "until": start_of(recent)}
         _rows(_ONE_REBUILD_AT_ONCE, values | {"account": str(account_id)})
         _rows(_FORGET, values)
         _rows(INSERT_DAYS.format(which=_WITHIN), values)
@@ -188,7 +189,7 @@ def _rebuild_recent(account_id: UUID, first: date) -> None:
     what is read under it: the turns of these days, and older ones that were listed before.
     """
     values: dict[str, Any] = {"account": account_id, "first": first, "end": date.max}
-    values |= {"since": _begin(first), "created": _begin(first) - LONGEST_TURN}
+    values |= {"since": start_of(first), "created": start_of(first) - LONGEST_TURN}
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         _rows(_ONE_REBUILD_AT_ONCE, values | {"account": str(account_id)})
         values["late"] = [row[0] for row in _rows(_LATE, values)]
@@ -203,10 +204,6 @@ def _count_sessions(account_id: UUID, ids: Sequence[UUID]) -> None:
     with platform_context(statement_seconds=STATEMENT_SECONDS):
         _rows(_LOCK_SESSIONS, values)
         _rows(COUNT_SESSIONS.format(which="account_id = %(account)s AND id = ANY(%(ids)s)"), values)
-
-
-def _begin(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _rows(statement: str, values: dict[str, Any]) -> list[Any]:

@@ -108,9 +108,9 @@ def problem_fields(problem: ConfigProblem) -> dict[str, Any]:
 
     Where this server keeps its files is nobody's business.
     """
-    base, said = str(config_dir()), "the configuration directory"
+    base, public = str(config_dir()), "the configuration directory"
     fields: dict[str, Any] = {
-        name: value.replace(base, said) if isinstance(value, str) else value
+        name: value.replace(base, public) if isinstance(value, str) else value
         for name, value in problem.as_dict().items()
     }
     fields["file"] = None if problem.file in {PUBLISHED, ""} else fields["file"]

@@ -343,7 +343,7 @@ def _put(
     )
     AgentInstance.objects.filter(pk=instance.pk).update(override=override, updated_at=Now())
     instance.override = override
-    transaction.on_commit(partial(decorators.forget, instance.account_id, instance.instance_slug))
+    decorators.forget_after_commit(instance)
     return made
 
 

@@ -42,8 +42,8 @@ def _of_kind(schema: Mapping[str, Any], text: str, root: Any, depth: int) -> Any
         number = max(1, schema.get("minItems", 1))
         return [sample(schema.get("items", {}), text, root, depth)] * min(number, DEEPEST)
     if kind == "string":
-        said = str(_FORMATS.get(str(schema.get("format")), text))
-        return said[: schema.get("maxLength", len(said))].ljust(schema.get("minLength", 0), ".")
+        string = str(_FORMATS.get(str(schema.get("format")), text))
+        return string[: schema.get("maxLength", len(string))].ljust(schema.get("minLength", 0), ".")
     value = _PLAIN.get(str(kind))
     return schema.get("minimum", value) if kind in {"integer", "number"} else value
 

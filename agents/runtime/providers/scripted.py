@@ -131,24 +131,24 @@ def _calls(request: ModelRequest) -> list[ToolCall]:
     tools = [tool for tool in request.tools if tool.is_client]
     if not tools or not request.messages or request.messages[-1].role == "tool":
         return []
-    said, choice = _heard(request), request.tool_choice
-    named = [tool for tool in tools if tool.name in (said if not choice.name else [choice.name])]
+    message, choice = _heard(request), request.tool_choice
+    named = [tool for tool in tools if tool.name in ([choice.name] if choice.name else message)]
     if choice.mode == "required":
         named = named or tools[:1]
     if choice.name or request.parallel_tool_calls is False:
         named = named[:1]
     return [
-        ToolCall(f"call_{number}", tool.name, _arguments(tool, said))
+        ToolCall(f"call_{number}", tool.name, _arguments(tool, message))
         for number, tool in enumerate(named, start=1)
     ]
 
 
-def _arguments(tool: ToolSpec, said: str) -> str:
+def _arguments(tool: ToolSpec, message: str) -> str:
     """The first JSON object of the message, else one that fits the tool."""
-    start = said.find("{")
+    start = message.find("{")
     if start >= 0:
         with suppress(ValueError, RecursionError):
-            given, _ = json.JSONDecoder().raw_decode(said, start)
+            given, _ = json.JSONDecoder().raw_decode(message, start)
             return json.dumps(given, ensure_ascii=False)
     return json.dumps(sample({"type": "object", **tool.parameters}, "text"), ensure_ascii=False)
 

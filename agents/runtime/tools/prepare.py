@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ EMPTY = "{}"
 MOST_WRAPPINGS = 3
 DEEPEST = 64
 LONGEST_NAME = 64
-# After these finish reasons the last call may be incomplete.
+# After these finish reasons the answer, or its last call, may be incomplete.
 CUT = frozenset({"length", "content_filter"})
 _FENCE = "```"
 _NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -63,7 +63,8 @@ def read_arguments(text: str) -> str:
         if value is None or value == []:
             return EMPTY
         if isinstance(value, dict):
-            _check_depth(value)
+            if is_too_deep(value):
+                raise UnreadableArguments("They are nested too deep.")
             return text if value else EMPTY
         if not isinstance(value, str):
             kind = "a list" if isinstance(value, list) else "a single value"
@@ -130,18 +131,19 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_depth(value: Any) -> None:
+def is_too_deep(value: Any) -> bool:
+    """Whether a JSON value is nested deeper than DEEPEST levels."""
     level = [value]
     for _ in range(DEEPEST):
         level = [
             inner
             for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(outer, Mapping | list)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
         ]
         if not level:
-            return
-    raise UnreadableArguments("They are nested too deep.")
+            return False
+    return True
 
 
 def _name(name: str) -> tuple[str, str]:

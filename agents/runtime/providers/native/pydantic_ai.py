@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import msgspec
@@ -266,12 +266,7 @@ def messages_of(request: ModelRequest, *, is_native: bool = False) -> Iterator[p
         yield _tool_calls_message(tool_round)
         yield parts.ModelRequest(
             [
-                parts.ToolReturnPart(
-                    result.name,
-                    result.content,
-                    tool_call_id=result.id,
-                    outcome="failed" if result.is_error else "success",
-                )
+                _result_part(result.name, result.content, result.id, is_error=result.is_error)
                 for result in tool_round.results
             ]
         )
@@ -285,17 +280,13 @@ def _message(message: ChatMessage, names: Mapping[str, str]) -> parts.ModelMessa
         text = [parts.TextPart(message.content)] if message.content else []
         return parts.ModelResponse([*text, *map(_call_part, message.calls)])
     if message.role == "tool":
-        result = parts.ToolReturnPart(
-            names.get(message.call_id, "unnamed"),
-            message.content,
-            tool_call_id=message.call_id,
-            outcome="failed" if message.is_error else "success",
-        )
+        name = names.get(message.call_id, "unnamed")
+        result = _result_part(name, message.content, message.call_id, is_error=message.is_error)
         return parts.ModelRequest([result])
     if not message.attachments:
         return parts.ModelRequest([parts.UserPromptPart(message.content)])
-    spoken = [message.content] if message.content else []
-    content: list[str | parts.BinaryContent] = [*spoken, *map(_binary, message.attachments)]
+    prompt = [message.content] if message.content else []
+    content: list[str | parts.BinaryContent] = [*prompt, *map(_binary, message.attachments)]
     return parts.ModelRequest([parts.UserPromptPart(content)])
 
 
@@ -307,6 +298,11 @@ def _binary(attachment: Attachment) -> parts.BinaryContent:
 
 def _call_part(call: ToolCall) -> parts.ToolCallPart:
     return parts.ToolCallPart(call.name, call.arguments, tool_call_id=call.id)
+
+
+def _result_part(name: str, content: str, call_id: str, *, is_error: bool) -> parts.ToolReturnPart:
+    outcome: Literal["success", "failed"] = "failed" if is_error else "success"
+    return parts.ToolReturnPart(name, content, tool_call_id=call_id, outcome=outcome)
 
 
 def _tool_calls_message(tool_round: ToolRound) -> parts.ModelResponse:
