@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db.models import Sum
-from django.test import Client, override_settings
+from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 
 from accounts.auth.caller import Caller
@@ -25,6 +27,7 @@ from accounts.models import (
     User,
 )
 from accounts.tenancy.context import platform_context, tenant_context
+from agents.config import loader
 from agents.models import AgentInstance, ConfigDraft
 from sessions_app.evals import saved_chats
 from sessions_app.evals.saved_chats import check_publication
@@ -77,6 +80,21 @@ class World:
     async def say(self, message: str, **body: Any) -> Any:
         answer = await self.api.post(self.path("chat"), {"message": message, **body})
         return answer.json()
+
+
+class MockModelWorld(World, TestCase):
+    """`acme`, whose files may change between two turns and name the provider `mock`."""
+
+    def setUp(self) -> None:
+        # Configurations name it, also where none of its answers is needed.
+        base_url = {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"}
+        self.enterContext(mock.patch.dict(os.environ, base_url))
+        self.make_world()
+
+    def configure(self, text: str, prompt: str = "Be brief.") -> Path:
+        """Write the files; the next turn reads them at once."""
+        loader.forget()
+        return super().configure(text, prompt)
 
 
 def stored(session_id: str | UUID | None = None) -> tuple[list[Message], list[LLMRequest]]:

@@ -1,4 +1,4 @@
-"""`manage.py settle_abandoned`: settle the turns that a killed process left running; for cron."""
+"""`manage.py settle_abandoned`: settle the turns that a killed process left running."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import base64
-import os
 import time
 from copy import replace
-from pathlib import Path
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from django.test import TestCase
 
 from accounts.auth.caller import Caller
 from accounts.limits.quotas import RateLimited, set_limits
 from accounts.tenancy.context import tenant_context
-from agents.config import loader
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.providers.base import (
     Attachment,
@@ -41,7 +37,7 @@ from sessions_app.turns.problems import (
     UnknownCall,
 )
 from tests.support.servers.mock_openai import MockOpenAI, Reply
-from tests.support.worlds import World, counts, stored
+from tests.support.worlds import MockModelWorld, counts, stored
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
 WEATHER = ToolSpec("get_weather", "", {"type": "object", "properties": {}}, is_client=True)
@@ -49,13 +45,9 @@ ASKED = TurnInput(message="get_weather please", client_tools=(WEATHER,))
 MOCK = "model: mock:test-model\nretries: 0\n"
 
 
-class TurnWorld(World, TestCase):
+class TurnWorld(MockModelWorld):
     def setUp(self) -> None:
-        # Configurations name it, also where none of its answers is needed.
-        environment = mock.patch.dict(os.environ, {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"})
-        environment.start()
-        self.addCleanup(environment.stop)
-        self.make_world()
+        super().setUp()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
 
     async def turn(self, asked: TurnInput, caller: Caller | None = None) -> turns.Turn:
@@ -63,10 +55,6 @@ class TurnWorld(World, TestCase):
         begun = await turns.begin_new(who, self.instance, asked, stream=True)
         await turns.finish(begun)
         return begun
-
-    def configure(self, text: str, prompt: str = "Be brief.") -> Path:
-        loader.forget()
-        return super().configure(text, prompt)
 
     async def refused(self, asked: TurnInput, kind: type[Problem]) -> Problem:
         with self.assertRaises(kind) as refused:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from decimal import Decimal
-from functools import cache
 from typing import Any
-from unittest import mock
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.test import TestCase, override_settings
+from django.test import override_settings
 from django.utils import timezone
-from pydantic import TypeAdapter
 
 from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import tenant_context
-from agents.config import loader
-from sessions_app.models import LLMRequest, Session
+from sessions_app.models import Session
 from sessions_app.openai.types import ChunkOut, CompletionOut, ModelsOut
+from tests.sessions_app.openai.worlds import PIXEL, OpenAIWorld, assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
-from tests.support.worlds import World, counts, stored
+from tests.support.worlds import counts, stored
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 TOOL = {
@@ -32,10 +28,6 @@ TOOL = {
     "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
 }
 CHUNK_FIELDS = {"id", "object", "created", "model", "choices"}
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
-    "awAAAABJRU5ErkJggg=="
-)
 
 
 def chunks_of(answer: Answer) -> list[dict[str, Any]]:
@@ -46,24 +38,7 @@ def chunks_of(answer: Answer) -> list[dict[str, Any]]:
     return [json.loads(block.removeprefix("data: ")) for block in blocks[:-1]]
 
 
-@cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def assert_is(kind: Any, found: Any) -> None:
-    """Expect what the OpenAPI document says of it: no field less, and none more."""
-    adapter(kind).validate_json(json.dumps(found), strict=True, extra="forbid")
-
-
-class CompletionWorld(World, TestCase):
-    def setUp(self) -> None:
-        # Configurations name it, also where none of its answers is needed.
-        environment = mock.patch.dict(os.environ, {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"})
-        environment.start()
-        self.addCleanup(environment.stop)
-        self.make_world()
-
+class CompletionWorld(OpenAIWorld):
     async def ask(
         self, messages: Any = HELLO, client: ApiClient | None = None, **more: Any
     ) -> Answer:
@@ -85,20 +60,7 @@ class CompletionWorld(World, TestCase):
         return found
 
     async def refused(self, status: int, messages: Any = HELLO, **more: Any) -> dict[str, Any]:
-        answer = await self.ask(messages, **more)
-        self.assertEqual(answer.status, status, answer.body)
-        self.assertEqual(answer.headers["content-type"], "application/json")
-        self.assertTrue(answer.request_id)
-        self.headers = answer.headers
-        body = answer.json()
-        self.assertEqual(set(body), {"error"})
-        self.assertLessEqual({"message", "type", "param", "code"}, set(body["error"]))
-        error: dict[str, Any] = body["error"]
-        return error
-
-    def reconfigure(self, text: str) -> None:
-        loader.forget()
-        self.configure(text)
+        return self.error_of(await self.ask(messages, **more), status)
 
 
 class AnswerTests(CompletionWorld):
@@ -127,7 +89,7 @@ class AnswerTests(CompletionWorld):
         self.assertIn("ratelimit", answer.headers)
 
     async def test_11_usage_has_its_details(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             details = {"cached_tokens": 4}
             server.replies.append(Reply(usage=usage(10, 5, prompt_tokens_details=details)))
@@ -191,7 +153,7 @@ class StreamTests(CompletionWorld):
         self.assertTrue(all(chunk["usage"] is None for chunk in others))
 
     async def test_13_15_a_failure_in_the_middle_is_an_error_that_clients_raise(self) -> None:
-        self.reconfigure("model: scripted:cut\n")
+        self.configure("model: scripted:cut\n")
         answer = await self.ask(stream=True)
 
         *_, last = [block for block in answer.body.decode().split("\n\n") if block]
@@ -203,13 +165,13 @@ class StreamTests(CompletionWorld):
         self.assertEqual(request.completion_status, "partial")
 
     async def test_a_failure_before_the_first_word_has_its_status(self) -> None:
-        self.reconfigure("model: scripted:fail\nretries: 0\n")
+        self.configure("model: scripted:fail\nretries: 0\n")
         error = await self.refused(502, stream=True)
         self.assertEqual(error["code"], "provider_unavailable")
         self.assertNotIn("x-should-retry", self.headers)
 
     async def test_14_a_cut_answer_says_length(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             cut = {
                 "choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "length"}]
@@ -238,7 +200,7 @@ class ConversationTests(CompletionWorld):
                 self.assertEqual(len(sent), 2)
 
     async def test_instructions_are_a_clear_refusal_by_default(self) -> None:
-        self.reconfigure("model: scripted:echo\n")
+        self.configure("model: scripted:echo\n")
         error = await self.refused(400, [{"role": "developer", "content": "x"}, *HELLO])
         self.assertEqual(error["code"], "instructions_refused")
         self.assertEqual(error["type"], "invalid_request_error")
@@ -308,11 +270,6 @@ class ConversationTests(CompletionWorld):
     def close(self, session_id: str) -> None:
         with tenant_context(self.account.pk):
             Session.objects.filter(pk=session_id).update(closed_at=timezone.now())
-
-    @sync_to_async
-    def end_users(self) -> list[str]:
-        with tenant_context(self.account.pk):
-            return sorted(str(s.end_user) for s in Session.objects.all())
 
     async def test_tuning_fields_reach_the_model_and_unknown_ones_are_passed_over(self) -> None:
         async with MockOpenAI() as server:
@@ -445,12 +402,12 @@ class ToolTests(CompletionWorld):
         ):
             with self.subTest(str(more)):
                 self.assertEqual((await self.refused(400, **more))["code"], "invalid_request")
-        self.reconfigure("model: scripted:echo\ncallers: {tools: false}\n")
+        self.configure("model: scripted:echo\ncallers: {tools: false}\n")
         error = await self.refused(400, tools=[TOOL])
         self.assertEqual((error["code"], error["param"]), ("client_tools_refused", "tools"))
 
     async def test_a_model_without_tools_says_so(self) -> None:
-        self.reconfigure("model: local:smollm2-135m\n")
+        self.configure("model: local:smollm2-135m\n")
         error = await self.refused(400, tools=[TOOL])
         self.assertEqual(error["code"], "unsupported_tools")
 
@@ -474,7 +431,7 @@ class FormatTests(CompletionWorld):
         self.assertEqual(plain.status, 200)
 
     async def test_an_answer_that_never_fits_is_an_error_without_a_retry(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             error = await self.refused(502, response_format=self.wanted())
             self.assertEqual(len(server.requests), 2)
@@ -515,7 +472,7 @@ class ContentTests(CompletionWorld):
                 )
 
     async def test_a_model_that_reads_text_only_says_so(self) -> None:
-        self.reconfigure("model: local:smollm2-135m\n")
+        self.configure("model: local:smollm2-135m\n")
         image = {"type": "image_url", "image_url": {"url": PIXEL}}
         self.assertEqual(
             (await self.refused(400, self.message(image)))["code"], "unsupported_content"
@@ -555,24 +512,17 @@ class ErrorTests(CompletionWorld):
 
     async def test_a_retry_that_cannot_help_is_advised_against(self) -> None:
         await sync_to_async(set_budget)(self.account, period="day", limit=Decimal(0))
-        self.reconfigure("model: openai:gpt-5-mini\n")
+        self.configure("model: openai:gpt-5-mini\n")
         error = await self.refused(402)
         self.assertEqual((error["type"], error["code"]), ("insufficient_quota", "budget_exceeded"))
         self.assertEqual(self.headers["x-should-retry"], "false")
 
     async def test_a_running_turn_is_not_worth_a_retry(self) -> None:
         first = (await self.ask()).json()["salient"]["session_id"]
-        await self.occupy(UUID(first))
+        await self.occupy(first)
         error = await self.refused(409, headers={"Salient-Session": first})
         self.assertEqual(error["code"], "turn_in_progress")
         self.assertEqual(self.headers["x-should-retry"], "false")
-
-    @sync_to_async
-    def occupy(self, session_id: UUID) -> None:
-        with tenant_context(self.account.pk):
-            LLMRequest.objects.filter(session_id=session_id).update(
-                completion_status="running", settled_at=None, server_process_id=None
-            )
 
 
 class ModelTests(CompletionWorld):

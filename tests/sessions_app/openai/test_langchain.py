@@ -9,17 +9,11 @@ from django.test import TestCase
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 
+from tests.sessions_app.openai.worlds import Place
 from tests.support.servers.app_transport import AppTransport
 from tests.support.worlds import World
-
-
-class Place(BaseModel):
-    """A city."""
-
-    city: str
-    people: int
 
 
 @tool

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import Any
-from unittest import mock
 
-import httpx2
 import openai
-from django.test import TestCase, TransactionTestCase
-from pydantic import BaseModel
+from django.test import TransactionTestCase
 
-from agents.config import loader
-from tests.support.servers.app_transport import AppTransport
+from tests.sessions_app.openai.worlds import ANSWER, PIXEL, Place, SDKWorld
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.served import served
 from tests.support.worlds import World
@@ -28,38 +23,9 @@ WEATHER: Any = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
     },
 }
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
-    "awAAAABJRU5ErkJggg=="
-)
 
 
-class Place(BaseModel):
-    city: str
-    people: int
-
-
-class SDKTests(World, TestCase):
-    def setUp(self) -> None:
-        environment = mock.patch.dict(os.environ, {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"})
-        environment.start()
-        self.addCleanup(environment.stop)
-        self.make_world()
-        self.transport = AppTransport()
-        self.sdk = self.client_at(self.path("v1"))
-
-    def client_at(self, path: str, **options: Any) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(
-            base_url=f"http://localhost{path}",
-            api_key=self.secret,
-            http_client=httpx2.AsyncClient(transport=self.transport),
-            **options,
-        )
-
-    def reconfigure(self, text: str) -> None:
-        loader.forget()
-        self.configure(text)
-
+class SDKTests(SDKWorld):
     async def test_an_answer_and_its_figures(self) -> None:
         answer = await self.sdk.chat.completions.create(model="bot", messages=HELLO)
 
@@ -145,7 +111,7 @@ class SDKTests(World, TestCase):
         self.assertTrue(nothing.exception.request_id)
 
     async def test_a_failure_in_the_middle_of_a_stream_is_raised(self) -> None:
-        self.reconfigure("model: scripted:cut\n")
+        self.configure("model: scripted:cut\n")
         stream = await self.sdk.chat.completions.create(model="bot", messages=HELLO, stream=True)
         with self.assertRaises(openai.APIError) as failed:
             async for _ in stream:
@@ -153,7 +119,7 @@ class SDKTests(World, TestCase):
         self.assertEqual(failed.exception.code, "provider_unavailable")
 
     async def test_what_may_go_well_is_repeated_and_what_may_not_is_not(self) -> None:
-        self.reconfigure("model: mock:test-model\nretries: 0\n")
+        self.configure("model: mock:test-model\nretries: 0\n")
         async with MockOpenAI() as server:
             server.replies += [error(503), Reply("At last.")]
             answer = await self.sdk.chat.completions.create(model="bot", messages=HELLO)
@@ -173,18 +139,12 @@ class SDKTests(World, TestCase):
         self.assertEqual([model.id async for model in self.sdk.models.list()], ["bot"])
 
     async def test_a_client_that_leaves_ends_the_turn(self) -> None:
-        self.reconfigure("model: scripted:echo?delay_ms=20\n")
+        self.configure("model: scripted:echo?delay_ms=20\n")
         stream = await self.sdk.chat.completions.create(model="bot", messages=HELLO, stream=True)
         await anext(aiter(stream))
         await stream.close()
         shown = await self.api.get("/accounts/acme/usage")
         self.assertEqual(shown.status, 200)
-
-
-ANSWER = (
-    "Hello! This is a scripted answer, which no model has written. You wrote: “Hello”. It is "
-    "the first message that I have of you."
-)
 
 
 class ServedTests(World, TransactionTestCase):

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from functools import cache
 from typing import Any
-from unittest import mock
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.test import TestCase
-from pydantic import TypeAdapter
 
-from accounts.tenancy.context import platform_context, tenant_context
-from agents.config import loader
+from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.openai.responses.types import EVENTS, ResponseOut
+from tests.sessions_app.openai.worlds import PIXEL, OpenAIWorld, assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, write_config
 from tests.support.servers.mock_openai import MockOpenAI, Reply, usage
-from tests.support.worlds import World, counts, stored
+from tests.support.worlds import counts, stored
 
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
-    "awAAAABJRU5ErkJggg=="
-)
 TEXT_EVENTS = [
     "response.created",
     "response.in_progress",
@@ -70,24 +61,7 @@ def kinds_of(events: list[dict[str, Any]]) -> list[str]:
     return [kind for at, kind in enumerate(kinds) if at == 0 or kinds[at - 1] != kind]
 
 
-@cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def assert_is(kind: Any, found: Any) -> None:
-    """Expect what the OpenAPI document says of it: no field less, and none more."""
-    adapter(kind).validate_json(json.dumps(found), strict=True, extra="forbid")
-
-
-class ResponseWorld(World, TestCase):
-    def setUp(self) -> None:
-        # Configurations name it, also where none of its answers is needed.
-        environment = mock.patch.dict(os.environ, {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"})
-        environment.start()
-        self.addCleanup(environment.stop)
-        self.make_world()
-
+class ResponseWorld(OpenAIWorld):
     async def ask(
         self, input_: Any = "Hello", client: ApiClient | None = None, **more: Any
     ) -> Answer:
@@ -114,19 +88,10 @@ class ResponseWorld(World, TestCase):
         return events
 
     async def refused(self, status: int, input_: Any = "Hello", **more: Any) -> dict[str, Any]:
-        answer = await self.ask(input_, **more)
-        self.assertEqual(answer.status, status, answer.body)
-        self.headers = answer.headers
-        error: dict[str, Any] = answer.json()["error"]
-        self.assertLessEqual({"message", "type", "param", "code"}, set(error))
-        return error
+        return self.error_of(await self.ask(input_, **more), status)
 
     async def read(self, response_id: str, client: ApiClient | None = None) -> Answer:
         return await (client or self.api).get(self.path(f"v1/responses/{response_id}"))
-
-    def reconfigure(self, text: str) -> None:
-        loader.forget()
-        self.configure(text)
 
 
 class AnswerTests(ResponseWorld):
@@ -182,7 +147,7 @@ class AnswerTests(ResponseWorld):
         self.assertEqual(found["reasoning"], {"effort": None, "summary": None})
 
     async def test_11_usage_has_its_details(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         async with MockOpenAI() as server:
             details = {"cached_tokens": 4}
             server.replies.append(Reply(usage=usage(10, 5, prompt_tokens_details=details)))
@@ -201,7 +166,7 @@ class AnswerTests(ResponseWorld):
         self.assertEqual(set(last["response"]["usage"]), set(used))
 
     async def test_a_cut_answer_is_incomplete(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         cut = {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "length"}]}
         async with MockOpenAI() as server:
             server.replies += [Reply(body=json.dumps(cut).encode())] * 2
@@ -277,7 +242,7 @@ class StreamTests(ResponseWorld):
     async def test_13_a_failure_in_the_middle_fails_the_response_and_is_an_error_event(
         self,
     ) -> None:
-        self.reconfigure("model: scripted:cut\n")
+        self.configure("model: scripted:cut\n")
         *_, failed, error = await self.streamed()
         self.assertEqual((failed["type"], error["type"]), ("response.failed", "error"))
         response = failed["response"]
@@ -291,7 +256,7 @@ class StreamTests(ResponseWorld):
         self.assertEqual((await self.read(response["id"])).json(), response)
 
     async def test_a_failure_before_the_first_word_has_its_status(self) -> None:
-        self.reconfigure("model: scripted:fail\nretries: 0\n")
+        self.configure("model: scripted:fail\nretries: 0\n")
         for stream in (True, False):
             error = await self.refused(502, stream=stream)
             self.assertEqual(error["code"], "provider_unavailable")
@@ -337,7 +302,7 @@ class InputTests(ResponseWorld):
                 self.assertEqual(len(sent), 2)
 
     async def test_instructions_are_a_clear_refusal_by_default(self) -> None:
-        self.reconfigure("model: scripted:echo\n")
+        self.configure("model: scripted:echo\n")
         error = await self.refused(400, instructions="x")
         self.assertEqual((error["code"], error["param"]), ("instructions_refused", "instructions"))
 
@@ -419,7 +384,7 @@ class InputTests(ResponseWorld):
                 self.assertRegex(str(error["param"]), "^input|body")
 
     async def test_an_image_and_a_file_reach_the_model(self) -> None:
-        self.reconfigure("model: scripted:echo\n")
+        self.configure("model: scripted:echo\n")
         file = "data:application/pdf;base64,JVBERi0xLjQK"
         content = [
             {"type": "input_text", "text": "Look"},
@@ -481,7 +446,7 @@ class ToolTests(ResponseWorld):
         self.assertTrue(all(event["output_index"] == 0 for event in events[2:6]))
 
     async def test_text_before_calls_is_an_item_before_them(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         names = ("get_weather", "book")
         calls = [
             {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": "{}"}}
@@ -546,7 +511,7 @@ class FormatTests(ResponseWorld):
         self.assertIsInstance(json.loads(text_of(last["response"])), dict)
 
     async def test_an_answer_that_never_fits_is_an_error_without_a_retry(self) -> None:
-        self.reconfigure("model: mock:test-model\n")
+        self.configure("model: mock:test-model\n")
         async with MockOpenAI():
             error = await self.refused(502, text=self.wanted())
             self.assertEqual(self.headers["x-should-retry"], "false")
@@ -647,7 +612,7 @@ class ChainTests(ResponseWorld):
         self.assertEqual((first["instructions"], second["instructions"]), ("Be kind.", None))
 
     async def test_results_for_an_older_response_begin_a_branch(self) -> None:
-        self.reconfigure("model: scripted:echo\n")
+        self.configure("model: scripted:echo\n")
         first = await self.answered("get_weather", tools=[TOOL])
         result = {"type": "function_call_output", "call_id": first["output"][0]["call_id"]}
         more = {"previous_response_id": first["id"], "tools": [TOOL]}
@@ -709,7 +674,7 @@ class ChainTests(ResponseWorld):
             )
 
     async def test_two_follow_ups_at_once_are_both_answered(self) -> None:
-        self.reconfigure("model: scripted:echo?first_ms=300\n")
+        self.configure("model: scripted:echo?first_ms=300\n")
         first = await self.answered("One")
         more = {"previous_response_id": first["id"]}
         found = await asyncio.gather(self.answered("A", **more), self.answered("B", **more))
@@ -741,13 +706,6 @@ class ChainTests(ResponseWorld):
         return await self.api.call("DELETE", self.path(f"v1/responses/{response_id}"))
 
     @sync_to_async
-    def occupy(self, session_id: str) -> None:
-        with tenant_context(self.account.pk):
-            LLMRequest.objects.filter(session_id=session_id).update(
-                completion_status="running", settled_at=None, server_process_id=None
-            )
-
-    @sync_to_async
     def more(self) -> None:
         write_config(settings.AGENT_CONFIG_DIR, "acme", "other", "model: scripted:echo\n")
         make_instance(self.account, "other")
@@ -766,7 +724,7 @@ class StoreTests(ResponseWorld):
         self.cleaner = ApiClient(secret)
 
     async def test_store_false_keeps_nothing_but_figures(self) -> None:
-        self.reconfigure("model: scripted:echo\ncallers: {instructions: true}\n")
+        self.configure("model: scripted:echo\ncallers: {instructions: true}\n")
         canary = "canary-7f3a"
         tool = TOOL | {"description": canary}
         found = await self.answered(
@@ -790,7 +748,7 @@ class StoreTests(ResponseWorld):
             return str([list(model.objects.values()) for model in models])
 
     async def test_a_response_is_read_again_as_it_was_answered(self) -> None:
-        self.reconfigure("model: scripted:echo\ncallers: {instructions: true}\n")
+        self.configure("model: scripted:echo\ncallers: {instructions: true}\n")
         found = await self.answered(
             instructions="Be kind.",
             tools=[TOOL],
@@ -806,7 +764,7 @@ class StoreTests(ResponseWorld):
         self.assertEqual(account.json(), found)
 
     async def test_one_that_failed_is_read_as_failed(self) -> None:
-        self.reconfigure("model: scripted:fail\nretries: 0\n")
+        self.configure("model: scripted:fail\nretries: 0\n")
         await self.refused(502)
         _, [request] = await sync_to_async(stored)()
         found = (await self.read(f"resp_{request.pk.hex}")).json()
@@ -814,7 +772,7 @@ class StoreTests(ResponseWorld):
         self.assertEqual(found["error"]["code"], "provider_unavailable")
 
     async def test_deleting_takes_the_texts_and_leaves_the_figures(self) -> None:
-        self.reconfigure("model: scripted:say\n")
+        self.configure("model: scripted:say\n")
         items = [user("canary-1"), {"role": "assistant", "content": "canary-2"}, user("canary-3")]
         first = await self.answered(items, metadata={"a": "canary-4"})
         second = await self.answered("Two", previous_response_id=first["id"])
@@ -854,11 +812,6 @@ class StoreTests(ResponseWorld):
         await self.answered("Three", previous_response_id=first["id"])
         await self.answered(safety_identifier="eve")
         self.assertEqual(await self.end_users(), ["ada", "ada", "eve"])
-
-    @sync_to_async
-    def end_users(self) -> list[str]:
-        with tenant_context(self.account.pk):
-            return sorted(str(session.end_user) for session in Session.objects.all())
 
 
 class AccountTests(ResponseWorld):

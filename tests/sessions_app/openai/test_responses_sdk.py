@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import Any
-from unittest import mock
 
-import httpx2
 import openai
-from django.test import TestCase, TransactionTestCase
-from pydantic import BaseModel
+from django.test import TransactionTestCase
 
-from agents.config import loader
+from tests.sessions_app.openai.worlds import ANSWER, PIXEL, Place, SDKWorld
 from tests.support.api_client import Answer
-from tests.support.servers.app_transport import AppTransport
 from tests.support.servers.served import served
 from tests.support.worlds import World
 
@@ -29,42 +24,13 @@ WEATHER: Any = {
     "description": "Tells the weather of a city.",
     "parameters": {"type": "object", "properties": {"location": {"type": "string"}}},
 }
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
-    "awAAAABJRU5ErkJggg=="
-)
-ANSWER = (
-    "Hello! This is a scripted answer, which no model has written. You wrote: “Hello”. It is "
-    "the first message that I have of you."
-)
 
 
-class Place(BaseModel):
-    city: str
-    people: int
-
-
-class ClientWorld(World, TestCase):
+class ResponsesWorld(SDKWorld):
     config = "model: scripted:echo\ncallers: {instructions: true}\n"
 
-    def setUp(self) -> None:
-        environment = mock.patch.dict(os.environ, {"MOCK_BASE_URL": "http://127.0.0.1:9/v1"})
-        environment.start()
-        self.addCleanup(environment.stop)
-        self.make_world()
-        self.transport = AppTransport()
-        self.sdk = openai.AsyncOpenAI(
-            base_url=f"http://localhost{self.path('v1')}",
-            api_key=self.secret,
-            http_client=httpx2.AsyncClient(transport=self.transport),
-        )
 
-    def reconfigure(self, text: str) -> None:
-        loader.forget()
-        self.configure(text)
-
-
-class SDKTests(ClientWorld):
+class SDKTests(ResponsesWorld):
     async def test_an_answer_and_its_figures(self) -> None:
         answer = await self.sdk.responses.create(model="bot", input="Hello")
         self.assertEqual(answer.output_text, ANSWER)
@@ -166,7 +132,7 @@ class SDKTests(ClientWorld):
         self.assertEqual(background.exception.param, "background")
 
     async def test_13_a_failure_in_the_middle_is_raised_by_iterator_and_helper(self) -> None:
-        self.reconfigure("model: scripted:cut\n")
+        self.configure("model: scripted:cut\n")
         stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         with self.assertRaises(openai.APIError) as failed:
             async for event in stream:
@@ -179,7 +145,7 @@ class SDKTests(ClientWorld):
                 await helper.get_final_response()
 
     async def test_a_client_that_leaves_ends_the_turn(self) -> None:
-        self.reconfigure("model: scripted:echo?delay_ms=20\n")
+        self.configure("model: scripted:echo?delay_ms=20\n")
         stream = await self.sdk.responses.create(model="bot", input="Hello", stream=True)
         begun = await anext(aiter(stream))
         assert begun.type == "response.created"
@@ -188,7 +154,7 @@ class SDKTests(ClientWorld):
         self.assertEqual(found.status, "cancelled")
 
 
-class OpenResponsesTests(ClientWorld):
+class OpenResponsesTests(ResponsesWorld):
     """The compliance cases of Open Responses."""
 
     async def post(self, **body: Any) -> Answer:
