@@ -201,10 +201,16 @@ def find_made(
 def _completed(
     conversation: tuple[ChatMessage, ...], made: dict[UUID | None, Made]
 ) -> Iterator[ChatMessage]:
-    """Put the whole rounds of a turn in the place of the calls that the caller knows of."""
+    """Put the whole rounds of a turn in the place of the calls that the caller knows of.
+
+    Once for each turn: a caller may send its calls in several messages.
+    """
+    placed: set[UUID | None] = set()
     for message in conversation:
-        turn = made.get(request_id_of(message.calls[0].id)) if message.calls else None
-        if turn is not None and all(turn.has(call.id) for call in message.calls):
-            yield from messages_of_rounds(turn.rounds)
-        else:
+        request_id = request_id_of(message.calls[0].id) if message.calls else None
+        turn = made.get(request_id)
+        if turn is None or not all(turn.has(call.id) for call in message.calls):
             yield message
+        elif request_id not in placed:
+            placed.add(request_id)
+            yield from messages_of_rounds(turn.rounds)
