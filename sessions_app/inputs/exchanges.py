@@ -24,7 +24,7 @@ from agents.runtime.run import Run
 from salient.database import in_database, storable
 from salient.ids import parse_uuid
 from sessions_app.conversations.history import own_sessions
-from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.inputs.turn_input import TurnInput, result_message
 from sessions_app.models import Message, Role
 from sessions_app.turns.problems import UnknownCall
 
@@ -112,7 +112,7 @@ def _messages(stored: StoredMessage) -> Iterator[ChatMessage]:
         yield from messages_of_rounds(exchange.rounds)
         return
     for result in exchange.results:
-        yield _result(result)
+        yield result_message(result)
     if stored.role in _SPEAKERS:
         yield ChatMessage(_SPEAKERS[stored.role], stored.content)
 
@@ -122,11 +122,7 @@ def messages_of_rounds(rounds: Iterable[ToolRound]) -> Iterator[ChatMessage]:
     for each in rounds:
         yield ChatMessage("assistant", each.text, calls=each.calls)
         for result in each.results:
-            yield _result(result)
-
-
-def _result(result: ToolResult) -> ChatMessage:
-    return ChatMessage("tool", result.content, call_id=result.id, is_error=result.is_error)
+            yield result_message(result)
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -205,10 +201,16 @@ def find_made(
 def _completed(
     conversation: tuple[ChatMessage, ...], made: dict[UUID | None, Made]
 ) -> Iterator[ChatMessage]:
-    """Put the whole rounds of a turn in the place of the calls that the caller knows of."""
+    """Put the whole rounds of a turn in the place of the calls that the caller knows of.
+
+    Once for each turn: a caller may send its calls in several messages.
+    """
+    placed: set[UUID | None] = set()
     for message in conversation:
-        turn = made.get(request_id_of(message.calls[0].id)) if message.calls else None
-        if turn is not None and all(turn.has(call.id) for call in message.calls):
-            yield from messages_of_rounds(turn.rounds)
-        else:
+        request_id = request_id_of(message.calls[0].id) if message.calls else None
+        turn = made.get(request_id)
+        if turn is None or not all(turn.has(call.id) for call in message.calls):
             yield message
+        elif request_id not in placed:
+            placed.add(request_id)
+            yield from messages_of_rounds(turn.rounds)

@@ -81,7 +81,7 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def _spoken(self) -> Iterator[ChatMessage]:
         for result in self.results:
-            yield ChatMessage("tool", result.content, call_id=result.id, is_error=result.is_error)
+            yield result_message(result)
         if self.message or self.attachments or not self.results:
             yield ChatMessage("user", self.message, attachments=self.attachments)
 
@@ -113,6 +113,10 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.output_format is not None:
             texts.append(self.output_format.instruction)
         return texts
+
+
+def result_message(result: ToolResult) -> ChatMessage:
+    return ChatMessage("tool", result.content, call_id=result.id, is_error=result.is_error)
 
 
 def kept_text(text: str, attachments: Iterable[Attachment]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -193,45 +193,60 @@ def split(
 
 
 def _tools(wanted: wire.ChatCompletionIn) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+    functions = [tool.function for tool in wanted.tools or ()]
+    match wanted.tool_choice:
+        case wire.NamedTool(function=function):
+            return offered(functions, "required", named=function.name)
+        case wire.AllowedToolsChoice(allowed_tools=allowed):
+            only = [tool.function.name for tool in allowed.tools]
+            return offered(functions, allowed.mode, only=only)
+        case "required":
+            return offered(functions, "required")
+    return offered(functions, only=[] if wanted.tool_choice == "none" else None)
+
+
+class Function(Protocol):
+    """A function of the caller's, as both of OpenAI's APIs describe it."""
+
+    name: str
+    description: str | None
+    parameters: dict[str, Any] | None
+    strict: bool | None
+
+
+def offered(
+    functions: Iterable[Function],
+    mode: Literal["auto", "required"] = "auto",
+    *,
+    named: str | None = None,
+    only: Collection[str] | None = None,
+) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+    """Return the caller's tools that the model may call, of `only` those where that is given.
+
+    `named` is the one that it must call. Raises Invalid for tools that cannot be offered, and where
+    one is chosen that is not among them.
+    """
     tools = tuple(
         ToolSpec(
-            tool.function.name,
-            tool.function.description or "",
-            tool.function.parameters or NO_PARAMETERS,
-            strict=tool.function.strict,
+            function.name,
+            function.description or "",
+            function.parameters or NO_PARAMETERS,
+            strict=function.strict,
             is_client=True,
         )
-        for tool in wanted.tools or ()
+        for function in functions
     )
-    names = names_of(tools)
-    match wanted.tool_choice:
-        case "none":
-            return (), ToolChoice()
-        case "required":
-            return tools, ToolChoice("required")
-        case wire.NamedTool(function=function):
-            require_known([function.name], names)
-            return tools, ToolChoice("required", function.name)
-        case wire.AllowedToolsChoice(allowed_tools=allowed):
-            chosen = [tool.function.name for tool in allowed.tools]
-            require_known(chosen, names)
-            return tuple(t for t in tools if t.name in chosen), ToolChoice(allowed.mode)
-    return tools, ToolChoice()
-
-
-def names_of(tools: tuple[ToolSpec, ...]) -> list[str]:
-    """Return the names of the caller's tools; raises Invalid for tools that cannot be offered."""
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
         raise Invalid.field("tools", "two tools have the same name")
     if len(msgspec.json.encode(tools)) > LARGEST_TOOLS:
         raise Invalid.field("tools", f"they are larger than {LARGEST_TOOLS} bytes")
-    return names
-
-
-def require_known(chosen: Iterable[str], names: Iterable[str]) -> None:
-    if not set(chosen) <= set(names):
+    chosen = {*(only or ()), *([] if named is None else [named])}
+    if not chosen <= set(names):
         raise Invalid.field("tool_choice", "it names a tool that is not in tools")
+    if only is not None:
+        tools = tuple(tool for tool in tools if tool.name in only)
+    return tools, ToolChoice(mode, named or "")
 
 
 def _output_format(wanted: wire.ChatCompletionIn) -> OutputFormat | None:

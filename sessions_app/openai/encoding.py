@@ -68,12 +68,16 @@ class Frame:
         return reason if reason in REASONS else "stop"
 
 
+def began_ms(request_id: UUID) -> int:
+    """Return when the turn began, in milliseconds: its id begins with that."""
+    return request_id.int >> 80
+
+
 def head_of(request_id: UUID, model: str) -> Head:
     """Return what begins each object: the same for all chunks, and for a replay."""
     return {
         "id": f"chatcmpl-{request_id.hex}",
-        # The id begins with its milliseconds.
-        "created": (request_id.int >> 80) // 1000,
+        "created": began_ms(request_id) // 1000,
         "model": model,
     }
 

@@ -23,12 +23,10 @@ from salient.texts import is_blank
 from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import Sampling, TurnInput
 from sessions_app.openai.conversion import (
-    NO_PARAMETERS,
     UnsupportedParameter,
     attachment_of,
     metadata_of,
-    names_of,
-    require_known,
+    offered,
     require_sendable,
     split,
 )
@@ -114,9 +112,7 @@ def _text(content: str | list[Any]) -> str:
     texts = []
     for part in content:
         match part:
-            case wire.InputText(text=text):
-                texts.append(text)
-            case wire.InputRefusal(refusal=text):
+            case wire.InputText(text=text) | wire.InputRefusal(refusal=text):
                 texts.append(text)
             case _:
                 raise ContentRefused("Images and files are read in messages of the user.", INPUT)
@@ -169,9 +165,7 @@ def _user_message(item: wire.MessageItem) -> ChatMessage:
     texts, attachments = [], []
     for part in item.content:
         match part:
-            case wire.InputText(text=text):
-                texts.append(text)
-            case wire.InputRefusal(refusal=text):
+            case wire.InputText(text=text) | wire.InputRefusal(refusal=text):
                 texts.append(text)
             case _:
                 attachments.append(_attachment(part))
@@ -308,30 +302,15 @@ def _refuse_unsupported(wanted: wire.ResponseIn) -> None:
 
 
 def _tools(wanted: wire.ResponseIn) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
-    tools = tuple(
-        ToolSpec(
-            tool.name,
-            tool.description or "",
-            tool.parameters or NO_PARAMETERS,
-            strict=tool.strict,
-            is_client=True,
-        )
-        for tool in wanted.tools or ()
-    )
-    names = names_of(tools)
+    functions = wanted.tools or ()
     match wanted.tool_choice:
-        case "none":
-            return (), ToolChoice()
-        case "required":
-            return tools, ToolChoice("required")
         case wire.NamedFunctionTool(name=name):
-            require_known([name], names)
-            return tools, ToolChoice("required", name)
+            return offered(functions, "required", named=name)
         case wire.AllowedFunctionTools(mode=mode, tools=allowed):
-            chosen = [tool.name for tool in allowed]
-            require_known(chosen, names)
-            return tuple(tool for tool in tools if tool.name in chosen), ToolChoice(mode)
-    return tools, ToolChoice()
+            return offered(functions, mode, only=[tool.name for tool in allowed])
+        case "required":
+            return offered(functions, "required")
+    return offered(functions, only=[] if wanted.tool_choice == "none" else None)
 
 
 def _output_format(wanted: wire.ResponseIn) -> OutputFormat | None:

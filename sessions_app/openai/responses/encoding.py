@@ -10,7 +10,7 @@ from agents.runtime.events import ToolCall
 from salient.api.problems import Problem
 from sessions_app.api.schemas import DoneOut, UsageOut
 from sessions_app.models import CompletionStatus
-from sessions_app.openai.encoding import Frame
+from sessions_app.openai.encoding import Frame, began_ms
 from sessions_app.openai.responses import ids
 from sessions_app.openai.responses.types import (
     Fixed,
@@ -62,7 +62,7 @@ def begun(
         **FIXED,  # type: ignore[typeddict-item]
         "id": ids.response_id(request_id),
         "object": "response",
-        "created_at": _milliseconds(request_id) // 1000,
+        "created_at": began_ms(request_id) // 1000,
         "completed_at": None,
         "status": "in_progress",
         "error": None,
@@ -89,11 +89,6 @@ def begun(
     }
 
 
-def _milliseconds(request_id: UUID) -> int:
-    """Return when the turn began: its id begins with that."""
-    return request_id.int >> 80
-
-
 def ended(
     response: ResponseOut,
     frame: Frame,
@@ -112,7 +107,7 @@ def ended(
         response["usage"] = usage_of(done.usage)
         response["salient"] = frame.extra
     if status == "completed":
-        response["completed_at"] = (_milliseconds(done.llm_request_id) + done.latency_ms) // 1000
+        response["completed_at"] = (began_ms(done.llm_request_id) + done.latency_ms) // 1000
     if status == "incomplete":
         response["incomplete_details"] = _INCOMPLETE[done.finish_reason or ""]
     if problem is not None:

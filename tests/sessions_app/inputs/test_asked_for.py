@@ -278,6 +278,23 @@ class ClientToolTests(TurnWorld):
         self.assertEqual(self.roles(server)[-2:], ["tool", "tool"])
         self.assertEqual(second.session_id, first.session_id)
 
+    async def test_calls_in_several_messages_are_one_round(self) -> None:
+        async with MockOpenAI() as server:
+            server.replies.append(Reply("I look.", tool_calls=[("get_weather", "{}")] * 2))
+            first = await self.turn(ASKED)
+            one, two = first.run.client_calls
+            conversation = (
+                ChatMessage("user", "get_weather please"),
+                ChatMessage("assistant", "I look.", calls=(one,)),
+                ChatMessage("assistant", "", calls=(two,)),
+            )
+            asked = replace(ASKED, message="", conversation=conversation)
+            await self.turn(replace(asked, results=self.results(first)))
+
+        self.assertEqual(self.roles(server), ["system", "user", "assistant", "tool", "tool"])
+        answer = server.requests[-1].body["messages"][2]
+        self.assertEqual((answer["content"], len(answer["tool_calls"])), ("I look.", 2))
+
     async def test_calls_of_another_server_are_the_callers_own(self) -> None:
         call = ToolCall("call_abc", "get_weather", "{}")
         before = (ChatMessage("user", "?"), ChatMessage("assistant", "", calls=(call,)))
