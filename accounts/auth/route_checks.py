@@ -13,8 +13,6 @@ from accounts.models import Scope
 from salient.api.operations import Operation
 from salient.api.routing import all_routes
 
-__all__ = ["all_routes", "check_routes", "undeclared"]
-
 # Answered to everyone; the answer holds nothing of an account.
 OPEN = frozenset({"", "healthz", "readyz", "openapi.json"})
 _SCOPES = frozenset({ANY, *Scope.values})

@@ -18,11 +18,11 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import get_resolver, reverse
 
-from accounts.auth.route_checks import all_routes
 from accounts.models import Account, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.roles import has_account
 from agents.management.look_up import find_instance
+from salient.api.routing import all_routes
 from salient.api.test_client import Answer, call
 from salient.management.base import Refused
 from salient.ttl import clear_caches
