@@ -18,6 +18,8 @@ TENANT_RIGHTS = {
     "usage_totals": "SELECT",
     "saved_chats": "SELECT, INSERT, UPDATE, DELETE",
     "saved_chat_runs": "SELECT, INSERT",
+    "turn_event_batches": "SELECT, INSERT, DELETE",
+    "turn_cancellations": "SELECT, INSERT, DELETE",
 }
 # What the audit log is about: changes, readings under a support access, exports.
 AUDITED = [

@@ -61,12 +61,12 @@ async def frames(
     try:
         async with aclosing(saved_chats.answers(caller, instance, chat, progress)) as answers:
             async for answer in answers:
-                yield sse.frame(number, "answer", json.dumps(visible(answer, chat)))
+                yield sse.frame(str(number), "answer", json.dumps(visible(answer, chat)))
                 number += 1
         made = await in_database(saved_chats.store, caller, chat, progress)
-        yield sse.frame(number, "done", summary(made).model_dump_json())
+        yield sse.frame(str(number), "done", summary(made).model_dump_json())
     except Exception as error:
-        yield sse.frame(number, "error", json.dumps(as_problem(error, path).as_dict()))
+        yield sse.frame(str(number), "error", json.dumps(as_problem(error, path).as_dict()))
 
 
 def visible(answer: Answer, chat: SavedChat) -> dict[str, Any]:

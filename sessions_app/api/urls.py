@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sessions_app.api import chat_page, eval_views, session_views, views
+from sessions_app.api import chat_page, eval_views, session_views, turn_views, views
 
 app_name = "sessions"
 
@@ -29,6 +29,9 @@ urlpatterns = [
         session_views.session_export,
         name="session-export",
     ),
+    path("agents/<str:instance>/turns/<str:turn_id>", turn_views.turn, name="turn"),
+    path("agents/<str:instance>/turns/<str:turn_id>/events", turn_views.events, name="turn-events"),
+    path("agents/<str:instance>/turns/<str:turn_id>/cancel", turn_views.cancel, name="turn-cancel"),
     path(
         "agents/<str:instance>/messages/<str:message_id>/feedback",
         views.message_feedback,

@@ -5,35 +5,36 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.limits.quotas import RateLimited
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
-from salient.api.operations import EventStream, Text
-from salient.api.problems import Problem
+from salient.api.operations import Text
 from salient.api.schemas import path_uuid
 from salient.database import in_database
 from sessions_app.api.schemas import (
     ChatIn,
     ChatOut,
-    DoneOut,
     FeedbackIn,
     FeedbackOut,
     HistoryIn,
     HistoryOut,
-    ToolOut,
 )
+from sessions_app.api.turn_schemas import TurnOut
+from sessions_app.api.turn_views import TURN_EVENTS, turn_events
 from sessions_app.api.usage_schemas import AccountUsageOut, UsageFormat, UsageIn
+from sessions_app.background.event_log import EventLog
+from sessions_app.background.running import begin_in_background
+from sessions_app.background.stored_turns import read_turn
 from sessions_app.conversations import feedback, history
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
-from sessions_app.turns.problems import TURN_PROBLEMS
+from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
 from sessions_app.usage.report import usage_csv, usage_of
-
-TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "done": DoneOut})
 
 
 @instance_view(
@@ -41,11 +42,14 @@ TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "d
     scope=Scope.CHAT,
     body=ChatIn,
     answer=ChatOut,
+    also={HTTPStatus.ACCEPTED: TurnOut},
     problems=TURN_PROBLEMS,
     headers=("Idempotency-Key",),
 )
 async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) -> HttpResponse:
-    """Answer one message."""
+    """Answer one message; with `background` at once, and the turn goes on."""
+    if body.background:
+        return await _begun(request, instance, body)
     asked = body.as_input()
     key = key_of(request, instance, asked)
     turn = await turns.begin(request.caller, instance, asked, stream=False, key=key)
@@ -53,6 +57,34 @@ async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) ->
         return turn.as_response()
     await turns.finish(turn)
     return with_headers(turn.answer_out().as_response(), turn.reservation.headers)
+
+
+async def _begun(request: ApiRequest, instance: AgentInstance, message: ChatIn) -> HttpResponse:
+    """Answer with the turn as it is now; the same Idempotency-Key gets the same turn."""
+    caller = request.caller
+    try:
+        turn = await _begin_in_background(request, instance, message, stream=False)
+    except TurnInProgress as problem:
+        if problem.request_id is None:
+            raise
+        request_id, headers = problem.request_id, dict[str, str]()
+    else:
+        if isinstance(turn, Replay):
+            return turn.as_response()
+        request_id, headers = turn[0].request_id, turn[0].reservation.headers
+    begun = await in_database(read_turn, caller, instance, request_id)
+    where = reverse("sessions:turn", args=[caller.account_slug, instance.instance_slug, request_id])
+    return with_headers(begun.as_response(HTTPStatus.ACCEPTED), headers | {"Location": where})
+
+
+async def _begin_in_background(
+    request: ApiRequest, instance: AgentInstance, message: ChatIn, *, stream: bool
+) -> tuple[turns.Turn, EventLog] | Replay:
+    asked = message.as_input()
+    key = key_of(request, instance, asked)
+    return await begin_in_background(
+        request.caller, instance, asked, stream=stream, key=key, path=request.path
+    )
 
 
 @instance_view(
@@ -97,13 +129,30 @@ async def chat_event_source(
 async def _stream(
     request: ApiRequest, instance: AgentInstance, message: ChatIn
 ) -> StreamingHttpResponse:
+    is_named = request.method == "GET"
+    if message.background:
+        return await _stream_in_background(request, instance, message, named=is_named)
     asked = message.as_input()
     key = key_of(request, instance, asked)
     turn = await turns.begin(request.caller, instance, asked, stream=True, key=key)
     if isinstance(turn, Replay):
         return sse.replay(turn)
-    named = request.method == "GET"
-    return sse.stream(turn, turns.answer(turn), request.path, named=named)
+    return sse.stream(turn, turns.answer(turn), request.path, named=is_named)
+
+
+async def _stream_in_background(
+    request: ApiRequest, instance: AgentInstance, message: ChatIn, *, named: bool
+) -> StreamingHttpResponse:
+    try:
+        turn = await _begin_in_background(request, instance, message, stream=True)
+    except TurnInProgress as problem:
+        if problem.request_id is None:
+            raise
+        return turn_events(request, instance, problem.request_id, sse.BEGINNING)
+    if isinstance(turn, Replay):
+        return sse.replay(turn)
+    begun, log = turn
+    return sse.stream(begun, log.follow(), request.path, named=named)
 
 
 stream = by_method(chat_stream, chat_event_source)

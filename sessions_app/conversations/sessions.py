@@ -21,7 +21,14 @@ from sessions_app.api.session_schemas import (
     SessionStatus,
 )
 from sessions_app.conversations.history import own_session, own_sessions, sees_account, session_out
-from sessions_app.models import LLMRequest, Message, Profile, SavedChat, Session
+from sessions_app.models import (
+    LLMRequest,
+    Message,
+    Profile,
+    SavedChat,
+    Session,
+    TurnEventBatch,
+)
 from sessions_app.turns.problems import TurnInProgress
 
 
@@ -155,6 +162,7 @@ def leave_tombstone(session: Session) -> None:
 
 def forget_bodies(requests: QuerySet[LLMRequest]) -> None:
     """Empty what requests hold of their callers; tokens, costs and times are kept."""
+    TurnEventBatch.objects.filter(llm_request_id__in=requests.values("pk")).delete()
     requests.update(
         request_body=None,
         response_body=None,

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from accounts.tenancy.accounts import list_accounts
 from salient.tasks.jobs import job
+from sessions_app.background import retention
 from sessions_app.turns import abandoned
 from sessions_app.usage import rollup, totals
 from sessions_app.usage.queries import today
@@ -21,6 +22,12 @@ COMPARED_DAYS = timedelta(days=2)
 def settle_abandoned() -> int:
     """End the turns that a killed process left running; return how many they were."""
     return len(abandoned.settle_abandoned())
+
+
+@job(every=timedelta(minutes=1))
+def forget_turn_events() -> int:
+    """Delete the events of turns that ended a while ago; return how many batches they were."""
+    return retention.forget_turn_events()
 
 
 @job(every=timedelta(hours=1))

@@ -23,6 +23,7 @@ from sessions_app.models.insights import (
     UsageTotal,
 )
 from sessions_app.models.server_process import ServerProcess
+from sessions_app.models.turn_events import TurnCancellation, TurnEventBatch
 
 __all__ = [
     "SEARCHED",
@@ -41,6 +42,8 @@ __all__ = [
     "ServerProcess",
     "Session",
     "SessionQuerySet",
+    "TurnCancellation",
+    "TurnEventBatch",
     "UsageDay",
     "UsageSums",
     "UsageTotal",

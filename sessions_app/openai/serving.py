@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 
 from accounts.auth.caller import Caller
 from agents.api.decorators import find_instance
@@ -62,12 +62,6 @@ async def begun(turn: turns.Turn, events: AsyncGenerator[Event]) -> Begun:
         await events.aclose()
         await turns.leave(turn)
         raise
-
-
-def event_stream(frames: AsyncIterator[bytes], headers: dict[str, str]) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        frames, content_type=sse.CONTENT_TYPE, headers=sse.HEADERS | headers
-    )
 
 
 def as_json(content: bytes, headers: dict[str, str]) -> HttpResponse:

@@ -28,13 +28,13 @@ from sessions_app.openai.serving import (
     ModelNotFound,
     as_json,
     begun,
-    event_stream,
     find_model,
 )
 from sessions_app.openai.types import ChunkOut, CompletionOut, ErrorBody, ModelOut, ModelsOut
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of
 from sessions_app.turns.problems import OPENAI_PROBLEMS
+from sessions_app.turns.sse import event_stream
 
 SESSION_HEADER = "Salient-Session"
 COMPLETION = (CompletionOut, EventStream({"": ChunkOut | ErrorBody}))

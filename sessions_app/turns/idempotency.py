@@ -111,7 +111,7 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
         if request.idempotency_hash != key.digest:
             raise IdempotencyKeyReused
         if request.completion_status == CompletionStatus.RUNNING:
-            raise TurnInProgress
+            raise TurnInProgress(request.pk)
         answer = answer_of(request)
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     headers = reservation.headers | {"Idempotency-Replayed": "true"}

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.auth.caller import Caller
-from accounts.auth.revocation import AccessEnded, ServerStopping, TimeOver
+from accounts.auth.revocation import AccessEnded, Interrupted, ServerStopping, TimeOver
 from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded, RateLimited, TooManyTurns
 from agents.config.files import PRICES_FILE
 from agents.config.versions.current import AgentMisconfigured
@@ -27,15 +27,32 @@ OF_A_TURN = {"session_id": UUID, "llm_request_id": UUID}
 
 
 class TurnInProgress(Problem):
-    """The message before this one, or the same one, is still being answered."""
+    """The message before this one, or the same one, is still being answered. Of the same one, known
+    by its `Idempotency-Key`, `llm_request_id` names the turn.
+    """
 
     status = HTTPStatus.CONFLICT
     code = "turn_in_progress"
+    extensions = {"llm_request_id": UUID}
+
+    def __init__(self, request_id: UUID | None = None) -> None:
+        self.request_id = request_id
+        named = {} if request_id is None else {"llm_request_id": str(request_id)}
+        super().__init__(
+            "The turn before this one is still being answered.",
+            headers={"Retry-After": "1"},
+            **named,
+        )
+
+
+class TurnCancelled(Interrupted):
+    """The turn was cancelled while the answer ran; the received part is stored."""
+
+    status = HTTPStatus.CONFLICT
+    code = "turn_cancelled"
 
     def __init__(self) -> None:
-        super().__init__(
-            "The turn before this one is still being answered.", headers={"Retry-After": "1"}
-        )
+        super().__init__("The turn was cancelled; what came until then is stored.")
 
 
 class SessionClosed(Problem):
@@ -259,6 +276,7 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     AccessEnded,
     AgentDeactivated,
     ConnectionChanged,
+    TurnCancelled,
     TimeOver,
     ServerStopping,
     TurnAbandoned,

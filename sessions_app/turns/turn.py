@@ -34,6 +34,8 @@ from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from salient.ids import uuid7
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
+from sessions_app.background.cancellation import cancellable
+from sessions_app.background.event_log import EventLog
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
@@ -44,6 +46,7 @@ from sessions_app.turns.problems import (
     AnswerNotStored,
     SessionClosed,
     SettlementDelayed,
+    TurnCancelled,
     TurnInProgress,
     provider_problem,
     with_unknown_price,
@@ -83,6 +86,8 @@ class Turn:
     stored: bool = True
     # False when the caller wants no text to be kept.
     keeps_texts: bool = True
+    # Of a background turn: what its readers are told.
+    log: EventLog | None = None
     # Each with the number of calls that it was computed from.
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
@@ -315,8 +320,11 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     Raises a Problem when the model failed or the turn was interrupted.
     """
     try:
-        async with aclosing(turn.run.events()) as events:
-            with Watch(turn.caller, turn.uses) as watch:
+        async with aclosing(_events(turn)) as events:
+            with (
+                Watch(turn.caller, turn.uses) as watch,
+                cancellable(turn.caller.account_id, turn.request_id, watch),
+            ):
                 while (event := await watch.next(events)) is not None:
                     yield event
         turn.end(CompletionStatus.COMPLETE)
@@ -325,7 +333,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         problem = provider_problem(error, turn.session_id, turn.request_id)
         problem.headers |= turn.reservation.headers
         raise problem from error
-    except Revoked as problem:
+    except (Revoked, TurnCancelled) as problem:
         turn.end(CompletionStatus.CANCELLED, problem.code)
         raise
     except (TimeOver, ServerStopping) as problem:
@@ -340,6 +348,11 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
     finally:
         # Also when the client has left: what was used is paid for.
         await asyncio.shield(_settle_or_retry(turn))
+
+
+def _events(turn: Turn) -> AsyncGenerator[Event]:
+    events = turn.run.events()
+    return events if turn.log is None else turn.log.recorded(events)
 
 
 async def leave(turn: Turn) -> None:

@@ -27,12 +27,12 @@ from sessions_app.openai.serving import (
     ModelNotFound,
     as_json,
     begun,
-    event_stream,
     find_model,
 )
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Key, Replay, key_of
 from sessions_app.turns.problems import OPENAI_PROBLEMS, TurnInProgress
+from sessions_app.turns.sse import event_stream
 
 PROBLEMS = (*OPENAI_PROBLEMS, PreviousResponseNotFound, UnsupportedParameter)
 RESPONSE = (ResponseOut, EventStream(EVENTS))

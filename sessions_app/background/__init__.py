@@ -1,0 +1,1 @@
+"""Turns that outlive a connection: followed and cancelled from any process."""

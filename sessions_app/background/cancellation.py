@@ -1,0 +1,80 @@
+"""Cancels running turns: the process that runs one looks for that several times a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+
+from accounts.auth.revocation import Watch
+from accounts.tenancy.context import platform_context
+from salient.database import in_database
+from salient.security import request_ids
+from sessions_app.models import TurnCancellation
+from sessions_app.turns.problems import TurnCancelled
+
+logger = logging.getLogger(__name__)
+# A turn ends within this time and the two statements, wherever it was cancelled.
+LOOK_SECONDS = 0.4
+
+# An id is unique within its account only.
+type TurnKey = tuple[UUID, UUID]
+
+
+class _Canceller:
+    """The running turns of one event loop, and the task that looks which of them were cancelled."""
+
+    def __init__(self) -> None:
+        self.watches: dict[TurnKey, Watch] = {}
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        # It belongs to no request, although one has started it.
+        request_ids.leave()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                for key in await in_database(_cancelled):
+                    if (watch := self.watches.get(key)) is not None:
+                        watch.end(TurnCancelled)
+            except (OperationalError, InterfaceError) as error:
+                logger.debug("The database did not say which turns were cancelled: %s", error)
+            except Exception:
+                logger.exception("Unexpected error while looking for cancelled turns")
+
+
+_cancellers: dict[asyncio.AbstractEventLoop, _Canceller] = {}
+
+
+@contextmanager
+def cancellable(account_id: UUID, request_id: UUID, watch: Watch) -> Iterator[None]:
+    """Let the running turn be cancelled, from this process and from any other."""
+    loop, key = asyncio.get_running_loop(), (account_id, request_id)
+    canceller = _cancellers.get(loop)
+    if canceller is None:
+        canceller = _cancellers[loop] = _Canceller()
+    canceller.watches[key] = watch
+    try:
+        yield
+    finally:
+        del canceller.watches[key]
+        if not canceller.watches:
+            canceller.task.cancel()
+            del _cancellers[loop]
+
+
+def cancel_here(account_id: UUID, request_id: UUID) -> None:
+    """Cancel the turn at once, if this process runs it."""
+    canceller = _cancellers.get(asyncio.get_running_loop())
+    watch = canceller.watches.get((account_id, request_id)) if canceller else None
+    if watch is not None:
+        watch.end(TurnCancelled)
+
+
+def _cancelled() -> set[TurnKey]:
+    with platform_context():
+        return set(TurnCancellation.objects.values_list("account_id", "llm_request_id"))

@@ -1,0 +1,140 @@
+"""The events of one background turn: for readers in this process as they come, and stored in
+batches for those in others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from accounts.tenancy.context import call_as_tenant
+from agents.runtime.events import Event, ModelCall, TextDelta, ToolCall, ToolResult
+from salient.database import storable
+
+logger = logging.getLogger(__name__)
+# Events are stored at most once in this time, however many there are.
+STORE_SECONDS = 0.25
+# Turns of one account are stored together where they wait for a connection.
+_BATCH_KEY = "turn events"
+
+
+class EventLog:
+    """The events of one turn, in order; a model call is none, since no reader is told of it."""
+
+    def __init__(self, account_id: UUID, request_id: UUID) -> None:
+        self._account_id, self._request_id = account_id, request_id
+        self._events: list[Event] = []
+        self._stored = 0
+        self._storing: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self.is_ended = False
+        self._problem: Exception | None = None
+
+    async def recorded(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """Pass the events on, and keep them; all are stored when this ends, however it ends."""
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._add(event)
+                    yield event
+        finally:
+            await asyncio.shield(self._store_rest())
+
+    def _add(self, event: Event) -> None:
+        if isinstance(event, ModelCall):
+            return
+        self._events.append(event)
+        if self._storing is None:
+            self._storing = asyncio.get_running_loop().create_task(self._store_soon())
+        self._tell()
+
+    def end(self, problem: Exception | None) -> None:
+        """Say that the turn is settled; `problem` is how it failed."""
+        self.is_ended, self._problem = True, problem
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def follow(self) -> AsyncGenerator[Event]:
+        """Give all events from the first on, and those to come; raises how the turn failed."""
+        number = 0
+        while True:
+            while number < len(self._events):
+                yield self._events[number]
+                number += 1
+            if self.is_ended:
+                break
+            await self._news.wait()
+        if self._problem is not None:
+            raise self._problem
+
+    async def _store_soon(self) -> None:
+        while self._stored < len(self._events):
+            await asyncio.sleep(STORE_SECONDS)
+            await self._store()
+
+    async def _store_rest(self) -> None:
+        if self._storing is not None:
+            self._storing.cancel()
+            await asyncio.wait([self._storing])
+        await self._store()
+
+    async def _store(self) -> None:
+        """Store what is new. Where the database refuses, readers elsewhere get the whole answer
+        when the turn is settled.
+        """
+        first, last = self._stored, len(self._events)
+        if first == last:
+            return
+        batch = {
+            "request_id": self._request_id,
+            "first_number": first,
+            "events": list(encoded(self._events[first:last])),
+        }
+        try:
+            await call_as_tenant(
+                self._account_id,
+                "app_store_turn_events",
+                msgspec.json.encode(storable(batch)).decode(),
+                batch_key=_BATCH_KEY,
+            )
+        except Exception as error:
+            logger.warning("Events of turn %s are not stored: %s", self._request_id, error)
+        else:
+            self._stored = last
+
+
+def encoded(events: Iterable[Event]) -> Iterator[Any]:
+    """Return events as they are stored: of a call of the agent's own tools only its name."""
+    for event in events:
+        match event:
+            case TextDelta(text):
+                yield text
+            case ToolCall(call_id, name, arguments, is_client=True):
+                yield {"call": call_id, "name": name, "arguments": arguments}
+            case ToolCall(call_id, name):
+                yield {"call": call_id, "name": name}
+            case ToolResult(call_id, name, _, is_error):
+                yield {"result": call_id, "name": name, "is_error": is_error}
+
+
+def decoded(stored: Iterable[Any]) -> Iterator[Event]:
+    """Read stored events."""
+    for each in stored:
+        match each:
+            case str(text):
+                yield TextDelta(text)
+            case {"call": call_id, "name": name, "arguments": arguments}:
+                yield ToolCall(call_id, name, arguments, is_client=True)
+            case {"call": call_id, "name": name}:
+                yield ToolCall(call_id, name, "")
+            case {"result": call_id, "name": name, "is_error": is_error}:
+                yield ToolResult(call_id, name, "", is_error)

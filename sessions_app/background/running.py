@@ -1,0 +1,77 @@
+"""Background turns: each runs to its end in the process that began it, whoever reads its events."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from accounts.auth.caller import Caller
+from accounts.auth.decorators import as_problem
+from agents.models import AgentInstance
+from salient.api.lifespan import in_background
+from salient.api.problems import Problem
+from sessions_app.background.event_log import EventLog
+from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.turns.idempotency import Key, Replay
+from sessions_app.turns.turn import Turn, begin, finish
+
+# An id is unique within its account only.
+_running: dict[tuple[UUID, UUID], Turn] = {}
+# The event loop holds only weak references to tasks.
+_beginning: set[asyncio.Task[Any]] = set()
+
+
+async def begin_in_background(
+    caller: Caller,
+    instance: AgentInstance,
+    asked: TurnInput,
+    *,
+    stream: bool,
+    key: Key | None,
+    path: str,
+) -> tuple[Turn, EventLog] | Replay:
+    """Begin a turn, as `begin` does, that goes on to its end however early its client leaves.
+
+    A server that stops ends it as it ends every turn.
+    """
+
+    async def begin_and_run() -> tuple[Turn, EventLog] | Replay:
+        turn = await begin(caller, instance, asked, stream=stream, key=key)
+        return turn if isinstance(turn, Replay) else (turn, _run_in_background(turn, path))
+
+    beginning = asyncio.create_task(begin_and_run())
+    _beginning.add(beginning)
+    beginning.add_done_callback(_has_begun)
+    return await asyncio.shield(beginning)
+
+
+def _has_begun(beginning: asyncio.Task[Any]) -> None:
+    _beginning.discard(beginning)
+    if not beginning.cancelled():
+        # The client, if it still waits, gets the error.
+        beginning.exception()
+
+
+def _run_in_background(turn: Turn, path: str) -> EventLog:
+    account_id = turn.caller.account_id
+    log = turn.log = EventLog(account_id, turn.request_id)
+    _running[account_id, turn.request_id] = turn
+    in_background(_run(turn, log, path))
+    return log
+
+
+async def _run(turn: Turn, log: EventLog, path: str) -> None:
+    problem: Problem | None = None
+    try:
+        await finish(turn)
+    except Exception as error:
+        problem = as_problem(error, path)
+    finally:
+        del _running[turn.caller.account_id, turn.request_id]
+        log.end(problem)
+
+
+def running_here(account_id: UUID, request_id: UUID) -> Turn | None:
+    """Return the background turn, if this process runs it."""
+    return _running.get((account_id, request_id))
