@@ -15,7 +15,7 @@ from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.problems import NotFound
 from salient.database import in_database
-from sessions_app.api.schemas import ChatOut
+from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
 from sessions_app.background.cancellation import cancel_here
 from sessions_app.background.following import shared_events, stored_events
@@ -111,7 +111,7 @@ class StoredTurn:
     def __init__(self, caller: Caller, instance: AgentInstance, turn_id: UUID) -> None:
         self._caller, self._instance, self._turn_id = caller, instance, turn_id
         # How it ended, once its events have ended.
-        self.outcome: ChatOut | None = None
+        self.outcome: DoneOut | None = None
 
     async def events(self) -> AsyncGenerator[Event]:
         """Give all events, and those to come; raises how the turn failed, and NotFound."""
@@ -125,7 +125,7 @@ class StoredTurn:
                         called.add(call_id)
                 yield event
         request, answer = await in_database(self._read)
-        self.outcome = answer
+        self.outcome = DoneOut(**answer.model_dump(exclude={"response"}))
         # What no event has said: all of it, where the turn did not run in the background.
         if rest := answer.response[characters:]:
             yield TextDelta(rest)
