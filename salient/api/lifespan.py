@@ -18,7 +18,7 @@ type Ender = Callable[[], None]
 _openers: list[Opener] = []
 _enders: list[Ender] = []
 _closers: list[Closer] = []
-_background: set[asyncio.Task[None]] = set()
+_background: set[asyncio.Task[Any]] = set()
 _is_stopping = threading.Event()
 # How long a stopping server waits for its background tasks.
 BACKGROUND_SECONDS = 5
@@ -89,19 +89,25 @@ def on_stop(closer: Closer) -> Closer:
     return closer
 
 
-def in_background(work: Coroutine[Any, Any, None]) -> None:
+def in_background[Result](work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     """Run the coroutine as a background task; a stopping server waits BACKGROUND_SECONDS for it."""
     task = asyncio.get_running_loop().create_task(work)
     # The event loop holds only weak references to tasks.
     _background.add(task)
     task.add_done_callback(_background.discard)
+    return task
 
 
 async def finish_background() -> None:
-    """Wait for the background tasks of this event loop, at most BACKGROUND_SECONDS."""
+    """Wait for the background tasks of this event loop and those that they begin, at most
+    BACKGROUND_SECONDS.
+    """
     loop = asyncio.get_running_loop()
-    if mine := [task for task in _background if task.get_loop() is loop]:
-        await asyncio.wait(mine, timeout=BACKGROUND_SECONDS)
+    deadline = loop.time() + BACKGROUND_SECONDS
+    while mine := [task for task in _background if task.get_loop() is loop]:
+        _, left = await asyncio.wait(mine, timeout=max(0, deadline - loop.time()))
+        if left:
+            return
 
 
 async def run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 from accounts.auth.caller import Caller
@@ -18,8 +17,6 @@ from sessions_app.turns.turn import Turn, begin, finish
 
 # An id is unique within its account only.
 _running: dict[tuple[UUID, UUID], Turn] = {}
-# The event loop holds only weak references to tasks.
-_beginning: set[asyncio.Task[Any]] = set()
 
 
 async def begin_in_background(
@@ -40,17 +37,10 @@ async def begin_in_background(
         turn = await begin(caller, instance, asked, stream=stream, key=key)
         return turn if isinstance(turn, Replay) else (turn, _run_in_background(turn, path))
 
-    beginning = asyncio.create_task(begin_and_run())
-    _beginning.add(beginning)
-    beginning.add_done_callback(_has_begun)
+    beginning = in_background(begin_and_run())
+    # Where no client waits any more, nobody else asks for its error.
+    beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
     return await asyncio.shield(beginning)
-
-
-def _has_begun(beginning: asyncio.Task[Any]) -> None:
-    _beginning.discard(beginning)
-    if not beginning.cancelled():
-        # The client, if it still waits, gets the error.
-        beginning.exception()
 
 
 def _run_in_background(turn: Turn, path: str) -> EventLog:

@@ -54,6 +54,8 @@ from sessions_app.models import (
     SavedChat,
     SavedChatRun,
     Session,
+    TurnCancellation,
+    TurnEventBatch,
     UsageDay,
     UsageTotal,
 )
@@ -203,10 +205,14 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
         **of_instance, session=session, llm_request=request, role=Role.HUMAN, content=canary
     )
     Profile.objects.create(account=account, session=session, customer_name=canary)
+    turn = {"account": account, "llm_request": request}
+    TurnEventBatch.objects.create(**turn, first_number=0, events=[canary])
+    TurnCancellation.objects.create(**turn)
     return {
         "session_id": [str(session.pk)],
         "message_id": [str(message.pk)],
         "request_id": [str(request.pk)],
+        "turn_id": [str(request.pk)],
         "version_id": [str(version.pk)],
     }
 

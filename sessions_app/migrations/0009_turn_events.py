@@ -132,6 +132,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        SQLFile("sessions_app", "0009_keys"),
         SQLFile("sessions_app", "0009_isolation", before="0009_isolation_back"),
         SQLFile(
             "sessions_app",

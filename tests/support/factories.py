@@ -48,6 +48,8 @@ from sessions_app.models import (
     SavedChat,
     SavedChatRun,
     Session,
+    TurnCancellation,
+    TurnEventBatch,
     UsageDay,
     UsageTotal,
 )
@@ -271,6 +273,23 @@ def make_prompt_section(account: Account, **fields: Any) -> PromptSection:
     values = {"digest": f"{next(_numbers):064x}", "text": "Be brief."} | fields
     with tenant_context(account.pk):
         made: PromptSection = PromptSection.objects.create(account=account, **values)
+    return made
+
+
+def make_event_batch(request: LLMRequest, **fields: Any) -> TurnEventBatch:
+    values = {"first_number": 0, "events": ["Hello"]} | fields
+    with tenant_context(request.account_id):
+        made: TurnEventBatch = TurnEventBatch.objects.create(
+            account_id=request.account_id, llm_request=request, **values
+        )
+    return made
+
+
+def make_cancellation(request: LLMRequest) -> TurnCancellation:
+    with tenant_context(request.account_id):
+        made: TurnCancellation = TurnCancellation.objects.create(
+            account_id=request.account_id, llm_request=request
+        )
     return made
 
 

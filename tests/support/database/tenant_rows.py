@@ -15,11 +15,13 @@ from tests.support.factories import (
     make_account,
     make_audit_entry,
     make_budget,
+    make_cancellation,
     make_config_draft,
     make_config_publication,
     make_config_version,
     make_connection,
     make_delivery,
+    make_event_batch,
     make_feedback,
     make_instance,
     make_invitation,
@@ -87,6 +89,9 @@ def make_tenant(slug: str) -> Rows:
     made += [make_support_access(account, user), make_audit_entry(account)]
     webhook = make_webhook(account)
     made += [webhook, make_delivery(webhook)]
+    # Of a second turn, so that a test can move them to the first one.
+    turn = make_llm_request(make_session(instance), config_version=version)
+    made += [make_event_batch(turn), make_cancellation(turn)]
     return {type(row): row for row in made}
 
 

@@ -37,10 +37,12 @@ from sessions_app.models import Message, Role, Session
 from tests.support.factories import (
     make_account,
     make_audit_entry,
+    make_cancellation,
     make_config_draft,
     make_config_publication,
     make_config_version,
     make_delivery,
+    make_event_batch,
     make_feedback,
     make_key,
     make_llm_request,
@@ -103,6 +105,8 @@ def make_owned(slug: str, canary: str) -> Owned:
         session, role=Role.ASSISTANT, content=f"{canary} said", llm_request=request
     )
     make_profile(session, customer_name=f"{canary} person")
+    make_event_batch(request, events=[canary])
+    make_cancellation(request)
     member = make_member(account, MemberRole.OWNER, f"{canary}-owner@example.com")
     with tenant_context(account.pk):
         invitation = Invitation.objects.create(
