@@ -90,7 +90,7 @@ def make_tenant(slug: str) -> Rows:
     webhook = make_webhook(account)
     made += [webhook, make_delivery(webhook)]
     # Of a second turn, so that a test can move them to the first one.
-    turn = make_llm_request(make_session(instance), config_version=version)
+    turn = make_llm_request(session, config_version=version)
     made += [make_event_batch(turn), make_cancellation(turn)]
     return {type(row): row for row in made}
 
