@@ -18,7 +18,6 @@ from salient.database import in_database
 from sessions_app.api.schemas import DoneOut, ToolOut
 from sessions_app.api.turn_schemas import TurnOut
 from sessions_app.background import stored_turns
-from sessions_app.background.running import running_here
 from sessions_app.turns import sse
 from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
 
@@ -58,7 +57,7 @@ async def cancel(request: ApiRequest, instance: AgentInstance, turn_id: str) -> 
     problems=TURN_PROBLEMS,
     headers=("Last-Event-ID",),
 )
-async def events(
+async def read_events(
     request: ApiRequest, instance: AgentInstance, turn_id: str
 ) -> StreamingHttpResponse | None:
     """Give the events of a turn, those that have happened and those to come.
@@ -84,12 +83,6 @@ def turn_events(
     request: ApiRequest, instance: AgentInstance, turn_id: UUID, after: sse.Place
 ) -> StreamingHttpResponse:
     """Stream the events after that place, from this process or from the database."""
-    caller = request.caller
-    running = running_here(caller.account_id, turn_id)
-    if running is not None and (log := running.log) is not None:
-        happening, outcome = log.follow(), lambda: running.outcome() if log.is_ended else None
-    else:
-        stored = stored_turns.StoredTurn(caller, instance, turn_id)
-        happening, outcome = stored.events(), lambda: stored.outcome
-    frames = sse.encode(stored_turns.watched(caller, happening), outcome, request.path, after=after)
+    events, outcome = stored_turns.happening(request.caller, instance, turn_id)
+    frames = sse.encode(events, outcome, request.path, after=after)
     return sse.event_stream(frames, {sse.TURN_HEADER: str(turn_id)})

@@ -30,7 +30,11 @@ urlpatterns = [
         name="session-export",
     ),
     path("agents/<str:instance>/turns/<str:turn_id>", turn_views.turn, name="turn"),
-    path("agents/<str:instance>/turns/<str:turn_id>/events", turn_views.events, name="turn-events"),
+    path(
+        "agents/<str:instance>/turns/<str:turn_id>/events",
+        turn_views.read_events,
+        name="turn-events",
+    ),
     path("agents/<str:instance>/turns/<str:turn_id>/cancel", turn_views.cancel, name="turn-cancel"),
     path(
         "agents/<str:instance>/messages/<str:message_id>/feedback",

@@ -26,8 +26,7 @@ from sessions_app.api.schemas import (
 from sessions_app.api.turn_schemas import TurnOut
 from sessions_app.api.turn_views import TURN_EVENTS, turn_events
 from sessions_app.api.usage_schemas import AccountUsageOut, UsageFormat, UsageIn
-from sessions_app.background.event_log import EventLog
-from sessions_app.background.running import begin_in_background
+from sessions_app.background.running import begin_in_background, events_of
 from sessions_app.background.stored_turns import read_turn
 from sessions_app.conversations import feedback, history
 from sessions_app.turns import sse
@@ -71,7 +70,7 @@ async def _begun(request: ApiRequest, instance: AgentInstance, message: ChatIn) 
     else:
         if isinstance(turn, Replay):
             return turn.as_response()
-        request_id, headers = turn[0].request_id, turn[0].reservation.headers
+        request_id, headers = turn.request_id, turn.reservation.headers
     begun = await in_database(read_turn, caller, instance, request_id)
     where = reverse("sessions:turn", args=[caller.account_slug, instance.instance_slug, request_id])
     return with_headers(begun.as_response(HTTPStatus.ACCEPTED), headers | {"Location": where})
@@ -79,7 +78,7 @@ async def _begun(request: ApiRequest, instance: AgentInstance, message: ChatIn) 
 
 async def _begin_in_background(
     request: ApiRequest, instance: AgentInstance, message: ChatIn, *, stream: bool
-) -> tuple[turns.Turn, EventLog] | Replay:
+) -> turns.Turn | Replay:
     asked = message.as_input()
     key = key_of(request, instance, asked)
     return await begin_in_background(
@@ -151,8 +150,7 @@ async def _stream_in_background(
         return turn_events(request, instance, problem.request_id, sse.BEGINNING)
     if isinstance(turn, Replay):
         return sse.replay(turn)
-    begun, log = turn
-    return sse.stream(begun, log.follow(), request.path, named=named)
+    return sse.stream(turn, events_of(turn), request.path, named=named)
 
 
 stream = by_method(chat_stream, chat_event_source)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import cast
 from uuid import UUID
 
 from accounts.auth.caller import Caller
 from accounts.auth.decorators import as_problem
 from agents.models import AgentInstance
+from agents.runtime.events import Event
 from salient.api.lifespan import in_background
 from salient.api.problems import Problem
 from sessions_app.background.event_log import EventLog
@@ -27,15 +30,17 @@ async def begin_in_background(
     stream: bool,
     key: Key | None,
     path: str,
-) -> tuple[Turn, EventLog] | Replay:
+) -> Turn | Replay:
     """Begin a turn, as `begin` does, that goes on to its end however early its client leaves.
 
     A server that stops ends it as it ends every turn.
     """
 
-    async def begin_and_run() -> tuple[Turn, EventLog] | Replay:
+    async def begin_and_run() -> Turn | Replay:
         turn = await begin(caller, instance, asked, stream=stream, key=key)
-        return turn if isinstance(turn, Replay) else (turn, _run_in_background(turn, path))
+        if isinstance(turn, Turn):
+            _run_in_background(turn, path)
+        return turn
 
     beginning = in_background(begin_and_run())
     # Where no client waits any more, nobody else asks for its error.
@@ -43,12 +48,11 @@ async def begin_in_background(
     return await asyncio.shield(beginning)
 
 
-def _run_in_background(turn: Turn, path: str) -> EventLog:
+def _run_in_background(turn: Turn, path: str) -> None:
     account_id = turn.caller.account_id
     log = turn.log = EventLog(account_id, turn.request_id)
     _running[account_id, turn.request_id] = turn
     in_background(_run(turn, log, path))
-    return log
 
 
 async def _run(turn: Turn, log: EventLog, path: str) -> None:
@@ -60,6 +64,11 @@ async def _run(turn: Turn, log: EventLog, path: str) -> None:
     finally:
         del _running[turn.caller.account_id, turn.request_id]
         log.end(problem)
+
+
+def events_of(turn: Turn) -> AsyncGenerator[Event]:
+    """Give the events of a background turn from the first on; raises how it failed."""
+    return cast(EventLog, turn.log).follow()
 
 
 def running_here(account_id: UUID, request_id: UUID) -> Turn | None:

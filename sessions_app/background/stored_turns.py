@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
 from sessions_app.background.cancellation import cancel_here
 from sessions_app.background.following import shared_events, stored_events
+from sessions_app.background.running import events_of, running_here
 from sessions_app.conversations.history import own_session, own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.models import CompletionStatus, LLMRequest, TurnCancellation
@@ -105,6 +106,23 @@ def _ask_to_cancel(caller: Caller, instance: AgentInstance, turn_id: UUID) -> Tu
         return turn_out(request)
 
 
+def happening(
+    caller: Caller, instance: AgentInstance, turn_id: UUID
+) -> tuple[AsyncGenerator[Event], Callable[[], DoneOut | None]]:
+    """Return the turn's events, those that have happened and those to come, and its outcome.
+
+    The outcome is None until the events have ended. They end, with an Interrupted, when the caller
+    may no longer read.
+    """
+    running = running_here(caller.account_id, turn_id)
+    if running is not None:
+        return _watched(
+            caller, events_of(running)
+        ), lambda: None if running.status == CompletionStatus.RUNNING else running.outcome()
+    stored = StoredTurn(caller, instance, turn_id)
+    return _watched(caller, stored.events()), lambda: stored.outcome
+
+
 class StoredTurn:
     """A turn for a reader of its events: one that another process runs, or one that has ended."""
 
@@ -141,7 +159,7 @@ class StoredTurn:
             return request, answer_of(request)
 
 
-async def watched(caller: Caller, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+async def _watched(caller: Caller, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
     """Pass events on as long as the caller may read; raises Interrupted otherwise."""
     async with aclosing(events):
         with Watch(caller) as watch:

@@ -68,6 +68,8 @@ class TurnPlan(msgspec.Struct, frozen=True):
     run: RunRequest
     asked: TurnInput = PLAIN
     sections: list[dict[str, Any]] = []
+    # The message with the answer, if there will be one.
+    answer_id: UUID = msgspec.field(default_factory=uuid7)
 
 
 async def plan_turn(
@@ -320,7 +322,7 @@ def _request_body(plan: TurnPlan) -> dict[str, Any]:
     if plan.asked.metadata and plan.asked.store:
         body["metadata"] = dict(plan.asked.metadata)
     if plan.asked.kept and plan.asked.store:
-        body["response"] = dict(plan.asked.kept)
+        body["response"] = {**plan.asked.kept, "answer_id": str(plan.answer_id)}
     return body if test_chat is None else body | {"test_chat": str(test_chat)}
 
 

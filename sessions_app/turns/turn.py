@@ -32,7 +32,6 @@ from agents.runtime.events import Event
 from agents.runtime.run import Run
 from salient.api.lifespan import in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
-from salient.ids import uuid7
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.background.cancellation import cancellable
 from sessions_app.background.event_log import EventLog
@@ -75,7 +74,7 @@ class Turn:
     request_id: UUID
     run: Run
     reservation: Reservation
-    answer_id: UUID = field(default_factory=uuid7)
+    answer_id: UUID
     started: float = field(default_factory=time.monotonic)
     status: CompletionStatus = CompletionStatus.RUNNING
     error_code: str = ""
@@ -268,6 +267,7 @@ async def _begin(
         request_id=row.request_id,
         run=Run(run),
         reservation=opened.reservation,
+        answer_id=plan.answer_id,
         keeps_texts=asked.store,
     )
 
