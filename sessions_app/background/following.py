@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 
 from accounts.tenancy.context import platform_context
-from agents.runtime.events import Event
+from agents.runtime.events import Event, TextDelta
 from salient.database import in_database
 from salient.security import request_ids
 from sessions_app.background.event_log import STORE_SECONDS, decoded
@@ -100,6 +100,10 @@ def stored_events(account_id: UUID, request_id: UUID) -> list[Event]:
     """Return the events that are stored now; call it inside the account's context."""
     batches = TurnEventBatch.objects.filter(account_id=account_id, llm_request_id=request_id)
     return _in_order(batches.values_list("first_number", "events"), 0)
+
+
+def text_in(events: Iterable[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def _news(wanted: Iterable[tuple[TurnKey, int]]) -> Mapping[tuple[TurnKey, int], News]:

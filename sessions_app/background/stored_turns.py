@@ -18,7 +18,7 @@ from salient.database import in_database
 from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
 from sessions_app.background.cancellation import cancel_here
-from sessions_app.background.following import shared_events, stored_events
+from sessions_app.background.following import shared_events, stored_events, text_in
 from sessions_app.background.running import events_of, running_here
 from sessions_app.conversations.history import own_session, own_sessions
 from sessions_app.conversations.single_turns import forget_turn
@@ -61,8 +61,7 @@ def turn_out(request: LLMRequest) -> TurnOut:
     said = answer.response
     is_running = request.completion_status == CompletionStatus.RUNNING
     if is_running:
-        events = stored_events(request.account_id, request.pk)
-        said = "".join(event.text for event in events if isinstance(event, TextDelta))
+        said = text_in(stored_events(request.account_id, request.pk))
     problem = None if is_running else problem_of(request, {})
     return TurnOut(
         **{**dict(answer), "response": said},

@@ -19,10 +19,16 @@ urlpatterns = [
     path("agents/<str:instance>/v1/models", views.agent_models, name="agent-models"),
     path("v1/responses", responses.account_create, name="responses"),
     path("v1/responses/<str:response_id>", responses.account_response, name="response"),
+    path("v1/responses/<str:response_id>/cancel", responses.account_cancel, name="response-cancel"),
     path("agents/<str:instance>/v1/responses", responses.agent_create, name="agent-responses"),
     path(
         "agents/<str:instance>/v1/responses/<str:response_id>",
         responses.agent_response,
         name="agent-response",
+    ),
+    path(
+        "agents/<str:instance>/v1/responses/<str:response_id>/cancel",
+        responses.agent_cancel,
+        name="agent-response-cancel",
     ),
 ]

@@ -287,7 +287,9 @@ def _placed(
 def _refuse_unsupported(wanted: wire.ResponseIn) -> None:
     include = wanted.include or []
     refusals = {
-        "background": wanted.background and "a response is made while its client waits",
+        "background": wanted.background
+        and wanted.store is False
+        and "a response that is not stored can not be read later",
         "prompt": wanted.prompt is not None and "an agent has its own prompt",
         "top_logprobs": wanted.top_logprobs and "probabilities are not known here",
         "include": any("logprobs" in each for each in include)
@@ -333,6 +335,7 @@ _SAID_AGAIN = (
     "user",
     "safety_identifier",
     "prompt_cache_key",
+    "background",
 )
 
 

@@ -37,7 +37,6 @@ _INCOMPLETE: dict[str, IncompleteDetails] = {
     "content_filter": {"reason": "content_filter"},
 }
 FIXED: Fixed = {
-    "background": False,
     "max_tool_calls": None,
     "reasoning": {"effort": None, "summary": None},
     "service_tier": "default",
@@ -60,6 +59,7 @@ def begun(
     # mypy cannot know that FIXED has nothing named “salient”.
     return {
         **FIXED,  # type: ignore[typeddict-item]
+        "background": kept.get("background", False),
         "id": ids.response_id(request_id),
         "object": "response",
         "created_at": began_ms(request_id) // 1000,

@@ -5,7 +5,7 @@ A text delta is put together from bytes that are the same for all deltas of its 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,20 @@ from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
-from sessions_app.api.schemas import ChatOut
+from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.openai.encoding import Begun, Frame, encoded, error_of
 from sessions_app.openai.responses import encoding, ids
 from sessions_app.openai.responses.types import ErrorEvent, ItemStatus, ResponseOut
-from sessions_app.turns.turn import Turn
 
 
 class Events:
-    """Writes the events of one stream; the text is one item, however many rounds wrote it."""
+    """Writes the events of one stream; the text is one item, however many rounds wrote it.
 
-    def __init__(self, begun: ResponseOut, answer_id: UUID) -> None:
-        self._begun, self._answer_id = begun, answer_id
+    Of events up to the number `after` nothing is written.
+    """
+
+    def __init__(self, begun: ResponseOut, answer_id: UUID, *, after: int = -1) -> None:
+        self._begun, self._answer_id, self._after = begun, answer_id, after
         self._message_id = ids.message_id(answer_id)
         self._number = 0
         self._said: list[str] = []
@@ -37,6 +39,10 @@ class Events:
         self._delta = (
             b"event: response.output_text.delta\ndata: " + encoded(head)[:-1] + b',"delta":'
         )
+
+    @property
+    def model(self) -> str:
+        return self._begun["model"]
 
     def begin(self) -> Iterator[bytes]:
         yield self._event("response.created", {"response": self._begun})
@@ -52,9 +58,11 @@ class Events:
     def text(self, text: str) -> bytes:
         opening = b"" if self._said else self._open_message()
         self._said.append(text)
-        delta = b'%b%b,"sequence_number":%d}\n\n' % (self._delta, encoded(text), self._number)
+        number = self._number
         self._number += 1
-        return opening + delta
+        if number <= self._after:
+            return opening
+        return opening + b'%b%b,"sequence_number":%d}\n\n' % (self._delta, encoded(text), number)
 
     def call(self, call: ToolCall) -> Iterator[bytes]:
         yield from self._close_message("completed")
@@ -122,16 +130,26 @@ class Events:
         return {"item_id": self._message_id, "output_index": 0, "content_index": 0}
 
     def _event(self, name: str, fields: Any) -> bytes:
-        content = encoded({"type": name, "sequence_number": self._number, **fields})
+        number = self._number
         self._number += 1
+        if number <= self._after:
+            return b""
+        content = encoded({"type": name, "sequence_number": number, **fields})
         return b"event: %b\ndata: %b\n\n" % (name.encode(), content)
 
 
 async def events(
-    turn: Turn, happening: Begun, caller: Caller, begun: ResponseOut, path: str
+    written: Events,
+    happening: Begun,
+    outcome: Callable[[], DoneOut | None],
+    caller: Caller,
+    path: str,
 ) -> AsyncGenerator[bytes]:
-    """Write each event that is the caller's; the agent's own tools stay its own."""
-    written = Events(begun, turn.answer_id)
+    """Write each event that is the caller's; the agent's own tools stay its own.
+
+    `outcome` is called when the events have ended; it is None where only this reader is cut off.
+    """
+    last: Iterable[bytes] = ()
     for frame in written.begin():
         yield frame
     try:
@@ -142,16 +160,13 @@ async def events(
             async for event in coming:
                 for frame in written.of(event):
                     yield frame
+        if (done := outcome()) is not None:
+            last = written.finish(Frame(done, caller, written.model))
     except Exception as error:
-        last = written.fail(_frame(turn, caller, begun), as_problem(error, path))
-    else:
-        last = written.finish(_frame(turn, caller, begun))
+        if (done := outcome()) is not None:
+            last = written.fail(Frame(done, caller, written.model), as_problem(error, path))
     for frame in last:
         yield frame
-
-
-def _frame(turn: Turn, caller: Caller, begun: ResponseOut) -> Frame:
-    return Frame(turn.outcome(), caller, begun["model"])
 
 
 async def replayed(

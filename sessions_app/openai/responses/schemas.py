@@ -170,7 +170,14 @@ class ResponseIn(Known):
     safety_identifier: Annotated[str, Field(max_length=255)] | None = None
     prompt_cache_key: Annotated[str, Field(max_length=255)] | None = None
     include: list[str] | None = None
-    # Refused where they ask for another answer than one text.
     background: bool | None = None
+    # Refused where they ask for another answer than one text.
     prompt: dict[str, Any] | None = None
     top_logprobs: int | None = None
+
+
+class ReadResponseIn(Known):
+    """How a stored response is read: whole, or as its events after the one with that number."""
+
+    stream: bool | None = None
+    starting_after: Annotated[int, Field(ge=0)] | None = None

@@ -11,6 +11,8 @@ from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import Invalid, NotFound
+from sessions_app.background.following import stored_events, text_in
+from sessions_app.background.stored_turns import own_turn
 from sessions_app.conversations.history import own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.inputs.exchanges import (
@@ -24,6 +26,7 @@ from sessions_app.openai.encoding import Frame
 from sessions_app.openai.responses import encoding, ids
 from sessions_app.openai.responses import schemas as wire
 from sessions_app.openai.responses.conversion import INPUT, Chain
+from sessions_app.openai.responses.events import Events
 from sessions_app.openai.responses.problems import PreviousResponseNotFound
 from sessions_app.openai.responses.types import ResponseOut
 from sessions_app.turns.idempotency import answer_of, client_calls_of, problem_of
@@ -115,23 +118,53 @@ def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseO
     with tenant_context(caller.account_id):
         request = _find(caller, instance, response_id)
         answer = answer_of(request)
-    body = request.request_body or {}
-    begun = encoding.begun(
-        request.pk,
-        instance.instance_slug,
-        request.session_id,
-        body["response"],
-        body.get("metadata", {}),
-    )
     is_running = request.completion_status == CompletionStatus.RUNNING
     return encoding.ended(
-        begun,
+        _begun(request),
         Frame(answer, caller, instance.instance_slug),
         answer.message_id,
         answer.response,
         client_calls_of(request),
         None if is_running else problem_of(request, {}),
     )
+
+
+def _begun(request: LLMRequest) -> ResponseOut:
+    body = request.request_body or {}
+    return encoding.begun(
+        request.pk,
+        request.agent_instance_slug,
+        request.session_id,
+        body["response"],
+        body.get("metadata", {}),
+    )
+
+
+def own_turn_of(caller: Caller, instance: AgentInstance, response_id: str) -> UUID:
+    """Return the turn of a response, which the caller may cancel; raises NotFound."""
+    with tenant_context(caller.account_id):
+        return own_turn(caller, instance, _find(caller, instance, response_id).pk).pk
+
+
+def written_events(
+    caller: Caller, instance: AgentInstance, response_id: str, *, after: int
+) -> tuple[UUID, Events]:
+    """Return the turn of a background response, and what writes its events after that number.
+
+    Raises NotFound, and Invalid for a response whose events are not, or no longer, stored.
+    """
+    with tenant_context(caller.account_id):
+        request = _find(caller, instance, response_id)
+        kept = (request.request_body or {})["response"]
+        if not kept.get("background"):
+            raise Invalid.field("stream", "only a response made with background has a stream")
+        if request.completion_status != CompletionStatus.RUNNING:
+            said = text_in(stored_events(request.account_id, request.pk))
+            if said != answer_of(request).response:
+                raise Invalid.field(
+                    "stream", "its events are no longer stored; read the response without stream"
+                )
+    return request.pk, Events(_begun(request), UUID(kept["answer_id"]), after=after)
 
 
 def delete(caller: Caller, instance: AgentInstance, response_id: str) -> None:

@@ -74,7 +74,6 @@ class ConversationRef(TypedDict):
 class Fixed(TypedDict):
     """What a response says of features that there are not here."""
 
-    background: bool
     max_tool_calls: int | None
     reasoning: Reasoning
     service_tier: str
@@ -86,6 +85,7 @@ class Fixed(TypedDict):
 class ResponseOut(Fixed):
     """A response; while it is made it has no usage and nothing of ours."""
 
+    background: bool
     id: str
     object: Literal["response"]
     created_at: int

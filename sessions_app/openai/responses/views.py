@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from accounts.auth.caller import CallerKind
+from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.models import Scope
 from agents.api.decorators import find_instance, instance_view
@@ -14,13 +15,15 @@ from agents.models import AgentInstance
 from salient.api.operations import EventStream
 from salient.api.problems import Invalid
 from salient.database import in_database
+from sessions_app.background import stored_turns
+from sessions_app.background.running import begin_in_background, events_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai.conversion import UnsupportedParameter
 from sessions_app.openai.encoding import Begun, Frame, encoded
 from sessions_app.openai.responses import conversion, encoding, events, ids, stored
 from sessions_app.openai.responses import schemas as wire
 from sessions_app.openai.responses.problems import PreviousResponseNotFound, named_as_sent
-from sessions_app.openai.responses.schemas import ResponseIn
+from sessions_app.openai.responses.schemas import ReadResponseIn, ResponseIn
 from sessions_app.openai.responses.types import EVENTS, DeletedResponse, ResponseOut
 from sessions_app.openai.serving import (
     BegunStream,
@@ -68,18 +71,34 @@ async def account_create(
     return await _create(request, await find_model(request.caller, body.model), body)
 
 
-@instance_view("GET", scope=Scope.HISTORY_READ, answer=ResponseOut)
+@instance_view("GET", scope=Scope.HISTORY_READ, query=ReadResponseIn, answer=RESPONSE)
 async def agent_read(
+    request: ApiRequest, instance: AgentInstance, response_id: str, *, query: ReadResponseIn
+) -> HttpResponse | StreamingHttpResponse:
+    """Give a stored response again, as it was answered; of a background one also the events."""
+    return await _read(request, instance, response_id, query)
+
+
+@api_view("GET", scope=Scope.HISTORY_READ, query=ReadResponseIn, answer=RESPONSE)
+async def account_read(
+    request: ApiRequest, response_id: str, *, query: ReadResponseIn
+) -> HttpResponse | StreamingHttpResponse:
+    """Give a stored response of any of the account's agents again."""
+    return await _read(request, await _agent_of(request, response_id), response_id, query)
+
+
+@instance_view("POST", scope=Scope.CHAT, answer=ResponseOut)
+async def agent_cancel(
     request: ApiRequest, instance: AgentInstance, response_id: str
 ) -> HttpResponse:
-    """Give a stored response again, as it was answered."""
-    return await _read(request, instance, response_id)
+    """End the response's turn if it runs; give the response as it ended."""
+    return await _cancel(request, instance, response_id)
 
 
-@api_view("GET", scope=Scope.HISTORY_READ, answer=ResponseOut)
-async def account_read(request: ApiRequest, response_id: str) -> HttpResponse:
-    """Give a stored response of any of the account's agents again."""
-    return await _read(request, await _agent_of(request, response_id), response_id)
+@api_view("POST", scope=Scope.CHAT, answer=ResponseOut)
+async def account_cancel(request: ApiRequest, response_id: str) -> HttpResponse:
+    """End the turn of a response of any of the account's agents, if it runs."""
+    return await _cancel(request, await _agent_of(request, response_id), response_id)
 
 
 @instance_view(
@@ -108,8 +127,27 @@ async def _agent_of(request: ApiRequest, response_id: str) -> AgentInstance:
     return await find_instance(caller, slug)
 
 
-async def _read(request: ApiRequest, instance: AgentInstance, response_id: str) -> HttpResponse:
-    found = await in_database(stored.read, request.caller, instance, response_id)
+async def _read(
+    request: ApiRequest, instance: AgentInstance, response_id: str, wanted: ReadResponseIn
+) -> HttpResponse | StreamingHttpResponse:
+    caller = request.caller
+    if not wanted.stream:
+        found = await in_database(stored.read, caller, instance, response_id)
+        return as_json(encoded(found), {})
+    after = -1 if wanted.starting_after is None else wanted.starting_after
+    turn_id, written = await in_database(
+        stored.written_events, caller, instance, response_id, after=after
+    )
+    happening, outcome = stored_turns.happening(caller, instance, turn_id)
+    frames = events.events(written, Begun(happening), outcome, caller, request.path)
+    return event_stream(frames, {})
+
+
+async def _cancel(request: ApiRequest, instance: AgentInstance, response_id: str) -> HttpResponse:
+    caller = request.caller
+    turn_id = await in_database(stored.own_turn_of, caller, instance, response_id)
+    await stored_turns.cancel_turn(caller, instance, turn_id)
+    found = await in_database(stored.read, caller, instance, response_id)
     return as_json(encoded(found), {})
 
 
@@ -137,17 +175,28 @@ async def _create(
     )
     headers = turn.reservation.headers
     if not is_stream:
-        await turns.finish(turn)
-        answer = turn.answer_out()
-        frame, calls = Frame(answer, caller, instance.instance_slug), turn.run.client_calls
-        whole = encoding.ended(response, frame, turn.answer_id, answer.response, calls)
-        return as_json(encoded(whole), headers)
+        return as_json(encoded(await _answered(turn, caller, response)), headers)
+    written = events.Events(response, turn.answer_id)
+    if turn.log is not None:
+        first = Begun(events_of(turn))
+        frames = events.events(written, first, turn.outcome, caller, request.path)
+        return event_stream(frames, headers)
     happening = turns.answer(turn)
     # As in chat completions: a failure before the first word has its own status.
     waits = asked.output_format is None
     first = await begun(turn, happening) if waits else Begun(happening)
-    frames = events.events(turn, first, caller, response, request.path)
+    frames = events.events(written, first, turn.outcome, caller, request.path)
     return event_stream(BegunStream(turn, frames, happening), headers)
+
+
+async def _answered(turn: turns.Turn, caller: Caller, response: ResponseOut) -> ResponseOut:
+    """Return the response when the turn has ended; of a background one as it is now."""
+    if turn.log is not None:
+        return response
+    await turns.finish(turn)
+    answer = turn.answer_out()
+    frame, calls = Frame(answer, caller, response["model"]), turn.run.client_calls
+    return encoding.ended(response, frame, turn.answer_id, answer.response, calls)
 
 
 async def _begin(
@@ -155,15 +204,16 @@ async def _begin(
 ) -> tuple[turns.Turn | Replay, TurnInput]:
     asked = await _asked(request, instance, wanted)
     key = _key(request, instance, wanted)
+    begin = partial(begin_in_background, path=request.path) if wanted.background else turns.begin
     caller, is_stream = request.caller, bool(wanted.stream)
     try:
-        return await turns.begin(caller, instance, asked, stream=is_stream, key=key), asked
+        return await begin(caller, instance, asked, stream=is_stream, key=key), asked
     except TurnInProgress:
         # Another turn goes on from the same response at this moment: this one branches off.
         if wanted.previous_response_id is None or asked.session_id is None:
             raise
         asked = await _asked(request, instance, wanted)
-        return await turns.begin(caller, instance, asked, stream=is_stream, key=key), asked
+        return await begin(caller, instance, asked, stream=is_stream, key=key), asked
 
 
 def _key(request: ApiRequest, instance: AgentInstance, wanted: ResponseIn) -> Key | None:

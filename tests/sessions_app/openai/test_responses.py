@@ -351,13 +351,14 @@ class InputTests(ResponseWorld):
 
     async def test_what_changes_the_answer_and_cannot_be_is_refused_by_name(self) -> None:
         for name, value in {
-            "background": True,
             "prompt": {"id": "pmpt_1"},
             "top_logprobs": 2,
             "include": ["message.output_text.logprobs"],
         }.items():
             error = await self.refused(400, **{name: value})
             self.assertEqual((error["code"], error["param"]), ("unsupported_parameter", name))
+        error = await self.refused(400, background=True, store=False)
+        self.assertEqual((error["code"], error["param"]), ("unsupported_parameter", "background"))
         error = await self.refused(400, tools=[{"type": "web_search"}])
         self.assertIn("tools.0.type", error["param"])
         error = await self.refused(400, [{"type": "web_search_call", "id": "ws_1"}])

@@ -128,7 +128,9 @@ class SDKTests(ResponsesWorld):
             )
         self.assertEqual(unknown.exception.code, "previous_response_not_found")
         with self.assertRaises(openai.BadRequestError) as background:
-            await self.sdk.responses.create(model="bot", input="Hello", background=True)
+            await self.sdk.responses.create(
+                model="bot", input="Hello", background=True, store=False
+            )
         self.assertEqual(background.exception.param, "background")
 
     async def test_13_a_failure_in_the_middle_is_raised_by_iterator_and_helper(self) -> None:

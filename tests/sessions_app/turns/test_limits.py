@@ -266,7 +266,7 @@ class EarlyLeaveTests(LimitedWorld, TestCase):
 
     async def test_before_the_answer_is_read(self) -> None:
         turn = await self.open()
-        frames = TurnStream(turn, encode(turn, turns.answer(turn), "/"))
+        frames = TurnStream(turn, encode(turns.answer(turn), turn.outcome, "/"))
         await frames.aclose()
         await self.assert_cancelled()
         await frames.aclose()

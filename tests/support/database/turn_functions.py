@@ -20,6 +20,7 @@ from agents.config.versions.current import current_config
 from agents.models import AgentInstance
 from agents.runtime.events import ModelCall
 from agents.runtime.run import Run
+from salient.ids import uuid7
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus
 from sessions_app.turns import plan
@@ -69,6 +70,7 @@ class TurnFunctions:
             wanted["request_id"],
             Run(current.run_request((), stream=True)),
             quotas.reservation([], Decimal(opened["reserved"])),
+            uuid7(),
         )
         turn.run.calls.extend(calls)
         turn.end(CompletionStatus.COMPLETE)

@@ -20,7 +20,10 @@ class AppTransport(httpx2.AsyncBaseTransport):
         self.requests.append(request)
         raw = await request.aread()
         headers = dict(request.headers) | {"host": "localhost"}
-        call = Call(ApiClient(), request.method, request.url.path, raw=raw, headers=headers)
+        query = dict(request.url.params.multi_items())
+        call = Call(
+            ApiClient(), request.method, request.url.path, raw=raw, headers=headers, query=query
+        )
         running = asyncio.create_task(call.run())
         parts = call.parts()
         first = await anext(parts, b"")
