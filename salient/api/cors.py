@@ -27,8 +27,8 @@ REQUEST_HEADERS = (
     "X-Stainless-Timeout, X-Stainless-Helper-Method, OpenAI-Organization, OpenAI-Project"
 )
 ANSWER_HEADERS = (
-    "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location, X-Request-Id, "
-    "X-Should-Retry"
+    "RateLimit, RateLimit-Policy, Retry-After, Idempotency-Replayed, Location, Salient-Turn, "
+    "X-Request-Id, X-Should-Retry"
 )
 PREFLIGHT_SECONDS = 600
 

@@ -24,9 +24,9 @@ from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
 TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "done": DoneOut})
 
 
-@instance_view("GET", scope=Scope.CHAT, answer=TurnOut)
+@instance_view("GET", scope=Scope.HISTORY_READ, answer=TurnOut)
 async def read(request: ApiRequest, instance: AgentInstance, turn_id: str) -> TurnOut:
-    """Read a turn, running or ended. Without the scope history:read, only the caller's own."""
+    """Read a turn, running or ended."""
     return await in_database(
         stored_turns.read_turn, request.caller, instance, path_uuid(turn_id, "turn")
     )
@@ -63,7 +63,8 @@ async def read_events(
     """Give the events of a turn, those that have happened and those to come.
 
     With `Last-Event-ID` only those after that event; 204 when it was the last one, so that an
-    EventSource does not connect again.
+    EventSource does not connect again. Who may not read conversations (history:read) follows, and
+    cancels, the turns that it began itself.
     """
     sent = request.headers.get("Last-Event-ID") or str(sse.BEGINNING)
     after = None if sent == sse.DONE_ID else _place(sent)

@@ -84,6 +84,7 @@ class IdTests(MatrixTestCase):
             "session_id": lambda: str(self.session(who, whose)),
             "message_id": lambda: self.message(who, whose),
             "response_id": lambda: self.response(who, whose),
+            "turn_id": lambda: self.response(who, whose).removeprefix("resp_"),
             "previous_response_id": lambda: self.response(who, whose),
             "member_id": lambda: self.pick(whose, self.target, self.member_of("viewer"), "member"),
             "invitation_id": lambda: self.pick(

@@ -28,7 +28,9 @@ _REQUEST_HEADERS = {
     "If-Match": _text("The ETag of the draft that was read."),
     "If-None-Match": _text("`*`: there was no draft."),
     "Salient-Session": _text("Continues this stored session; the sent history is not read."),
-    "Last-Event-ID": _text("The last event that an EventSource received; it is sent by itself."),
+    "Last-Event-ID": _text(
+        "The last event that was received; an EventSource that connects again sends it by itself."
+    ),
 }
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     name: {"name": name, "in": "header", **described}
@@ -38,6 +40,7 @@ ANSWER_HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": _text("What the server's log calls the request."),
     "RateLimit": _text('What is left of the quota that ends first: `"key";r=12;t=48`.'),
     "RateLimit-Policy": _text('The quotas that hold for this call: `"key";q=600;w=60`.'),
+    "Salient-Turn": _text("The turn whose events a stream has."),
     "Retry-After": _number("After how many seconds the call may succeed."),
     "WWW-Authenticate": _text("How to authenticate: `Bearer`."),
 }

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from asgiref.sync import sync_to_async
 from django.test import TestCase
+from django.utils import timezone
 
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
+from sessions_app.background.retention import EVENTS_KEPT, forget_turn_events
 from sessions_app.models import TurnCancellation, TurnEventBatch
+from sessions_app.turns import store
 from tests.support.api_client import Answer, ApiClient, Call
-from tests.support.factories import make_account, make_instance, make_key
+from tests.support.factories import (
+    make_account,
+    make_cancellation,
+    make_event_batch,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_session,
+)
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
 from tests.support.worlds import World, stored
 
+RUNNING = {"completion_status": "running", "settled_at": None}
 TEXT = "Grüße, 1️⃣ two\n\nand three. " * 3
 
 
@@ -96,7 +110,30 @@ class TurnTests(World, TestCase):
         await finish_background()
 
         _, requests = await sync_to_async(stored)()
-        self.assertEqual({each.completion_status for each in requests}, {"complete"})
+        self.assertLessEqual({each.completion_status for each in requests}, {"complete"})
+
+    async def test_nor_does_one_that_left_while_the_turn_was_opened(self) -> None:
+        opened = asyncio.Event()
+        really_open = store.open
+
+        async def open_and_tell(*args: Any) -> store.Opened:
+            found = await really_open(*args)
+            opened.set()
+            # The client leaves while the answer is on its way back.
+            await asyncio.sleep(0.01)
+            return found
+
+        raw = b'{"message": "hello", "background": true}'
+        call = Call(self.api, "POST", self.path("chat"), raw=raw)
+        with mock.patch.object(store, "open", open_and_tell):
+            running = asyncio.create_task(call.run())
+            await opened.wait()
+            call.leave()
+            await asyncio.gather(running, return_exceptions=True)
+            await finish_background()
+
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(request.completion_status, "complete")
 
     async def test_only_those_who_may_find_a_turn(self) -> None:
         begun = await self.begin()
@@ -126,12 +163,12 @@ class TurnTests(World, TestCase):
             ):
                 with self.subTest(method=method, rest=rest, client=name):
                     found = await client.call(method, path)
-                    self.assertIn(found.status, {403, 404} if method == "DELETE" else {404})
+                    self.assertIn(found.status, {404} if rest else {403, 404})
 
         # The key for chats alone has what it began itself.
         own = await ApiClient(chats).post(self.path("chat"), {"message": "hello"})
-        found = await ApiClient(chats).get(self.turn(own.json()["llm_request_id"]))
-        self.assertEqual(found.json()["response"], own.json()["response"])
+        found = await ApiClient(chats).get(self.turn(own.json()["llm_request_id"], "events"))
+        self.assertEqual(text_of(found.body), own.json()["response"])
 
     async def test_deleting_a_turn_keeps_its_figures(self) -> None:
         begun = await self.begin()
@@ -350,3 +387,25 @@ def cancel(turn_id: str) -> None:
     _, [request] = stored()
     with platform_context():
         TurnCancellation.objects.create(account_id=request.account_id, llm_request_id=turn_id)
+
+
+class RetentionTests(World, TestCase):
+    def setUp(self) -> None:
+        self.make_world()
+
+    def test_events_are_kept_for_a_while_and_cancellations_while_they_are_needed(self) -> None:
+        session = make_session(self.instance)
+        ended, running = make_llm_request(session), make_llm_request(session, **RUNNING)
+        batch, fresh = make_event_batch(ended), make_event_batch(ended, first_number=1)
+        make_cancellation(ended)
+        needed = make_cancellation(running)
+        with platform_context():
+            TurnEventBatch.objects.filter(pk=batch.pk).update(
+                created_at=timezone.now() - EVENTS_KEPT - timedelta(seconds=1)
+            )
+
+        self.assertEqual(forget_turn_events(), 1)
+
+        with platform_context():
+            self.assertEqual([each.pk for each in TurnEventBatch.objects.all()], [fresh.pk])
+            self.assertEqual([each.pk for each in TurnCancellation.objects.all()], [needed.pk])

@@ -262,6 +262,7 @@ class MatrixTestCase(IsolationTestCase):
             "session_id": str(who.session.pk),
             "message_id": self.message_of(who.session),
             "response_id": response_of(who.session),
+            "turn_id": response_of(who.session).removeprefix("resp_"),
             "member_id": str(self.target.pk),
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),

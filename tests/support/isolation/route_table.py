@@ -188,6 +188,16 @@ accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>/messages
 accounts/<str:account>/agents/<str:instance>/sessions/<str:session_id>/export
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
     *       405
+accounts/<str:account>/agents/<str:instance>/turns/<str:turn_id>
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
+    DELETE  401 204 404 403 404   403 204 204 204 204   204 204 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/turns/<str:turn_id>/events
+    GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/turns/<str:turn_id>/cancel
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/agents/<str:instance>/test-chats/<str:chat_id>/run
     POST    401 403 404 403 404   403 403 403 403 403   403 403 403 403   401 401 401   401 401 404
     *       405
@@ -213,12 +223,18 @@ accounts/<str:account>/v1/responses/<str:response_id>
     GET     401 200 404 403 404   403 200 401 200 200   200 200 200 200   401 401 401   401 401 404
     DELETE  401 200 404 403 404   403 200 401 200 200   200 200 403 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/v1/responses/<str:response_id>/cancel
+    POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/agents/<str:instance>/v1/responses
     POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
 accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 200   401 401 401   401 401 404
     DELETE  401 200 404 403 404   403 200 200 200 200   200 200 403 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/v1/responses/<str:response_id>/cancel
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
 """
 
@@ -691,6 +707,13 @@ agents/<str:instance>/sessions/<str:session_id>/messages
     GET    cursor        200 200 200 200 400   200 200 200 200 400
 agents/<str:instance>/sessions/<str:session_id>/export
     GET    session_id    200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/turns/<str:turn_id>
+    GET    turn_id       200 200 404 404 404   200 404 404 404 404
+    DELETE turn_id       204 204 404 404 404   204 404 404 404 404
+agents/<str:instance>/turns/<str:turn_id>/events
+    GET    turn_id       200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/turns/<str:turn_id>/cancel
+    POST   turn_id       200 200 404 404 404   200 404 404 404 404
 agents/<str:instance>/test-chats/<str:chat_id>/run
     POST   chat_id       403 403 403 403 403   403 403 403 403 403
 v1/models/<str:model>
@@ -707,6 +730,10 @@ v1/responses/<str:response_id>
 agents/<str:instance>/v1/responses/<str:response_id>
     GET    response_id   200 200 404 404 404   200 404 404 404 404
     DELETE response_id   200 200 404 404 404   200 404 404 404 404
+v1/responses/<str:response_id>/cancel
+    POST   response_id   200 200 404 404 404   200 404 404 404 404
+agents/<str:instance>/v1/responses/<str:response_id>/cancel
+    POST   response_id   200 200 404 404 404   200 404 404 404 404
 v1/responses
     POST   previous_response_id   200 200 400 400 400   200 400 400 400 400
 agents/<str:instance>/v1/responses
