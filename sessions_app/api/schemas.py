@@ -54,10 +54,14 @@ def _comment(text: str) -> str:
 
 
 class ChatIn(In):
-    """One message; `session_id` continues a conversation, without it a new one starts."""
+    """One message; `session_id` continues a conversation, without it a new one starts.
+
+    `dry_run` checks, counts and prices the turn without a call; a stream takes none.
+    """
 
     message: Annotated[str, AfterValidator(_sendable)]
     session_id: UUID | None = None
+    dry_run: bool = False
 
     def as_input(self) -> TurnInput:
         return TurnInput(message=self.message, session_id=self.session_id)
