@@ -42,7 +42,7 @@ class RefusalOut(BaseModel):
     type: str
     title: str
     status: int
-    code: Literal["rate_limited", "too_many_turns", "budget_exceeded"]
+    code: str
     detail: str
 
 
@@ -50,8 +50,7 @@ class DryRunOut(Out):
     """What a turn would be; nothing was stored, and no model was called.
 
     Tokens are those of the first call of the model, at four bytes each. `session_id` is null where
-    a session would begin. Visitors and end users get null for `model`, `fallback_models`, `parts`
-    and `cost`.
+    a session would begin. Visitors and end users get null for the models, the tokens and `cost`.
     """
 
     dry_run: Literal[True] = True
@@ -60,9 +59,9 @@ class DryRunOut(Out):
     config_version: str
     session_id: UUID | None
     history_messages: int
-    input_tokens: int
+    input_tokens: int | None
     parts: list[PromptPartOut] | None
-    max_output_tokens: int
+    max_output_tokens: int | None
     cost: MostCostOut | None
     refusal: RefusalOut | None
 
@@ -78,9 +77,9 @@ class DryRunOut(Out):
             config_version=tried.plan.current.effective.digest[:12],
             session_id=tried.session_id,
             history_messages=tried.history_messages,
-            input_tokens=sum(part.tokens for part in parts),
+            input_tokens=sum(part.tokens for part in parts) if sees_amounts else None,
             parts=parts if sees_amounts else None,
-            max_output_tokens=tried.max_output_tokens,
+            max_output_tokens=tried.max_output_tokens if sees_amounts else None,
             cost=MostCostOut(max=tried.cost, source=tried.cost_source) if sees_amounts else None,
             refusal=None if refusal is None else RefusalOut(**refusal.as_dict()),
         )

@@ -6,16 +6,18 @@ They run where Node is installed, and in CI always: there, a machine without it 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 
 from django.conf import settings
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_instance, write_config
-from tests.support.servers.node_clients import HAS_NODE, install, run
+from tests.support.servers.node_clients import install, run
 from tests.support.servers.served import served
 from tests.support.worlds import World
 
-if HAS_NODE:
+if shutil.which("node") or os.environ.get("CI"):
 
     class NodeTests(World, TransactionTestCase):
         config = "model: scripted:echo\ncallers: {instructions: true}\n"

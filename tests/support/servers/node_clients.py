@@ -1,4 +1,4 @@
-"""The clients in Node of tests/clients: installed once, in the versions of their lock."""
+"""Clients in Node, installed once from the locked versions and run against a served application."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from django.conf import settings
 
 CLIENTS = Path(settings.BASE_DIR) / "tests/clients"
 INSTALLED = Path(settings.BASE_DIR) / "var/node_clients"
-FILES = ("package.json", "package-lock.json", "page.mjs", "run.mjs")
-# In CI always: there, a machine without Node fails.
-HAS_NODE = bool(shutil.which("node") or os.environ.get("CI"))
 
 
-async def run(*command: str, **environment: str) -> str:
-    """Run a command among the installed clients, and return what it prints."""
+async def run(*command: str, **environment: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=INSTALLED,
@@ -27,7 +23,6 @@ async def run(*command: str, **environment: str) -> str:
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
-    return output.decode()
 
 
 async def install() -> None:
@@ -35,7 +30,7 @@ async def install() -> None:
     lock = INSTALLED / "package-lock.json"
     known = lock.read_bytes() if lock.exists() else b""
     INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(CLIENTS / name, INSTALLED / name)
+    for path in CLIENTS.iterdir():
+        shutil.copyfile(path, INSTALLED / path.name)
     if known != lock.read_bytes() or not (INSTALLED / "node_modules/.package-lock.json").exists():
         await run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
