@@ -149,7 +149,27 @@ def texts(shown: Any, real: Any) -> Iterator[tuple[str, str]]:
             yield from texts(one, other)
 
 
-def event_names(text: str) -> list[str]:
-    """Return the names of server-sent events, each once and in their order."""
-    found = re.findall(r"^event: ?(\S+)$", text, re.MULTILINE)
-    return list(dict.fromkeys(found))
+def event_differences(shown: str, real: str) -> Iterator[str]:
+    """Yield which server-sent events are shown and were not sent, or the other way round.
+
+    Data in JSON are compared by their keys, with any event of the name.
+    """
+    sent = [*_events(real)]
+    names, really = ([*dict.fromkeys(name for name, _ in each)] for each in (_events(shown), sent))
+    left_out = ELLIPSIS in shown.splitlines()
+    if names != [name for name in really if name in names or not left_out]:
+        yield f"the events are {really}"
+    for name, data in _events(shown):
+        if not data.startswith("{"):
+            continue
+        others = [json.loads(other) for kind, other in sent if kind == name and other[:1] == "{"]
+        found = [[*differences(shown_json(data), other, name)] for other in others]
+        yield from min(found, key=len, default=[f"there is no event {name}"])
+
+
+def _events(text: str) -> Iterator[tuple[str, str]]:
+    for block in text.split("\n\n"):
+        fields = [line.partition(": ") for line in block.splitlines()]
+        data = "\n".join(value for field, _, value in fields if field == "data")
+        if data:
+            yield next((value for field, _, value in fields if field == "event"), ""), data

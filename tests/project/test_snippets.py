@@ -37,7 +37,7 @@ from tests.project.snippets import (
     Exchange,
     blocks,
     differences,
-    event_names,
+    event_differences,
     exchanges,
     shown_json,
     texts,
@@ -146,8 +146,7 @@ class Reader:
             case "json" if block.is_direct:
                 return self.compare(block.text, self.answered)
             case "sse" if block.is_direct:
-                really = event_names(self.answered)
-                return [] if event_names(block.text) == really else [f"the events are {really}"]
+                return [*event_differences(block.text, self.answered)]
             case "http":
                 return [fault for each in exchanges(block.text) for fault in await self.send(each)]
             case language if language in RUN:
@@ -176,7 +175,9 @@ class Reader:
         if answer.status != exchange.status:
             return [f"{exchange.path}: {answer.status} {self.answered}"]
         for name, value in exchange.answer_headers:
-            self.known[value] = answer.headers.get(name, f"no {name}")
+            if name not in answer.headers:
+                return [f"{exchange.path}: there is no header {name}"]
+            self.known[value] = answer.headers[name]
         return self.compare(exchange.answer, self.answered) if exchange.answer else []
 
     def replaced(self, text: str) -> str:
