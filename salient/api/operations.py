@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
+from types import UnionType
 from typing import Any, TypedDict, Unpack, cast
 
 from django.http import HttpRequest, HttpResponse
@@ -37,7 +38,7 @@ class Text:
 
 
 # A type that Pydantic or msgspec describes is sent as JSON; None is an empty body.
-type Answer = type[Any] | EventStream | Text | None
+type Answer = type[Any] | UnionType | EventStream | Text | None
 # What a view returns: a whole response, or what becomes one with the status of its operation.
 type Result = HttpResponseBase | Out | None
 

@@ -56,12 +56,20 @@ def _comment(text: str) -> str:
 class ChatIn(In):
     """One message; `session_id` continues a conversation, without it a new one starts.
 
-    A turn with `background` goes on to its end when the client leaves.
+    A turn with `background` goes on to its end when the client leaves. `dry_run` checks, counts and
+    prices the turn without a call; a stream takes none.
     """
 
     message: Annotated[str, AfterValidator(_sendable)]
     session_id: UUID | None = None
     background: bool = False
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.dry_run and self.background:
+            raise FieldError("dry_run", "a dry run has no turn that could go on in the background")
+        return self
 
     def as_input(self) -> TurnInput:
         return TurnInput(message=self.message, session_id=self.session_id)

@@ -13,8 +13,10 @@ from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
 from salient.api.operations import Text
+from salient.api.problems import Invalid
 from salient.api.schemas import path_uuid
 from salient.database import in_database
+from sessions_app.api.dry_run_schemas import DryRunOut
 from sessions_app.api.schemas import (
     ChatIn,
     ChatOut,
@@ -31,6 +33,7 @@ from sessions_app.background.stored_turns import read_turn
 from sessions_app.conversations import feedback, history
 from sessions_app.turns import sse
 from sessions_app.turns import turn as turns
+from sessions_app.turns.dry_run import dry_run
 from sessions_app.turns.idempotency import Replay, key_of, with_headers
 from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
 from sessions_app.usage.report import usage_csv, usage_of
@@ -40,7 +43,7 @@ from sessions_app.usage.report import usage_csv, usage_of
     "POST",
     scope=Scope.CHAT,
     body=ChatIn,
-    answer=ChatOut,
+    answer=ChatOut | DryRunOut,
     also={HTTPStatus.ACCEPTED: TurnOut},
     problems=TURN_PROBLEMS,
     headers=("Idempotency-Key",),
@@ -50,6 +53,11 @@ async def chat(request: ApiRequest, instance: AgentInstance, *, body: ChatIn) ->
     if body.background:
         return await _begun(request, instance, body)
     asked = body.as_input()
+    if body.dry_run:
+        if "Idempotency-Key" in request.headers:
+            raise Invalid.field("Idempotency-Key", "a dry run has no answer to give again")
+        tried = await dry_run(request.caller, instance, asked)
+        return with_headers(DryRunOut.of(tried).as_response(), tried.headers)
     key = key_of(request, instance, asked)
     turn = await turns.begin(request.caller, instance, asked, stream=False, key=key)
     if isinstance(turn, Replay):
@@ -128,6 +136,8 @@ async def chat_event_source(
 async def _stream(
     request: ApiRequest, instance: AgentInstance, message: ChatIn
 ) -> StreamingHttpResponse:
+    if message.dry_run:
+        raise Invalid.field("dry_run", "a stream has no dry run: send it to …/chat")
     is_named = request.method == "GET"
     if message.background:
         return await _stream_in_background(request, instance, message, named=is_named)

@@ -63,6 +63,15 @@ def own_session(
     return found
 
 
+def find_session(
+    caller: Caller, instance: AgentInstance, session_id: UUID | None
+) -> Session | None:
+    """Return the session of this id, or without one the visitor's; raises NotFound for an id."""
+    if session_id is not None:
+        return own_session(caller, instance, session_id)
+    return own_sessions(caller, instance).first() if caller.is_visitor else None
+
+
 def session_out(caller: Caller, session: Session) -> SessionOut:
     """Return a session as the caller may see it."""
     return SessionOut.of(session, with_metadata=sees_account(caller))
@@ -79,11 +88,7 @@ def read(caller: Caller, instance: AgentInstance, page: HistoryIn) -> HistoryOut
     if page.session_id is None and not caller.is_visitor:
         raise Invalid.field("session_id", "name the session whose history you want")
     with tenant_context(caller.account_id):
-        session = (
-            own_sessions(caller, instance).first()
-            if page.session_id is None
-            else own_session(caller, instance, page.session_id)
-        )
+        session = find_session(caller, instance, page.session_id)
         if session is None:
             return HistoryOut(session_id=None, messages=[], before=None)
         rows = _page(caller, session, instance, page)

@@ -7,7 +7,7 @@ data, with the agent's own calls and results of that turn; the message that brou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 from uuid import UUID
@@ -34,6 +34,10 @@ _SPEAKERS: dict[str, Literal["user", "assistant"]] = {
     Role.HUMAN.value: "user",
     Role.ASSISTANT.value: "assistant",
 }
+
+
+# Whose messages a model reads.
+SPOKEN = (Role.HUMAN, Role.ASSISTANT, Role.TOOL)
 
 
 class StoredMessage(msgspec.Struct, array_like=True):
@@ -98,6 +102,12 @@ def kept_results(asked: TurnInput) -> dict[str, Any] | None:
 def conversation_of(stored: Iterable[StoredMessage]) -> tuple[ChatMessage, ...]:
     """Return stored messages, oldest first, as a model is sent them."""
     return tuple(message for each in stored for message in _messages(each))
+
+
+def stored_messages(newest_first: Sequence[Message]) -> Iterator[StoredMessage]:
+    """Yield the rows as app_open_turns returns them, the oldest first."""
+    for message in reversed(newest_first):
+        yield StoredMessage(message.role, message.content, (message.meta or {}).get("tools"))
 
 
 def _messages(stored: StoredMessage) -> Iterator[ChatMessage]:

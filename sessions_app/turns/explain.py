@@ -29,11 +29,11 @@ from agents.costs.estimate import cost_estimate
 from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
-from salient.api.problems import NotFound, Problem, Unauthenticated
+from salient.api.problems import NotFound, Unauthenticated
 from salient.formatting import dollars
 from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.turns.dry_run import limit_refusal
 from sessions_app.turns.plan import check_size, run_request
-from sessions_app.turns.problems import with_unknown_price
 
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
@@ -138,13 +138,7 @@ def _limit_checks(
         [ChatMessage("user", call.message)]
     )
     now = limit_status_in_context(caller, timezone.now())
-    refused: Problem | None = None
-    try:
-        quotas.reserve(caller, call.instance.pk, cost)
-    except quotas.BudgetExceeded as problem:
-        refused = with_unknown_price(problem, caller, run)
-    except Problem as problem:
-        refused = problem
+    refused = limit_refusal(caller, call.instance.pk, run, cost)
     facts = _facts(now, cost)
     for code, title in LIMITS.items():
         if refused is not None and refused.code == code:

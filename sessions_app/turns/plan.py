@@ -76,13 +76,20 @@ async def plan_turn(
     caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool
 ) -> TurnPlan:
     """Find the configuration and the limits in force; raises a Problem for what they refuse."""
+    plan = await plan_unstored(caller, instance, asked, stream=stream)
+    return replace(plan, sections=await _stored_sections(plan))
+
+
+async def plan_unstored(
+    caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool
+) -> TurnPlan:
+    """Do what plan_turn does, but for the prompt's sections, whose texts a turn stores."""
     quotas.refuse_at_once(caller)
     current, limits = _known(caller, instance) or await _read(caller, instance)
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
-    plan = TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
-    return replace(plan, sections=await _stored_sections(plan))
+    return TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
 
 
 async def _completed(

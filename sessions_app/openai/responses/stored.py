@@ -16,10 +16,11 @@ from sessions_app.background.stored_turns import own_turn
 from sessions_app.conversations.history import own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.inputs.exchanges import (
-    StoredMessage,
+    SPOKEN,
     conversation_of,
     find_made,
     request_id_of,
+    stored_messages,
 )
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role
 from sessions_app.openai.encoding import Frame
@@ -34,7 +35,6 @@ from sessions_app.turns.problems import TurnInProgress
 
 # Of an earlier conversation; how many of them a model is sent, limits say.
 MOST_MESSAGES = 200
-_SPOKEN = (Role.HUMAN, Role.ASSISTANT, Role.TOOL)
 
 
 def slug_of(account_id: UUID, response_id: str) -> str:
@@ -86,7 +86,7 @@ def chain_of(
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress
         spoken = Message.objects.filter(
-            session_id=request.session_id, agent_instance_id=instance.pk, role__in=_SPOKEN
+            session_id=request.session_id, agent_instance_id=instance.pk, role__in=SPOKEN
         ).newest_first()
         own = spoken.filter(llm_request_id=request.pk).first()
         newest = spoken.first()
@@ -95,7 +95,8 @@ def chain_of(
         is_newest = newest.pk == own.pk
         conversation: tuple[ChatMessage, ...] = ()
         if with_messages or not is_newest:
-            conversation = _conversation([own, *spoken.before(own)[: MOST_MESSAGES - 1]])
+            read = [own, *spoken.before(own)[: MOST_MESSAGES - 1]]
+            conversation = conversation_of(stored_messages(read))
         body = request.request_body or {}
         return Chain(
             session_id=request.session_id,
@@ -104,13 +105,6 @@ def chain_of(
             end_user=own_sessions(caller, instance).get(pk=request.session_id).end_user,
             conversation=conversation,
         )
-
-
-def _conversation(newest_first: list[Message]) -> tuple[ChatMessage, ...]:
-    return conversation_of(
-        StoredMessage(message.role, message.content, (message.meta or {}).get("tools"))
-        for message in reversed(newest_first)
-    )
 
 
 def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseOut:

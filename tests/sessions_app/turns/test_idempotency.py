@@ -133,29 +133,96 @@ class RepetitionTests(RepeatedWorld, TestCase):
         self.assertEqual(await sync_to_async(counts)(), (0, 0, 0))
 
 
+MANY = 50
+NATIVE = {"message": "hello"}
+OPENAI = {"model": "bot", "messages": [{"role": "user", "content": "hello"}]}
+ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
+    "native": ("chat", NATIVE),
+    "native stream": ("stream", NATIVE),
+    "openai": ("v1/chat/completions", OPENAI),
+    "openai stream": ("v1/chat/completions", {**OPENAI, "stream": True}),
+}
+
+
 @override_settings(DATABASE_API_THREADS=4)
 class RaceTests(RepeatedWorld, TransactionTestCase):
+    """Fifty equal calls at once, of which one reaches the model."""
+
     def setUp(self) -> None:
         self.make_world()
         self.addCleanup(database.shut_down)
 
-    async def test_of_many_first_calls_one_is_made_and_the_others_wait(self) -> None:
-        others_are_answered = asyncio.Event()
-        async with MockOpenAI() as server:
-            server.replies.extend(Reply(after=others_are_answered) for _ in range(20))
-            calls = [asyncio.create_task(self.send()) for _ in range(20)]
-            finished = asyncio.as_completed(calls)
-            for _ in calls[1:]:
-                await next(finished)
-            others_are_answered.set()
-            answers = await asyncio.gather(*calls)
-            late = await self.send()
+    async def call(self, route: str) -> Answer:
+        """Send what all calls of a route send, under a key of the route's own."""
+        what, body = ROUTES[route]
+        return await self.api.post(self.path(what), body, headers={"idempotency-key": route})
 
-        codes = Counter(a.status if a.status == 200 else a.json()["code"] for a in answers)
-        self.assertEqual(codes, {200: 1, "turn_in_progress": 19})
-        self.assertTrue(all(a.headers["retry-after"] == "1" for a in answers if a.status == 409))
-        self.assertEqual((late.status, len(server.requests)), (200, 1))
-        self.assertEqual(await sync_to_async(counts)(), (1, 2, 1))
+    async def assert_one_turn_a_route(self) -> None:
+        turns = len(ROUTES)
+        self.assertEqual(await sync_to_async(counts)(), (turns, 2 * turns, turns))
+
+    async def test_while_one_is_answered_the_others_wait(self) -> None:
+        for route in ROUTES:
+            with self.subTest(route):
+                others_are_answered = asyncio.Event()
+                async with MockOpenAI() as server:
+                    server.replies.extend(Reply(after=others_are_answered) for _ in range(MANY))
+                    calls = [asyncio.create_task(self.call(route)) for _ in range(MANY)]
+                    finished = asyncio.as_completed(calls)
+                    for _ in calls[1:]:
+                        await next(finished)
+                    others_are_answered.set()
+                    answers = await asyncio.gather(*calls)
+                    late = await asyncio.gather(*(self.call(route) for _ in range(MANY)))
+                refused = [answer for answer in answers if answer.status != 200]
+                [first] = [answer for answer in answers if answer.status == 200]
+                self.assertEqual(len(server.requests), 1)
+                self.assertEqual(Counter(map(code_of, refused)), {"turn_in_progress": MANY - 1})
+                self.assertEqual({answer.headers["retry-after"] for answer in refused}, {"1"})
+                self.assertEqual({said(answer) for answer in late}, {said(first)})
+                self.assertEqual({answer.status for answer in late}, {200})
+                self.assertEqual({a.headers["idempotency-replayed"] for a in late}, {"true"})
+        await self.assert_one_turn_a_route()
+
+    async def test_those_that_come_after_the_answer_get_it_too(self) -> None:
+        """The model answers at once, so that some calls wait and others are replayed."""
+        for route in ROUTES:
+            with self.subTest(route):
+                async with MockOpenAI() as server:
+                    calls = [self.repeated(route) for _ in range(MANY)]
+                    answers = await asyncio.gather(*calls)
+                self.assertEqual(len(server.requests), 1)
+                self.assertEqual(len({said(answer) for answer in answers}), 1)
+                made = [a for a in answers if "idempotency-replayed" not in a.headers]
+                self.assertEqual(len(made), 1)
+        await self.assert_one_turn_a_route()
+
+    async def repeated(self, route: str) -> Answer:
+        """Send the call as clients do: again, while the first is being answered."""
+        while (answer := await self.call(route)).status != 200:
+            self.assertEqual(code_of(answer), "turn_in_progress")
+            await asyncio.sleep(0.02)
+        return answer
+
+
+def code_of(answer: Answer) -> str:
+    """Return the code of a problem, in our form or OpenAI's."""
+    problem = answer.json()
+    return str(problem.get("error", problem)["code"])
+
+
+def said(answer: Answer) -> str:
+    """Return what the answer says, its ids too; a stream may say it in other pieces."""
+    text = answer.body.decode()
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return text
+    if "event:" in text:
+        events = answer.events()
+        words = "".join(data for name, data in events if name == "message")
+        return words + events[-1][1]
+    chunks = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    words = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    return f"{chunks[0]['id']} {words} {chunks[-1]['salient']}"
 
 
 class TestModeTests(RepeatedWorld, TestCase):
