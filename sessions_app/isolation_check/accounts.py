@@ -205,9 +205,6 @@ def _fill_conversation(account: Account, canary: str) -> dict[str, list[str]]:
         **of_instance, session=session, llm_request=request, role=Role.HUMAN, content=canary
     )
     Profile.objects.create(account=account, session=session, customer_name=canary)
-    turn = {"account": account, "llm_request": request}
-    TurnEventBatch.objects.create(**turn, first_number=0, events=[canary])
-    TurnCancellation.objects.create(**turn)
     return {
         "session_id": [str(session.pk)],
         "message_id": [str(message.pk)],
@@ -222,6 +219,9 @@ def _fill_records(session: Session, canary: str) -> None:
     account = {"account_id": session.account_id}
     of_instance: dict[str, Any] = account | {"agent_instance_id": session.agent_instance_id}
     message = Message.objects.get()
+    turn = account | {"llm_request_id": message.llm_request_id}
+    TurnEventBatch.objects.create(**turn, first_number=0, events=[canary])
+    TurnCancellation.objects.create(**turn)
     version = {"config_version": ConfigVersion.objects.get()}
     ConfigDraft.objects.create(**of_instance, text=canary)
     ConfigPublication.objects.create(**of_instance, **version, number=1, note=canary)

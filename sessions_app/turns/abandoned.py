@@ -5,6 +5,7 @@ They are found by their process, or, where a turn has none, by their age.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ from agents.costs.own_prices import own_prices
 from agents.costs.pricing import CostSource
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
+from salient.database import in_database
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 from sessions_app.turns.server_processes import BEAT_SECONDS, dead_among, forget_dead
 from sessions_app.turns.store import OpenTurn
@@ -39,6 +41,10 @@ BATCH = 100
 # How long a command waits for the heartbeats of processes that look dead: after a pause of the
 # database all of them do.
 WAIT_SECONDS = 2 * BEAT_SECONDS
+# Seconds between searches for a turn whose connection broke: its statement ends in its timeout.
+UNDO_AFTER = (0, 1, 2, 4, 8)
+# Seconds for which a search waits for a database that does not answer.
+UNDO_WITHIN = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,28 @@ def _found(request: LLMRequest) -> Abandoned:
         created_at=request.created_at,
         input_tokens=sum(estimate_tokens(text) for text in _sent(request)),
     )
+
+
+async def undo(request_id: UUID) -> None:
+    """Settle a turn that may be stored although its caller got an error.
+
+    Its transaction may end after the connection did, so it is looked for more than once.
+    """
+    for pause in UNDO_AFTER:
+        await asyncio.sleep(pause)
+        if await _settle_unstarted(request_id):
+            return
+
+
+async def _settle_unstarted(request_id: UUID) -> bool:
+    """Settle the turn, if it is there, as soon as the database answers."""
+    deadline = time.monotonic() + UNDO_WITHIN
+    while time.monotonic() <= deadline:
+        try:
+            return await in_database(settle_unstarted, request_id)
+        except (OperationalError, InterfaceError):
+            await asyncio.sleep(2)
+    return False
 
 
 def settle_unstarted(request_id: UUID) -> bool:

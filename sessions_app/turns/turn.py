@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
+from django.db import OperationalError
 from django.utils import timezone
 from msgspec.structs import replace
 
@@ -57,10 +57,6 @@ CLIENT_LEFT = "client_left"
 LAST_USED_STEP = timedelta(minutes=1)
 # Seconds between tries; after a longer outage the turns are left to settle_abandoned.
 SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
-# Seconds between searches for a turn whose connection broke: its statement ends in its timeout.
-UNDO_AFTER = (0, 1, 2, 4, 8)
-# Seconds for which a search waits for a database that does not answer.
-UNDO_WITHIN = 600
 
 
 @dataclass(slots=True)
@@ -254,7 +250,7 @@ async def _begin(
         raise with_unknown_price(problem, caller, plan.run) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
-            in_background(_undo(row.request_id))
+            in_background(abandoned.undo(row.request_id))
         raise
     run = replace(plan.run, messages=await messages_of(plan, row, opened))
     if run.client_tools:
@@ -281,28 +277,6 @@ async def _open(plan: TurnPlan, row: store.OpenTurn) -> store.Opened:
         if not await in_database(abandoned.settle_left, row, may_trust_age=may_trust_age):
             raise
         return await store.open(row, plan.limits)
-
-
-async def _undo(request_id: UUID) -> None:
-    """Settle a turn that may be stored although its caller got an error.
-
-    Its transaction may end after the connection did, so it is looked for more than once.
-    """
-    for pause in UNDO_AFTER:
-        await asyncio.sleep(pause)
-        if await _settle_unstarted(request_id):
-            return
-
-
-async def _settle_unstarted(request_id: UUID) -> bool:
-    """Settle the turn, if it is there, as soon as the database answers."""
-    deadline = time.monotonic() + UNDO_WITHIN
-    while time.monotonic() <= deadline:
-        try:
-            return await in_database(abandoned.settle_unstarted, request_id)
-        except (OperationalError, InterfaceError):
-            await asyncio.sleep(2)
-    return False
 
 
 async def _leave_begun(beginning: asyncio.Task[Turn]) -> None:

@@ -56,9 +56,8 @@ def begun(
     store: bool = True,
 ) -> ResponseOut:
     """Return a response that has no output yet; `kept` is what conversion.kept_of made."""
-    # mypy cannot know that FIXED has nothing named “salient”.
     return {
-        **FIXED,  # type: ignore[typeddict-item]
+        **FIXED,  # type: ignore[typeddict-item]  # it has nothing named “salient”
         "background": kept.get("background", False),
         "id": ids.response_id(request_id),
         "object": "response",

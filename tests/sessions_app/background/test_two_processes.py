@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import aiohttp
+from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase
 
 from accounts.tenancy.context import platform_context
@@ -51,7 +52,7 @@ class TwoProcessTests(World, TransactionTestCase):
         self.assertEqual(json.loads(rest[-1][1])["status"], "complete")
         self.assertEqual((cancelled["status"], cancelled["response"]), ("cancelled", SPOKEN))
         self.assertEqual(read, cancelled)
-        self.assert_rows()
+        await sync_to_async(self.assert_rows)()
 
     def assert_rows(self) -> None:
         _, requests = stored()
