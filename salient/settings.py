@@ -92,6 +92,10 @@ DEFAULT_LIMITS = {
 LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(
     "LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30, least=1
 )
+# How many wrong keys and tokens one address may send (accounts/auth/failures.py).
+LIMIT_WRONG_KEYS_PER_MINUTE_PER_ADDRESS = env.integer(
+    "LIMIT_WRONG_KEYS_PER_MINUTE_PER_ADDRESS", default=60, least=1
+)
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
 DEFAULT_OUTPUT_TOKENS = env.integer("DEFAULT_OUTPUT_TOKENS", default=4096, least=1, most=10_000_000)
 # The assumed cost of a million tokens (USD) where no price is known.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from accounts.auth.decorators import ApiRequest, Caller, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from agents.api.agent_schemas import (
@@ -46,6 +47,7 @@ async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
 @api_view(
     "POST",
     scope=Scope.AGENTS_WRITE,
+    rate=Rates.HEAVY,
     body=AgentIn,
     answer=InstanceDetailOut,
     status=HTTPStatus.CREATED,

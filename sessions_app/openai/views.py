@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import ApiRequest, api_view
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.instances.services import active_instances
@@ -43,6 +44,7 @@ COMPLETION = (CompletionOut, EventStream({"": ChunkOut | ErrorBody}))
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatCompletionIn,
     answer=COMPLETION,
     problems=(*OPENAI_PROBLEMS, UnsupportedParameter),
@@ -58,6 +60,7 @@ async def agent_completions(
 @api_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatCompletionIn,
     answer=COMPLETION,
     problems=(*OPENAI_PROBLEMS, UnsupportedParameter, ModelNotFound),

@@ -8,6 +8,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 
 from accounts.auth.caller import CallerKind
 from accounts.auth.decorators import ApiRequest, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import find_instance, instance_view
 from agents.models import AgentInstance
@@ -41,6 +42,7 @@ RESPONSE = (ResponseOut, EventStream(EVENTS))
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ResponseIn,
     answer=RESPONSE,
     problems=PROBLEMS,
@@ -56,6 +58,7 @@ async def agent_create(
 @api_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ResponseIn,
     answer=RESPONSE,
     problems=(*PROBLEMS, ModelNotFound),
