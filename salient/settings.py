@@ -80,7 +80,9 @@ STREAM_KEEP_ALIVE_SECONDS = env.seconds("STREAM_KEEP_ALIVE_SECONDS", default=15.
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
 # hosts ("vllm.internal:8000") that may be anywhere and need no https.
 OUTBOUND_PORTS = env.items("OUTBOUND_PORTS", default=[], each=values.port)
+# Of these, model connections may use OUTBOUND_TRUSTED_HOSTS, and webhooks those of their own.
 OUTBOUND_TRUSTED_HOSTS = env.items("OUTBOUND_TRUSTED_HOSTS", default=[], each=values.host_and_port)
+WEBHOOK_TRUSTED_HOSTS = env.items("WEBHOOK_TRUSTED_HOSTS", default=[], each=values.host_and_port)
 
 # What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
 DEFAULT_LIMITS = {

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.auth.decorators import Caller, CallerKind
 from accounts.tenancy.context import tenant_context
+from accounts.webhooks.log import forget_end_user
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
 from sessions_app.api.session_schemas import (
@@ -146,6 +147,7 @@ def leave_tombstone(session: Session) -> None:
         user=None,
         deleted_at=timezone.now(),
     )
+    forget_end_user(session.account_id, session.pk)
 
 
 def forget_bodies(requests: QuerySet[LLMRequest]) -> None:

@@ -90,7 +90,7 @@ async def _complete(
     if not is_stream:
         await turns.finish(turn)
         answer = turn.answer_out()
-        frame = encoding.Frame(answer, caller, model)
+        frame = encoding.Frame(answer, model)
         return as_json(encoding.completion(frame, answer, turn.run.client_calls), headers)
     events = turns.answer(turn)
     # A text that is checked first would keep the connection silent until it is whole.
@@ -127,7 +127,7 @@ def _replay(
 ) -> HttpResponse | StreamingHttpResponse:
     if earlier.problem is not None:
         raise earlier.problem
-    frame = encoding.Frame(earlier.answer, caller, model)
+    frame = encoding.Frame(earlier.answer, model)
     headers, calls = earlier.headers, earlier.client_calls
     if not is_stream:
         return as_json(encoding.completion(frame, earlier.answer, calls), headers)

@@ -151,7 +151,7 @@ async def events(
 
 
 def _frame(turn: Turn, caller: Caller, begun: ResponseOut) -> Frame:
-    return Frame(turn.outcome(), caller, begun["model"])
+    return Frame(turn.outcome(), begun["model"])
 
 
 async def replayed(

@@ -114,7 +114,7 @@ def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseO
     """Rebuild a response from its rows, as it was answered; raises NotFound."""
     with tenant_context(caller.account_id):
         request = _find(caller, instance, response_id)
-        answer = answer_of(request)
+        answer = answer_of(caller, instance, request)
     body = request.request_body or {}
     begun = encoding.begun(
         request.pk,
@@ -126,7 +126,7 @@ def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseO
     is_running = request.completion_status == CompletionStatus.RUNNING
     return encoding.ended(
         begun,
-        Frame(answer, caller, instance.instance_slug),
+        Frame(answer, instance.instance_slug),
         answer.message_id,
         answer.response,
         client_calls_of(request),

@@ -142,7 +142,7 @@ async def _create(
     if not is_stream:
         await turns.finish(turn)
         answer = turn.answer_out()
-        frame, calls = Frame(answer, caller, instance.instance_slug), turn.run.client_calls
+        frame, calls = Frame(answer, instance.instance_slug), turn.run.client_calls
         whole = encoding.ended(response, frame, turn.answer_id, answer.response, calls)
         return as_json(encoded(whole), headers)
     happening = turns.answer(turn)
@@ -219,7 +219,7 @@ def _replay(
     if earlier.problem is not None:
         raise earlier.problem
     answer, calls = earlier.answer, earlier.client_calls
-    frame = Frame(answer, request.caller, instance.instance_slug)
+    frame = Frame(answer, instance.instance_slug)
     headers = earlier.headers
     response = encoding.begun(
         answer.llm_request_id,

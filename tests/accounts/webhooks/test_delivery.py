@@ -191,7 +191,7 @@ class DeliveryTests(TransactionTestCase):
         with receiving() as receiver:
             make_endpoint(self.account, receiver.url)
             self.publish("msg_1")
-            with override_settings(OUTBOUND_TRUSTED_HOSTS=[]):
+            with override_settings(WEBHOOK_TRUSTED_HOSTS=[]):
                 deliver()
 
         [row] = rows(self.account)
@@ -213,7 +213,7 @@ class DeliveryTests(TransactionTestCase):
     def test_a_status_counts_although_its_body_never_comes(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             host = f"127.0.0.1:{server.getsockname()[1]}"
-            with override_settings(OUTBOUND_TRUSTED_HOSTS=[host]):
+            with override_settings(WEBHOOK_TRUSTED_HOSTS=[host]):
                 make_endpoint(self.account, f"http://{host}/hook")
                 self.publish("msg_1")
                 answering = threading.Thread(target=answer_without_body, args=[server])

@@ -52,6 +52,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "STREAM_KEEP_ALIVE_SECONDS": (*NUMBERS, "0"),
     "REVOCATION_CHECK_SECONDS": (*NUMBERS, "0", "3600"),
     "OUTBOUND_PORTS": ("0", "70000", "http", "-1"),
+    "WEBHOOK_TRUSTED_HOSTS": ("hooks.internal", "https://hooks:8000", "hooks:0", ":8000"),
     "OUTBOUND_TRUSTED_HOSTS": ("vllm.internal", "https://vllm:8000", "vllm:0", ":8000"),
     "LIMIT_REQUESTS_PER_MINUTE": (*NUMBERS, "0"),
     "LIMIT_REQUESTS_PER_MINUTE_PER_KEY": (*NUMBERS, "0"),
