@@ -115,7 +115,7 @@ LIMITS = {
         _rate(Rates.WRITE, 600, "calls that change something"),
         _rate(Rates.HEAVY, 60, "exports, tables and checks of configurations"),
         _rate(Rates.VISITOR_TOKEN, 1200, "visitors' tokens"),
-        _rate(Rates.MINT, 30, "new keys and secrets"),
+        _rate(Rates.MINT, 60, "new keys and secrets"),
         _rate(Rates.SEND, 60, "invitations and tests of webhooks"),
         Limit(
             "concurrent_turns",
