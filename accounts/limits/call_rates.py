@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
 from accounts.limits.process_counters import ProcessCounters
-from accounts.limits.quotas import cached_caps, note_refused, refuse_known
+from accounts.limits.quotas import RateLimited, cached_caps, note_refused, refuse_known
 from accounts.limits.rates import Rate, headers
 from accounts.limits.registry import Rates
 from accounts.tenancy.context import tenant_context
@@ -48,11 +48,12 @@ class Counted:
     rate: Rate
 
 
-async def count_call(caller: Caller, calls: str) -> dict[str, str]:
+async def count_call(caller: Caller, calls: str, *, times: int = 1) -> dict[str, str]:
     """Count a call of this kind (a member of Rates); return the headers of its rates.
 
-    A turn counts when it is opened, so nothing is counted for it here. Raises RateLimited, and
-    then nothing is counted.
+    `times` says how many calls it counts as, for those that the database counts. A turn counts
+    when it is opened, so nothing is counted for it here. Raises RateLimited, and then nothing is
+    counted.
     """
     if calls == Rates.TURN:
         return {}
@@ -61,7 +62,7 @@ async def count_call(caller: Caller, calls: str) -> dict[str, str]:
     if calls == Rates.READ:
         return headers(_take_here(caller.account_id, counted))
     refuse_known(caller.account_id, [each.subject for each in counted])
-    return headers(await in_database(_take, caller.account_id, counted))
+    return headers(await in_database(_take, caller.account_id, counted, times))
 
 
 def _counted(caller: Caller, calls: str, most: int) -> Iterator[Counted]:
@@ -93,10 +94,10 @@ def _take_here(account_id: UUID, counted: list[Counted]) -> list[Rate]:
     return list(after.values())
 
 
-def _take(account_id: UUID, counted: list[Counted]) -> list[Rate]:
-    """Take one call of each rate; a refusal rolls all of them back."""
+def _take(account_id: UUID, counted: list[Counted], times: int) -> list[Rate]:
+    """Take so many calls of each rate, or all that it has; a refusal rolls all of them back."""
     subjects = [each.subject for each in counted]
-    steps = [each.rate.step for each in counted]
+    steps = [each.rate.step * min(times, each.rate.quota) for each in counted]
     with tenant_context(account_id):
         with connection.cursor() as cursor:
             cursor.execute(TAKE, [account_id, subjects, steps])
@@ -104,5 +105,8 @@ def _take(account_id: UUID, counted: list[Counted]) -> list[Rate]:
         after = [replace(each.rate, ahead=ahead[each.subject]) for each in counted]
         if any(rate.ahead > rate.quota * rate.step for rate in after):
             before = [rate.after_calls(-1) for rate in after]
+            if times > 1:
+                # A smaller call may be allowed meanwhile.
+                raise RateLimited(before)
             raise note_refused(account_id, dict(zip(subjects, before, strict=True)))
     return after

@@ -181,7 +181,8 @@ def caps_of(account_id: UUID) -> Caps:
 
 async def cached_caps(account_id: UUID) -> Caps:
     """Return the account's caps, at most some seconds old; reads them where they are not known."""
-    return _caps.get(account_id) or await in_database_once(_load_caps, account_id)
+    known = _caps.get(account_id)
+    return await in_database_once(_load_caps, account_id) if known is None else known
 
 
 def _load_caps(account_id: UUID) -> Caps:

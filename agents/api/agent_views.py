@@ -18,7 +18,7 @@ from agents.api.agent_schemas import (
     InstancesOut,
 )
 from agents.api.decorators import for_listed_sites
-from agents.api.managed import managed_view, manages
+from agents.api.managed import count_text, managed_view, manages
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.config.versions.managed import InvalidConfiguration, author_of, refusals
 from agents.instances import managed
@@ -55,6 +55,7 @@ async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
 )
 async def agent_make(request: ApiRequest, *, body: AgentIn) -> InstanceDetailOut:
     """Make an agent, with its first configuration."""
+    await count_text(request.caller, body.config)
     return await in_database(_make, request.caller, body)
 
 

@@ -25,7 +25,13 @@ from agents.api.config_schemas import (
     VersionOut,
     VersionsOut,
 )
-from agents.api.managed import PreconditionRequired, etag_header, managed_view, wanted_etag
+from agents.api.managed import (
+    PreconditionRequired,
+    count_text,
+    etag_header,
+    managed_view,
+    wanted_etag,
+)
 from agents.config.effective_rows import in_force
 from agents.config.versions import managed, publishing
 from agents.config.versions.managed import (
@@ -115,6 +121,7 @@ async def validate(
     request: ApiRequest, instance: AgentInstance, *, body: ValidateIn
 ) -> ValidatedOut:
     """Say what is wrong with a text, or what it would change; nothing is stored."""
+    await count_text(request.caller, body.text)
     validated, changes = await in_database(managed.validate, instance, body.text)
     return ValidatedOut.of(validated, changes)
 

@@ -119,8 +119,9 @@ def completion(frame: Frame, answer: ChatOut, calls: Iterable[ToolCall]) -> byte
         "logprobs": None,
         "finish_reason": frame.finish_reason,
     }
+    # mypy cannot know that a head has nothing named “usage”.
     whole: CompletionOut = {
-        **frame.head,
+        **frame.head,  # type: ignore[typeddict-item]
         "object": "chat.completion",
         "choices": [choice],
         "salient": frame.extra,

@@ -140,6 +140,19 @@ class KindTests(CallCase):
                 for other in CALL_RATES.keys() - {calls}:
                     count_call(caller, other)
 
+    def test_a_long_configuration_counts_as_several_checks(self) -> None:
+        quotas.set_limits(self.acme, heavy_calls_per_minute=20)
+        path, text = "agents/bot/config/validate", "#" * (8 * 1024 * 7)
+        first = [self.post(self.key, path, {"text": text}).status for _ in range(2)]
+        refused = self.post(self.key, path, {"text": text})
+
+        # One beside the seven is the call itself.
+        self.assertEqual(first, [HTTPStatus.OK, HTTPStatus.TOO_MANY_REQUESTS])
+        self.assertEqual(refused.headers["retry-after"], "42")
+        self.assertEqual(
+            self.post(self.key, path, {"text": ""}).status, HTTPStatus.TOO_MANY_REQUESTS
+        )
+
     def test_a_turn_is_counted_when_it_is_opened_and_not_before(self) -> None:
         caller = Caller(self.acme.pk, "acme", frozenset(), "key:1")
 
