@@ -30,10 +30,12 @@ def begin(name: str) -> str:
 
 
 def routes() -> list[str]:
-    lines = ["| method | path | scope | does |", "|---|---|---|---|"]
+    lines = ["| method | path | scope | rate | does |", "|---|---|---|---|---|"]
     for each in api_operations():
-        scope = f"`{each.operation.scope}`" if each.operation.scope else "none"
-        lines.append(f"| `{each.method}` | `{each.path}` | {scope} | {each.summary} |")
+        scope, rate = (
+            f"`{name}`" if name else "none" for name in (each.operation.scope, each.operation.rate)
+        )
+        lines.append(f"| `{each.method}` | `{each.path}` | {scope} | {rate} | {each.summary} |")
     return lines
 
 

@@ -80,7 +80,9 @@ STREAM_KEEP_ALIVE_SECONDS = env.seconds("STREAM_KEEP_ALIVE_SECONDS", default=15.
 # Where URLs that tenants chose may lead besides public hosts on port 443: further ports, and
 # hosts ("vllm.internal:8000") that may be anywhere and need no https.
 OUTBOUND_PORTS = env.items("OUTBOUND_PORTS", default=[], each=values.port)
+# Of these, model connections may use OUTBOUND_TRUSTED_HOSTS, and webhooks those of their own.
 OUTBOUND_TRUSTED_HOSTS = env.items("OUTBOUND_TRUSTED_HOSTS", default=[], each=values.host_and_port)
+WEBHOOK_TRUSTED_HOSTS = env.items("WEBHOOK_TRUSTED_HOSTS", default=[], each=values.host_and_port)
 
 # What an account may take unless its own row in account_limits says otherwise (docs/limits.md).
 DEFAULT_LIMITS = {
@@ -91,6 +93,10 @@ DEFAULT_LIMITS = {
 # How many attempts to log in one network may make (accounts/auth/attempts.py).
 LIMIT_LOGINS_PER_MINUTE_PER_NETWORK = env.integer(
     "LIMIT_LOGINS_PER_MINUTE_PER_NETWORK", default=30, least=1
+)
+# How many wrong keys and tokens one address may send (accounts/auth/failures.py).
+LIMIT_WRONG_KEYS_PER_MINUTE_PER_ADDRESS = env.integer(
+    "LIMIT_WRONG_KEYS_PER_MINUTE_PER_ADDRESS", default=60, least=1
 )
 # Sent to the model where neither the agent's configuration nor the account bounds its answer.
 DEFAULT_OUTPUT_TOKENS = env.integer("DEFAULT_OUTPUT_TOKENS", default=4096, least=1, most=10_000_000)

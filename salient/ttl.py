@@ -34,6 +34,9 @@ class TTLCache[K, V]:
             return None
         return entry[1]
 
+    def __contains__(self, key: K) -> bool:
+        return self.get(key) is not None
+
     async def get_or_load[*Ks](
         self: TTLCache[tuple[*Ks], V], load: Callable[[*Ks], V | None], *key: *Ks
     ) -> V | None:

@@ -233,12 +233,13 @@ const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
 const LIMITS = { length: "cut at the length limit", content_filter: "cut by a content filter" };
 
 function facts({ model, usage, cost, latency_ms: latency, status, finish_reason: reason }) {
-  const about = usage.estimated ? "about " : "";
+  // What the agent does not show its visitors is null.
+  const about = usage?.estimated ? "about " : "";
   return [
     ENDINGS[status] ?? LIMITS[reason],
     model,
-    `${about}${usage.input_tokens} tokens in, ${usage.output_tokens} out`,
-    cost.total === null ? "cost unknown" : dollars(cost.total),
+    usage && `${about}${usage.input_tokens} tokens in, ${usage.output_tokens} out`,
+    cost && (cost.total === null ? "cost unknown" : dollars(cost.total)),
     `${(latency / 1000).toFixed(1)} s`,
   ].filter(Boolean).join(" \u00b7 ");
 }

@@ -19,6 +19,7 @@ from accounts.auth.decorators import ApiRequest, api_view, by_method
 from accounts.keys import managed
 from accounts.keys.managed import ExceedsCaller, KeyEnded, TooManyKeys
 from accounts.keys.services import AlreadyRotated, ShownToStaff
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from salient.api.schemas import PageIn, path_uuid
 from salient.database import in_database
@@ -38,6 +39,7 @@ async def key_list(request: ApiRequest, *, query: PageIn) -> KeysOut:
 @api_view(
     "POST",
     scope=Scope.KEYS_WRITE,
+    rate=Rates.MINT,
     body=KeyIn,
     answer=NewKeyOut,
     status=HTTPStatus.CREATED,
@@ -63,6 +65,7 @@ async def one_key(request: ApiRequest, key_id: str) -> KeyOut:
 @api_view(
     "POST",
     scope=Scope.KEYS_WRITE,
+    rate=Rates.MINT,
     body=RotateIn,
     answer=SuccessorOut,
     status=HTTPStatus.CREATED,

@@ -27,6 +27,12 @@ class LimitsIn(In):
     requests_per_minute_per_key: Count | None = None
     requests_per_minute_per_visitor: Count | None = None
     requests_per_minute_per_network: Count | None = None
+    reads_per_minute: Count | None = None
+    writes_per_minute: Count | None = None
+    heavy_calls_per_minute: Count | None = None
+    visitor_tokens_per_minute: Count | None = None
+    new_secrets_per_minute: Count | None = None
+    sends_per_minute: Count | None = None
     concurrent_turns: Count | None = None
     message_bytes: Count | None = None
     history_messages: Count | None = None

@@ -19,8 +19,8 @@ from accounts.api.member_schemas import (
     RoleIn,
 )
 from accounts.auth import attempts
-from accounts.auth.attempts import TooManyAttempts
 from accounts.auth.decorators import ApiRequest, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.members import invitations, members
 from accounts.members.invitations import AlreadyMember, TooManyInvitations
 from accounts.members.members import LastOwner
@@ -59,10 +59,11 @@ async def invitation_list(request: ApiRequest, *, query: ShortListIn) -> Invitat
 @api_view(
     "POST",
     scope=Scope.MEMBERS_WRITE,
+    rate=Rates.SEND,
     body=InviteIn,
     answer=InvitationOut,
     status=HTTPStatus.CREATED,
-    problems=(AlreadyMember, TooManyInvitations, TooManyAttempts),
+    problems=(AlreadyMember, TooManyInvitations),
 )
 async def member_invite(request: ApiRequest, *, body: InviteIn) -> InvitationOut:
     """Invite a person by e-mail; inviting again renews the invitation and its link."""

@@ -10,6 +10,7 @@ from accounts.api.schemas import MeOut, RotatedOut, RotateIn
 from accounts.auth.decorators import ANY, ApiRequest, CallerKind, api_view
 from accounts.keys import services
 from accounts.keys.services import AlreadyRotated
+from accounts.limits.registry import Rates
 from salient.api.problems import Forbidden
 from salient.database import in_database
 
@@ -23,6 +24,7 @@ async def who_am_i(request: ApiRequest) -> MeOut:
 @api_view(
     "POST",
     scope=ANY,
+    rate=Rates.MINT,
     body=RotateIn,
     answer=RotatedOut,
     status=HTTPStatus.CREATED,

@@ -18,6 +18,7 @@ from accounts.api.webhook_schemas import (
     WebhooksOut,
 )
 from accounts.auth.decorators import ApiRequest, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from accounts.webhooks import endpoints, log
 from accounts.webhooks.endpoints import TooManyWebhooks, WebhookDisabled
@@ -35,6 +36,7 @@ async def webhook_list(request: ApiRequest) -> WebhooksOut:
 @api_view(
     "POST",
     scope=Scope.WEBHOOKS_WRITE,
+    rate=Rates.MINT,
     body=WebhookIn,
     answer=NewWebhookOut,
     status=HTTPStatus.CREATED,
@@ -83,7 +85,13 @@ async def webhook_delete(request: ApiRequest, webhook_id: str) -> None:
     await in_database(endpoints.delete_endpoint, account_id, wanted)
 
 
-@api_view("POST", scope=Scope.WEBHOOKS_WRITE, body=RotateSecretIn, answer=NewWebhookOut)
+@api_view(
+    "POST",
+    scope=Scope.WEBHOOKS_WRITE,
+    rate=Rates.MINT,
+    body=RotateSecretIn,
+    answer=NewWebhookOut,
+)
 async def webhook_rotate(
     request: ApiRequest, webhook_id: str, *, body: RotateSecretIn
 ) -> NewWebhookOut:
@@ -100,6 +108,7 @@ async def webhook_rotate(
 @api_view(
     "POST",
     scope=Scope.WEBHOOKS_WRITE,
+    rate=Rates.SEND,
     answer=DeliveryOut,
     status=HTTPStatus.CREATED,
     problems=(WebhookDisabled,),
@@ -135,7 +144,13 @@ async def one_delivery(request: ApiRequest, webhook_id: str, delivery_id: str) -
     return DeliveryDetailOut.whole(found)
 
 
-@api_view("POST", scope=Scope.WEBHOOKS_WRITE, answer=DeliveryOut, problems=(WebhookDisabled,))
+@api_view(
+    "POST",
+    scope=Scope.WEBHOOKS_WRITE,
+    rate=Rates.SEND,
+    answer=DeliveryOut,
+    problems=(WebhookDisabled,),
+)
 async def delivery_resend(request: ApiRequest, webhook_id: str, delivery_id: str) -> DeliveryOut:
     """Send a delivery again, with the same webhook-id."""
     ids = path_uuid(webhook_id, "delivery"), path_uuid(delivery_id, "delivery")

@@ -55,7 +55,9 @@ class AttemptRate(models.Model):
 
 
 class TooManyAttempts(Problem):
-    """Too many e-mails to this address or attempts to log in; see `Retry-After`."""
+    """Too many wrong keys from the caller's address, e-mails to one address, or attempts to log in;
+    see `Retry-After`.
+    """
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_attempts"

@@ -17,7 +17,7 @@ from hashlib import sha256
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.auth import key_text, networks, staff_tokens, visitor_tokens
+from accounts.auth import failures, key_text, networks, staff_tokens, visitor_tokens
 from accounts.auth.caller import Caller
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
@@ -30,6 +30,8 @@ LAST_USED_STEP = timedelta(minutes=1)
 # For the visitor's own conversations only; everybody may delete their own.
 VISITOR_SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ, Scope.HISTORY_DELETE})
 UNKNOWN_KEY = "The API key is unknown or mistyped."
+# What whoever tries keys and tokens gets; a revoked or expired one was right once.
+GUESSED = {UNKNOWN_KEY, visitor_tokens.UNKNOWN_TOKEN, staff_tokens.UNKNOWN}
 _NO_HASH = "0" * 64
 # Gets the key, the account's slug, the client's address and the page's origin; raises a Problem.
 type KeyCheck = Callable[[ApiKey, str, networks.Address | None, str | None], None]
@@ -55,23 +57,33 @@ async def bearer_caller(request: HttpRequest, header: str, account: str) -> Call
     if scheme.lower() != "bearer":
         raise Unauthenticated("Send the API key as “Authorization: Bearer sal_sk_…”.")
     text = text.strip()
-    if text.startswith(visitor_tokens.TOKEN_PREFIX):
-        return await _token_caller(request, text, account)
-    if text.startswith(staff_tokens.PREFIX):
-        return await staff_tokens.token_caller(request, text, account)
-    return await _key_caller(request, text, account)
+    try:
+        if text.startswith(visitor_tokens.TOKEN_PREFIX):
+            return await _token_caller(request, text, account)
+        if text.startswith(staff_tokens.PREFIX):
+            return await staff_tokens.token_caller(request, text, account)
+        return await _key_caller(request, text, account)
+    except Unauthenticated as problem:
+        if problem.detail not in GUESSED:
+            raise
+        raise failures.counted(networks.client_address(request), problem) from None
 
 
 async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     key_id = key_text.key_id_of(text)
     if key_id is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    key = await _keys.get_or_load(find_api_key, key_id)
+    address, origin = networks.client_address(request), request.META.get("HTTP_ORIGIN")
+    key = _keys.get((key_id,))
+    is_known = key is not None
+    if not is_known and failures.may_look_up(address, key_id):
+        key = await _keys.get_or_load(find_api_key, key_id)
     # The same work for a wrong id as for a wrong secret: the response time shows no difference.
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    address, origin = networks.client_address(request), request.META.get("HTTP_ORIGIN")
+    if not is_known:
+        failures.note_right(address, key_id)
     caller = admitted(key, account, address=address, origin=origin)
     await _note_use(key)
     return caller

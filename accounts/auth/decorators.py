@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
 from accounts.auth import key_text, staff_tokens, visitor_tokens
+from accounts.auth.attempts import TooManyAttempts
 from accounts.auth.bearer import (
     VISITOR_SCOPES,
     NetworkNotAllowed,
@@ -24,6 +25,9 @@ from accounts.auth.bearer import (
 )
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.networks import client_network
+from accounts.limits.call_rates import count_call
+from accounts.limits.quotas import RateLimited
+from accounts.limits.registry import Rates
 from accounts.members.members import member_caller
 from accounts.models import Scope, User
 from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
@@ -75,6 +79,8 @@ EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
     NetworkNotAllowed,
     OriginNotAllowed,
     NotFound,
+    RateLimited,
+    TooManyAttempts,
     InternalError,
     Unavailable,
 )
@@ -122,7 +128,11 @@ def api_view(
 
 
 def operation_of(*methods: str, scope: str, **described: Unpack[Described]) -> Operation:
-    """Describe a route, with the problems of every route beside its own."""
+    """Describe a route, with the problems of every route beside its own.
+
+    Without another rate, a GET counts as a read and everything else as a write.
+    """
+    described.setdefault("rate", Rates.READ if methods == ("GET",) else Rates.WRITE)
     reads_json = (UnsupportedMediaType,) if WITH_BODY.intersection(methods) else ()
     own = described.get("problems", ())
     everything = {**described, "problems": (*EVERY_ROUTE, *reads_json, *own)}
@@ -137,7 +147,10 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
         request = cast(ApiRequest, http_request)
         try:
             await _authorize(request, operation, kwargs)
+            rate_headers = await count_call(request.caller, operation.rate)
             response = operation.respond(await view(request, **kwargs))
+            for name, value in rate_headers.items():
+                response.headers.setdefault(name, value)
         except Exception as error:
             response = as_problem(error, request.path).as_response()
         # What belongs to an account stays out of every cache.

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.utils import timezone
 
 from accounts.auth.caller import Caller
@@ -26,6 +25,7 @@ from accounts.members.members import SCOPES_OF, current_role
 from accounts.models import Account, ApiKey, Scope
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.locks import lock_rows
 from salient.api.problems import Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from salient.cursor import Cursor, older, page_of
 
@@ -188,10 +188,8 @@ def _grantor(caller: Caller) -> Grantor:
     Else a key that is revoked at this moment could leave another one behind. Raises
     Unauthenticated, Forbidden.
     """
-    with connection.cursor() as cursor:
-        # Two keys that rotate each other would wait for each other.
-        name = f"keys/{caller.account_id}"
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    # Two keys that rotate each other would wait for each other.
+    lock_rows("keys", caller.account_id)
     if caller.api_key_id is None:
         return Grantor(SCOPES_OF[current_role(caller, Scope.KEYS_WRITE)])
     mine = ApiKey.objects.active().select_for_update()

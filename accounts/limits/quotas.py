@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -21,10 +21,11 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.limits.alerts import Alert
 from accounts.limits.periods import next_start
 from accounts.limits.rates import MICROSECONDS, Rate, headers
-from accounts.limits.registry import LIMITS, RATES
+from accounts.limits.registry import CALL_RATES, LIMITS, RATES, Rates
 from accounts.models import Account, AccountLimits, BudgetPeriod, RateState
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Problem
+from salient.database import in_database_once
 from salient.formatting import dollars, utc
 from salient.ttl import TTLCache
 
@@ -41,8 +42,10 @@ class RateLimited(Problem):
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         least = max(rates, key=lambda rate: rate.wait)
+        kind, _, whose = least.policy.rpartition("-")
         super().__init__(
-            f"Too many calls (limit: {least.quota} a minute for this {least.policy}); "
+            f"Too many {kind.replace('_', ' ') or 'calls'} (limit: {least.quota} a minute for "
+            f"{'its' if whose == 'visitors' else 'this'} {whose}); "
             f"try again in {least.wait_seconds} s.",
             headers=headers(rates) | {"Retry-After": str(least.wait_seconds)},
             policy=least.policy,
@@ -83,11 +86,12 @@ class BudgetExceeded(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How large a turn may be."""
+    """How large a turn may be, and how many calls a minute of each other kind an account makes."""
 
     message_bytes: int
     history_messages: int
     output_tokens: int | None
+    calls: Mapping[Rates, int] = field(default_factory=dict)
 
     def output(self, configured: int | None) -> int:
         """Return how many tokens the model may write; there is always a number."""
@@ -169,9 +173,21 @@ def caps_of(account_id: UUID) -> Caps:
             message_bytes=limit_of(row, "message_bytes"),
             history_messages=limit_of(row, "history_messages"),
             output_tokens=row.output_tokens if row else None,
+            calls={calls: limit_of(row, limit.name) for calls, limit in CALL_RATES.items()},
         )
         _caps.put(account_id, caps)
     return caps
+
+
+async def cached_caps(account_id: UUID) -> Caps:
+    """Return the account's caps, at most some seconds old; reads them where they are not known."""
+    known = _caps.get(account_id)
+    return await in_database_once(_load_caps, account_id) if known is None else known
+
+
+def _load_caps(account_id: UUID) -> Caps:
+    with tenant_context(account_id):
+        return caps_of(account_id)
 
 
 def own_limits(account_id: UUID) -> AccountLimits | None:
@@ -202,13 +218,27 @@ def subjects_of(caller: Caller) -> dict[str, str]:
 
 def refuse_at_once(caller: Caller) -> None:
     """Raise RateLimited for a caller who was refused a moment ago, without asking the database."""
-    for subject in subjects_of(caller).values():
-        known = _refused.get((caller.account_id, subject))
+    refuse_known(caller.account_id, subjects_of(caller).values())
+
+
+def refuse_known(account_id: UUID, subjects: Iterable[str]) -> None:
+    """Raise RateLimited where one of these was refused a moment ago and would be again."""
+    for subject in subjects:
+        known = _refused.get((account_id, subject))
         if known is None:
             continue
         rate = known[1].after_time(int((time.monotonic() - known[0]) * MICROSECONDS))
         if rate.wait:
             raise RateLimited([rate])
+
+
+def note_refused(account_id: UUID, rates: Mapping[str, Rate]) -> RateLimited:
+    """Remember for each subject the rate that refused it; return the Problem."""
+    now = time.monotonic()
+    for subject, rate in rates.items():
+        if rate.wait:
+            _refused.put((account_id, subject), (now, rate))
+    return RateLimited(list(rates.values()))
 
 
 def reserve(
@@ -251,12 +281,9 @@ def refusal(caller: Caller, answer: dict[str, Any], cost: Decimal) -> Problem:
     """Return the Problem for the database's refusal of a call that may cost `cost` dollars."""
     match answer["refused"]:
         case "rate_limited":
-            rates = tuple(Rate(**row) for row in answer["rates"])
-            now, subjects = time.monotonic(), subjects_of(caller)
-            for rate in rates:
-                if rate.wait:
-                    _refused.put((caller.account_id, subjects[rate.policy]), (now, rate))
-            return RateLimited(rates)
+            subjects = subjects_of(caller)
+            rates = [Rate(**row) for row in answer["rates"]]
+            return note_refused(caller.account_id, {subjects[rate.policy]: rate for rate in rates})
         case "too_many_turns":
             return TooManyTurns(answer["facts"]["limit"])
         case _:

@@ -6,6 +6,7 @@ A limit is a column of account_limits. What a column leaves empty is the install
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from accounts.limits.rates import MICROSECONDS, WINDOW_SECONDS
 
@@ -15,14 +16,33 @@ MAX_MESSAGE_BYTES = 32 * 1024
 _MOST_CALLS = WINDOW_SECONDS * MICROSECONDS
 
 
+class Rates(StrEnum):
+    """The kinds of calls, each with a rate of its own; a route's decorator names its kind.
+
+    A turn counts in the transaction that opens it, everything else before its view runs
+    (accounts/limits/call_rates.py).
+    """
+
+    TURN = "turns"
+    READ = "reads"
+    WRITE = "writes"
+    # What keeps the server busy for long: exports, tables, checks of configurations.
+    HEAVY = "heavy_calls"
+    VISITOR_TOKEN = "visitor_tokens"  # noqa: S105 - a kind, no secret
+    # New secrets: keys, their successors, the secrets of webhooks.
+    MINT = "new_secrets"
+    # What reaches others: e-mails to invited people, tests of webhooks.
+    SEND = "sends"
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One limit.
 
     `label` and `unit` are for people. `highest` is where something else limits the account anyway:
     the API's longest message, or the longest history and answer of a configuration. `default`,
-    `least` and `most` are of the installation's setting; without a default it has none. A rate has
-    the `policy` that the RateLimit headers name.
+    `least` and `most` are of the installation's setting; without a default it has none. A rate of
+    turns has the `policy` that the RateLimit headers name, any other rate the `calls` it is for.
     """
 
     name: str
@@ -33,6 +53,7 @@ class Limit:
     least: int = 1
     most: int = 2**31 - 1
     policy: str = ""
+    calls: Rates | None = None
 
     @property
     def setting(self) -> str:
@@ -41,6 +62,18 @@ class Limit:
     @property
     def option(self) -> str:
         return f"--{self.name.replace('_', '-')}"
+
+
+def _rate(calls: Rates, default: int, unit: str) -> Limit:
+    """Return the rate of a kind of calls, whose name it has."""
+    return Limit(
+        f"{calls}_per_minute",
+        f"{calls.replace('_', ' ')} a minute",
+        f"{unit} a minute of the whole account",
+        highest=_MOST_CALLS,
+        default=default,
+        calls=calls,
+    )
 
 
 LIMITS = {
@@ -78,6 +111,12 @@ LIMITS = {
             default=120,
             policy="network",
         ),
+        _rate(Rates.READ, 3000, "calls that read"),
+        _rate(Rates.WRITE, 600, "calls that change something"),
+        _rate(Rates.HEAVY, 60, "exports, tables and checks of configurations"),
+        _rate(Rates.VISITOR_TOKEN, 1200, "visitors' tokens"),
+        _rate(Rates.MINT, 60, "new keys and secrets"),
+        _rate(Rates.SEND, 60, "invitations and tests of webhooks"),
         Limit(
             "concurrent_turns",
             "turns at once",
@@ -111,3 +150,4 @@ LIMITS = {
     ]
 }
 RATES = {limit.policy: limit for limit in LIMITS.values() if limit.policy}
+CALL_RATES = {limit.calls: limit for limit in LIMITS.values() if limit.calls is not None}

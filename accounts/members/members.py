@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,6 +23,7 @@ from accounts.members.email_addresses import with_address
 from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, Scope, User
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.locks import lock_rows
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache
@@ -148,9 +148,7 @@ def take_turns(account_id: UUID) -> None:
 
     Else two owners who remove each other could both find that one is left.
     """
-    with connection.cursor() as cursor:
-        key = f"members/{account_id}"
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    lock_rows("members", account_id)
 
 
 def set_role(target: Membership, role: MemberRole) -> None:

@@ -101,6 +101,12 @@ class AccountLimits(TenantModel):
     requests_per_minute_per_key = models.IntegerField(null=True, blank=True)
     requests_per_minute_per_visitor = models.IntegerField(null=True, blank=True)
     requests_per_minute_per_network = models.IntegerField(null=True, blank=True)
+    reads_per_minute = models.IntegerField(null=True, blank=True)
+    writes_per_minute = models.IntegerField(null=True, blank=True)
+    heavy_calls_per_minute = models.IntegerField(null=True, blank=True)
+    visitor_tokens_per_minute = models.IntegerField(null=True, blank=True)
+    new_secrets_per_minute = models.IntegerField(null=True, blank=True)
+    sends_per_minute = models.IntegerField(null=True, blank=True)
     concurrent_turns = models.IntegerField(null=True, blank=True)
     message_bytes = models.IntegerField(null=True, blank=True)
     history_messages = models.IntegerField(null=True, blank=True)
@@ -194,7 +200,8 @@ class RateState(TenantModel):
 
     pk = models.CompositePrimaryKey("account_id", "subject")
     account = account_key()
-    # "account", "key:<id>", "visitor:<hash>", "network:<prefix>"
+    # "account", "key:<id>", "visitor:<hash>", "network:<prefix>"; for calls that are no turns after
+    # their kind, as in "writes:account".
     subject = models.CharField(max_length=100)
     arrival = models.DateTimeField()
 

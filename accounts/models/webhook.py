@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 from accounts.models.foreign_keys import account_constraint, account_key, tenant_constraint
@@ -159,6 +160,13 @@ class WebhookDelivery(TenantModel):
                 name="ix_webhook_deliveries_log",
             ),
             models.Index(fields=["-created_at", "-id"], name="ix_webhook_deliveries_time"),
+            # What is known of a person, so that it can be deleted with the session.
+            models.Index(
+                models.F("account"),
+                KeyTextTransform("session_id", "data"),
+                name="ix_webhook_deliveries_person",
+                condition=Q(data__has_key="end_user"),
+            ),
         ]
 
     def __str__(self) -> str:

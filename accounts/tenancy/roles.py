@@ -35,7 +35,7 @@ TENANT_RIGHTS: Final[dict[str, str]] = {
     "support_accesses": "SELECT",
     "webhook_endpoints": ALL,
     # The database deletes a row with its endpoint, and the worker when it is old.
-    "webhook_deliveries": "SELECT, INSERT, UPDATE (state, tries, next_try_at, error)",
+    "webhook_deliveries": "SELECT, INSERT, UPDATE (state, tries, next_try_at, error, data)",
 }
 # The platform's role has all rights on the tables that are not listed here.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {

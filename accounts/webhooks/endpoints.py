@@ -9,14 +9,16 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import DeliveryState, DisabledReason, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.locks import lock_rows
 from accounts.webhooks import signing
 from salient.api.problems import Invalid, NotFound, Problem
 from salient.ids import uuid7
-from salient.security.ssrf import UnsafeURL, check_url
+from salient.security.ssrf import SafeURL, UnsafeURL, check_url
 
 MOST_ENDPOINTS: Final = 20
 # Of an endpoint that was switched off, what still waited.
@@ -72,6 +74,7 @@ def create_endpoint(
     secret = signing.new_secret()
     endpoint.secret = signing.seal_secret(endpoint, secret)
     with tenant_context(account_id):
+        lock_rows("webhooks", account_id)
         if WebhookEndpoint.objects.count() >= MOST_ENDPOINTS:
             raise TooManyWebhooks
         endpoint.save(force_insert=True)
@@ -161,10 +164,15 @@ def switch(endpoint: WebhookEndpoint, *, on: bool, reason: str = DisabledReason.
         )
 
 
+def allowed_url(url: str) -> SafeURL:
+    """Read an endpoint's address; raises UnsafeURL. Model servers inside are none of its."""
+    return check_url(url, trusted=settings.WEBHOOK_TRUSTED_HOSTS)
+
+
 def read_url(url: str) -> str:
     """Return the address in its one written form; raises Invalid, which says what is wrong."""
     try:
-        return str(check_url(url))
+        return str(allowed_url(url))
     except UnsafeURL as error:
         raise Invalid.field("url", str(error)) from error
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.webhooks.endpoints import DISABLED, WebhookDisabled
+from accounts.webhooks.outbox import LEASE
 from salient.api.problems import NotFound
 from salient.cursor import Cursor, older, page_of
 
@@ -49,26 +50,53 @@ def send_again(account_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> Webhoo
     Raises NotFound and WebhookDisabled.
     """
     with tenant_context(account_id):
-        delivery = _found(endpoint_id, delivery_id, lock=True)
-        renew(delivery)
-        return delivery
+        return renew(_found(endpoint_id, delivery_id))
 
 
-def renew(delivery: WebhookDelivery) -> None:
-    """Let the delivery begin anew; inside a context. Raises WebhookDisabled."""
-    if not delivery.endpoint.is_enabled:
+def renew(delivery: WebhookDelivery) -> WebhookDelivery:
+    """Let the delivery begin anew; inside a context. Raises WebhookDisabled.
+
+    While a worker may be sending it, it waits until that try has ended: never two at once.
+    """
+    rows = WebhookDelivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
+    found: WebhookDelivery | None = rows.select_for_update().first()
+    if found is None:
+        raise NotFound("delivery")
+    if not found.endpoint.is_enabled:
         raise WebhookDisabled
-    delivery.state, delivery.tries = DeliveryState.PENDING, 0
-    delivery.next_try_at, delivery.error = timezone.now(), ""
-    delivery.save(update_fields=["state", "tries", "next_try_at", "error"])
+    now = timezone.now()
+    found.state, found.tries = DeliveryState.PENDING, 0
+    found.next_try_at = max(now, end_of_try(found) or now)
+    found.error = ""
+    found.save(update_fields=["state", "tries", "next_try_at", "error"])
+    return found
 
 
-def _found(endpoint_id: UUID, delivery_id: UUID, *, lock: bool = False) -> WebhookDelivery:
+def end_of_try(delivery: WebhookDelivery) -> datetime | None:
+    """Return when the try under way has ended for certain; None where none is under way."""
+    if delivery.last_tried_at is None:
+        return None
+    end = delivery.last_tried_at + LEASE
+    # A result moves `next_try_at`; an endpoint that was disabled waited for none.
+    return end if delivery.next_try_at == end or delivery.error == DISABLED else None
+
+
+def _found(endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     rows = WebhookDelivery.objects.filter(pk=delivery_id, endpoint_id=endpoint_id)
-    found: WebhookDelivery | None = (rows.select_for_update() if lock else rows).first()
+    found: WebhookDelivery | None = rows.first()
     if found is None:
         raise NotFound("delivery")
     return found
+
+
+def forget_end_user(account_id: UUID, session_id: UUID) -> None:
+    """Take the person's id out of what was sent, or waits, about a session; inside a context."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE webhook_deliveries SET data = jsonb_set(data, '{end_user}', 'null') "
+            "WHERE account_id = %s AND data ? 'end_user' AND data ->> 'session_id' = %s",
+            [account_id, str(session_id)],
+        )
 
 
 def of_account(account_id: UUID) -> list[WebhookEndpoint]:

@@ -135,6 +135,7 @@ def record(delivery: WebhookDelivery, result: Result) -> None:
 
 
 def _store(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
+    """Store it in the row as it is now, which may have begun anew while it was sent."""
     own = WebhookDelivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
     outcome = {
         "status": result.status,
@@ -143,10 +144,16 @@ def _store(delivery: WebhookDelivery, result: Result, now: datetime) -> None:
     }
     if result.is_delivered:
         own.update(**outcome, state=DeliveryState.DELIVERED, next_try_at=None, delivered_at=now)
-    elif delivery.tries >= MOST_TRIES:
-        own.pending().update(**outcome, state=DeliveryState.FAILED, next_try_at=None)
+        return
+    waiting = own.pending().select_for_update()
+    tries = waiting.values_list("tries", flat=True).first()
+    if tries is None:
+        return
+    if tries >= MOST_TRIES:
+        own.update(**outcome, state=DeliveryState.FAILED, next_try_at=None)
     else:
-        own.pending().update(**outcome, next_try_at=now + delay(delivery.tries, result))
+        again = delay(tries, result) if tries else timedelta()
+        own.update(**outcome, next_try_at=now + again)
 
 
 def delay(tries: int, result: Result) -> timedelta:

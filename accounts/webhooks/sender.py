@@ -20,9 +20,10 @@ from django.db import connection
 
 from accounts.models import WebhookDelivery
 from accounts.webhooks import outbox, signing
+from accounts.webhooks.endpoints import allowed_url
 from accounts.webhooks.outbox import Result
 from salient.security.encryption import SecretUnreadable
-from salient.security.ssrf import UnsafeAddress, UnsafeURL, check_url, plain_session, safe_session
+from salient.security.ssrf import UnsafeAddress, UnsafeURL, plain_session, safe_session
 from salient.tasks.worker import POLL_SECONDS, Stop, service
 
 logger = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ async def attempt(clients: Clients, delivery: WebhookDelivery) -> Result:
 async def _post(clients: Clients, delivery: WebhookDelivery) -> dict[str, Any]:
     """Send it; a redirect is not followed and counts as a failure."""
     endpoint, now = delivery.endpoint, datetime.now(UTC)
-    url = check_url(endpoint.url)
+    url = allowed_url(endpoint.url)
     body = signing.body_of(delivery)
     keys = signing.secrets_of(endpoint, now)
     client = clients.trusted if url.is_trusted else clients.public

@@ -28,7 +28,7 @@ class EditForm(forms.Form):
 
     text = MultilineField(rows=18, required=False, label="Values published over the files (YAML)")
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
-    base = forms.IntegerField(widget=forms.HiddenInput)
+    base = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
 
 
 class PublishForm(forms.Form):
@@ -45,10 +45,10 @@ class PublishForm(forms.Form):
         label="Why publish anyway",
         help_text="After a failed test chat, publishing needs a reason. It is stored.",
     )
-    base = forms.IntegerField(widget=forms.HiddenInput)
+    base = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
 class RollBackForm(forms.Form):
     note = PublishForm.base_fields["note"]
-    base = forms.IntegerField(widget=forms.HiddenInput)
+    base = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)

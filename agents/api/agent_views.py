@@ -6,6 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from accounts.auth.decorators import ApiRequest, Caller, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from agents.api.agent_schemas import (
@@ -17,7 +18,7 @@ from agents.api.agent_schemas import (
     InstancesOut,
 )
 from agents.api.decorators import for_listed_sites
-from agents.api.managed import managed_view, manages
+from agents.api.managed import count_text, managed_view, manages
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.config.versions.managed import InvalidConfiguration, author_of, refusals
 from agents.instances import managed
@@ -46,6 +47,7 @@ async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
 @api_view(
     "POST",
     scope=Scope.AGENTS_WRITE,
+    rate=Rates.HEAVY,
     body=AgentIn,
     answer=InstanceDetailOut,
     status=HTTPStatus.CREATED,
@@ -53,6 +55,7 @@ async def agent_list(request: ApiRequest, *, query: AgentsIn) -> InstancesOut:
 )
 async def agent_make(request: ApiRequest, *, body: AgentIn) -> InstanceDetailOut:
     """Make an agent, with its first configuration."""
+    await count_text(request.caller, body.config)
     return await in_database(_make, request.caller, body)
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from django.http import HttpResponse
 
 from accounts.auth.decorators import ApiRequest, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from agents.api.config_schemas import (
@@ -24,7 +25,13 @@ from agents.api.config_schemas import (
     VersionOut,
     VersionsOut,
 )
-from agents.api.managed import PreconditionRequired, etag_header, managed_view, wanted_etag
+from agents.api.managed import (
+    PreconditionRequired,
+    count_text,
+    etag_header,
+    managed_view,
+    wanted_etag,
+)
 from agents.config.effective_rows import in_force
 from agents.config.versions import managed, publishing
 from agents.config.versions.managed import (
@@ -107,16 +114,19 @@ async def draft_discard(request: ApiRequest, instance: AgentInstance) -> None:
     await in_database(managed.discard_draft, instance, seen=wanted_etag(request))
 
 
-@managed_view("POST", scope=Scope.CONFIG_READ, body=ValidateIn, answer=ValidatedOut)
+@managed_view(
+    "POST", scope=Scope.CONFIG_READ, rate=Rates.HEAVY, body=ValidateIn, answer=ValidatedOut
+)
 async def validate(
     request: ApiRequest, instance: AgentInstance, *, body: ValidateIn
 ) -> ValidatedOut:
     """Say what is wrong with a text, or what it would change; nothing is stored."""
+    await count_text(request.caller, body.text)
     validated, changes = await in_database(managed.validate, instance, body.text)
     return ValidatedOut.of(validated, changes)
 
 
-@managed_view("GET", scope=Scope.CONFIG_READ, query=DiffIn, answer=DiffOut)
+@managed_view("GET", scope=Scope.CONFIG_READ, rate=Rates.HEAVY, query=DiffIn, answer=DiffOut)
 async def diff(request: ApiRequest, instance: AgentInstance, *, query: DiffIn) -> DiffOut:
     """Compare the draft with what is published, or any two versions."""
     found = await in_database(managed.compare, instance, query.old, query.new)
@@ -126,6 +136,7 @@ async def diff(request: ApiRequest, instance: AgentInstance, *, query: DiffIn) -
 @managed_view(
     "POST",
     scope=Scope.AGENTS_WRITE,
+    rate=Rates.HEAVY,
     body=PublishIn,
     answer=VersionOut,
     status=HTTPStatus.CREATED,
@@ -156,6 +167,7 @@ async def publish(request: ApiRequest, instance: AgentInstance, *, body: Publish
 @managed_view(
     "POST",
     scope=Scope.AGENTS_WRITE,
+    rate=Rates.HEAVY,
     body=RollbackIn,
     answer=VersionOut,
     status=HTTPStatus.CREATED,

@@ -9,6 +9,8 @@ from typing import Unpack
 from django.http import HttpRequest
 
 from accounts.auth.decorators import ApiRoute, Caller, operation_of
+from accounts.limits.call_rates import count_call
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import InstanceView, find_instance, route_of_instance
 from agents.instances.managed import any_instance
@@ -19,6 +21,8 @@ from salient.database import in_database
 
 # Who has one of these manages agents; to everybody else an inactive one does not exist.
 MANAGING = frozenset({Scope.AGENTS_WRITE, Scope.CONFIG_READ})
+# A configuration of 64 KB, all of it wrong, takes a second or two to check.
+CHARACTERS_A_CALL = 8 * 1024
 
 
 class PreconditionRequired(Problem):
@@ -52,6 +56,12 @@ async def managed_instance(caller: Caller, slug: str) -> AgentInstance:
     if found is None or not caller.may_use(found.pk):
         raise NotFound("agent")
     return found
+
+
+async def count_text(caller: Caller, text: str) -> None:
+    """Count what it takes to check a long text beside the call itself; raises RateLimited."""
+    if more := len(text) // CHARACTERS_A_CALL:
+        await count_call(caller, Rates.HEAVY, times=more)
 
 
 def etag_header(etag: str) -> str:

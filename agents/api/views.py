@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from accounts.auth import visitor_tokens
 from accounts.auth.decorators import ApiRequest
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.api.schemas import VisitorIn, VisitorOut
@@ -14,7 +15,12 @@ from agents.models import AgentInstance
 
 
 @instance_view(
-    "POST", scope=Scope.VISITORS_WRITE, body=VisitorIn, answer=VisitorOut, status=HTTPStatus.CREATED
+    "POST",
+    scope=Scope.VISITORS_WRITE,
+    rate=Rates.VISITOR_TOKEN,
+    body=VisitorIn,
+    answer=VisitorOut,
+    status=HTTPStatus.CREATED,
 )
 async def visitor_start(
     request: ApiRequest, instance: AgentInstance, *, body: VisitorIn

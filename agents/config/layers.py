@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from agents.config.errors import ConfigError, ConfigProblem, KeyPath, closest, dotted, legible
-from agents.config.schema import COMPLETE, AgentConfig, Callers, Timeouts
+from agents.config.schema import COMPLETE, AgentConfig, Callers, Timeouts, Visitors
 from agents.config.yaml import source as yaml_source
 
 PUBLISHED = "published here"
@@ -25,7 +25,12 @@ _OTHER_NAMES = {
 }
 # The schema of a file, and those of the mappings in it; items of a list have the list's.
 type Sections = Mapping[KeyPath, type[BaseModel]]
-_SECTIONS: Sections = {(): AgentConfig, ("timeouts",): Timeouts, ("callers",): Callers}
+_SECTIONS: Sections = {
+    (): AgentConfig,
+    ("timeouts",): Timeouts,
+    ("callers",): Callers,
+    ("visitors",): Visitors,
+}
 _EXPECTED = {
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",

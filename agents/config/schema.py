@@ -129,6 +129,14 @@ class Callers(_Strict):
     max_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
+class Visitors(_Strict):
+    """What visitors and end users are told of a turn besides its answer."""
+
+    show_model: bool = False
+    show_usage: bool = False
+    show_cost: bool = False
+
+
 class AgentConfig(_Strict):
     """How one agent instance behaves; docs/configuration.md explains every key."""
 
@@ -151,6 +159,7 @@ class AgentConfig(_Strict):
     max_tool_rounds: Annotated[int, Field(ge=0, le=20)] = 5
     opening_message: Annotated[Spoken, Field(max_length=8_000)] | None = None
     callers: Callers = Callers()
+    visitors: Visitors = Visitors()
 
     @cached_property
     def names_connection(self) -> bool:

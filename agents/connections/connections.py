@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, models, transaction
 
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.resealing import Rotation, reseal_rows
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
@@ -67,6 +68,7 @@ def create_connection(
     _check(connection)
     try:
         with tenant_context(account_id):
+            lock_rows("connections", account_id)
             if ProviderConnection.objects.count() >= MOST_CONNECTIONS:
                 raise Invalid.field(
                     "name", f"an account has at most {MOST_CONNECTIONS} connections"

@@ -69,8 +69,9 @@ def cost_estimate(request: RunRequest, own: OwnPrices = NO_PRICES) -> CostEstima
         request.system_prompt,
         request.tools,
         request.max_tokens or settings.DEFAULT_OUTPUT_TOKENS,
-        # An answer in a wrong format is asked for once more.
-        (min(request.max_tool_rounds, MOST_ROUNDS) if request.tools else 0)
+        # A wrong call of the caller's own tools is answered here, and the model called again. An
+        # answer in a wrong format is asked for once more.
+        (min(request.max_tool_rounds, MOST_ROUNDS) if request.tools or request.client_tools else 0)
         + (request.output_format is not None),
         own,
         settings.UNKNOWN_PRICE_PER_MTOK,

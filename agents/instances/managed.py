@@ -17,6 +17,7 @@ from accounts.auth.decorators import require_whole_account
 from accounts.models import Account
 from accounts.models.slugs import is_slug, title_of
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.locks import lock_rows
 from agents.api import decorators
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
 from agents.config.versions import publishing
@@ -125,6 +126,7 @@ def make_agent(
 
 
 def _add(agent: AgentInstance) -> None:
+    lock_rows("agents", agent.account_id)
     same = AgentInstance.objects.filter(account_id=agent.account_id)
     if same.filter(instance_slug=agent.instance_slug).exists():
         raise AgentExists

@@ -72,7 +72,7 @@ def port(text: str) -> int:
 
 
 def host_and_port(text: str) -> str:
-    """An entry of OUTBOUND_TRUSTED_HOSTS."""
+    """An entry of OUTBOUND_TRUSTED_HOSTS or WEBHOOK_TRUSTED_HOSTS."""
     host, colon, number = text.rpartition(":")
     if not colon or not is_host(host.removeprefix("[").removesuffix("]")):
         raise WrongValue("it must be host:port, as in vllm.internal:8000")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -75,16 +75,13 @@ class SafeURL:
     host: str
     port: int
     path: str
+    # Whether the operator lists this host and port for URLs of this kind.
+    is_trusted: bool = False
 
     @property
     def origin(self) -> str:
         """The scheme, host and port, which a secret is bound to; the port is always included."""
         return f"{self.scheme}://{self.host}:{self.port}"
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the operator lists this host and port in OUTBOUND_TRUSTED_HOSTS."""
-        return f"{self.host}:{self.port}" in settings.OUTBOUND_TRUSTED_HOSTS
 
     def __str__(self) -> str:
         default_port = {"https": 443, "http": 80}[self.scheme]
@@ -92,10 +89,13 @@ class SafeURL:
         return f"{self.scheme}://{self.host}{port}{self.path}"
 
 
-def check_url(text: str, *, with_query: bool = True, only_public: bool = False) -> SafeURL:
+def check_url(
+    text: str, *, with_query: bool = True, trusted: Collection[str] | None = None
+) -> SafeURL:
     """Read a tenant's URL; raises UnsafeURL unless every part of it is plain and allowed.
 
-    `only_public` refuses the hosts that the operator trusts too.
+    `trusted` are hosts with their ports ("vllm.internal:8000") that may be anywhere, without
+    https; None is OUTBOUND_TRUSTED_HOSTS, which are for model connections.
     """
     if len(text) > MAX_URL or not _URL.fullmatch(text):
         raise UnsafeURL(
@@ -114,13 +114,11 @@ def check_url(text: str, *, with_query: bool = True, only_public: bool = False) 
     if parts.scheme not in {"https", "http"}:
         raise UnsafeURL("The URL must begin with https://.")
     query = f"?{parts.query}" if parts.query else ""
-    url = SafeURL(
-        parts.scheme,
-        _host(parts.netloc),
-        port if port is not None else {"https": 443, "http": 80}[parts.scheme],
-        parts.path + query,
-    )
-    if only_public or not url.is_trusted:
+    host = _host(parts.netloc)
+    port = port if port is not None else {"https": 443, "http": 80}[parts.scheme]
+    known = settings.OUTBOUND_TRUSTED_HOSTS if trusted is None else trusted
+    url = SafeURL(parts.scheme, host, port, parts.path + query, f"{host}:{port}" in known)
+    if not url.is_trusted:
         _check_public(url)
     return url
 
@@ -306,6 +304,11 @@ class Limits:
     max_redirects: int = 0
     only_public: bool = False
 
+    @property
+    def trusted(self) -> Collection[str] | None:
+        """The hosts that are an exception, as `check_url` takes them."""
+        return () if self.only_public else None
+
 
 async def safe_fetch(
     url: str,
@@ -322,15 +325,14 @@ async def safe_fetch(
     Raises UnsafeURL, ValueError when the answer is too long, TimeoutError, OSError and aiohttp's
     ClientError.
     """
-    only_public = limits.only_public
-    step = _Step(method, check_url(url, only_public=only_public), headers or {}, data)
+    step = _Step(method, check_url(url, trusted=limits.trusted), headers or {}, data)
     async with asyncio.timeout(limits.seconds):
         for _ in range(limits.max_redirects):
             fetched = await _fetch_once(step, limits, lookup)
             location = fetched.headers.get("Location")
             if fetched.status not in REDIRECTS or location is None:
                 return fetched
-            step = step.redirected(fetched.status, location, only_public=only_public)
+            step = step.redirected(fetched.status, location, limits)
         return await _fetch_once(step, limits, lookup)
 
 
@@ -341,9 +343,9 @@ class _Step:
     headers: Mapping[str, str]
     data: bytes | None
 
-    def redirected(self, status: int, location: str, *, only_public: bool) -> _Step:
+    def redirected(self, status: int, location: str, limits: Limits) -> _Step:
         place = urljoin(str(self.url), location.partition("#")[0])
-        url = check_url(place, only_public=only_public)
+        url = check_url(place, trusted=limits.trusted)
         keeps = url.origin == self.url.origin
         headers = self.headers if keeps else {}
         if keeps and status in {307, 308}:

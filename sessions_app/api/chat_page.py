@@ -108,10 +108,11 @@ class Page:
         except AgentMisconfigured as error:
             return cls(agent.display_name, "", "", "", error.detail)
         config = effective.config
+        shows_model = config.visitors.show_model
         return cls(
             name=config.display_name or agent.display_name,
             opening=config.opening_message or "",
-            model=config.model,
-            good_for=describe_model(config.model),
+            model=config.model if shows_model else "",
+            good_for=describe_model(config.model) if shows_model else "",
             problem=Truncator(model_problem(config.model) or effective.error or "").chars(500),
         )

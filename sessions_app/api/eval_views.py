@@ -11,6 +11,7 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 from accounts.auth.decorators import ApiRequest, Caller, CallerKind, as_problem
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
@@ -37,7 +38,11 @@ EVENTS = {"answer": Answer, "error": Problem, "done": RunOut}
 
 
 @instance_view(
-    "POST", scope=Scope.CHAT, answer=EventStream(EVENTS), problems=(ChatChanged, *TURN_PROBLEMS)
+    "POST",
+    scope=Scope.CHAT,
+    rate=Rates.TURN,
+    answer=EventStream(EVENTS),
+    problems=(ChatChanged, *TURN_PROBLEMS),
 )
 async def test_chat_run(
     request: ApiRequest, instance: AgentInstance, chat_id: str

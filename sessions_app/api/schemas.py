@@ -151,17 +151,20 @@ class CostOut(BaseModel):
 
 
 class DoneOut(Out):
-    """How a turn ended: the last event of every stream, and part of every chat answer."""
+    """How a turn ended: the last event of every stream, and part of every chat answer.
+
+    `model`, `usage` and `cost` are null for visitors and end users, unless the agent shows them.
+    """
 
     status: str
     session_id: UUID
     message_id: UUID | None
     llm_request_id: UUID
-    model: str
+    model: str | None
     # Why the model stopped: stop, length, content_filter, tool_calls or the provider's own word.
     finish_reason: str | None
-    usage: UsageOut
-    cost: CostOut
+    usage: UsageOut | None
+    cost: CostOut | None
     config_version: str
     latency_ms: int
     time_to_first_token_ms: int | None

@@ -185,8 +185,8 @@ class SessionMessageOut(BaseModel):
     """A message; what follows `config_version` is of the turn whose answer it is.
 
     `status` and `finish_reason` say how that turn ended. `model` is null for visitors and end
-    users. `ratings` are all ratings of the answer; of others than their own, visitors and end users
-    get none.
+    users, unless the agent shows it. `ratings` are all ratings of the answer; of others than their
+    own, visitors and end users get none.
     """
 
     id: UUID

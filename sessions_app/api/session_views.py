@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 
 from accounts.auth.decorators import ApiRequest, by_method
-from accounts.limits.quotas import RateLimited
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
@@ -34,7 +34,6 @@ from sessions_app.conversations.sessions import (
     delete_session,
     read_session,
 )
-from sessions_app.turns.idempotency import with_headers
 from sessions_app.turns.problems import TurnInProgress
 
 
@@ -52,14 +51,12 @@ async def session_list(
     body=SessionCreateIn,
     answer=SessionOut,
     status=HTTPStatus.CREATED,
-    problems=(RateLimited,),
 )
 async def session_create(
     request: ApiRequest, instance: AgentInstance, *, body: SessionCreateIn
-) -> HttpResponse:
+) -> SessionOut:
     """Begin a session without a message."""
-    made, headers = await in_database(create_session, request.caller, instance, body)
-    return with_headers(made.as_response(HTTPStatus.CREATED), headers)
+    return await in_database(create_session, request.caller, instance, body)
 
 
 @instance_view("GET", scope=Scope.HISTORY_READ, answer=SessionOut)
@@ -74,15 +71,13 @@ async def session_read(request: ApiRequest, instance: AgentInstance, session_id:
     scope=Scope.CHAT,
     body=SessionChangeIn,
     answer=SessionOut,
-    problems=(RateLimited,),
 )
 async def session_change(
     request: ApiRequest, instance: AgentInstance, session_id: str, *, body: SessionChangeIn
-) -> HttpResponse:
+) -> SessionOut:
     """Rename, annotate, close or reopen a session."""
     wanted = path_uuid(session_id, "session")
-    changed, headers = await in_database(change_session, request.caller, instance, wanted, body)
-    return with_headers(changed.as_response(), headers)
+    return await in_database(change_session, request.caller, instance, wanted, body)
 
 
 @instance_view(
@@ -109,23 +104,21 @@ async def session_messages(
 @instance_view(
     "GET",
     scope=Scope.HISTORY_READ,
+    rate=Rates.HEAVY,
     query=ExportIn,
     answer=(ExportOut, Text("text/markdown")),
-    problems=(RateLimited,),
 )
 async def session_export(
     request: ApiRequest, instance: AgentInstance, session_id: str, *, query: ExportIn
 ) -> StreamingHttpResponse:
     """Export a session with all of its messages, as JSON or Markdown."""
     wanted, form = path_uuid(session_id, "session"), query.format
-    session, headers = await in_database(
-        export.begin_export, request.caller, instance, wanted, form
-    )
+    session = await in_database(export.begin_export, request.caller, instance, wanted, form)
     name = f"session-{session.id}.{export.SUFFIXES[form]}"
     return StreamingHttpResponse(
         export.written(request.caller, instance, session, form),
         content_type=export.CONTENT_TYPES[form],
-        headers=headers | {"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

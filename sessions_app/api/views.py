@@ -8,7 +8,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
 from accounts.auth.decorators import ApiRequest, api_view, by_method
-from accounts.limits.quotas import RateLimited
+from accounts.limits.call_rates import count_call
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
@@ -42,6 +43,7 @@ from sessions_app.usage.report import usage_csv, usage_of
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatIn,
     answer=ChatOut | DryRunOut,
     also={HTTPStatus.ACCEPTED: TurnOut},
@@ -97,6 +99,7 @@ async def _begin_in_background(
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatIn,
     answer=TURN_EVENTS,
     problems=TURN_PROBLEMS,
@@ -113,6 +116,7 @@ async def chat_stream(
 @instance_view(
     "GET",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     query=ChatIn,
     answer=TURN_EVENTS,
     also={HTTPStatus.NO_CONTENT: None},
@@ -177,15 +181,13 @@ async def messages(request: ApiRequest, instance: AgentInstance, *, query: Histo
     scope=Scope.CHAT,
     body=FeedbackIn,
     answer=FeedbackOut,
-    problems=(RateLimited,),
 )
 async def message_feedback(
     request: ApiRequest, instance: AgentInstance, message_id: str, *, body: FeedbackIn
-) -> HttpResponse:
+) -> FeedbackOut:
     """Store, change or remove the caller's rating of an answer."""
     wanted = path_uuid(message_id, "message")
-    stored, headers = await in_database(feedback.give, request.caller, instance, wanted, body)
-    return with_headers(stored.as_response(), headers)
+    return await in_database(feedback.give, request.caller, instance, wanted, body)
 
 
 @api_view("GET", scope=Scope.USAGE_READ, query=UsageIn, answer=(AccountUsageOut, Text("text/csv")))
@@ -193,10 +195,11 @@ async def usage(request: ApiRequest, *, query: UsageIn) -> HttpResponse | Accoun
     """Sum what the caller's agents used, by day, model, agent, API key, end user or tag."""
     preferred = request.get_preferred_type(["application/json", "text/csv"])
     if query.format is UsageFormat.CSV or (query.format is None and preferred == "text/csv"):
+        headers = await count_call(request.caller, Rates.HEAVY)
         name = f"usage-{query.days().first}-{query.days().last}.csv"
         return HttpResponse(
             await in_database(usage_csv, request.caller, query),
             content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            headers=headers | {"Content-Disposition": f'attachment; filename="{name}"'},
         )
     return await in_database(usage_of, request.caller, query)

@@ -52,12 +52,11 @@ def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMReque
 def read_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> TurnOut:
     """Return the turn as it is now; raises NotFound."""
     with tenant_context(caller.account_id):
-        return turn_out(own_turn(caller, instance, turn_id))
+        return _turn_out(caller, instance, own_turn(caller, instance, turn_id))
 
 
-def turn_out(request: LLMRequest) -> TurnOut:
-    """Describe a turn; call it inside the account's context."""
-    answer = answer_of(request)
+def _turn_out(caller: Caller, instance: AgentInstance, request: LLMRequest) -> TurnOut:
+    answer = answer_of(caller, instance, request)
     said = answer.response
     is_running = request.completion_status == CompletionStatus.RUNNING
     if is_running:
@@ -102,7 +101,7 @@ def _ask_to_cancel(caller: Caller, instance: AgentInstance, turn_id: UUID) -> Tu
             TurnCancellation.objects.get_or_create(
                 account_id=caller.account_id, llm_request_id=request.pk
             )
-        return turn_out(request)
+        return _turn_out(caller, instance, request)
 
 
 def happening(
@@ -114,7 +113,8 @@ def happening(
     may no longer read.
     """
     running = running_here(caller.account_id, turn_id)
-    if running is not None:
+    # What the outcome shows depends on the caller.
+    if running is not None and running.caller.subject == caller.subject:
         return _watched(
             caller, events_of(running)
         ), lambda: None if running.status == CompletionStatus.RUNNING else running.outcome()
@@ -155,7 +155,7 @@ class StoredTurn:
     def _read(self) -> tuple[LLMRequest, ChatOut]:
         with tenant_context(self._caller.account_id):
             request = own_turn(self._caller, self._instance, self._turn_id)
-            return request, answer_of(request)
+            return request, answer_of(self._caller, self._instance, request)
 
 
 async def _watched(caller: Caller, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:

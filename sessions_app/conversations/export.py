@@ -11,7 +11,6 @@ from django.core.exceptions import RequestAborted
 from accounts.audit.exports import note_callers_export
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import AccessEnded, still_admitted
-from accounts.limits import quotas
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
@@ -43,11 +42,8 @@ SUFFIXES = {ExportFormat.JSON: "json", ExportFormat.MARKDOWN: "md"}
 
 def begin_export(
     caller: Caller, instance: AgentInstance, session_id: UUID, form: ExportFormat
-) -> tuple[SessionOut, dict[str, str]]:
-    """Note the export in the audit log; return the session with the headers of the rate limits.
-
-    Raises NotFound, RateLimited.
-    """
+) -> SessionOut:
+    """Note the export in the audit log; return the session. Raises NotFound."""
     with tenant_context(caller.account_id):
         session = own_session(caller, instance, session_id)
         note_callers_export(
@@ -57,8 +53,7 @@ def begin_export(
             object_id=str(session.pk),
             name="Export",
         )
-        reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return session_out(caller, session), reservation.headers
+    return session_out(caller, session)
 
 
 async def written(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from accounts.auth.caller import Caller
-from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
@@ -18,8 +17,8 @@ RATINGS = {"good": 1, "bad": -1}
 
 def give(
     caller: Caller, instance: AgentInstance, message_id: UUID, given: FeedbackIn
-) -> tuple[FeedbackOut, dict[str, str]]:
-    """Store the caller's rating of an answer; return it with the headers of the rate limits.
+) -> FeedbackOut:
+    """Store the caller's rating of an answer.
 
     Raises NotFound unless the message is an answer in a session of the caller's.
     """
@@ -33,9 +32,7 @@ def give(
         rows = MessageFeedback.objects.filter(session_id=session.pk)
         latest = rows.order_by("-updated_at", "-id").values_list("rating", flat=True).first()
         Session.objects.filter(pk=session.pk).update(feedback=latest)
-        reservation = quotas.reserve(caller, instance.pk, turn=False)
-    stored = FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
-    return stored, reservation.headers
+    return FeedbackOut(message_id=message_id, rating=given.rating, comment=given.comment)
 
 
 def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Session:

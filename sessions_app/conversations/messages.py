@@ -8,8 +8,9 @@ from uuid import UUID
 from django.db.models import F
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
-from accounts.auth.decorators import Caller, CallerKind
+from accounts.auth.decorators import Caller
 from accounts.tenancy.context import tenant_context
+from agents.config.shown import shown_to
 from agents.models import AgentInstance
 from salient.cursor import newer, older, page_of
 from sessions_app.api.session_schemas import (
@@ -40,14 +41,16 @@ def read_messages(
             rows = rows.newest_first()
         found = list(_with_turns(rows[: page.limit + 1]))
         shown, cursor = page_of(found, page.limit, "created_at")
-        data = messages_out(caller, shown)
+        data = messages_out(caller, instance, shown)
     return MessagesOut.of_page(data, cursor)
 
 
-def messages_out(caller: Caller, messages: Collection[Message]) -> list[SessionMessageOut]:
+def messages_out(
+    caller: Caller, instance: AgentInstance, messages: Collection[Message]
+) -> list[SessionMessageOut]:
     """Return the messages, which have their turns' values, with their ratings."""
     ratings = _ratings(caller, [each.pk for each in messages if each.role == Role.ASSISTANT])
-    with_model = caller.kind not in {CallerKind.VISITOR, CallerKind.END_USER}
+    with_model = shown_to(caller, instance).model
     return [
         SessionMessageOut.of(each, ratings.get(each.pk, ()), with_model=with_model)
         for each in messages

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.auth.decorators import Caller, CallerKind
-from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
+from accounts.webhooks.log import forget_end_user
 from agents.models import AgentInstance
 from salient.api.problems import Forbidden
 from sessions_app.api.session_schemas import (
@@ -39,13 +39,11 @@ def read_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> S
     return session_out(caller, session)
 
 
-def create_session(
-    caller: Caller, instance: AgentInstance, wanted: SessionCreateIn
-) -> tuple[SessionOut, dict[str, str]]:
-    """Begin a session without a message; return it with the headers of the rate limits.
+def create_session(caller: Caller, instance: AgentInstance, wanted: SessionCreateIn) -> SessionOut:
+    """Begin a session without a message.
 
     Raises Forbidden for those whose first message begins their session, and for fields that are
-    not theirs to set; RateLimited.
+    not theirs to set.
     """
     if caller.kind in {CallerKind.VISITOR, CallerKind.STAFF}:
         raise Forbidden("Here the first message begins the conversation.")
@@ -62,8 +60,7 @@ def create_session(
             title=wanted.title,
             meta=wanted.metadata,
         )
-        reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return session_out(caller, made), reservation.headers
+    return session_out(caller, made)
 
 
 def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Session:
@@ -81,11 +78,11 @@ def new_session(caller: Caller, instance: AgentInstance, **fields: Any) -> Sessi
 
 def change_session(
     caller: Caller, instance: AgentInstance, session_id: UUID, wanted: SessionChangeIn
-) -> tuple[SessionOut, dict[str, str]]:
-    """Rename, annotate, close or reopen; return the session with the headers of the rate limits.
+) -> SessionOut:
+    """Rename, annotate, close or reopen a session.
 
     A turn that runs when its session is closed goes on to its end. Raises NotFound, Forbidden
-    where visitors and end users may not, RateLimited.
+    where visitors and end users may not.
     """
     names = wanted.model_fields_set
     _require_metadata_right(caller, names)
@@ -98,8 +95,7 @@ def change_session(
         if "status" in names:
             _set_status(caller, session, wanted.status)
         session.save(update_fields=["title", "meta", "closed_at", "updated_at"])
-        reservation = quotas.reserve(caller, instance.pk, turn=False)
-    return session_out(caller, session), reservation.headers
+    return session_out(caller, session)
 
 
 def _require_metadata_right(caller: Caller, names: set[str]) -> None:
@@ -158,6 +154,7 @@ def leave_tombstone(session: Session) -> None:
         user=None,
         deleted_at=timezone.now(),
     )
+    forget_end_user(session.account_id, session.pk)
 
 
 def forget_bodies(requests: QuerySet[LLMRequest]) -> None:

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
@@ -34,8 +33,6 @@ from sessions_app.openai.types import (
 )
 from sessions_app.turns.turn import Turn
 
-# Visitors and end users see no costs.
-SEES_COSTS = {CallerKind.SECRET_KEY, CallerKind.MEMBER, CallerKind.STAFF}
 REASONS = {"stop", "length", "content_filter", "tool_calls"}
 DONE = b"data: [DONE]\n\n"
 encoded = msgspec.json.encode
@@ -44,9 +41,8 @@ encoded = msgspec.json.encode
 class Frame:
     """What one answer says besides its text."""
 
-    def __init__(self, done: DoneOut, caller: Caller, model: str) -> None:
+    def __init__(self, done: DoneOut, model: str) -> None:
         self.done, self.model = done, model
-        self.sees_costs = caller.kind in SEES_COSTS
 
     @property
     def head(self) -> Head:
@@ -58,7 +54,7 @@ class Frame:
             "session_id": str(self.done.session_id),
             "config_version": self.done.config_version,
         }
-        if self.sees_costs:
+        if self.done.cost is not None:
             extra["cost"] = cast(Cost, self.done.cost.model_dump(mode="json"))
         return extra
 
@@ -123,13 +119,15 @@ def completion(frame: Frame, answer: ChatOut, calls: Iterable[ToolCall]) -> byte
         "logprobs": None,
         "finish_reason": frame.finish_reason,
     }
+    # mypy cannot know that a head has nothing named “usage”.
     whole: CompletionOut = {
-        **frame.head,
+        **frame.head,  # type: ignore[typeddict-item]
         "object": "chat.completion",
         "choices": [choice],
-        "usage": usage_of(answer.usage),
         "salient": frame.extra,
     }
+    if answer.usage is not None:
+        whole["usage"] = usage_of(answer.usage)
     return encoded(whole)
 
 
@@ -173,7 +171,7 @@ class Chunks:
         }
         usage = {"usage": None} if self._with_usage else {}
         yield self._data(self._head | {"choices": [choice], "salient": frame.extra} | usage)
-        if self._with_usage:
+        if self._with_usage and frame.done.usage is not None:
             used = usage_of(frame.done.usage)
             yield self._data(self._head | {"choices": [], "usage": used})
         yield FinalChunk(DONE)
@@ -217,7 +215,7 @@ async def chunks(
             async for event in events:
                 if chunk := written.of(event):
                     yield chunk
-        last = list(written.finish(Frame(turn.outcome(), turn.caller, model)))
+        last = list(written.finish(Frame(turn.outcome(), model)))
     except Exception as error:
         last = [error_chunk(error, path)]
     for chunk in last:

@@ -16,7 +16,7 @@ class Cost(TypedDict):
 
 
 class Extra(TypedDict):
-    """What OpenAI's API has no field for; visitors and end users see no cost."""
+    """What OpenAI's API has no field for; visitors and end users see a cost if it is shown."""
 
     cost: NotRequired[Cost]
     session_id: str
@@ -83,7 +83,8 @@ class Head(TypedDict):
 class CompletionOut(Head):
     object: Literal["chat.completion"]
     choices: list[Choice]
-    usage: Usage
+    # Left out for visitors and end users, unless the agent shows it.
+    usage: NotRequired[Usage]
     salient: Extra
 
 

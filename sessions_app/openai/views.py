@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller, CallerKind
 from accounts.auth.decorators import ApiRequest, api_view
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.instances.services import active_instances
@@ -43,6 +44,7 @@ COMPLETION = (CompletionOut, EventStream({"": ChunkOut | ErrorBody}))
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatCompletionIn,
     answer=COMPLETION,
     problems=(*OPENAI_PROBLEMS, UnsupportedParameter),
@@ -58,6 +60,7 @@ async def agent_completions(
 @api_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ChatCompletionIn,
     answer=COMPLETION,
     problems=(*OPENAI_PROBLEMS, UnsupportedParameter, ModelNotFound),
@@ -87,7 +90,7 @@ async def _complete(
     if not is_stream:
         await turns.finish(turn)
         answer = turn.answer_out()
-        frame = encoding.Frame(answer, caller, model)
+        frame = encoding.Frame(answer, model)
         return as_json(encoding.completion(frame, answer, turn.run.client_calls), headers)
     events = turns.answer(turn)
     # A text that is checked first would keep the connection silent until it is whole.
@@ -124,7 +127,7 @@ def _replay(
 ) -> HttpResponse | StreamingHttpResponse:
     if earlier.problem is not None:
         raise earlier.problem
-    frame = encoding.Frame(earlier.answer, caller, model)
+    frame = encoding.Frame(earlier.answer, model)
     headers, calls = earlier.headers, earlier.client_calls
     if not is_stream:
         return as_json(encoding.completion(frame, earlier.answer, calls), headers)

@@ -15,6 +15,7 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import ServerStopping, TimeOver
 from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
+from agents.config.shown import shown_to
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
 from agents.runtime.errors import RUN_ERRORS
@@ -112,7 +113,7 @@ def replay(caller: Caller, instance: AgentInstance, key: Key) -> Replay:
             raise IdempotencyKeyReused
         if request.completion_status == CompletionStatus.RUNNING:
             raise TurnInProgress(request.pk)
-        answer = answer_of(request)
+        answer = answer_of(caller, instance, request)
         reservation = quotas.reserve(caller, instance.pk, turn=False)
     headers = reservation.headers | {"Idempotency-Replayed": "true"}
     return Replay(
@@ -132,8 +133,15 @@ def client_calls_of(request: LLMRequest) -> tuple[ToolCall, ...]:
     )
 
 
-def answer_of(request: LLMRequest) -> ChatOut:
-    """Rebuild the answer of a stored turn; call it inside the tenant context."""
+def answer_of(caller: Caller, instance: AgentInstance, request: LLMRequest) -> ChatOut:
+    """Rebuild the answer of a stored turn for the caller; call it inside the tenant context."""
+    answer, shown = _whole_answer_of(request), shown_to(caller, instance)
+    return answer.model_copy(
+        update={name: None for name in ("model", "usage", "cost") if not getattr(shown, name)}
+    )
+
+
+def _whole_answer_of(request: LLMRequest) -> ChatOut:
     message = Message.objects.filter(llm_request_id=request.pk, role=Role.ASSISTANT).first()
     version = request.config_version
     body = request.response_body or {}

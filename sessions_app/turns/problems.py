@@ -13,7 +13,8 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import AccessEnded, Interrupted, ServerStopping, TimeOver
 from accounts.limits.quotas import SEES_AMOUNTS, BudgetExceeded, RateLimited, TooManyTurns
 from agents.config.files import PRICES_FILE
-from agents.config.versions.current import AgentMisconfigured
+from agents.config.shown import SEES_ALL, shown_by
+from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.costs.estimate import unpriced
 from agents.costs.own_prices import own_prices
@@ -176,6 +177,32 @@ class SettlementDelayed(Problem):
         )
 
 
+class AgentUnavailable(Problem):
+    """The agent answers nobody at the moment; its owner can see why. Only visitors and end users
+    get it, in place of what concerns the account.
+    """
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "agent_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("This agent cannot answer at the moment.")
+
+
+def misconfigured_for(caller: Caller, problem: AgentMisconfigured) -> Problem:
+    """Return the refusal without what is wrong, for callers who are not the account's own."""
+    return problem if caller.kind in SEES_ALL else AgentUnavailable()
+
+
+def over_budget_for(
+    caller: Caller, problem: BudgetExceeded, current: CurrentConfig, run: RunRequest
+) -> Problem:
+    """Return the refusal as the caller may see it."""
+    if not shown_by(current.effective.config, caller).cost:
+        return AgentUnavailable()
+    return with_unknown_price(problem, caller, run)
+
+
 def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest) -> BudgetExceeded:
     """Add to a refusal that a price is unknown, for callers who may know and can set one."""
     models = unpriced(run, own_prices(caller.account_slug))
@@ -269,6 +296,7 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     IdempotencyKeyReused,
     DraftGone,
     AgentMisconfigured,
+    AgentUnavailable,
     ProviderFailed,
     ProviderTimedOut,
     ProviderBusy,

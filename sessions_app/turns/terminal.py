@@ -72,8 +72,10 @@ async def _close() -> None:
 
 def summary(answer: ChatOut) -> str:
     """Return one line: the model, the tokens, the cost and the time of the turn."""
-    usage, total = answer.usage, answer.cost.total
+    usage, total = answer.usage, answer.cost and answer.cost.total
     cost = "cost unknown" if total is None else f"${total.normalize():f}" if total else "free"
-    about = "about " if usage.estimated else ""
-    tokens = f"{about}{usage.input_tokens} tokens in, {usage.output_tokens} out"
+    tokens = "tokens unknown"
+    if usage is not None:
+        about = "about " if usage.estimated else ""
+        tokens = f"{about}{usage.input_tokens} tokens in, {usage.output_tokens} out"
     return f"{answer.model} · {tokens} · {cost} · {answer.latency_ms / 1000:.1f} s"

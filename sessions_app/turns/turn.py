@@ -20,7 +20,8 @@ from accounts.auth.caller import Caller
 from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
 from accounts.limits.alerts import send_in_background
 from accounts.limits.quotas import BudgetExceeded, Reservation
-from agents.config.versions.current import CurrentConfig
+from agents.config.shown import shown_by
+from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
@@ -47,8 +48,9 @@ from sessions_app.turns.problems import (
     SettlementDelayed,
     TurnCancelled,
     TurnInProgress,
+    misconfigured_for,
+    over_budget_for,
     provider_problem,
-    with_unknown_price,
 )
 
 logger = logging.getLogger(__name__)
@@ -143,15 +145,16 @@ class Turn:
 
     def _facts(self) -> dict[str, Any]:
         status = self.status if self.stored else CompletionStatus.ERROR
+        shown = shown_by(self.current.effective.config, self.caller)
         return {
             "status": status.value,
             "session_id": self.session_id,
             "message_id": self.answer_id if self.has_message else None,
             "llm_request_id": self.request_id,
-            "model": storable(self.model),
+            "model": storable(self.model) if shown.model else None,
             "finish_reason": storable(self.finish_reason),
-            "usage": self.usage(),
-            "cost": CostOut.of(self.price()),
+            "usage": self.usage() if shown.usage else None,
+            "cost": CostOut.of(self.price()) if shown.cost else None,
             "config_version": self.current.effective.digest[:12],
             "latency_ms": self.latency_ms,
             "time_to_first_token_ms": self.time_to_first_token_ms,
@@ -242,12 +245,15 @@ async def begin_new(
 async def _begin(
     caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn:
-    plan = await plan_turn(caller, instance, asked, stream=stream)
+    try:
+        plan = await plan_turn(caller, instance, asked, stream=stream)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     row = turn_row(plan, instance, key)
     try:
         opened = await _open(plan, row)
     except BudgetExceeded as problem:
-        raise with_unknown_price(problem, caller, plan.run) from problem
+        raise over_budget_for(caller, problem, plan.current, plan.run) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
             in_background(abandoned.undo(row.request_id))

@@ -50,6 +50,12 @@ class DemoTests(TestCase):
     def model(self) -> str:
         return read("default", "simple-chat").config.model
 
+    @override_settings(BIND="[::1]:8007")
+    def test_names_the_address_that_the_server_has(self) -> None:
+        root = "http://[::1]:8007"
+
+        self.assertEqual(self.demo()["admin_url"], f"{root}/admin/")
+
     def test_tells_everything_that_a_newcomer_needs(self) -> None:
         report = self.demo("--host", "::", "--port", "8001")
 

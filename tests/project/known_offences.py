@@ -13,7 +13,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "accounts.tenancy.roles": 1,
         "salient.api.origins": 1,
         "salient.database.constraints": 7,
-        "salient.database.indexes": 2,
+        "salient.database.indexes": 3,
         "salient.database.key_changes": 1,
         "salient.database.sql_files": 9,
         "salient.ids": 5,

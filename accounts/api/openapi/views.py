@@ -15,6 +15,7 @@ from django.utils.cache import get_conditional_response
 from accounts.api.openapi.security import SECURITY
 from accounts.auth.caller import Caller
 from accounts.auth.decorators import ANY, ApiRequest, api_view, require_scope
+from accounts.limits.registry import Rates
 from salient.api.openapi.document import build
 from salient.api.openapi.routes import api_operations
 from salient.api.operations import open_route
@@ -53,7 +54,7 @@ def whole(server: str) -> tuple[bytes, str]:
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-@api_view("GET", scope=ANY, answer=dict[str, Any])
+@api_view("GET", scope=ANY, rate=Rates.HEAVY, answer=dict[str, Any])
 async def account_openapi(request: ApiRequest) -> HttpResponse:
     """Describe what this caller may use; addresses begin behind the account's own."""
     caller = request.caller

@@ -24,7 +24,13 @@ _TYPES = {
 }
 # The SDKs repeat 408, 409, 429 and 5xx twice, without an idempotency key.
 _HOPELESS = {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT}
-_HOPELESS_CODES = {"output_invalid", "answer_not_stored", "settlement_delayed", "abandoned"}
+_HOPELESS_CODES = {
+    "output_invalid",
+    "answer_not_stored",
+    "settlement_delayed",
+    "abandoned",
+    "agent_unavailable",
+}
 _OWN = {"type", "title", "status", "code", "detail", "param", "errors"}
 
 

@@ -27,8 +27,10 @@ class Command(ReportingCommand):
     help = "Make the demo: an agent that answers, a login, an API key. Repeatable."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="where the server listens")
-        parser.add_argument("--port", default="8000")
+        host, _, port = settings.BIND.rpartition(":")
+        where = "where the server listens; else what HOST and PORT say"
+        parser.add_argument("--host", default=host.strip("[]"), help=where)
+        parser.add_argument("--port", default=port)
         parser.add_argument(
             "--reset-password",
             action="store_true",

@@ -103,7 +103,7 @@ def ended(
     response["status"] = status
     response["output"] = output_of(answer_id, text, calls, item_status(status))
     if done.status != CompletionStatus.RUNNING:
-        response["usage"] = usage_of(done.usage)
+        response["usage"] = None if done.usage is None else usage_of(done.usage)
         response["salient"] = frame.extra
     if status == "completed":
         response["completed_at"] = (began_ms(done.llm_request_id) + done.latency_ms) // 1000

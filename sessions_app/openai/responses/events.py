@@ -10,7 +10,6 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from accounts.auth.caller import Caller
 from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
@@ -142,7 +141,6 @@ async def events(
     written: Events,
     happening: Begun,
     outcome: Callable[[], DoneOut | None],
-    caller: Caller,
     path: str,
 ) -> AsyncGenerator[bytes]:
     """Write each event that is the caller's; the agent's own tools stay its own.
@@ -161,10 +159,10 @@ async def events(
                 for frame in written.of(event):
                     yield frame
         if (done := outcome()) is not None:
-            last = written.finish(Frame(done, caller, written.model))
+            last = written.finish(Frame(done, written.model))
     except Exception as error:
         if (done := outcome()) is not None:
-            last = written.fail(Frame(done, caller, written.model), as_problem(error, path))
+            last = written.fail(Frame(done, written.model), as_problem(error, path))
     for frame in last:
         yield frame
 

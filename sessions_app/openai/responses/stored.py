@@ -111,11 +111,11 @@ def read(caller: Caller, instance: AgentInstance, response_id: str) -> ResponseO
     """Rebuild a response from its rows, as it was answered; raises NotFound."""
     with tenant_context(caller.account_id):
         request = _find(caller, instance, response_id)
-        answer = answer_of(request)
+        answer = answer_of(caller, instance, request)
     is_running = request.completion_status == CompletionStatus.RUNNING
     return encoding.ended(
         _begun(request),
-        Frame(answer, caller, instance.instance_slug),
+        Frame(answer, instance.instance_slug),
         answer.message_id,
         answer.response,
         client_calls_of(request),
@@ -154,7 +154,7 @@ def written_events(
             raise Invalid.field("stream", "only a response made with background has a stream")
         if request.completion_status != CompletionStatus.RUNNING:
             said = text_in(stored_events(request.account_id, request.pk))
-            if said != answer_of(request).response:
+            if said != answer_of(caller, instance, request).response:
                 raise Invalid.field(
                     "stream", "its events are no longer stored; read the response without stream"
                 )

@@ -83,7 +83,10 @@ class Fixed(TypedDict):
 
 
 class ResponseOut(Fixed):
-    """A response; while it is made it has no usage and nothing of ours."""
+    """A response; while it is made it has no usage and nothing of ours.
+
+    Visitors and end users get no usage, unless the agent shows it.
+    """
 
     background: bool
     id: str

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 
-from accounts.auth.caller import Caller, CallerKind
+from accounts.auth.caller import CallerKind
 from accounts.auth.decorators import ApiRequest, api_view, by_method
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import find_instance, instance_view
 from agents.models import AgentInstance
@@ -44,6 +45,7 @@ RESPONSE = (ResponseOut, EventStream(EVENTS))
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ResponseIn,
     answer=RESPONSE,
     problems=PROBLEMS,
@@ -59,6 +61,7 @@ async def agent_create(
 @api_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=ResponseIn,
     answer=RESPONSE,
     problems=(*PROBLEMS, ModelNotFound),
@@ -139,7 +142,7 @@ async def _read(
         stored.written_events, caller, instance, response_id, after=after
     )
     happening, outcome = stored_turns.happening(caller, instance, turn_id)
-    frames = events.events(written, Begun(happening), outcome, caller, request.path)
+    frames = events.events(written, Begun(happening), outcome, request.path)
     return event_stream(frames, {})
 
 
@@ -160,7 +163,7 @@ async def _delete(request: ApiRequest, instance: AgentInstance, response_id: str
 async def _create(
     request: ApiRequest, instance: AgentInstance, wanted: ResponseIn
 ) -> HttpResponse | StreamingHttpResponse:
-    caller, is_stream = request.caller, bool(wanted.stream)
+    is_stream = bool(wanted.stream)
     with named_as_sent():
         turn, asked = await _begin(request, instance, wanted)
     if isinstance(turn, Replay):
@@ -175,27 +178,27 @@ async def _create(
     )
     headers = turn.reservation.headers
     if not is_stream:
-        return as_json(encoded(await _answered(turn, caller, response)), headers)
+        return as_json(encoded(await _answered(turn, response)), headers)
     written = events.Events(response, turn.answer_id)
     if turn.log is not None:
         first = Begun(events_of(turn))
-        frames = events.events(written, first, turn.outcome, caller, request.path)
+        frames = events.events(written, first, turn.outcome, request.path)
         return event_stream(frames, headers)
     happening = turns.answer(turn)
     # As in chat completions: a failure before the first word has its own status.
     waits = asked.output_format is None
     first = await begun(turn, happening) if waits else Begun(happening)
-    frames = events.events(written, first, turn.outcome, caller, request.path)
+    frames = events.events(written, first, turn.outcome, request.path)
     return event_stream(BegunStream(turn, frames, happening), headers)
 
 
-async def _answered(turn: turns.Turn, caller: Caller, response: ResponseOut) -> ResponseOut:
+async def _answered(turn: turns.Turn, response: ResponseOut) -> ResponseOut:
     """Return the response when the turn has ended; of a background one as it is now."""
     if turn.log is not None:
         return response
     await turns.finish(turn)
     answer = turn.answer_out()
-    frame, calls = Frame(answer, caller, response["model"]), turn.run.client_calls
+    frame, calls = Frame(answer, response["model"]), turn.run.client_calls
     return encoding.ended(response, frame, turn.answer_id, answer.response, calls)
 
 
@@ -266,7 +269,7 @@ def _replay(
     if earlier.problem is not None:
         raise earlier.problem
     answer, calls = earlier.answer, earlier.client_calls
-    frame = Frame(answer, request.caller, instance.instance_slug)
+    frame = Frame(answer, instance.instance_slug)
     headers = earlier.headers
     response = encoding.begun(
         answer.llm_request_id,

@@ -18,6 +18,7 @@ from accounts.models import DeliveryState, MemberRole, WebhookDelivery, WebhookE
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.webhooks import endpoints, log, outbox, signing
 from accounts.webhooks.outbox import DELAYS, MOST_TRIES, Result, delay
+from salient.api.problems import Invalid
 from tests.accounts.webhooks.worlds import (
     deliver,
     failing_for,
@@ -133,6 +134,40 @@ class DeliveryTests(TransactionTestCase):
         self.assertEqual(first.message_id, second.message_id)
         self.assertEqual(first.body, second.body)
 
+    def test_while_it_is_being_sent_it_is_not_sent_a_second_time(self) -> None:
+        made = make_endpoint(self.account)
+        sent = endpoints.send_test(self.account.pk, made.endpoint.pk)
+        [claimed] = outbox.claim(busy=[], most=10)
+        log.send_again(self.account.pk, made.endpoint.pk, sent.pk)
+
+        self.assertEqual(outbox.claim(busy=[], most=10), [])
+        # The try that was under way fails: then it begins anew, at once.
+        outbox.record(claimed, Result(status=500, error="", duration_ms=1))
+        [again] = outbox.claim(busy=[], most=10)
+        self.assertEqual((again.pk, again.tries), (sent.pk, 1))
+
+    def test_the_last_try_that_fails_does_not_end_what_begins_anew(self) -> None:
+        made = make_endpoint(self.account)
+        sent = endpoints.send_test(self.account.pk, made.endpoint.pk)
+        with tenant_context(self.account.pk):
+            WebhookDelivery.objects.update(tries=MOST_TRIES - 1)
+        [claimed] = outbox.claim(busy=[], most=10)
+        log.send_again(self.account.pk, made.endpoint.pk, sent.pk)
+        outbox.record(claimed, Result(status=500, error="", duration_ms=1))
+
+        [row] = rows(self.account)
+        self.assertEqual((row.state, row.tries), (DeliveryState.PENDING, 0))
+
+    def test_an_endpoint_that_was_off_for_a_moment_gets_nothing_twice_at_once(self) -> None:
+        made = make_endpoint(self.account)
+        sent = endpoints.send_test(self.account.pk, made.endpoint.pk)
+        outbox.claim(busy=[], most=10)
+        for is_enabled in (False, True):
+            endpoints.change_endpoint(self.account.pk, made.endpoint.pk, is_enabled=is_enabled)
+        log.send_again(self.account.pk, made.endpoint.pk, sent.pk)
+
+        self.assertEqual(outbox.claim(busy=[], most=10), [])
+
     def test_410_ends_the_endpoint_and_its_owners_are_mailed_once(self) -> None:
         make_membership(self.account, make_user("ann@example.com"), role=MemberRole.OWNER)
         make_membership(self.account, make_user("vic@example.com"), role=MemberRole.VIEWER)
@@ -191,11 +226,25 @@ class DeliveryTests(TransactionTestCase):
         with receiving() as receiver:
             make_endpoint(self.account, receiver.url)
             self.publish("msg_1")
-            with override_settings(OUTBOUND_TRUSTED_HOSTS=[]):
+            with override_settings(WEBHOOK_TRUSTED_HOSTS=[]):
                 deliver()
 
         [row] = rows(self.account)
         self.assertEqual((row.status, row.error, receiver.received), (None, "unsafe_address", []))
+
+    def test_a_model_server_inside_is_no_place_for_webhooks(self) -> None:
+        with receiving() as receiver:
+            made = make_endpoint(self.account, receiver.url)
+            endpoints.send_test(self.account.pk, made.endpoint.pk)
+            with override_settings(
+                WEBHOOK_TRUSTED_HOSTS=[], OUTBOUND_TRUSTED_HOSTS=[receiver.host]
+            ):
+                with self.assertRaises(Invalid):
+                    make_endpoint(self.account, receiver.url)
+                deliver()
+
+        [row] = rows(self.account)
+        self.assertEqual((row.error, receiver.received), ("unsafe_address", []))
 
     def test_a_server_that_does_not_answer_is_given_up_in_time(self) -> None:
         with (
@@ -213,7 +262,7 @@ class DeliveryTests(TransactionTestCase):
     def test_a_status_counts_although_its_body_never_comes(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             host = f"127.0.0.1:{server.getsockname()[1]}"
-            with override_settings(OUTBOUND_TRUSTED_HOSTS=[host]):
+            with override_settings(WEBHOOK_TRUSTED_HOSTS=[host]):
                 make_endpoint(self.account, f"http://{host}/hook")
                 self.publish("msg_1")
                 answering = threading.Thread(target=answer_without_body, args=[server])

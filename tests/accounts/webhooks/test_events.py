@@ -150,6 +150,29 @@ class EventTests(World, TransactionTestCase):
             },
         )
 
+    async def test_a_deleted_person_is_in_no_delivery_any_more(self) -> None:
+        await self.listen("turn.finished", "session.closed", "feedback.created")
+        ids = []
+        for person in ("ada", "bob"):
+            made = await self.api.post(self.path("sessions"), {"end_user": person})
+            ids.append(made.json()["id"])
+            said = await self.say("Hello", session_id=ids[-1])
+            feedback = self.path(f"messages/{said['message_id']}/feedback")
+            await self.api.post(feedback, {"rating": "good"})
+            raw = b'{"status": "closed"}'
+            await self.api.call("PATCH", self.path(f"sessions/{ids[-1]}"), raw=raw)
+        before = await sync_to_async(rows)(self.account)
+        self.assertEqual(sum(row.data.get("end_user") == "ada" for row in before), 2)
+        await self.api.call("DELETE", self.path(f"sessions/{ids[0]}"))
+
+        after = await sync_to_async(rows)(self.account)
+        people = [row.data["end_user"] for row in after if "end_user" in row.data]
+        self.assertEqual(sorted(filter(None, people)), ["bob", "bob"])
+        known = {row.pk: row.data for row in before}
+        for row in after:
+            if row.pk in known:
+                self.assertEqual(row.data | {"end_user": 0}, known[row.pk] | {"end_user": 0})
+
 
 class AlertTests(TestCase):
     def setUp(self) -> None:

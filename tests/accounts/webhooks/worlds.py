@@ -23,7 +23,7 @@ from tests.support.servers.webhook_receiver import Receiver
 def receiving(**options: Any) -> Iterator[Receiver]:
     """Start a server that endpoints of tests may reach."""
     receiver = Receiver(**options)
-    with receiver, override_settings(OUTBOUND_TRUSTED_HOSTS=[receiver.host]):
+    with receiver, override_settings(WEBHOOK_TRUSTED_HOSTS=[receiver.host]):
         yield receiver
 
 

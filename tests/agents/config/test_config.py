@@ -34,6 +34,7 @@ class LayerTests(ConfigFiles):
                     "sampling": True,
                     "max_temperature": None,
                 },
+                "visitors": {"show_model": False, "show_usage": False, "show_cost": False},
             },
         )
         self.assertIsNone(effective.error)

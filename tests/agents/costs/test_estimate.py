@@ -13,7 +13,7 @@ from agents.costs import pricing
 from agents.costs.estimate import BYTES_A_TOKEN, assumed, billable_cost
 from agents.costs.estimate import cost_estimate as estimate_of
 from agents.runtime.events import ModelCall
-from agents.runtime.providers.base import ChatMessage, estimate_tokens
+from agents.runtime.providers.base import ChatMessage, ToolSpec, estimate_tokens
 from agents.runtime.run import RunRequest
 from salient.database.storable import MOST_DECIMAL
 
@@ -62,6 +62,13 @@ class CostEstimateTests(SimpleTestCase):
 
     def test_a_free_model_reserves_nothing(self) -> None:
         self.assertEqual(cost_estimate(request("scripted:echo", "local:smollm2-135m")), 0)
+
+    def test_rounds_are_reserved_for_tools_of_the_caller_too(self) -> None:
+        """A wrong call of one is answered here, and the model called again."""
+        theirs = (ToolSpec("look_up", "Looks it up.", {"type": "object"}, is_client=True),)
+        once = cost_estimate(request(client_tools=theirs, max_tool_rounds=0))
+        self.assertEqual(once, cost_estimate(request()))
+        self.assertGreater(cost_estimate(request(client_tools=theirs)), 6 * once)
 
     def test_more_to_write_to_read_or_to_do_costs_more(self) -> None:
         least = cost_estimate(request())

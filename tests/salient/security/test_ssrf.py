@@ -388,11 +388,11 @@ class FetchTests(SimpleTestCase):
             url = f"http://127.0.0.1:{internal.port}/a"
             with self.assertRaises(UnsafeURL):
                 await safe_fetch(url, limits=Limits(only_public=True))
-            step = subject._Step("GET", subject.check_url(url), {}, None)
+            step, limits = subject._Step("GET", check_url(url), {}, None), Limits(only_public=True)
             with self.assertRaises(UnsafeURL):
-                step.redirected(302, url, only_public=True)
+                step.redirected(302, url, limits)
             with self.assertRaises(OSError):
-                await subject._fetch_once(step, Limits(only_public=True), subject.look_up)
+                await subject._fetch_once(step, limits, subject.look_up)
         self.assertEqual(internal.requests, [])
 
     async def test_an_endless_answer_is_given_up(self) -> None:

@@ -70,7 +70,7 @@ class WorkerProcessTests(TransactionTestCase):
             make_endpoint(self.account, receiver.url)
             for number in range(3):
                 publish(self.account, f"msg_{number}")
-            trusted = {"OUTBOUND_TRUSTED_HOSTS": receiver.host}
+            trusted = {"WEBHOOK_TRUSTED_HOSTS": receiver.host}
             receiver.gate.clear()
             with started("manage.py", "worker", **trusted) as first:
                 until(lambda: len(receiver.received) == 3)
@@ -97,7 +97,7 @@ class WorkerProcessTests(TransactionTestCase):
             for number in range(40):
                 publish(self.account, f"msg_{number}")
             command = ("manage.py", "worker")
-            trusted = {"OUTBOUND_TRUSTED_HOSTS": receiver.host}
+            trusted = {"WEBHOOK_TRUSTED_HOSTS": receiver.host}
             with started(*command, **trusted), started(*command, **trusted):
                 until(lambda: {row.state for row in rows(self.account)} == {"delivered"})
                 until(lambda: DBTaskResult.objects.successful().count() >= 6)

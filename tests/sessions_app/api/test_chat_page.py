@@ -83,7 +83,10 @@ class WhoMaySeeItTests(PageCase):
 
 class WhatItShowsTests(PageCase):
     def test_the_agent_its_opening_and_which_model_answers(self) -> None:
-        self.configure("model: scripted:echo\ndisplay_name: Desk\nopening_message: Hi <you>!\n")
+        self.configure(
+            "model: scripted:echo\ndisplay_name: Desk\nopening_message: Hi <you>!\n"
+            "visitors: {show_model: true}\n"
+        )
         page = self.get().content.decode()
 
         self.assertIn("<h1>Desk</h1>", page)

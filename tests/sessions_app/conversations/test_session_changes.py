@@ -96,7 +96,7 @@ class CreateTests(ConversationWorld, TestCase):
     async def test_making_counts_as_a_call(self) -> None:
         def limited() -> None:
             with tenant_context(self.account.pk):
-                AccountLimits.objects.create(account=self.account, requests_per_minute_per_key=2)
+                AccountLimits.objects.create(account=self.account, writes_per_minute=4)
 
         await sync_to_async(limited)()
         statuses = [(await self.create(self.api)).status for _ in range(8)]

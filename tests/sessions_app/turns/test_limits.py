@@ -22,6 +22,7 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.models import Budget, Membership
 from accounts.tenancy.context import platform_context
+from agents.config import loader
 from agents.costs.own_prices import forget_prices
 from agents.costs.pricing import SMALLEST
 from salient import database
@@ -487,6 +488,8 @@ class OwnPriceTests(LimitedWorld, TestCase):
         self.assertIn("acme/prices.yaml", problem["detail"])
 
     async def test_a_visitor_sees_no_prices(self) -> None:
+        loader.forget()
+        self.configure(f"{self.config}visitors: {{show_cost: true}}\n")
         await sync_to_async(self.budget)(Decimal("0.01"))
         caller = Caller(self.account.pk, "acme", VISITOR_SCOPES, "visitor:1", session_key="1" * 64)
         async with MockOpenAI():
