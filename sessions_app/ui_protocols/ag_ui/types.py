@@ -1,0 +1,120 @@
+"""The events of AG-UI, as they are sent."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from sessions_app.ui_protocols.outcome import Outcome
+
+PROTOCOL = "1.0"
+
+
+class RunStarted(TypedDict):
+    type: Literal["RUN_STARTED"]
+    threadId: str
+    runId: str
+    protocolVersion: str
+
+
+class TextMessageStart(TypedDict):
+    type: Literal["TEXT_MESSAGE_START"]
+    messageId: str
+    role: Literal["assistant"]
+
+
+class TextMessageContent(TypedDict):
+    type: Literal["TEXT_MESSAGE_CONTENT"]
+    messageId: str
+    delta: str
+
+
+class TextMessageEnd(TypedDict):
+    type: Literal["TEXT_MESSAGE_END"]
+    messageId: str
+
+
+class ToolCallStart(TypedDict):
+    type: Literal["TOOL_CALL_START"]
+    toolCallId: str
+    toolCallName: str
+    parentMessageId: str
+
+
+class ToolCallArgs(TypedDict):
+    """The arguments, whole; of the agent's own tools it is an empty object."""
+
+    type: Literal["TOOL_CALL_ARGS"]
+    toolCallId: str
+    delta: str
+
+
+class ToolCallEnd(TypedDict):
+    type: Literal["TOOL_CALL_END"]
+    toolCallId: str
+
+
+class ToolCallResult(TypedDict):
+    """How a call of an agent's own tool ended: `{"status": "done"}`, or `failed`."""
+
+    type: Literal["TOOL_CALL_RESULT"]
+    messageId: str
+    toolCallId: str
+    content: str
+    role: Literal["tool"]
+
+
+class RunUsage(TypedDict):
+    """Tokens of the run; provider and model for those who see them."""
+
+    provider: NotRequired[str]
+    model: NotRequired[str]
+    inputTokens: int
+    outputTokens: int
+    totalTokens: int
+    cachedInputTokens: int
+
+
+class RunOutcome(TypedDict):
+    """Only where calls of the client's tools wait for their results."""
+
+    type: Literal["success"]
+    pendingToolCallIds: list[str]
+
+
+class RunFinished(TypedDict):
+    type: Literal["RUN_FINISHED"]
+    threadId: str
+    runId: str
+    outcome: NotRequired[RunOutcome]
+    usage: list[RunUsage]
+    result: Outcome
+
+
+class RunErrorMetadata(TypedDict):
+    salient: Outcome
+
+
+class RunError(TypedDict):
+    """Ends a run that failed; `code` is that of the problem."""
+
+    type: Literal["RUN_ERROR"]
+    message: str
+    code: str
+    usage: list[RunUsage]
+    metadata: RunErrorMetadata
+
+
+type RunEvent = (
+    RunStarted
+    | TextMessageStart
+    | TextMessageContent
+    | TextMessageEnd
+    | ToolCallStart
+    | ToolCallArgs
+    | ToolCallEnd
+    | ToolCallResult
+    | RunFinished
+    | RunError
+)
+# None has an `event:` line.
+EVENTS: dict[str, Any] = {"": RunEvent}
