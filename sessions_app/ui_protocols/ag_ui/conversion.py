@@ -18,6 +18,7 @@ from sessions_app.openai.conversion import (
     require_sendable,
     split,
 )
+from sessions_app.openai.schemas import TextPart
 from sessions_app.turns.problems import ContentRefused
 from sessions_app.ui_protocols import agent_tools
 from sessions_app.ui_protocols.ag_ui import schemas as wire
@@ -47,7 +48,7 @@ def turn_input(run: wire.RunIn) -> TurnInput:
 
 
 def shown(run: wire.RunIn, asked: TurnInput) -> Shown:
-    answers = [message for message in run.messages if isinstance(message, wire.AssistantMessage)]
+    answers = [message for message in run.messages if isinstance(message, wire.RunAnswer)]
     return Shown(
         thread_id=run.thread_id,
         answer_ids=ids_of(message.id[:_ID_END] for message in answers),
@@ -56,7 +57,7 @@ def shown(run: wire.RunIn, asked: TurnInput) -> Shown:
     )
 
 
-def _turns(answers: Iterable[wire.AssistantMessage]) -> Iterator[UUID]:
+def _turns(answers: Iterable[wire.RunAnswer]) -> Iterator[UUID]:
     for message in answers:
         for call in message.tool_calls or ():
             found = agent_tools.turn_of(call.id) or request_id_of(call.id)
@@ -66,25 +67,25 @@ def _turns(answers: Iterable[wire.AssistantMessage]) -> Iterator[UUID]:
 
 def _instructions(run: wire.RunIn) -> str:
     texts = [
-        message.content for message in run.messages if isinstance(message, wire.InstructionMessage)
+        message.content for message in run.messages if isinstance(message, wire.RunInstruction)
     ]
     texts += [f"{each.description}: {each.value}" for each in run.context or ()]
     return "\n\n".join(text for text in texts if not is_blank(text))
 
 
-def _conversation(messages: Iterable[wire.MessageIn]) -> Iterator[ChatMessage]:
+def _conversation(messages: Iterable[wire.RunMessage]) -> Iterator[ChatMessage]:
     """Yield the messages without the agent's own calls; a result must follow its call."""
     open_calls: set[str] = set()
     for message in messages:
         match message:
-            case wire.UserMessage():
+            case wire.RunUserMessage():
                 yield _user_message(message)
-            case wire.AssistantMessage():
+            case wire.RunAnswer():
                 calls = tuple(_client_calls(message))
                 open_calls |= {call.id for call in calls}
                 if calls or message.content:
                     yield ChatMessage("assistant", message.content or "", calls=calls)
-            case wire.ToolMessage() if not agent_tools.turn_of(message.tool_call_id):
+            case wire.RunToolMessage() if not agent_tools.turn_of(message.tool_call_id):
                 if message.tool_call_id not in open_calls:
                     raise Invalid.field(
                         "messages",
@@ -94,14 +95,14 @@ def _conversation(messages: Iterable[wire.MessageIn]) -> Iterator[ChatMessage]:
                 yield _result(message)
 
 
-def _client_calls(message: wire.AssistantMessage) -> Iterator[ToolCall]:
+def _client_calls(message: wire.RunAnswer) -> Iterator[ToolCall]:
     for call in message.tool_calls or ():
         if not agent_tools.turn_of(call.id):
             arguments = call.function.arguments or agent_tools.NO_ARGUMENTS
             yield ToolCall(call.id, call.function.name, arguments, is_client=True)
 
 
-def _result(message: wire.ToolMessage) -> ChatMessage:
+def _result(message: wire.RunToolMessage) -> ChatMessage:
     text, attachments = _content(message.content)
     if attachments:
         raise ContentRefused("Images and files are read in messages of the user.")
@@ -111,16 +112,16 @@ def _result(message: wire.ToolMessage) -> ChatMessage:
     )
 
 
-def _user_message(message: wire.UserMessage) -> ChatMessage:
+def _user_message(message: wire.RunUserMessage) -> ChatMessage:
     text, attachments = _content(message.content)
     return ChatMessage("user", text, attachments)
 
 
-def _content(content: str | list[wire.Part]) -> tuple[str, tuple[Attachment, ...]]:
+def _content(content: str | list[wire.RunPart]) -> tuple[str, tuple[Attachment, ...]]:
     if isinstance(content, str):
         return content, ()
-    texts = [part.text for part in content if isinstance(part, wire.TextPart)]
-    others = [part for part in content if not isinstance(part, wire.TextPart)]
+    texts = [part.text for part in content if isinstance(part, TextPart)]
+    others = [part for part in content if not isinstance(part, TextPart)]
     return "\n".join(texts), tuple(map(_attachment, others))
 
 

@@ -15,11 +15,11 @@ from sessions_app.openai.encoding import encoded
 from sessions_app.ui_protocols import agent_tools
 from sessions_app.ui_protocols.ag_ui.types import (
     PROTOCOL,
-    RunError,
+    RunErrorEvent,
     RunEvent,
-    RunFinished,
+    RunFinishedEvent,
     RunUsage,
-    ToolCallResult,
+    ToolCallResultEvent,
 )
 from sessions_app.ui_protocols.outcome import Outcome
 
@@ -66,7 +66,7 @@ class RunEvents:
 
     def finish(self, outcome: Outcome) -> Iterator[bytes]:
         yield from self._close()
-        finished: RunFinished = {
+        finished: RunFinishedEvent = {
             "type": "RUN_FINISHED",
             "threadId": self._thread_id,
             "runId": self._run_id,
@@ -79,7 +79,7 @@ class RunEvents:
 
     def fail(self, problem: Problem, outcome: Outcome) -> Iterator[bytes]:
         yield from self._close()
-        error: RunError = {
+        error: RunErrorEvent = {
             "type": "RUN_ERROR",
             "message": problem.detail,
             "code": problem.code,
@@ -130,7 +130,7 @@ class RunEvents:
         yield _frame({"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": arguments})
         yield _frame({"type": "TOOL_CALL_END", "toolCallId": call_id})
 
-    def _result(self, result: ToolResult) -> ToolCallResult:
+    def _result(self, result: ToolResult) -> ToolCallResultEvent:
         shown = agent_tools.shown_id(self._request_id, result.id)
         return {
             "type": "TOOL_CALL_RESULT",

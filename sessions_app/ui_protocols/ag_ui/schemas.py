@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sessions_app.openai.schemas import MOST_MESSAGES, MOST_TOOLS, Known, Name
+from sessions_app.openai.schemas import (
+    MOST_MESSAGES,
+    MOST_TOOLS,
+    CalledFunction,
+    Known,
+    Name,
+    TextPart,
+)
 
 type Id = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -19,11 +26,6 @@ class Sent(Known):
     """An object whose fields are written in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel)
-
-
-class TextPart(Sent):
-    type: Literal["text"]
-    text: str
 
 
 class DataSource(Sent):
@@ -56,61 +58,56 @@ class BinaryPart(Sent):
     filename: Annotated[str, Field(max_length=255)] | None = None
 
 
-type Part = Annotated[TextPart | MediaPart | BinaryPart, Field(discriminator="type")]
+type RunPart = Annotated[TextPart | MediaPart | BinaryPart, Field(discriminator="type")]
 
 
-class InstructionMessage(Sent):
+class RunInstruction(Sent):
     id: str
     role: Literal["system", "developer"]
     content: str
 
 
-class UserMessage(Sent):
+class RunUserMessage(Sent):
     id: str
     role: Literal["user"]
-    content: str | list[Part]
+    content: str | list[RunPart]
 
 
-class CalledFunction(Sent):
-    name: Annotated[str, Field(max_length=64)]
-    arguments: str
-
-
-class ToolCallIn(Sent):
+class RunToolCall(Sent):
     id: Annotated[str, Field(min_length=1, max_length=128)]
     function: CalledFunction
 
 
-class AssistantMessage(Sent):
+class RunAnswer(Sent):
     id: str
     role: Literal["assistant"]
     content: str | None = None
-    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MOST_TOOLS)] | None = None
+    tool_calls: Annotated[list[RunToolCall], Field(max_length=MOST_TOOLS)] | None = None
 
 
-class ToolMessage(Sent):
+class RunToolMessage(Sent):
     """The result of a call; `error` says that it failed."""
 
     id: str
     role: Literal["tool"]
     tool_call_id: str
-    content: str | list[Part]
+    content: str | list[RunPart]
     error: str | None = None
 
 
-class OtherMessage(Sent):
+class RunOtherMessage(Sent):
     """What an interface shows beside the conversation; it is not read."""
 
     role: Literal["activity", "reasoning"]
 
 
-type MessageIn = Annotated[
-    InstructionMessage | UserMessage | AssistantMessage | ToolMessage | OtherMessage,
+type RunMessage = Annotated[
+    RunInstruction | RunUserMessage | RunAnswer | RunToolMessage | RunOtherMessage,
     Field(discriminator="role"),
 ]
 
 
-class ToolIn(Sent):
+class RunTool(Sent):
     """A tool of the client's; `parameters` is a JSON schema."""
 
     name: Name
@@ -119,7 +116,7 @@ class ToolIn(Sent):
     strict: bool | None = None
 
 
-class ContextIn(Sent):
+class RunContext(Sent):
     description: str
     value: str
 
@@ -133,8 +130,8 @@ class RunIn(Sent):
 
     thread_id: Id
     run_id: Id
-    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MOST_MESSAGES)]
-    tools: Annotated[list[ToolIn], Field(max_length=MOST_TOOLS)] | None = None
-    context: Annotated[list[ContextIn], Field(max_length=MOST_MESSAGES)] | None = None
+    messages: Annotated[list[RunMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
+    tools: Annotated[list[RunTool], Field(max_length=MOST_TOOLS)] | None = None
+    context: Annotated[list[RunContext], Field(max_length=MOST_MESSAGES)] | None = None
     # Answers to interrupts, of which an agent here makes none.
     resume: list[Any] | None = None

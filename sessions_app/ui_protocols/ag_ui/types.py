@@ -9,38 +9,38 @@ from sessions_app.ui_protocols.outcome import Outcome
 PROTOCOL = "1.0"
 
 
-class RunStarted(TypedDict):
+class RunStartedEvent(TypedDict):
     type: Literal["RUN_STARTED"]
     threadId: str
     runId: str
     protocolVersion: str
 
 
-class TextMessageStart(TypedDict):
+class TextMessageStartEvent(TypedDict):
     type: Literal["TEXT_MESSAGE_START"]
     messageId: str
     role: Literal["assistant"]
 
 
-class TextMessageContent(TypedDict):
+class TextMessageContentEvent(TypedDict):
     type: Literal["TEXT_MESSAGE_CONTENT"]
     messageId: str
     delta: str
 
 
-class TextMessageEnd(TypedDict):
+class TextMessageEndEvent(TypedDict):
     type: Literal["TEXT_MESSAGE_END"]
     messageId: str
 
 
-class ToolCallStart(TypedDict):
+class ToolCallStartEvent(TypedDict):
     type: Literal["TOOL_CALL_START"]
     toolCallId: str
     toolCallName: str
     parentMessageId: str
 
 
-class ToolCallArgs(TypedDict):
+class ToolCallArgsEvent(TypedDict):
     """The arguments, whole; of the agent's own tools it is an empty object."""
 
     type: Literal["TOOL_CALL_ARGS"]
@@ -48,12 +48,12 @@ class ToolCallArgs(TypedDict):
     delta: str
 
 
-class ToolCallEnd(TypedDict):
+class ToolCallEndEvent(TypedDict):
     type: Literal["TOOL_CALL_END"]
     toolCallId: str
 
 
-class ToolCallResult(TypedDict):
+class ToolCallResultEvent(TypedDict):
     """How a call of an agent's own tool ended: `{"status": "done"}`, or `failed`."""
 
     type: Literal["TOOL_CALL_RESULT"]
@@ -81,7 +81,7 @@ class RunOutcome(TypedDict):
     pendingToolCallIds: list[str]
 
 
-class RunFinished(TypedDict):
+class RunFinishedEvent(TypedDict):
     type: Literal["RUN_FINISHED"]
     threadId: str
     runId: str
@@ -94,7 +94,7 @@ class RunErrorMetadata(TypedDict):
     salient: Outcome
 
 
-class RunError(TypedDict):
+class RunErrorEvent(TypedDict):
     """Ends a run that failed; `code` is that of the problem."""
 
     type: Literal["RUN_ERROR"]
@@ -105,16 +105,16 @@ class RunError(TypedDict):
 
 
 type RunEvent = (
-    RunStarted
-    | TextMessageStart
-    | TextMessageContent
-    | TextMessageEnd
-    | ToolCallStart
-    | ToolCallArgs
-    | ToolCallEnd
-    | ToolCallResult
-    | RunFinished
-    | RunError
+    RunStartedEvent
+    | TextMessageStartEvent
+    | TextMessageContentEvent
+    | TextMessageEndEvent
+    | ToolCallStartEvent
+    | ToolCallArgsEvent
+    | ToolCallEndEvent
+    | ToolCallResultEvent
+    | RunFinishedEvent
+    | RunErrorEvent
 )
 # None has an `event:` line.
 EVENTS: dict[str, Any] = {"": RunEvent}

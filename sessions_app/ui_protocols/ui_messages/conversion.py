@@ -18,6 +18,7 @@ from salient.texts import is_blank
 from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.openai.conversion import attachment_of, offered, require_sendable, split
+from sessions_app.openai.schemas import TextPart
 from sessions_app.ui_protocols import agent_tools
 from sessions_app.ui_protocols.threads import Shown, ids_of
 from sessions_app.ui_protocols.ui_messages import schemas as wire
@@ -82,7 +83,7 @@ def _answer_ids(message: wire.UIMessage) -> Iterator[str]:
 
 def _turns(message: wire.UIMessage) -> Iterator[UUID]:
     for part in message.parts:
-        if isinstance(part, wire.ToolPart):
+        if isinstance(part, wire.UIToolPart):
             call_id = part.tool_call_id
             if (found := agent_tools.turn_of(call_id) or request_id_of(call_id)) is not None:
                 yield found
@@ -94,28 +95,28 @@ def _instructions(chat: wire.UIChatIn) -> str:
     return "\n\n".join(text for text in texts if not is_blank(text))
 
 
-def _text(parts: Iterable[wire.Part], between: str = "\n") -> str:
-    return between.join(part.text for part in parts if isinstance(part, wire.TextPart))
+def _text(parts: Iterable[wire.UIPart], between: str = "\n") -> str:
+    return between.join(part.text for part in parts if isinstance(part, TextPart))
 
 
 def _messages(message: wire.UIMessage) -> Iterator[ChatMessage]:
     if message.role == "user":
-        files = [part for part in message.parts if isinstance(part, wire.FilePart)]
+        files = [part for part in message.parts if isinstance(part, wire.UIFilePart)]
         yield ChatMessage("user", _text(message.parts), tuple(map(_attachment, files)))
     elif message.role == "assistant":
         for step in _steps(message.parts):
             yield from _answer(step)
 
 
-def _attachment(part: wire.FilePart) -> Attachment:
+def _attachment(part: wire.UIFilePart) -> Attachment:
     return attachment_of(part.url, name=part.filename or "")
 
 
-def _steps(parts: Iterable[wire.Part]) -> Iterator[list[wire.Part]]:
+def _steps(parts: Iterable[wire.UIPart]) -> Iterator[list[wire.UIPart]]:
     """Yield the parts of each call of the model."""
-    step: list[wire.Part] = []
+    step: list[wire.UIPart] = []
     for part in parts:
-        if isinstance(part, wire.StepPart):
+        if isinstance(part, wire.UIStepPart):
             yield step
             step = []
         else:
@@ -123,9 +124,9 @@ def _steps(parts: Iterable[wire.Part]) -> Iterator[list[wire.Part]]:
     yield step
 
 
-def _answer(step: Sequence[wire.Part]) -> Iterator[ChatMessage]:
+def _answer(step: Sequence[wire.UIPart]) -> Iterator[ChatMessage]:
     """Yield what the model said and called in a step, and the results of the page's tools."""
-    theirs = [part for part in step if isinstance(part, wire.ToolPart) and _is_clients(part)]
+    theirs = [part for part in step if isinstance(part, wire.UIToolPart) and _is_clients(part)]
     text = _text(step, BETWEEN_MESSAGES)
     if theirs or text:
         yield ChatMessage("assistant", text, calls=tuple(map(_call, theirs)))
@@ -138,7 +139,7 @@ def _answer(step: Sequence[wire.Part]) -> Iterator[ChatMessage]:
                 yield ChatMessage("tool", text, call_id=part.tool_call_id, is_error=True)
 
 
-def _is_clients(part: wire.ToolPart) -> bool:
+def _is_clients(part: wire.UIToolPart) -> bool:
     """Whether it is a whole call of one of the page's tools."""
     if part.provider_executed or agent_tools.turn_of(part.tool_call_id):
         return False
@@ -147,7 +148,7 @@ def _is_clients(part: wire.ToolPart) -> bool:
     return part.state != "input-streaming"
 
 
-def _call(part: wire.ToolPart) -> ToolCall:
+def _call(part: wire.UIToolPart) -> ToolCall:
     given = part.raw_input if part.input is None else part.input
     arguments = agent_tools.NO_ARGUMENTS if given is None else _written(given)
     return ToolCall(part.tool_call_id, part.name, arguments, is_client=True)

@@ -16,7 +16,11 @@ from salient.api.problems import Problem
 from sessions_app.openai.encoding import DONE, encoded
 from sessions_app.ui_protocols import agent_tools
 from sessions_app.ui_protocols.outcome import Outcome
-from sessions_app.ui_protocols.ui_messages.types import Chunk, Finish, ToolInputAvailable
+from sessions_app.ui_protocols.ui_messages.types import (
+    FinishChunk,
+    ToolInputAvailableChunk,
+    UIChunk,
+)
 
 _REASONS: dict[str | None, Any] = {
     "stop": "stop",
@@ -60,7 +64,7 @@ class Chunks:
     def finish(self, outcome: Outcome) -> Iterator[bytes]:
         yield from self._close()
         yield _frame({"type": "finish-step"})
-        finish: Finish = {
+        finish: FinishChunk = {
             "type": "finish",
             "finishReason": _REASONS.get(outcome["finish_reason"], "other"),
             "messageMetadata": {"salient": outcome},
@@ -108,7 +112,7 @@ class Chunks:
                 "inputTextDelta": call.arguments,
             }
         )
-        whole: ToolInputAvailable = {
+        whole: ToolInputAvailableChunk = {
             "type": "tool-input-available",
             "toolCallId": call.id,
             "toolName": call.name,
@@ -139,7 +143,7 @@ class Chunks:
             }
         )
 
-    def _result(self, result: ToolResult) -> Chunk:
+    def _result(self, result: ToolResult) -> UIChunk:
         shown, status = self._shown(result.id), agent_tools.status_of(result)
         if result.is_error:
             return {
@@ -161,5 +165,5 @@ class Chunks:
         return agent_tools.shown_id(self._request_id, call_id)
 
 
-def _frame(chunk: Chunk) -> bytes:
+def _frame(chunk: UIChunk) -> bytes:
     return b"data: " + encoded(chunk) + b"\n\n"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from sessions_app.openai.schemas import MOST_MESSAGES, MOST_TOOLS, Name
+from sessions_app.openai.schemas import MOST_MESSAGES, MOST_TOOLS, Name, TextPart
 from sessions_app.ui_protocols.ag_ui.schemas import Id, Sent
 
 # What an interface shows beside the conversation, as the SDK itself leaves it out of a prompt.
@@ -17,12 +17,7 @@ _UNREAD = ("reasoning", "source-url", "source-document")
 _DATA, _TOOL, _DYNAMIC = "data-", "tool-", "dynamic-tool"
 
 
-class TextPart(Sent):
-    type: Literal["text"]
-    text: str
-
-
-class FilePart(Sent):
+class UIFilePart(Sent):
     """An image or a PDF: `url` is a data URL or a URL to fetch."""
 
     type: Literal["file"]
@@ -30,7 +25,7 @@ class FilePart(Sent):
     filename: Annotated[str, Field(max_length=255)] | None = None
 
 
-class ToolPart(Sent):
+class UIToolPart(Sent):
     """A call of a tool and what came of it: `tool-<name>`, or `dynamic-tool` with its name."""
 
     type: str
@@ -56,13 +51,13 @@ class ToolPart(Sent):
         return (self.tool_name or "") if self.type == _DYNAMIC else self.type.removeprefix(_TOOL)
 
 
-class StepPart(Sent):
+class UIStepPart(Sent):
     """Begins a call of the model."""
 
     type: Literal["step-start"]
 
 
-class UnreadPart(Sent):
+class UIUnreadPart(Sent):
     """What an interface shows beside the conversation, and `data-…`: it is not read."""
 
     type: str
@@ -79,17 +74,17 @@ def _kind(part: Any) -> str:
 
 def _known(part: Any) -> Any:
     """Refuse by its name a part that may say something which would be missed."""
-    if isinstance(part, UnreadPart) and not part.type.startswith((*_UNREAD, _DATA)):
+    if isinstance(part, UIUnreadPart) and not part.type.startswith((*_UNREAD, _DATA)):
         raise ValueError(f"there are no parts of the type “{part.type[:64]}” here")
     return part
 
 
-type Part = Annotated[
+type UIPart = Annotated[
     Annotated[TextPart, Tag("text")]
-    | Annotated[FilePart, Tag("file")]
-    | Annotated[ToolPart, Tag("tool")]
-    | Annotated[StepPart, Tag("step-start")]
-    | Annotated[UnreadPart, Tag("unread")],
+    | Annotated[UIFilePart, Tag("file")]
+    | Annotated[UIToolPart, Tag("tool")]
+    | Annotated[UIStepPart, Tag("step-start")]
+    | Annotated[UIUnreadPart, Tag("unread")],
     Discriminator(_kind),
     AfterValidator(_known),
 ]
@@ -100,11 +95,11 @@ class UIMessage(Sent):
 
     id: Annotated[str, Field(max_length=255)]
     role: Literal["system", "user", "assistant"]
-    parts: list[Part]
+    parts: list[UIPart]
     metadata: Any = None
 
 
-class ToolIn(Sent):
+class UITool(Sent):
     """A tool of the page's; `parameters` is a JSON schema."""
 
     description: Annotated[str, Field(max_length=8_000)] | None = None
@@ -122,5 +117,5 @@ class UIChatIn(Sent):
     messages: Annotated[list[UIMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
     trigger: Literal["submit-message", "regenerate-message"] | None = None
     message_id: Annotated[str, Field(max_length=255)] | None = None
-    tools: Annotated[dict[Name, ToolIn], Field(max_length=MOST_TOOLS)] | None = None
+    tools: Annotated[dict[Name, UITool], Field(max_length=MOST_TOOLS)] | None = None
     system: str | None = None

@@ -15,29 +15,29 @@ class MessageMetadata(TypedDict):
     salient: Outcome
 
 
-class Start(TypedDict):
+class StartChunk(TypedDict):
     """`messageId` is the id of the stored answer, or of the message that goes on."""
 
     type: Literal["start"]
     messageId: str
 
 
-class Step(TypedDict):
+class StepChunk(TypedDict):
     type: Literal["start-step", "finish-step"]
 
 
-class TextBoundary(TypedDict):
+class TextBoundaryChunk(TypedDict):
     type: Literal["text-start", "text-end"]
     id: str
 
 
-class TextDelta(TypedDict):
+class TextDeltaChunk(TypedDict):
     type: Literal["text-delta"]
     id: str
     delta: str
 
 
-class ToolInputStart(TypedDict):
+class ToolInputStartChunk(TypedDict):
     """Begins a call; those of the agent's own tools are dynamic and executed by the provider."""
 
     type: Literal["tool-input-start"]
@@ -47,13 +47,13 @@ class ToolInputStart(TypedDict):
     providerExecuted: NotRequired[bool]
 
 
-class ToolInputDelta(TypedDict):
+class ToolInputDeltaChunk(TypedDict):
     type: Literal["tool-input-delta"]
     toolCallId: str
     inputTextDelta: str
 
 
-class ToolInputAvailable(TypedDict):
+class ToolInputAvailableChunk(TypedDict):
     """The arguments, whole; of the agent's own tools it is an empty object."""
 
     type: Literal["tool-input-available"]
@@ -68,7 +68,7 @@ class ToolStatus(TypedDict):
     status: str
 
 
-class ToolOutputAvailable(TypedDict):
+class ToolOutputAvailableChunk(TypedDict):
     """A call of an agent's own tool went well."""
 
     type: Literal["tool-output-available"]
@@ -78,7 +78,7 @@ class ToolOutputAvailable(TypedDict):
     providerExecuted: bool
 
 
-class ToolOutputError(TypedDict):
+class ToolOutputErrorChunk(TypedDict):
     """A call of an agent's own tool failed; the model goes on."""
 
     type: Literal["tool-output-error"]
@@ -88,39 +88,39 @@ class ToolOutputError(TypedDict):
     providerExecuted: bool
 
 
-class Finish(TypedDict):
+class FinishChunk(TypedDict):
     type: Literal["finish"]
     finishReason: Literal["stop", "length", "content-filter", "tool-calls", "other"]
     messageMetadata: MessageMetadata
 
 
-class Metadata(TypedDict):
+class MetadataChunk(TypedDict):
     """Comes before the error of a turn that failed."""
 
     type: Literal["message-metadata"]
     messageMetadata: MessageMetadata
 
 
-class Error(TypedDict):
+class ErrorChunk(TypedDict):
     """`errorText` is a problem document, as the body of a refused call is."""
 
     type: Literal["error"]
     errorText: str
 
 
-type Chunk = (
-    Start
-    | Step
-    | TextBoundary
-    | TextDelta
-    | ToolInputStart
-    | ToolInputDelta
-    | ToolInputAvailable
-    | ToolOutputAvailable
-    | ToolOutputError
-    | Finish
-    | Metadata
-    | Error
+type UIChunk = (
+    StartChunk
+    | StepChunk
+    | TextBoundaryChunk
+    | TextDeltaChunk
+    | ToolInputStartChunk
+    | ToolInputDeltaChunk
+    | ToolInputAvailableChunk
+    | ToolOutputAvailableChunk
+    | ToolOutputErrorChunk
+    | FinishChunk
+    | MetadataChunk
+    | ErrorChunk
 )
 # None has an `event:` line.
-EVENTS: dict[str, Any] = {"": Chunk}
+EVENTS: dict[str, Any] = {"": UIChunk}
