@@ -128,7 +128,7 @@ class StoredTests(InterfaceWorld):
             first = await self.events(HELLO)
             session_id = first[-1]["result"]["session_id"]
             path = self.path(f"sessions/{session_id}")
-            await self.api.call("PATCH", path, {"status": "closed"})
+            await self.api.call("PATCH", path, raw=b'{"status": "closed"}')
         await self.refused(await self.run_agent(MORE), 409, "session_closed")
 
     async def test_the_id_of_a_session_is_a_thread(self) -> None:
