@@ -36,7 +36,6 @@ class RunEvents:
         self._request_id, self._answer_id = request_id, answer_id
         self._number = 1
         self._is_open = self._is_over = False
-        self._pending: list[str] = []
         self._delta = b""
 
     def begin(self) -> Iterator[bytes]:
@@ -54,7 +53,6 @@ class RunEvents:
             case TextDelta(text):
                 yield self._text(text)
             case ToolCall(is_client=True):
-                self._pending.append(event.id)
                 yield from self._call(event.id, event.name, event.arguments)
             case ToolCall(call_id, name):
                 shown = agent_tools.shown_id(self._request_id, call_id)
@@ -73,8 +71,6 @@ class RunEvents:
             "usage": [usage_of(outcome)],
             "result": outcome,
         }
-        if self._pending:
-            finished["outcome"] = {"type": "success", "pendingToolCallIds": self._pending}
         yield FinalChunk(_frame(finished))
 
     def fail(self, problem: Problem, outcome: Outcome) -> Iterator[bytes]:

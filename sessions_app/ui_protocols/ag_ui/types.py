@@ -74,18 +74,12 @@ class RunUsage(TypedDict):
     cachedInputTokens: int
 
 
-class RunOutcome(TypedDict):
-    """Only where calls of the client's tools wait for their results."""
-
-    type: Literal["success"]
-    pendingToolCallIds: list[str]
-
-
 class RunFinishedEvent(TypedDict):
+    """Without an outcome, which clients before 1.0 read in another form: the run went well."""
+
     type: Literal["RUN_FINISHED"]
     threadId: str
     runId: str
-    outcome: NotRequired[RunOutcome]
     usage: list[RunUsage]
     result: Outcome
 

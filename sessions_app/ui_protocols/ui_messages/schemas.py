@@ -1,4 +1,4 @@
-"""What `useChat` and `DefaultChatTransport` of the AI SDK (5 and 6) send.
+"""What `useChat` and `DefaultChatTransport` of the AI SDK (5 to 7) send.
 
 Fields that we do not know are not read: a page may add its own to the body.
 """

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.test import override_settings
 
 from tests.sessions_app.openai.worlds import PIXEL
 from tests.sessions_app.ui_protocols.worlds import (
@@ -268,12 +269,23 @@ class InputTests(InterfaceWorld):
         ):
             with self.subTest(str(messages)):
                 await self.refused(await self.chat(*messages), 400, "invalid_request")
-        for more in ({"thread": ""}, {"trigger": "resume"}, {"tools": {"a b": {}}}):
+        wrong: list[dict[str, Any]] = [
+            {"thread": ""},
+            {"trigger": "resume"},
+            {"tools": {"a b": {}}},
+        ]
+        for more in wrong:
             with self.subTest(str(more)):
                 await self.refused(await self.chat(HELLO, **more), 400, "invalid_request")
 
     async def test_what_a_page_adds_to_the_body_is_not_read(self) -> None:
         self.assertEqual(len(await self.sent(HELLO, colour="red", config={})), 2)
+
+    @override_settings(MAX_BODY_BYTES=1024, MAX_FILES_BODY_BYTES=4096)
+    async def test_a_body_may_be_as_large_as_files_are(self) -> None:
+        await self.sent(typed("x" * 2048))
+        for send in (self.chat, self.run_agent):
+            await self.refused(await send(typed("x" * 4096)), 413, "body_too_large")
 
     async def test_the_shown_message_is_as_the_sdk_keeps_it(self) -> None:
         async with MockOpenAI():
