@@ -17,4 +17,5 @@ urlpatterns = [
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.openai.urls")),
+    path("accounts/<str:account>/", include("sessions_app.ui_protocols.urls")),
 ]

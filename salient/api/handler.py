@@ -39,6 +39,8 @@ from salient.api.routing import nearest_route, route_of
 
 logger = logging.getLogger(__name__)
 KEEP_ALIVE_COMMENT = b": still here\n\n"
+# How the routes end, besides those of OpenAI's clients, to which whole conversations are sent.
+TAKE_FILES = ("/ag-ui", "/ui-messages")
 
 
 class ApiHandler:
@@ -126,8 +128,9 @@ class DisconnectGuard:
 
 
 def largest_body(path: str) -> int:
-    """Return how many bytes a route reads: only clients of OpenAI's API send images and files."""
-    return int(settings.MAX_FILES_BODY_BYTES if is_openai(path) else settings.MAX_BODY_BYTES)
+    """Return how many bytes a route reads: some take images, files and whole conversations."""
+    takes_files = path.endswith(TAKE_FILES) or is_openai(path)
+    return int(settings.MAX_FILES_BODY_BYTES if takes_files else settings.MAX_BODY_BYTES)
 
 
 async def respond(request: ASGIRequest) -> HttpResponseBase:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
+from django.db.models import Q
+
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Watch
 from accounts.models import Scope
@@ -36,10 +38,12 @@ def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMReque
 
     Who may not read conversations has the turns that it began itself.
     """
+    own = Q(session_id__in=own_sessions(caller, instance).values("pk"))
+    if caller.is_visitor:
+        # Threads of a chat interface are sessions of their own.
+        own |= Q(caller=caller.subject)
     found = LLMRequest.objects.select_related("config_version").filter(
-        pk=turn_id,
-        agent_instance_id=instance.pk,
-        session_id__in=own_sessions(caller, instance).values("pk"),
+        own, pk=turn_id, agent_instance_id=instance.pk
     )
     if Scope.HISTORY_READ not in caller.scopes:
         found = found.filter(caller=caller.subject)

@@ -9,7 +9,7 @@ from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
-from sessions_app.conversations.history import own_sessions
+from sessions_app.conversations.history import named_session
 from sessions_app.models import Message, MessageFeedback, Role, Session
 
 RATINGS = {"good": 1, "bad": -1}
@@ -43,7 +43,7 @@ def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Se
     session_id = answers.values_list("session_id", flat=True).first()
     if session_id is None:
         raise NotFound("message")
-    session = own_sessions(caller, instance).filter(pk=session_id)
+    session = named_session(caller, instance, session_id)
     found: Session | None = session.select_for_update(no_key=True).first()
     if found is None:
         raise NotFound("message")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
 from accounts.auth.decorators import Caller, CallerKind
 from accounts.tenancy.context import tenant_context
@@ -19,7 +19,14 @@ from agents.runtime.errors import (
 from salient.api.problems import Invalid, NotFound
 from sessions_app.api.schemas import HistoryIn, HistoryOut, MessageOut
 from sessions_app.api.session_schemas import SessionOut
-from sessions_app.models import Message, MessageQuerySet, Role, Session, SessionQuerySet
+from sessions_app.models import (
+    LLMRequest,
+    Message,
+    MessageQuerySet,
+    Role,
+    Session,
+    SessionQuerySet,
+)
 
 # A message whose turn failed with one of these is not sent to a model again: it would fail again,
 # and so would every later message.
@@ -54,10 +61,10 @@ def own_session(
 
     `lock` keeps others from changing and deleting it until the transaction ends.
     """
-    sessions = own_sessions(caller, instance)
+    sessions = named_session(caller, instance, session_id)
     if lock:
         sessions = sessions.select_for_update(no_key=True)
-    found: Session | None = sessions.filter(pk=session_id).first()
+    found: Session | None = sessions.first()
     if found is None:
         raise NotFound("session")
     return found
@@ -70,6 +77,24 @@ def find_session(
     if session_id is not None:
         return own_session(caller, instance, session_id)
     return own_sessions(caller, instance).first() if caller.is_visitor else None
+
+
+def named_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> SessionQuerySet:
+    """Return the session with this id, if the caller may see it.
+
+    A visitor may see, besides the one session, those of threads in which they have had a turn.
+    """
+    if not caller.is_visitor or caller.end_user is not None:
+        return own_sessions(caller, instance).filter(pk=session_id)
+    had_turn = LLMRequest.objects.filter(session_id=OuterRef("pk"), caller=caller.subject)
+    sessions = Session.objects.of_instance(instance).filter(pk=session_id)
+    return sessions.filter(Q(session_key=caller.session_key) | Exists(had_turn))
+
+
+def own_turns(caller: Caller, instance: AgentInstance) -> Q:
+    """Return the condition for rows of turns in sessions that the caller may see."""
+    own = Q(session_id__in=own_sessions(caller, instance).values("pk"))
+    return own | Q(llm_request__caller=caller.subject) if caller.is_visitor else own
 
 
 def session_out(caller: Caller, session: Session) -> SessionOut:

@@ -23,7 +23,7 @@ from agents.runtime.providers.base import ChatMessage, ToolRound
 from agents.runtime.run import Run
 from salient.database import in_database, storable
 from salient.ids import parse_uuid
-from sessions_app.conversations.history import own_sessions
+from sessions_app.conversations.history import own_turns
 from sessions_app.inputs.turn_input import TurnInput, result_message
 from sessions_app.models import Message, Role
 from sessions_app.turns.problems import UnknownCall
@@ -195,11 +195,11 @@ def find_made(
     """Return those of the turns whose sessions the caller may see."""
     with tenant_context(caller.account_id):
         rows = Message.objects.filter(
+            own_turns(caller, instance),
             llm_request_id__in=requests,
             agent_instance_id=instance.pk,
             role=Role.ASSISTANT,
             meta__has_key="tools",
-            session_id__in=own_sessions(caller, instance).values("pk"),
         ).values_list("llm_request_id", "session_id", "meta")
         return {
             request_id: Made(session_id, msgspec.convert(meta["tools"], Exchange).rounds)

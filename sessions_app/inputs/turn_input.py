@@ -38,7 +38,8 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     that an earlier turn ended with: a turn has a message, results or both. `conversation` is the
     caller's own history, oldest first; None stands for the stored session's. `instructions` come
     after the agent's own prompt. `end_user` names whose session a new one is, as the account calls
-    them. Of a turn with `store` false only figures are kept.
+    them. Of a turn with `store` false only figures are kept. `session_key` is the stored form of a
+    name that the caller has for its session: the one with that key goes on, or begins.
 
     With `keeps_conversation` a session that this turn begins is given the messages of
     `conversation`. `is_branch` says that these are as we have stored them, and that a new session
@@ -48,6 +49,7 @@ class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     message: str = ""
     session_id: UUID | None = None
+    session_key: str | None = None
     conversation: tuple[ChatMessage, ...] | None = None
     attachments: tuple[Attachment, ...] = ()
     results: tuple[ToolResult, ...] = ()

@@ -271,7 +271,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
         config_version_id=plan.current.version_id,
         session_id=asked.session_id,
         # A visitor's conversation is found by its key, and one that is not stored is not found.
-        session_key=caller.session_key if asked.store or asked.session_id else None,
+        session_key=_session_key(caller, asked),
         end_user=caller.end_user or asked.end_user,
         # Only the staff member who begins a session finds and reads it, unless it repeats another.
         staff_id=None if caller.says_again or not is_staff else caller.user_id,
@@ -295,6 +295,13 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
         most_turns=limits.most_turns,
         most_messages=_most_messages(plan),
     )
+
+
+def _session_key(caller: Caller, asked: TurnInput) -> str | None:
+    """Return the key of the session that goes on or begins; None where its id says it all."""
+    if asked.session_key is not None:
+        return asked.session_key
+    return caller.session_key if asked.store or asked.session_id else None
 
 
 def _kept_message(asked: TurnInput) -> dict[str, Any]:

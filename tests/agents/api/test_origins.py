@@ -23,7 +23,7 @@ from tests.support.factories import make_instance, make_key
 from tests.support.worlds import World, counts
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"
-ROUTES = ("chat", "stream", "history", "sessions", "visitors")
+ROUTES = ("chat", "stream", "history", "sessions", "visitors", "ag-ui", "ui-messages")
 
 
 class OriginTests(World, TestCase):

@@ -42,6 +42,7 @@ OPEN_TO_STAFF = {
 }
 # Of OpenAI's API: the one agent of the token is all that they show and run.
 OPEN_TO_STAFF |= {"completions", "models", "responses"}
+OPEN_TO_STAFF |= {"ag-ui", "ui-messages"}
 
 
 class TokenTests(SimpleTestCase):

@@ -24,6 +24,8 @@ import sessions_app.api.session_schemas
 import sessions_app.api.usage_schemas
 import sessions_app.openai.responses.schemas
 import sessions_app.openai.schemas
+import sessions_app.ui_protocols.ag_ui.schemas
+import sessions_app.ui_protocols.ui_messages.schemas
 
 SCHEMAS = (
     salient.api.schemas,
@@ -42,6 +44,8 @@ SCHEMAS = (
     sessions_app.api.usage_schemas,
     sessions_app.openai.schemas,
     sessions_app.openai.responses.schemas,
+    sessions_app.ui_protocols.ag_ui.schemas,
+    sessions_app.ui_protocols.ui_messages.schemas,
 )
 
 

@@ -216,6 +216,12 @@ accounts/<str:account>/agents/<str:instance>/v1/chat/completions
 accounts/<str:account>/agents/<str:instance>/v1/models
     GET     401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
+accounts/<str:account>/agents/<str:instance>/ag-ui
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
+accounts/<str:account>/agents/<str:instance>/ui-messages
+    POST    401 200 404 403 404   403 200 200 200 200   200 200 200 403   401 401 401   401 401 404
+    *       405
 accounts/<str:account>/v1/responses
     POST    401 200 404 403 404   403 200 401 200 200   200 200 200 403   401 401 401   401 401 404
     *       405
@@ -629,6 +635,17 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/sessions/<str:session_id>", "PATCH"): {"title": "Rabbits"},
     ("v1/responses", "POST"): RESPONSE,
     ("agents/<str:instance>/v1/responses", "POST"): RESPONSE,
+    ("agents/<str:instance>/ag-ui", "POST"): {
+        "threadId": "t",
+        "runId": "r",
+        "messages": [{"id": "u", "role": "user", "content": "hello"}],
+    },
+    ("agents/<str:instance>/ui-messages", "POST"): {
+        "id": "t",
+        "messages": [
+            {"id": "u", "role": "user", "parts": [{"type": "text", "text": "hello"}]},
+        ],
+    },
 }
 QUERIES: dict[tuple[str, str], dict[str, Any]] = {
     ("agents/<str:instance>/stream", "GET"): {"message": "hello"},

@@ -14,6 +14,7 @@ from django.urls import get_resolver
 from salient.api.operations import Operation
 from salient.api.problems.openai import is_openai
 from salient.api.routing import all_routes, is_api
+from sessions_app.openai.schemas import Known
 from tests.support.isolation.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"
@@ -60,6 +61,11 @@ class Route:
     def is_openai(self) -> bool:
         """Whether clients of OpenAI call it: its bodies and errors are as OpenAI writes them."""
         return is_openai("/" + self.pattern)
+
+    def takes_unknown_fields(self) -> bool:
+        """Whether clients that are not ours send its body, which may have more than we know."""
+        bodies = [operation.body for operation in self.operations.values()]
+        return any(body is not None and issubclass(body, Known) for body in bodies)
 
     def is_api(self) -> bool:
         return is_api("/" + self.pattern)

@@ -1,0 +1,1 @@
+"""AG-UI: what `@ag-ui/client` and CopilotKit send and read."""

@@ -1,0 +1,1 @@
+"""Vercel's UI-message stream: what the AI SDK's `useChat` sends and reads."""
