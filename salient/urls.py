@@ -16,6 +16,6 @@ urlpatterns = [
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),
-    path("accounts/<str:account>/", include("sessions_app.openai.urls")),
-    path("accounts/<str:account>/", include("sessions_app.ui_protocols.urls")),
+    path("accounts/<str:account>/", include("sessions_app.protocols.openai.urls")),
+    path("accounts/<str:account>/", include("sessions_app.protocols.ui.urls")),
 ]

@@ -49,7 +49,7 @@ from sessions_app.api.session_schemas import (
     SessionsIn,
 )
 from sessions_app.api.usage_schemas import UsageIn
-from sessions_app.openai.schemas import Known
+from sessions_app.protocols.openai.schemas import Known
 from tests.support.api_client import Answer
 from tests.support.isolation.api_shapes import all_shapes
 from tests.support.isolation.cases import MatrixTestCase

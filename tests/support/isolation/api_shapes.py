@@ -22,10 +22,10 @@ import salient.api.schemas
 import sessions_app.api.schemas
 import sessions_app.api.session_schemas
 import sessions_app.api.usage_schemas
-import sessions_app.openai.responses.schemas
-import sessions_app.openai.schemas
-import sessions_app.ui_protocols.ag_ui.schemas
-import sessions_app.ui_protocols.ui_messages.schemas
+import sessions_app.protocols.openai.responses.schemas
+import sessions_app.protocols.openai.schemas
+import sessions_app.protocols.ui.ag_ui.schemas
+import sessions_app.protocols.ui.ui_messages.schemas
 
 SCHEMAS = (
     salient.api.schemas,
@@ -42,10 +42,10 @@ SCHEMAS = (
     sessions_app.api.schemas,
     sessions_app.api.session_schemas,
     sessions_app.api.usage_schemas,
-    sessions_app.openai.schemas,
-    sessions_app.openai.responses.schemas,
-    sessions_app.ui_protocols.ag_ui.schemas,
-    sessions_app.ui_protocols.ui_messages.schemas,
+    sessions_app.protocols.openai.schemas,
+    sessions_app.protocols.openai.responses.schemas,
+    sessions_app.protocols.ui.ag_ui.schemas,
+    sessions_app.protocols.ui.ui_messages.schemas,
 )
 
 

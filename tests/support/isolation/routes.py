@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from salient.api.operations import Operation
 from salient.api.problems.openai import is_openai
 from salient.api.routing import all_routes, is_api
-from sessions_app.openai.schemas import Known
+from sessions_app.protocols.openai.schemas import Known
 from tests.support.isolation.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"

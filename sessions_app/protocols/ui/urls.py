@@ -1,0 +1,13 @@
+"""The addresses of an agent for clients of AG-UI and of Vercel's AI SDK."""
+
+from django.urls import path
+
+from sessions_app.protocols.ui.ag_ui import views as ag_ui
+from sessions_app.protocols.ui.ui_messages import views as ui_messages
+
+app_name = "ui-protocols"
+
+urlpatterns = [
+    path("agents/<str:instance>/ag-ui", ag_ui.run, name="ag-ui"),
+    path("agents/<str:instance>/ui-messages", ui_messages.answer, name="ui-messages"),
+]

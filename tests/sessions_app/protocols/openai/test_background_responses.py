@@ -1,0 +1,85 @@
+"""Responses in the background, with OpenAI's client: polled, streamed again, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+
+import openai
+from asgiref.sync import sync_to_async
+
+from accounts.models import Scope
+from accounts.tenancy.context import platform_context
+from salient.api.lifespan import finish_background
+from sessions_app.models import TurnEventBatch
+from tests.sessions_app.protocols.openai.worlds import SDKWorld
+from tests.support.factories import make_key
+from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
+
+
+def forget_batches() -> None:
+    with platform_context():
+        TurnEventBatch.objects.all().delete()
+
+
+class BackgroundResponsesTests(SDKWorld):
+    config = "model: mock:test-model\n"
+
+    async def test_a_response_is_polled_until_it_has_ended(self) -> None:
+        async with HeldModel() as model, asyncio.timeout(30):
+            begun = await self.sdk.responses.create(model="bot", input=SHORT, background=True)
+            polled = await self.sdk.responses.retrieve(begun.id)
+            model.released.set()
+            await finish_background()
+        found = await self.sdk.responses.retrieve(begun.id)
+
+        self.assertEqual((begun.status, begun.background, begun.output), ("in_progress", True, []))
+        self.assertEqual((polled.status, polled.id), ("in_progress", begun.id))
+        self.assertEqual((found.status, found.output_text), ("completed", WHOLE))
+        self.assertTrue(found.background)
+
+    async def test_a_stream_goes_on_after_any_of_its_events(self) -> None:
+        async with HeldModel() as model, asyncio.timeout(30):
+            stream = await self.sdk.responses.create(
+                model="bot", input=SHORT, background=True, stream=True
+            )
+            events = []
+            async for event in stream:
+                events.append(event)
+                model.released.set()
+            await finish_background()
+        response_id = events[0].response.id  # type: ignore[union-attr]
+        self.assertEqual([event.sequence_number for event in events], list(range(len(events))))
+        self.assertGreater(len(events), 8)
+
+        for after in (None, *range(len(events))):
+            again = await self.sdk.responses.retrieve(
+                response_id, stream=True, **({} if after is None else {"starting_after": after})
+            )
+            rest = [event async for event in again]
+            self.assertEqual(rest, events[0 if after is None else after + 1 :], after)
+
+        await sync_to_async(forget_batches)()
+        with self.assertRaises(openai.BadRequestError) as gone:
+            await self.sdk.responses.retrieve(response_id, stream=True)
+        self.assertEqual(gone.exception.param, "stream")
+
+    async def test_a_response_is_cancelled(self) -> None:
+        async with HeldModel(), asyncio.timeout(30):
+            begun = await self.sdk.responses.create(model="bot", input=LONG, background=True)
+            _, secret = await sync_to_async(make_key)(self.account, scopes=[Scope.CHAT])
+            with self.assertRaises(openai.NotFoundError):
+                await self.sdk.with_options(api_key=secret).responses.cancel(begun.id)
+            cancelled = await self.sdk.responses.cancel(begun.id)
+            await finish_background()
+
+        self.assertEqual(cancelled.status, "cancelled")
+        self.assertIn(cancelled.output_text, ("", SPOKEN))
+        self.assertEqual(await self.sdk.responses.cancel(begun.id), cancelled)
+
+    async def test_only_a_background_response_has_a_stream_to_read(self) -> None:
+        async with HeldModel() as model, asyncio.timeout(30):
+            model.released.set()
+            made = await self.sdk.responses.create(model="bot", input=SHORT)
+        with self.assertRaises(openai.BadRequestError) as refused:
+            await self.sdk.responses.retrieve(made.id, stream=True)
+        self.assertEqual(refused.exception.param, "stream")
