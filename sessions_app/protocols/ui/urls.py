@@ -3,11 +3,11 @@
 from django.urls import path
 
 from sessions_app.protocols.ui.ag_ui import views as ag_ui
-from sessions_app.protocols.ui.ui_messages import views as ui_messages
+from sessions_app.protocols.ui.ai_sdk import views as ai_sdk
 
 app_name = "ui-protocols"
 
 urlpatterns = [
     path("agents/<str:instance>/ag-ui", ag_ui.run, name="ag-ui"),
-    path("agents/<str:instance>/ui-messages", ui_messages.answer, name="ui-messages"),
+    path("agents/<str:instance>/ui-messages", ai_sdk.answer, name="ui-messages"),
 ]

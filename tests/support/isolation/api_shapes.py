@@ -25,7 +25,7 @@ import sessions_app.api.usage_schemas
 import sessions_app.protocols.openai.responses.schemas
 import sessions_app.protocols.openai.schemas
 import sessions_app.protocols.ui.ag_ui.schemas
-import sessions_app.protocols.ui.ui_messages.schemas
+import sessions_app.protocols.ui.ai_sdk.schemas
 
 SCHEMAS = (
     salient.api.schemas,
@@ -45,7 +45,7 @@ SCHEMAS = (
     sessions_app.protocols.openai.schemas,
     sessions_app.protocols.openai.responses.schemas,
     sessions_app.protocols.ui.ag_ui.schemas,
-    sessions_app.protocols.ui.ui_messages.schemas,
+    sessions_app.protocols.ui.ai_sdk.schemas,
 )
 
 

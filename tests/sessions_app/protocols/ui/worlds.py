@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from accounts.tenancy.context import platform_context
 from sessions_app.models import Message, Session
 from sessions_app.protocols.ui.ag_ui.types import RunEvent
-from sessions_app.protocols.ui.ui_messages.types import UIChunk
+from sessions_app.protocols.ui.ai_sdk.types import UIChunk
 from tests.sessions_app.protocols.openai.worlds import assert_is
 from tests.support.api_client import Answer, ApiClient
 from tests.support.worlds import MockModelWorld

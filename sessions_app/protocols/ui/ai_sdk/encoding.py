@@ -15,12 +15,12 @@ from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
 from sessions_app.protocols.openai.encoding import DONE, encoded
 from sessions_app.protocols.ui import agent_tools
-from sessions_app.protocols.ui.outcome import Outcome
-from sessions_app.protocols.ui.ui_messages.types import (
+from sessions_app.protocols.ui.ai_sdk.types import (
     FinishChunk,
     ToolInputAvailableChunk,
     UIChunk,
 )
+from sessions_app.protocols.ui.outcome import Outcome
 
 _REASONS: dict[str | None, Any] = {
     "stop": "stop",

@@ -20,8 +20,8 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.conversion import attachment_of, offered, require_sendable, split
 from sessions_app.protocols.openai.schemas import TextPart
 from sessions_app.protocols.ui import agent_tools
+from sessions_app.protocols.ui.ai_sdk import schemas as wire
 from sessions_app.protocols.ui.threads import Shown, ids_of
-from sessions_app.protocols.ui.ui_messages import schemas as wire
 
 DENIED = "The call was denied."
 

@@ -11,11 +11,11 @@ from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
 from salient.api.operations import EventStream
+from sessions_app.protocols.ui.ai_sdk import conversion
+from sessions_app.protocols.ui.ai_sdk.encoding import Chunks
+from sessions_app.protocols.ui.ai_sdk.schemas import UIChatIn
+from sessions_app.protocols.ui.ai_sdk.types import EVENTS, HEADERS
 from sessions_app.protocols.ui.serving import serve
-from sessions_app.protocols.ui.ui_messages import conversion
-from sessions_app.protocols.ui.ui_messages.encoding import Chunks
-from sessions_app.protocols.ui.ui_messages.schemas import UIChatIn
-from sessions_app.protocols.ui.ui_messages.types import EVENTS, HEADERS
 from sessions_app.turns.idempotency import with_headers
 from sessions_app.turns.problems import OPENAI_PROBLEMS
 
