@@ -139,17 +139,21 @@ export class Failure extends Error {
   }
 }
 
-const LOST = "The connection was lost. The answer may be longer than what is shown.";
+const LOST = "The connection was lost. Reload the page to see the whole answer.";
+// Seconds to wait before each try to go on with an answer after the connection was lost.
+const AGAIN_AFTER = [0, 1, 2, 4, 8, 8, 8];
 
 function parseEvent(block) {
   let name = "message";
+  let id;
   const data = [];
   for (const line of block.split("\n")) {
     const [, field, value] = /^(\w*):? ?(.*)$/.exec(line) ?? [];
     if (field === "event") name = value;
+    else if (field === "id") id = value;
     else if (field === "data") data.push(value);
   }
-  return data.length ? { name, data: data.join("\n") } : null;
+  return data.length ? { name, id, data: data.join("\n") } : null;
 }
 
 async function* serverEvents(body) {
@@ -173,20 +177,50 @@ export class Agent {
     this.api = api;
   }
 
-  /** Yield the events of one turn; throw Failure when it could not begin or was interrupted. */
+  /**
+   * Yield the events of one turn; throw Failure when it could not begin or was interrupted.
+   *
+   * The turn goes on while the connection is lost, and so do its events when it is back.
+   */
   async *ask(message, signal) {
-    const request = { method: "POST", body: JSON.stringify({ message }), signal };
-    const response = await this.fetch("stream", { ...request, headers: { "Content-Type": "application/json" } });
-    let ended = false;
-    try {
-      for await (const event of serverEvents(response.body)) {
-        ended ||= event.name === "done";
-        yield event;
+    const body = JSON.stringify({ message, background: true });
+    const headers = { "Content-Type": "application/json" };
+    let response = await this.fetch("stream", { method: "POST", body, headers, signal });
+    const turn = response.headers.get("Salient-Turn");
+    let tries = 0;
+    for (let last = "0-0"; ; response = await this.goOn(turn, last, tries, signal)) {
+      try {
+        for await (const event of serverEvents(response.body)) {
+          last = event.id ?? last;
+          tries = 0;
+          yield event;
+          if (event.name === "done") return;
+        }
+      } catch (error) {
+        if (error.name === "AbortError") throw this.cancelled(turn, error);
+        if (error instanceof Failure) throw error;
       }
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
+      tries += 1;
     }
-    if (!ended) throw new Failure(LOST, { sent: true });
+  }
+
+  /** Return the stream of the events after the last one that has come. */
+  async goOn(turn, last, tries, signal) {
+    for (const seconds of AGAIN_AFTER.slice(tries - 1)) {
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      try {
+        return await this.fetch(`turns/${turn}/events`, { headers: { "Last-Event-ID": last }, signal });
+      } catch (error) {
+        if (error.name === "AbortError") throw this.cancelled(turn, error);
+      }
+    }
+    throw new Failure(LOST, { sent: true });
+  }
+
+  /** End the turn, which would go on without a reader; return the reason. */
+  cancelled(turn, reason) {
+    this.fetch(`turns/${turn}/cancel`, { method: "POST" }).catch(() => {});
+    return reason;
   }
 
   async history(before) {
