@@ -17,6 +17,7 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
+from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -32,7 +33,12 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.turns import prompts
 from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_row
-from sessions_app.turns.problems import SessionClosed, TurnInProgress, with_unknown_price
+from sessions_app.turns.problems import (
+    SessionClosed,
+    TurnInProgress,
+    misconfigured_for,
+    over_budget_for,
+)
 from sessions_app.turns.store import Opened, OpenTurn
 
 
@@ -73,7 +79,10 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    plan = await plan_unstored(caller, instance, asked, stream=False)
+    try:
+        plan = await plan_unstored(caller, instance, asked, stream=False)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)
@@ -89,9 +98,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     )
 
 
-def limit_refusal(
-    caller: Caller, instance_id: UUID, run: RunRequest, cost: Decimal
-) -> Problem | None:
+def limit_refusal(caller: Caller, instance_id: UUID, cost: Decimal) -> Problem | None:
     """Return what a limit would refuse the call with now; nothing is reserved.
 
     Call it inside the tenant context.
@@ -100,8 +107,6 @@ def limit_refusal(
         with transaction.atomic():
             quotas.reserve(caller, instance_id, cost)
             transaction.set_rollback(True)
-    except BudgetExceeded as problem:
-        return with_unknown_price(problem, caller, run)
     except Problem as problem:
         return problem
     return None
@@ -116,7 +121,9 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         session = find_session(caller, instance, plan.asked.session_id)
         stored = [] if session is None else _newest(session, instance, row.most_messages)
         cost = _reservation(row, stored)
-        refusal = limit_refusal(caller, instance.pk, plan.run, cost)
+        refusal = limit_refusal(caller, instance.pk, cost)
+        if isinstance(refusal, BudgetExceeded):
+            refusal = over_budget_for(caller, refusal, plan.current, plan.run)
     session_id = None if session is None else session.pk
     return _Foreseen(
         session_id,
