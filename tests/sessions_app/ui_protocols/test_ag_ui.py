@@ -148,6 +148,8 @@ class EventTests(InterfaceWorld):
         self.assertEqual(kinds_of(second), kinds_of(first))
         self.assertEqual(second[-1]["result"], first[-1]["result"])
         self.assertEqual((await sync_to_async(counts)())[2], 1)
+        other = await self.run_agent(asked, tools=[WEATHER], headers=key, thread="t2")
+        await self.refused(other, 422, "idempotency_key_reused")
 
     async def test_a_client_that_leaves_settles_the_turn(self) -> None:
         request = await self.settled_after_leaving(
