@@ -16,7 +16,6 @@ from tests.sessions_app.ui_protocols.worlds import (
     InterfaceWorld,
     frames_of,
     kinds_of,
-    shown_of,
     text_of,
     typed,
 )
@@ -276,9 +275,3 @@ class InputTests(InterfaceWorld):
         await self.sent(typed("x" * 2048))
         for send in (self.chat, self.run_agent):
             await self.refused(await send(typed("x" * 4096)), 413, "body_too_large")
-
-    async def test_the_shown_message_is_as_the_sdk_keeps_it(self) -> None:
-        async with MockOpenAI():
-            found = await self.chunks(HELLO)
-            message = shown_of(found)
-        self.assertEqual(message["parts"][1]["text"], text_of(found))
