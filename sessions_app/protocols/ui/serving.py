@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
+from msgspec.structs import replace
 
 from accounts.auth.decorators import ApiRequest, as_problem
 from agents.models import AgentInstance
@@ -17,7 +18,7 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.encoding import Begun
 from sessions_app.protocols.openai.serving import BegunStream, begun
 from sessions_app.protocols.ui.outcome import Outcome, outcome_of
-from sessions_app.protocols.ui.threads import Shown, placed
+from sessions_app.protocols.ui.threads import Shown, placed, thread_key
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of
 from sessions_app.turns.sse import event_stream
@@ -48,6 +49,7 @@ async def serve(
 ) -> StreamingHttpResponse:
     """Run the turn in its thread; what fails before the first event is an answer of its own."""
     caller = request.caller
+    asked = replace(asked, session_key=thread_key(caller, instance, shown.thread_id))
     # As it was sent: the thread may have grown when the call is repeated.
     key = key_of(request, instance, asked)
     asked = await placed(caller, instance, shown, asked)

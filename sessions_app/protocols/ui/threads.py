@@ -63,13 +63,13 @@ class Stored(msgspec.Struct, frozen=True):
 async def placed(
     caller: Caller, instance: AgentInstance, shown: Shown, asked: TurnInput
 ) -> TurnInput:
-    """Return the turn in the session of its thread; `asked` has the client's conversation.
+    """Return the turn in the session of its thread; `asked` has its key and what the client sent.
 
     A thread that has the id of a session goes on in that one, where the caller may see it. Nobody
     finds the threads of another: whatever the name, it is a new thread of their own.
     """
-    key = thread_key(caller, instance, shown.thread_id)
-    asked = replace(asked, session_key=key, keeps_conversation=True)
+    key = str(asked.session_key)
+    asked = replace(asked, keeps_conversation=True)
     session_id = _session_id(shown.thread_id)
     brings_more = bool(asked.conversation) or shown.is_redone
     if session_id is None and not brings_more:

@@ -476,6 +476,7 @@ class DigestTests(TurnWorld):
         changed: dict[str, Any] = {
             "message": "Ho",
             "session_id": UUID(int=1),
+            "session_key": "0" * 64,
             "conversation": (),
             "attachments": (image(),),
             "results": (ToolResult("a", "b", "c"),),

@@ -8,19 +8,13 @@ from uuid import UUID
 from agents.runtime.events import ToolCall
 from agents.runtime.providers.base import Attachment, ChatMessage
 from salient.api.problems import Invalid
-from salient.texts import is_blank
 from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import TurnInput
-from sessions_app.protocols.openai.conversion import (
-    UnsupportedParameter,
-    attachment_of,
-    offered,
-    require_sendable,
-    split,
-)
+from sessions_app.protocols.openai.conversion import UnsupportedParameter, attachment_of
 from sessions_app.protocols.openai.schemas import TextPart
 from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ag_ui import schemas as wire
+from sessions_app.protocols.ui.conversion import turn_of
 from sessions_app.protocols.ui.threads import Shown, ids_of
 from sessions_app.turns.problems import ContentRefused
 
@@ -32,19 +26,7 @@ def turn_input(run: wire.RunIn) -> TurnInput:
     """Return the turn that is asked for; raises a Problem that names what is wrong."""
     if run.resume:
         raise UnsupportedParameter("resume", "no run is interrupted here")
-    before, results, last = split(list(_conversation(run.messages)))
-    tools, choice = offered(run.tools or ())
-    asked = TurnInput(
-        message=last.content if last else "",
-        attachments=last.attachments if last else (),
-        results=results,
-        conversation=before,
-        instructions=_instructions(run),
-        client_tools=tools,
-        tool_choice=choice,
-    )
-    require_sendable(asked)
-    return asked
+    return turn_of(_conversation(run.messages), run.tools or (), _instructions(run))
 
 
 def shown(run: wire.RunIn, asked: TurnInput) -> Shown:
@@ -65,12 +47,12 @@ def _turns(answers: Iterable[wire.RunAnswer]) -> Iterator[UUID]:
                 yield found
 
 
-def _instructions(run: wire.RunIn) -> str:
-    texts = [
-        message.content for message in run.messages if isinstance(message, wire.RunInstruction)
-    ]
-    texts += [f"{each.description}: {each.value}" for each in run.context or ()]
-    return "\n\n".join(text for text in texts if not is_blank(text))
+def _instructions(run: wire.RunIn) -> Iterator[str]:
+    for message in run.messages:
+        if isinstance(message, wire.RunInstruction):
+            yield message.content
+    for each in run.context or ():
+        yield f"{each.description}: {each.value}"
 
 
 def _conversation(messages: Iterable[wire.RunMessage]) -> Iterator[ChatMessage]:

@@ -14,13 +14,13 @@ from agents.runtime.conversation import BETWEEN_MESSAGES
 from agents.runtime.events import ToolCall
 from agents.runtime.providers.base import Attachment, ChatMessage
 from salient.api.problems import Invalid
-from salient.texts import is_blank
 from sessions_app.inputs.exchanges import request_id_of
 from sessions_app.inputs.turn_input import TurnInput
-from sessions_app.protocols.openai.conversion import attachment_of, offered, require_sendable, split
+from sessions_app.protocols.openai.conversion import attachment_of
 from sessions_app.protocols.openai.schemas import TextPart
 from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ai_sdk import schemas as wire
+from sessions_app.protocols.ui.conversion import turn_of
 from sessions_app.protocols.ui.threads import Shown, ids_of
 
 DENIED = "The call was denied."
@@ -37,23 +37,12 @@ class Offered(msgspec.Struct):
 
 def turn_input(chat: wire.UIChatIn) -> TurnInput:
     """Return the turn that is asked for; raises a Problem that names what is wrong."""
-    before, results, last = split(list(chain.from_iterable(map(_messages, chat.messages))))
+    messages = chain.from_iterable(map(_messages, chat.messages))
     functions = [
         Offered(name, tool.description, tool.parameters)
         for name, tool in (chat.tools or {}).items()
     ]
-    tools, choice = offered(functions)
-    asked = TurnInput(
-        message=last.content if last else "",
-        attachments=last.attachments if last else (),
-        results=results,
-        conversation=before,
-        instructions=_instructions(chat),
-        client_tools=tools,
-        tool_choice=choice,
-    )
-    require_sendable(asked)
-    return asked
+    return turn_of(messages, functions, _instructions(chat))
 
 
 def shown(chat: wire.UIChatIn, asked: TurnInput) -> Shown:
@@ -89,10 +78,11 @@ def _turns(message: wire.UIMessage) -> Iterator[UUID]:
                 yield found
 
 
-def _instructions(chat: wire.UIChatIn) -> str:
-    texts = [chat.system or ""]
-    texts += [_text(message.parts) for message in chat.messages if message.role == "system"]
-    return "\n\n".join(text for text in texts if not is_blank(text))
+def _instructions(chat: wire.UIChatIn) -> Iterator[str]:
+    yield chat.system or ""
+    for message in chat.messages:
+        if message.role == "system":
+            yield _text(message.parts)
 
 
 def _text(parts: Iterable[wire.UIPart], between: str = "\n") -> str:

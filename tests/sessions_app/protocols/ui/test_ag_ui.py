@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -23,7 +22,7 @@ from tests.sessions_app.protocols.ui.worlds import (
     text_of,
     typed,
 )
-from tests.support.api_client import ApiClient, Call
+from tests.support.api_client import ApiClient
 from tests.support.factories import make_key
 from tests.support.servers.mock_openai import MockOpenAI
 from tests.support.worlds import counts, stored
@@ -150,17 +149,13 @@ class EventTests(InterfaceWorld):
         self.assertEqual(kinds_of(second), kinds_of(first))
         self.assertEqual(second[-1]["result"], first[-1]["result"])
         self.assertEqual((await sync_to_async(counts)())[2], 1)
+        other = await self.run_agent(asked, tools=[WEATHER], headers=key, thread="t2")
+        await self.refused(other, 422, "idempotency_key_reused")
 
     async def test_a_client_that_leaves_settles_the_turn(self) -> None:
-        self.configure("model: scripted:echo?delay_ms=50\n")
-        body = json.dumps({"threadId": "t1", "runId": "r1", "messages": [HELLO]}).encode()
-        call = Call(self.api, "POST", self.path("ag-ui"), raw=body)
-        running = asyncio.create_task(call.run())
-        await anext(call.parts())
-        call.leave()
-        await asyncio.gather(running, return_exceptions=True)
-
-        [request] = (await sync_to_async(stored)())[1]
+        request = await self.settled_after_leaving(
+            "ag-ui", {"threadId": "t1", "runId": "r1", "messages": [HELLO]}
+        )
         self.assertEqual(
             (request.completion_status, request.error_code), ("cancelled", "client_left")
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -17,11 +16,9 @@ from tests.sessions_app.protocols.ui.worlds import (
     InterfaceWorld,
     frames_of,
     kinds_of,
-    shown_of,
     text_of,
     typed,
 )
-from tests.support.api_client import Call
 from tests.support.servers.mock_openai import MockOpenAI, Reply
 from tests.support.worlds import counts, stored
 
@@ -140,15 +137,7 @@ class ChunkTests(InterfaceWorld):
         self.assertEqual((await sync_to_async(counts)())[2], 1)
 
     async def test_a_client_that_leaves_settles_the_turn(self) -> None:
-        self.configure("model: scripted:echo?delay_ms=50\n")
-        body = json.dumps({"id": "t1", "messages": [HELLO]}).encode()
-        call = Call(self.api, "POST", self.path("ui-messages"), raw=body)
-        running = asyncio.create_task(call.run())
-        await anext(call.parts())
-        call.leave()
-        await asyncio.gather(running, return_exceptions=True)
-
-        [request] = (await sync_to_async(stored)())[1]
+        request = await self.settled_after_leaving("ui-messages", {"id": "t1", "messages": [HELLO]})
         self.assertEqual(
             (request.completion_status, request.error_code), ("cancelled", "client_left")
         )
@@ -286,9 +275,3 @@ class InputTests(InterfaceWorld):
         await self.sent(typed("x" * 2048))
         for send in (self.chat, self.run_agent):
             await self.refused(await send(typed("x" * 4096)), 413, "body_too_large")
-
-    async def test_the_shown_message_is_as_the_sdk_keeps_it(self) -> None:
-        async with MockOpenAI():
-            found = await self.chunks(HELLO)
-            message = shown_of(found)
-        self.assertEqual(message["parts"][1]["text"], text_of(found))

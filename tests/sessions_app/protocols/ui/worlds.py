@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -9,12 +10,12 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from accounts.tenancy.context import platform_context
-from sessions_app.models import Message, Session
+from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.protocols.ui.ag_ui.types import RunEvent
 from sessions_app.protocols.ui.ai_sdk.types import UIChunk
 from tests.sessions_app.protocols.openai.worlds import assert_is
-from tests.support.api_client import Answer, ApiClient
-from tests.support.worlds import MockModelWorld
+from tests.support.api_client import Answer, ApiClient, Call
+from tests.support.worlds import MockModelWorld, stored
 
 # Of `scripted:echo` to “Hello”.
 ANSWER = (
@@ -73,6 +74,17 @@ class InterfaceWorld(MockModelWorld):
         for chunk in found:
             assert_is(UIChunk, chunk)
         return found
+
+    async def settled_after_leaving(self, what: str, body: Any) -> LLMRequest:
+        """Let a client leave after the first frame; return the turn."""
+        self.configure("model: scripted:echo?delay_ms=50\n")
+        call = Call(self.api, "POST", self.path(what), raw=json.dumps(body).encode())
+        running = asyncio.create_task(call.run())
+        await anext(call.parts())
+        call.leave()
+        await asyncio.gather(running, return_exceptions=True)
+        [request] = (await sync_to_async(stored)())[1]
+        return request
 
     async def refused(self, answer: Answer, status: int, code: str) -> dict[str, Any]:
         self.assertEqual(answer.status, status, answer.body)
