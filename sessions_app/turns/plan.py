@@ -47,6 +47,7 @@ from sessions_app.turns.problems import (
     ContentRefused,
     DraftGone,
     InstructionsRefused,
+    misconfigured_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
 
@@ -75,7 +76,10 @@ async def plan_turn(
 ) -> TurnPlan:
     """Find the configuration and the limits in force; raises a Problem for what they refuse."""
     quotas.refuse_at_once(caller)
-    current, limits = _known(caller, instance) or await _read(caller, instance)
+    try:
+        current, limits = _known(caller, instance) or await _read(caller, instance)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)

@@ -21,7 +21,7 @@ from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
 from accounts.limits.alerts import send_in_background
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from agents.config.shown import shown_by
-from agents.config.versions.current import AgentMisconfigured, CurrentConfig
+from agents.config.versions.current import CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
@@ -46,7 +46,6 @@ from sessions_app.turns.problems import (
     SessionClosed,
     SettlementDelayed,
     TurnInProgress,
-    misconfigured_for,
     over_budget_for,
     provider_problem,
 )
@@ -57,10 +56,8 @@ CLIENT_LEFT = "client_left"
 LAST_USED_STEP = timedelta(minutes=1)
 # Seconds between tries; after a longer outage the turns are left to settle_abandoned.
 SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
-# Seconds between searches for a turn whose connection broke: its statement ends in its timeout.
-UNDO_AFTER = (0, 1, 2, 4, 8)
-# Seconds for which a search waits for a database that does not answer.
-UNDO_WITHIN = 600
+# Seconds between searches for a turn whose connection broke, and for which each goes on.
+UNDO_AFTER, UNDO_WITHIN = (0, 1, 2, 4, 8), 600
 
 
 @dataclass(slots=True)
@@ -245,10 +242,7 @@ async def begin_new(
 async def _begin(
     caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn:
-    try:
-        plan = await plan_turn(caller, instance, asked, stream=stream)
-    except AgentMisconfigured as problem:
-        raise misconfigured_for(caller, problem) from problem
+    plan = await plan_turn(caller, instance, asked, stream=stream)
     row = turn_row(plan, instance, key)
     try:
         opened = await _open(plan, row)
