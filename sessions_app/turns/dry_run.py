@@ -17,7 +17,6 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
-from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -36,7 +35,6 @@ from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_r
 from sessions_app.turns.problems import (
     SessionClosed,
     TurnInProgress,
-    misconfigured_for,
     over_budget_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
@@ -79,10 +77,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    try:
-        plan = await plan_unstored(caller, instance, asked, stream=False)
-    except AgentMisconfigured as problem:
-        raise misconfigured_for(caller, problem) from problem
+    plan = await plan_unstored(caller, instance, asked, stream=False)
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)

@@ -21,7 +21,7 @@ from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
 from accounts.limits.alerts import send_in_background
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from agents.config.shown import shown_by
-from agents.config.versions.current import AgentMisconfigured, CurrentConfig
+from agents.config.versions.current import CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
@@ -48,7 +48,6 @@ from sessions_app.turns.problems import (
     SettlementDelayed,
     TurnCancelled,
     TurnInProgress,
-    misconfigured_for,
     over_budget_for,
     provider_problem,
 )
@@ -245,10 +244,7 @@ async def begin_new(
 async def _begin(
     caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn:
-    try:
-        plan = await plan_turn(caller, instance, asked, stream=stream)
-    except AgentMisconfigured as problem:
-        raise misconfigured_for(caller, problem) from problem
+    plan = await plan_turn(caller, instance, asked, stream=stream)
     row = turn_row(plan, instance, key)
     try:
         opened = await _open(plan, row)

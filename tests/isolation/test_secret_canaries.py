@@ -231,6 +231,7 @@ class CanaryTests(World, TestCase):
             "provider_connections.secret_host",
             "provider_connections.secret_hint",  # four characters of a long key
             "account_limits.requests_per_minute_per_key",
+            "account_limits.new_secrets_per_minute",
             "account_limits.output_tokens",
             "webhook_endpoints.previous_secret_expires_at",
         }

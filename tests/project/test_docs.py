@@ -174,13 +174,13 @@ def is_api(path: str) -> bool:
 
 
 class RouteTests(SimpleTestCase):
-    def test_every_route_is_listed_with_its_methods_and_scope(self) -> None:
+    def test_every_route_is_listed_with_its_methods_scope_and_rate(self) -> None:
         listed = {
-            (quoted(path)[0], quoted(method)[0]): next(iter(quoted(scope)), "")
-            for method, path, scope, _ in rows(API, "method", "path")
+            (quoted(path)[0], quoted(method)[0]): (*quoted(scope), *quoted(rate))
+            for method, path, scope, rate, _ in rows(API, "method", "path")
         }
         there = {
-            (path, method): operation.scope
+            (path, method): (operation.scope, operation.rate) if operation.scope else ()
             for path, view in routes()
             if is_api(path)
             for method, operation in view.operations.items()

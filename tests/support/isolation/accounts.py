@@ -13,9 +13,12 @@ from uuid import UUID
 from weakref import WeakSet
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection, transaction
+from django.test import override_settings
 from django.utils import timezone
 
+from accounts.limits.registry import CALL_RATES
 from accounts.models import (
     Account,
     AccountLimits,
@@ -153,6 +156,12 @@ def make_records(bot: AgentInstance, message: Message, canary: str) -> None:
     make_saved_chat_run(
         make_saved_chat(bot, name=canary, messages=[canary]), answers=[{"answer": canary}]
     )
+
+
+def high_rates() -> override_settings:
+    """Let everything be called hundreds of times within a minute."""
+    many = dict.fromkeys((limit.name for limit in CALL_RATES.values()), 1_000_000)
+    return override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | many)
 
 
 def tenant_tables() -> dict[str, str]:

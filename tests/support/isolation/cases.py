@@ -25,7 +25,6 @@ from django_tasks_db.models import DBTaskResult
 from accounts.auth import visitor_tokens
 from accounts.limits.budgets import set_budget
 from accounts.limits.quotas import set_limits
-from accounts.limits.registry import CALL_RATES
 from accounts.management.jobs import tidy_webhook_log
 from accounts.members.one_time_links import token_hash
 from accounts.members.support_access import open_access
@@ -62,6 +61,7 @@ from tests.support.isolation.accounts import (
     CANARY,
     SECRET,
     Owned,
+    high_rates,
     ids_of,
     make_member,
     make_owned,
@@ -104,9 +104,7 @@ class IsolationTestCase(TestCase):
     def setUpClass(cls) -> None:
         folder = cls.enterClassContext(TemporaryDirectory())
         cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=Path(folder), DEMO=True))
-        # Everything is called hundreds of times within a minute.
-        many = dict.fromkeys((limit.name for limit in CALL_RATES.values()), 1_000_000)
-        cls.enterClassContext(override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | many))
+        cls.enterClassContext(high_rates())
         super().setUpClass()
 
     @classmethod
