@@ -121,12 +121,10 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        watcher = _watchers[loop]
-        watcher.watches.discard(self)
-        if not watcher.watches:
-            watcher.task.cancel()
-            del _watchers[loop]
+        watcher = _watchers.get(asyncio.get_running_loop())
+        # A loop that is ending has cancelled it.
+        if watcher is not None:
+            watcher.watches.discard(self)
 
     @property
     def identity(self) -> Identity:
@@ -156,7 +154,10 @@ class Watch:
 
 
 class _Watcher:
-    """The watches of one event loop, and the task that checks them while there are any."""
+    """The watches of one event loop, and the task that checks them.
+
+    It ends when a round finds none: a task for each turn that runs alone would cost more.
+    """
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
@@ -166,8 +167,16 @@ class _Watcher:
         # It belongs to no request, although one has started it.
         request_ids.leave()
         loop = asyncio.get_running_loop()
+        try:
+            await self._check_in_rounds(loop)
+        finally:
+            del _watchers[loop]
+
+    async def _check_in_rounds(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)
+            if not self.watches:
+                return
             # Ended one round early rather than late.
             next_round = loop.time() + settings.REVOCATION_CHECK_SECONDS
             for watch in list(self.watches):
