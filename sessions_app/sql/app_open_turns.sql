@@ -48,10 +48,8 @@ DECLARE
     bytes bigint[];
     the_sessions uuid[];
     reserved numeric[];
-    the_session uuid;
-    most numeric;
-    total numeric := 0;
-    opened jsonb := '[]';
+    total numeric;
+    opened jsonb;
     limits jsonb;
 BEGIN
     -- Existing sessions are locked by id, before any other row.
@@ -109,80 +107,74 @@ BEGIN
         PERFORM set_config('lock_timeout', caller_timeout, true);
     END IF;
 
-    -- New sessions of all turns, before any other row that is made.
-    FOR turn IN
-        SELECT * FROM ROWS FROM (jsonb_to_recordset(turns) AS (
-            new_session_id uuid, account_slug text, agent_instance_slug text, session_key text,
-            new_session_key text, end_user text, staff_id uuid, is_stored boolean, cost numeric,
-            cost_per_byte numeric, cost_per_message numeric
+    -- Of two first messages of one visitor the second waits here and gets the session of the first.
+    -- The messages of the first are not visible yet.
+    WITH made AS (
+        INSERT INTO sessions (id, account_id, account_slug, agent_instance_id,
+                agent_instance_slug, session_key, end_user, user_id, is_anonymous, deleted_at)
+            SELECT new_session_id, the_account, account_slug, the_instance, agent_instance_slug,
+                coalesce(session_key, new_session_key),
+                CASE WHEN coalesce(is_stored, true) THEN end_user END, staff_id,
+                coalesce(end_user, staff_id::text) IS NULL,
+                CASE WHEN NOT coalesce(is_stored, true) THEN now() END
+            FROM ROWS FROM (jsonb_to_recordset(turns) AS (
+                new_session_id uuid, account_slug text, agent_instance_slug text, session_key text,
+                new_session_key text, end_user text, staff_id uuid, is_stored boolean
+            )) WITH ORDINALITY AS asked
+            WHERE known[ordinality] IS NULL
+            ON CONFLICT (session_key, account_id) DO UPDATE SET session_key = excluded.session_key
+                WHERE sessions.agent_instance_id = excluded.agent_instance_id
+            RETURNING id, session_key
+    ), placed AS (
+        SELECT ordinality AS place, coalesce(known[ordinality], made.id) AS session_id,
+            -- The most that the turn may cost: the request itself, and what its history adds.
+            least(999999999, round(cost + cost_per_byte * coalesce(bytes[ordinality], 0)
+                + cost_per_message * coalesce(messages[ordinality], 0), 8)) AS most
+        FROM ROWS FROM (jsonb_to_recordset(turns) AS (
+            session_key text, new_session_key text, cost numeric, cost_per_byte numeric,
+            cost_per_message numeric
         )) WITH ORDINALITY AS asked
-    LOOP
-        the_session := known[turn.ordinality];
-        IF the_session IS NULL THEN
-            -- Of two first messages of one visitor the second waits here and gets the session of
-            -- the first. The messages of the first are not visible yet.
-            INSERT INTO sessions (id, account_id, account_slug, agent_instance_id,
-                    agent_instance_slug, session_key, end_user, user_id, is_anonymous, deleted_at)
-                VALUES (turn.new_session_id, the_account, turn.account_slug, the_instance,
-                    turn.agent_instance_slug, coalesce(turn.session_key, turn.new_session_key),
-                    CASE WHEN coalesce(turn.is_stored, true) THEN turn.end_user END, turn.staff_id,
-                    coalesce(turn.end_user, turn.staff_id::text) IS NULL,
-                    CASE WHEN NOT coalesce(turn.is_stored, true) THEN now() END)
-                ON CONFLICT (session_key, account_id)
-                    DO UPDATE SET session_key = excluded.session_key
-                    WHERE sessions.agent_instance_id = excluded.agent_instance_id
-                RETURNING id INTO the_session;
-            IF the_session IS NULL THEN
-                RAISE EXCEPTION USING ERRCODE = 'SL404', MESSAGE = 'another agent''s session';
-            END IF;
-        END IF;
-        -- The most that the turn may cost: the request itself, and what its history adds.
-        most := least(999999999, round(turn.cost
-            + turn.cost_per_byte * coalesce(bytes[turn.ordinality], 0)
-            + turn.cost_per_message * coalesce(messages[turn.ordinality], 0), 8));
-        the_sessions[turn.ordinality] := the_session;
-        reserved[turn.ordinality] := most;
-        total := total + most;
-        opened := opened || jsonb_build_object(
-            'session_id', the_session, 'history', coalesce(histories[turn.ordinality], '[]'),
-            'reserved', most::text
-        );
-    END LOOP;
+        LEFT JOIN made ON made.session_key = coalesce(asked.session_key, asked.new_session_key)
+    )
+    SELECT array_agg(session_id ORDER BY place), array_agg(most ORDER BY place), sum(most),
+            jsonb_agg(jsonb_build_object(
+                'session_id', session_id, 'history', coalesce(histories[place], '[]'),
+                'reserved', most::text
+            ) ORDER BY place)
+        INTO the_sessions, reserved, total, opened FROM placed;
+    IF array_position(the_sessions, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'SL404', MESSAGE = 'another agent''s session';
+    END IF;
 
-    FOR turn IN
-        SELECT * FROM ROWS FROM (jsonb_to_recordset(turns) AS (
+    INSERT INTO llm_requests (id, account_id, account_slug, agent_instance_id,
+            agent_instance_slug, agent_type, session_id, config_version_id, provider, model,
+            request_body, completion_status, error_code, requests, tokens_estimated,
+            cost_source, caller, idempotency_key, idempotency_hash, is_test, server_process_id,
+            reserved_cost)
+        SELECT request_id, the_account, account_slug, the_instance, agent_instance_slug,
+            agent_type, the_sessions[ordinality], config_version_id, provider, model,
+            request_body || jsonb_build_object(
+                'history_messages', coalesce(messages[ordinality], 0),
+                'history_bytes', coalesce(bytes[ordinality], 0)
+            ),
+            'running', '', 0, false, 'unknown', caller, idempotency_key,
+            coalesce(idempotency_hash, ''), is_test, server_process_id, reserved[ordinality]
+        FROM ROWS FROM (jsonb_to_recordset(turns) AS (
             request_id uuid, account_slug text, agent_instance_slug text, agent_type text,
             config_version_id uuid, provider text, model text, request_body jsonb, caller text,
-            idempotency_key text, idempotency_hash text, is_test boolean, server_process_id uuid,
-            message_id uuid, message text, message_role text, message_tools jsonb,
-            is_stored boolean
+            idempotency_key text, idempotency_hash text, is_test boolean, server_process_id uuid
+        )) WITH ORDINALITY AS asked;
+    INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
+            config_version_id, role, content, meta)
+        SELECT message_id, the_account, the_instance, the_sessions[ordinality], request_id,
+            config_version_id, coalesce(message_role, 'human'), message,
+            CASE WHEN message_tools IS NOT NULL
+                THEN jsonb_build_object('tools', message_tools) END
+        FROM ROWS FROM (jsonb_to_recordset(turns) AS (
+            message_id uuid, request_id uuid, config_version_id uuid, message text,
+            message_role text, message_tools jsonb, is_stored boolean
         )) WITH ORDINALITY AS asked
-    LOOP
-        INSERT INTO llm_requests (id, account_id, account_slug, agent_instance_id,
-                agent_instance_slug, agent_type, session_id, config_version_id, provider, model,
-                request_body, completion_status, error_code, requests, tokens_estimated,
-                cost_source, caller, idempotency_key, idempotency_hash, is_test,
-                server_process_id, reserved_cost)
-            VALUES (turn.request_id, the_account, turn.account_slug, the_instance,
-                turn.agent_instance_slug, turn.agent_type, the_sessions[turn.ordinality],
-                turn.config_version_id, turn.provider, turn.model,
-                turn.request_body || jsonb_build_object(
-                    'history_messages', coalesce(messages[turn.ordinality], 0),
-                    'history_bytes', coalesce(bytes[turn.ordinality], 0)
-                ),
-                'running', '', 0, false, 'unknown', turn.caller, turn.idempotency_key,
-                coalesce(turn.idempotency_hash, ''), turn.is_test, turn.server_process_id,
-                reserved[turn.ordinality]);
-        IF coalesce(turn.is_stored, true) THEN
-            INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
-                    config_version_id, role, content, meta)
-                VALUES (turn.message_id, the_account, the_instance,
-                    the_sessions[turn.ordinality], turn.request_id, turn.config_version_id,
-                    coalesce(turn.message_role, 'human'), turn.message,
-                    CASE WHEN turn.message_tools IS NOT NULL
-                        THEN jsonb_build_object('tools', turn.message_tools) END);
-        END IF;
-    END LOOP;
+        WHERE coalesce(is_stored, true);
 
     limits := app_take_limits(the_account, the_instance, turns -> 0 -> 'rates',
         (turns -> 0 ->> 'most_turns')::integer, many, many, total, NULL);

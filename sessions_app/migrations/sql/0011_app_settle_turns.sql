@@ -55,8 +55,7 @@ BEGIN
 
     FOR turn IN
         SELECT * FROM jsonb_to_recordset(turns) AS asked (
-            session_id uuid, request_id uuid, config_version_id uuid, answer_id uuid, answer text,
-            answer_tools jsonb, provider text, model text, completion_status text,
+            session_id uuid, request_id uuid, provider text, model text, completion_status text,
             error_code text, requests integer, prompt_tokens integer, completion_tokens integer,
             cached_tokens integer, total_tokens integer, tokens_estimated boolean,
             prompt_cost numeric(20, 8), completion_cost numeric(20, 8), total_cost numeric(20, 8),
@@ -98,20 +97,23 @@ BEGIN
         IF NOT FOUND THEN
             RAISE EXCEPTION USING ERRCODE = 'SL409', MESSAGE = 'settled before';
         END IF;
-        IF turn.answer IS NOT NULL THEN
-            INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
-                    config_version_id, role, content, meta)
-                VALUES (turn.answer_id, the_account, the_instance, turn.session_id,
-                    turn.request_id, turn.config_version_id, 'assistant', turn.answer,
-                    CASE WHEN turn.answer_tools IS NOT NULL
-                        THEN jsonb_build_object('tools', turn.answer_tools) END)
-                ON CONFLICT DO NOTHING;
-        END IF;
         reserved := reserved + turn.reserved;
         charged := charged + turn.charged_cost;
         note_use := note_use OR turn.note_use;
     END LOOP;
 
+    INSERT INTO messages (id, account_id, agent_instance_id, session_id, llm_request_id,
+            config_version_id, role, content, meta)
+        SELECT answer_id, the_account, the_instance, session_id, request_id, config_version_id,
+            'assistant', answer,
+            CASE WHEN answer_tools IS NOT NULL
+                THEN jsonb_build_object('tools', answer_tools) END
+        FROM jsonb_to_recordset(turns) AS asked (
+            answer_id uuid, session_id uuid, request_id uuid, config_version_id uuid, answer text,
+            answer_tools jsonb
+        )
+        WHERE answer IS NOT NULL
+        ON CONFLICT DO NOTHING;
     IF note_use THEN
         UPDATE agent_instances SET last_used_at = moment
             WHERE account_id = the_account AND id = the_instance;
