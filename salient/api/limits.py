@@ -173,8 +173,8 @@ def _resume[T](begun: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, An
         try:
             waiting = step()
         except StopIteration as ended:
-            value = ended.value
-            return value
+            result: T = ended.value
+            return result
 
 
 def with_defaults(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:

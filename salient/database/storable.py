@@ -13,9 +13,6 @@ import msgspec
 MOST_INTEGER = 2**31 - 1
 MOST_DECIMAL = Decimal(999_999_999)
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
-# How JSON shows what may not be storable: a NUL, an integer of ten digits or more, a decimal (which
-# is a text) with nine or with an exponent, or one that is no number. Other texts may look so, too.
-_DOUBTFUL = re.compile(rb'\\u0000|[:\[,]-?[0-9]{10}|"-?(?:[0-9]{9}|[0-9.]+E\+|s?NaN|Infinity)')
 
 
 def storable(value: Any) -> Any:
@@ -26,17 +23,6 @@ def storable(value: Any) -> Any:
     columns; a decimal that is no number is None. All else is returned as it is.
     """
     return _BY_TYPE[type(value)](value)
-
-
-def storable_json(value: Any) -> str:
-    """Return `storable(value)` as JSON; most values are storable, which their JSON shows."""
-    try:
-        found = msgspec.json.encode(value)
-    except (UnicodeEncodeError, OverflowError):
-        found = b""
-    if not found or _DOUBTFUL.search(found):
-        found = msgspec.json.encode(storable(value))
-    return found.decode()
 
 
 def _text(text: str) -> str:

@@ -21,7 +21,7 @@ from accounts.tenancy.context import call_as_tenant
 from agents.costs.pricing import CostSource
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound
-from salient.database import Answer, is_unavailable, storable_json
+from salient.database import Answer, is_unavailable, storable
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
@@ -248,7 +248,7 @@ async def _settle(turn: SettleTurn) -> Answer:
 
 def _encode(turn: OpenTurn | SettleTurn) -> str:
     """Write the JSON that the database reads, with every value fit for its column."""
-    return storable_json(turn)
+    return msgspec.json.encode(storable(turn)).decode()
 
 
 def _sqlstate(error: DatabaseError) -> str | None:

@@ -138,8 +138,8 @@ class Reading:
                         continue
                     if name == b"error" and data:
                         raise error_inside(data)
-                elif text := self._plain_text(data):
-                    texts.append(text)
+                elif plain := self._plain_text(data):
+                    texts.append(plain)
                     continue
                 # Without a blank line before it, [DONE] is the last line of an event.
                 read = data.removesuffix(DONE)
