@@ -15,7 +15,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 6,
         "salient.database.indexes": 2,
         "salient.database.key_changes": 1,
-        "salient.database.sql_files": 8,
+        "salient.database.sql_files": 10,
         "salient.ids": 4,
     },
     "upward relations": {},
