@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
@@ -25,7 +26,7 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account, find_api_key
-from salient.api.lifespan import when_stopping
+from salient.api.lifespan import on_stop, when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
 from salient.security import request_ids
@@ -212,6 +213,16 @@ def _end_all() -> None:
     watcher = _watchers.get(asyncio.get_running_loop())
     for watch in list(watcher.watches) if watcher else []:
         watch.end(ServerStopping)
+
+
+@on_stop
+async def _stop() -> None:
+    """End the watcher with its loop; it may be waiting for its next round."""
+    watcher = _watchers.get(asyncio.get_running_loop())
+    if watcher is not None:
+        watcher.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher.task
 
 
 def _is_over(caller: Caller) -> bool:
