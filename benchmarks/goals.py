@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.measure import Record, Waited
-from benchmarks.subjects import json_at, sse_at
+from benchmarks.subjects import COMPATIBLE, json_at, sse_at
 
 CONCURRENCY, HIGH_CONCURRENCY = 16, 64
 CHUNKS, MANY_CHUNKS = 20, 500
@@ -116,6 +116,7 @@ def number(value: float) -> str:
 def goals(measured: Measured) -> list[Goal]:
     return [
         *_over_ceiling(measured),
+        *_over_native(measured),
         *_over_litellm(measured),
         *_waiting(measured),
         *(_flat(measured, what) for what in FLATNESS),
@@ -136,8 +137,23 @@ def _over_ceiling(measured: Measured) -> list[Goal]:
         ]
         dearer = max((way for way in ways if way), key=median, default=[])
         found.append(at_most(f"{name}: CPU of a turn", limit, dearer, "x ceiling"))
+    lone = json_at(1).name
+    found.append(
+        at_most(f"{lone}: CPU of a turn", 1.5, measured.ratios(lone, "ceiling", cost), "x ceiling")
+    )
     chunk = measured.per_chunk("salient", "chunks", CHUNKS, MANY_CHUNKS)
     return [*found, at_most("SSE: CPU of each further chunk", 15, chunk, "us")]
+
+
+def _over_native(measured: Measured) -> list[Goal]:
+    """The endpoint for clients of OpenAI's API does the same turns as the native routes."""
+    found = []
+    for make in (json_at, sse_at):
+        for at in (1, CONCURRENCY):
+            load = make(at).name
+            costs = measured.ratios(load, "salient", lambda r: r.cpu_ms, subject=COMPATIBLE)
+            found.append(at_most(f"v1, {load}: CPU of a turn", 1.15, costs, "x native route"))
+    return found
 
 
 def rate(record: Record) -> float:

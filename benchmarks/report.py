@@ -29,9 +29,10 @@ from benchmarks.goals import (
     spread,
 )
 from benchmarks.measure import Record, Waited
-from benchmarks.subjects import json_at, sse_at
+from benchmarks.subjects import COMPATIBLE, json_at, sse_at
 
-LOADS = ("load", "subject", "turns/s", "CPU ms", "x ceiling", "p50", "p95", "p99")
+LOADS = ("load", "subject", "turns/s", "CPU ms", "x ceiling", "x native", "p50", "p95", "p99")
+ALL = ("ceiling", "salient", COMPATIBLE, "litellm")
 MORE = ("1st chunk p50", "1st p99", "DB ms", "statements", "conn.", "MB", "busy", "errors")
 FAR = """
 All subjects share the cores with the client, the model and PostgreSQL. The ceiling, which stores
@@ -49,6 +50,8 @@ result** and absolutes are context.
   one worker, `DATABASE_POOL_SIZE=8`, production's settings. Every turn is authenticated by an API
   key, counted against two rate limits and the account's places, reserved and settled in three
   budgets, priced, and stored (session, two messages, one request) behind row-level security.
+- **Salient v1** is the same server at `…/v1/chat/completions`, its endpoint for clients of OpenAI's
+  API: the same turns, with the requests and the answers of that API.
 - **The ceiling** (`benchmarks/ceiling.py`) is a bare ASGI application under the same gunicorn
   worker and uvloop. It sends the body to the same model through one kept aiohttp client, relays
   the answer (JSON, or the stream's bytes as they arrive, with several events at once if so), and
@@ -184,7 +187,7 @@ def loads_table(measured: Measured) -> str:
     rows = [
         load_row(measured, records)
         for scenario in dict.fromkeys(record.scenario for record in measured.records)
-        for subject in ("ceiling", "salient", "litellm")
+        for subject in ALL
         if (records := measured.of(subject, scenario))
     ]
     return table((*LOADS, *MORE), rows)
@@ -211,7 +214,8 @@ def load_row(measured: Measured, records: list[Record]) -> list[str]:
         subject,
         many(lambda record: record.result.rps),
         many(lambda record: record.cpu_ms),
-        over_ceiling(measured, records),
+        over(measured, records, "ceiling"),
+        over(measured, records, "salient") if records[0].subject == COMPATIBLE else "",
         *(latency(name) for name in ("p50", "p95", "p99")),
         *((first(name) if streams else "") for name in ("p50", "p99")),
         one(lambda record: record.database_ms) if has_database else "",
@@ -223,12 +227,13 @@ def load_row(measured: Measured, records: list[Record]) -> list[str]:
     ]
 
 
-def over_ceiling(measured: Measured, records: list[Record]) -> str:
+def over(measured: Measured, records: list[Record], other: str) -> str:
+    """The CPU of these turns divided by that of the other subject's, of the same load and round."""
     subject, scenario = records[0].subject, records[0].scenario
     base = scenario.replace(", continues", "")
-    if subject == "ceiling":
+    if subject == other:
         return ""
-    costs = {record.round: record.cpu_ms for record in measured.of("ceiling", base)}
+    costs = {record.round: record.cpu_ms for record in measured.of(other, base)}
     found = [r.cpu_ms / costs[r.round] for r in records if costs.get(r.round)]
     return spread(found) if found else ""
 
@@ -241,13 +246,13 @@ def chunks_table(measured: Measured) -> str:
     )
     rows = []
     for name, kind, few, many in kinds:
-        found = [measured.per_chunk(s, kind, few, many) for s in ("ceiling", "salient", "litellm")]
+        found = [measured.per_chunk(subject, kind, few, many) for subject in ALL]
         rows.append((name, *(spread(each) if each else "-" for each in found)))
     text = (
         "In us of CPU. The goal is about the first line. A chunk that is sent alone costs two "
         "system calls and a turn of the event loop, in the ceiling as well."
     )
-    return f"{text}\n\n{table(('chunks are sent', 'ceiling', 'salient', 'litellm'), rows)}"
+    return f"{text}\n\n{table(('chunks are sent', *ALL), rows)}"
 
 
 def waiting_table(waited: list[Waited]) -> str:

@@ -97,7 +97,9 @@ class Benchmark:
             for name in (LITTLE, ACCOUNTS, REQUESTS):
                 cluster.make_database(name, template=SALIENT)
         say("Starting the servers …")
-        self.subjects = [subjects.ceiling(self.servers.ceiling(CEILING)), self.salient(SALIENT)]
+        native = self.salient(SALIENT)
+        compatible = subjects.compatible(native.server, self.made["key"])
+        self.subjects = [subjects.ceiling(self.servers.ceiling(CEILING)), native, compatible]
         if self.wants("rounds") or self.wants("waiting"):
             self.add_peer()
 
@@ -153,6 +155,9 @@ class Benchmark:
         """Use new servers for each number, because a process does not give memory back."""
         for streams in WAITING:
             for name in [subject.name for subject in self.subjects]:
+                if name == subjects.COMPATIBLE:
+                    # The same server: a stream holds the same while it waits.
+                    continue
                 seconds = self.long_enough(name, streams)
                 say(f"{streams:,} streams wait {seconds} s at {name} …")
                 with self.noted(f"{streams:,} streams at {name}"):

@@ -12,6 +12,8 @@ from benchmarks.tenant import ACCOUNT, INSTANCE
 
 CHUNK = '"content":"'
 DONE = "[DONE]"
+# Salient's endpoint for clients of OpenAI's API, as a subject beside its native routes.
+COMPATIBLE = "salient v1"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def salient(server: Server, key: str, name: str = "salient") -> Subject:
         return Plan(
             port=server.port,
             path=f"{base}/{'stream' if scenario.stream else 'chat'}",
-            body={"message": f"Please say something, {scenario.what}."},
+            body={"message": _text(scenario)},
             headers=headers,
             connections=scenario.connections,
             expected={'"status":"complete"': 1} | (events if scenario.stream else {}),
@@ -100,6 +102,35 @@ def salient(server: Server, key: str, name: str = "salient") -> Subject:
     return Subject(name, server, plan, lambda scenario: not scenario.without_model)
 
 
+def compatible(server: Server, key: str, name: str = COMPATIBLE) -> Subject:
+    """Salient's endpoint for clients of OpenAI's API: the same turns, and the same message."""
+    headers = {"Authorization": f"Bearer {key}", "X-Forwarded-Proto": "https"}
+    path = f"/accounts/{ACCOUNT}/agents/{INSTANCE}/v1/chat/completions"
+
+    def plan(scenario: Scenario) -> Plan:
+        events = {" word": scenario.chunks, DONE: 1}
+        expected = {'"finish_reason":"stop"': 1} | (events if scenario.stream else {})
+        messages = [{"role": "user", "content": _text(scenario)}]
+        return Plan(
+            port=server.port,
+            path=path,
+            body={"model": INSTANCE, "stream": scenario.stream, "messages": messages},
+            headers=headers,
+            connections=scenario.connections,
+            expected=expected,
+            first='"content":" word' if scenario.stream else "",
+        )
+
+    def takes(scenario: Scenario) -> bool:
+        return not scenario.continues and not scenario.without_model
+
+    return Subject(name, server, plan, takes)
+
+
+def _text(scenario: Scenario) -> str:
+    return f"Please say something, {scenario.what}."
+
+
 def _openai(
     server: Server,
     scenario: Scenario,
@@ -108,9 +139,8 @@ def _openai(
     headers: dict[str, str] | None = None,
     expected: dict[str, int] | None = None,
 ) -> Plan:
-    text = f"Please say something, {scenario.what}."
     system = "You are a friendly assistant. Answer briefly and plainly."
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": _text(scenario)}]
     whole = {CHUNK: scenario.chunks, DONE: 1} if scenario.stream else {CHUNK: 1}
     return Plan(
         port=server.port,

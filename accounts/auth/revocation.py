@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
@@ -25,7 +26,7 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account, find_api_key
-from salient.api.lifespan import when_stopping
+from salient.api.lifespan import on_stop, when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
 from salient.security import request_ids
@@ -121,12 +122,10 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        watcher = _watchers[loop]
-        watcher.watches.discard(self)
-        if not watcher.watches:
-            watcher.task.cancel()
-            del _watchers[loop]
+        watcher = _watchers.get(asyncio.get_running_loop())
+        # A loop that is ending has cancelled it.
+        if watcher is not None:
+            watcher.watches.discard(self)
 
     @property
     def identity(self) -> Identity:
@@ -156,7 +155,10 @@ class Watch:
 
 
 class _Watcher:
-    """The watches of one event loop, and the task that checks them while there are any."""
+    """The watches of one event loop, and the task that checks them.
+
+    It ends when a round finds none: a task for each turn that runs alone would cost more.
+    """
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
@@ -166,8 +168,16 @@ class _Watcher:
         # It belongs to no request, although one has started it.
         request_ids.leave()
         loop = asyncio.get_running_loop()
+        try:
+            await self._check_in_rounds(loop)
+        finally:
+            del _watchers[loop]
+
+    async def _check_in_rounds(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             await asyncio.sleep(settings.REVOCATION_CHECK_SECONDS)
+            if not self.watches:
+                return
             # Ended one round early rather than late.
             next_round = loop.time() + settings.REVOCATION_CHECK_SECONDS
             for watch in list(self.watches):
@@ -203,6 +213,16 @@ def _end_all() -> None:
     watcher = _watchers.get(asyncio.get_running_loop())
     for watch in list(watcher.watches) if watcher else []:
         watch.end(ServerStopping)
+
+
+@on_stop
+async def _stop() -> None:
+    """End the watcher with its loop; it may be waiting for its next round."""
+    watcher = _watchers.get(asyncio.get_running_loop())
+    if watcher is not None:
+        watcher.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher.task
 
 
 def _is_over(caller: Caller) -> bool:

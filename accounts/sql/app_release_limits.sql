@@ -44,7 +44,7 @@ BEGIN
                     reserved = greatest(reserved - reservation, 0)
                 WHERE account_id = the_account
                     AND coalesce(agent_instance_id, the_instance) = the_instance
-                RETURNING *
+                RETURNING spent, "limit", alert_percents, alerted_percent
         )
         SELECT bool_or(percent > alerted_percent AND spent > 0 AND spent * 100 >= percent * "limit")
             INTO has_alerts FROM settled, unnest(alert_percents) AS percent;

@@ -32,8 +32,16 @@ CREATE OR REPLACE FUNCTION app_take_limits(
 DECLARE
     mine account_limits%ROWTYPE;
     short budgets%ROWTYPE;
-    rates jsonb;
-    is_over boolean;
+    rate record;
+    quota bigint;
+    -- Whole microseconds, the precision of timestamptz: the sums are exact.
+    step bigint;
+    taken interval;
+    arrived timestamptz;
+    ahead bigint;
+    rates jsonb := '[]';
+    is_over boolean := false;
+    is_short boolean := false;
     refused text;
     facts jsonb := '{}';
 BEGIN
@@ -47,37 +55,33 @@ BEGIN
     END IF;
     moment := coalesce(moment, clock_timestamp());
 
-    -- Whole microseconds, the precision of timestamptz: the sums are exact.
-    WITH policies AS (
-        SELECT place, policy, subject, quota,
-                ceil(60000000.0 / greatest(quota, 1))::bigint AS step
-            FROM ROWS FROM (
-                jsonb_to_recordset(asked) AS (policy text, subject text, usual bigint)
-            ) WITH ORDINALITY AS each (policy, subject, usual, place),
-            LATERAL (SELECT coalesce(
-                CASE policy
-                    WHEN 'account' THEN mine.requests_per_minute
-                    WHEN 'key' THEN mine.requests_per_minute_per_key
-                    WHEN 'visitor' THEN mine.requests_per_minute_per_visitor
-                    WHEN 'network' THEN mine.requests_per_minute_per_network
-                END, usual) AS quota) AS own
-    ), changed AS (
-        INSERT INTO rate_states AS known (account_id, subject, arrival)
-            SELECT the_account, subject, moment + calls * step * interval '1 microsecond'
-                FROM policies
-            ON CONFLICT (account_id, subject) DO UPDATE
-                SET arrival = greatest(known.arrival, moment) + (excluded.arrival - moment)
-            RETURNING subject, arrival
-    ), states AS (
-        SELECT place, policy, quota, step,
-                (extract(epoch FROM arrival - moment) * 1000000)::bigint - calls * step AS ahead
-            FROM policies JOIN changed USING (subject)
-    )
-    SELECT jsonb_agg(jsonb_build_object(
-                'policy', policy, 'quota', quota, 'step', step, 'ahead', ahead
-            ) ORDER BY place),
-            bool_or(ahead + calls * step > quota * step)
-        INTO rates, is_over FROM states;
+    FOR rate IN
+        SELECT * FROM jsonb_to_recordset(asked) AS each (policy text, subject text, usual bigint)
+    LOOP
+        quota := coalesce(
+            CASE rate.policy
+                WHEN 'account' THEN mine.requests_per_minute
+                WHEN 'key' THEN mine.requests_per_minute_per_key
+                WHEN 'visitor' THEN mine.requests_per_minute_per_visitor
+                WHEN 'network' THEN mine.requests_per_minute_per_network
+            END, rate.usual);
+        step := ceil(60000000.0 / greatest(quota, 1))::bigint;
+        taken := calls * step * interval '1 microsecond';
+        UPDATE rate_states SET arrival = greatest(arrival, moment) + taken
+            WHERE account_id = the_account AND subject = rate.subject
+            RETURNING arrival INTO arrived;
+        IF NOT FOUND THEN
+            INSERT INTO rate_states AS known (account_id, subject, arrival)
+                VALUES (the_account, rate.subject, moment + taken)
+                ON CONFLICT (account_id, subject) DO UPDATE
+                    SET arrival = greatest(known.arrival, moment) + taken
+                RETURNING arrival INTO arrived;
+        END IF;
+        ahead := (extract(epoch FROM arrived - moment) * 1000000)::bigint - calls * step;
+        is_over := is_over OR ahead + calls * step > quota * step;
+        rates := rates || jsonb_build_object(
+            'policy', rate.policy, 'quota', quota, 'step', step, 'ahead', ahead);
+    END LOOP;
     IF is_over THEN
         refused := 'rate_limited';
     ELSIF turns > 0 AND mine.running > coalesce(mine.concurrent_turns, most_turns) THEN
@@ -97,11 +101,15 @@ BEGIN
                     reserved = reserved + cost
                 WHERE account_id = the_account
                     AND coalesce(agent_instance_id, the_instance) = the_instance
-                RETURNING *
+                RETURNING "limit" < spent + reserved AS is_full
         )
-        SELECT * INTO short FROM reserved_in WHERE "limit" < spent + reserved
-            ORDER BY "limit" - spent - reserved, period DESC, agent_instance_id LIMIT 1;
-        IF FOUND THEN
+        SELECT bool_or(is_full) INTO is_short FROM reserved_in;
+        IF is_short THEN
+            SELECT * INTO short FROM budgets
+                WHERE account_id = the_account
+                    AND coalesce(agent_instance_id, the_instance) = the_instance
+                    AND "limit" < spent + reserved
+                ORDER BY "limit" - spent - reserved, period DESC, agent_instance_id LIMIT 1;
             refused := 'budget_exceeded';
             facts := jsonb_build_object(
                 'instance', short.agent_instance_id, 'period', short.period,
@@ -110,6 +118,6 @@ BEGIN
             );
         END IF;
     END IF;
-    RETURN jsonb_build_object('refused', refused, 'rates', coalesce(rates, '[]'), 'facts', facts);
+    RETURN jsonb_build_object('refused', refused, 'rates', rates, 'facts', facts);
 END
 $$;

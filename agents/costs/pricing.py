@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 from genai_prices import Usage, calc_price
@@ -58,17 +59,31 @@ def moment() -> int:
 
 def price(call: ModelCall, own: OwnPrices = NO_PRICES) -> Price:
     """Return what one call costs by these prices; a reported cost has no parts."""
-    return _price(call, own, moment())
+    priced = _Priced(
+        call.provider, call.model, call.input_tokens, call.output_tokens, call.cached_tokens
+    )
+    return _price(priced, call.reported_cost, own, moment(), was_refused=_was_refused(call))
+
+
+class _Priced(NamedTuple):
+    """What a listed or a configured price depends on."""
+
+    provider: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
 
 
 @lru_cache(maxsize=1024)
-def _price(call: ModelCall, own: OwnPrices, moment: int) -> Price:
+def _price(
+    call: _Priced, reported: Decimal | None, own: OwnPrices, moment: int, *, was_refused: bool
+) -> Price:
     """Cached, because settling a turn asks for it several times."""
-    reported = call.reported_cost
     # Only amounts count as reported: a negative cost would add to what is left of a budget.
     if reported is not None and reported.is_finite() and reported >= 0:
         return Price(None, None, _dollars(reported), CostSource.REPORTED)
-    if _was_refused(call):
+    if was_refused:
         return FREE
     day = datetime.fromtimestamp(moment * MOMENT_SECONDS, UTC).date()
     if (configured := own.of(f"{call.provider}:{call.model}", day)) is not None:
@@ -100,14 +115,14 @@ def total(calls: Iterable[ModelCall], own: OwnPrices = NO_PRICES) -> Price:
     )
 
 
-def _configured(call: ModelCall, own: ModelPrice) -> Price:
+def _configured(call: _Priced, own: ModelPrice) -> Price:
     cached = min(call.cached_tokens, call.input_tokens)
     prompt = _dollars(own.prompt_cost(call.input_tokens, cached))
     completion = _dollars(own.completion_cost(call.output_tokens))
     return Price(prompt, completion, prompt + completion, CostSource.CONFIGURED)
 
 
-def _listed(call: ModelCall) -> Price:
+def _listed(call: _Priced) -> Price:
     usage = Usage(
         input_tokens=call.input_tokens,
         output_tokens=call.output_tokens,

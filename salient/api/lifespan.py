@@ -89,6 +89,11 @@ def on_stop(closer: Closer) -> Closer:
     return closer
 
 
+def begun_task[T](work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return a task that has begun at once: a plain one waits for another round of the loop."""
+    return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+
+
 def in_background[Result](work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     """Run the coroutine as a background task; a stopping server waits BACKGROUND_SECONDS for it."""
     task = asyncio.get_running_loop().create_task(work)

@@ -106,16 +106,31 @@ class BodyReader:
             return await self._receive()
         if self._announced > self._limit:
             raise BodyTooLarge(self._limit)
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise BodyTooSlow from error
+        message = await self._next()
         self._size += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._size > self._limit:
             raise BodyTooLarge(self._limit)
         return message
+
+    async def _next(self) -> Message:
+        receiving = self._receive()
+        if not isinstance(receiving, Coroutine):
+            return await self._in_time(receiving)
+        # Most bodies are there already; only those that are waited for pay for a timeout.
+        try:
+            waiting = receiving.send(None)
+        except StopIteration as received:
+            message: Message = received.value
+            return message
+        return await self._in_time(_resume(receiving, waiting))
+
+    async def _in_time(self, receiving: Awaitable[Message]) -> Message:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await receiving
+        except TimeoutError as error:
+            raise BodyTooSlow from error
 
 
 class Sender:
@@ -146,8 +161,8 @@ class Sender:
 
 
 @coroutine
-def _resume(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any]:
-    """Resume a coroutine that has already been started and waits."""
+def _resume[T](begun: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+    """Resume a coroutine that has already been started and waits; returns what it returns."""
     while True:
         try:
             value = yield waiting
@@ -157,8 +172,9 @@ def _resume(begun: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, An
             step = partial(begun.send, value)
         try:
             waiting = step()
-        except StopIteration:
-            return
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
 
 
 def with_defaults(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:

@@ -279,7 +279,8 @@ class _HeadFirst(ResponseHandler):
                 super().data_received(data[:end])
                 data = data[end:]
         super().data_received(data)
-        broken, body = self.exception(), self._payload
+        # The attribute: a call for each chunk of each stream would cost more than the check.
+        broken, body = self._exception, self._payload
         if broken is not None and body is not None and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError(f"broken framing: {broken!r}"))
 

@@ -40,17 +40,18 @@ DECLARE
     released jsonb;
     settled_at_last timestamptz;
 BEGIN
-    -- For rows only: the lock for extending a table is short, and worth waiting for.
+    -- One turn alone locks its session where it writes it.
     IF many > 1 THEN
+        -- For rows only: the lock for extending a table is short, and worth waiting for.
         PERFORM set_config('lock_timeout', '1ms', true);
+        FOR turn IN
+            SELECT * FROM jsonb_to_recordset(turns) AS asked (session_id uuid) ORDER BY session_id
+        LOOP
+            PERFORM FROM sessions WHERE account_id = the_account AND id = turn.session_id
+                FOR NO KEY UPDATE;
+        END LOOP;
+        PERFORM set_config('lock_timeout', caller_timeout, true);
     END IF;
-    FOR turn IN
-        SELECT * FROM jsonb_to_recordset(turns) AS asked (session_id uuid) ORDER BY session_id
-    LOOP
-        PERFORM FROM sessions WHERE account_id = the_account AND id = turn.session_id
-            FOR NO KEY UPDATE;
-    END LOOP;
-    PERFORM set_config('lock_timeout', caller_timeout, true);
 
     FOR turn IN
         SELECT * FROM jsonb_to_recordset(turns) AS asked (

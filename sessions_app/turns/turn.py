@@ -31,7 +31,7 @@ from agents.models import AgentInstance
 from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
-from salient.api.lifespan import in_background, takes_no_turns
+from salient.api.lifespan import begun_task, in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, is_unavailable, storable
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.background.cancellation import cancellable
@@ -232,7 +232,7 @@ async def begin_new(
 
     Raises a Problem, and then nothing of the message is kept; KeyUsed for a key that came before.
     """
-    beginning = asyncio.create_task(_begin(caller, instance, asked, stream=stream, key=key))
+    beginning = begun_task(_begin(caller, instance, asked, stream=stream, key=key))
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:
@@ -323,7 +323,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         raise
     finally:
         # Also when the client has left: what was used is paid for.
-        await asyncio.shield(_settle_or_retry(turn))
+        await asyncio.shield(begun_task(_settle_or_retry(turn)))
 
 
 def _events(turn: Turn) -> AsyncGenerator[Event]:
@@ -335,7 +335,7 @@ async def leave(turn: Turn) -> None:
     """Settle a turn without a waiting client; one that has run is settled already."""
     if turn.status is CompletionStatus.RUNNING:
         turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
-        await asyncio.shield(_settle_or_retry(turn))
+        await asyncio.shield(begun_task(_settle_or_retry(turn)))
 
 
 async def finish(turn: Turn) -> None:

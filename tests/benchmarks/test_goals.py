@@ -9,7 +9,7 @@ from benchmarks.goals import Flat, Goal, Measured
 from benchmarks.load import Result
 from benchmarks.measure import Record, Waited
 from benchmarks.report import goals_table
-from benchmarks.subjects import Scenario, json_at, sse_at
+from benchmarks.subjects import COMPATIBLE, Scenario, json_at, sse_at
 
 JSON, SSE = "JSON: CPU of a turn", "SSE, 20 chunks: CPU of a turn"
 
@@ -44,6 +44,18 @@ class GoalTests(TestCase):
 
                 self.assertEqual(goal.met, met)
                 self.assertEqual("not met" in goals_table([goal]), not met)
+
+    def test_the_compatible_endpoint_is_compared_with_the_native_route(self) -> None:
+        for cpu, met in ((1.14, True), (1.16, False)):
+            with self.subTest(cpu=cpu):
+                records = [
+                    record("salient", json_at(16)),
+                    record(COMPATIBLE, json_at(16), cpu=cpu),
+                ]
+                found = goals_by_name(Measured(records))
+
+                self.assertIs(found["v1, JSON, 16 at once: CPU of a turn"].met, met)
+                self.assertIs(found["v1, SSE, 20 chunks, 16 at once: CPU of a turn"].met, None)
 
     def test_the_more_expensive_way_to_use_sessions_counts(self) -> None:
         records = [

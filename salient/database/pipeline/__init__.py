@@ -79,7 +79,7 @@ class PipelinePool:
 
     def _schedule_send(self) -> None:
         """Send at the end of this round of the event loop, with the other calls of the round."""
-        if not self._is_scheduled:
+        if self._queues and not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._send)
 

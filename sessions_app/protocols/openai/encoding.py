@@ -207,19 +207,18 @@ async def chunks(
 ) -> AsyncGenerator[bytes]:
     """Write each event that is the caller's as a chunk; the agent's own tools stay its own."""
     written = Chunks(head_of(turn.request_id, model), with_usage=with_usage)
-    yield written.begin()
+    # Each piece is a message to the server and one to the client: the first and the last chunks
+    # are sent together.
+    yield written.begin() + (b"" if begun.first is None else written.of(begun.first))
     try:
         async with aclosing(begun.events) as events:
-            if begun.first is not None and (chunk := written.of(begun.first)):
-                yield chunk
             async for event in events:
                 if chunk := written.of(event):
                     yield chunk
-        last = list(written.finish(Frame(turn.outcome(), model)))
+        last = b"".join(written.finish(Frame(turn.outcome(), model)))
     except Exception as error:
-        last = [error_chunk(error, path)]
-    for chunk in last:
-        yield chunk
+        last = error_chunk(error, path)
+    yield FinalChunk(last)
 
 
 async def replayed(

@@ -119,7 +119,8 @@ async def _asked(
 
 
 def _session_of(request: ApiRequest) -> UUID | None:
-    text = request.headers.get(SESSION_HEADER)
+    # Not request.headers: that parses all of them.
+    text = request.META.get("HTTP_SALIENT_SESSION")
     if text is None:
         return None
     session_id = parse_uuid(text)

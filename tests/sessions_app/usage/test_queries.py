@@ -190,7 +190,7 @@ class RebuildTests(TestCase):
     def test_buckets_are_those_of_settling(self) -> None:
         """`app_count_turns` has the same bounds as the formula in Python."""
         settling = Path(settings.BASE_DIR, "sessions_app/sql/app_count_turns.sql").read_text()
-        [bounds] = re.findall(r"width_bucket\(latency_ms, ARRAY\[([\d,\s]+)\]\)", settling)
+        [bounds] = re.findall(r"bounds CONSTANT integer\[\] := ARRAY\[([\d,\s]+)\]", settling)
         self.assertEqual(rollup.BOUNDS, [int(bound) for bound in bounds.split(",")])
         near = sorted({max(0, bound + step) for bound in rollup.BOUNDS for step in (-1, 0, 1)})
         found = rows(

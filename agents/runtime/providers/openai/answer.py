@@ -84,7 +84,42 @@ class Answer(msgspec.Struct):
     error: msgspec.Raw = NO_JSON
 
 
+class PlainDelta(msgspec.Struct):
+    """A delta that holds text and nothing else that is read."""
+
+    content: str
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    reasoning_details: None = None
+    reasoning_text: None = None
+    reasoning_opaque: None = None
+    thinking_blocks: None = None
+    extra_content: None = None
+    error: msgspec.Raw = NO_JSON
+
+
+class PlainChoice(msgspec.Struct):
+    delta: PlainDelta
+    message: None = None
+    text: None = None
+    finish_reason: None = None
+    usage: None = None
+    error: msgspec.Raw = NO_JSON
+
+
+class PlainChunk(msgspec.Struct):
+    """A chunk as nearly all of a stream are: a piece of the text alone."""
+
+    choices: tuple[PlainChoice]
+    usage: None = None
+    error: msgspec.Raw = NO_JSON
+
+
 _decode = msgspec.json.Decoder(Answer, strict=False).decode
+_decode_plain = msgspec.json.Decoder(PlainChunk).decode
 # NaN and Infinity are no JSON, and nobody reads the fields that hold them.
 _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 
@@ -92,6 +127,23 @@ _lenient = json.JSONDecoder(parse_constant=lambda _: None)
 def is_done(data: bytes) -> bool:
     """Whether an event's data, of DONE_LENGTH at most, is [DONE], which ends the stream."""
     return data.strip().removeprefix(_DATA).strip(b' "').upper() == DONE
+
+
+def plain_text(data: bytes) -> str:
+    """Return the text of a chunk that is nothing but a piece of text; else empty: decode it.
+
+    Of such a chunk it is all that `decode` and what reads its answer would find.
+    """
+    if len(data) > _SMALL_BYTES:
+        return ""
+    try:
+        chunk = _decode_plain(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    choice = chunk.choices[0]
+    if len(chunk.error) or len(choice.error) or len(choice.delta.error):
+        return ""
+    return choice.delta.content
 
 
 def decode(data: bytes) -> list[Answer]:

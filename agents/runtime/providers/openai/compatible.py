@@ -217,6 +217,8 @@ def _encoding(response: aiohttp.ClientResponse) -> str:
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Read the little that is left, so that the connection can serve the next call."""
+    if response.content.at_eof():
+        return
     with suppress(TimeoutError, *BROKEN):
         async with asyncio.timeout(DRAIN_SECONDS):
             await response.content.read(MAX_ERROR_BYTES)

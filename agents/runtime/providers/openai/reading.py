@@ -19,6 +19,7 @@ from agents.runtime.providers.openai.answer import (
     TooLarge,
     decode,
     is_done,
+    plain_text,
     text_of,
 )
 from agents.runtime.providers.openai.provider_data import ProviderData
@@ -29,6 +30,8 @@ from agents.runtime.providers.refusals import error_inside, find_error
 
 # Of one answer, with all that the server writes around its words.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+# A stream whose chunks hold more than text is read without trying each as text first.
+MOST_NOT_PLAIN = 4
 # Names of events that only keep a connection open.
 PINGS = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"})
 
@@ -43,6 +46,7 @@ class Reading:
         "_has_message",
         "_has_text",
         "_header_cost",
+        "_not_plain",
         "_size",
         "_tool_calls",
         "_usage",
@@ -70,6 +74,8 @@ class Reading:
         self._has_message = False
         self._whole_text = ""
         self._has_text = False
+        # How many of the last chunks were more than a piece of text.
+        self._not_plain = 0
 
     def take(self, chunk: bytes) -> ModelEvent | None:
         """Return the text that arrived, as one event, or that the model is at work.
@@ -132,6 +138,9 @@ class Reading:
                         continue
                     if name == b"error" and data:
                         raise error_inside(data)
+                elif plain := self._plain_text(data):
+                    texts.append(plain)
+                    continue
                 # Without a blank line before it, [DONE] is the last line of an event.
                 read = data.removesuffix(DONE)
                 for answer in _decode(read):
@@ -148,13 +157,27 @@ class Reading:
             return TextDelta(text)
         return PROGRESS if texts else None
 
+    def _plain_text(self, data: bytes) -> str:
+        """Return the text of a chunk that holds nothing else: empty for any other."""
+        if self.finish_reason or self._not_plain > MOST_NOT_PLAIN:
+            return ""
+        text = plain_text(data)
+        if text:
+            self._not_plain = 0
+            self._has_text = self._has_text or not text.isspace()
+        else:
+            self._not_plain += 1
+        return text
+
     def _take_answer(self, answer: Answer) -> str | None:
-        self._usage.add(answer.usage)
+        if len(answer.usage):
+            self._usage.add(answer.usage)
         choice = answer.choices[0] if answer.choices else None
         if choice is None:
             self.is_complete = bool(self.finish_reason) and not self._usage.is_empty
             return None
-        self._usage.add(choice.usage)
+        if len(choice.usage):
+            self._usage.add(choice.usage)
         if choice.finish_reason and isinstance(choice.finish_reason, str):
             self.finish_reason = choice.finish_reason
         if self.finish_reason:

@@ -21,12 +21,14 @@ encode = msgspec.json.encode
 
 
 def request_body(request: ModelRequest, endpoint: Endpoint) -> dict[str, Any]:
+    # Read from the environment.
+    streams = endpoint.streams
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request)),
-        "stream": endpoint.streams,
+        "stream": streams,
     }
-    if endpoint.streams:
+    if streams:
         body["stream_options"] = {"include_usage": True}
     if endpoint.ask_for_cost:
         body["usage"] = {"include": True}

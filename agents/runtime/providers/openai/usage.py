@@ -15,6 +15,7 @@ MOST_TOKENS, MOST_DOLLARS = 40_000_000, 400
 TICKS_PER_DOLLAR = 10_000_000_000
 # The length of `null`.
 SHORTEST = 4
+NOTHING = msgspec.Raw(b"")
 # So many are read at once: a server that splits its usage does so over a few chunks.
 FIRST_READ = 8
 
@@ -82,12 +83,12 @@ class UsageReading:
         self._cost: Decimal | None = None
         self._beside = False
         self._read = 0
-        self._latest = msgspec.Raw(b"")
+        self._latest = NOTHING
 
     @property
     def is_empty(self) -> bool:
         """Whether the server has counted nothing so far: zeros are no count."""
-        self._fold(self._latest)
+        self._fold_latest()
         return not any(self._counts.values()) and not self._cost
 
     def add(self, raw: msgspec.Raw) -> None:
@@ -101,6 +102,11 @@ class UsageReading:
         if self._read < FIRST_READ or len(raw) < len(self._latest):
             self._fold(self._latest)
         self._latest = raw
+
+    def _fold_latest(self) -> None:
+        """Read it once: it adds nothing a second time."""
+        self._fold(self._latest)
+        self._latest = NOTHING
 
     def _fold(self, raw: msgspec.Raw) -> None:
         """Read the fields that are readable; the others are passed over."""
@@ -124,8 +130,7 @@ class UsageReading:
 
         `header_cost` came before the answer: its zero is a price that was not known yet.
         """
-        self._fold(self._latest)
-        self._latest = msgspec.Raw(b"")
+        self._fold_latest()
         cost = self._cost if self._cost is not None else _dollars(header_cost) or None
         if not any(self._counts.values()):
             # A server that counted nothing knows no price either, unless it names one.
