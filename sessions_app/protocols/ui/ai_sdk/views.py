@@ -7,6 +7,7 @@ from functools import partial
 from django.http import StreamingHttpResponse
 
 from accounts.auth.decorators import ApiRequest
+from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.models import AgentInstance
@@ -23,6 +24,7 @@ from sessions_app.turns.problems import OPENAI_PROBLEMS
 @instance_view(
     "POST",
     scope=Scope.CHAT,
+    rate=Rates.TURN,
     body=UIChatIn,
     answer=EventStream(EVENTS),
     problems=OPENAI_PROBLEMS,
