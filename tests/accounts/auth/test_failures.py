@@ -66,6 +66,14 @@ class FailureTests(TestCase):
 
         self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
 
+    def test_so_does_one_that_another_address_used_before(self) -> None:
+        self.assertEqual(self.call(self.text, THERE).status, HTTPStatus.OK)
+        self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
+        self.exhaust()
+        bearer.forget(self.key.key_id)
+
+        self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
+
     def test_a_right_key_is_told_from_a_wrong_one_by_nothing_but_itself(self) -> None:
         """From a refused address, a key that another address uses is no different from none."""
         self.call(self.text, THERE)
