@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from accounts.limits.quotas import SEES_AMOUNTS
 from agents.api.managed import manages
 from salient.api.schemas import Out
 from sessions_app.api.schemas import Dollars
@@ -50,7 +49,8 @@ class DryRunOut(Out):
     """What a turn would be; nothing was stored, and no model was called.
 
     Tokens are those of the first call of the model, at four bytes each. `session_id` is null where
-    a session would begin. Visitors and end users get null for the models, the tokens and `cost`.
+    a session would begin. Visitors and end users get null for the models, the tokens and `cost`,
+    unless the agent shows them.
     """
 
     dry_run: Literal[True] = True
@@ -67,20 +67,19 @@ class DryRunOut(Out):
 
     @classmethod
     def of(cls, tried: DryRun) -> Self:
-        run, caller = tried.plan.run, tried.plan.limits.caller
-        sees_amounts = caller.kind in SEES_AMOUNTS
+        run, caller, shown = tried.plan.run, tried.plan.limits.caller, tried.shown
         parts = [*_parts(tried.sections, with_headings=manages(caller))]
         refusal = tried.refusal
         return cls(
-            model=run.models[0] if sees_amounts else None,
-            fallback_models=list(run.models[1:]) if sees_amounts else None,
+            model=run.models[0] if shown.model else None,
+            fallback_models=list(run.models[1:]) if shown.model else None,
             config_version=tried.plan.current.effective.digest[:12],
             session_id=tried.session_id,
             history_messages=tried.history_messages,
-            input_tokens=sum(part.tokens for part in parts) if sees_amounts else None,
-            parts=parts if sees_amounts else None,
-            max_output_tokens=tried.max_output_tokens if sees_amounts else None,
-            cost=MostCostOut(max=tried.cost, source=tried.cost_source) if sees_amounts else None,
+            input_tokens=sum(part.tokens for part in parts) if shown.usage else None,
+            parts=parts if shown.usage else None,
+            max_output_tokens=tried.max_output_tokens if shown.usage else None,
+            cost=MostCostOut(max=tried.cost, source=tried.cost_source) if shown.cost else None,
             refusal=None if refusal is None else RefusalOut(**refusal.as_dict()),
         )
 

@@ -17,6 +17,8 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
+from agents.config.shown import Shown, shown_by
+from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -32,7 +34,13 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.turns import prompts
 from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_row
-from sessions_app.turns.problems import SessionClosed, TurnInProgress, with_unknown_price
+from sessions_app.turns.problems import (
+    AgentUnavailable,
+    SessionClosed,
+    TurnInProgress,
+    misconfigured_for,
+    with_unknown_price,
+)
 from sessions_app.turns.store import Opened, OpenTurn
 
 
@@ -54,6 +62,11 @@ class DryRun(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
     @property
+    def shown(self) -> Shown:
+        """What the caller is shown of it, as of the turn itself."""
+        return _shown(self.plan)
+
+    @property
     def max_output_tokens(self) -> int:
         """How many tokens a call of the model may write."""
         return self.plan.run.max_tokens or settings.DEFAULT_OUTPUT_TOKENS
@@ -73,7 +86,10 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    plan = await plan_unstored(caller, instance, asked, stream=False)
+    try:
+        plan = await plan_unstored(caller, instance, asked, stream=False)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)
@@ -117,6 +133,8 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         stored = [] if session is None else _newest(session, instance, row.most_messages)
         cost = _reservation(row, stored)
         refusal = limit_refusal(caller, instance.pk, plan.run, cost)
+    if isinstance(refusal, BudgetExceeded) and not _shown(plan).cost:
+        refusal = AgentUnavailable()
     session_id = None if session is None else session.pk
     return _Foreseen(
         session_id,
@@ -127,6 +145,10 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         ),
         refusal,
     )
+
+
+def _shown(plan: TurnPlan) -> Shown:
+    return shown_by(plan.current.effective.config, plan.limits.caller)
 
 
 def _newest(session: Session, instance: AgentInstance, most: int) -> list[Message]:

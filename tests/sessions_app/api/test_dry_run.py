@@ -252,7 +252,7 @@ class WhoSeesWhatTests(DryWorld):
                 {"model", "fallback_models", "session_id", "parts", "cost"}
                 | {"input_tokens", "max_output_tokens"},
             )
-            self.assertEqual(tried["refusal"]["code"], "budget_exceeded")
+            self.assertEqual(tried["refusal"]["code"], "agent_unavailable")
             for hidden in ("test-model", "needed", "remaining", "0.0000", "Discounts"):
                 self.assertNotIn(hidden, answer.body.decode())
 
