@@ -109,21 +109,21 @@ def _ask_to_cancel(caller: Caller, instance: AgentInstance, turn_id: UUID) -> Tu
 
 
 def happening(
-    caller: Caller, instance: AgentInstance, turn_id: UUID
+    caller: Caller, instance: AgentInstance, turn_id: UUID, scope: Scope
 ) -> tuple[AsyncGenerator[Event], Callable[[], DoneOut | None]]:
     """Return the turn's events, those that have happened and those to come, and its outcome.
 
     The outcome is None until the events have ended. They end, with an Interrupted, when the caller
-    may no longer read.
+    may no longer read: has lost the scope with which it reads.
     """
     running = running_here(caller.account_id, turn_id)
     # What the outcome shows depends on the caller.
     if running is not None and running.caller.subject == caller.subject:
         return _watched(
-            caller, events_of(running)
+            caller, scope, events_of(running)
         ), lambda: None if running.status == CompletionStatus.RUNNING else running.outcome()
     stored = StoredTurn(caller, instance, turn_id)
-    return _watched(caller, stored.events()), lambda: stored.outcome
+    return _watched(caller, scope, stored.events()), lambda: stored.outcome
 
 
 class StoredTurn:
@@ -162,9 +162,11 @@ class StoredTurn:
             return request, answer_of(self._caller, self._instance, request)
 
 
-async def _watched(caller: Caller, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+async def _watched(
+    caller: Caller, scope: Scope, events: AsyncGenerator[Event]
+) -> AsyncGenerator[Event]:
     """Pass events on as long as the caller may read; raises Interrupted otherwise."""
     async with aclosing(events):
-        with Watch(caller) as watch:
+        with Watch(caller, scope=scope) as watch:
             while (event := await watch.next(events)) is not None:
                 yield event

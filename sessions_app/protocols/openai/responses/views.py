@@ -141,7 +141,7 @@ async def _read(
     turn_id, written = await in_database(
         stored.written_events, caller, instance, response_id, after=after
     )
-    happening, outcome = stored_turns.happening(caller, instance, turn_id)
+    happening, outcome = stored_turns.happening(caller, instance, turn_id, Scope.HISTORY_READ)
     frames = events.events(written, Begun(happening), outcome, request.path)
     return event_stream(frames, {})
 
