@@ -149,7 +149,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
     if key is None or not still_vouches(key):
-        raise Unauthenticated(visitor_tokens.UNKNOWN_TOKEN)
+        raise Unauthenticated(visitor_tokens.ENDED_TOKEN)
     _is_of_account(key, account)
     _require_origin(request, token, key)
     if key.instance_ids and token.instance_id not in key.instance_ids:

@@ -99,6 +99,19 @@ class FailureTests(TestCase):
         _, other = make_key(self.account)
         self.assertEqual(self.call(other).status, HTTPStatus.OK)
 
+    def test_nor_does_a_visitors_token_whose_key_was_revoked(self) -> None:
+        bot = make_instance(self.account, "bot")
+        text = visitor_tokens.write_token(
+            visitor_tokens.new_token(self.key.key_id, bot.pk, seconds=60)
+        )
+        with platform_context():
+            ApiKey.objects.update(revoked_at=timezone.now() - timedelta(seconds=1))
+        answers = [self.call(text) for _ in range(6)]
+
+        self.assertEqual({each.status for each in answers}, {HTTPStatus.UNAUTHORIZED})
+        _, other = make_key(self.account)
+        self.assertEqual(self.call(other).status, HTTPStatus.OK)
+
     def test_a_good_token_is_never_refused_for_others_failures(self) -> None:
         bot = make_instance(self.account, "bot")
         token = visitor_tokens.new_token(self.key.key_id, bot.pk, seconds=60)
