@@ -10,12 +10,13 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts.auth.caller import Caller
-from accounts.auth.revocation import Watch
+from accounts.auth.revocation import AccessEnded, Watch
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
+from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
-from salient.api.problems import NotFound
+from salient.api.problems import NotFound, Problem
 from salient.database import in_database
 from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
@@ -26,7 +27,12 @@ from sessions_app.conversations.history import own_session, own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.models import CompletionStatus, LLMRequest, TurnCancellation
 from sessions_app.turns.idempotency import answer_of, client_calls_of, problem_of
+from sessions_app.turns.problems import TurnCancelled
 
+# How turns are ended from outside, by what is stored of it.
+_CUTS: dict[str, Callable[[], Problem]] = {
+    kind.code: kind for kind in (TurnCancelled, AccessEnded, AgentDeactivated, ConnectionChanged)
+}
 # How long a cancellation waits for the turn to be settled, which another process does.
 CANCEL_SECONDS = 5.0
 # A moment's wait between two looks.
@@ -153,13 +159,19 @@ class StoredTurn:
         for call in client_calls_of(request):
             if call.id not in called:
                 yield call
-        if (problem := problem_of(request, {})) is not None:
+        if (problem := _ending_of(request)) is not None:
             raise problem
 
     def _read(self) -> tuple[LLMRequest, ChatOut]:
         with tenant_context(self._caller.account_id):
             request = own_turn(self._caller, self._instance, self._turn_id)
             return request, answer_of(self._caller, self._instance, request)
+
+
+def _ending_of(request: LLMRequest) -> Problem | None:
+    """Return the error that ended the turn's stream, also where it was cut from outside."""
+    cut = _CUTS.get(request.error_code)
+    return problem_of(request, {}) if cut is None else cut()
 
 
 async def _watched(

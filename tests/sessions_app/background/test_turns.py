@@ -172,8 +172,6 @@ class TurnTests(World, TestCase):
 
     async def test_deleting_a_turn_keeps_its_figures(self) -> None:
         begun = await self.begin()
-        running = await self.api.call("DELETE", self.turn(begun["id"]))
-        self.assertEqual((running.status, running.json()["code"]), (409, "turn_in_progress"))
         await finish_background()
         self.assertNotEqual(await sync_to_async(batches)(), [])
 
@@ -349,6 +347,17 @@ class HeldTests(World, TestCase):
         self.assertEqual(text_of(followed.body), replayed.json()["response"])
         self.assertEqual((replayed.status, replayed.json()["status"]), (200, "complete"))
         self.assertEqual(len((await sync_to_async(stored)())[1]), 1)
+
+    async def test_a_turn_that_runs_is_not_deleted(self) -> None:
+        async with HeldModel() as model, asyncio.timeout(30):
+            call, running = await self.stream(SHORT, background=True)
+            turn_id = call.answer().headers["salient-turn"]
+            refused = await self.api.call("DELETE", self.path(f"turns/{turn_id}"))
+            model.released.set()
+            await running
+            await finish_background()
+
+        self.assertEqual((refused.status, refused.json()["code"]), (409, "turn_in_progress"))
 
     async def test_a_turn_is_cancelled(self) -> None:
         for background in (False, True):
