@@ -99,14 +99,16 @@ class EventLog:
         async with self._writing:
             first = self._stored
             # A batch whose answer was lost may be stored: it is sent again as it was.
-            last = self._tried if self._tried > first else len(self._events)
+            is_again = self._tried > first
+            last = self._tried if is_again else len(self._events)
             if first == last:
                 return True
             self._tried = last
             try:
                 await self._send(first, self._events[first:last])
             except Exception as error:
-                logger.warning("Events of turn %s are not stored: %s", self._request_id, error)
+                level = logging.DEBUG if is_again else logging.WARNING
+                logger.log(level, "Events of turn %s are not stored: %s", self._request_id, error)
                 return False
             self._stored = last
             return True
