@@ -19,7 +19,7 @@ from sessions_app.api.schemas import DoneOut, ToolOut
 from sessions_app.api.turn_schemas import TurnOut
 from sessions_app.background import stored_turns
 from sessions_app.turns import sse
-from sessions_app.turns.problems import TURN_PROBLEMS, TurnInProgress
+from sessions_app.turns.problems import TURN_ENDINGS, TurnInProgress
 
 TURN_EVENTS = EventStream({"message": str, "tool": ToolOut, "error": Problem, "done": DoneOut})
 
@@ -54,7 +54,7 @@ async def cancel(request: ApiRequest, instance: AgentInstance, turn_id: str) -> 
     scope=Scope.CHAT,
     answer=TURN_EVENTS,
     also={HTTPStatus.NO_CONTENT: None},
-    problems=TURN_PROBLEMS,
+    problems=TURN_ENDINGS,
     headers=("Last-Event-ID",),
 )
 async def read_events(

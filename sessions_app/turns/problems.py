@@ -286,17 +286,8 @@ def provider_problem(error: RunError, session_id: UUID, request_id: UUID) -> Pro
     return problem
 
 
-# How a turn may be refused, or end before its answer is whole.
-TURN_PROBLEMS: tuple[type[Problem], ...] = (
-    RateLimited,
-    TooManyTurns,
-    BudgetExceeded,
-    SessionClosed,
-    TurnInProgress,
-    IdempotencyKeyReused,
-    DraftGone,
-    AgentMisconfigured,
-    AgentUnavailable,
+# How a turn that has begun may end before its answer is whole.
+TURN_ENDINGS: tuple[type[Problem], ...] = (
     ProviderFailed,
     ProviderTimedOut,
     ProviderBusy,
@@ -310,6 +301,19 @@ TURN_PROBLEMS: tuple[type[Problem], ...] = (
     TurnAbandoned,
     AnswerNotStored,
     SettlementDelayed,
+)
+# How a turn may be refused, or end so.
+TURN_PROBLEMS: tuple[type[Problem], ...] = (
+    RateLimited,
+    TooManyTurns,
+    BudgetExceeded,
+    SessionClosed,
+    TurnInProgress,
+    IdempotencyKeyReused,
+    DraftGone,
+    AgentMisconfigured,
+    AgentUnavailable,
+    *TURN_ENDINGS,
 )
 # Likewise, where a call may bring instructions, tools and files of its own.
 OPENAI_PROBLEMS: tuple[type[Problem], ...] = (
