@@ -75,15 +75,13 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
         raise Unauthenticated(UNKNOWN_KEY)
     address, origin = networks.client_address(request), request.META.get("HTTP_ORIGIN")
     key = _keys.get((key_id,))
-    is_known = key is not None
-    if not is_known and failures.may_look_up(address, key_id):
+    if key is None and failures.may_look_up(address, key_id):
         key = await _keys.get_or_load(find_api_key, key_id)
     # The same work for a wrong id as for a wrong secret: the response time shows no difference.
     stored = key.secret_hash if key else _NO_HASH
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
-    if not is_known:
-        failures.note_right(address, key_id)
+    failures.note_right(address, key_id)
     caller = admitted(key, account, address=address, origin=origin)
     await _note_use(key)
     return caller
@@ -151,7 +149,7 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
     if key is None or not still_vouches(key):
-        raise Unauthenticated(visitor_tokens.UNKNOWN_TOKEN)
+        raise Unauthenticated(visitor_tokens.ENDED_TOKEN)
     _is_of_account(key, account)
     _require_origin(request, token, key)
     if key.instance_ids and token.instance_id not in key.instance_ids:

@@ -35,7 +35,8 @@ def may_look_up(address: Address | None, key_id: str) -> bool:
 
 def note_right(address: Address | None, key_id: str) -> None:
     """Remember that the key was right at this address."""
-    _right.put((_where(address), key_id), key_id)
+    if (where_and_key := (_where(address), key_id)) not in _right:
+        _right.put(where_and_key, key_id)
 
 
 def counted(address: Address | None, problem: Problem) -> Problem:

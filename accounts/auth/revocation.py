@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 # When the database does not answer for so long, turns whose time is over still end.
 CHECK_TIMEOUT_SECONDS = 10.0
 
-# What the right to call depends on: kind, account, public part of the key, user.
-type Identity = tuple[CallerKind, UUID, str, UUID | None]
+# What the right to call depends on: kind, account, public part of the key, user; and the scope.
+type Identity = tuple[CallerKind, UUID, str, UUID | None, Scope]
 
 
 class Interrupted(Problem):
@@ -101,14 +101,15 @@ class ServerStopping(Interrupted):
 class Watch:
     """A running turn under watch; `end` interrupts it, also while it waits for its model.
 
-    `next` then raises the Revoked, TimeOver or ServerStopping. `requirements` are what the turn
-    depends on besides its caller: values of types with a registered check.
+    `next` then raises the Revoked, TimeOver or ServerStopping. `scope` is the right that the caller
+    uses. `requirements` are what the turn depends on besides its caller: values of types with a
+    registered check.
     """
 
-    __slots__ = ("_ended", "_waiting", "caller", "deadline", "requirements")
+    __slots__ = ("_ended", "_waiting", "caller", "deadline", "requirements", "scope")
 
-    def __init__(self, caller: Caller, *requirements: Hashable) -> None:
-        self.caller = caller
+    def __init__(self, caller: Caller, *requirements: Hashable, scope: Scope = Scope.CHAT) -> None:
+        self.caller, self.scope = caller, scope
         self.requirements = requirements
         self.deadline = asyncio.get_running_loop().time() + settings.STREAM_MAX_SECONDS
         self._ended: type[Interrupted] | None = None
@@ -130,7 +131,7 @@ class Watch:
     @property
     def identity(self) -> Identity:
         caller = self.caller
-        return caller.kind, caller.account_id, caller.key_id, caller.user_id
+        return caller.kind, caller.account_id, caller.key_id, caller.user_id, self.scope
 
     def end(self, error: type[Interrupted]) -> None:
         if self._ended is None:
@@ -243,7 +244,7 @@ def _unmet(needed: Collection[Hashable]) -> dict[Hashable, type[Revoked]]:
 
 
 def _refused(callers: Mapping[Identity, Caller]) -> set[Identity]:
-    return {identity for identity, caller in callers.items() if not still_admitted(caller)}
+    return {each for each, caller in callers.items() if not still_admitted(caller, each[-1])}
 
 
 def still_admitted(caller: Caller, scope: Scope = Scope.CHAT) -> bool:

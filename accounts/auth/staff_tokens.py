@@ -27,6 +27,8 @@ from salient.ttl import TTLCache
 PREFIX: Final = "sal_pt_"
 LIFETIME = timedelta(minutes=15)
 SCOPES = frozenset({Scope.CHAT, Scope.HISTORY_READ})
+# Of one whose person may not use the playground any more; it was right once.
+ENDED = "The playground's token has ended with the access of its person."
 UNKNOWN = "The playground's token is unknown."
 _tokens = SignedTokens(
     PREFIX,
@@ -83,7 +85,7 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     token = read_token(text)
     user = await _people.get_or_load(find_player, token.user_id)
     if user is None:
-        raise Unauthenticated(UNKNOWN)
+        raise Unauthenticated(ENDED)
     if (await cached_account(account)).pk != token.account_id:
         raise NotFound
     return Caller(

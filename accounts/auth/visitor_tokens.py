@@ -24,6 +24,8 @@ from accounts.auth.signed_tokens import SignedTokens
 COOKIE_SECONDS = 180 * 24 * 3600
 TOKEN_PREFIX: Final = "sal_vt_"  # noqa: S105 - a prefix, no secret
 UNKNOWN_TOKEN = "The visitor token is unknown."  # noqa: S105 - an answer's text
+# Of one whose key gives out none any more; it was right once.
+ENDED_TOKEN = "The visitor token has ended with the key that it came from."  # noqa: S105
 _tokens = SignedTokens(
     TOKEN_PREFIX,
     salt="salient.visitor-token",

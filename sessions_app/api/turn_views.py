@@ -84,6 +84,6 @@ def turn_events(
     request: ApiRequest, instance: AgentInstance, turn_id: UUID, after: sse.Place
 ) -> StreamingHttpResponse:
     """Stream the events after that place, from this process or from the database."""
-    events, outcome = stored_turns.happening(request.caller, instance, turn_id)
+    events, outcome = stored_turns.happening(request.caller, instance, turn_id, Scope.CHAT)
     frames = sse.encode(events, outcome, request.path, after=after)
     return sse.event_stream(frames, {sse.TURN_HEADER: str(turn_id)})

@@ -30,7 +30,9 @@ class EventLog:
     def __init__(self, account_id: UUID, request_id: UUID) -> None:
         self._account_id, self._request_id = account_id, request_id
         self._events: list[Event] = []
-        self._stored = 0
+        # So many are stored; the next batch ends here, where its fate is not known.
+        self._stored = self._tried = 0
+        self._writing = asyncio.Lock()
         self._storing: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self.is_ended = False
@@ -50,7 +52,7 @@ class EventLog:
         if isinstance(event, ModelCall):
             return
         self._events.append(event)
-        if self._storing is None:
+        if self._storing is None or self._storing.done():
             self._storing = asyncio.get_running_loop().create_task(self._store_soon())
         self._tell()
 
@@ -79,37 +81,50 @@ class EventLog:
     async def _store_soon(self) -> None:
         while self._stored < len(self._events):
             await asyncio.sleep(STORE_SECONDS)
-            await self._store()
+            # A batch that is being written is written to its end.
+            await asyncio.shield(self._store())
 
     async def _store_rest(self) -> None:
         if self._storing is not None:
             self._storing.cancel()
             await asyncio.wait([self._storing])
-        await self._store()
+        # One more where a batch before it was not known to be stored.
+        while self._stored < len(self._events) and await self._store():
+            pass
 
-    async def _store(self) -> None:
-        """Store what is new. Where the database refuses, readers elsewhere get the whole answer
-        when the turn is settled.
+    async def _store(self) -> bool:
+        """Store what is new; return whether the database did. Where it refuses, readers elsewhere
+        get the whole answer when the turn is settled.
         """
-        first, last = self._stored, len(self._events)
-        if first == last:
-            return
+        async with self._writing:
+            first = self._stored
+            # A batch whose answer was lost may be stored: it is sent again as it was.
+            is_again = self._tried > first
+            last = self._tried if is_again else len(self._events)
+            if first == last:
+                return True
+            self._tried = last
+            try:
+                await self._send(first, self._events[first:last])
+            except Exception as error:
+                level = logging.DEBUG if is_again else logging.WARNING
+                logger.log(level, "Events of turn %s are not stored: %s", self._request_id, error)
+                return False
+            self._stored = last
+            return True
+
+    async def _send(self, first: int, events: list[Event]) -> None:
         batch = {
             "request_id": self._request_id,
             "first_number": first,
-            "events": list(encoded(self._events[first:last])),
+            "events": list(encoded(events)),
         }
-        try:
-            await call_as_tenant(
-                self._account_id,
-                "app_store_turn_events",
-                msgspec.json.encode(storable(batch)).decode(),
-                batch_key=_BATCH_KEY,
-            )
-        except Exception as error:
-            logger.warning("Events of turn %s are not stored: %s", self._request_id, error)
-        else:
-            self._stored = last
+        await call_as_tenant(
+            self._account_id,
+            "app_store_turn_events",
+            msgspec.json.encode(storable(batch)).decode(),
+            batch_key=_BATCH_KEY,
+        )
 
 
 def encoded(events: Iterable[Event]) -> Iterator[Any]:

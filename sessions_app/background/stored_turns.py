@@ -10,12 +10,13 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts.auth.caller import Caller
-from accounts.auth.revocation import Watch
+from accounts.auth.revocation import AccessEnded, Watch
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
+from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
-from salient.api.problems import NotFound
+from salient.api.problems import NotFound, Problem
 from salient.database import in_database
 from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
@@ -26,7 +27,12 @@ from sessions_app.conversations.history import own_session, own_sessions
 from sessions_app.conversations.single_turns import forget_turn
 from sessions_app.models import CompletionStatus, LLMRequest, TurnCancellation
 from sessions_app.turns.idempotency import answer_of, client_calls_of, problem_of
+from sessions_app.turns.problems import TurnCancelled
 
+# How turns are ended from outside, by what is stored of it.
+_CUTS: dict[str, Callable[[], Problem]] = {
+    kind.code: kind for kind in (TurnCancelled, AccessEnded, AgentDeactivated, ConnectionChanged)
+}
 # How long a cancellation waits for the turn to be settled, which another process does.
 CANCEL_SECONDS = 5.0
 # A moment's wait between two looks.
@@ -109,21 +115,21 @@ def _ask_to_cancel(caller: Caller, instance: AgentInstance, turn_id: UUID) -> Tu
 
 
 def happening(
-    caller: Caller, instance: AgentInstance, turn_id: UUID
+    caller: Caller, instance: AgentInstance, turn_id: UUID, scope: Scope
 ) -> tuple[AsyncGenerator[Event], Callable[[], DoneOut | None]]:
     """Return the turn's events, those that have happened and those to come, and its outcome.
 
     The outcome is None until the events have ended. They end, with an Interrupted, when the caller
-    may no longer read.
+    may no longer read: has lost the scope with which it reads.
     """
     running = running_here(caller.account_id, turn_id)
     # What the outcome shows depends on the caller.
     if running is not None and running.caller.subject == caller.subject:
         return _watched(
-            caller, events_of(running)
+            caller, scope, events_of(running)
         ), lambda: None if running.status == CompletionStatus.RUNNING else running.outcome()
     stored = StoredTurn(caller, instance, turn_id)
-    return _watched(caller, stored.events()), lambda: stored.outcome
+    return _watched(caller, scope, stored.events()), lambda: stored.outcome
 
 
 class StoredTurn:
@@ -153,7 +159,7 @@ class StoredTurn:
         for call in client_calls_of(request):
             if call.id not in called:
                 yield call
-        if (problem := problem_of(request, {})) is not None:
+        if (problem := _ending_of(request)) is not None:
             raise problem
 
     def _read(self) -> tuple[LLMRequest, ChatOut]:
@@ -162,9 +168,17 @@ class StoredTurn:
             return request, answer_of(self._caller, self._instance, request)
 
 
-async def _watched(caller: Caller, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+def _ending_of(request: LLMRequest) -> Problem | None:
+    """Return the error that ended the turn's stream, also where it was cut from outside."""
+    cut = _CUTS.get(request.error_code)
+    return problem_of(request, {}) if cut is None else cut()
+
+
+async def _watched(
+    caller: Caller, scope: Scope, events: AsyncGenerator[Event]
+) -> AsyncGenerator[Event]:
     """Pass events on as long as the caller may read; raises Interrupted otherwise."""
     async with aclosing(events):
-        with Watch(caller) as watch:
+        with Watch(caller, scope=scope) as watch:
             while (event := await watch.next(events)) is not None:
                 yield event

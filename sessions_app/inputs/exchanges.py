@@ -152,7 +152,7 @@ async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -
     """Return a turn that goes on where an earlier one ended with client calls.
 
     What the caller sends is completed by what only we know: the agent's own calls of that turn.
-    The turn is stored in the same session. Raises UnknownCall.
+    The turn is stored in the same session, or in the one that the caller names. Raises UnknownCall.
     """
     ids = [result.id for result in asked.results]
     conversation = asked.conversation
@@ -162,8 +162,10 @@ async def continued(caller: Caller, instance: AgentInstance, asked: TurnInput) -
     last = _last_made(asked, made)
     if conversation is not None:
         conversation = tuple(_completed(conversation, made))
-        session_id = last.session_id if last else asked.session_id
-        return replace(asked, conversation=conversation, session_id=session_id)
+        # A named session takes also what the caller has copied into it.
+        if last is None or asked.session_key is not None:
+            return replace(asked, conversation=conversation)
+        return replace(asked, conversation=conversation, session_id=last.session_id)
     for result in asked.results:
         turn = made.get(request_id_of(result.id))
         if (

@@ -17,6 +17,7 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
+from agents.config.shown import Shown, shown_by
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -56,6 +57,11 @@ class DryRun(msgspec.Struct, frozen=True):
     refusal: Problem | None
     # Of the dry run itself, which counts as a call.
     headers: dict[str, str]
+
+    @property
+    def shown(self) -> Shown:
+        """What the caller is shown of it, as of the turn itself."""
+        return shown_by(self.plan.current.effective.config, self.plan.limits.caller)
 
     @property
     def max_output_tokens(self) -> int:

@@ -167,6 +167,15 @@ def fields_of(shape: type[In] | None) -> dict[str, set[str]]:
     return {field.alias or name: kinds(field.annotation) for name, field in fields.items()}
 
 
+def foreign_queries(route: Route) -> set[str]:
+    """Return the methods whose query others' clients write, with fields that we do not know."""
+    return {
+        method
+        for method, operation in route.operations.items()
+        if operation.query is not None and issubclass(operation.query, Known)
+    }
+
+
 class StrictInputTests(MatrixTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -189,7 +198,7 @@ class StrictInputTests(MatrixTestCase):
 
     def test_every_route_names_a_query_parameter_that_it_does_not_know(self) -> None:
         for route in api_routes():
-            for method in route.methods:
+            for method in set(route.methods) - foreign_queries(route):
                 for query in ({"colour": "red"}, {"colour": ""}, {"colour": ["a", "b"]}):
                     answer = self.call(self.key, route, method, query=query)
                     self.assert_names(answer, "colour", (method, route.short))
@@ -334,8 +343,8 @@ class CompletenessTests(SimpleTestCase):
         found = {
             route.short: operation.query
             for route in api_routes()
-            for operation in route.operations.values()
-            if operation.query
+            for method, operation in route.operations.items()
+            if operation.query and method not in foreign_queries(route)
         }
         self.assertEqual(found, ASKED)
 

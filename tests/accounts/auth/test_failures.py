@@ -66,6 +66,14 @@ class FailureTests(TestCase):
 
         self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
 
+    def test_so_does_one_that_another_address_used_before(self) -> None:
+        self.assertEqual(self.call(self.text, THERE).status, HTTPStatus.OK)
+        self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
+        self.exhaust()
+        bearer.forget(self.key.key_id)
+
+        self.assertEqual(self.call(self.text).status, HTTPStatus.OK)
+
     def test_a_right_key_is_told_from_a_wrong_one_by_nothing_but_itself(self) -> None:
         """From a refused address, a key that another address uses is no different from none."""
         self.call(self.text, THERE)
@@ -86,6 +94,19 @@ class FailureTests(TestCase):
         with platform_context():
             ApiKey.objects.update(revoked_at=timezone.now() - timedelta(seconds=1))
         answers = [self.call(self.text) for _ in range(6)]
+
+        self.assertEqual({each.status for each in answers}, {HTTPStatus.UNAUTHORIZED})
+        _, other = make_key(self.account)
+        self.assertEqual(self.call(other).status, HTTPStatus.OK)
+
+    def test_nor_does_a_visitors_token_whose_key_was_revoked(self) -> None:
+        bot = make_instance(self.account, "bot")
+        text = visitor_tokens.write_token(
+            visitor_tokens.new_token(self.key.key_id, bot.pk, seconds=60)
+        )
+        with platform_context():
+            ApiKey.objects.update(revoked_at=timezone.now() - timedelta(seconds=1))
+        answers = [self.call(text) for _ in range(6)]
 
         self.assertEqual({each.status for each in answers}, {HTTPStatus.UNAUTHORIZED})
         _, other = make_key(self.account)

@@ -42,6 +42,9 @@ class ShownCase(ConversationWorld, TestCase):
     async def chat(self, who: ApiClient, **more: Any) -> Answer:
         return await who.post(self.path("chat"), {"message": "hello"}, **more)
 
+    async def chat_dry(self, who: ApiClient) -> Answer:
+        return await who.post(self.path("chat"), {"message": "hello", "dry_run": True})
+
     def figures(self, body: dict[str, Any]) -> list[str]:
         return [name for name in FIGURES if body[name] is not None]
 
@@ -67,6 +70,15 @@ class AnswerTests(ShownCase):
             self.show(name)
             for _, who in await self.visitors():
                 self.assertEqual(self.figures((await self.chat(who)).json()), [name])
+
+    async def test_a_dry_run_shows_what_the_turn_would(self) -> None:
+        of = {"model": "model", "usage": "input_tokens", "cost": "cost"}
+        for name in FIGURES:
+            self.show(name)
+            for _, who in await self.visitors():
+                tried = (await self.chat_dry(who)).json()
+                shown = [each for each, field in of.items() if tried[field] is not None]
+                self.assertEqual(shown, [name])
 
     async def test_a_repeated_call_shows_no_more_than_the_first(self) -> None:
         who, header = await self.start(), {"idempotency-key": "once"}
@@ -149,6 +161,26 @@ class RefusalTests(ShownCase):
                     text = f"{answer.headers} {answer.body.decode()}".lower()
                     self.assertIn("agent_unavailable", text)
                     self.assertEqual([word for word in WORDS if word in text], [])
+
+    async def test_nor_is_it_in_a_dry_run(self) -> None:
+        await self.spend_all()
+        for name, who in await self.visitors():
+            answer = await self.chat_dry(who)
+            with self.subTest(who=name):
+                self.assertEqual(answer.json()["refusal"]["code"], "agent_unavailable")
+                text = json.dumps(answer.json()["refusal"]).lower()
+                self.assertEqual([word for word in WORDS if word in text], [])
+        told = (await self.chat_dry(self.api)).json()["refusal"]
+        self.assertEqual(told["code"], "budget_exceeded")
+
+    async def test_a_dry_run_says_no_more_of_what_is_wrong_with_the_agent(self) -> None:
+        loader.forget()
+        self.configure("model: acme.server:gpt\n")
+        for who, code in ((self.api, "agent_misconfigured"), (await self.start(), None)):
+            answer = await self.chat_dry(who)
+            self.assertEqual(
+                (answer.status, answer.json()["code"]), (503, code or "agent_unavailable")
+            )
 
     async def test_keys_are_told_and_visitors_where_costs_are_shown(self) -> None:
         await self.spend_all()

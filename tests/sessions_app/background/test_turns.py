@@ -350,6 +350,17 @@ class HeldTests(World, TestCase):
         self.assertEqual((replayed.status, replayed.json()["status"]), (200, "complete"))
         self.assertEqual(len((await sync_to_async(stored)())[1]), 1)
 
+    async def test_a_turn_that_runs_is_not_deleted(self) -> None:
+        async with HeldModel() as model, asyncio.timeout(30):
+            call, running = await self.stream(SHORT, background=True)
+            turn_id = call.answer().headers["salient-turn"]
+            refused = await self.api.call("DELETE", self.path(f"turns/{turn_id}"))
+            model.released.set()
+            await running
+            await finish_background()
+
+        self.assertEqual((refused.status, refused.json()["code"]), (409, "turn_in_progress"))
+
     async def test_a_turn_is_cancelled(self) -> None:
         for background in (False, True):
             with self.subTest(background=background):

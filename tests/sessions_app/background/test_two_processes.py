@@ -54,6 +54,34 @@ class TwoProcessTests(World, TransactionTestCase):
         self.assertEqual(read, cancelled)
         await sync_to_async(self.assert_rows)()
 
+    async def test_a_server_that_stops_tells_the_readers_of_both(self) -> None:
+        async with (
+            asyncio.timeout(120),
+            HeldModel(),
+            served(cut_after=1) as first,
+            served(cut_after=5) as second,
+            self.client_of(first.url) as here,
+            self.client_of(second.url) as there,
+        ):
+            turn_id, _ = await self.leave(here, LONG, background=True)
+            reading = [asyncio.create_task(self.events(each, turn_id)) for each in (here, there)]
+            await asyncio.sleep(1)
+            self.assertEqual([each.done() for each in reading], [False, False])
+            first.stop()
+            await first.gone()
+            ends = await asyncio.gather(*reading)
+
+        for name, events in zip(("here", "there"), ends, strict=True):
+            with self.subTest(name):
+                self.assertEqual(text_of(events), SPOKEN)
+                errors = [json.loads(data)["code"] for name, data in events if name == "error"]
+                self.assertEqual(errors, ["server_stopping"])
+        self.assertEqual(json.loads(ends[1][-1][1])["status"], "partial")
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(
+            (request.completion_status, request.error_code), ("partial", "server_stopping")
+        )
+
     def assert_rows(self) -> None:
         _, requests = stored()
         self.assertEqual(
@@ -88,7 +116,7 @@ class TwoProcessTests(World, TransactionTestCase):
         return answer.headers["Salient-Turn"], re.findall(rb"id: (\S+)\n", received)[-1].decode()
 
     async def events(
-        self, client: aiohttp.ClientSession, turn_id: str, sent: str
+        self, client: aiohttp.ClientSession, turn_id: str, sent: str = "0-0"
     ) -> list[tuple[str, str]]:
         headers = {"Last-Event-ID": sent}
         async with client.get(self.turn(turn_id, "events"), headers=headers) as answer:

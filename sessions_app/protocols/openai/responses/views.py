@@ -14,7 +14,7 @@ from accounts.models import Scope
 from agents.api.decorators import find_instance, instance_view
 from agents.models import AgentInstance
 from salient.api.operations import EventStream
-from salient.api.problems import Invalid
+from salient.api.problems import Invalid, NotFound
 from salient.database import in_database
 from sessions_app.background import stored_turns
 from sessions_app.background.running import begin_in_background, events_of
@@ -127,7 +127,11 @@ account_response = by_method(account_read, account_delete)
 async def _agent_of(request: ApiRequest, response_id: str) -> AgentInstance:
     caller = request.caller
     slug = await in_database(stored.slug_of, caller.account_id, response_id)
-    return await find_instance(caller, slug)
+    try:
+        return await find_instance(caller, slug)
+    except NotFound:
+        # As if there were none: this one is of an agent that the caller may not use.
+        raise NotFound("response") from None
 
 
 async def _read(
@@ -141,7 +145,7 @@ async def _read(
     turn_id, written = await in_database(
         stored.written_events, caller, instance, response_id, after=after
     )
-    happening, outcome = stored_turns.happening(caller, instance, turn_id)
+    happening, outcome = stored_turns.happening(caller, instance, turn_id, Scope.HISTORY_READ)
     frames = events.events(written, Begun(happening), outcome, request.path)
     return event_stream(frames, {})
 

@@ -6,8 +6,10 @@ import asyncio
 
 import openai
 from asgiref.sync import sync_to_async
+from django.test import override_settings
+from django.utils import timezone
 
-from accounts.models import Scope
+from accounts.models import ApiKey, Scope
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import finish_background
 from sessions_app.models import TurnEventBatch
@@ -19,6 +21,11 @@ from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldMod
 def forget_batches() -> None:
     with platform_context():
         TurnEventBatch.objects.all().delete()
+
+
+def revoke(key: ApiKey) -> None:
+    with platform_context():
+        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
 
 
 class BackgroundResponsesTests(SDKWorld):
@@ -62,6 +69,28 @@ class BackgroundResponsesTests(SDKWorld):
         with self.assertRaises(openai.BadRequestError) as gone:
             await self.sdk.responses.retrieve(response_id, stream=True)
         self.assertEqual(gone.exception.param, "stream")
+
+    @override_settings(REVOCATION_CHECK_SECONDS=0.1)
+    async def test_who_may_only_read_follows_to_the_end_and_no_longer_than_it_may(self) -> None:
+        key, secret = await sync_to_async(make_key)(self.account, scopes=[Scope.HISTORY_READ])
+        reader = self.sdk.with_options(api_key=secret)
+        for is_revoked in (False, True):
+            async with HeldModel() as model, asyncio.timeout(30):
+                begun = await self.sdk.responses.create(model="bot", input=SHORT, background=True)
+                following = asyncio.create_task(self.follow(reader, begun.id))
+                await asyncio.sleep(0.2)
+                if is_revoked:
+                    await sync_to_async(revoke)(key)
+                await asyncio.sleep(0.5)
+                self.assertEqual(following.done(), is_revoked)
+                model.released.set()
+                await finish_background()
+                kinds = await following
+            self.assertEqual("response.completed" in kinds, not is_revoked, kinds)
+
+    async def follow(self, reader: openai.AsyncOpenAI, response_id: str) -> list[str]:
+        stream = await reader.responses.retrieve(response_id, stream=True)
+        return [event.type async for event in stream]
 
     async def test_a_response_is_cancelled(self) -> None:
         async with HeldModel(), asyncio.timeout(30):

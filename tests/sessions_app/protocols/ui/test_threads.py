@@ -200,6 +200,25 @@ class TenancyTests(InterfaceWorld):
         theirs, own = (run[-1]["messageMetadata"]["salient"] for run in (first, found))
         self.assertNotEqual(theirs["session_id"], own["session_id"])
 
+    async def test_a_call_that_is_copied_into_another_thread_goes_on_there(self) -> None:
+        first = await self.chunks(typed(WANTED), tools=TOOLS)
+        part = {
+            "type": "tool-get_weather",
+            "toolCallId": first[2]["toolCallId"],
+            "state": "output-available",
+            "input": {},
+            "output": "Rain.",
+        }
+        calling = {"id": first[0]["messageId"], "role": "assistant", "parts": [part]}
+        await self.chunks(typed("Hi"), thread="t2")
+        for thread in ("t2", "t3"):
+            found = await self.chunks(typed(WANTED), calling, thread=thread, tools=TOOLS)
+            self.assertEqual(text_of(found), "The tool says: Rain.", thread)
+        kinds = [[role for role, _ in session] for session in await self.sessions()]
+
+        self.assertEqual(kinds[0], ["human", "assistant"])
+        self.assertEqual([each[-2:] for each in kinds[1:]], [["tool", "assistant"]] * 2)
+
     async def test_a_visitors_thread_is_theirs_to_read_and_rate(self) -> None:
         visitor, another = await self.visitor(), await self.visitor()
         first = await self.chunks(typed(WANTED), client=visitor, tools=TOOLS)
