@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django.contrib import admin
@@ -20,6 +21,7 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
 from accounts.models import Account
@@ -99,6 +101,15 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return "delete" not in self.forbidden and super().has_delete_permission(request, obj)
+
+    def deletion_warnings(self, rows: Iterable[M]) -> Iterable[SafeString]:
+        """Say what else a deletion causes, on the page that asks whether one is sure."""
+        return []
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Note the warnings for the confirmation pages: the one of a row, and that of an action."""
+        request.deletion_warnings = list(self.deletion_warnings(objs))  # type: ignore[attr-defined]
+        return super().get_deleted_objects(objs, request)
 
     def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
         return self.changelist_class

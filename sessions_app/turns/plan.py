@@ -92,6 +92,27 @@ async def plan_unstored(
     return TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
 
 
+async def plan_failed(
+    caller: Caller, asked: TurnInput, current: CurrentConfig, *, stream: bool
+) -> TurnPlan:
+    """Plan a turn that cannot run, for its record: what was said, and nothing that it came with."""
+    limits = quotas.known_limits(caller) or await in_database(_limits_in_context, caller)
+    check_size(asked, limits)
+    said = TurnInput(
+        message=asked.stored_text,
+        session_id=asked.session_id,
+        session_key=asked.session_key,
+        store=asked.store,
+        end_user=asked.end_user,
+    )
+    return TurnPlan(current, limits, run_request(current, limits, said, stream=stream), said)
+
+
+def _limits_in_context(caller: Caller) -> Limits:
+    with tenant_context(caller.account_id):
+        return quotas.limits_of(caller)
+
+
 async def _completed(
     caller: Caller, instance: AgentInstance, asked: TurnInput, limits: Limits
 ) -> TurnInput:
@@ -146,10 +167,17 @@ def _read_in_context(
 ) -> tuple[CurrentConfig, Limits]:
     """Read them; `_as_of` separates calls from before and after a change of the instance."""
     with tenant_context(caller.account_id):
-        current = current_config(
-            caller.account_slug, instance, draft=draft_override(caller, instance)
-        )
-        return current, quotas.limits_of(caller)
+        draft = draft_override(caller, instance)
+        try:
+            current = current_config(caller.account_slug, instance, draft=draft)
+        except AgentMisconfigured as problem:
+            if problem.current is None:
+                raise
+            # The version stays stored: the record of the failed turn refers to it.
+            misconfigured = problem
+        else:
+            return current, quotas.limits_of(caller)
+    raise misconfigured
 
 
 def draft_override(caller: Caller, instance: AgentInstance) -> Mapping[str, Any] | None:

@@ -41,13 +41,12 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import abandoned, heartbeat, store, tool_calls
 from sessions_app.turns.idempotency import Key, KeyUsed, Replay, is_used, replay
-from sessions_app.turns.plan import TurnPlan, messages_of, plan_turn, turn_row
+from sessions_app.turns.plan import TurnPlan, messages_of, plan_failed, plan_turn, turn_row
 from sessions_app.turns.problems import (
     AnswerNotStored,
     SessionClosed,
     SettlementDelayed,
     TurnCancelled,
-    TurnInProgress,
     misconfigured_for,
     over_budget_for,
     provider_problem,
@@ -248,10 +247,28 @@ async def _begin(
     try:
         plan = await plan_turn(caller, instance, asked, stream=stream)
     except AgentMisconfigured as problem:
+        if problem.current is not None:
+            await _record(
+                await plan_failed(caller, asked, problem.current, stream=stream), instance
+            )
         raise misconfigured_for(caller, problem) from problem
-    row = turn_row(plan, instance, key)
+    return await _opened(plan, instance, key)
+
+
+async def _record(plan: TurnPlan, instance: AgentInstance) -> None:
+    """Store a turn that the agent cannot answer as a failed one, so that its owner sees it.
+
+    It takes no key: the caller may send the same again once the agent works.
+    """
+    turn = await _opened(plan, instance, None)
+    turn.fail(AgentMisconfigured.code)
+    await asyncio.shield(_settle_or_retry(turn))
+
+
+async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> Turn:
+    caller, row = plan.limits.caller, turn_row(plan, instance, key)
     try:
-        opened = await _open(plan, row)
+        opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
         raise over_budget_for(caller, problem, plan.current, plan.run) from problem
     except OperationalError as error:
@@ -270,19 +287,8 @@ async def _begin(
         run=Run(run),
         reservation=opened.reservation,
         answer_id=plan.answer_id,
-        keeps_texts=asked.store,
+        keeps_texts=plan.asked.store,
     )
-
-
-async def _open(plan: TurnPlan, row: store.OpenTurn) -> store.Opened:
-    """Open the turn; where a dead process left one in its place, settle that and try again."""
-    try:
-        return await store.open(row, plan.limits)
-    except (KeyUsed, TurnInProgress):
-        may_trust_age = heartbeat.is_steady()
-        if not await in_database(abandoned.settle_left, row, may_trust_age=may_trust_age):
-            raise
-        return await store.open(row, plan.limits)
 
 
 async def _leave_begun(beginning: asyncio.Task[Turn]) -> None:

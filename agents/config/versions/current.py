@@ -42,6 +42,8 @@ class AgentMisconfigured(Unavailable):
     """
 
     code = "agent_misconfigured"
+    # What would have run; None where no configuration could be read.
+    current: CurrentConfig | None = None
 
 
 class CurrentConfig(msgspec.Struct, frozen=True):
@@ -127,7 +129,9 @@ def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig
             instance.instance_slug,
             wanted,
         )
-        raise AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
+        problem = AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
+        problem.current = current
+        raise problem
     return msgspec.structs.replace(current, connections=connections) if connections else current
 
 
@@ -142,6 +146,16 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
 
 
 def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
+    try:
+        current = last_good(instance, error)
+    except ConfigError as reason:
+        raise _misconfigured(instance, reason) from reason
+    _log_once(instance, f"serves its last good configuration: {error}")
+    return current
+
+
+def last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
+    """Return the newest version that served and can still be used; raises ConfigError."""
     reason: ConfigError = error
     for version in ConfigVersion.objects.served(instance)[:MOST_TRIED]:
         try:
@@ -151,9 +165,8 @@ def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
         except ConfigError as outdated:
             reason = outdated
         else:
-            _log_once(instance, f"serves its last good configuration: {error}")
             return CurrentConfig(effective, version.pk)
-    raise _misconfigured(instance, reason) from reason
+    raise reason
 
 
 def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:
