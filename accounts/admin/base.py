@@ -152,6 +152,14 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             )
         return None
 
+    def history_parts(self, row: M) -> Iterable[QuerySet[Any]]:
+        """Return the rows of other tables whose changes belong to the row's history."""
+        return []
+
+    def history_links(self, row: M) -> Iterable[tuple[str, str]]:
+        """Return links (text, address) to other histories of the row."""
+        return []
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
@@ -161,12 +169,13 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             return self.no_such_row(request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
-        entries = [shown(entry) for entry in history_of(row)]
+        entries = [shown(entry) for entry in history_of(row, *self.history_parts(row))]
         return self.render_page(
             request,
             "admin/audit/history.html",
             object=row,
             entries=entries,
+            links=self.history_links(row),
             is_cut=len(entries) == MOST_IN_HISTORY,
             may_search=request.user.has_perm("accounts.view_auditentry"),
             **{"title": f"History of {row}", **(extra_context or {})},

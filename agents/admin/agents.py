@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -21,7 +21,7 @@ from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, list_address
 from accounts.keys.services import keys_for_agent
-from accounts.models import Account
+from accounts.models import Account, Budget
 from agents.admin.draft_pages import InstancePages
 from agents.admin.forms import MultilineField
 from agents.admin.page_base import instance_page, instance_rows, person
@@ -31,7 +31,7 @@ from agents.config.files import InstanceFiles
 from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
 from agents.config.versions.faults import fault_of, faults_of
-from agents.config.versions.history import history
+from agents.config.versions.history import history, publications_of
 from agents.config.yaml.text import dump
 from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
@@ -211,6 +211,13 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
             "keys": keys_for_agent(instance.account_id, instance.pk, MOST_KEYS),
             "changes": [change for change in CHANGES.values() if change.status != instance.status],
         }
+
+    def history_parts(self, row: AgentInstance) -> Iterable[QuerySet[Any]]:
+        return [publications_of(row), Budget.objects.filter(agent_instance_id=row.pk)]
+
+    def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
+        address = reverse("admin:instance-history", args=[row.pk])
+        return [("What it ran with: publications and changes of files", address)]
 
     @admin.display(description="status", ordering="status")
     def state(self, instance: AgentInstance) -> SafeString:

@@ -146,16 +146,6 @@ def _version_id(instance: AgentInstance, effective: EffectiveConfig) -> UUID:
 
 
 def _last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
-    try:
-        current = last_good(instance, error)
-    except ConfigError as reason:
-        raise _misconfigured(instance, reason) from reason
-    _log_once(instance, f"serves its last good configuration: {error}")
-    return current
-
-
-def last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
-    """Return the newest version that served and can still be used; raises ConfigError."""
     reason: ConfigError = error
     for version in ConfigVersion.objects.served(instance)[:MOST_TRIED]:
         try:
@@ -165,8 +155,9 @@ def last_good(instance: AgentInstance, error: ConfigError) -> CurrentConfig:
         except ConfigError as outdated:
             reason = outdated
         else:
+            _log_once(instance, f"serves its last good configuration: {error}")
             return CurrentConfig(effective, version.pk)
-    raise reason
+    raise _misconfigured(instance, reason) from reason
 
 
 def _misconfigured(instance: AgentInstance, error: ConfigError) -> AgentMisconfigured:

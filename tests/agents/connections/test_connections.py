@@ -444,7 +444,7 @@ class TurnTests(World, TestCase):
 
     async def test_calls_that_fail_so_are_limited_like_others(self) -> None:
         with (
-            override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | {"turns_per_minute": 1}),
+            override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | {"requests_per_minute": 1}),
             self.assertLogs("agents.config.versions.current", "ERROR"),
         ):
             answers = [(await self.chat()).status for _ in range(3)]
