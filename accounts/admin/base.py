@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
+from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id
 
@@ -92,6 +93,14 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = ChangeList
+    # What the ready-made roles may do here (accounts/members/staff_roles.py).
+    operator_may: frozenset[str] = frozenset({"view", "add", "change", "delete"})
+    support_may: frozenset[str] = frozenset({"view"})
+
+    def __init__(self, model: type[M], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        register_rights(model, StaffRole.OPERATOR, self.operator_may - self.forbidden)
+        register_rights(model, StaffRole.SUPPORT, self.support_may - self.forbidden)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return "add" not in self.forbidden and super().has_add_permission(request)

@@ -433,7 +433,8 @@ class HistoryTests(PagesTestCase):
         self.assertEqual(self.numbers(), [1, 2])
 
     def test_the_history_of_the_agent_has_its_publications_with_the_persons_names(self) -> None:
-        self.publish("retries: 1\n", note="Try once")
+        self.save("retries: 1\n")
+        self.post("instance-review", note="Try once", **self.etags())
         page = self.get("agents_agentinstance_history")
 
         self.assertRegex(page, r"config publication [^<]*, [^<]+ by ann@example.com")
