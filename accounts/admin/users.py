@@ -216,16 +216,10 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         known = ["login", "last_login", "date_joined", "places", "more_permissions"]
         return [*known, *address, *rights]
 
-    def get_form(
-        self,
-        request: HttpRequest,
-        obj: User | None = None,
-        change: bool = False,  # noqa: FBT001, FBT002
-        **options: Any,
-    ) -> Any:
+    def get_form(self, request: HttpRequest, obj: User | None = None, **options: Any) -> Any:
         if obj is not None and _gives_rights(request):
             options["form"] = PersonWithRightsForm
-        return super().get_form(request, obj, change, **options)
+        return super().get_form(request, obj, **options)
 
     @admin.display(description="role")
     def role(self, person: User) -> str:

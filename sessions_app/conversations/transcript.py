@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agents.runtime.providers.base import ChatMessage
 from salient.cursor import Cursor, older
 from salient.formatting import duration, money
 from sessions_app.inputs.exchanges import SPOKEN, conversation_of, stored_messages
@@ -187,9 +186,9 @@ def sent_messages(request: LLMRequest, sections: Iterable[PromptPart]) -> list[d
     own = messages_of(request)
     asked = [message for message in own if message.role != Role.ASSISTANT]
     before = _history(request, min((each.created_at for each in own), default=request.created_at))
-    sent = [ChatMessage("system", prompt)] if prompt else []
-    sent += conversation_of(stored_messages([*reversed(asked), *before]))
-    return [{"role": message.role, "content": message.content} for message in sent]
+    said = conversation_of(stored_messages([*reversed(asked), *before]))
+    sent = [{"role": message.role, "content": message.content} for message in said]
+    return [{"role": "system", "content": prompt}, *sent] if prompt else sent
 
 
 def _history(request: LLMRequest, moment: datetime) -> list[Message]:

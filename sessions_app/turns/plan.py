@@ -96,7 +96,9 @@ async def plan_failed(
     caller: Caller, asked: TurnInput, current: CurrentConfig, *, stream: bool
 ) -> TurnPlan:
     """Plan a turn that cannot run, for its record: what was said, and nothing that it came with."""
-    limits = quotas.known_limits(caller) or await in_database(_limits_in_context, caller)
+    limits = quotas.known_limits(caller)
+    if limits is None:
+        limits = await in_database(_limits_in_context, caller)
     check_size(asked, limits)
     said = TurnInput(
         message=asked.stored_text,

@@ -88,7 +88,7 @@ class RoleTests(StaffPages):
 
     def test_the_last_owner_stays_one(self) -> None:
         for form in ({"role": "support"}, {"role": "owner", "is_active": ""}):
-            answer = self.give(form["role"], self.owner, **form)
+            answer = self.give(person=self.owner, **form)
             self.assertContains(answer, "This is the last platform owner")
         self.assertTrue(User.objects.get(pk=self.owner.pk).is_superuser)
 
