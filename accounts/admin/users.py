@@ -29,7 +29,7 @@ from accounts.members.staff_roles import (
     GROUPS,
     MEANINGS,
     StaffRole,
-    is_last_owner,
+    has_other_owner,
     own_groups,
     permissions_of,
     role_of,
@@ -103,14 +103,15 @@ class PersonWithRightsForm(PersonForm):
         super().__init__(*args, **kwargs)
         self.had = role_of(self.instance)
         self.fields["role"].initial = self.had
-        groups = self.fields["groups"]
-        groups.queryset = own_groups()  # type: ignore[attr-defined]
-        groups.help_text = "For “own rights” only: the person may do what any of these allows."
+        if groups := self.fields.get("groups"):
+            groups.queryset = own_groups()  # type: ignore[attr-defined]
+            groups.help_text = "For “own rights” only: the person may do what any of these allows."
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         owner = self.chosen_role is StaffRole.OWNER and data.get("is_active")
-        if not owner and is_last_owner(User.objects.get(pk=self.instance.pk)):
+        was_owner = self.had is StaffRole.OWNER
+        if was_owner and not owner and not has_other_owner(self.instance):
             self.add_error("role", "This is the last platform owner: make another one first.")
         return data
 
@@ -202,7 +203,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         return [
             (None, {"fields": ["email", "login"], **({"description": reason} if reason else {})}),
             ("Name", {"fields": ["first_name", "last_name"]}),
-            ("May do", {"fields": ["is_active", *RIGHTS, *_permissions_of(obj)]}),
+            ("May do", {"fields": ["is_active", *_rights_of(obj)]}),
             ("When", {"fields": ["last_login", "date_joined"]}),
             *([("Member of", {"fields": ["places"]})] if _may_see(request) else []),
         ]
@@ -216,10 +217,16 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         known = ["login", "last_login", "date_joined", "places", "more_permissions"]
         return [*known, *address, *rights]
 
-    def get_form(self, request: HttpRequest, obj: User | None = None, **options: Any) -> Any:
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: User | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
         if obj is not None and _gives_rights(request):
             options["form"] = PersonWithRightsForm
-        return super().get_form(request, obj, **options)
+        return super().get_form(request, obj, change=change, **options)
 
     @admin.display(description="role")
     def role(self, person: User) -> str:
@@ -370,9 +377,10 @@ def _gives_rights(request: HttpRequest) -> bool:
     return cast(User, request.user).is_superuser
 
 
-def _permissions_of(person: User) -> list[str]:
-    """Return the field that lists the person's own permissions, where there are any."""
-    return ["more_permissions"] if permissions_of(person) else []
+def _rights_of(person: User) -> list[str]:
+    """Return the fields of the person's rights: those of own rights where there are any."""
+    groups = ["groups"] if own_groups().exists() else []
+    return ["role", *groups, *(["more_permissions"] if permissions_of(person) else [])]
 
 
 def _may_see(request: HttpRequest) -> bool:

@@ -78,7 +78,8 @@ def in_words(value: Any) -> str:
         case list() if all(isinstance(each, str | int) for each in value):
             return ", ".join(map(str, value))
         case dict() | list():
-            return json.dumps(value, indent=2, ensure_ascii=False)
+            # Line ends as lines: these are texts that people wrote, such as prompts.
+            return json.dumps(value, indent=2, ensure_ascii=False).replace("\\n", "\n")
         case str() if _MOMENT.fullmatch(value):
             moment = datetime.fromisoformat(value).astimezone(UTC)
             return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -112,10 +112,9 @@ def own_groups() -> QuerySet[Group]:
     return Group.objects.exclude(name__in=GROUPS.values())
 
 
-def is_last_owner(user: User) -> bool:
-    """Whether nobody else could give roles if this person could not."""
-    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
-    return user.is_superuser and not others.exists()
+def has_other_owner(user: User) -> bool:
+    """Whether somebody else could give roles if this person could not."""
+    return User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk).exists()
 
 
 def _give_permissions(group: Group, role: StaffRole) -> None:

@@ -21,7 +21,8 @@ from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, list_address
 from accounts.keys.services import keys_for_agent
-from accounts.models import Account, Budget
+from accounts.limits.budgets import budgets_of_agent
+from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
 from agents.admin.forms import MultilineField
 from agents.admin.page_base import instance_page, instance_rows, person
@@ -213,7 +214,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
         }
 
     def history_parts(self, row: AgentInstance) -> Iterable[QuerySet[Any]]:
-        return [publications_of(row), Budget.objects.filter(agent_instance_id=row.pk)]
+        return [publications_of(row), budgets_of_agent(row.pk)]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
         address = reverse("admin:instance-history", args=[row.pk])
