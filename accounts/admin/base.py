@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django.contrib import admin
@@ -20,8 +21,10 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
+from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id
 
@@ -90,6 +93,14 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = ChangeList
+    # What the ready-made roles may do here (accounts/members/staff_roles.py).
+    operator_may: frozenset[str] = frozenset({"view", "add", "change", "delete"})
+    support_may: frozenset[str] = frozenset({"view"})
+
+    def __init__(self, model: type[M], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        register_rights(model, StaffRole.OPERATOR, self.operator_may - self.forbidden)
+        register_rights(model, StaffRole.SUPPORT, self.support_may - self.forbidden)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return "add" not in self.forbidden and super().has_add_permission(request)
@@ -99,6 +110,15 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return "delete" not in self.forbidden and super().has_delete_permission(request, obj)
+
+    def deletion_warnings(self, rows: Iterable[M]) -> Iterable[SafeString]:
+        """Say what else a deletion causes, on the page that asks whether one is sure."""
+        return []
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Note the warnings for the confirmation pages: the one of a row, and that of an action."""
+        request.deletion_warnings = list(self.deletion_warnings(objs))  # type: ignore[attr-defined]
+        return super().get_deleted_objects(objs, request)
 
     def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
         return self.changelist_class
@@ -141,6 +161,14 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             )
         return None
 
+    def history_parts(self, row: M) -> Iterable[QuerySet[Any]]:
+        """Return the rows of other tables whose changes belong to the row's history."""
+        return []
+
+    def history_links(self, row: M) -> Iterable[tuple[str, str]]:
+        """Return links (text, address) to other histories of the row."""
+        return []
+
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
@@ -150,12 +178,13 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             return self.no_such_row(request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
-        entries = [shown(entry) for entry in history_of(row)]
+        entries = [shown(entry) for entry in history_of(row, *self.history_parts(row))]
         return self.render_page(
             request,
             "admin/audit/history.html",
             object=row,
             entries=entries,
+            links=self.history_links(row),
             is_cut=len(entries) == MOST_IN_HISTORY,
             may_search=request.user.has_perm("accounts.view_auditentry"),
             **{"title": f"History of {row}", **(extra_context or {})},

@@ -12,10 +12,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 
 from accounts.admin import registry
 from accounts.auth import attempts
 from accounts.members.passwords import AdminLogInForm, AdminOwnPasswordForm
+from accounts.members.staff_roles import role_of
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from salient.actors import Actor, set_transaction_actor
@@ -82,7 +84,9 @@ class SalientAdminSite(admin.AdminSite):
         """Show what other apps registered for the overview, and links to all pages."""
         may_see = request.user.has_perm("accounts.view_account")
         shown = registry.overview.context(request) if may_see else {}
-        return super().index(request, shown | (extra_context or {}))
+        role = role_of(request.user) if isinstance(request.user, User) else None
+        context = {**shown, "role": role, "may_see_figures": may_see}
+        return super().index(request, context | (extra_context or {}))
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Refuse it: no form here looks rows up while one types, and the lists have their own."""
@@ -140,13 +144,44 @@ def refuse_auditors_writes(view: AdminView) -> AdminView:
 
 
 def in_platform_context(view: AdminView) -> AdminView:
-    """Run the view and render its template, which reads rows as well, in the platform context."""
+    """Run the view and render its template, which reads rows as well, in the platform context.
+
+    Staff who may not see the page, and a page that there is not, are answered in the admin's frame.
+    """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with platform_context():
-            response = view(request, *args, **kwargs)
-            render = getattr(response, "render", None)
-            return render() if callable(render) else response
+        try:
+            with platform_context():
+                return rendered(view(request, *args, **kwargs))
+        except (PermissionDenied, Http404) as error:
+            # What the view wrote is rolled back; the page is rendered in a context of its own.
+            with platform_context():
+                return rendered(refusal(request, error))
 
     return wrapper
+
+
+def rendered(response: HttpResponseBase) -> HttpResponseBase:
+    render = getattr(response, "render", None)
+    return render() if callable(render) else response
+
+
+def refusal(request: HttpRequest, error: PermissionDenied | Http404) -> HttpResponseBase:
+    """Return the page that says why, with a way back; raises the error for who is no staff."""
+    if not admin.site.has_permission(request) or not isinstance(request.user, User):
+        raise error
+    is_missing = isinstance(error, Http404)
+    reason = "It needs a right that you do not have."
+    if is_missing:
+        reason = "The address may be wrong, or what it shows was removed."
+    elif error.args:
+        reason = str(error)
+    context = {
+        **admin.site.each_context(request),
+        "title": "There is no such page" if is_missing else "You may not do this",
+        "status": 404 if is_missing else 403,
+        "reason": reason,
+        "role": role_of(request.user),
+    }
+    return TemplateResponse(request, "admin/refused.html", context, status=context["status"])

@@ -13,7 +13,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.admin.base import Extra, RecordAdmin
 from accounts.members import support_access
+from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import SupportAccess, User
+
+register_rights(SupportAccess, StaffRole.SUPPORT, {"add"})
 
 
 @admin.register(SupportAccess)
@@ -21,6 +24,8 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
     """Staff open an access on the page whose texts they need; here they see it and end it."""
 
     menu_place = 2
+    # An access is opened at the texts, so the page itself offers no form to add one.
+    operator_may = frozenset({"view"})
     list_display = ["staff", "account", "reason", "created_at", "expires_at", "state"]
     list_select_related = ["account"]
     list_filter = ["account"]

@@ -25,6 +25,18 @@ from accounts.admin.base import PlatformModelAdmin
 from accounts.auth import attempts
 from accounts.members import passwords, support_access
 from accounts.members.members import is_member
+from accounts.members.staff_roles import (
+    GROUPS,
+    MEANINGS,
+    StaffRole,
+    has_other_owner,
+    own_groups,
+    permissions_of,
+    role_of,
+    set_flags,
+    set_groups,
+    staff_word,
+)
 from accounts.models import Membership, User
 from accounts.pages.mail import send_or_tell, site_of
 
@@ -35,7 +47,7 @@ CHECKBOXES: dict[type[Field[Any, Any]], dict[str, Any]] = {
     ManyToManyField: {"widget": CheckboxSelectMultiple}
 }
 # Only a superuser gives these.
-RIGHTS = ["is_staff", "is_auditor", "is_superuser", "groups", "user_permissions"]
+RIGHTS = ["role", "groups"]
 MEMBERS_STAY = (
     "The address stays as it is, for superusers too: this person is a member of an account, and "
     "links that set a new password go there."
@@ -68,9 +80,54 @@ class NewPersonForm(forms.ModelForm[User]):
 
 
 class PersonForm(forms.ModelForm[User]):
+    """A person as those see them who give no rights."""
+
     class Meta:
         model = User
-        fields = ("email", "first_name", "last_name", "is_active", *RIGHTS)
+        fields = ("email", "first_name", "last_name", "is_active")
+
+
+class PersonWithRightsForm(PersonForm):
+    """A person with one of the ready-made roles, or with groups of their own."""
+
+    role = forms.ChoiceField(
+        required=False,
+        widget=forms.RadioSelect,
+        choices=[(role.value, f"{role.label}: {MEANINGS[role]}") for role in StaffRole],
+    )
+
+    class Meta(PersonForm.Meta):
+        fields = (*PersonForm.Meta.fields, "groups")  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.had = role_of(self.instance)
+        self.fields["role"].initial = self.had
+        if groups := self.fields.get("groups"):
+            groups.queryset = own_groups()  # type: ignore[attr-defined]
+            groups.help_text = "For “own rights” only: the person may do what any of these allows."
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        owner = self.chosen_role is StaffRole.OWNER and data.get("is_active")
+        was_owner = self.had is StaffRole.OWNER
+        if was_owner and not owner and not has_other_owner(self.instance):
+            self.add_error("role", "This is the last platform owner: make another one first.")
+        return data
+
+    @property
+    def chosen_role(self) -> StaffRole:
+        """The chosen role; a form that names none leaves it as it is."""
+        return StaffRole(self.cleaned_data.get("role") or self.had)
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002
+        set_flags(self.instance, self.chosen_role)
+        saved: User = super().save(commit)
+        return saved
+
+    def _save_m2m(self) -> None:
+        super()._save_m2m()  # type: ignore[misc]
+        set_groups(self.instance, self.chosen_role)
 
 
 class RightsAdmin(admin.ModelAdmin[Any]):
@@ -88,7 +145,12 @@ class KindFilter(admin.SimpleListFilter):
     title, parameter_name = "who", "who"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = {"staff": "other staff", "member": "not of the staff", "inactive": "inactive"}
+        names = {
+            "superuser": "platform owners",
+            "staff": "other staff",
+            "member": "not of the staff",
+            "inactive": "inactive",
+        }
         return [(name, names.get(name, f"{name}s")) for name in KINDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
@@ -101,6 +163,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     """Nobody sets another person's password, or sees a link that does."""
 
     menu_place = 3
+    operator_may = frozenset({"view"})
     ordering = ["email"]
     list_display = ["email", "name", "rights", MEMBER_OF, "last_login"]
     list_filter = [KindFilter]
@@ -119,7 +182,11 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         places = Membership.objects.select_related("account").order_by("account__slug")
-        return super().get_queryset(request).prefetch_related(Prefetch("memberships", places))
+        return (
+            super()
+            .get_queryset(request)
+            .prefetch_related(Prefetch("memberships", places), "groups")
+        )
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Search by account, too, for who may see whose account a person is in."""
@@ -136,7 +203,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         return [
             (None, {"fields": ["email", "login"], **({"description": reason} if reason else {})}),
             ("Name", {"fields": ["first_name", "last_name"]}),
-            ("May do", {"fields": ["is_active", *RIGHTS]}),
+            ("May do", {"fields": ["is_active", *_rights_of(obj)]}),
             ("When", {"fields": ["last_login", "date_joined"]}),
             *([("Member of", {"fields": ["places"]})] if _may_see(request) else []),
         ]
@@ -145,9 +212,31 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         """Keep the rights read-only for who is not a superuser, their own included."""
         if obj is None:
             return []
-        rights = [] if cast(User, request.user).is_superuser else RIGHTS
+        rights = [] if _gives_rights(request) else RIGHTS
         address = ["email"] if address_lock_reason(request, obj) else []
-        return ["login", "last_login", "date_joined", "places", *address, *rights]
+        known = ["login", "last_login", "date_joined", "places", "more_permissions"]
+        return [*known, *address, *rights]
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: User | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
+        if obj is not None and _gives_rights(request):
+            options["form"] = PersonWithRightsForm
+        return super().get_form(request, obj, change=change, **options)
+
+    @admin.display(description="role")
+    def role(self, person: User) -> str:
+        role = role_of(person)
+        return f"{role.label}: {MEANINGS[role]}"
+
+    @admin.display(description="permissions of their own")
+    def more_permissions(self, person: User) -> str:
+        """Show what was given to the person alone; another role takes it away."""
+        return ", ".join(permissions_of(person))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return self._may_touch(request, obj) and super().has_change_permission(request, obj)
@@ -216,9 +305,9 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     def rights(self, user: User) -> SafeString:
         kinds = [
             ("bad", "inactive", not user.is_active),
-            ("warn", "superuser", user.is_superuser),
+            ("warn", "platform owner", user.is_superuser),
             ("info", "auditor", user.is_auditor),
-            ("ok", "staff", user.is_staff and not (user.is_superuser or user.is_auditor)),
+            ("ok", staff_word(user), user.is_staff and not (user.is_superuser or user.is_auditor)),
         ]
         shown = [(state, word) for state, word, is_so in kinds if is_so]
         return format_html_join(" ", '<span class="badge {}">{}</span>', shown)
@@ -250,6 +339,11 @@ class GroupAdmin(RightsAdmin, PlatformModelAdmin[Group], DjangoGroupAdmin):
     """Deleting a group ends the support access of those who could read texts by it alone."""
 
     menu_place = 4
+    operator_may = frozenset({"view"})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        """Leave out the groups of the ready-made roles, whose permissions are not changed here."""
+        return super().get_queryset(request).exclude(name__in=GROUPS.values())
 
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
         super().delete_model(request, obj)
@@ -277,6 +371,16 @@ def _send_link(request: HttpRequest, person: User) -> None:
 
 def _link(place: Membership) -> tuple[str, str]:
     return reverse("admin:accounts_membership_change", args=[place.pk]), place.account.slug
+
+
+def _gives_rights(request: HttpRequest) -> bool:
+    return cast(User, request.user).is_superuser
+
+
+def _rights_of(person: User) -> list[str]:
+    """Return the fields of the person's rights: those of own rights where there are any."""
+    groups = ["groups"] if own_groups().exists() else []
+    return ["role", *groups, *(["more_permissions"] if permissions_of(person) else [])]
 
 
 def _may_see(request: HttpRequest) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
@@ -19,6 +19,8 @@ from salient.cursor import older, page_of
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
+# So many rows of a kind are parts of one row's history, the newest.
+MOST_PARTS = 100
 # An action's colour.
 STATES = {"created": "ok", "changed": "info", "deleted": "bad", "noted": "warn"}
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}[.\d]*([+-]\d{2}:\d{2}|Z)")
@@ -45,10 +47,16 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     return AuditOut.of_page(entries, cursor, entries=entries, before=cursor)
 
 
-def history_of(row: Model) -> QuerySet[AuditEntry]:
-    """Return the newest entries about one row; inside the platform context."""
-    table, key = row._meta.db_table, str(row.pk)
-    entries = AuditEntry.objects.filter(object_type=table, object_id=key)
+def history_of(row: Model, *parts: QuerySet[Any]) -> QuerySet[AuditEntry]:
+    """Return the newest entries about one row, and about rows that are parts of it.
+
+    Call it inside the platform context.
+    """
+    about = Q(object_type=row._meta.db_table, object_id=str(row.pk))
+    for rows in parts:
+        ids = [str(key) for key in rows.order_by("-pk").values_list("pk", flat=True)[:MOST_PARTS]]
+        about |= Q(object_type=rows.model._meta.db_table, object_id__in=ids)
+    entries = AuditEntry.objects.filter(about)
     return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]
 
 
@@ -70,7 +78,8 @@ def in_words(value: Any) -> str:
         case list() if all(isinstance(each, str | int) for each in value):
             return ", ".join(map(str, value))
         case dict() | list():
-            return json.dumps(value, indent=2, ensure_ascii=False)
+            # Line ends as lines: these are texts that people wrote, such as prompts.
+            return json.dumps(value, indent=2, ensure_ascii=False).replace("\\n", "\n")
         case str() if _MOMENT.fullmatch(value):
             moment = datetime.fromisoformat(value).astimezone(UTC)
             return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

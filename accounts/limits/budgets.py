@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.limits.periods import start_of
@@ -77,6 +78,10 @@ def put_budget(
     budget.full_clean()
     budget.save()
     return budget
+
+
+def budgets_of_agent(instance_id: UUID) -> QuerySet[Budget]:
+    return Budget.objects.filter(agent_instance_id=instance_id)
 
 
 def check_percents(percents: Sequence[int]) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, list_address
 from accounts.keys.services import keys_for_agent
+from accounts.limits.budgets import budgets_of_agent
 from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
 from agents.admin.forms import MultilineField
@@ -27,13 +31,15 @@ from agents.config.effective_rows import in_force
 from agents.config.files import InstanceFiles
 from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
-from agents.config.versions.history import history
+from agents.config.versions.faults import fault_of, faults_of
+from agents.config.versions.history import history, publications_of
 from agents.config.yaml.text import dump
 from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
 from agents.instances.status import CHANGES, set_status
 from agents.models import AgentInstance, ConfigDraft, InstanceStatus
 
+FAULT_BADGE = "admin/instance/fault_badge.html"
 MOST_KEYS, MOST_ENTRIES = 10, 5
 # So many agents are shown on their account's page.
 MOST_AGENTS = 20
@@ -88,6 +94,18 @@ def first_override(data: dict[str, Any]) -> dict[str, str]:
     return {key: value for key, value in wanted.items() if value and value.strip()}
 
 
+class AgentList(ChangeList):
+    """Adds why each agent cannot answer, in one query for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        agents = list(self.result_list)
+        faults = faults_of(agents)
+        for agent in agents:
+            agent.fault = faults.get(agent.pk, "")
+        self.result_list = agents
+
+
 @admin.register(AgentInstance)
 class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history refers to them."""
@@ -95,6 +113,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     menu_group, menu_place = "Tenants", 2
     forbidden = frozenset({"delete"})
     form = AgentInstanceForm
+    changelist_class = AgentList
     change_form_template = "admin/instance/change_form.html"
     list_display = [
         "instance_slug",
@@ -184,6 +203,7 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
             "instance": instance,
             "title": instance.display_name,
             "subtitle": None,
+            "fault": fault_of(instance),
             "state": STATES[InstanceStatus(instance.status)],
             "may_change": self.has_change_permission(request, instance),
             "config": in_force(instance),
@@ -193,10 +213,20 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
             "changes": [change for change in CHANGES.values() if change.status != instance.status],
         }
 
+    def history_parts(self, row: AgentInstance) -> Iterable[QuerySet[Any]]:
+        return [publications_of(row), budgets_of_agent(row.pk)]
+
+    def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
+        address = reverse("admin:instance-history", args=[row.pk])
+        return [("What it ran with: publications and changes of files", address)]
+
     @admin.display(description="status", ordering="status")
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
-        return badge(status.label, STATES[status])
+        shown = badge(status.label, STATES[status])
+        if not (fault := getattr(instance, "fault", "")):
+            return shown
+        return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))
 
     @admin.display(description="published here", boolean=True)
     def is_published(self, instance: AgentInstance) -> bool:
@@ -245,9 +275,12 @@ def agents_page(account_id: UUID) -> str:
 def agents_of(request: HttpRequest, account: Account) -> dict[str, Any]:
     """Return what an account's page shows of its agents: each with its figures."""
     figures = instance_rows.figures(request, account.pk)
-    agents = instances_of(account.pk)[:MOST_AGENTS]
+    agents = list(instances_of(account.pk).select_related("account")[:MOST_AGENTS])
+    faults = faults_of(agents)
     return {
-        "agents": [(agent, figures.get(agent.pk, {})) for agent in agents],
+        "agents": [
+            (agent, figures.get(agent.pk, {}), faults.get(agent.pk, "")) for agent in agents
+        ],
         "agents_page": agents_page(account.pk),
     }
 

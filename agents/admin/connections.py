@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
+from agents.admin.page_base import home
+from agents.config.versions.faults import agents_by_connection
 from agents.connections.connections import forget, key_fault, move, read_address, set_key
 from agents.connections.probe import probe_connection
 from agents.models import ProviderConnection
@@ -87,6 +93,39 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
     ) -> list[str]:
         # Configurations refer to its name, and its key is encrypted for its account.
         return [*READONLY_FIELDS, *(["account", "name"] if obj else [])]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None
+    ) -> HttpResponse:
+        """Show the connection with the agents that use it."""
+        found = self.get_object(request, object_id)
+        used = agents_by_connection([found])[found.pk] if found else []
+        context = {"used_by": used, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def deletion_warnings(self, rows: Iterable[ProviderConnection]) -> Iterable[SafeString]:
+        """Name the agents that would no longer answer."""
+        connections = list(rows)
+        used = agents_by_connection(connections)
+        for connection in connections:
+            if agents := used[connection.pk]:
+                links = format_html_join(
+                    ", ",
+                    '<a href="{}">{}</a>',
+                    [(home(agent), f"{agent.account.slug}/{agent}") for agent in agents],
+                )
+                text = "These agents use “{}” and will not answer without it: {}."
+                yield format_html(text, connection.name, links)
+
+    def delete_model(self, request: HttpRequest, obj: ProviderConnection) -> None:
+        super().delete_model(request, obj)
+        forget(obj.account_id, obj.name)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ProviderConnection]) -> None:
+        named = list(queryset.values_list("account_id", "name"))
+        super().delete_queryset(request, queryset)
+        for account_id, name in named:
+            forget(account_id, name)
 
     @admin.display(description="key", boolean=True)
     def has_key(self, connection: ProviderConnection) -> bool:

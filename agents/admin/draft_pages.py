@@ -86,8 +86,7 @@ class DraftPages(InstancePage):
         """Show what the draft changes; publish it."""
         draft = publishing.draft_of(instance)
         if draft is None:
-            messages.info(request, "There is no draft: change something first.")
-            return redirect("admin:instance-configuration", instance.pk)
+            return self._no_draft(request, instance)
         if request.method != "POST":
             return self._review(request, instance, draft)
         form = PublishForm(request.POST)
@@ -120,9 +119,8 @@ class DraftPages(InstancePage):
         except PublishChecksFailed as error:
             form.add_error("gate_reason", "A test chat failed: say why this is published anyway.")
             return self._review(request, instance, draft, form=form, failures=error.failures)
-        except NothingToPublish as error:
-            messages.warning(request, str(error))
-            return redirect(home(instance))
+        except NothingToPublish:
+            return self._no_draft(request, instance)
         except ConfigError:
             return self._review(request, instance, draft, form=form)
         messages.success(
@@ -130,6 +128,20 @@ class DraftPages(InstancePage):
             f"Number {made.number} is published; every server uses it within 5 seconds.",
         )
         return redirect(home(instance))
+
+    def _no_draft(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """Show the note of somebody whose draft another has published; without one, the editor."""
+        if note := request.POST.get("note", "").strip():
+            return self.page(
+                request,
+                instance,
+                "nothing_to_publish",
+                "There is nothing to publish any more",
+                note=note,
+                newest=publishing.newest(instance),
+            )
+        messages.info(request, "There is no draft: change something first.")
+        return redirect("admin:instance-configuration", instance.pk)
 
     def _again(self, form: PublishForm) -> PublishForm:
         """Return the form with what was written, for the draft as it is now."""

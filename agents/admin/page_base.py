@@ -16,6 +16,7 @@ from django.urls import reverse
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.registry import PageRegistry, RowRegistry
 from accounts.models import User
+from agents.config.versions.faults import fault_of
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance
 
@@ -57,6 +58,7 @@ class InstancePage:
         shared: dict[str, Any] = {
             "instance": instance,
             "folder": f"{instance.account.slug}/{instance.instance_slug}",
+            "fault": fault_of(instance),
             "may_change": self.admin.has_change_permission(request, instance),
         }
         template = f"admin/instance/{name}.html"

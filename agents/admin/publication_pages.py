@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils.safestring import SafeString
 
 from accounts.admin.base import RecordAdmin
-from accounts.admin.formatting import link, pretty_json
 from agents.admin.forms import RollBackForm
 from agents.admin.page_base import InstancePage, home, person
 from agents.config import ConfigError
+from agents.config.effective_rows import Row
+from agents.config.layers import leaves
 from agents.config.versions import publishing
-from agents.config.versions.diff import content_changes, side_by_side
+from agents.config.versions.diff import content_changes, shown, side_by_side
 from agents.config.versions.history import (
+    comparable,
     history,
+    newest_publications,
     publication,
     publication_before,
+    publications_with,
     versions,
 )
-from agents.config.versions.publishing import Stale
+from agents.config.versions.publishing import NothingToPublish, Stale
 from agents.config.yaml.excerpts import excerpts_of
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
+from salient.ids import parse_uuid
 
 
 @admin.register(ConfigVersion)
@@ -37,35 +44,43 @@ class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
     list_select_related = ["account", "agent_instance"]
     list_filter = ["account"]
     search_fields = ["digest__startswith"]
-    fields = [
-        ("account", "instance_link"),
-        "digest",
-        ("created_at", "last_served_at"),
-        "pretty_content",
-    ]
-    readonly_fields = ["pretty_content", "instance_link"]
+    detail_template = "admin/config_version/page.html"
+
+    def detail_rows(self, request: HttpRequest) -> QuerySet[ConfigVersion]:
+        return self.get_queryset(request).select_related("account", "agent_instance")
+
+    def detail(self, request: HttpRequest, row: ConfigVersion) -> dict[str, Any]:
+        values = [Row(key, shown(value), "") for key, value in leaves(row.content)]
+        return {
+            "title": f"Version {row}",
+            "version": row,
+            "publications": publications_with(row),
+            "prompt": row.content.get("system_prompt", ""),
+            "rows": [each for each in values if each.key != "system_prompt"],
+        }
 
     @admin.display(description="version", ordering="digest")
     def digest_start(self, version: ConfigVersion) -> str:
         return version.digest[:12]
 
-    @admin.display(description="agent instance")
-    def instance_link(self, version: ConfigVersion) -> SafeString:
-        return link(home(version.agent_instance), version.agent_instance)
-
-    @admin.display(description="content")
-    def pretty_content(self, version: ConfigVersion) -> SafeString:
-        return pretty_json(version.content)
-
 
 class PublicationPages(InstancePage):
     def history(self, request: HttpRequest, instance: AgentInstance) -> HttpResponse:
+        """List what was in force; with `old` and `new` lead to the comparison of these two."""
+        chosen = [parse_uuid(request.GET.get(name, "")) for name in ("old", "new")]
+        if all(chosen):
+            return redirect("admin:instance-compare", instance.pk, *chosen)
+        entries = history(instance)
+        options = comparable(entries)
         return self.page(
             request,
             instance,
             "history",
             f"History of {instance}",
-            entries=history(instance),
+            entries=entries,
+            options=options,
+            old=options[1].version if len(options) > 1 else None,
+            new=options[0].version if options else None,
         )
 
     def publication(
@@ -82,6 +97,8 @@ class PublicationPages(InstancePage):
             f"Publication {number} of {instance}",
             one=one,
             before=before,
+            before_name=f"Number {before.number}" if before else "Nothing",
+            own_name=f"Number {number}",
             text=text,
             lines=side_by_side(publishing.text_of(before) if before else "", text),
             is_newest=last is not None and last.number == number,
@@ -103,6 +120,8 @@ class PublicationPages(InstancePage):
                 )
             except Stale as error:
                 stale = str(error)
+                form = self._roll_back_form(request, instance, number, again=True)
+            except NothingToPublish:
                 form = self._roll_back_form(request, instance, number, again=True)
             except (ConfigError, ValidationError) as error:
                 form.add_error(None, str(error))
@@ -132,6 +151,7 @@ class PublicationPages(InstancePage):
             found=found,
             problems=excerpts_of(found.problems, text),
             stale=stale,
+            newest=publishing.newest(instance),
         )
 
     def _roll_back_form(
@@ -156,15 +176,34 @@ class PublicationPages(InstancePage):
             before, after = versions(instance, old, new)
         except ConfigVersion.DoesNotExist:
             raise Http404("There is no such version of this agent.") from None
+        sides = named_versions([before, after])
+        names = [name for _, name, _ in sides]
         return self.page(
             request,
             instance,
             "compare",
-            f"{instance}: version {before} → {after}",
-            before=before,
-            after=after,
+            f"{instance}: {names[0]} → {names[1]}",
+            sides=sides,
+            old_name=names[0],
+            new_name=names[1],
             changes=content_changes(before.content, after.content),
+            options=comparable(history(instance)),
+            old=before,
+            new=after,
         )
+
+
+def named_versions(
+    versions: Iterable[ConfigVersion],
+) -> list[tuple[ConfigVersion, str, ConfigPublication | None]]:
+    """Name each version by the number that it was published as, else by its digest."""
+    listed = list(versions)
+    numbers = newest_publications([version.pk for version in listed])
+    return [
+        (version, f"Number {one.number}" if one else f"Files {version}", one)
+        for version in listed
+        for one in [numbers.get(version.pk)]
+    ]
 
 
 def found_or_404(instance: AgentInstance, number: int) -> ConfigPublication:

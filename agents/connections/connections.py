@@ -179,13 +179,15 @@ def _owner(connection: ProviderConnection) -> tuple[str, ...]:
 def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, Connection]:
     """Return the connections that these models name and the account has, ready to be called.
 
-    Call it inside the tenant context. What is missing or cannot be opened is left out.
+    Call it inside a tenant or platform context. What is missing or cannot be opened is left out.
     """
     named = (connection_name(model.partition(":")[0]) for model in model_names)
     wanted = {name for name in named if name is not None}
     found = {name: known for name in wanted if (known := _connections.get((account_id, name)))}
     if missing := wanted - set(found):
-        for _, connection in _opened(ProviderConnection.objects.filter(name__in=missing)):
+        # By its account too: staff's pages call this in the platform context.
+        rows = ProviderConnection.objects.filter(account_id=account_id, name__in=missing)
+        for _, connection in _opened(rows):
             _connections.put((account_id, connection.name), connection)
             found[connection.name] = connection
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -111,6 +112,11 @@ class ConfigVersionQuerySet(TenantQuerySet["ConfigVersion"]):
         return self.filter(agent_instance_id=instance.pk, last_served_at__isnull=False).order_by(
             "-last_served_at"
         )
+
+    def newest_served(self, instance_ids: Iterable[UUID]) -> ConfigVersionQuerySet:
+        """The one of each of these instances that served last."""
+        mine = self.filter(agent_instance_id__in=instance_ids, last_served_at__isnull=False)
+        return mine.order_by("agent_instance_id", "-last_served_at").distinct("agent_instance_id")
 
     def last_served(self, instance: AgentInstance) -> ConfigVersion | None:
         return self.served(instance).first()

@@ -20,7 +20,7 @@ from accounts.auth.explain import first_refusal
 from accounts.keys.services import find_key, keys_of
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.members.members import people_of
-from accounts.models import Account
+from accounts.models import Account, ApiKey
 from accounts.tenancy.accounts import account_by_id, all_accounts
 from accounts.tenancy.context import platform_context
 from agents.instances.services import instances_of
@@ -75,6 +75,20 @@ class CallForm(forms.Form):
         except ValueError as error:
             raise ValidationError("This is no IP address.") from error
 
+    def clean(self) -> dict[str, Any]:
+        """Ask for the address where the answer depends on it: a real call always has one."""
+        data = super().clean() or self.cleaned_data
+        key = self._key()
+        if key is not None and key.networks and data.get("address", "") is None:
+            networks = ", ".join(map(str, key.networks))
+            text = f"This key works only from {networks}: say from which address it was called."
+            self.add_error("address", text)
+        return data
+
+    def _key(self) -> ApiKey | None:
+        kind, _, key = self.cleaned_data.get("caller", "").partition(":")
+        return find_key(UUID(key), self.of_account.pk) if kind == "key" else None
+
     def call(self) -> ExampleCall:
         """Return the call that is described; inside the platform context."""
         data = self.cleaned_data
@@ -83,7 +97,7 @@ class CallForm(forms.Form):
         instance.account = self.of_account
         return ExampleCall(
             instance,
-            key=find_key(UUID(key), self.of_account.pk) if kind == "key" else None,
+            key=self._key(),
             member=self.people[key] if kind == "member" else None,
             address=data["address"],
             origin=data["origin"] or None,

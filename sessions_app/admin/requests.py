@@ -22,10 +22,10 @@ from salient.formatting import duration, money
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import status_badge, with_origin
 from sessions_app.admin.filters import RequestFilters, UsageFilters
-from sessions_app.admin.texts import access_to
+from sessions_app.admin.texts import access_to, open_accounts
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.origins import ORIGIN
-from sessions_app.conversations.transcript import Work, messages_of
+from sessions_app.conversations.transcript import Work, messages_of, sent_messages
 from sessions_app.models import LLMRequest, UsageDay
 from sessions_app.turns import prompts
 from sessions_app.usage.queries import all_days
@@ -89,10 +89,19 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
             "prompt_tokens": sum(section.tokens for section in sections),
             "largest": max((section.bytes for section in sections), default=1) or 1,
             "messages_said": messages_of(row),
-            "request_body": pretty_json(_without_texts(row.request_body)),
             "response_body": pretty_json(row.response_body),
             **access_to(request, row.account, "llm_requests", row.pk, str(row)),
+            **self._as_sent(request, row, sections),
         }
+
+    def _as_sent(
+        self, request: HttpRequest, row: LLMRequest, sections: list[prompts.PromptPart]
+    ) -> dict[str, Any]:
+        """Return what the model was sent, for those who may read the account's texts."""
+        if row.account_id not in open_accounts(request):
+            return {}
+        body = pretty_json(_without_texts(row.request_body or {}))
+        return {"sent": sent_messages(row, sections), "request_body": body}
 
     @admin.display(description="agent")
     def agent(self, request: LLMRequest) -> SafeString:
@@ -150,8 +159,6 @@ def costs_of(row: LLMRequest) -> dict[str, str]:
     }
 
 
-def _without_texts(body: Any) -> Any:
+def _without_texts(body: dict[str, Any]) -> dict[str, Any]:
     """Leave out the prompt's sections, which have a table of their own, and the caller's texts."""
-    if not isinstance(body, dict):
-        return body
     return {name: value for name, value in body.items() if name not in {"sections", "response"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.db.models import QuerySet
 
 from salient.cursor import Cursor, older
 from salient.formatting import duration, money
+from sessions_app.inputs.exchanges import SPOKEN, conversation_of, stored_messages
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -21,6 +23,7 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.turns import prompts
+from sessions_app.turns.prompts import PromptPart
 
 PAGE_SIZE = 50
 # The class of admin.css for each status.
@@ -169,6 +172,35 @@ def read(session: Session, before: Cursor | None = None) -> Page:
 def messages_of(request: LLMRequest) -> list[Message]:
     """Return the messages of the request's turn."""
     return list(Message.objects.filter(llm_request_id=request.pk))
+
+
+def sent_messages(request: LLMRequest, sections: Iterable[PromptPart]) -> list[dict[str, str]]:
+    """Rebuild the messages that the model was sent, oldest first: the prompt, then what was said.
+
+    Each has `role` and `content`. They are read from what is stored: a conversation that the caller
+    brought along, and messages that were deleted since, are not among them.
+    """
+    prompt = "".join(
+        part.text or "" for part in sections if part.name.partition(":")[0] == prompts.PROMPT
+    )
+    own = messages_of(request)
+    asked = [message for message in own if message.role != Role.ASSISTANT]
+    before = _history(request, min((each.created_at for each in own), default=request.created_at))
+    said = conversation_of(stored_messages([*reversed(asked), *before]))
+    sent = [{"role": message.role, "content": message.content} for message in said]
+    return [{"role": "system", "content": prompt}, *sent] if prompt else sent
+
+
+def _history(request: LLMRequest, moment: datetime) -> list[Message]:
+    """Return the stored messages that were sent before the turn's own, the newest first."""
+    most = (request.request_body or {}).get("history_messages", 0)
+    rows = Message.objects.filter(
+        session_id=request.session_id,
+        agent_instance_id=request.agent_instance_id,
+        role__in=SPOKEN,
+        created_at__lt=moment,
+    )
+    return list(rows.order_by("-created_at", "-id")[:most])
 
 
 def _with_work(messages: list[Message]) -> list[Entry]:

@@ -25,7 +25,7 @@ from accounts.tenancy.accounts import list_accounts
 from accounts.tenancy.context import platform_context
 from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
-from sessions_app.demo.plan import ACCOUNTS, AccountPlan, dated_id, seeded_random
+from sessions_app.demo.plan import ACCOUNTS, dated_id, seeded_random
 from sessions_app.demo.tenants import Tenant, make_staff, make_tenant
 from sessions_app.demo.turns import Rows, conversations_of
 from sessions_app.demo.words import conversation
@@ -54,23 +54,29 @@ def fill(
     `tell` gets a line about each account.
     """
     now = timezone.now()
+    with platform_context():
+        staff = make_staff()
+        known = set(Account.objects.values_list("slug", flat=True))
     plans = ACCOUNTS[:accounts]
     all_shares = sum(plan.share for plan in plans)
     made: dict[str, int] = {}
     for plan in plans:
+        if plan.slug in known:
+            continue
+        # Outside of the transaction, which is ended when it waits too long for its next statement.
+        tenant = make_tenant(plan, staff[0], now)
+        rows = conversations_of(tenant, turns * plan.share / all_shares, now)
         with platform_context(statement_seconds=STATEMENT_SECONDS):
-            if Account.objects.filter(slug=plan.slug).exists():
-                continue
-            for kind, count in _make(plan, turns * plan.share / all_shares, now).items():
-                made[kind] = made.get(kind, 0) + count
+            _store(tenant, rows, staff, now)
+        for kind, count in _counts(tenant, rows).items():
+            made[kind] = made.get(kind, 0) + count
         tell(f"{plan.name}: made")
     return made
 
 
-def _make(plan: AccountPlan, turns: float, now: datetime) -> dict[str, int]:
-    staff = make_staff()
-    tenant = make_tenant(plan, staff[0], now)
-    made = conversations_of(tenant, turns, now)
+def _store(tenant: Tenant, made: Rows, staff: list[User], now: datetime) -> None:
+    for row in tenant.rows:
+        row.save(force_insert=True)
     _insert(made.sessions)
     _insert(made.requests)
     _insert(made.messages)
@@ -84,6 +90,9 @@ def _make(plan: AccountPlan, turns: float, now: datetime) -> dict[str, int]:
     _add_budgets(tenant, made, now)
     _add_test_chats(tenant, now)
     _add_log(tenant, staff, now)
+
+
+def _counts(tenant: Tenant, made: Rows) -> dict[str, int]:
     return {
         "accounts": 1,
         "agents": len(tenant.agents),

@@ -1,4 +1,8 @@
-"""The full demo's accounts: people, keys, limits, agents and their published configurations."""
+"""The full demo's accounts: people, keys, limits, agents and their published configurations.
+
+Rows are made up here without the database, and stored by fill.py: a transaction that waited for
+this would be ended as idle.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 
 import yaml
 from django.contrib.auth.hashers import make_password
+from django.db import models
 from django.utils import timezone
 
 from accounts.models import (
@@ -62,6 +67,12 @@ class Tenant:
     # Keys as callers: "key:<id>".
     callers: list[str] = field(default_factory=list)
     people: list[User] = field(default_factory=list)
+    # All rows of it, each after those that it refers to.
+    rows: list[models.Model] = field(default_factory=list)
+
+    def add[M: models.Model](self, row: M) -> M:
+        self.rows.append(row)
+        return row
 
 
 def make_staff() -> list[User]:
@@ -76,16 +87,16 @@ def make_staff() -> list[User]:
 
 
 def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:
-    """Make the account with everything but conversations."""
+    """Make up the account with everything but conversations."""
     began = now - timedelta(days=plan.since)
-    row = Account.objects.create(
+    row = Account(
         slug=plan.slug,
         name=plan.name,
         status=plan.status,
         subscription_tier=plan.tier,
         created_at=began,
     )
-    tenant = Tenant(plan, row, staff, began)
+    tenant = Tenant(plan, row, staff, began, rows=[row])
     _add_people(tenant)
     for number, agent in enumerate(plan.agents):
         tenant.agents.append(_agent(tenant, agent, staff, now, rank=number))
@@ -98,7 +109,7 @@ def _add_people(tenant: Tenant) -> None:
     dice = seeded_random(tenant.plan.slug, "people")
     names = dice.sample(talk()["filling"]["names"], dice.randint(2, 6))
     domain = f"{tenant.plan.slug}.example"
-    tenant.people = User.objects.bulk_create(
+    tenant.people = [
         User(
             email=email_of(name, domain),
             first_name=name.partition(" ")[0],
@@ -107,8 +118,9 @@ def _add_people(tenant: Tenant) -> None:
             date_joined=tenant.began,
         )
         for name in names
-    )
-    Membership.objects.bulk_create(
+    ]
+    tenant.rows += tenant.people
+    tenant.rows += [
         Membership(
             account=tenant.row,
             user=user,
@@ -116,43 +128,48 @@ def _add_people(tenant: Tenant) -> None:
             created_at=tenant.began + timedelta(days=place),
         )
         for place, user in enumerate(tenant.people)
-    )
+    ]
     if len(names) > 3:
-        Invitation.objects.create(
-            account=tenant.row,
-            email=f"new.colleague@{domain}",
-            role=MemberRole.MEMBER,
-            invited_by=tenant.people[0].email,
-            token_hash=f"{dice.getrandbits(256):064x}",
-            expires_at=timezone.now() + timedelta(days=5),
+        tenant.add(
+            Invitation(
+                account=tenant.row,
+                email=f"new.colleague@{domain}",
+                role=MemberRole.MEMBER,
+                invited_by=tenant.people[0].email,
+                token_hash=f"{dice.getrandbits(256):064x}",
+                expires_at=timezone.now() + timedelta(days=5),
+            )
         )
 
 
 def _agent(tenant: Tenant, plan: AgentPlan, staff: User, now: datetime, *, rank: int) -> Agent:
     dice = seeded_random(tenant.plan.slug, plan.slug)
     began = tenant.began + timedelta(days=rank * 2, minutes=dice.randrange(600))
-    row = AgentInstance.objects.create(
-        account=tenant.row,
-        instance_slug=plan.slug,
-        display_name=f"{tenant.plan.name} {talk()[plan.kind]['title']}",
-        created_at=began,
+    overrides = _overrides(tenant.plan, plan)
+    row = tenant.add(
+        AgentInstance(
+            account=tenant.row,
+            instance_slug=plan.slug,
+            display_name=f"{tenant.plan.name} {talk()[plan.kind]['title']}",
+            created_at=began,
+            override=overrides[-1][1],
+        )
     )
     agent = Agent(plan, row)
-    overrides = _overrides(tenant.plan, plan)
     step = (now - began) / (len(overrides) + 1)
     for number, what in enumerate(overrides, 1):
         moment = began if number == 1 else began + step * number
         author = staff if dice.random() < 0.4 else tenant.people[0]
         _publish(agent, tenant, number, what, author, moment)
-    row.override = overrides[-1][1]
-    row.save(update_fields=["override"])
     if rank == 1:
-        ConfigDraft.objects.create(
-            account=tenant.row,
-            agent_instance=row,
-            text=as_yaml(row.override | {"temperature": 0.4}),
-            author=staff,
-            author_name=staff.email,
+        tenant.add(
+            ConfigDraft(
+                account=tenant.row,
+                agent_instance=row,
+                text=as_yaml(overrides[-1][1] | {"temperature": 0.4}),
+                author=staff,
+                author_name=staff.email,
+            )
         )
     return agent
 
@@ -194,25 +211,29 @@ def _publish(
 ) -> None:
     note, override = what
     effective = read(tenant.plan.slug, agent.plan.slug, override=override)
-    version = ConfigVersion.objects.create(
-        account=tenant.row,
-        agent_instance=agent.row,
-        digest=effective.digest,
-        content=dict(effective.content),
-        created_at=moment,
-        last_served_at=moment,
+    version = tenant.add(
+        ConfigVersion(
+            account=tenant.row,
+            agent_instance=agent.row,
+            digest=effective.digest,
+            content=dict(effective.content),
+            created_at=moment,
+            last_served_at=moment,
+        )
     )
-    ConfigPublication.objects.create(
-        account=tenant.row,
-        agent_instance=agent.row,
-        number=number,
-        text=as_yaml(override),
-        override=override,
-        note=note,
-        author=author,
-        author_name=author.email,
-        config_version=version,
-        created_at=moment,
+    tenant.add(
+        ConfigPublication(
+            account=tenant.row,
+            agent_instance=agent.row,
+            number=number,
+            text=as_yaml(override),
+            override=override,
+            note=note,
+            author=author,
+            author_name=author.email,
+            config_version=version,
+            created_at=moment,
+        )
     )
     agent.published.append((moment, version, effective))
 
@@ -236,14 +257,16 @@ def _add_keys(tenant: Tenant, now: datetime) -> None:
     ]
     for place, key in enumerate(wanted[: 3 if tenant.plan.tier == "free" else 5]):
         letters = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz"
-        made = ApiKey.objects.create(
-            account=tenant.row,
-            key_id="".join(dice.choices(letters, k=12)),
-            secret_hash=f"{dice.getrandbits(256):064x}",
-            created_at=tenant.began + timedelta(hours=place),
-            expires_at=now + timedelta(days=dice.choice([3, 60, 200, 300])),
-            last_used_at=None if place == 4 else now - timedelta(minutes=dice.randrange(900)),
-            **key,
+        made = tenant.add(
+            ApiKey(
+                account=tenant.row,
+                key_id="".join(dice.choices(letters, k=12)),
+                secret_hash=f"{dice.getrandbits(256):064x}",
+                created_at=tenant.began + timedelta(hours=place),
+                expires_at=now + timedelta(days=dice.choice([3, 60, 200, 300])),
+                last_used_at=None if place == 4 else now - timedelta(minutes=dice.randrange(900)),
+                **key,
+            )
         )
         if key["scopes"][0] == Scope.CHAT and key["name"] != "staging":
             tenant.callers.append(f"key:{made.pk}")
@@ -252,16 +275,17 @@ def _add_keys(tenant: Tenant, now: datetime) -> None:
 def _add_limits(tenant: Tenant) -> None:
     tier = tenant.plan.tier
     limits = {"free": (30, 3), "enterprise": (1_200, 60)}.get(tier, (None, None))
-    AccountLimits.objects.update_or_create(
-        account=tenant.row,
-        defaults={"requests_per_minute": limits[0], "concurrent_turns": limits[1]},
+    tenant.add(
+        AccountLimits(account=tenant.row, requests_per_minute=limits[0], concurrent_turns=limits[1])
     )
     if tier == "enterprise" and tenant.plan.status == AccountStatus.ACTIVE:
-        ProviderConnection.objects.create(
-            account=tenant.row,
-            name="own-cluster",
-            base_url=f"https://models.{tenant.plan.slug}.example/v1",
-            secret_host=f"https://models.{tenant.plan.slug}.example",
+        tenant.add(
+            ProviderConnection(
+                account=tenant.row,
+                name="own-cluster",
+                base_url=f"https://models.{tenant.plan.slug}.example/v1",
+                secret_host=f"https://models.{tenant.plan.slug}.example",
+            )
         )
 
 

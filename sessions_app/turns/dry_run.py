@@ -18,6 +18,7 @@ from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
 from agents.config.shown import Shown, shown_by
+from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -36,6 +37,7 @@ from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_r
 from sessions_app.turns.problems import (
     SessionClosed,
     TurnInProgress,
+    misconfigured_for,
     over_budget_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
@@ -83,7 +85,10 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    plan = await plan_unstored(caller, instance, asked, stream=False)
+    try:
+        plan = await plan_unstored(caller, instance, asked, stream=False)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)

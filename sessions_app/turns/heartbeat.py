@@ -14,10 +14,14 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
+from accounts.limits.quotas import Limits
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import on_start, on_stop
+from salient.database import in_database
 from sessions_app.models import ServerProcess
-from sessions_app.turns import abandoned
+from sessions_app.turns import abandoned, store
+from sessions_app.turns.idempotency import KeyUsed
+from sessions_app.turns.problems import TurnInProgress
 from sessions_app.turns.server_processes import BEAT_SECONDS, this_process
 
 logger = logging.getLogger(__name__)
@@ -133,3 +137,14 @@ def process_id() -> UUID | None:
 
 def is_steady() -> bool:
     return _heartbeat is not None and _heartbeat.is_steady
+
+
+async def open_turn(row: store.OpenTurn, limits: Limits) -> store.Opened:
+    """Open the turn; where a dead process left one in its place, settle that and try again."""
+    try:
+        return await store.open(row, limits)
+    except (KeyUsed, TurnInProgress):
+        may_trust_age = is_steady()
+        if not await in_database(abandoned.settle_left, row, may_trust_age=may_trust_age):
+            raise
+        return await store.open(row, limits)

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, IntegrityError
+from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts.limits import quotas
-from accounts.limits.alerts import Alert
+from accounts.limits.alerts import Alert, send_in_background
 from accounts.limits.quotas import Limits, RateLimit, Reservation
 from accounts.limits.rates import Rate
 from accounts.tenancy.context import call_as_tenant
 from agents.costs.pricing import CostSource
 from agents.runtime.providers.base import ChatMessage
+from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
 from sessions_app.turns.idempotency import KeyUsed
-from sessions_app.turns.problems import AnswerNotStored, SessionClosed, TurnInProgress
+from sessions_app.turns.problems import (
+    AnswerNotStored,
+    SessionClosed,
+    SettlementDelayed,
+    TurnInProgress,
+)
+
+if TYPE_CHECKING:
+    from sessions_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
+# How often a turn notes that its instance is in use: all its turns wait for that row.
+LAST_USED_STEP = timedelta(minutes=1)
+# Seconds between tries; after a longer outage the turns are left to settle_abandoned.
+SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
 
 
 class SQLState(StrEnum):
@@ -258,3 +274,47 @@ def _sqlstate(error: DatabaseError) -> str | None:
 def _broken_constraint(error: IntegrityError) -> str | None:
     name: str | None = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
     return name
+
+
+async def settle_or_retry(turn: Turn) -> None:
+    """Store the answer, what it used and what it cost; one transaction, one round trip.
+
+    While the database does not answer, it is tried again in the background: SettlementDelayed.
+    Raises AnswerNotStored where the database refuses the answer.
+    """
+    try:
+        await _settle_turn(turn)
+    except Exception as error:
+        turn.stored = False
+        if not is_unavailable(error):
+            raise
+        in_background(_settle_later(turn))
+        raise SettlementDelayed(turn.session_id, turn.request_id) from error
+
+
+async def _settle_turn(turn: Turn) -> None:
+    now, last_used = timezone.now(), turn.instance.last_used_at
+    note_use = last_used is None or now - last_used >= LAST_USED_STEP
+    settled = await settle(turn.as_settled(note_use=note_use))
+    if settled is None:
+        return
+    if note_use:
+        turn.instance.last_used_at = now
+    send_in_background(settled.alerts)
+    if settled.is_answer_refused:
+        raise AnswerNotStored(turn.session_id, turn.request_id)
+
+
+async def _settle_later(turn: Turn) -> None:
+    for pause in SETTLE_AGAIN_AFTER:
+        await asyncio.sleep(pause)
+        try:
+            await _settle_turn(turn)
+        except AnswerNotStored:
+            return
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+        else:
+            return
+    logger.error("Turn %s could not be settled; settle_abandoned will.", turn.request_id)

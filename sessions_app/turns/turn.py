@@ -8,20 +8,17 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import OperationalError
-from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import Revoked, ServerStopping, TimeOver, Watch
-from accounts.limits.alerts import send_in_background
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from agents.config.shown import shown_by
-from agents.config.versions.current import CurrentConfig
+from agents.config.versions.current import AgentMisconfigured, CurrentConfig
 from agents.connections.revocation import AgentUse
 from agents.costs import pricing
 from agents.costs.estimate import billable_cost
@@ -32,7 +29,7 @@ from agents.runtime.errors import RunError
 from agents.runtime.events import Event
 from agents.runtime.run import Run
 from salient.api.lifespan import begun_task, in_background, takes_no_turns
-from salient.database import MaybeDone, in_database, is_unavailable, storable
+from salient.database import MaybeDone, in_database, storable
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.background.cancellation import cancellable
 from sessions_app.background.event_log import EventLog
@@ -41,23 +38,17 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, LLMRequest
 from sessions_app.turns import abandoned, heartbeat, store, tool_calls
 from sessions_app.turns.idempotency import Key, KeyUsed, Replay, is_used, replay
-from sessions_app.turns.plan import TurnPlan, messages_of, plan_turn, turn_row
+from sessions_app.turns.plan import TurnPlan, messages_of, plan_failed, plan_turn, turn_row
 from sessions_app.turns.problems import (
-    AnswerNotStored,
     SessionClosed,
-    SettlementDelayed,
     TurnCancelled,
-    TurnInProgress,
+    misconfigured_for,
     over_budget_for,
     provider_problem,
 )
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
-# How often a turn notes that its instance is in use: all its turns wait for that row.
-LAST_USED_STEP = timedelta(minutes=1)
-# Seconds between tries; after a longer outage the turns are left to settle_abandoned.
-SETTLE_AGAIN_AFTER = (1, 2, 4, *[5] * 120)
 
 
 @dataclass(slots=True)
@@ -244,10 +235,31 @@ async def begin_new(
 async def _begin(
     caller: Caller, instance: AgentInstance, asked: TurnInput, *, stream: bool, key: Key | None
 ) -> Turn:
-    plan = await plan_turn(caller, instance, asked, stream=stream)
-    row = turn_row(plan, instance, key)
     try:
-        opened = await _open(plan, row)
+        plan = await plan_turn(caller, instance, asked, stream=stream)
+    except AgentMisconfigured as problem:
+        if problem.current is not None:
+            await _record(
+                await plan_failed(caller, asked, problem.current, stream=stream), instance
+            )
+        raise misconfigured_for(caller, problem) from problem
+    return await _opened(plan, instance, key)
+
+
+async def _record(plan: TurnPlan, instance: AgentInstance) -> None:
+    """Store a turn that the agent cannot answer as a failed one, so that its owner sees it.
+
+    It takes no key: the caller may send the same again once the agent works.
+    """
+    turn = await _opened(plan, instance, None)
+    turn.fail(AgentMisconfigured.code)
+    await asyncio.shield(store.settle_or_retry(turn))
+
+
+async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> Turn:
+    caller, row = plan.limits.caller, turn_row(plan, instance, key)
+    try:
+        opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
         raise over_budget_for(caller, problem, plan.current, plan.run) from problem
     except OperationalError as error:
@@ -266,19 +278,8 @@ async def _begin(
         run=Run(run),
         reservation=opened.reservation,
         answer_id=plan.answer_id,
-        keeps_texts=asked.store,
+        keeps_texts=plan.asked.store,
     )
-
-
-async def _open(plan: TurnPlan, row: store.OpenTurn) -> store.Opened:
-    """Open the turn; where a dead process left one in its place, settle that and try again."""
-    try:
-        return await store.open(row, plan.limits)
-    except (KeyUsed, TurnInProgress):
-        may_trust_age = heartbeat.is_steady()
-        if not await in_database(abandoned.settle_left, row, may_trust_age=may_trust_age):
-            raise
-        return await store.open(row, plan.limits)
 
 
 async def _leave_begun(beginning: asyncio.Task[Turn]) -> None:
@@ -323,7 +324,7 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         raise
     finally:
         # Also when the client has left: what was used is paid for.
-        await asyncio.shield(begun_task(_settle_or_retry(turn)))
+        await asyncio.shield(begun_task(store.settle_or_retry(turn)))
 
 
 def _events(turn: Turn) -> AsyncGenerator[Event]:
@@ -335,7 +336,7 @@ async def leave(turn: Turn) -> None:
     """Settle a turn without a waiting client; one that has run is settled already."""
     if turn.status is CompletionStatus.RUNNING:
         turn.end(CompletionStatus.CANCELLED, CLIENT_LEFT)
-        await asyncio.shield(begun_task(_settle_or_retry(turn)))
+        await asyncio.shield(begun_task(store.settle_or_retry(turn)))
 
 
 async def finish(turn: Turn) -> None:
@@ -343,47 +344,3 @@ async def finish(turn: Turn) -> None:
     async with aclosing(answer(turn)) as events:
         async for _ in events:
             pass
-
-
-async def _settle_or_retry(turn: Turn) -> None:
-    """Store the answer, what it used and what it cost; one transaction, one round trip.
-
-    While the database does not answer, it is tried again in the background: SettlementDelayed.
-    Raises AnswerNotStored where the database refuses the answer.
-    """
-    try:
-        await _settle(turn)
-    except Exception as error:
-        turn.stored = False
-        if not is_unavailable(error):
-            raise
-        in_background(_settle_later(turn))
-        raise SettlementDelayed(turn.session_id, turn.request_id) from error
-
-
-async def _settle(turn: Turn) -> None:
-    now, last_used = timezone.now(), turn.instance.last_used_at
-    note_use = last_used is None or now - last_used >= LAST_USED_STEP
-    settled = await store.settle(turn.as_settled(note_use=note_use))
-    if settled is None:
-        return
-    if note_use:
-        turn.instance.last_used_at = now
-    send_in_background(settled.alerts)
-    if settled.is_answer_refused:
-        raise AnswerNotStored(turn.session_id, turn.request_id)
-
-
-async def _settle_later(turn: Turn) -> None:
-    for pause in SETTLE_AGAIN_AFTER:
-        await asyncio.sleep(pause)
-        try:
-            await _settle(turn)
-        except AnswerNotStored:
-            return
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-        else:
-            return
-    logger.error("Turn %s could not be settled; settle_abandoned will.", turn.request_id)

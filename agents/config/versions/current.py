@@ -42,6 +42,8 @@ class AgentMisconfigured(Unavailable):
     """
 
     code = "agent_misconfigured"
+    # What would have run; None where no configuration could be read.
+    current: CurrentConfig | None = None
 
 
 class CurrentConfig(msgspec.Struct, frozen=True):
@@ -127,7 +129,9 @@ def _connected(instance: AgentInstance, current: CurrentConfig) -> CurrentConfig
             instance.instance_slug,
             wanted,
         )
-        raise AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
+        problem = AgentMisconfigured(f"This agent's model connection “{wanted}” does not work.")
+        problem.current = current
+        raise problem
     return msgspec.structs.replace(current, connections=connections) if connections else current
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents.config.versions.diff import Change, content_changes
 from agents.models import AgentInstance, ConfigPublication, ConfigVersion
@@ -102,6 +103,29 @@ def versions(instance: AgentInstance, *wanted: UUID) -> list[ConfigVersion]:
     if missing := set(wanted) - set(found):
         raise ConfigVersion.DoesNotExist(str(missing))
     return [found[pk] for pk in wanted]
+
+
+def comparable(entries: Sequence[Entry]) -> list[Entry]:
+    """Return an entry for each version among these, the newest of those with the same one."""
+    found: dict[UUID, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.version.pk, entry)
+    return list(found.values())
+
+
+def newest_publications(version_ids: Collection[UUID]) -> dict[UUID, ConfigPublication]:
+    """Return the last publication of each version, by the versions' ids; one query."""
+    rows = ConfigPublication.objects.filter(config_version_id__in=version_ids).order_by("number")
+    return {row.config_version_id: row for row in rows}
+
+
+def publications_of(instance: AgentInstance) -> QuerySet[ConfigPublication]:
+    return ConfigPublication.objects.filter(agent_instance_id=instance.pk)
+
+
+def publications_with(version: ConfigVersion) -> QuerySet[ConfigPublication]:
+    """Return the publications that put the version in force, the latest first."""
+    return ConfigPublication.objects.filter(config_version_id=version.pk).order_by("-number")
 
 
 def publication(instance: AgentInstance, number: int) -> ConfigPublication | None:

@@ -82,7 +82,7 @@ class PublicationChanged(Problem):
 
 
 class AlreadyInForce(Problem):
-    """The draft is in force already."""
+    """The draft is in force already, or the text to roll back to."""
 
     status = HTTPStatus.CONFLICT
     code = "nothing_to_publish"
@@ -232,7 +232,7 @@ def roll_back(
 ) -> ConfigPublication:
     """Publish an earlier text again; 0 is the files alone.
 
-    Raises NotFound, PublicationChanged, InvalidConfiguration, Invalid.
+    Raises NotFound, PublicationChanged, AlreadyInForce, InvalidConfiguration, Invalid.
     """
     with tenant_context(instance.account_id), refusals():
         try:

@@ -294,13 +294,16 @@ def roll_back(
     """Publish the text of an earlier publication again; 0 means the files alone.
 
     It passed the publish checks once and a rollback is urgent: they do not run. Raises ConfigError
-    when it no longer fits, ValidationError, Stale, and ConfigPublication.DoesNotExist.
+    when it no longer fits, ValidationError, Stale, NothingToPublish, and
+    ConfigPublication.DoesNotExist.
     """
     _check_note(note)
     with transaction.atomic():
         locked, last = _locked_at(instance, base)
         text = restored_text(locked, number)
         override, effective = _good(locked, text)
+        if text == published_text(locked):
+            raise NothingToPublish("This is in force already.")
         return _put(
             instance,
             effective,

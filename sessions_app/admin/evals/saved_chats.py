@@ -29,6 +29,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
 
     menu_group, menu_place = "Conversations", 5
     form = SavedChatForm
+    support_may = frozenset({"view", "add", "change"})
     change_form_template = "admin/playground/test_chat.html"
     list_display = ["name", "agent", "turns", "is_gate", "last_run", "updated_at"]
     list_filter = ["is_gate", "account"]

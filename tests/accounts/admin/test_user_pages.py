@@ -36,7 +36,7 @@ class UserPagesTests(TestCase):
         make_user("bob@example.com", is_active=False)
         page = self.client.get(LIST).content.decode()
         for state, word in (
-            ("warn", "superuser"),
+            ("warn", "platform owner"),
             ("info", "auditor"),
             ("ok", "staff"),
             ("bad", "inactive"),

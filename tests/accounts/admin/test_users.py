@@ -144,7 +144,7 @@ class AddressTests(PeoplePages):
         self.assertEqual(self.again(colleague).email, "colleague@example.com")
 
     def test_what_else_people_are_is_still_set(self) -> None:
-        self.change(self.member, is_staff="on")
+        self.change(self.member, role="support")
         self.assertTrue(self.again(self.member).is_staff)
         self.post(page("accounts_user_change", self.member), email="x@example.com")
         self.assertFalse(self.again(self.member).is_active)

@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.connections import connections
-from agents.models import ProviderConnection
+from agents.models import AgentInstance, ProviderConnection
 from salient.ttl import clear_caches
-from tests.support.factories import make_account, make_user
+from tests.support.factories import make_account, make_instance, make_user
 
 KEY = "sk-canary-0123456789abcdef"
 URL = "https://models.example.com/v1"
@@ -32,6 +32,12 @@ class ConnectionAdminTests(TestCase):
         [row] = self.rows()
         address = reverse("admin:agents_providerconnection_change", args=[row.pk])
         return self.client.post(address, {"base_url": URL, "key": ""} | fields)
+
+    def agent(self, slug: str, override: dict[str, str]) -> AgentInstance:
+        agent = make_instance(self.account, slug)
+        with platform_context():
+            AgentInstance.objects.filter(pk=agent.pk).update(override=override)
+        return agent
 
     def rows(self) -> list[ProviderConnection]:
         with platform_context():
@@ -64,6 +70,44 @@ class ConnectionAdminTests(TestCase):
         self.assertEqual(self.key(), KEY)
         self.change(base_url="https://evil.example.com/v2")
         self.assertEqual(self.key(), "")
+
+    def test_a_deletion_names_the_agents_and_they_say_that_they_cannot_answer(self) -> None:
+        override = {"model": "connection/own:m", "system_prompt": "x"}
+        agent = self.agent("bot", override)
+        self.agent("other", override | {"model": "scripted:echo"})
+        self.add()
+        [row] = self.rows()
+        one = reverse("admin:agents_providerconnection_delete", args=[row.pk])
+        agents = reverse("admin:agents_agentinstance_changelist")
+        every = reverse("admin:agents_providerconnection_changelist")
+        connection = reverse("admin:agents_providerconnection_change", args=[row.pk])
+        page = reverse("admin:agents_agentinstance_change", args=[agent.pk])
+        action = {"action": "delete_selected", "_selected_action": [row.pk]}
+
+        link = f'<a href="{page}">acme/bot</a>'
+        warned = f"use “own” and will not answer without it: {link}."
+        self.assertContains(self.client.get(one), warned)
+        self.assertContains(self.client.post(every, action), warned)
+        self.assertContains(self.client.get(connection), f"Used by {link}.")
+        account = reverse("admin:accounts_account_change", args=[self.account.pk])
+        history = reverse("admin:instance-history", args=[agent.pk])
+        pages = (agents, page, account, history)
+        for each in pages:
+            self.assertNotContains(self.client.get(each), "cannot answer")
+
+        self.client.post(one, {"post": "yes"})
+
+        fault = "Its model connection “own” is missing or cannot be read."
+        for each in pages:
+            with self.subTest(each):
+                self.assertContains(self.client.get(each), "cannot answer")
+                self.assertContains(self.client.get(each), fault)
+
+    def test_staff_do_not_lend_an_account_the_connection_of_another(self) -> None:
+        beta = make_account("beta")
+        self.add(account=beta.pk)
+        with platform_context():
+            self.assertEqual(connections.connections_for(self.account.pk, ["connection/own:m"]), {})
 
     def test_what_the_api_refuses_is_refused_here_and_not_echoed(self) -> None:
         for fields in (

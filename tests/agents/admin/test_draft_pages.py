@@ -257,6 +257,16 @@ class ReviewTests(PagesTestCase):
         self.publish_draft(note="Mine")
         self.assertEqual(self.stored().override, {"temperature": 1.5})
 
+    def test_the_note_of_the_second_is_kept_when_the_first_published_the_same_draft(self) -> None:
+        self.save("temperature: 1.5\n")
+        seen = self.etags()
+        self.post("instance-review", note="Warmer", **seen)
+        answer = self.post("instance-review", note="My long thoughts", **seen)
+
+        self.assertContains(answer, "My long thoughts</textarea>")
+        self.assertContains(answer, "in force is number 1 of ann@example.com: “Warmer”")
+        self.assertEqual(self.numbers(), [1])
+
     def test_a_draft_that_somebody_changed_is_not_published_unseen(self) -> None:
         self.save("retries: 1\n")
         seen = self.etags()
@@ -384,6 +394,20 @@ class HistoryTests(PagesTestCase):
         self.assertEqual(self.stored().override, {"retries": 1})
         self.assertIn("rolled back to 1", self.get("instance-history"))
 
+    def test_a_roll_back_that_was_done_already_makes_no_empty_version(self) -> None:
+        for retries in (1, 5):
+            self.publish(f"retries: {retries}\n")
+        self.post("instance-roll-back", 1, note="Too slow", base=2)
+        late = self.post("instance-roll-back", 1, note="Too slow", base=2)
+        again = self.post("instance-roll-back", 1, note="Too slow", base=3)
+
+        for answer in (late, again):
+            self.assertContains(answer, "this text is in force already, as number 3")
+            self.assertContains(answer, "“Too slow”, ann@example.com")
+            self.assertNotContains(answer, 'value="Roll back"')
+        self.assertEqual(self.numbers(), [1, 2, 3])
+        self.assertIn("in force already, as number 3", self.get("instance-roll-back", 3))
+
     def test_a_roll_back_that_comes_too_late_is_reported(self) -> None:
         for retries in (1, 5, 3):
             self.publish(f"retries: {retries}\n")
@@ -407,6 +431,41 @@ class HistoryTests(PagesTestCase):
 
         self.assertContains(answer, "defaults.yaml, line 1")
         self.assertEqual(self.numbers(), [1, 2])
+
+    def test_the_history_of_the_agent_has_its_publications_with_the_persons_names(self) -> None:
+        self.save("retries: 1\n")
+        self.post("instance-review", note="Try once", **self.etags())
+        page = self.get("agents_agentinstance_history")
+
+        self.assertRegex(page, r"config publication [^<]*, [^<]+ by ann@example.com")
+        self.assertIn("Try once", page)
+        self.assertIn(self.at("instance-history"), page)
+
+    def test_a_version_shows_its_prompt_and_who_published_it_with_which_note(self) -> None:
+        made = self.publish("system_prompt: |\n  Be kind.\n  Be <b>bold</b>.\n", note="Kinder")
+        at = reverse("admin:agents_configversion_change", args=[made.config_version_id])
+        page = self.client.get(at, secure=True).content.decode()
+
+        self.assertIn(">Be kind.\nBe &lt;b&gt;bold&lt;/b&gt;.", page)
+        self.assertIn(f'<a href="{self.at("instance-publication", 1)}">Number 1</a>', page)
+        self.assertIn("ann@example.com: Kinder", page)
+        self.assertNotIn("{&quot;", page)
+
+    def test_any_two_versions_are_compared_under_their_own_names(self) -> None:
+        made = [self.publish(f"retries: {retries}\n") for retries in (1, 2, 5)]
+        one, _, last = (each.config_version_id for each in made)
+        page = self.get("instance-history")
+        self.assertEqual(page.count(f'<option value="{one}"'), 2)
+        address = f"{self.at('instance-history')}?old={one}&new={last}"
+        answer = self.client.get(address, secure=True)
+        comparison = self.at("instance-compare", one, last)
+        self.assertRedirects(answer, comparison, fetch_redirect_response=False)
+        page = self.get("instance-compare", one, last)
+
+        heads = re.findall(r'<th scope="col">([^<]+)</th>', page.partition('class="changes"')[2])
+        self.assertEqual(heads[:3], ["Key", "Number 1", "Number 3"])
+        self.assertIn("</span>1</del>", page)
+        self.assertIn("</span>5</ins>", page)
 
     def test_versions_are_compared_value_by_value(self) -> None:
         one = self.publish("retries: 1\n")
@@ -464,10 +523,11 @@ class StatusTests(PagesTestCase):
     def test_the_list_costs_the_same_for_one_and_for_many(self) -> None:
         listed, numbers = reverse("admin:agents_agentinstance_changelist"), set()
         for number in range(3):
+            # Without files it cannot answer, which is looked up for all such agents at once.
+            make_instance(self.instance.account, f"more-{number}")
             with CaptureQueriesContext(connection) as queries:
                 self.client.get(listed, secure=True)
             numbers.add(len(queries))
-            make_instance(self.instance.account, f"more-{number}")
 
         self.assertEqual(len(numbers), 1)
 

@@ -351,6 +351,7 @@ class VersionTests(ConfigCase):
             ({"version": 0, "note": " "}, 400, "invalid_request"),
             ({"version": -1, "note": "x"}, 400, "invalid_request"),
             ({"version": 0, "note": "x", "base": 0}, 409, "publication_changed"),
+            ({"version": 1, "note": "x"}, 409, "nothing_to_publish"),
         ):
             answer = await self.api.post(f"{CONFIG}/rollback", body)
             self.assertEqual((answer.status, answer.json()["code"]), (status, code), body)

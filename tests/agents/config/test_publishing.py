@@ -190,6 +190,14 @@ class RollBackTests(PublishingTestCase):
         with self.assertRaises(ConfigPublication.DoesNotExist):
             self.roll_back(7)
 
+    def test_what_is_in_force_is_not_published_again(self) -> None:
+        self.publish("retries: 1")
+        self.publish("retries: 5")
+        self.roll_back(1)
+        for number in (1, 3):
+            with self.assertRaises(NothingToPublish):
+                self.roll_back(number)
+
     def test_it_is_refused_where_somebody_published_meanwhile(self) -> None:
         self.publish("retries: 1")
         self.publish("retries: 5")

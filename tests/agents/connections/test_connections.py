@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, TestCase, override_settings
 
@@ -420,7 +421,35 @@ class TurnTests(World, TestCase):
             answer = await self.chat()
 
         self.assertEqual((answer.status, answer.json()["code"]), (503, "agent_misconfigured"))
-        self.assertEqual(await sync_to_async(stored)(), ([], []))
+        [message], [request] = await sync_to_async(stored)()
+        self.assertEqual(message.content, "hello")
+        self.assertEqual(
+            (request.completion_status, request.error_code), ("error", "agent_misconfigured")
+        )
+        self.assertEqual((request.provider, request.charged_cost), ("connection/own", 0))
+
+    async def test_the_same_key_is_answered_once_the_connection_is_there(self) -> None:
+        headers = {"Idempotency-Key": "k1"}
+        with self.assertLogs("agents.config.versions.current", "ERROR"):
+            failed = await self.api.post(self.path("chat"), {"message": "hello"}, headers=headers)
+        async with MockOpenAI() as server:
+            with self.trusting(server):
+                await self.connect(server)
+                server.replies.append(Reply("Now."))
+                answer = await self.api.post(
+                    self.path("chat"), {"message": "hello"}, headers=headers
+                )
+
+        self.assertEqual((failed.status, answer.status), (503, 200))
+
+    async def test_calls_that_fail_so_are_limited_like_others(self) -> None:
+        with (
+            override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | {"requests_per_minute": 1}),
+            self.assertLogs("agents.config.versions.current", "ERROR"),
+        ):
+            answers = [(await self.chat()).status for _ in range(3)]
+
+        self.assertEqual(answers, [503, 429, 429])
 
     async def test_another_accounts_connection_of_that_name_is_not_used(self) -> None:
         async with MockOpenAI() as server:

@@ -20,6 +20,7 @@ from agents.runtime.events import TextDelta, ToolCall
 from salient.api.lifespan import finish_background
 from salient.api.problems import NotFound
 from sessions_app.background import cancellation, following, stored_turns
+from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
@@ -57,7 +58,7 @@ class FollowingTests(World, TestCase):
                 with mock.patch.object(
                     stored_turns,
                     "running_here",
-                    (lambda *_: None) if elsewhere else stored_turns.running_here,
+                    (lambda *_: None) if elsewhere else running_here,
                 ):
                     for moment in range(30):
                         call = Call(self.api, "GET", self.events_of(begun["id"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -338,6 +339,29 @@ class RequestPageTests(PagesTestCase):
                 self.assertIn(text, page)
         self.assertNotIn("Never tell the secret.", hidden)
         self.assertIn("Never tell the secret.", shown)
+
+    def test_what_was_sent_is_the_prompt_the_history_and_the_question(self) -> None:
+        with platform_context():
+            PromptSection.objects.create(account=self.account, digest="e" * 64, text="Be kind.")
+        self.turn(answer="Answer nought")
+        self.turn(1, answer="Answer one")
+        section = {"name": "system prompt: Tone", "source": "x", "bytes": 8, "tokens": 2}
+        body = {"sections": [section | {"digest": "e" * 64}], "history_messages": 2}
+        request = self.turn(2, request_body=body | {"history_bytes": 20})
+        self.assertNotIn("As it was sent", self.request_page(request))
+        self.let_in()
+        sent = self.request_page(request).partition("As it was sent: 4 messages")[2]
+
+        texts = re.findall(r'aria-label="(\w+)">([^<]*)</pre>', sent)
+        self.assertEqual(
+            texts,
+            [
+                ("system", "Be kind."),
+                ("user", "Question 1"),
+                ("assistant", "Answer one"),
+                ("user", "Question 2"),
+            ],
+        )
 
     def test_as_many_queries_for_many_sections_as_for_one(self) -> None:
         one = self.turn(request_body={"sections": [self.section("a")]})

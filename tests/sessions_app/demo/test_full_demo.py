@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 import tempfile
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.db.models import Count, Min, Q, Sum
 from django.test import TestCase, override_settings
@@ -12,12 +14,13 @@ from django.utils import timezone
 
 from accounts.limits.periods import start_of
 from accounts.models import Account, AccountStatus, AuditEntry, Budget, BudgetPeriod, Membership
-from accounts.tenancy.context import platform_context
+from accounts.tenancy.context import current_context, platform_context
 from agents.config import forget
 from agents.config.versions.current import current_config
 from agents.models import AgentInstance, ConfigPublication
 from sessions_app import demo
 from sessions_app.demo.plan import ACCOUNTS
+from sessions_app.demo.turns import conversations_of
 from sessions_app.models import (
     CompletionStatus,
     LLMRequest,
@@ -30,6 +33,24 @@ from tests.support.commands import refusal, run_json
 from tests.support.factories import make_account
 
 TURNS = 1_200
+
+
+class TransactionTests(TestCase):
+    def test_no_transaction_waits_while_rows_are_made_up(self) -> None:
+        contexts: list[object] = []
+
+        def noted(*given: Any) -> Any:
+            contexts.append(current_context())
+            return conversations_of(*given)
+
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            override_settings(AGENT_CONFIG_DIR=Path(folder)),
+            mock.patch.object(sys.modules[demo.fill.__module__], "conversations_of", noted),
+        ):
+            made = demo.fill(turns=40, accounts=2)
+
+        self.assertEqual((contexts, made["accounts"]), ([None, None], 2))
 
 
 class FullDemoTests(TestCase):

@@ -11,7 +11,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 
 from salient import database
 from salient.api.lifespan import finish_background
-from sessions_app.turns import store, turn
+from sessions_app.turns import store
 from tests.support.api_client import Call
 from tests.support.worlds import World, stored
 
@@ -88,7 +88,7 @@ class NotStoredTests(World, TestCase):
 
         with (
             mock.patch.object(store, "settle", settle_later),
-            mock.patch.object(turn, "SETTLE_AGAIN_AFTER", (0, 0)),
+            mock.patch.object(store, "SETTLE_AGAIN_AFTER", (0, 0)),
         ):
             answer = await self.api.post(self.path("stream"), {"message": "hello"})
             await finish_background()

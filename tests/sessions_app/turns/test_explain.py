@@ -136,6 +136,13 @@ class SituationTests(WhyCase):
             self.assertEqual(verdict, expected)
             self.assertEqual(self.answer_of(self.api), expected)
 
+    def test_a_key_with_networks_is_not_judged_without_an_address(self) -> None:
+        self.change_key(networks=["203.0.113.0/24"])
+        page = self.ask(f"key:{self.key.pk}")
+
+        self.assertContains(page, "This key works only from 203.0.113.0/24")
+        self.assertEqual(page.context["checks"], [])
+
     def test_a_member_too(self) -> None:
         for role, expected in (
             (MemberRole.MEMBER, (200, "")),

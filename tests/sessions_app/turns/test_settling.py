@@ -26,7 +26,6 @@ from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
 from sessions_app.conversations.search import messages_with, snippets
 from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
 from sessions_app.turns import store
-from sessions_app.turns import turn as turns
 from sessions_app.usage import rollup
 from tests.support.factories import make_instance, make_message, make_session
 from tests.support.worlds import World, stored
@@ -251,7 +250,7 @@ class UnavailableWhenSettledTests(SettlingWorld, TestCase):
         gone = mock.AsyncMock(side_effect=OperationalError("away"))
         with (
             mock.patch.object(store, "_settle", gone),
-            mock.patch.object(turns, "SETTLE_AGAIN_AFTER", ()),
+            mock.patch.object(store, "SETTLE_AGAIN_AFTER", ()),
         ):
             yield
 

@@ -1,0 +1,85 @@
+"""Says which agents cannot answer, and why; and which agents a model connection answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
+
+from agents.config import ConfigError, EffectiveConfig, load
+from agents.config.schema import AgentConfig
+from agents.connections.connections import current_connections
+from agents.models import AgentInstance, ConfigVersion, InstanceStatus, ProviderConnection
+from agents.runtime.providers import connection_name
+
+
+def fault_of(instance: AgentInstance) -> str:
+    """Say why calls of the agent are answered 503; nothing where they are not."""
+    return faults_of([instance]).get(instance.pk, "")
+
+
+def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
+    """Say why agents cannot answer, by their ids; those that can are left out.
+
+    Two queries at most, however many there are. The instances have their accounts. Call it inside
+    the platform context.
+    """
+    configs, broken = configurations(instances)
+    found = {pk: f"Its configuration has an error: {error}" for pk, error in broken.items()}
+    wanted = {
+        instance.pk: (instance.account_id, name)
+        for instance, config in configs
+        if (name := needed_connection(config)) is not None
+    }
+    working = current_connections(wanted.values()) if wanted else {}
+    for pk, connection in wanted.items():
+        if connection not in working:
+            found[pk] = f"Its model connection “{connection[1]}” is missing or cannot be read."
+    return found
+
+
+def agents_by_connection(
+    connections: Iterable[ProviderConnection],
+) -> dict[UUID, list[AgentInstance]]:
+    """Return the agents that need each connection, by the connections' ids.
+
+    Archived agents are left out. Two queries at most; call it inside the platform context.
+    """
+    by_name = {(each.account_id, each.name): each.pk for each in connections}
+    found: dict[UUID, list[AgentInstance]] = {pk: [] for pk in by_name.values()}
+    rows = AgentInstance.objects.exclude(status=InstanceStatus.ARCHIVED)
+    rows = rows.filter(account_id__in={account_id for account_id, _ in by_name})
+    configs, _ = configurations(rows.select_related("account").order_by("instance_slug"))
+    for instance, config in configs:
+        name = needed_connection(config)
+        if name is not None and (pk := by_name.get((instance.account_id, name))):
+            found[pk].append(instance)
+    return found
+
+
+def configurations(
+    instances: Iterable[AgentInstance],
+) -> tuple[list[tuple[AgentInstance, AgentConfig]], dict[UUID, ConfigError]]:
+    """Return what turns would run with, and what is wrong where they cannot run.
+
+    Where files are broken it is the version that served last: one query for all of these.
+    """
+    configs: list[tuple[AgentInstance, AgentConfig]] = []
+    broken: dict[UUID, tuple[AgentInstance, ConfigError]] = {}
+    for instance in instances:
+        account, slug = instance.account.slug, instance.instance_slug
+        try:
+            configs.append((instance, load(account, slug, override=instance.override).config))
+        except ConfigError as error:
+            broken[instance.pk] = instance, error
+    for version in ConfigVersion.objects.newest_served(broken) if broken else ():
+        with suppress(ConfigError):
+            effective = EffectiveConfig.from_content(version.content, digest=version.digest)
+            instance, _ = broken.pop(version.agent_instance_id)
+            configs.append((instance, effective.config))
+    return configs, {pk: error for pk, (_, error) in broken.items()}
+
+
+def needed_connection(config: AgentConfig) -> str | None:
+    """Return the connection without which the agent does not answer, whatever its fallbacks."""
+    return connection_name(config.model.partition(":")[0])
