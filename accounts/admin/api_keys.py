@@ -75,8 +75,7 @@ CHANGE_FIELDS = [
     "successor",
 ]
 EDITABLE_FIELDS = ["name", "networks", "expires_at"]
-# Also `instance_ids`, which the form declares: a key's page shows `agent_names` instead.
-READONLY_FIELDS = ["instance_ids"] + [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
+READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
 # The form's fields that have several values in an address.
 LIST_FIELDS = {"scopes", "instance_ids"}
 SHOWING_NEEDS_ACCESS = (

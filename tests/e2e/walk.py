@@ -26,6 +26,7 @@ def walk(page: Page) -> None:
     make_instance(page)
     publish(page)
     talk(page)
+    keep_test_chat(page)
     make_key(page)
     see_the_cost(page)
     roll_back(page)
@@ -90,6 +91,22 @@ def talk(page: Page) -> None:
     expect(page.locator("[data-part=run]")).to_contain_text("$10")
     expect(page.locator("[data-part=send]")).to_be_visible()
     page.click(".breadcrumbs a >> nth=-1")
+
+
+def keep_test_chat(page: Page) -> None:
+    """Make a test chat, and change it afterwards."""
+    here = page.url
+    page.click("text=Test chats >> nth=0")
+    page.click("text=Add a test chat")
+    page.fill("#id_name", "Parcels")
+    page.fill("#id_message_1", "Where is my parcel?")
+    page.click("[name=_continue]")
+    expect_message(page, "Parcels.*added successfully")
+    page.fill("#id_contains_1", "warehouse")
+    page.click("[name=_continue]")
+    expect_message(page, "Parcels.*changed successfully")
+    expect(page.locator("#id_contains_1")).to_have_value("warehouse")
+    page.goto(here)
 
 
 def make_key(page: Page) -> None:
