@@ -18,12 +18,13 @@ from django.contrib.admin.views.main import (
 )
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id
+from salient.security.key_texts import without_secrets
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {
@@ -168,6 +169,11 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
+        searched = request.GET.get(SEARCH_VAR, "")
+        if (clean := without_secrets(searched)) != searched:
+            query = request.GET.copy()
+            query[SEARCH_VAR] = clean
+            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
             if refused is not None:
