@@ -238,7 +238,7 @@ class RevokeForm(forms.Form):
 
 
 def _made_by(key: ApiKey, entry: AuditEntry | None) -> str:
-    who = f"{entry.get_actor_kind_display()} {entry.actor}".strip() if entry else "nobody known"
+    who = f"{entry.actor} ({entry.actor_kind})" if entry else "nobody known"
     return f"{key} was made by {who}"
 
 

@@ -24,6 +24,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
+from accounts.admin.account_first import AccountFirstAdmin
 from accounts.admin.api_key_forms import (
     HAND,
     SHOW,
@@ -34,7 +35,7 @@ from accounts.admin.api_key_forms import (
     filled_in,
     key_of_form,
 )
-from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
+from accounts.admin.base import Extra, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.services import (
@@ -52,7 +53,6 @@ from accounts.models import ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
 from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
-from accounts.tenancy.accounts import active_accounts
 from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
 
@@ -132,9 +132,10 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
+class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
     """A key is handed over, or shown once, on the page after the form that made it."""
 
+    whose = "Whose API key?"
     menu_group, menu_place = "Tenants", 4
     forbidden = frozenset({"delete"})
     form = ApiKeyForm
@@ -198,21 +199,13 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
-        """Ask for the account first, because the form offers its agents."""
         account = chosen_account(request)
-        if account is None:
-            if not self.has_add_permission(request):
-                raise PermissionDenied
-            return self.render_page(
-                request, "admin/key/whose.html", "Whose API key?", accounts=active_accounts()
-            )
-        if request.method == "POST" and self.has_add_permission(request):
+        if account and request.method == "POST" and self.has_add_permission(request):
             wanted = key_of_form(request)
             if (page := self._reason_page(request, account.pk, wanted)) is not None:
                 return page
         # The next page shows the key, which is the only way to see it.
         context = {
-            "title": f"New API key for {account.name}",
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
         }

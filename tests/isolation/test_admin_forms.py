@@ -35,6 +35,7 @@ CHANGED = {
 # These follow from others: what staff set is what owners stay within, each turn of a test chat has
 # its expectations, and a connection knows for which host its key is.
 DERIVED = {"updated_at", "granted", "expected", "secret_host"}
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # The button of a form that changes a row.
 SAVE = "_save"
 
@@ -47,6 +48,18 @@ def fields_of(row: Model) -> dict[str, Any]:
 def errors_in(page: str) -> list[str]:
     found = re.findall(r'<ul class="errorlist[^>]*>(.*?)</ul>', page, re.DOTALL)
     return [re.sub(r"<[^>]+>|\s+", " ", each).strip() for each in found]
+
+
+def ids_shown(page: str) -> list[str]:
+    """Return the parts of a page for people's eyes that show a row's id in place of its name."""
+    parts = [r"<title>.*?</title>", r"<h[12][^>]*>.*?</h[12]>", r'<ol class="breadcrumbs">.*?</ol>']
+    parts += [r"<option[^>]*>.*?</option>", r'<ul id="deleted-objects">.*?</ul>']
+    found = [each for part in parts for each in re.findall(part, page, re.DOTALL)]
+    texts = [" ".join(re.sub(r"<[^>]+>", " ", each).split()) for each in found]
+    for form in forms_in(page):
+        typed = [each for each in form.controls.values() if each.kind in {"text", "textarea"}]
+        texts += [f"{each.name}={value}" for each in typed for value in each.values]
+    return [text for text in texts if UUID.search(text)]
 
 
 class AdminFormTests(PagesTestCase):
@@ -124,3 +137,17 @@ class AdminFormTests(PagesTestCase):
                     silent.append(at)
         self.assertGreater(sent, 40)
         self.assertEqual(silent, [])
+
+    def test_no_title_and_no_confirmation_names_a_row_by_its_id(self) -> None:
+        """Nor does a field or a choice: people know names."""
+        seen, wrong = 0, []
+        for route in pages():
+            if not route.pattern.startswith("admin/"):
+                continue
+            at = route.path(self.values(route))
+            page = self.browser.get(at, secure=True)
+            if page.status_code == 200 and page.get("Content-Type", "").startswith("text/html"):
+                seen += 1
+                wrong += [f"{at}: {each}" for each in ids_shown(page.content.decode())]
+        self.assertGreater(seen, 80)
+        self.assertEqual(wrong, [], "\n".join(wrong))

@@ -474,6 +474,9 @@ admin/[record]/<path:object_id>/
 admin/[kept]/<uuid:object_id>/rotate/
     *       302 302 302 302 302 403 200 403
     GET     302 302 302 302 302 403 200 403
+admin/[kept]/<uuid:object_id>/replace/
+    GET     302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 200 403
 admin/[kept]/<uuid:object_id>/revoke/
     GET     302 302 302 302 302 403 200 403
     POST    302 302 302 302 302 403 302 403
