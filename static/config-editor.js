@@ -37,7 +37,52 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
   }
 
   let kept = text.value;
-  text.form.addEventListener("submit", () => { kept = text.value; });
+  const status = document.querySelector("[data-saved]");
+  const form = text.form;
+  let waits = 0;
+  let saving = null;
+
+  const save = async () => {
+    const sent = text.value;
+    const body = new FormData(form);
+    body.set("autosave", "1");
+    let answer;
+    try {
+      answer = await fetch(location.pathname, { method: "POST", body, redirect: "manual" });
+    } catch {
+      status.textContent = "Not saved: the server does not answer. Your text stays in this tab.";
+      return;
+    }
+    if (answer.status === 200) {
+      form.elements.seen.value = (await answer.json()).seen;
+      kept = sent;
+      status.textContent = `Draft saved at ${new Date().toLocaleTimeString()}; nothing is published.`;
+    } else if (answer.status === 409 || answer.status === 400) {
+      status.textContent = `Not saved: ${(await answer.json()).detail}`;
+    } else if (answer.status === 413) {
+      status.textContent = "Not saved: the text is too large.";
+    } else {
+      status.textContent = "Not saved: your session has ended. Your text stays in this tab: save it, "
+        + "log in, and put it back.";
+    }
+  };
+  if (status) {
+    text.addEventListener("input", () => {
+      clearTimeout(waits);
+      waits = setTimeout(() => {
+        if (text.value === kept) return;
+        saving = (saving || Promise.resolve()).then(save).finally(() => { saving = null; });
+      }, 2000);
+    });
+  }
+  form.addEventListener("submit", (event) => {
+    clearTimeout(waits);
+    kept = text.value;
+    if (!saving) return;
+    // What is being saved changes what this form has to name as the draft that it replaces.
+    event.preventDefault();
+    saving.finally(() => form.requestSubmit(event.submitter));
+  });
   window.addEventListener("beforeunload", (event) => {
     if (text.value !== kept) event.preventDefault();
   });

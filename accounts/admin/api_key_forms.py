@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.api.schemas import LONGEST_OVERLAP
+from accounts.audit.log import makers_of
 from accounts.keys import offers
 from accounts.members.email_addresses import is_same
 from accounts.models import ApiKey, KeyKind, KeyMode, Scope, SupportAccess, User
 from accounts.models.api_key import DEFAULT_SCOPES, LASTING
+from accounts.models.audit import ActorKind, AuditEntry
 from accounts.tenancy.agents import agent_slugs
 from salient.ids import parse_uuid
 
@@ -22,6 +25,7 @@ NEVER = "never"
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), (NEVER, "for ever")]
 MOST_HOURS = LONGEST_OVERLAP // 3600
 HAND, SHOW = "hand", "show"
+PEOPLE = (ActorKind.STAFF, ActorKind.MEMBER)
 WAYS = [
     (HAND, "Hand it over: the person gets an e-mail with a link, and nobody else sees the key"),
     (SHOW, "Show it to me: a key that reads texts needs a support access, and ends with it"),
@@ -176,10 +180,8 @@ class OverlapForm(forms.Form):
     )
 
 
-class RotateForm(RecipientForm, OverlapForm):
-    """A successor: how long the old key stays valid, and who gets the new one."""
-
-    field_order = ("way", "person", "overlap_hours")
+class SuccessorForm(RecipientForm):
+    """Who gets the key that replaces another."""
 
     def __init__(
         self, *args: Any, key: ApiKey, viewer: User, access: SupportAccess | None, **kwargs: Any
@@ -187,16 +189,57 @@ class RotateForm(RecipientForm, OverlapForm):
         super().__init__(*args, **kwargs)
         self.key, self.viewer, self.access = key, viewer, access
         self.offer_to_people_of(key.account_id)
-        self.fields["overlap_hours"].required = False
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
-        hours = values.get("overlap_hours")
-        if values.get("way") == SHOW and hours is None and "overlap_hours" not in self.errors:
-            self.add_error("overlap_hours", "Say how long the old key works on.")
         if "way" in values:
             self.check_recipient(self.key)
         return values
+
+
+class RotateForm(SuccessorForm, OverlapForm):
+    """A successor: how long the old key stays valid, and who gets the new one."""
+
+    field_order = ("way", "person", "overlap_hours")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["overlap_hours"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        hours = values.get("overlap_hours")
+        if values.get("way") == SHOW and hours is None and "overlap_hours" not in self.errors:
+            self.add_error("overlap_hours", "Say how long the old key works on.")
+        return values
+
+
+class RevokeForm(forms.Form):
+    """Whether the keys that replace the revoked one end with it."""
+
+    with_successors = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, successors: Sequence[ApiKey], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not successors:
+            del self.fields["with_successors"]
+            return
+        makers = makers_of(successors)
+        entries = [(key, makers.get(str(key.pk))) for key in successors]
+        field = self.fields["with_successors"]
+        field.label = "End its successor too"
+        field.help_text = "; ".join(_made_by(key, entry) for key, entry in entries)
+        # Whoever found the key could make one; a person who logged in did not need the key.
+        field.initial = any(entry is None or entry.actor_kind not in PEOPLE for _, entry in entries)
+
+    @property
+    def ends_successors(self) -> bool:
+        return bool(self.cleaned_data.get("with_successors", True))
+
+
+def _made_by(key: ApiKey, entry: AuditEntry | None) -> str:
+    who = f"{entry.actor} ({entry.actor_kind})" if entry else "nobody known"
+    return f"{key} was made by {who}"
 
 
 def key_of_form(request: HttpRequest) -> ApiKey:

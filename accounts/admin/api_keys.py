@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -22,18 +24,28 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
+from accounts.admin.account_first import AccountFirstAdmin
 from accounts.admin.api_key_forms import (
     HAND,
     SHOW,
     ApiKeyForm,
+    RevokeForm,
     RotateForm,
+    SuccessorForm,
     filled_in,
     key_of_form,
 )
-from accounts.admin.base import Extra, PlatformModelAdmin, chosen_account
+from accounts.admin.base import Extra, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
-from accounts.keys.services import end_keys, rotatable, rotate, successor_of
+from accounts.keys.services import (
+    end_keys,
+    living_successors,
+    replace_leaked,
+    rotatable,
+    rotate,
+    successor_of,
+)
 from accounts.keys.states import KeyState, state_of
 from accounts.members import support_access
 from accounts.members.one_time_links import LIFETIME
@@ -41,7 +53,6 @@ from accounts.models import ApiKey, KeyKind, Scope, User
 from accounts.models.api_key import READING
 from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
-from accounts.tenancy.accounts import active_accounts
 from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
 
@@ -75,10 +86,11 @@ CHANGE_FIELDS = [
     "successor",
 ]
 EDITABLE_FIELDS = ["name", "networks", "expires_at"]
-# Also `instance_ids`, which the form declares: a key's page shows `agent_names` instead.
-READONLY_FIELDS = ["instance_ids"] + [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
+READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
 # The form's fields that have several values in an address.
 LIST_FIELDS = {"scopes", "instance_ids"}
+# What stands around the id in the text of a key, as it is shown: sal_sk_mXWND8f41Twx_…
+SHOWN_TEXT = re.compile(r"\bsal_[a-z]{2}_([0-9A-Za-z]*)\S*")
 SHOWING_NEEDS_ACCESS = (
     "Whoever sees a key that may {scopes} can read what people wrote. So it is shown to you only "
     "under a support access, and expires with it. It is better to hand it over: a person of the "
@@ -120,9 +132,10 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
+class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
     """A key is handed over, or shown once, on the page after the form that made it."""
 
+    whose = "Whose API key?"
     menu_group, menu_place = "Tenants", 4
     forbidden = frozenset({"delete"})
     form = ApiKeyForm
@@ -139,7 +152,7 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     list_select_related = ["account"]
     list_filter = [StateFilter, "kind", "mode", "account"]
     search_fields = ["name", "key_id", "account__slug"]
-    search_help_text = "A name, an account, or the part of the key after sal_sk_."
+    search_help_text = "A name, an account, or a key, whole or in part: its secret is not sent on."
     actions = ["revoke"]
     change_form_template = "admin/key/change.html"
 
@@ -147,9 +160,16 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         view = self.admin_site.admin_view
         return [
             path("<uuid:object_id>/rotate/", view(self.rotate_view), name="key-rotate"),
+            path("<uuid:object_id>/replace/", view(self.replace_view), name="key-replace"),
             path("<uuid:object_id>/revoke/", view(self.revoke_view), name="key-revoke"),
             *super().get_urls(),
         ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], search_term: str
+    ) -> tuple[QuerySet[ApiKey], bool]:
+        """Find a key by its text as the list shows it: the prefix is stored nowhere."""
+        return super().get_search_results(request, queryset, SHOWN_TEXT.sub(r"\1", search_term))
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
         return CHANGE_FIELDS if obj else [*NEW_FIELDS, "life", "way", "person"]
@@ -179,21 +199,13 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
     ) -> HttpResponse:
-        """Ask for the account first, because the form offers its agents."""
         account = chosen_account(request)
-        if account is None:
-            if not self.has_add_permission(request):
-                raise PermissionDenied
-            return self.render_page(
-                request, "admin/key/whose.html", "Whose API key?", accounts=active_accounts()
-            )
-        if request.method == "POST" and self.has_add_permission(request):
+        if account and request.method == "POST" and self.has_add_permission(request):
             wanted = key_of_form(request)
             if (page := self._reason_page(request, account.pk, wanted)) is not None:
                 return page
         # The next page shows the key, which is the only way to see it.
         context = {
-            "title": f"New API key for {account.name}",
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
         }
@@ -270,25 +282,44 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
 
     def rotate_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Make the key's successor, and hand it over or show it."""
+        return self._succeed(request, object_id, RotateForm, self._rotated)
+
+    def replace_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """End a leaked key now, and hand its successor over or show it."""
+        return self._succeed(request, object_id, SuccessorForm, self._replaced)
+
+    def _succeed(
+        self,
+        request: HttpRequest,
+        object_id: UUID,
+        form_class: type[SuccessorForm],
+        done: Callable[[HttpRequest, ApiKey, Any], HttpResponse],
+    ) -> HttpResponse:
         key = self._to_change(request, object_id)
         if (page := self._reason_page(request, key.account_id, key)) is not None:
             return page
         user = cast(User, request.user)
         access = support_access.current_access(user, key.account_id)
-        form = RotateForm(
+        form = form_class(
             request.POST or None, initial=request.GET.dict(), key=key, viewer=user, access=access
         )
         if form.is_valid():
             try:
-                return self._rotated(request, key, form)
+                return done(request, key, form)
             except NotFound:
                 form.add_error(
                     None, "This key has ended or still waits to be taken; make a new one."
                 )
             except Problem as problem:
                 form.add_error(None, problem.detail)
-        title = f"Rotate {key.name}"
-        return self.render_page(request, "admin/key/rotate.html", title, key=key, form=form)
+        if form_class is RotateForm:
+            title = f"Rotate {key.name}"
+            return self.render_page(request, "admin/key/rotate.html", title, key=key, form=form)
+        title = f"Replace {key.name}, and end it now"
+        successors = list(living_successors(key))
+        return self.render_page(
+            request, "admin/key/replace.html", title, key=key, form=form, successors=successors
+        )
 
     def _rotated(self, request: HttpRequest, key: ApiKey, form: RotateForm) -> HttpResponse:
         if form.is_handed:
@@ -310,14 +341,35 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
             old_ends=rotated.old_expires_at,
         )
 
+    def _replaced(self, request: HttpRequest, key: ApiKey, form: SuccessorForm) -> HttpResponse:
+        successor, ended = replace_leaked(key.pk)
+        successor.account = key.account
+        if form.is_handed:
+            self._offer(request, successor, form.cleaned_data["person"])
+            successor.save(force_insert=True)
+            self._report_ended(request, ended)
+            return self._offered(request, successor)
+        if key.reads_texts and form.access is not None:
+            support_access.act_under(form.access)
+            successor.bind_to(form.access)
+        text = successor.give_secret()
+        successor.save(force_insert=True)
+        return self._shown_once(
+            request, successor, text, title="API key replaced", ended=ended_text(ended)
+        )
+
     def revoke_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for a confirmation, then end the key for good."""
         key = self._to_change(request, object_id)
-        if request.method == "POST":
-            self._report_ended(request, end_keys([key]))
+        successors = list(living_successors(key))
+        sent = request.POST if request.method == "POST" else None
+        form = RevokeForm(sent, successors=successors)
+        if form.is_valid():
+            ended = end_keys([key], with_successors=form.ends_successors)
+            self._report_ended(request, ended)
             return redirect("admin:accounts_apikey_change", key.pk)
         title = f"Revoke {key.name}?"
-        return self.render_page(request, "admin/key/revoke.html", title, key=key, form=forms.Form())
+        return self.render_page(request, "admin/key/revoke.html", title, key=key, form=form)
 
     def _to_change(self, request: HttpRequest, object_id: UUID) -> ApiKey:
         rows = self.get_queryset(request).select_related("account")
@@ -386,6 +438,13 @@ class ApiKeyAdmin(PlatformModelAdmin[ApiKey]):
         )
 
     def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
-        text = f"{len(ended)} revoked, successors included ({', '.join(ended) or 'none'}); "
-        text += "every server refuses them within 5 seconds."
-        self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)
+        level = messages.SUCCESS if ended else messages.WARNING
+        self.message_user(request, ended_text(ended), level)
+
+
+def ended_text(ended: list[str]) -> str:
+    """Name the keys that were ended."""
+    if not ended:
+        return "No key was revoked: it had ended before."
+    which = f"({', '.join(ended)})"
+    return f"{len(ended)} revoked {which}; every server refuses them within 5 seconds."

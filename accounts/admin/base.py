@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR, SOURCE_MODEL_VAR, TO_FIELD_VAR
-from django.contrib.admin.utils import get_fields_from_path, unquote
+from django.contrib.admin.utils import flatten_fieldsets, get_fields_from_path, unquote
 from django.contrib.admin.views.main import (
     ALL_VAR,
     ERROR_FLAG,
@@ -19,7 +19,7 @@ from django.contrib.admin.views.main import (
 )
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
@@ -27,6 +27,7 @@ from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id
+from salient.security.key_texts import without_secrets
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
 LIST_PARAMETERS = {
@@ -120,6 +121,50 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         request.deletion_warnings = list(self.deletion_warnings(objs))  # type: ignore[attr-defined]
         return super().get_deleted_objects(objs, request)
 
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: M | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
+        """Return a form of the fields that the page shows, and of no other.
+
+        Django keeps those that a form class declares. One that is required and not shown would
+        refuse whatever is sent, and its error would be shown nowhere.
+        """
+        form: Any = super().get_form(request, obj, change=change, **options)
+        # Django asks with None for all fields, to know what a page may show.
+        if options.get("fields", ()) is not None:
+            shown = set(flatten_fieldsets(self.get_fieldsets(request, obj)))
+            for name in form.base_fields.keys() - shown:
+                del form.base_fields[name]
+        return form
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> M | None:
+        row: Any = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.as_read = {field.attname: vars(row).get(field.attname) for field in self._columns()}
+        return cast("M | None", row)
+
+    def save_form(self, request: HttpRequest, form: Any, change: Any) -> Any:
+        """Keep the values of fields that were sent unchanged: a widget may know less of them.
+
+        A moment is sent without its microseconds, and a missing list as an empty one.
+        """
+        row = super().save_form(request, form, change)
+        as_read = getattr(row, "as_read", {}) if change else {}
+        for field in self._columns():
+            is_unchanged = field.name in form.fields and field.name not in form.changed_data
+            if is_unchanged and field.attname in as_read:
+                setattr(row, field.attname, as_read[field.attname])
+        return row
+
+    def _columns(self) -> list[Any]:
+        return list(self.opts.concrete_fields)
+
     def get_changelist(self, request: HttpRequest, **_more: Any) -> type[ChangeList]:
         return self.changelist_class
 
@@ -144,6 +189,11 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
+        searched = request.GET.get(SEARCH_VAR, "")
+        if (clean := without_secrets(searched)) != searched:
+            query = request.GET.copy()
+            query[SEARCH_VAR] = clean
+            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
             if refused is not None:

@@ -2,44 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.account_first import AccountFirstAdmin
+from accounts.admin.base import PlatformModelAdmin, chosen_account
 from accounts.limits.budgets import check_percents, put_budget
 from accounts.limits.overview import WHOLE_ACCOUNT, save_limits
 from accounts.limits.periods import current_period
 from accounts.limits.quotas import limit_of
 from accounts.limits.registry import LIMITS, Limit
 from accounts.models import AccountLimits, Budget
+from accounts.models.account import default_alert_percents
 from accounts.tenancy.agents import agent_slugs
 from salient.formatting import exact_money, money
 
 COUNTERS = ["bound", "was_spent", "is_reserved", "left", "period_start"]
 
 
+class PercentsField(forms.CharField):
+    """Percentages of a budget: whole numbers with commas between them."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        words = (value or "").replace("%", " ").replace(",", " ").split()
+        if not all(word.isdecimal() for word in words):
+            raise ValidationError("Write whole numbers with commas between them, such as 80, 100.")
+        percents = sorted({int(word) for word in words})
+        check_percents(percents)
+        return percents
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != (initial or []))
+        except ValidationError:
+            return True
+
+
 class BudgetForm(forms.ModelForm[Budget]):
+    agent_instance_id = forms.TypedChoiceField(
+        label="of", required=False, coerce=UUID, empty_value=None
+    )
+    alert_percents = PercentsField(
+        label="Alert at",
+        required=False,
+        initial=default_alert_percents,
+        help_text="Percentages of the limit, such as 80, 100. The owners get an e-mail at each.",
+    )
+
     class Meta:
         model = Budget
         fields = ("account", "agent_instance_id", "period", "limit", "alert_percents")
+        widgets = {"account": forms.HiddenInput}
+
+    # The chosen account's agents, by id.
+    agents: Mapping[UUID, str] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "agent_instance_id" in self.fields:
+            agents = sorted(self.agents.items(), key=lambda agent: agent[1])
+            field: Any = self.fields["agent_instance_id"]
+            field.choices = [("", WHOLE_ACCOUNT), *agents]
         if isinstance(limit := self.initial.get("limit"), Decimal):
             # As it was typed: the column has more digits.
             self.initial["limit"] = exact_money(limit).strip("$").replace(",", "")
-
-    def clean_alert_percents(self) -> list[int]:
-        percents: list[int] = self.cleaned_data["alert_percents"]
-        check_percents(percents)
-        return percents
 
 
 class BudgetList(ChangeList):
@@ -54,9 +94,10 @@ class BudgetList(ChangeList):
 
 
 @admin.register(Budget)
-class BudgetAdmin(PlatformModelAdmin[Budget]):
+class BudgetAdmin(AccountFirstAdmin[Budget]):
     """A budget's account, agent and period stay as they are, and only turns change its counters."""
 
+    whose = "Whose budget?"
     menu_group, menu_place = "Tenants", 7
     changelist_class = BudgetList
     form = BudgetForm
@@ -64,6 +105,21 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
+        return super().get_queryset(request).select_related("account")
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Budget | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **options)
+        account = chosen_account(request) if obj is None else None
+        form.agents = agent_slugs(account.pk) if account else {}
+        return form
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
         if obj is None:
@@ -148,6 +204,9 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccountLimits]:
+        return super().get_queryset(request).select_related("account")
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
         return ["account", *LIMITS, *(["grants", "running_now"] if obj else [])]

@@ -15,6 +15,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
@@ -73,6 +74,9 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
     fields = ["user", "account", "role", "created_at", "updated_at"]
     readonly_fields = ["user", "account", "created_at", "updated_at"]
     change_list_template = "admin/member/list.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user", "account")
 
     def get_actions(
         self, request: HttpRequest, action_location: ActionLocation = ActionLocation.CHANGE_LIST

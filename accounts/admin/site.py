@@ -10,9 +10,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
 
 from accounts.admin import registry
 from accounts.auth import attempts
@@ -21,6 +23,7 @@ from accounts.members.staff_roles import role_of
 from accounts.models import User
 from accounts.tenancy.context import platform_context
 from salient.actors import Actor, set_transaction_actor
+from salient.security.key_texts import without_secrets
 
 type AdminView = Callable[..., HttpResponseBase]
 type Page = dict[str, Any]
@@ -28,8 +31,9 @@ type Page = dict[str, Any]
 # The groups of pages in their order: one for each kind of work.
 GROUPS = ["Tenants", "Conversations", "System"]
 # The forms that an auditor may send: those about themselves. The access that they open to an
-# account's texts is one of these, because the account reads it in its audit log.
-AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end"}
+# account's texts is one of these, because the account reads it in its audit log. A search changes
+# nothing.
+AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end", "list-search"}
 
 
 class SalientAdminSite(admin.AdminSite):
@@ -41,7 +45,8 @@ class SalientAdminSite(admin.AdminSite):
     password_change_form = AdminOwnPasswordForm
 
     def get_urls(self) -> list[Any]:
-        return [*registry.own_pages, *super().get_urls()]
+        search = path("list-search/", self.admin_view(self.list_search), name="list-search")
+        return [search, *registry.own_pages, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> Page:
         return super().each_context(request) | {"environment": environment()}
@@ -87,6 +92,22 @@ class SalientAdminSite(admin.AdminSite):
         role = role_of(request.user) if isinstance(request.user, User) else None
         context = {**shown, "role": role, "may_see_figures": may_see}
         return super().index(request, context | (extra_context or {}))
+
+    def list_search(self, request: HttpRequest) -> HttpResponse:
+        """Lead to a list with what its form searches for, without the secrets in it.
+
+        The form is sent by POST, so that a key that was pasted stands in no address and no log.
+        """
+        wanted = request.POST.get("list", "")
+        lists = {f"{model._meta.app_label}_{model._meta.model_name}" for model in self._registry}
+        if request.method != "POST" or wanted not in lists:
+            return redirect("admin:index")
+        query = QueryDict(mutable=True)
+        for name, texts in request.POST.lists():
+            clean = [without_secrets(text.strip()) for text in texts]
+            if name not in {"csrfmiddlewaretoken", "list"} and any(clean):
+                query.setlist(name, clean)
+        return redirect(f"{reverse(f'admin:{wanted}_changelist')}?{query.urlencode()}")
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Refuse it: no form here looks rows up while one types, and the lists have their own."""

@@ -20,6 +20,9 @@ from accounts.models import Account, WebhookDelivery, WebhookEndpoint
 from accounts.webhooks import log
 from accounts.webhooks.endpoints import WebhookDisabled
 
+# Titles name a task by what it does; the package names it by its id.
+DBTaskResult.__str__ = lambda task: str(task.task_path)  # type: ignore[method-assign]
+
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(RecordAdmin[WebhookEndpoint]):

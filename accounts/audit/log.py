@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
+from accounts.models.audit import AuditAction
 from accounts.tenancy.context import tenant_context
 from salient.cursor import older, page_of
 
@@ -58,6 +60,17 @@ def history_of(row: Model, *parts: QuerySet[Any]) -> QuerySet[AuditEntry]:
         about |= Q(object_type=rows.model._meta.db_table, object_id__in=ids)
     entries = AuditEntry.objects.filter(about)
     return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]
+
+
+def makers_of(rows: Collection[Model]) -> dict[str, AuditEntry]:
+    """Return the entry of who made each of these rows of one table, by its id; in a context."""
+    if not rows:
+        return {}
+    table = next(iter(rows))._meta.db_table
+    made = AuditEntry.objects.filter(
+        object_type=table, object_id__in=[str(row.pk) for row in rows], action=AuditAction.CREATED
+    )
+    return {entry.object_id: entry for entry in made}
 
 
 def changes_of(entry: AuditEntry) -> list[Change]:

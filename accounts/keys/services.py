@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.auth import bearer
@@ -220,6 +220,35 @@ def retire(old: ApiKey, overlap: timedelta) -> datetime:
     return ends
 
 
+def replace_leaked(key_pk: UUID) -> tuple[ApiKey, list[str]]:
+    """End a key and what came of it now; return its unsaved successor and the ended keys' ids.
+
+    Call it inside a context. The key may have ended before. The successor lives on when the key is
+    revoked once more, because it was made after the key's end. Raises NotFound, ShownToStaff.
+    """
+    rows = ApiKey.objects.exclude(secret_hash="").select_for_update()
+    old: ApiKey | None = rows.filter(pk=key_pk).first()
+    if old is None:
+        raise NotFound("key")
+    if old.support_access_id is not None:
+        raise ShownToStaff
+    ended = end_keys([old])
+    now = timezone.now()
+    successor = successor_of(old, now)
+    successor.created_at = now
+    # Staff grant it, and not the key that once made the old one.
+    successor.issued_by = ""
+    is_life_unknown = old.rotated_at is not None or old.issued_by
+    if old.expires_at is not None and is_life_unknown:
+        successor.expires_at = default_expiry()
+    return successor, ended
+
+
+def living_successors(key: ApiKey) -> QuerySet[ApiKey]:
+    """Return the keys that replace this one and have not ended; in a context."""
+    return ApiKey.objects.filter(rotated_from=key.key_id, revoked_at=None)
+
+
 def revoke_api_key(key: ApiKey) -> list[str]:
     """Revoke a key and its successors, and so their visitors; return the ids of the ended keys.
 
@@ -229,21 +258,36 @@ def revoke_api_key(key: ApiKey) -> list[str]:
         return end_keys([key])
 
 
-def end_keys(chosen: Iterable[ApiKey]) -> list[str]:
+def end_keys(chosen: Iterable[ApiKey], *, with_successors: bool = True) -> list[str]:
     """Revoke these keys, their successors and what they made, inside a context.
 
+    A successor that was made after the end of its predecessor works on: whoever had found that key
+    could not make one. Without `with_successors`, those of the chosen keys themselves work on too.
     Returns the ended keys' ids.
     """
     ended: list[str] = []
     generation = [key.key_id for key in chosen]
     while generation:
         alive = ApiKey.objects.filter(key_id__in=generation, revoked_at=None)
-        ended += alive.values_list("key_id", flat=True)
+        alive_ids = list(alive.values_list("key_id", flat=True))
+        came_of_it = Q(issued_by__in=generation)
+        if with_successors or ended:
+            came_of_it |= Q(rotated_from__in=alive_ids) | _of_ended(
+                set(generation) - set(alive_ids)
+            )
         alive.update(revoked_at=timezone.now())
-        came_of_it = Q(rotated_from__in=generation) | Q(issued_by__in=generation)
+        ended += alive_ids
         generation = list(ApiKey.objects.filter(came_of_it).values_list("key_id", flat=True))
     transaction.on_commit(partial(bearer.forget, *ended))
     return ended
+
+
+def _of_ended(key_ids: Iterable[str]) -> Q:
+    """Find the successors that keys which have ended had before their end."""
+    ended_first = ApiKey.objects.filter(
+        key_id=OuterRef("rotated_from"), revoked_at__lte=OuterRef("created_at")
+    )
+    return Q(rotated_from__in=key_ids) & ~Exists(ended_first)
 
 
 def keys_of(account_id: UUID) -> QuerySet[ApiKey]:

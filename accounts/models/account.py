@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
-from accounts.models.foreign_keys import account_constraint, account_key
+from accounts.models.foreign_keys import account_constraint, account_key, name_of_read
 from accounts.models.slugs import SLUG_PATTERN, validate_slug
 from accounts.tenancy.context import TenantManager, TenantModel
 from salient.database.constraints import CompositeForeignKey
@@ -129,7 +129,7 @@ class AccountLimits(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"limits of {self.account_id}"
+        return f"limits of {name_of_read(self, 'account')}".removesuffix(" of ")
 
 
 class Budget(TenantModel):
@@ -189,7 +189,8 @@ class Budget(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"{exact_money(self.limit)} a {self.period}"
+        whose = f" for {name_of_read(self, 'account')}".removesuffix(" for ")
+        return f"{exact_money(self.limit)} a {self.period}{whose}"
 
 
 class RateState(TenantModel):

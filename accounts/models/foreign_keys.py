@@ -27,6 +27,12 @@ def account_key(related_name: str = "+") -> models.ForeignKey[Account]:
     )
 
 
+def name_of_read(row: models.Model, field: str) -> str:
+    """Return the name of a related row that was read with this one; "" without a query if not."""
+    related = row._state.fields_cache.get(field)
+    return "" if related is None else str(related)
+
+
 def account_constraint(table: str) -> CompositeForeignKey:
     """Direct, so that erasing an account removes the rows before instances are checked."""
     return CompositeForeignKey(

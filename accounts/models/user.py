@@ -12,7 +12,12 @@ from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from accounts.members.email_addresses import AddressField, normal_email, with_address
-from accounts.models.foreign_keys import account_constraint, account_key, user_constraint
+from accounts.models.foreign_keys import (
+    account_constraint,
+    account_key,
+    name_of_read,
+    user_constraint,
+)
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from salient.ids import uuid7
 
@@ -159,7 +164,7 @@ class Membership(TenantModel):
         indexes = [models.Index(fields=["user"], name="ix_memberships_user")]
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.role}"
+        return f"{name_of_read(self, 'user')}: {self.role}".removeprefix(": ")
 
 
 class InvitationQuerySet(TenantQuerySet["Invitation"]):

@@ -82,6 +82,12 @@ def account_of_row(model: type[Model], key: UUID) -> Account | None:
     return Account.objects.filter(pk__in=rows.values("account_id")).first()
 
 
+def row_name(model: type[Model], key: UUID) -> str:
+    """Name a row of another table by its id; in a context."""
+    row = model._default_manager.filter(pk=key).first()
+    return f"no such {model._meta.verbose_name}" if row is None else str(row)
+
+
 def all_accounts() -> QuerySet[Account]:
     """Return the accounts by slug."""
     return Account.objects.order_by("slug")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -32,6 +32,8 @@ class DraftPages(InstancePage):
         if request.method != "POST":
             return self._editor(request, instance)
         form = EditForm(request.POST)
+        if "autosave" in request.POST:
+            return self._autosave(request, instance, form)
         if not form.is_valid():
             return self._editor(request, instance, form=form)
         text, data = form.cleaned_data["text"], form.cleaned_data
@@ -46,6 +48,21 @@ class DraftPages(InstancePage):
         if "review" not in request.POST:
             messages.success(request, "The draft is saved; nothing is published yet.")
         return self._editor(request, instance)
+
+    def _autosave(
+        self, request: HttpRequest, instance: AgentInstance, form: EditForm
+    ) -> HttpResponse:
+        """Keep what is being written, and answer the ETag of the draft for the next time."""
+        if not form.is_valid():
+            return JsonResponse({"detail": "This cannot be kept."}, status=400)
+        data = form.cleaned_data
+        try:
+            draft = publishing.save_draft(
+                instance, data["text"], person(request), seen=data["seen"], base=data["base"]
+            )
+        except Stale as error:
+            return JsonResponse({"detail": str(error)}, status=409)
+        return JsonResponse({"seen": publishing.etag_of(draft)})
 
     def _editor(
         self,

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.http.request import split_domain_port, validate_host
+from django.template.loader import render_to_string
 
 from salient.api.problems import (
     BodyTooLarge,
@@ -52,6 +53,12 @@ PAGE_HEADERS = (
         b"magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
     ),
     (b"x-content-type-options", b"nosniff"),
+)
+# No middleware adds its own to these pages.
+REFUSAL_HEADERS = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
 )
 
 
@@ -246,12 +253,25 @@ def with_request_limits(application: Application) -> Application:
                 require_known_host(scope)
                 body = await read_body(reader)
             except Problem as problem:
-                await send_problem(problem, sender)
+                await send_refusal(problem, scope, sender)
             else:
                 answer = ErrorsAsProblems(scope, sender) if wants_json(scope) else sender
                 await application(scope, replayed(body, reader), answer)
 
     return serve
+
+
+async def send_refusal(problem: Problem, scope: Scope, send: Send) -> None:
+    """Send a page to a browser, and a problem to a program."""
+    if "text/html" not in header(scope, b"accept"):
+        await send_problem(problem, send)
+        return
+    is_large = isinstance(problem, BodyTooLarge)
+    context = {"detail": problem.detail, **problem.members}
+    page = render_to_string("too_large.html" if is_large else "refused.html", context)
+    headers = [*REFUSAL_HEADERS, (b"content-length", b"%d" % len(page.encode()))]
+    await send({"type": "http.response.start", "status": int(problem.status), "headers": headers})
+    await send({"type": "http.response.body", "body": page.encode()})
 
 
 # The problems that replace error pages, by status.

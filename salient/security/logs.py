@@ -1,8 +1,10 @@
-"""Logging filters: no tokens of links, and no tracebacks for refused requests."""
+"""Logging filters: no keys, no tokens of links, and no tracebacks for refused requests."""
 
 import logging
 import re
 from copy import copy
+
+from salient.security.key_texts import without_secrets
 
 # Links that are sent by e-mail: /accounts/{account}/invitations/{token}/, and /keys/{token}/;
 # /password/{user}/{token}/.
@@ -23,11 +25,11 @@ class OneLineRefusals(logging.Filter):
 
 
 class WithoutTokens(logging.Filter):
-    """Removes tokens from the addresses that Django logs for refused or failed requests."""
+    """Removes keys, and tokens from the addresses that Django logs for refused requests."""
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         text = record.getMessage()
-        shown = _TOKEN.sub(r"\1…", text)
+        shown = without_secrets(_TOKEN.sub(r"\1…", text))
         if shown == text:
             return record
         clean = copy(record)

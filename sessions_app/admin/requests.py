@@ -80,7 +80,7 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
         sections = prompts.read_sections(row)
         return {
             "title": "LLM request",
-            "subtitle": str(row.pk),
+            "subtitle": str(row),
             "llm_request": row,
             "work": Work.of(row),
             "caller": caller_of(row),

@@ -100,7 +100,7 @@ class SessionAdmin(KeysetAdmin[Session]):
         save = reverse("admin:saved-chat-from-session", args=[row.pk])
         return {
             "title": "Session",
-            "subtitle": str(row.pk),
+            "subtitle": str(row),
             "session": row,
             "person": name,
             "cost": spend(row.total_cost, row.unpriced_turns),

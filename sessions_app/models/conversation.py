@@ -144,7 +144,8 @@ class Session(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return str(self.pk)
+        # Without its title: this is part of page titles, which all staff see.
+        return f"session of {self.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 class LLMRequestQuerySet(TenantQuerySet["LLMRequest"]):
@@ -355,7 +356,7 @@ class Message(TenantModel):
 
     def __str__(self) -> str:
         # Without the text: this is part of page titles, which all staff see.
-        return f"{self.role} message {self.pk}"
+        return f"{self.role} message of {self.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 class Profile(TenantModel):
@@ -392,4 +393,4 @@ class Profile(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"profile {self.pk}"
+        return "profile"

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest
+from tests.e2e.world import EMAIL, PASSWORD
 from tests.support.servers.mock_openai import Reply, usage
 
 # A million tokens read cost $2, a million written $8.
@@ -24,8 +25,10 @@ def walk(page: Page) -> None:
     """Make an account, an agent and a key; publish, talk, see the cost, roll back, suspend."""
     make_account(page)
     make_instance(page)
+    lose_the_session(page)
     publish(page)
     talk(page)
+    keep_test_chat(page)
     make_key(page)
     see_the_cost(page)
     roll_back(page)
@@ -68,6 +71,28 @@ def make_instance(page: Page) -> None:
     expect_message(page, "added successfully")
 
 
+def lose_the_session(page: Page) -> None:
+    """What is written is a draft soon; what is written after the session's end stays in the tab."""
+    agent = page.url
+    page.click(".configuration .tools a >> nth=0")
+    page.wait_for_url("**/configuration/")
+    page.fill("#id_text", "retries: 4\n")
+    expect(page.locator("[data-saved]")).to_contain_text("Draft saved at")
+    page.context.clear_cookies()
+    page.fill("#id_text", "retries: 3\n")
+    expect(page.locator("[data-saved]")).to_contain_text("your session has ended")
+    page.click("text=Save draft")
+    page.fill("#id_username", EMAIL)
+    page.fill("#id_password", PASSWORD)
+    page.click("[type=submit]")
+    expect(page.locator("#id_text")).to_have_value("retries: 4\n")
+    page.click("text=Put it back")
+    expect(page.locator("#id_text")).to_have_value("retries: 3\n")
+    page.click("text=Save draft")
+    expect_message(page, "draft is saved")
+    page.goto(agent)
+
+
 def publish(page: Page) -> None:
     page.click(".configuration .tools a >> nth=0")
     page.fill("#id_text", YAML.replace("system_prompt", "sistem_prompt"))
@@ -90,6 +115,22 @@ def talk(page: Page) -> None:
     expect(page.locator("[data-part=run]")).to_contain_text("$10")
     expect(page.locator("[data-part=send]")).to_be_visible()
     page.click(".breadcrumbs a >> nth=-1")
+
+
+def keep_test_chat(page: Page) -> None:
+    """Make a test chat, and change it afterwards."""
+    here = page.url
+    page.click("text=Test chats >> nth=0")
+    page.click("text=Add a test chat")
+    page.fill("#id_name", "Parcels")
+    page.fill("#id_message_1", "Where is my parcel?")
+    page.click("[name=_continue]")
+    expect_message(page, "Parcels.*added successfully")
+    page.fill("#id_contains_1", "warehouse")
+    page.click("[name=_continue]")
+    expect_message(page, "Parcels.*changed successfully")
+    expect(page.locator("#id_contains_1")).to_have_value("warehouse")
+    page.goto(here)
 
 
 def make_key(page: Page) -> None:

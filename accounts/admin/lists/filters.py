@@ -13,7 +13,8 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Account
-from accounts.tenancy.accounts import account_named, account_of_row, all_accounts
+from accounts.tenancy.accounts import account_named, account_of_row, all_accounts, row_name
+from salient.ids import parse_uuid
 
 # Where there are more accounts than this, their name is typed instead of chosen from a list.
 MOST_CHOICES = 200
@@ -57,9 +58,16 @@ class FilterForm(forms.Form):
             widget = forms.DateInput(attrs={"type": "date"})
             fields[name] = forms.DateField(label=label, required=False, widget=widget)
         for name, label in self.ids.items():
-            shown = forms.TextInput if self.data.get(name) else forms.HiddenInput
-            fields[name] = forms.UUIDField(label=label, required=False, widget=shown)
+            fields[name] = forms.UUIDField(label=label, required=False, widget=self._chosen(name))
         return fields
+
+    def _chosen(self, name: str) -> forms.Widget:
+        """Show the row that narrows the list by its name; nothing where none does."""
+        key = parse_uuid(str(self.data.get(name) or ""))
+        if key is None:
+            return forms.TextInput() if self.data.get(name) else forms.HiddenInput()
+        related: Any = self.model._meta.get_field(name.partition("__")[0]).related_model
+        return forms.Select(choices=[("", "any"), (str(key), row_name(related, key))])
 
     def _choice(self, name: str) -> forms.Field:
         field: Any = self.model._meta.get_field(name)

@@ -215,7 +215,9 @@ def save_draft(
     with transaction.atomic():
         locked = _locked(instance)
         draft = draft_of(locked)
-        if seen is not None and seen != etag_of(draft):
+        is_seen = seen is None or seen == etag_of(draft)
+        # The same text again overwrites nothing: the answer to the first time may have been lost.
+        if not is_seen and (draft is None or draft.text != text):
             raise Stale(_who_saved(draft))
         if draft is None:
             draft = ConfigDraft(account_id=locked.account_id, agent_instance_id=locked.pk)

@@ -10,8 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, MemberRole
 from accounts.tenancy.context import platform_context
+from salient.ttl import clear_caches
+from tests.accounts.member_worlds import make_member
 from tests.support.api_client import ApiClient
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.key_pages import ADD, KEYS, KeyPages, text_in
@@ -159,6 +161,77 @@ class ChangeTests(KeyPages):
         answer = async_to_sync(ApiClient(text).get)("/accounts/acme/me")
         self.assertEqual(answer.status, 401)
 
+    def leaked(self, **form: Any) -> tuple[ApiKey, Any]:
+        key, self.text = make_key(self.account, name="shop", scopes=["agents:read"])
+        return key, self.replace(key, **form)
+
+    def replace(self, key: ApiKey, **form: Any) -> Any:
+        return self.client.post(self.page("key-replace", key), {"way": "show"} | form, secure=True)
+
+    def status_of(self, text: str) -> int:
+        # Nothing is committed here, so the server would go on believing what it read.
+        clear_caches()
+        return async_to_sync(ApiClient(text).get)("/accounts/acme/me").status
+
+    def test_a_leaked_key_is_replaced_and_ends_in_one_step(self) -> None:
+        key, page = self.leaked()
+        new = text_in(page)
+
+        self.assertContains(page, "every server refuses them within 5 seconds")
+        self.assertIn("no-store", page["Cache-Control"])
+        self.assertEqual((self.status_of(self.text), self.status_of(new)), (401, 200))
+        self.client.post(self.page("key-revoke", key), secure=True)
+        form = {"action": "revoke", "_selected_action": [str(key.pk)], "confirmed": "yes"}
+        self.client.post(KEYS, form, secure=True)
+        self.assertEqual(self.status_of(new), 200)
+
+    def test_a_key_that_was_revoked_before_is_replaced(self) -> None:
+        key, text = make_key(self.account, scopes=["agents:read"])
+        self.client.post(self.page("key-revoke", key), secure=True)
+        self.assertContains(self.get(self.page("accounts_apikey_change", key)), "Leaked: replace")
+        page = self.replace(key)
+
+        self.assertEqual((self.status_of(text), self.status_of(text_in(page))), (401, 200))
+        self.assertContains(page, "it had ended before")
+
+    def test_what_the_finder_of_a_leaked_key_made_ends_with_it(self) -> None:
+        key, text = make_key(self.account, scopes=["agents:read"])
+        made = async_to_sync(ApiClient(text).post)("/accounts/acme/keys/rotate", {})
+        page = self.replace(key)
+
+        self.assertEqual(made.status, 201)
+        self.assertEqual(self.status_of(made.json()["key"]), 401)
+        self.assertEqual(self.status_of(text_in(page)), 200)
+
+    def test_a_leaked_key_is_handed_over_anew(self) -> None:
+        key, _ = make_key(self.account, scopes=["agents:read"], expires_at=None)
+        owner = make_member(self.account, MemberRole.OWNER, "owner@example.com")
+        self.replace(key, way="hand", person=owner.user.email)
+
+        self.assertIsNotNone(self.stored(key).revoked_at)
+        with platform_context():
+            offered = ApiKey.objects.get(rotated_from=key.key_id)
+        self.assertEqual((offered.taker, offered.revoked_at), (owner.user.email, None))
+
+    def test_revoking_a_key_keeps_the_successor_that_staff_made(self) -> None:
+        key, text = make_key(self.account, scopes=["agents:read"])
+        form = {"way": "show", "overlap_hours": 2}
+        new = text_in(self.client.post(self.page("key-rotate", key), form, secure=True))
+        page = self.get(self.page("key-revoke", key))
+        self.assertContains(page, "was made by boss@example.com (staff)")
+        self.assertNotContains(page, "checked")
+        self.client.post(self.page("key-revoke", key), secure=True)
+
+        self.assertEqual((self.status_of(text), self.status_of(new)), (401, 200))
+
+    def test_revoking_a_key_ends_the_successor_that_it_made_itself(self) -> None:
+        key, text = make_key(self.account, scopes=["agents:read"])
+        made = async_to_sync(ApiClient(text).post)("/accounts/acme/keys/rotate", {}).json()["key"]
+        self.assertContains(self.get(self.page("key-revoke", key)), "checked")
+        self.client.post(self.page("key-revoke", key), {"with_successors": "on"}, secure=True)
+
+        self.assertEqual((self.status_of(text), self.status_of(made)), (401, 401))
+
     def test_revoking_many_asks_once_more(self) -> None:
         chosen = [make_key(self.account, name=f"key {number}")[0] for number in range(2)]
         form = {"action": "revoke", "_selected_action": [str(key.pk) for key in chosen]}
@@ -172,7 +245,7 @@ class ChangeTests(KeyPages):
     def test_who_may_only_look_rotates_and_revokes_nothing(self) -> None:
         key, _ = make_key(self.account)
         self.client.force_login(make_user(is_staff=True))
-        for name in ("key-rotate", "key-revoke"):
+        for name in ("key-rotate", "key-replace", "key-revoke"):
             for method in (self.client.get, self.client.post):
                 self.assertEqual(method(self.page(name, key), secure=True).status_code, 403)
 
@@ -225,6 +298,34 @@ class ListTests(KeyPages):
             page = self.get(KEYS, q=words)
             self.assertContains(page, key.key_id)
             self.assertNotContains(page, "other")
+
+    def test_a_key_is_found_by_its_text_whose_secret_goes_nowhere(self) -> None:
+        key, text = make_key(self.account, name="shop")
+        make_key(make_account("beta"), name="other")
+        for words in (text, key.shown_id, f"Authorization: Bearer {text}", f" {text[7:]}\n"):
+            form = {"list": "accounts_apikey", "q": words, "mode__exact": "live", "csrf": ""}
+            sent = self.client.post("/admin/list-search/", form, secure=True)
+            self.assertEqual(sent.status_code, 302)
+            self.assertIn("mode__exact=live", sent["Location"])
+            self.assertIn(key.key_id, sent["Location"])
+            self.assertNotIn(text[-38:], sent["Location"])
+        for words in (f"{key.prefix}_{key.key_id}", f"{key.prefix}_{key.key_id[:6]}"):
+            page = self.get(KEYS, q=words)
+            self.assertContains(page, key.key_id)
+            self.assertNotContains(page, "other")
+
+    def test_a_key_in_an_address_is_taken_out_of_it(self) -> None:
+        key, text = make_key(self.account, name="shop")
+        sent = self.client.get(KEYS, {"q": text, "mode__exact": "live"}, secure=True)
+
+        shown = f"{KEYS}?q=sal_sk_{key.key_id}&mode__exact=live"
+        self.assertRedirects(sent, shown, fetch_redirect_response=False)
+
+    def test_each_list_searches_by_post(self) -> None:
+        for name in ("apikey", "account", "auditentry", "user"):
+            page = self.get(f"/admin/accounts/{name}/")
+            self.assertContains(page, f'name="list" value="accounts_{name}"')
+            self.assertContains(page, 'method="post" action="/admin/list-search/"')
 
     def test_the_list_costs_the_same_for_one_and_for_fifty(self) -> None:
         costs = []

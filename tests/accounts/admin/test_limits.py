@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.limits.registry import LIMITS
-from accounts.models import AccountLimits
+from accounts.models import AccountLimits, Budget
+from accounts.tenancy.context import platform_context
 from tests.support.factories import make_account, make_budget, make_instance, make_limits, make_user
 from tests.support.people import make_root
 
@@ -90,6 +91,41 @@ class LimitPages(TestCase):
                 self.client.get(reverse("admin:accounts_budget_changelist"), secure=True)
             numbers.add(len(queries))
         self.assertEqual(len(numbers), 1)
+
+    def add(self, **form: Any) -> Any:
+        fields = {"account": self.account.pk, "period": "month", "limit": "20"}
+        address = reverse("admin:accounts_budget_add")
+        return self.client.post(address, fields | {"alert_percents": "80"} | form, secure=True)
+
+    def test_a_new_budgets_account_is_asked_for_and_its_agent_is_chosen_by_name(self) -> None:
+        agent = make_instance(self.account, "bot")
+        make_instance(make_account("beta"), "theirs")
+        address = reverse("admin:accounts_budget_add")
+        self.assertContains(self.client.get(address, secure=True), "Whose budget?")
+        page = self.client.get(address, {"account": self.account.pk}, secure=True)
+        self.assertContains(page, "New budget for")
+        self.assertContains(page, f'<option value="{agent.pk}">bot</option>')
+        self.assertContains(page, '<option value="" selected>the whole account</option>')
+        self.assertContains(page, 'value="80, 100"')
+        self.assertNotContains(page, "theirs")
+
+        self.assertEqual(self.add(agent_instance_id=agent.pk).status_code, 302)
+        self.assertEqual(self.add(alert_percents="90%, 50").status_code, 302)
+        with platform_context():
+            found = Budget.objects.values_list("agent_instance_id", "alert_percents")
+            self.assertCountEqual(found, [(agent.pk, [80]), (None, [50, 90])])
+
+    def test_what_cannot_be_a_budget_says_so_in_words(self) -> None:
+        theirs = make_instance(make_account("beta"))
+        for wrong, words in (
+            ({"alert_percents": "eighty"}, "Write whole numbers with commas between them"),
+            ({"alert_percents": "0"}, "is a number from 1 to"),
+            ({"agent_instance_id": theirs.pk}, "Select a valid choice"),
+            ({"limit": ""}, "This field is required"),
+        ):
+            page = self.add(**wrong)
+            self.assertContains(page, words)
+            self.assertNotContains(page, "in the array")
 
     def test_a_limit_is_shown_exactly_to_who_may_not_change_it(self) -> None:
         budget = make_budget(self.account, limit=Decimal("1234.123"))

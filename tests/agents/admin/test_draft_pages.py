@@ -137,6 +137,42 @@ class InstancePageTests(PagesTestCase):
         self.assertEqual(len(numbers), 1)
 
 
+class AutosaveTests(PagesTestCase):
+    def autosave(self, text: str, seen: str = "") -> Any:
+        return self.save(text, seen=seen, autosave="1")
+
+    def test_what_is_written_is_kept_and_the_next_time_replaces_it(self) -> None:
+        first = self.autosave("retries: 4\n")
+        second = self.autosave("retries: [\n", first.json()["seen"])
+        draft = self.draft()
+        assert draft is not None
+
+        self.assertEqual((second.status_code, draft.text), (200, "retries: [\n"))
+        self.assertEqual(second.json(), {"seen": publishing.etag_of(draft)})
+        self.assertIsNone(self.stored().override)
+
+    def test_anothers_draft_is_not_replaced(self) -> None:
+        self.autosave("retries: 4\n")
+        answer = self.autosave("retries: 5\n")
+
+        self.assertEqual(answer.status_code, 409)
+        self.assertIn("saved another draft meanwhile", answer.json()["detail"])
+        draft = self.draft()
+        assert draft is not None
+        self.assertEqual(draft.text, "retries: 4\n")
+
+    def test_the_same_text_again_is_no_conflict(self) -> None:
+        answers = [self.autosave("retries: 4\n") for _ in range(2)]
+        self.assertEqual(answers[0].json(), answers[1].json())
+
+    def test_it_needs_the_right_to_change_the_agent_and_a_session(self) -> None:
+        self.client.force_login(make_user(is_staff=True))
+        self.assertEqual(self.autosave("retries: 4\n").status_code, 403)
+        self.client.logout()
+        self.assertEqual(self.autosave("retries: 4\n").status_code, 302)
+        self.assertIsNone(self.draft())
+
+
 class EditTests(PagesTestCase):
     def test_a_draft_is_kept_and_nothing_is_published(self) -> None:
         answer = self.save("retries: 4\r\ntemperature: 1\r\n")

@@ -67,6 +67,15 @@ class BodyTests(SimpleTestCase):
                 self.assertEqual((answer.status, answer.json()["code"]), (413, "body_too_large"))
                 self.assertEqual(client.read, 0)
 
+    async def test_a_browser_gets_a_page(self) -> None:
+        client = Client("POST", PAGE, **{"content-length": "1001", "accept": "text/html,*/*"})
+        client.part(b"x" * 10)
+        answer = await client.run()
+
+        self.assertEqual((answer.status, answer.headers["content-type"][:9]), (413, "text/html"))
+        self.assertIn("too large to be saved", answer.body.decode())
+        self.assertIn("1000\xa0bytes", answer.body.decode())
+
     async def test_a_chunked_body_is_refused_as_soon_as_it_is_too_long(self) -> None:
         for path in (API, PAGE):
             with self.subTest(path):

@@ -307,6 +307,10 @@ admin/password_change/done/
 admin/autocomplete/
     GET     302 302 302 302 302 404 404 404
     *       302 302 302 302 302 404 404 403
+admin/list-search/
+    *       302 302 302 302 302 302 302 403
+    GET     302
+    POST    302
 admin/why-refused/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 405 403
@@ -470,6 +474,9 @@ admin/[record]/<path:object_id>/
 admin/[kept]/<uuid:object_id>/rotate/
     *       302 302 302 302 302 403 200 403
     GET     302 302 302 302 302 403 200 403
+admin/[kept]/<uuid:object_id>/replace/
+    GET     302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 200 403
 admin/[kept]/<uuid:object_id>/revoke/
     GET     302 302 302 302 302 403 200 403
     POST    302 302 302 302 302 403 302 403
