@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 UNKNOWN, NONE = "unknown", "\N{EN DASH}"
@@ -61,6 +61,18 @@ def share(part: float | None) -> str:
 
 def dollars(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
+
+
+def short_day(day: date) -> str:
+    """Write a day of a year that is known: 1 Sep."""
+    return f"{day.day} {day:%b}"
+
+
+def short_days(first: date, last: date) -> str:
+    """Write some days of a year that is known: 1-7 Sep, 29 Sep - 5 Oct."""
+    if first.month == last.month:
+        return f"{first.day}{NONE}{short_day(last)}"
+    return f"{short_day(first)} {NONE} {short_day(last)}"
 
 
 def utc(moment: datetime) -> str:
