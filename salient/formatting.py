@@ -7,6 +7,8 @@ from decimal import Decimal
 
 UNKNOWN, NONE = "unknown", "\N{EN DASH}"
 SECOND = 1000
+# From here on seconds with one digit would be written as 60.0.
+MINUTE = 59_950
 CENT = Decimal("0.01")
 _STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 
@@ -48,11 +50,15 @@ def compact(number: float) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
+    """Write a time that something took: 320 ms, 9.9 s, 2 min 5 s."""
     if milliseconds is None:
         return NONE
     if milliseconds < SECOND:
         return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / SECOND:.1f} s"
+    if milliseconds < MINUTE:
+        return f"{milliseconds / SECOND:.1f} s"
+    minutes, rest = divmod(round(milliseconds / SECOND), 60)
+    return f"{minutes} min {rest} s"
 
 
 def share(part: float | None) -> str:
@@ -61,6 +67,20 @@ def share(part: float | None) -> str:
 
 def dollars(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
+
+
+def moment(time: datetime) -> str:
+    """Write a moment, to the minute and with its zone: 1 Sep 2026, 14:05 UTC."""
+    return f"{day(time.astimezone(UTC))}, {time.astimezone(UTC):%H:%M} UTC"
+
+
+def exact_moment(time: datetime) -> str:
+    """Write a moment to the second, where the order of things matters."""
+    return f"{day(time.astimezone(UTC))}, {time.astimezone(UTC):%H:%M:%S} UTC"
+
+
+def day(date: date) -> str:
+    return f"{short_day(date)} {date.year}"
 
 
 def short_day(day: date) -> str:

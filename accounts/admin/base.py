@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from django.contrib import admin
@@ -90,6 +91,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = ChangeList
+    # The columns of the list that are amounts, besides fields that are numbers.
+    list_numbers: Collection[str] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return "add" not in self.forbidden and super().has_add_permission(request)

@@ -64,6 +64,7 @@ class BudgetAdmin(PlatformModelAdmin[Budget]):
     list_select_related = ["account"]
     list_filter = ["period", "account"]
     search_fields = ["account__slug"]
+    list_numbers = ("most", "was_spent", "is_reserved", "left")
 
     def get_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[Any]:
         if obj is None:
@@ -148,6 +149,7 @@ class AccountLimitsAdmin(PlatformModelAdmin[AccountLimits]):
     list_display = ["account", "running_now", "concurrent_turns", "requests_per_minute"]
     list_select_related = ["account"]
     search_fields = ["account__slug"]
+    list_numbers = ("running_now",)
 
     def get_fields(self, request: HttpRequest, obj: AccountLimits | None = None) -> list[Any]:
         return ["account", *LIMITS, *(["grants", "running_now"] if obj else [])]

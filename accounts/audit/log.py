@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
 from accounts.tenancy.context import tenant_context
 from salient.cursor import older, page_of
+from salient.formatting import exact_moment
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -72,8 +73,7 @@ def in_words(value: Any) -> str:
         case dict() | list():
             return json.dumps(value, indent=2, ensure_ascii=False)
         case str() if _MOMENT.fullmatch(value):
-            moment = datetime.fromisoformat(value).astimezone(UTC)
-            return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+            return exact_moment(datetime.fromisoformat(value))
     return str(value)
 
 
