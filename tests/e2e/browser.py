@@ -25,6 +25,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A loaded machine is slow; nothing is measured here.
 TIMEOUT_MS = 30_000
 WIDE = ViewportSize(width=1280, height=800)
+NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 SEVERE = ("serious", "critical")
