@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -21,6 +22,13 @@ def money(amount: Decimal | float | None) -> str:
     if not value or abs(value) >= CENT:
         return f"${value:,.2f}"
     return f"${value:.{1 - value.adjusted()}f}"
+
+
+def money_on_axis(step: float) -> Callable[[float], str]:
+    """Return how an axis writes US dollars: with the digits that its steps need, in all of them."""
+    exponent = Decimal(f"{step:.6g}").normalize().as_tuple().exponent
+    digits = max(2, -exponent) if isinstance(exponent, int) else 2
+    return lambda amount: f"${amount:,.{digits}f}"
 
 
 def spend(known: Decimal, unpriced: int) -> str:

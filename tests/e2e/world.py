@@ -22,7 +22,7 @@ from tests.support.isolation.routes import Route, routes
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
 # Nearly 64 KB.
-LONGEST_PROMPT_LINES = 2_700
+LONGEST_PROMPT_LINES = 2_400
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
     r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"

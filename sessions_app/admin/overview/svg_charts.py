@@ -86,6 +86,8 @@ class Chart:
     links: Sequence[str]
     lines: bool = False
     note: str = ""
+    # Makes of an axis' step what writes its values, where `write` would round them differently.
+    axis: Callable[[float], Write] | None = None
     # The address of the rows of all columns.
     all_rows: str = ""
 
@@ -99,7 +101,8 @@ class Chart:
 
     def ticks(self) -> list[Tick]:
         values = [self._top * n / STEPS for n in range(STEPS + 1)]
-        return [Tick(_text(self._y(value)), self.write(value)) for value in values]
+        write = self.axis(self._top / STEPS) if self.axis else self.write
+        return [Tick(_text(self._y(value)), write(value)) for value in values]
 
     def labels(self) -> list[Tick]:
         step = math.ceil(len(self.names) / MOST_LABELS)

@@ -9,7 +9,16 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from accounts.admin.formatting import list_address
-from salient.formatting import compact, count, duration, money, short_day, short_days, spend
+from salient.formatting import (
+    compact,
+    count,
+    duration,
+    money,
+    money_on_axis,
+    short_day,
+    short_days,
+    spend,
+)
 from sessions_app.admin.overview.svg_charts import STYLES, Chart, Series, Table
 from sessions_app.usage.queries import Days, Figures, by_day_and, by_part, largest
 
@@ -84,7 +93,7 @@ def spend_chart(
     note = f"Without {count(unknown)} requests whose cost is unknown." if unknown else ""
     return Chart(
         "spend", f"Spend {per(days)} by model", names(days), series, money, links(days, account_id),
-        note=note, all_rows=requests_page(days.first, days.last, account_id),
+        note=note, axis=money_on_axis, all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
 
 

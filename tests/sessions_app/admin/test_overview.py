@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.tenancy.context import platform_context
-from salient.formatting import compact, duration, exact_money, money
+from salient.formatting import compact, duration, exact_money, money, money_on_axis
 from sessions_app.admin.overview.page import change, moved
 from sessions_app.admin.overview.svg_charts import (
     HEIGHT,
@@ -296,6 +296,15 @@ class ChartTests(SimpleTestCase):
         found = [nice(value) for value in (0, 0.9, 1, 1.1, 37, 401, 9999)]
 
         self.assertEqual(found, [4.0, 1.0, 1.0, 2.0, 40.0, 600.0, 10000.0])
+
+    def test_an_axis_of_dollars_writes_the_same_digits_on_each_line(self) -> None:
+        chart = replace(self.chart([0.02]), axis=money_on_axis)
+
+        self.assertEqual(
+            [tick.text for tick in chart.ticks()],
+            ["$0.000", "$0.005", "$0.010", "$0.015", "$0.020"],
+        )
+        self.assertEqual(money_on_axis(250.0)(1000), "$1,000.00")
 
     def test_a_small_line_has_a_point_for_each_value(self) -> None:
         points = [pair.split(",") for pair in sparkline([0, 5, 10]).split()]
