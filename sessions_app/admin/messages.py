@@ -70,7 +70,7 @@ class MessageAdmin(KeysetAdmin[Message]):
 
     @admin.display(description="role")
     def said_by(self, message: Message) -> str:
-        return message.get_role_display()
+        return message.role_name
 
     @admin.display(description="content")
     def beginning(self, message: Any) -> str | SafeString:

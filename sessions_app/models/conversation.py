@@ -357,7 +357,8 @@ class Message(TenantModel):
             GinIndex(SEARCHED, name="ix_messages_text_start"),
         ]
 
-    def get_role_display(self) -> str:
+    @property
+    def role_name(self) -> str:
         return ROLE_NAMES.get(Role(self.role), self.role).capitalize()
 
     def __str__(self) -> str:

@@ -114,7 +114,7 @@ class Figures:
 
     def __add__(self, other: Figures) -> Figures:
         sums = map(add, _sums_of(self), _sums_of(other))
-        return Figures(*sums, buckets=_added(self.buckets, other.buckets))
+        return Figures(*sums, _added(self.buckets, other.buckets))
 
 
 NOTHING = Figures()

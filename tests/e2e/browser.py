@@ -34,7 +34,11 @@ SEVERE = ("serious", "critical")
 MAY_BE_ABORTED = ("/stream", "/static/icon.svg")
 # The frame of every page is checked on the first one only; a list by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
-FURTHER_ROWS = ["#result_list tbody tr:nth-child(n + 4)", "table tbody tr:nth-child(n + 12)"]
+FURTHER_ROWS = [
+    "#result_list tbody tr:nth-child(n + 4)",
+    "table tbody tr:nth-child(n + 12)",
+    ".gutter li:nth-child(n + 12)",
+]
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
 OVERFLOWS = """selector => [...document.querySelectorAll(selector)].some(
   each => each.scrollWidth > each.clientWidth
