@@ -82,11 +82,13 @@ class RightsAdmin(admin.ModelAdmin[Any]):
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
 
-    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
         """Read the rights with what their names need, instead of asking again for each."""
         if db_field.remote_field.model is Permission:
             kwargs["queryset"] = NAMED_RIGHTS.all()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return super().formfield_for_manytomany(db_field, cast(HttpRequest, request), **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         super().save_related(request, form, formsets, change)

@@ -38,7 +38,7 @@ class IdSearchForm(FilterForm):
 
 class MessageFilters(IdSearchForm):
     choices = ("role",)
-    words = {role.value: name.capitalize() for role, name in ROLE_NAMES.items()}
+    choice_names = {role.value: name.capitalize() for role, name in ROLE_NAMES.items()}
     needs_account = True
 
 

@@ -8,8 +8,8 @@ from inspect import getdoc
 from typing import Self
 
 from accounts.auth.revocation import Interrupted
-from agents.runtime.errors import RUN_ERRORS
-from salient.api.problems import InternalError, first_paragraph
+from agents.runtime.errors import RUN_ERRORS, RunError
+from salient.api.problems import InternalError, Problem, first_paragraph
 from sessions_app.turns.problems import AnswerNotStored, TurnAbandoned
 from sessions_app.turns.turn import CLIENT_LEFT
 
@@ -42,13 +42,13 @@ def all_help() -> dict[str, ErrorHelp]:
     return found | {CLIENT_LEFT: ErrorHelp(left, "Nothing: what was answered is stored.")}
 
 
-def _errors() -> Iterator[type]:
+def _errors() -> Iterator[type[RunError] | type[Problem]]:
     yield from RUN_ERRORS.values()
     yield from (AnswerNotStored, TurnAbandoned, InternalError)
     yield from _below(Interrupted)
 
 
-def _below(base: type) -> Iterator[type]:
+def _below(base: type[Problem]) -> Iterator[type[Problem]]:
     for kind in base.__subclasses__():
         if "code" in vars(kind):
             yield kind

@@ -113,8 +113,8 @@ class Figures:
         return percentile(self.buckets, share)
 
     def __add__(self, other: Figures) -> Figures:
-        sums = map(add, _sums_of(self), _sums_of(other))
-        return Figures(*sums, _added(self.buckets, other.buckets))
+        sums = dict(zip(SUMS, map(add, _sums_of(self), _sums_of(other)), strict=True))
+        return Figures(**sums, buckets=_added(self.buckets, other.buckets))
 
 
 NOTHING = Figures()

@@ -21,8 +21,8 @@ from tests.support.isolation.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
 UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
-# Nearly 64 KB.
-LONGEST_PROMPT_LINES = 2_400
+# Nearly 64 KB, in few lines: axe looks at each.
+LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
     r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
@@ -60,8 +60,7 @@ def lengthen() -> None:
         instance.display_name = UNBROKEN
         instance.save(update_fields=["display_name"])
         Account.objects.filter(pk=instance.account_id).update(name=UNBROKEN)
-        lines = "\n".join(["  Answer in one sentence."] * LONGEST_PROMPT_LINES)
-        text = f"model: scripted:echo\nsystem_prompt: |\n{lines}\n"
+        text = f"model: scripted:echo\nsystem_prompt: |\n{LONGEST_PROMPT}\n"
         ConfigDraft.objects.filter(agent_instance=instance).update(text=text)
         ApiKey.objects.filter(account_id=instance.account_id).update(name=UNBROKEN[:100])
 

@@ -28,7 +28,7 @@ class FilterForm(forms.Form):
     # Look-ups by a whole id that other pages link to; shown only while they narrow.
     ids: ClassVar[Mapping[str, str]] = {}
     # What choices are called, where that is not their value.
-    words: ClassVar[Mapping[str, str]] = {}
+    choice_names: ClassVar[Mapping[str, str]] = {}
     search_label: ClassVar[str] = ""
     # Whether the rows are listed inside one account only, or by an id.
     needs_account: ClassVar[bool] = False
@@ -66,7 +66,7 @@ class FilterForm(forms.Form):
     def _choice(self, name: str) -> forms.Field:
         field: Any = self.model._meta.get_field(name)
         names = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
-        shown = [(value, self.words.get(value, name)) for value, name in names]
+        shown = [(value, self.choice_names.get(value, name)) for value, name in names]
         label = str(field.verbose_name).replace("completion status", "status")
         return forms.ChoiceField(label=label, choices=[("", "any"), *shown], required=False)
 

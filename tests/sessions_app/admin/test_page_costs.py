@@ -58,6 +58,8 @@ def busy_platform() -> list[AgentInstance]:
 
 
 class PageCostTests(TestCase):
+    root: User
+
     @classmethod
     def setUpTestData(cls) -> None:
         cls.root = make_user("root@example.com", is_staff=True, is_superuser=True)

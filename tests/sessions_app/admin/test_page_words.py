@@ -134,8 +134,8 @@ class PageWordTests(TestCase):
             self.assertNotRegex(words, r"\b[Hh]uman\b")
 
     def test_amounts_of_a_list_stand_to_the_right_and_cells_name_their_column(self) -> None:
-        tokens = {"prompt_tokens": 12_345, "completion_tokens": 6, "total_tokens": 12_351}
-        settled(busy_account("acme", turns=0), **tokens)
+        agent = busy_account("acme", turns=0)
+        settled(agent, prompt_tokens=12_345, completion_tokens=6, total_tokens=12_351)
 
         page = self.client.get(reverse("admin:sessions_app_llmrequest_changelist"))
 
