@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 UNKNOWN, NONE = "unknown", "\N{EN DASH}"
 SECOND = 1000
+# From here on seconds with one digit would be written as 60.0.
+MINUTE = 59_950
 CENT = Decimal("0.01")
 _STEPS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 
@@ -19,6 +22,13 @@ def money(amount: Decimal | float | None) -> str:
     if not value or abs(value) >= CENT:
         return f"${value:,.2f}"
     return f"${value:.{1 - value.adjusted()}f}"
+
+
+def money_on_axis(step: float) -> Callable[[float], str]:
+    """Return how an axis writes US dollars: with the digits that its steps need, in all of them."""
+    exponent = Decimal(f"{step:.6g}").normalize().as_tuple().exponent
+    digits = max(2, -exponent) if isinstance(exponent, int) else 2
+    return lambda amount: f"${amount:,.{digits}f}"
 
 
 def spend(known: Decimal, unpriced: int) -> str:
@@ -48,11 +58,15 @@ def compact(number: float) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
+    """Write a time that something took: 320 ms, 9.9 s, 2 min 5 s."""
     if milliseconds is None:
         return NONE
     if milliseconds < SECOND:
         return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / SECOND:.1f} s"
+    if milliseconds < MINUTE:
+        return f"{milliseconds / SECOND:.1f} s"
+    minutes, rest = divmod(round(milliseconds / SECOND), 60)
+    return f"{minutes} min {rest} s"
 
 
 def share(part: float | None) -> str:
@@ -61,6 +75,32 @@ def share(part: float | None) -> str:
 
 def dollars(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
+
+
+def moment(time: datetime) -> str:
+    """Write a moment, to the minute and with its zone: 1 Sep 2026, 14:05 UTC."""
+    return f"{day(time.astimezone(UTC))}, {time.astimezone(UTC):%H:%M} UTC"
+
+
+def exact_moment(time: datetime) -> str:
+    """Write a moment to the second, where the order of things matters."""
+    return f"{day(time.astimezone(UTC))}, {time.astimezone(UTC):%H:%M:%S} UTC"
+
+
+def day(date: date) -> str:
+    return f"{short_day(date)} {date.year}"
+
+
+def short_day(day: date) -> str:
+    """Write a day of a year that is known: 1 Sep."""
+    return f"{day.day} {day:%b}"
+
+
+def short_days(first: date, last: date) -> str:
+    """Write some days of a year that is known: 1-7 Sep, 29 Sep - 5 Oct."""
+    if first.month == last.month:
+        return f"{first.day}{NONE}{short_day(last)}"
+    return f"{short_day(first)} {NONE} {short_day(last)}"
 
 
 def utc(moment: datetime) -> str:

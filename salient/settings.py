@@ -150,6 +150,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["accounts.templatetags.amounts"],
             "context_processors": [
                 "django.template.context_processors.csp",
                 "django.template.context_processors.request",

@@ -261,7 +261,7 @@ export function onSend(form, input, send) {
   });
 }
 
-const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(8).replace(/0+$/, "").replace(/\.$/, ".00")}` : "free");
+const dollars = (text) => (Number(text) ? `$${Number(text).toFixed(Math.max(2, 1 - Math.floor(Math.log10(text))))}` : "free");
 const ENDINGS = { partial: "cut off", cancelled: "stopped", error: "failed" };
 // Finish reasons of answers with the status “complete” that are cut short.
 const LIMITS = { length: "cut at the length limit", content_filter: "cut by a content filter" };

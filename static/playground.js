@@ -10,7 +10,27 @@ function node(tag, properties = {}, ...children) {
 const badge = (state, text) => node("span", { className: `badge ${state}` }, text);
 const link = (href, text) => node("a", { href }, text);
 const parts = (root) => Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
-const dollars = (text) => (text === null ? "unknown" : `$${text.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")}`);
+const two = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+const SECOND = 1000;
+const MINUTE = 59950;
+
+/** Write US dollars as salient/formatting.py does: cents, or two digits that are something. */
+function dollars(text) {
+  if (text === null) return "unknown";
+  const value = Number(text);
+  if (!value || value >= 0.01) return `$${value.toLocaleString("en", two)}`;
+  return `$${value.toFixed(1 - Math.floor(Math.log10(value)))}`;
+}
+
+/** Write milliseconds as salient/formatting.py does. */
+function duration(ms) {
+  if (ms === null) return "\u2013";
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`;
+  const seconds = Math.round(ms / SECOND);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
 const STATES = { complete: "ok", partial: "warn", cancelled: "warn", error: "bad" };
 
 // --- The API ----------------------------------------------------------------
@@ -87,7 +107,7 @@ class Column {
 
   async ask(text, signal) {
     this.bubble("User", text);
-    const answer = new Answer(this, this.bubble("Agent"));
+    const answer = new Answer(this, this.bubble("Assistant"));
     const body = this.session ? { message: text, session_id: this.session } : { message: text };
     try {
       for await (const event of events(this.playground.root, "stream", body, { draft: this.draft, signal })) answer.take(event);
@@ -107,11 +127,11 @@ class Column {
     const cached = usage.cached_tokens ? ` (${usage.cached_tokens} cached)` : "";
     const facts = {
       Status: badge(STATES[done.status] ?? "info", done.status),
-      "Finish reason": done.finish_reason ?? "—",
+      "Finish reason": done.finish_reason ?? "\u2013",
       Model: done.model,
       Version: link(`${versions}?q=${done.config_version}`, done.config_version),
-      "First token": done.time_to_first_token_ms === null ? "—" : `${done.time_to_first_token_ms} ms`,
-      Duration: `${done.latency_ms} ms`,
+      "First token": duration(done.time_to_first_token_ms),
+      Latency: duration(done.latency_ms),
       Tokens: `${about}${usage.input_tokens} read${cached}, ${usage.output_tokens} written`,
       "Model calls": usage.requests,
       Cost: `${dollars(cost.total)} (${cost.source})`,
@@ -180,8 +200,8 @@ class Answer {
       this.made.insertBefore(node("details", {}, summary, about), this.content);
       this.tools.set(id, { summary, about, began: performance.now() });
     } else if (status !== "running") {
-      const took = Math.round(performance.now() - known.began);
-      known.summary.textContent = `${name} · ${status === "done" ? "" : `${status} · `}${took} ms`;
+      const took = duration(performance.now() - known.began);
+      known.summary.textContent = `${name} · ${status === "done" ? "" : `${status} · `}${took}`;
       known.about.textContent = status === "done" ? "The model got the tool's result." : "The model got the tool's error.";
     }
   }

@@ -19,14 +19,15 @@ from django.utils.safestring import SafeString
 from accounts.admin import registry
 from accounts.admin.api_keys import key_badge
 from accounts.admin.base import PlatformModelAdmin
-from accounts.admin.formatting import badge, link, list_address, number, quiet
+from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
 from accounts.members.members import people_of
-from accounts.models import Account
+from accounts.models import Account, AccountStatus
 from accounts.tenancy.accounts import (
     CHANGES,
+    NAMES,
     StatusChange,
     changes_for,
     find_accounts,
@@ -38,6 +39,18 @@ from salient.ids import parse_uuid
 # So many accounts change their status in one step.
 MOST_AT_ONCE = 200
 MOST_ROWS, MOST_ENTRIES = 20, 8
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """Names each status as its badge does."""
+
+    title, parameter_name = "state", "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, NAMES.get(status, status.value)) for status in AccountStatus]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
 
 
 class AccountList(ChangeList):
@@ -70,7 +83,8 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         "trend",
         "last_activity",
     ]
-    list_filter = ["status", "subscription_tier"]
+    list_numbers = ("instances", "requests", "spend")
+    list_filter = [StatusFilter, "subscription_tier"]
     search_fields = ["slug", "name"]
     search_help_text = "A part of a name or of a slug."
     fields = ["slug", "name", "subscription_tier", "created_at", "updated_at"]
@@ -155,12 +169,12 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         return link(figures.get("agents_page", ""), figures.get("instances", ""))
 
     @admin.display(description="requests, month")
-    def requests(self, account: Any) -> SafeString:
-        return number(account.figures.get("requests", "0"))
+    def requests(self, account: Any) -> str:
+        return str(account.figures.get("requests", "0"))
 
     @admin.display(description="spend, month")
-    def spend(self, account: Any) -> SafeString:
-        return number(account.figures.get("spend", "0"))
+    def spend(self, account: Any) -> str:
+        return str(account.figures.get("spend", "0"))
 
     @admin.display(description="budget now")
     def budget(self, account: Any) -> str:

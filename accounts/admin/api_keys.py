@@ -19,7 +19,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -55,6 +54,7 @@ from accounts.pages.key_offer import example_agent, root_of
 from accounts.pages.mail import send_or_tell, site_of
 from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
+from salient.formatting import moment
 
 STATES = {
     KeyState.ACTIVE: "ok",
@@ -389,7 +389,7 @@ class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
     @admin.display(description="who has it")
     def holder(self, key: ApiKey) -> str:
         if key.is_waiting and key.offer_expires_at is not None:
-            until = date_format(key.offer_expires_at, "DATETIME_FORMAT")
+            until = moment(key.offer_expires_at)
             return f"waits to be taken by {key.taker} until {until}"
         if key.taker:
             return f"taken by {key.taker}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from django.contrib import admin
@@ -94,6 +94,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     # What the admin does not offer: "add", "change" or "delete".
     forbidden: frozenset[str] = frozenset()
     changelist_class: type[ChangeList] = ChangeList
+    # The columns of the list that are amounts, besides fields that are numbers.
+    list_numbers: Collection[str] = ()
     # What the ready-made roles may do here (accounts/members/staff_roles.py).
     operator_may: frozenset[str] = frozenset({"view", "add", "change", "delete"})
     support_may: frozenset[str] = frozenset({"view"})

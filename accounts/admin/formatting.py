@@ -19,10 +19,6 @@ def quiet(text: object) -> SafeString:
     return format_html('<span class="quiet">{}</span>', text)
 
 
-def number(text: object) -> SafeString:
-    return format_html('<span class="num">{}</span>', text)
-
-
 def link(address: str, text: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', address, text)
 

@@ -10,10 +10,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet
+from django.db.models import Field, ManyToManyField, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
@@ -79,6 +79,9 @@ class NewPersonForm(forms.ModelForm[User]):
         return saved
 
 
+NAMED_RIGHTS = Permission.objects.select_related("content_type")
+
+
 class PersonForm(forms.ModelForm[User]):
     """A person as those see them who give no rights."""
 
@@ -136,6 +139,14 @@ class RightsAdmin(admin.ModelAdmin[Any]):
     filter_horizontal = ()
     formfield_overrides = CHECKBOXES
 
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
+        """Read the rights with what their names need, instead of asking again for each."""
+        if db_field.remote_field.model is Permission:
+            kwargs["queryset"] = NAMED_RIGHTS.all()
+        return super().formfield_for_manytomany(db_field, cast(HttpRequest, request), **kwargs)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         super().save_related(request, form, formsets, change)
         support_access.end_of_who_may_not()
@@ -187,6 +198,16 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             .get_queryset(request)
             .prefetch_related(Prefetch("memberships", places), "groups")
         )
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> User | None:
+        """Return the person with all that the page names: the rights are read only for some."""
+        person = super().get_object(request, object_id, from_field)
+        if person is not None:
+            rights = Prefetch("user_permissions", NAMED_RIGHTS.all())
+            prefetch_related_objects([person], "groups", rights)
+        return person
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Search by account, too, for who may see whose account a person is in."""

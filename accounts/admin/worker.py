@@ -20,8 +20,13 @@ from accounts.models import Account, WebhookDelivery, WebhookEndpoint
 from accounts.webhooks import log
 from accounts.webhooks.endpoints import WebhookDisabled
 
+
 # Titles name a task by what it does; the package names it by its id.
-DBTaskResult.__str__ = lambda task: str(task.task_path)  # type: ignore[method-assign]
+def _path(task: Any) -> str:
+    return str(task.task_path)
+
+
+DBTaskResult.__str__ = _path  # type: ignore[method-assign]
 
 
 @admin.register(WebhookEndpoint)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from accounts.models import AuditEntry
 from accounts.models.audit import AuditAction
 from accounts.tenancy.context import tenant_context
 from salient.cursor import older, page_of
+from salient.formatting import exact_moment
 
 NOTHING = "\N{EN DASH}"
 MOST_IN_HISTORY = 100
@@ -94,8 +95,7 @@ def in_words(value: Any) -> str:
             # Line ends as lines: these are texts that people wrote, such as prompts.
             return json.dumps(value, indent=2, ensure_ascii=False).replace("\\n", "\n")
         case str() if _MOMENT.fullmatch(value):
-            moment = datetime.fromisoformat(value).astimezone(UTC)
-            return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+            return exact_moment(datetime.fromisoformat(value))
     return str(value)
 
 

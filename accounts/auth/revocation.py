@@ -54,6 +54,8 @@ class Revoked(Interrupted):
 class AccessEnded(Revoked):
     """The key, visitor or member lost its access while the answer ran; the received part is
     stored.
+
+    What to do: nothing, if the access was ended on purpose; the audit log says who ended it.
     """
 
     code = "access_ended"
@@ -79,7 +81,10 @@ def recheck[C: Check](requirement: type) -> Callable[[C], C]:
 
 
 class TimeOver(Interrupted):
-    """The answer took longer than the server allows."""
+    """The answer took longer than the server allows.
+
+    What to do: choose a faster model, or raise STREAM_MAX_SECONDS on the server.
+    """
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "time_limit"
@@ -89,7 +94,10 @@ class TimeOver(Interrupted):
 
 
 class ServerStopping(Interrupted):
-    """The server was stopped while the answer ran; the received part is stored."""
+    """The server was stopped while the answer ran; the received part is stored.
+
+    What to do: send the message again; deployments let running answers end first.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"

@@ -18,6 +18,7 @@ from accounts.models import Account, BudgetPeriod, MemberRole, Membership
 from accounts.tenancy.context import platform_context
 from salient.api.lifespan import in_background
 from salient.database import in_database
+from salient.formatting import moment
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Alert:
         return (
             f"{self.percent} % of this {self.period}'s budget of {self.whose} is spent: "
             f"${self.spent:.2f} of ${self.limit:.2f}. "
-            f"The next {self.period} begins at {self.resets_at:%Y-%m-%d %H:%M} UTC."
+            f"The next {self.period} begins at {moment(self.resets_at)}."
         )
 
 

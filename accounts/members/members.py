@@ -120,8 +120,11 @@ def people_of(account_id: UUID) -> QuerySet[Membership]:
 
 
 def is_member(user: User) -> bool:
-    """Return whether the person is a member of any account; inside the platform context."""
-    return bool(Membership.objects.filter(user_id=user.pk).exists())
+    """Return whether the person is a member of any account; inside the platform context.
+
+    Memberships that were read with the person are not asked for again.
+    """
+    return bool(user.memberships.exists())
 
 
 def change_role(caller: Caller, membership_id: UUID, role: MemberRole) -> Membership:

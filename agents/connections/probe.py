@@ -29,6 +29,7 @@ from agents.runtime.errors import (
 from agents.runtime.providers import Connection
 from agents.runtime.providers.refusals import log_failure, refusal
 from salient.api.problems import Invalid
+from salient.formatting import duration
 from salient.security.encryption import SecretUnreadable
 from salient.security.ssrf import Fetched, Limits, UnsafeAddress, UnsafeURL, safe_fetch
 
@@ -107,7 +108,7 @@ async def _ask(connection: Connection) -> ProbeResult:
 
 
 def _since(began: float) -> str:
-    return f"{(time.perf_counter() - began) * 1000:.0f} ms"
+    return duration((time.perf_counter() - began) * 1000)
 
 
 def _count(fetched: Fetched) -> int:

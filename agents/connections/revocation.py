@@ -17,7 +17,11 @@ from agents.runtime.providers import Connection
 
 
 class AgentDeactivated(Revoked):
-    """The agent was deactivated or archived while the answer ran; the received part is stored."""
+    """The agent was deactivated or archived while the answer ran; the received part is stored.
+
+    What to do: activate the agent again if it was not meant; its history says who deactivated
+    it.
+    """
 
     code = "agent_deactivated"
 
@@ -28,6 +32,9 @@ class AgentDeactivated(Revoked):
 class ConnectionChanged(Revoked):
     """The agent's model connection was changed or deleted while the answer ran; the received part
     is stored.
+
+    What to do: send the message again; if the connection was deleted, choose another in the
+    agent's configuration.
     """
 
     code = "connection_changed"

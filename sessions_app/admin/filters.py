@@ -12,6 +12,7 @@ from agents.instances.services import instance_with_account
 from salient.ids import parse_uuid
 from sessions_app.conversations import search
 from sessions_app.models import CompletionStatus
+from sessions_app.models.conversation import ROLE_NAMES
 
 ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]
 INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
@@ -37,6 +38,7 @@ class IdSearchForm(FilterForm):
 
 class MessageFilters(IdSearchForm):
     choices = ("role",)
+    choice_names = {role.value: name.capitalize() for role, name in ROLE_NAMES.items()}
     needs_account = True
 
 

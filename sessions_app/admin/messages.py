@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from accounts.admin.formatting import row_link
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
+from salient.formatting import count
 from sessions_app.admin.badges import with_origin
 from sessions_app.admin.filters import MessageFilters
 from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
@@ -30,18 +31,20 @@ class MessageAdmin(KeysetAdmin[Message]):
     changelist_class = HidingChangeList
     filter_form = MessageFilters
     export_columns = csv_columns.MESSAGE_COLUMNS
-    list_display = ["created_at", "role", "beginning", "length", "agent", "session_page"]
+    list_display = ["created_at", "said_by", "beginning", "length", "agent", "session_page"]
     fields = [
         ("account", "agent_instance"),
         ("session_page", "request_page"),
         "config_version",
-        ("role", "created_at"),
+        ("said_by", "created_at"),
         "content",
         "meta",
     ]
-    readonly_fields = ["session_page", "request_page"]
+    readonly_fields = ["said_by", "session_page", "request_page"]
     list_select_related = ["account", "agent_instance"]
     list_defer = ("content", "meta")
+
+    list_numbers = ("length",)
 
     def list_annotations(self) -> dict[str, Any]:
         """Read the beginnings of the messages instead of the whole texts."""
@@ -65,6 +68,10 @@ class MessageAdmin(KeysetAdmin[Message]):
     def texts_of(self, form: FilterForm) -> UUID | None:
         return form.account.pk if form.account else None
 
+    @admin.display(description="role")
+    def said_by(self, message: Message) -> str:
+        return message.role_name
+
     @admin.display(description="content")
     def beginning(self, message: Any) -> str | SafeString:
         if message.is_hidden:
@@ -72,8 +79,8 @@ class MessageAdmin(KeysetAdmin[Message]):
         return Truncator(message.start).chars(SHOWN)
 
     @admin.display(description="characters")
-    def length(self, message: Any) -> int:
-        return int(message.length)
+    def length(self, message: Any) -> str:
+        return count(message.length)
 
     @admin.display(description="agent")
     def agent(self, message: Message) -> SafeString:

@@ -18,7 +18,7 @@ from accounts.admin.lists.filters import ACCOUNT, FROM, TO
 from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.audit.csv_export import csv_response, note_export
 from accounts.keys.services import find_key
-from salient.formatting import duration, money
+from salient.formatting import count, duration, money
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import status_badge, with_origin
 from sessions_app.admin.filters import RequestFilters, UsageFilters
@@ -49,6 +49,8 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
         "latency",
         "first_token",
     ]
+
+    list_numbers = ("tokens", "list_cost", "latency", "first_token")
 
     def list_annotations(self) -> dict[str, Any]:
         return {"origin": ORIGIN}
@@ -119,9 +121,12 @@ class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
     def tokens(self, request: LLMRequest) -> str | None:
         if request.total_tokens is None:
             return None
-        written = "?" if request.completion_tokens is None else request.completion_tokens
+        read, written = (
+            "?" if number is None else count(number)
+            for number in (request.prompt_tokens, request.completion_tokens)
+        )
         about = "about " if request.tokens_estimated else ""
-        return f"{about}{request.prompt_tokens} in, {written} out"
+        return f"{about}{read} in, {written} out"
 
     @admin.display(description="cost")
     def list_cost(self, request: LLMRequest) -> str:

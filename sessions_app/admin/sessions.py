@@ -57,6 +57,8 @@ class SessionAdmin(KeysetAdmin[Session]):
         "created_at",
     ]
 
+    list_numbers = ("cost",)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         # The key identifies a visitor's cookie, and no page shows it.
         rows: QuerySet[Session] = super().get_queryset(request).defer("session_key")

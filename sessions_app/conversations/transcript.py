@@ -23,6 +23,7 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.turns import prompts
+from sessions_app.turns.error_help import ErrorHelp, help_with
 from sessions_app.turns.prompts import PromptPart
 
 PAGE_SIZE = 50
@@ -118,6 +119,11 @@ class Work:
     @property
     def first_token(self) -> str:
         return duration(self.request.time_to_first_token_ms)
+
+    @property
+    def help(self) -> ErrorHelp | None:
+        """What the turn's error means, and what to do."""
+        return help_with(self.request.error_code)
 
     @property
     def largest(self) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from agents.config.versions import publishing
 from agents.models import AgentInstance, ConfigDraft
-from salient.formatting import dollars
+from salient.formatting import money
 from sessions_app.evals.saved_chats import newest_runs, verdict
 from sessions_app.models import SavedChat, SavedChatRun
 
@@ -34,7 +34,7 @@ class Side:
     def cost(self) -> str:
         if self.run is None or self.run.cost is None:
             return "cost unknown"
-        return f"${dollars(self.run.cost)}"
+        return money(self.run.cost)
 
     @property
     def word(self) -> str:

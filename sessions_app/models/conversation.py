@@ -42,6 +42,10 @@ class Role(models.TextChoices):
     DEVELOPER = "developer"
 
 
+# People read one word for each, as in the chat and in the playground.
+ROLE_NAMES = {Role.HUMAN: "user"}
+
+
 class CompletionStatus(models.TextChoices):
     RUNNING = "running"
     COMPLETE = "complete"
@@ -353,6 +357,10 @@ class Message(TenantModel):
             ),
             GinIndex(SEARCHED, name="ix_messages_text_start"),
         ]
+
+    @property
+    def role_name(self) -> str:
+        return ROLE_NAMES.get(Role(self.role), self.role).capitalize()
 
     def __str__(self) -> str:
         # Without the text: this is part of page titles, which all staff see.

@@ -31,7 +31,7 @@ from agents.costs.own_prices import own_prices
 from agents.models import AgentInstance
 from agents.runtime.providers.base import ChatMessage
 from salient.api.problems import NotFound, Unauthenticated
-from salient.formatting import dollars
+from salient.formatting import exact_money, money
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.dry_run import limit_refusal
 from sessions_app.turns.plan import check_size, run_request
@@ -154,11 +154,11 @@ def _limit_checks(
 def _facts(now: LimitStatus, cost: Decimal) -> dict[str, str]:
     rates = ", ".join(f"{rate.policy}: {rate.remaining} of {rate.quota} left" for rate in now.rates)
     budgets = "; ".join(
-        f"{budget.agent or 'account'} a {budget.period}: {dollars(budget.remaining)} of "
-        f"{dollars(budget.limit)} USD left"
+        f"{budget.agent or 'account'} a {budget.period}: {money(budget.remaining)} of "
+        f"{exact_money(budget.limit)} left"
         for budget in now.budgets
     )
-    needed = f"the call may cost {dollars(cost)} USD"
+    needed = f"the call may cost {money(cost)}"
     return {
         "rate_limited": rates,
         "too_many_turns": f"{now.running} of {now.concurrent_turns} run now",

@@ -47,7 +47,10 @@ class TurnInProgress(Problem):
 
 
 class TurnCancelled(Interrupted):
-    """The turn was cancelled while the answer ran; the received part is stored."""
+    """The turn was cancelled while the answer ran; the received part is stored.
+
+    What to do: nothing: the caller asked for it.
+    """
 
     status = HTTPStatus.CONFLICT
     code = "turn_cancelled"
@@ -142,6 +145,9 @@ class DraftGone(Problem):
 class AnswerNotStored(Problem):
     """The model has answered, but the answer could not be stored. The call counts, and the session
     continues without it; `session_id` and `llm_request_id` name the turn.
+
+    What to do: send the message again; if it happens often, look for the request's id in the
+    server's log.
     """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -222,6 +228,9 @@ def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest)
 class TurnAbandoned(Problem):
     """Only for a repeated `Idempotency-Key`: the server died while it answered; the message is
     stored, and the turn may have been paid for.
+
+    What to do: send a new message. If it happens often, the server is killed while it answers:
+    look at its memory and at its log.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from django.utils.timesince import timesince
-
 from sessions_app.models import CompletionStatus, LLMRequest
+from sessions_app.turns.error_help import help_with
 from sessions_app.usage.queries import DAY, Days, Figures, by_day, start_of
 
 MOST = 8
@@ -29,8 +28,9 @@ class Failure:
     error_code: str
 
     @property
-    def ago(self) -> str:
-        return timesince(self.created_at, depth=1)
+    def meaning(self) -> str:
+        found = help_with(self.error_code)
+        return found.meaning if found else ""
 
 
 def latest_failures(

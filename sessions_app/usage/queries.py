@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from operator import add, attrgetter
 from typing import Any, Self
 from uuid import UUID
 
@@ -26,6 +27,9 @@ SUMS = (
     "cost",
     "latency_ms",
 )
+_sums_of = attrgetter(*SUMS)
+# A chart shows a column for each day, or for each week of longer ranges.
+MOST_SINGLE_DAYS, WEEK = 31, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,16 @@ class Days:
         """Return the same number of days, just before these."""
         return Days(self.first - len(self) * DAY, self.first - DAY)
 
+    @property
+    def are_weeks(self) -> bool:
+        return len(self) > MOST_SINGLE_DAYS
+
+    def parts(self) -> list[Days]:
+        """Return each of the days; of longer ranges the weeks that end as they do."""
+        length = WEEK if self.are_weeks else 1
+        ends = [self.last - n * DAY for n in range(0, len(self), length)]
+        return [Days(max(self.first, end - (length - 1) * DAY), end) for end in reversed(ends)]
+
 
 def today() -> date:
     return timezone.now().astimezone(UTC).date()
@@ -67,7 +81,7 @@ def start_of(day: date) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums of usage. `cost` is of the requests whose cost is known: all but `unpriced`."""
+    """Sums of usage, in the order of SUMS; `cost` is of all requests but the `unpriced`."""
 
     requests: int = 0
     failed: int = 0
@@ -99,11 +113,7 @@ class Figures:
         return percentile(self.buckets, share)
 
     def __add__(self, other: Figures) -> Figures:
-        sums = {
-            each.name: getattr(self, each.name) + getattr(other, each.name)
-            for each in fields(self)
-            if each.name != "buckets"
-        }
+        sums = dict(zip(SUMS, map(add, _sums_of(self), _sums_of(other)), strict=True))
         return Figures(**sums, buckets=_added(self.buckets, other.buckets))
 
 
@@ -182,6 +192,11 @@ def by_day(found: Mapping[date, Figures], days: Days) -> list[tuple[date, Figure
     return [(day, found.get(day, NOTHING)) for day in days]
 
 
+def by_part(found: Mapping[date, Figures], days: Days) -> list[Figures]:
+    """Return the figures of each of the parts in which a chart shows the days."""
+    return [total({day: found[day] for day in part if day in found}) for part in days.parts()]
+
+
 def by_day_and(found: Mapping[tuple[date, Any], Figures]) -> dict[Any, dict[date, Figures]]:
     """Turn figures by (day, key) into figures by day, by key."""
     by_key: dict[Any, dict[date, Figures]] = {}
@@ -206,4 +221,4 @@ def largest(
 def _added(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     if not one or not other:
         return one or other
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+    return tuple(map(add, one, other))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from django.db import connection
@@ -58,37 +58,32 @@ class Totals:
     """The figures of all accounts in these days; read it inside the platform context."""
 
     days: Days
-    # The days whose sums are stored; the others are summed each time.
-    stored: frozenset[date]
+    # By day and model, of the days whose sums are stored; the others are summed each time.
+    models: dict[tuple[date, str], Figures]
 
     @classmethod
     def of(cls, days: Days) -> Self:
         store(days)
         found = UsageTotal.objects.filter(day__gte=days.first, day__lte=days.last, account=None)
-        return cls(days, frozenset(found.order_by().values_list("day", flat=True).distinct()))
+        return cls(days, summed(found, ("day", "model"), latency=True))
+
+    @property
+    def stored(self) -> frozenset[date]:
+        return frozenset(day for day, _ in self.models)
 
     def by_day_and_model(self) -> dict[tuple[date, str], Figures]:
-        rows = UsageTotal.objects.filter(account=None)
-        return self._summed(self.days, rows, ("day", "model"), latency=True)
+        unstored = self._unstored(self.days)
+        return self.models | summed(unstored, ("day", "model"), latency=True)
 
     def by_account(self, days: Days) -> dict[UUID, Figures]:
         """Return each account's figures in some of the days, without latencies."""
-        rows = UsageTotal.objects.filter(account__isnull=False)
-        return self._summed(days, rows, ("account_id",), latency=False)
+        stored = UsageTotal.objects.filter(account__isnull=False, day__in=self.stored & {*days})
+        found = summed(stored, ("account_id",), latency=False)
+        others = summed(self._unstored(days), ("account_id",), latency=False)
+        return found | {key: found.get(key, NOTHING) + each for key, each in others.items()}
 
-    def _summed(
-        self, days: Days, rows: QuerySet[Any, Any], columns: tuple[str, ...], *, latency: bool
-    ) -> dict[Any, Figures]:
-        stored = self.stored.intersection(days)
-        parts = (
-            rows.filter(day__in=stored),
-            UsageDay.objects.filter(day__in=set(days) - stored),
-        )
-        found: dict[Any, Figures] = {}
-        for part in parts:
-            for key, figures in summed(part, columns, latency=latency).items():
-                found[key] = found.get(key, NOTHING) + figures
-        return found
+    def _unstored(self, days: Days) -> QuerySet[UsageDay]:
+        return UsageDay.objects.filter(day__in={*days} - self.stored)
 
 
 def store(days: Days, *, most: int = MOST_AT_ONCE) -> int:

@@ -25,6 +25,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A loaded machine is slow; nothing is measured here.
 TIMEOUT_MS = 30_000
 WIDE = ViewportSize(width=1280, height=800)
+NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 SEVERE = ("serious", "critical")
@@ -33,7 +34,11 @@ SEVERE = ("serious", "critical")
 MAY_BE_ABORTED = ("/stream", "/static/icon.svg")
 # The frame of every page is checked on the first one only; a list by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
-FURTHER_ROWS = ["#result_list tbody tr:nth-child(n + 4)", "table tbody tr:nth-child(n + 12)"]
+FURTHER_ROWS = [
+    "#result_list tbody tr:nth-child(n + 4)",
+    "table tbody tr:nth-child(n + 12)",
+    ".gutter li:nth-child(n + 12)",
+]
 UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
 OVERFLOWS = """selector => [...document.querySelectorAll(selector)].some(
   each => each.scrollWidth > each.clientWidth

@@ -9,9 +9,9 @@ from pathlib import Path
 from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
 
-from tests.e2e.browser import PHONE, WIDE, Watched, browser
+from tests.e2e.browser import NARROW, PHONE, WIDE, Watched, browser
 from tests.e2e.walk import REPLIES, check_rows, walk
-from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish
+from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish, lengthen
 from tests.support.servers.mock_openai import MockOpenAI
 from tests.support.servers.served import served
 
@@ -23,10 +23,11 @@ class AdminTests(TransactionTestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
         furnish(turns=60, accounts=1)
+        lengthen()
         self.addresses = addresses()
 
     async def test_staff_run_the_product_without_a_shell_and_every_page_is_whole(self) -> None:
-        async with asyncio.timeout(300), MockOpenAI(provider="openai") as model:
+        async with asyncio.timeout(500), MockOpenAI(provider="openai") as model:
             model.replies.extend(REPLIES)
             async with served(cut_after=1) as server:
                 wrong = await asyncio.to_thread(look, server.url, self.addresses)
@@ -36,7 +37,7 @@ class AdminTests(TransactionTestCase):
 
 
 def look(url: str, addresses: list[str]) -> list[str]:
-    """Return what is wrong with the pages, in light, dark and at a phone's width."""
+    """Return what is wrong with the pages, in light, dark and at each width."""
     with browser() as running:
         tab = Watched(running, url)
         tab.log_in(EMAIL, PASSWORD)
@@ -44,10 +45,34 @@ def look(url: str, addresses: list[str]) -> list[str]:
         for address in addresses:
             tab.page.goto(url + address)
             tab.check()
-            if tab.overflows(".results"):
-                tab.note("its list cuts the last column")
-            tab.page.set_viewport_size(PHONE)
-            if tab.overflows():
-                tab.note("wider than a phone")
+            for size in (WIDE, NARROW, PHONE):
+                tab.page.set_viewport_size(size)
+                check_width(tab)
+            if address.endswith("/review/"):
+                check_review(tab)
             tab.page.set_viewport_size(WIDE)
+        check_menu(tab)
     return tab.wrong
+
+
+def check_width(tab: Watched) -> None:
+    for part, what in (("html", "the page"), (".results", "its list")):
+        if tab.overflows(part):
+            width = (tab.page.viewport_size or PHONE)["width"]
+            tab.note(f"{what} scrolls sideways at {width} pixels")
+
+
+def check_review(tab: Watched) -> None:
+    """Expect the longest prompt to leave the button within some screens."""
+    publish = tab.page.locator("input[value=Publish]").bounding_box()
+    if publish is None or publish["y"] > 3 * PHONE["height"]:
+        tab.note(f"Publish is out of reach: {publish}")
+
+
+def check_menu(tab: Watched) -> None:
+    """Expect every page of a phone to lead to the others."""
+    tab.page.set_viewport_size(PHONE)
+    tab.page.goto(f"{tab.url}/admin/accounts/apikey/")
+    tab.page.click("text=Menu")
+    tab.page.click("#nav-sidebar >> text=Audit log")
+    tab.page.wait_for_url("**/auditentry/")

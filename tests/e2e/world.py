@@ -12,14 +12,17 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from accounts.members.support_access import open_access
-from accounts.models import User
+from accounts.models import Account, ApiKey, User
 from accounts.tenancy.context import platform_context
-from agents.models import AgentInstance, ConfigVersion
+from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from sessions_app import demo
 from sessions_app.models import Session
 from tests.support.isolation.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
+UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
+# Nearly 64 KB, in few lines: axe looks at each.
+LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
     r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
@@ -45,6 +48,21 @@ def instance_with_most() -> AgentInstance:
     tried = Count("saved_chats", distinct=True)
     found = drafts.annotate(tried=tried, said=Count("config_publications", distinct=True))
     return found.order_by("-tried", "-said", "pk")[0]
+
+
+def lengthen() -> None:
+    """Give the shown agent and its account names without spaces, and its draft the longest prompt.
+
+    Nothing of it may push a button from a page.
+    """
+    with platform_context():
+        instance = instance_with_most()
+        instance.display_name = UNBROKEN
+        instance.save(update_fields=["display_name"])
+        Account.objects.filter(pk=instance.account_id).update(name=UNBROKEN)
+        text = f"model: scripted:echo\nsystem_prompt: |\n{LONGEST_PROMPT}\n"
+        ConfigDraft.objects.filter(agent_instance=instance).update(text=text)
+        ApiKey.objects.filter(account_id=instance.account_id).update(name=UNBROKEN[:100])
 
 
 def addresses() -> list[str]:

@@ -28,6 +28,8 @@ class FilterForm(forms.Form):
     choices: ClassVar[tuple[str, ...]] = ()
     # Look-ups by a whole id that other pages link to; shown only while they narrow.
     ids: ClassVar[Mapping[str, str]] = {}
+    # What choices are called, where that is not their value.
+    choice_names: ClassVar[Mapping[str, str]] = {}
     search_label: ClassVar[str] = ""
     # Whether the rows are listed inside one account only, or by an id.
     needs_account: ClassVar[bool] = False
@@ -71,7 +73,8 @@ class FilterForm(forms.Form):
 
     def _choice(self, name: str) -> forms.Field:
         field: Any = self.model._meta.get_field(name)
-        shown = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
+        names = [(value, str(label).partition(":")[0]) for value, label in field.choices or ()]
+        shown = [(value, self.choice_names.get(value, name)) for value, name in names]
         label = str(field.verbose_name).replace("completion status", "status")
         return forms.ChoiceField(label=label, choices=[("", "any"), *shown], required=False)
 

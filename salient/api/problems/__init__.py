@@ -217,7 +217,10 @@ class Unavailable(Problem):
 
 
 class InternalError(Problem):
-    """An error of the server; its log has the details."""
+    """An error of the server; its log has the details.
+
+    What to do: look for the request's id in the server's log.
+    """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "internal_error"

@@ -14,7 +14,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
 
 from accounts.admin.base import NO_STORE, PlatformModelAdmin
 from accounts.auth.staff_tokens import may_play, new_token, write_token
@@ -24,6 +23,7 @@ from accounts.models import AccountStatus, User
 from agents.config.versions import publishing
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, InstanceStatus
+from salient.formatting import moment
 from sessions_app.admin.evals.forms import NAME_TAKEN, FromSessionForm
 from sessions_app.admin.texts import hidden_chats, note_chat, require_texts
 from sessions_app.evals import saved_chats
@@ -145,7 +145,7 @@ class EvalPages:
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
         texts = saved_chats.user_messages(session)
         # Named by its time: who may not read the words sees the name.
-        name = f"Conversation of {date_format(session.created_at, 'DATETIME_FORMAT')}"
+        name = f"Conversation of {moment(session.created_at)}"
         form = FromSessionForm(request.POST or None, initial={"name": name})
         if request.method == "POST" and form.is_valid() and texts:
             data = form.cleaned_data

@@ -35,6 +35,7 @@ class SavedChatAdmin(PlatformModelAdmin[SavedChat]):
     list_filter = ["is_gate", "account"]
     list_select_related = ["account", "agent_instance"]
     search_fields = ["name", "agent_instance__instance_slug", "account__slug"]
+    list_numbers = ("turns",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SavedChat]:
         newest = SavedChatRun.objects.filter(saved_chat_id=OuterRef("pk")).order_by("-created_at")

@@ -20,13 +20,7 @@ from sessions_app.admin.overview.page import (
     tiles,
 )
 from sessions_app.admin.overview.svg_charts import sparkline
-from sessions_app.admin.overview.usage_charts import (
-    latency_chart,
-    requests_chart,
-    requests_page,
-    spend_chart,
-    tokens_chart,
-)
+from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, figures_by, total
 
@@ -79,12 +73,7 @@ def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
     return {
         "ranges": ranges(days),
         "tiles": tiles(total(now), total(before), days, key),
-        "charts": [
-            spend_chart(figures_by("day", "model", days=days, account_id=key), days, key),
-            requests_chart(now, days, key),
-            latency_chart(now, days, key),
-            tokens_chart(now, days, key),
-        ],
+        **charts(now, figures_by("day", "model", days=days, account_id=key), days, key),
         "failures": latest_failures(now, days, key),
         "all_failures": requests_page(days.first, days.last, key, failed=True),
     }

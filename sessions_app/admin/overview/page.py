@@ -17,13 +17,7 @@ from accounts.limits.overview import Bar, account_bars
 from accounts.models import Account, User
 from accounts.tenancy.accounts import find_accounts
 from salient.formatting import compact, count, duration, share, spend
-from sessions_app.admin.overview.usage_charts import (
-    latency_chart,
-    requests_chart,
-    requests_page,
-    spend_chart,
-    tokens_chart,
-)
+from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, Figures, figures_by, total
 from sessions_app.usage.totals import Totals, each_day
@@ -97,12 +91,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "ranges": ranges(days),
         "days": days,
         "tiles": tiles(total(now), total(before), days),
-        "charts": [
-            spend_chart(models, days),
-            requests_chart(now, days),
-            latency_chart(now, days),
-            tokens_chart(now, days),
-        ],
+        **charts(now, models, days),
         "top_accounts": top_accounts(totals.by_account(days)),
         "failures": latest_failures(now, days),
         "all_failures": requests_page(days.first, days.last, failed=True),

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from accounts.admin.formatting import list_address
-from salient.formatting import compact, count, duration, money, spend
-from sessions_app.admin.overview.svg_charts import STYLES, Chart, Series
-from sessions_app.usage.queries import NOTHING, Days, Figures, by_day, by_day_and, largest
+from salient.formatting import (
+    compact,
+    count,
+    duration,
+    money,
+    money_on_axis,
+    short_day,
+    short_days,
+    spend,
+)
+from sessions_app.admin.overview.svg_charts import STYLES, Chart, Series, Table
+from sessions_app.usage.queries import Days, Figures, by_day_and, by_part, largest
 
 FAILED = "&completion_status__exact=error"
 MODELS, OTHERS = len(STYLES) - 1, "other models"
@@ -31,7 +41,37 @@ def requests_page(
 
 
 def links(days: Days, account_id: UUID | None) -> list[str]:
-    return [requests_page(day, day, account_id) for day in days]
+    """Return the address of the rows behind each column."""
+    return [requests_page(part.first, part.last, account_id) for part in days.parts()]
+
+
+def names(days: Days) -> list[str]:
+    """Return what each column is called: "1 Sep", or of a week "1-7 Sep"."""
+    return [
+        short_day(part.first) if part.first == part.last else short_days(part.first, part.last)
+        for part in days.parts()
+    ]
+
+
+def per(days: Days) -> str:
+    return "per week" if days.are_weeks else "per day"
+
+
+def charts(
+    found: ByDay,
+    models: Mapping[tuple[date, str], Figures],
+    days: Days,
+    account_id: UUID | None = None,
+) -> dict[str, Any]:
+    """Return what the template of the charts shows, for all accounts or for one."""
+    drawn = [
+        spend_chart(models, days, account_id),
+        requests_chart(found, days, account_id),
+        latency_chart(found, days, account_id),
+        tokens_chart(found, days, account_id),
+    ]
+    is_empty = all(chart.is_empty for chart in drawn)
+    return {"charts": drawn, "table": None if is_empty else Table(drawn)}
 
 
 def spend_chart(
@@ -44,7 +84,7 @@ def spend_chart(
             name,
             _values(figures, days, _spent),
             style,
-            texts=[spend(each.cost, each.unpriced) for _, each in by_day(figures, days)],
+            texts=[spend(each.cost, each.unpriced) for each in by_part(figures, days)],
             filters="" if name == OTHERS else "&" + urlencode({"model": name}),
         )
         for (name, figures), style in zip(models.items(), STYLES, strict=False)
@@ -52,8 +92,8 @@ def spend_chart(
     unknown = sum(figures.unpriced for figures in found.values())
     note = f"Without {count(unknown)} requests whose cost is unknown." if unknown else ""
     return Chart(
-        "spend", "Spend per day by model", list(days), series, money, links(days, account_id),
-        note=note, all_rows=requests_page(days.first, days.last, account_id),
+        "spend", f"Spend {per(days)} by model", names(days), series, money, links(days, account_id),
+        note=note, axis=money_on_axis, all_rows=requests_page(days.first, days.last, account_id),
     )  # fmt: skip
 
 
@@ -66,7 +106,8 @@ def requests_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> 
         Series("ok", _values(found, days, lambda each: each.requests - each.failed), "s0"),
         Series("failed", _values(found, days, lambda each: each.failed), "failed", FAILED),
     ]
-    return Chart("requests", "Requests per day", list(days), series, count, links(days, account_id))
+    title = f"Requests {per(days)}"
+    return Chart("requests", title, names(days), series, count, links(days, account_id))
 
 
 def latency_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Chart:
@@ -75,7 +116,7 @@ def latency_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> C
         Series("p95", _values(found, days, lambda each: each.percentile(0.95)), "s2"),
     ]
     return Chart(
-        "latency", "Latency", list(days), series, duration, links(days, account_id), lines=True
+        "latency", "Latency", names(days), series, duration, links(days, account_id), lines=True
     )
 
 
@@ -84,10 +125,11 @@ def tokens_chart(found: ByDay, days: Days, account_id: UUID | None = None) -> Ch
         Series("read", _values(found, days, lambda each: each.input_tokens), "s0"),
         Series("written", _values(found, days, lambda each: each.output_tokens), "s1"),
     ]
-    return Chart("tokens", "Tokens per day", list(days), series, compact, links(days, account_id))
+    title = f"Tokens {per(days)}"
+    return Chart("tokens", title, names(days), series, compact, links(days, account_id))
 
 
 def _values(
     found: ByDay, days: Days, value: Callable[[Figures], float | None]
 ) -> list[float | None]:
-    return [value(found.get(day, NOTHING)) for day in days]
+    return [value(figures) for figures in by_part(found, days)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,9 +15,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.tenancy.context import platform_context
-from salient.formatting import compact, duration, exact_money, money
+from salient.formatting import compact, duration, exact_money, money, money_on_axis
 from sessions_app.admin.overview.page import change, moved
-from sessions_app.admin.overview.svg_charts import HEIGHT, TOP, Chart, Series, nice, sparkline
+from sessions_app.admin.overview.svg_charts import (
+    HEIGHT,
+    TOP,
+    Chart,
+    Series,
+    Table,
+    nice,
+    sparkline,
+)
 from sessions_app.usage import rollup
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, figures_by
@@ -73,7 +82,7 @@ class FiguresTests(OverviewCase):
         self.assertEqual([top.spend for top in page["top_accounts"]], ["unknown"])
         [spend, *_] = page["charts"]
         self.assertFalse(spend.is_empty)
-        self.assertEqual(spend.rows()[-1][2], ["unknown"])
+        self.assertEqual(spend.texts(-1), ["unknown"])
         self.assertIn("unknown", spend.columns()[-1].text)
 
     def test_a_sum_that_is_partly_unknown_says_of_how_many(self) -> None:
@@ -88,7 +97,7 @@ class FiguresTests(OverviewCase):
         self.assertEqual(tile.change, "not comparable: some costs are unknown")
         self.assertEqual([top.spend for top in page["top_accounts"]], ["$0.75 + 1 unpriced"])
         [spend, *_] = page["charts"]
-        self.assertEqual(spend.rows()[-1][2], ["$0.75 + 1 unpriced"])
+        self.assertEqual(spend.texts(-1), ["$0.75 + 1 unpriced"])
 
     def test_days_that_are_over_are_summed_once_and_equal_the_ledger(self) -> None:
         rich, poor = busy_account("rich"), busy_account("poor", turns=1)
@@ -105,6 +114,22 @@ class FiguresTests(OverviewCase):
             first, second = page["top_accounts"]
             self.assertEqual((first.requests, first.spend), ("6", "$1.50"))
             self.assertEqual((second.requests, second.spend), ("3", "$0.75"))
+
+    def test_ninety_days_are_shown_by_week(self) -> None:
+        instance = busy_account("acme")
+        for age in (6, 7, 89):
+            settled(instance, timezone.now() - age * DAY)
+        rollup.rebuild(instance.account_id)
+
+        page = self.page("?days=90").context
+        _, requests, latency, _ = page["charts"]
+
+        self.assertEqual(requests.title, "Requests per week")
+        self.assertEqual(requests.series[0].values, [1, *[0] * 10, 1, 3])
+        self.assertEqual(latency.series[0].values[1:-2], [None] * 10)
+        days = page["days"]
+        self.assertIn(f"from={days.last - 6 * DAY}&to={days.last}", requests.links[-1])
+        self.assertIn(f"from={days.first}&to={days.first + 5 * DAY}", requests.links[0])
 
     def test_top_accounts_have_their_budgets(self) -> None:
         rich, poor = busy_account("rich", turns=4), busy_account("poor", turns=1)
@@ -135,7 +160,7 @@ class LinkTests(OverviewCase):
         settled(instance, timezone.now() - 3 * DAY)
         rollup.rebuild(instance.account_id)
         [spend, *_] = self.page("?days=7").context["charts"]
-        bars = {bar.text.partition(": ")[2]: bar.href for bar in spend.columns()[-1].bars}
+        bars = {bar.text.partition(": ")[2]: bar.href for bar in spend.columns()[-1].parts}
 
         for label, count in (("openai:gpt-5 $0.50", 2), ("openai:other $0.25", 1)):
             rows = self.client.get(bars[label], secure=True).context["cl"].result_list
@@ -225,13 +250,12 @@ class PageTests(OverviewCase):
 
 class ChartTests(SimpleTestCase):
     def chart(self, *values: Any, lines: bool = False) -> Chart:
-        days = list(Days.until_today(len(values[0])))
+        names = [f"{n + 1} Sep" for n in range(len(values[0]))]
         series = [Series(str(n), each, f"s{n}") for n, each in enumerate(values)]
-        return Chart("key", "title", days, series, money, ["#"] * len(days), lines=lines)
+        return Chart("key", "title", names, series, money, ["#"] * len(names), lines=lines)
 
     def test_bars_stand_on_one_another_and_stay_inside(self) -> None:
-        [column] = self.chart([3.0], [1.0]).columns()
-        lower, upper = column.bars
+        [[lower, upper]] = self.chart([3.0], [1.0]).stacks
 
         self.assertAlmostEqual(float(upper.y) + float(upper.height), float(lower.y), places=1)
         self.assertGreaterEqual(float(upper.y), TOP)
@@ -243,14 +267,44 @@ class ChartTests(SimpleTestCase):
         self.assertEqual([len(points.split()) for _, points in chart.paths()], [2, 2])
 
     def test_the_table_says_what_the_picture_shows(self) -> None:
-        [first, second] = self.chart([1, None]).rows()
+        one, other = self.chart([1, None]), self.chart([2, 3], [4, 5])
 
-        self.assertEqual((first[2], second[2]), (["$1.00"], ["\N{EN DASH}"]))
+        table = Table([one, other])
+
+        self.assertEqual(table.heads(), [("title", 1), ("title", 2)])
+        self.assertEqual(
+            table.rows(),
+            [
+                ("1 Sep", "#", ["$1.00", "$2.00", "$4.00"]),
+                ("2 Sep", "#", ["\N{EN DASH}", "$3.00", "$5.00"]),
+            ],
+        )
+
+    def test_bars_have_links_of_their_own_while_these_are_few(self) -> None:
+        few, many = (self.linked(columns) for columns in (50, 51))
+
+        self.assertEqual([part.href for part in few.columns()[0].parts], ["#&model=0", "#&model=1"])
+        self.assertEqual([column.parts for column in many.columns()], [[]] * 51)
+        self.assertEqual([style for style, _ in many.shapes()], ["s0", "s1"])
+
+    def linked(self, columns: int) -> Chart:
+        chart = self.chart([1] * columns, [2] * columns)
+        series = [replace(each, filters=f"&model={each.name}") for each in chart.series]
+        return replace(chart, series=series)
 
     def test_axes_end_on_numbers_that_divide(self) -> None:
         found = [nice(value) for value in (0, 0.9, 1, 1.1, 37, 401, 9999)]
 
         self.assertEqual(found, [4.0, 1.0, 1.0, 2.0, 40.0, 600.0, 10000.0])
+
+    def test_an_axis_of_dollars_writes_the_same_digits_on_each_line(self) -> None:
+        chart = replace(self.chart([0.02]), axis=money_on_axis)
+
+        self.assertEqual(
+            [tick.text for tick in chart.ticks()],
+            ["$0.000", "$0.005", "$0.010", "$0.015", "$0.020"],
+        )
+        self.assertEqual(money_on_axis(250.0)(1000), "$1,000.00")
 
     def test_a_small_line_has_a_point_for_each_value(self) -> None:
         points = [pair.split(",") for pair in sparkline([0, 5, 10]).split()]
