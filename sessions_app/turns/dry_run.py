@@ -17,8 +17,6 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
-from agents.config.shown import Shown, shown_by
-from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -35,11 +33,9 @@ from sessions_app.models import LLMRequest, Message, Session
 from sessions_app.turns import prompts
 from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_row
 from sessions_app.turns.problems import (
-    AgentUnavailable,
     SessionClosed,
     TurnInProgress,
-    misconfigured_for,
-    with_unknown_price,
+    over_budget_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
 
@@ -62,11 +58,6 @@ class DryRun(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
     @property
-    def shown(self) -> Shown:
-        """What the caller is shown of it, as of the turn itself."""
-        return _shown(self.plan)
-
-    @property
     def max_output_tokens(self) -> int:
         """How many tokens a call of the model may write."""
         return self.plan.run.max_tokens or settings.DEFAULT_OUTPUT_TOKENS
@@ -86,10 +77,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    try:
-        plan = await plan_unstored(caller, instance, asked, stream=False)
-    except AgentMisconfigured as problem:
-        raise misconfigured_for(caller, problem) from problem
+    plan = await plan_unstored(caller, instance, asked, stream=False)
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)
@@ -105,9 +93,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     )
 
 
-def limit_refusal(
-    caller: Caller, instance_id: UUID, run: RunRequest, cost: Decimal
-) -> Problem | None:
+def limit_refusal(caller: Caller, instance_id: UUID, cost: Decimal) -> Problem | None:
     """Return what a limit would refuse the call with now; nothing is reserved.
 
     Call it inside the tenant context.
@@ -116,8 +102,6 @@ def limit_refusal(
         with transaction.atomic():
             quotas.reserve(caller, instance_id, cost)
             transaction.set_rollback(True)
-    except BudgetExceeded as problem:
-        return with_unknown_price(problem, caller, run)
     except Problem as problem:
         return problem
     return None
@@ -132,9 +116,9 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         session = find_session(caller, instance, plan.asked.session_id)
         stored = [] if session is None else _newest(session, instance, row.most_messages)
         cost = _reservation(row, stored)
-        refusal = limit_refusal(caller, instance.pk, plan.run, cost)
-    if isinstance(refusal, BudgetExceeded) and not _shown(plan).cost:
-        refusal = AgentUnavailable()
+        refusal = limit_refusal(caller, instance.pk, cost)
+        if isinstance(refusal, BudgetExceeded):
+            refusal = over_budget_for(caller, refusal, plan.current, plan.run)
     session_id = None if session is None else session.pk
     return _Foreseen(
         session_id,
@@ -145,10 +129,6 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         ),
         refusal,
     )
-
-
-def _shown(plan: TurnPlan) -> Shown:
-    return shown_by(plan.current.effective.config, plan.limits.caller)
 
 
 def _newest(session: Session, instance: AgentInstance, most: int) -> list[Message]:

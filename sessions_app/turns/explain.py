@@ -20,6 +20,7 @@ from accounts.auth.caller import Caller
 from accounts.auth.explain import ADVICE, Check, first_refusal, key_checks, run_check, scope_check
 from accounts.auth.networks import Address, network_of
 from accounts.limits import quotas
+from accounts.limits.quotas import BudgetExceeded
 from accounts.limits.status import LimitStatus, limit_status_in_context
 from accounts.members.members import caller_of
 from accounts.models import AccountStatus, ApiKey, Membership
@@ -34,6 +35,7 @@ from salient.formatting import dollars
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.dry_run import limit_refusal
 from sessions_app.turns.plan import check_size, run_request
+from sessions_app.turns.problems import with_unknown_price
 
 AGENT = "The agent exists, is active, and the caller may use it"
 SIZE = "The message is not too long"
@@ -138,7 +140,9 @@ def _limit_checks(
         [ChatMessage("user", call.message)]
     )
     now = limit_status_in_context(caller, timezone.now())
-    refused = limit_refusal(caller, call.instance.pk, run, cost)
+    refused = limit_refusal(caller, call.instance.pk, cost)
+    if isinstance(refused, BudgetExceeded):
+        refused = with_unknown_price(refused, caller, run)
     facts = _facts(now, cost)
     for code, title in LIMITS.items():
         if refused is not None and refused.code == code:

@@ -47,6 +47,7 @@ from sessions_app.turns.problems import (
     ContentRefused,
     DraftGone,
     InstructionsRefused,
+    misconfigured_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
 
@@ -85,7 +86,10 @@ async def plan_unstored(
 ) -> TurnPlan:
     """Do what plan_turn does, but for the prompt's sections, whose texts a turn stores."""
     quotas.refuse_at_once(caller)
-    current, limits = _known(caller, instance) or await _read(caller, instance)
+    try:
+        current, limits = _known(caller, instance) or await _read(caller, instance)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
