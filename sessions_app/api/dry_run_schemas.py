@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from agents.api.managed import manages
-from agents.config.shown import shown_by
 from salient.api.schemas import Out
 from sessions_app.api.schemas import Dollars
 from sessions_app.turns.dry_run import DryRun
@@ -50,7 +49,7 @@ class DryRunOut(Out):
     """What a turn would be; nothing was stored, and no model was called.
 
     Tokens are those of the first call of the model, at four bytes each. `session_id` is null where
-    a session would begin. Visitors and end users get null for the models, the tokens and the cost,
+    a session would begin. Visitors and end users get null for the models, the tokens and `cost`,
     unless the agent shows them.
     """
 
@@ -68,8 +67,7 @@ class DryRunOut(Out):
 
     @classmethod
     def of(cls, tried: DryRun) -> Self:
-        run, caller = tried.plan.run, tried.plan.limits.caller
-        shown = shown_by(tried.plan.current.effective.config, caller)
+        run, caller, shown = tried.plan.run, tried.plan.limits.caller, tried.shown
         parts = [*_parts(tried.sections, with_headings=manages(caller))]
         refusal = tried.refusal
         return cls(

@@ -17,6 +17,8 @@ from accounts.auth.caller import Caller
 from accounts.limits import quotas
 from accounts.limits.quotas import BudgetExceeded, Reservation
 from accounts.tenancy.context import tenant_context
+from agents.config.shown import Shown, shown_by
+from agents.config.versions.current import AgentMisconfigured
 from agents.costs import pricing
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import SMALLEST, CostSource
@@ -35,6 +37,7 @@ from sessions_app.turns.plan import TurnPlan, messages_of, plan_unstored, turn_r
 from sessions_app.turns.problems import (
     SessionClosed,
     TurnInProgress,
+    misconfigured_for,
     over_budget_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
@@ -58,6 +61,11 @@ class DryRun(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
     @property
+    def shown(self) -> Shown:
+        """What the caller is shown of it, as of the turn itself."""
+        return shown_by(self.plan.current.effective.config, self.plan.limits.caller)
+
+    @property
     def max_output_tokens(self) -> int:
         """How many tokens a call of the model may write."""
         return self.plan.run.max_tokens or settings.DEFAULT_OUTPUT_TOKENS
@@ -77,7 +85,10 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
     Raises what a real call would be refused with, but for the refusals of limits: those are the
     `refusal`. RateLimited where the dry run itself is a call too many.
     """
-    plan = await plan_unstored(caller, instance, asked, stream=False)
+    try:
+        plan = await plan_unstored(caller, instance, asked, stream=False)
+    except AgentMisconfigured as problem:
+        raise misconfigured_for(caller, problem) from problem
     row = turn_row(plan, instance, None)
     foreseen = await in_database(_foresee, plan, row, instance)
     messages = await messages_of(plan, row, foreseen.opened)

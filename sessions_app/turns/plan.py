@@ -47,7 +47,6 @@ from sessions_app.turns.problems import (
     ContentRefused,
     DraftGone,
     InstructionsRefused,
-    misconfigured_for,
 )
 from sessions_app.turns.store import Opened, OpenTurn
 
@@ -86,14 +85,34 @@ async def plan_unstored(
 ) -> TurnPlan:
     """Do what plan_turn does, but for the prompt's sections, whose texts a turn stores."""
     quotas.refuse_at_once(caller)
-    try:
-        current, limits = _known(caller, instance) or await _read(caller, instance)
-    except AgentMisconfigured as problem:
-        raise misconfigured_for(caller, problem) from problem
+    current, limits = _known(caller, instance) or await _read(caller, instance)
     check_size(asked, limits)
     await check_offered(asked, current)
     asked = await _completed(caller, instance, asked, limits)
     return TurnPlan(current, limits, run_request(current, limits, asked, stream=stream), asked)
+
+
+async def plan_failed(
+    caller: Caller, asked: TurnInput, current: CurrentConfig, *, stream: bool
+) -> TurnPlan:
+    """Plan a turn that cannot run, for its record: what was said, and nothing that it came with."""
+    limits = quotas.known_limits(caller)
+    if limits is None:
+        limits = await in_database(_limits_in_context, caller)
+    check_size(asked, limits)
+    said = TurnInput(
+        message=asked.stored_text,
+        session_id=asked.session_id,
+        session_key=asked.session_key,
+        store=asked.store,
+        end_user=asked.end_user,
+    )
+    return TurnPlan(current, limits, run_request(current, limits, said, stream=stream), said)
+
+
+def _limits_in_context(caller: Caller) -> Limits:
+    with tenant_context(caller.account_id):
+        return quotas.limits_of(caller)
 
 
 async def _completed(
@@ -150,10 +169,17 @@ def _read_in_context(
 ) -> tuple[CurrentConfig, Limits]:
     """Read them; `_as_of` separates calls from before and after a change of the instance."""
     with tenant_context(caller.account_id):
-        current = current_config(
-            caller.account_slug, instance, draft=draft_override(caller, instance)
-        )
-        return current, quotas.limits_of(caller)
+        draft = draft_override(caller, instance)
+        try:
+            current = current_config(caller.account_slug, instance, draft=draft)
+        except AgentMisconfigured as problem:
+            if problem.current is None:
+                raise
+            # The version stays stored: the record of the failed turn refers to it.
+            misconfigured = problem
+        else:
+            return current, quotas.limits_of(caller)
+    raise misconfigured
 
 
 def draft_override(caller: Caller, instance: AgentInstance) -> Mapping[str, Any] | None:
