@@ -30,6 +30,7 @@ from accounts.members.staff_roles import (
     MEANINGS,
     StaffRole,
     has_other_owner,
+    named_rights,
     own_groups,
     permissions_of,
     role_of,
@@ -77,9 +78,6 @@ class NewPersonForm(forms.ModelForm[User]):
         self.instance.set_unusable_password()
         saved: User = super().save(commit)
         return saved
-
-
-NAMED_RIGHTS = Permission.objects.select_related("content_type")
 
 
 class PersonForm(forms.ModelForm[User]):
@@ -144,7 +142,7 @@ class RightsAdmin(admin.ModelAdmin[Any]):
     ) -> Any:
         """Read the rights with what their names need, instead of asking again for each."""
         if db_field.remote_field.model is Permission:
-            kwargs["queryset"] = NAMED_RIGHTS.all()
+            kwargs["queryset"] = named_rights()
         return super().formfield_for_manytomany(db_field, cast(HttpRequest, request), **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
@@ -193,11 +191,8 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         places = Membership.objects.select_related("account").order_by("account__slug")
-        return (
-            super()
-            .get_queryset(request)
-            .prefetch_related(Prefetch("memberships", places), "groups")
-        )
+        people = super().get_queryset(request)
+        return people.prefetch_related(Prefetch("memberships", places), "groups")
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -205,7 +200,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
         """Return the person with all that the page names: the rights are read only for some."""
         person = super().get_object(request, object_id, from_field)
         if person is not None:
-            rights = Prefetch("user_permissions", NAMED_RIGHTS.all())
+            rights = Prefetch("user_permissions", named_rights())
             prefetch_related_objects([person], "groups", rights)
         return person
 
@@ -222,7 +217,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
             return self.add_fieldsets
         reason = address_lock_reason(request, obj)
         return [
-            (None, {"fields": ["email", "login"], **({"description": reason} if reason else {})}),
+            (None, {"fields": ["email", "login"]} | ({"description": reason} if reason else {})),
             ("Name", {"fields": ["first_name", "last_name"]}),
             ("May do", {"fields": ["is_active", *_rights_of(obj)]}),
             ("When", {"fields": ["last_login", "date_joined"]}),

@@ -45,6 +45,11 @@ def register_rights(model: type[models.Model], role: StaffRole, may: Iterable[st
     _rights[role] |= {(opts.app_label, f"{verb}_{opts.model_name}") for verb in may}
 
 
+def named_rights() -> QuerySet[Permission]:
+    """Return all permissions, each with what it needs to say its name."""
+    return Permission.objects.select_related("content_type").all()
+
+
 def role_of(user: User) -> StaffRole:
     """Return the role that a person has; OWN for staff with rights of another kind."""
     if user.is_superuser:

@@ -23,8 +23,8 @@ from sessions_app.models import (
     Session,
 )
 from sessions_app.turns import prompts
-from sessions_app.turns.error_help import ErrorHelp, help_with
 from sessions_app.turns.prompts import PromptPart
+from sessions_app.usage.error_help import ErrorHelp, help_with
 
 PAGE_SIZE = 50
 # The class of admin.css for each status.

@@ -21,9 +21,7 @@ from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from agents.costs.pricing import CostSource
 from agents.models import AgentInstance
 from salient.ids import uuid7
-from sessions_app.models.insights import (
-    MessageFeedback,
-)
+from sessions_app.models.insights import MessageFeedback
 from sessions_app.models.keys import (
     instance_constraint,
     instance_key,
@@ -40,10 +38,6 @@ class Role(models.TextChoices):
     SYSTEM = "system"
     TOOL = "tool"
     DEVELOPER = "developer"
-
-
-# People read one word for each, as in the chat and in the playground.
-ROLE_NAMES = {Role.HUMAN: "user"}
 
 
 class CompletionStatus(models.TextChoices):
@@ -360,7 +354,8 @@ class Message(TenantModel):
 
     @property
     def role_name(self) -> str:
-        return ROLE_NAMES.get(Role(self.role), self.role).capitalize()
+        """What people read, as in the chat and in the playground."""
+        return "User" if self.role == Role.HUMAN else self.role.capitalize()
 
     def __str__(self) -> str:
         # Without the text: this is part of page titles, which all staff see.

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sessions_app.models import CompletionStatus, LLMRequest
-from sessions_app.turns.error_help import help_with
+from sessions_app.usage.error_help import help_with
 from sessions_app.usage.queries import DAY, Days, Figures, by_day, start_of
 
 MOST = 8

@@ -296,8 +296,7 @@ def roll_back(
     """Publish the text of an earlier publication again; 0 means the files alone.
 
     It passed the publish checks once and a rollback is urgent: they do not run. Raises ConfigError
-    when it no longer fits, ValidationError, Stale, NothingToPublish, and
-    ConfigPublication.DoesNotExist.
+    when it no longer fits, ValidationError, Stale, NothingToPublish, ConfigPublication.DoesNotExist
     """
     _check_note(note)
     with transaction.atomic():
