@@ -35,7 +35,7 @@ _CUTS: dict[str, Callable[[], Problem]] = {
 }
 # How long a cancellation waits for the turn to be settled, which another process does.
 CANCEL_SECONDS = 5.0
-# A moment's wait between two looks.
+# The first wait of a look for that; each is longer than the one before.
 LOOK_SECONDS = 0.1
 
 
@@ -97,9 +97,10 @@ async def cancel_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) ->
     found = await in_database(_ask_to_cancel, caller, instance, turn_id)
     cancel_here(caller.account_id, turn_id)
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + CANCEL_SECONDS
+    deadline, pause = loop.time() + CANCEL_SECONDS, LOOK_SECONDS
     while found.status == CompletionStatus.RUNNING and loop.time() < deadline:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(pause)
+        pause *= 1.5
         found = await in_database(read_turn, caller, instance, turn_id)
     return found
 

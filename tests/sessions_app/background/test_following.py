@@ -93,6 +93,17 @@ class FollowingTests(World, TestCase):
         self.assertEqual(json.loads(events[-2][1])["code"], "abandoned")
         self.assertEqual(json.loads(events[-1][1])["status"], "error")
 
+    async def test_who_cancels_a_turn_that_does_not_end_looks_ever_less_often(self) -> None:
+        request = await sync_to_async(self.make_running)()
+        with (
+            mock.patch.object(stored_turns, "CANCEL_SECONDS", 2.0),
+            mock.patch.object(stored_turns, "read_turn", wraps=stored_turns.read_turn) as read,
+        ):
+            answer = await self.api.post(self.path(f"turns/{request.pk}/cancel"), {})
+
+        self.assertEqual((answer.status, answer.json()["status"]), (200, "running"))
+        self.assertLessEqual(read.call_count, 7)
+
     @override_settings(REVOCATION_CHECK_SECONDS=0.1)
     async def test_a_suspended_account_has_no_readers(self) -> None:
         request = await sync_to_async(self.make_running)()
