@@ -90,7 +90,7 @@ class SalientAdminSite(admin.AdminSite):
         may_see = request.user.has_perm("accounts.view_account")
         shown = registry.overview.context(request) if may_see else {}
         role = role_of(request.user) if isinstance(request.user, User) else None
-        context = {**shown, "role": role, "may_see_figures": may_see}
+        context = {**shown, "role": role}
         return super().index(request, context | (extra_context or {}))
 
     def list_search(self, request: HttpRequest) -> HttpResponse:
