@@ -23,8 +23,8 @@ from tests.support.usage import busy_account, settled
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
 # What is typed, or is data: inputs, code, configurations, and the tags themselves.
 DATA = re.compile(r"<(pre|code|textarea|script|style|option|svg|del|ins)\b.*?</\1>", re.DOTALL)
-# Conversations name hours, too: those of ours follow a date or one of these words.
-WITHOUT_ZONE = re.compile(r"(?:\d{4},? |until |since )\d\d:\d\d(?::\d\d)?\b(?!:| UTC)")
+# Conversations name hours, too: ours follow a date, or these words.
+WITHOUT_ZONE = re.compile(r"(?:\d{4},? |shown to you until )\d\d:\d\d(?::\d\d)?\b(?!:| UTC)")
 OTHER_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\bNov\. \d|\bago\b")
 
 
