@@ -154,12 +154,8 @@ class KindFilter(admin.SimpleListFilter):
     title, parameter_name = "who", "who"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = {
-            "superuser": "platform owners",
-            "staff": "other staff",
-            "member": "not of the staff",
-            "inactive": "inactive",
-        }
+        names = {"superuser": "platform owners", "staff": "other staff", "inactive": "inactive"}
+        names["member"] = "not of the staff"
         return [(name, names.get(name, f"{name}s")) for name in KINDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:

@@ -11,8 +11,7 @@ from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm
 from agents.instances.services import instance_with_account
 from salient.ids import parse_uuid
 from sessions_app.conversations import search
-from sessions_app.models import CompletionStatus
-from sessions_app.models.conversation import ROLE_NAMES
+from sessions_app.models import CompletionStatus, Message, Role
 
 ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]
 INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
@@ -38,7 +37,7 @@ class IdSearchForm(FilterForm):
 
 class MessageFilters(IdSearchForm):
     choices = ("role",)
-    choice_names = {role.value: name.capitalize() for role, name in ROLE_NAMES.items()}
+    choice_names = {Role.HUMAN.value: Message(role=Role.HUMAN).role_name}
     needs_account = True
 
 
