@@ -24,7 +24,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.account_first import AccountFirstAdmin
 from accounts.admin.api_key_forms import (
     HAND,
     SHOW,
@@ -35,7 +34,7 @@ from accounts.admin.api_key_forms import (
     filled_in,
     key_of_form,
 )
-from accounts.admin.base import Extra, chosen_account
+from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
 from accounts.admin.formatting import badge, quiet
 from accounts.keys import offers
 from accounts.keys.services import (
