@@ -20,8 +20,13 @@ from accounts.models import Account, WebhookDelivery, WebhookEndpoint
 from accounts.webhooks import log
 from accounts.webhooks.endpoints import WebhookDisabled
 
+
 # Titles name a task by what it does; the package names it by its id.
-DBTaskResult.__str__ = lambda task: str(task.task_path)  # type: ignore[method-assign]
+def _task_name(task: Any) -> str:
+    return str(task.task_path)
+
+
+DBTaskResult.__str__ = _task_name  # type: ignore[method-assign, assignment]
 
 
 @admin.register(WebhookEndpoint)

@@ -102,7 +102,7 @@ class LimitPages(TestCase):
         make_instance(make_account("beta"), "theirs")
         address = reverse("admin:accounts_budget_add")
         self.assertContains(self.client.get(address, secure=True), "Whose budget?")
-        page = self.client.get(address, {"account": self.account.pk}, secure=True)
+        page = self.client.get(address, {"account": str(self.account.pk)}, secure=True)
         self.assertContains(page, "New budget for")
         self.assertContains(page, f'<option value="{agent.pk}">bot</option>')
         self.assertContains(page, '<option value="" selected>the whole account</option>')
