@@ -17,9 +17,9 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.api_keys import key_badge
 from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.formatting import badge, link, list_address, quiet
+from accounts.admin.lists.key_states import key_badge
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of

@@ -23,7 +23,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.account_first import AccountFirstAdmin
 from accounts.admin.api_key_forms import (
     HAND,
     SHOW,
@@ -34,8 +33,9 @@ from accounts.admin.api_key_forms import (
     filled_in,
     key_of_form,
 )
-from accounts.admin.base import Extra, chosen_account
-from accounts.admin.formatting import badge, quiet
+from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
+from accounts.admin.formatting import badge
+from accounts.admin.lists.key_states import StateFilter, ended_text, key_badge
 from accounts.keys import offers
 from accounts.keys.services import (
     end_keys,
@@ -45,7 +45,6 @@ from accounts.keys.services import (
     rotate,
     successor_of,
 )
-from accounts.keys.states import KeyState, state_of
 from accounts.members import support_access
 from accounts.members.one_time_links import LIFETIME
 from accounts.models import ApiKey, KeyKind, Scope, User
@@ -56,15 +55,6 @@ from accounts.tenancy.agents import agent_slugs
 from salient.api.problems import NotFound, Problem
 from salient.formatting import moment
 
-STATES = {
-    KeyState.ACTIVE: "ok",
-    KeyState.ENDS_SOON: "warn",
-    KeyState.WAITING: "info",
-    KeyState.NOT_TAKEN: "bad",
-    KeyState.ROTATED: "info",
-    KeyState.EXPIRED: "bad",
-    KeyState.REVOKED: "bad",
-}
 NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
 CHANGE_FIELDS = [
     "account",
@@ -96,39 +86,6 @@ SHOWING_NEEDS_ACCESS = (
     "under a support access, and expires with it. It is better to hand it over: a person of the "
     "account takes it, and nobody else sees it."
 )
-
-
-def key_badge(key: ApiKey) -> SafeString:
-    """Show the key's state, and for whom it waits."""
-    state = state_of(key)
-    taker = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
-    return format_html("{} {}", badge(state.label, STATES[state]), taker)
-
-
-class StateFilter(admin.SimpleListFilter):
-    title, parameter_name = "state", "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("active", "active"),
-            ("waits", "waits to be taken"),
-            ("ended", "revoked or expired"),
-            ("unused", "never used"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-        now = timezone.now()
-        ended = queryset.filter(revoked_at__isnull=False) | queryset.filter(expires_at__lte=now)
-        match self.value():
-            case "active":
-                return queryset.exclude(pk__in=ended.values("pk")).exclude(secret_hash="")
-            case "waits":
-                return queryset.filter(secret_hash="", revoked_at=None)
-            case "ended":
-                return ended
-            case "unused":
-                return queryset.filter(last_used_at=None).exclude(secret_hash="")
-        return queryset
 
 
 @admin.register(ApiKey)
@@ -440,11 +397,3 @@ class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
     def _report_ended(self, request: HttpRequest, ended: list[str]) -> None:
         level = messages.SUCCESS if ended else messages.WARNING
         self.message_user(request, ended_text(ended), level)
-
-
-def ended_text(ended: list[str]) -> str:
-    """Name the keys that were ended."""
-    if not ended:
-        return "No key was revoked: it had ended before."
-    which = f"({', '.join(ended)})"
-    return f"{len(ended)} revoked {which}; every server refuses them within 5 seconds."

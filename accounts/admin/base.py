@@ -26,7 +26,7 @@ from django.utils.safestring import SafeString
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
-from accounts.tenancy.accounts import account_by_id
+from accounts.tenancy.accounts import account_by_id, active_accounts
 from salient.security.key_texts import without_secrets
 
 # What an address of a list holds besides look-ups: its page, its order, and what pop-ups need.
@@ -241,6 +241,29 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
             may_search=request.user.has_perm("accounts.view_auditentry"),
             **{"title": f"History of {row}", **(extra_context or {})},
         )
+
+
+class AccountFirstAdmin[M: Model](PlatformModelAdmin[M]):
+    """Asks for a new row's account, unless the address names it, before the form is shown.
+
+    So the form's choices are those of the account.
+    """
+
+    # The title of the page that asks.
+    whose = ""
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Extra = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        account = chosen_account(request)
+        if account is None:
+            return self.render_page(
+                request, "admin/whose.html", self.whose, accounts=active_accounts()
+            )
+        title = f"New {self.opts.verbose_name} for {account.name}"
+        return super().add_view(request, form_url, {"title": title} | (extra_context or {}))
 
 
 class RecordAdmin[M: Model](PlatformModelAdmin[M]):

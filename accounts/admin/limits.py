@@ -16,8 +16,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin.account_first import AccountFirstAdmin
-from accounts.admin.base import PlatformModelAdmin, chosen_account
+from accounts.admin.base import AccountFirstAdmin, PlatformModelAdmin, chosen_account
 from accounts.limits.budgets import check_percents, put_budget
 from accounts.limits.overview import WHOLE_ACCOUNT, save_limits
 from accounts.limits.periods import current_period

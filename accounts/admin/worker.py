@@ -22,11 +22,11 @@ from accounts.webhooks.endpoints import WebhookDisabled
 
 
 # Titles name a task by what it does; the package names it by its id.
-def _path(task: Any) -> str:
+def _task_name(task: Any) -> str:
     return str(task.task_path)
 
 
-DBTaskResult.__str__ = _path  # type: ignore[method-assign]
+DBTaskResult.__str__ = _task_name  # type: ignore[method-assign, assignment]
 
 
 @admin.register(WebhookEndpoint)

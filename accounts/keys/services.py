@@ -287,7 +287,7 @@ def _of_ended(key_ids: Iterable[str]) -> Q:
     ended_first = ApiKey.objects.filter(
         key_id=OuterRef("rotated_from"), revoked_at__lte=OuterRef("created_at")
     )
-    return Q(Q(rotated_from__in=key_ids) & ~Exists(ended_first))
+    return Q(~Exists(ended_first), rotated_from__in=key_ids)
 
 
 def keys_of(account_id: UUID) -> QuerySet[ApiKey]:

@@ -13,9 +13,9 @@ from django.test import Client
 from accounts.models import MemberRole, SupportAccess, User
 from accounts.tenancy.context import platform_context
 from agents.models import ProviderConnection
-from tests.support.html_forms import Form, form_with, forms_in
 from tests.support.isolation.accounts import make_member, rolled_back
 from tests.support.isolation.cases import PagesTestCase, pages
+from tests.support.isolation.html_forms import Form, form_with, forms_in
 from tests.support.people import opened
 
 # What the change forms hold, as text, for the models that have one.

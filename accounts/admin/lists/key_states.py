@@ -1,0 +1,67 @@
+"""The states of API keys in words: badges, the filter of their list, and which ones ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin.formatting import badge, quiet
+from accounts.keys.states import KeyState, state_of
+from accounts.models import ApiKey
+
+STATES = {
+    KeyState.ACTIVE: "ok",
+    KeyState.ENDS_SOON: "warn",
+    KeyState.WAITING: "info",
+    KeyState.NOT_TAKEN: "bad",
+    KeyState.ROTATED: "info",
+    KeyState.EXPIRED: "bad",
+    KeyState.REVOKED: "bad",
+}
+
+
+def key_badge(key: ApiKey) -> SafeString:
+    """Show the key's state, and for whom it waits."""
+    state = state_of(key)
+    taker = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
+    return format_html("{} {}", badge(state.label, STATES[state]), taker)
+
+
+class StateFilter(admin.SimpleListFilter):
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("active", "active"),
+            ("waits", "waits to be taken"),
+            ("ended", "revoked or expired"),
+            ("unused", "never used"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        now = timezone.now()
+        ended = queryset.filter(revoked_at__isnull=False) | queryset.filter(expires_at__lte=now)
+        match self.value():
+            case "active":
+                return queryset.exclude(pk__in=ended.values("pk")).exclude(secret_hash="")
+            case "waits":
+                return queryset.filter(secret_hash="", revoked_at=None)
+            case "ended":
+                return ended
+            case "unused":
+                return queryset.filter(last_used_at=None).exclude(secret_hash="")
+        return queryset
+
+
+def ended_text(ended: list[str]) -> str:
+    """Name the keys that were ended."""
+    if not ended:
+        return "No key was revoked: it had ended before."
+    which = f"({', '.join(ended)})"
+    return f"{len(ended)} revoked {which}; every server refuses them within 5 seconds."
