@@ -26,7 +26,7 @@ def _task_name(task: Any) -> str:
     return str(task.task_path)
 
 
-DBTaskResult.__str__ = _task_name  # type: ignore[method-assign, assignment]
+DBTaskResult.__str__ = _task_name  # type: ignore[method-assign]
 
 
 @admin.register(WebhookEndpoint)
