@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -136,11 +137,13 @@ class StreamTests(World, TestCase):
         ends = [message for message in sent[1:] if not message.get("more_body", False)]
         self.assertEqual(ends, [sent[-1]])
 
-    async def test_each_event_has_a_number(self) -> None:
+    async def test_the_id_of_each_event_says_how_far_the_answer_has_come(self) -> None:
         answer = await self.api.post(self.path("stream"), {"message": "hello"})
 
         ids = [line[4:] for line in answer.body.decode().splitlines() if line.startswith("id: ")]
-        self.assertEqual(ids, [str(n) for n in range(1, len(ids) + 1)])
+        texts = [data for name, data in answer.events() if name == "message"]
+        ends = itertools.accumulate(len(text) for text in texts)
+        self.assertEqual(ids, [*(f"{end}-0" for end in ends), "done"])
 
     async def test_lines_and_spaces_survive_the_stream(self) -> None:
         self.configure("model: scripted:say\n")
@@ -160,8 +163,8 @@ class StreamTests(World, TestCase):
         first = await self.api.get(self.path("stream"), message="hello")
         self.assertEqual([name for name, _ in first.events()][-2:], ["error", "done"])
         ids = [line[4:] for line in first.body.decode().splitlines() if line.startswith("id: ")]
-        # A number is sent before any event, as the connection may be lost at once.
-        self.assertEqual((ids[0], len(set(ids))), ("0", len(ids)))
+        # An id is sent before any event, as the connection may be lost at once.
+        self.assertEqual((ids[0], len(set(ids))), ("0-0", len(ids)))
         before = await sync_to_async(counts)()
 
         for last in (ids[0], ids[-1]):

@@ -1,1 +1,1 @@
-"""AG-UI: what `@ag-ui/client` and CopilotKit send and read."""
+"""AG-UI: what `@ag-ui/client` sends and reads."""
