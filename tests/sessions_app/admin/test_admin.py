@@ -54,6 +54,8 @@ from sessions_app.models import (
     SavedChatRun,
     ServerProcess,
     Session,
+    TurnCancellation,
+    TurnEventBatch,
     UsageDay,
     UsageTotal,
 )
@@ -148,12 +150,12 @@ class EveryPageTests(TestCase):
     def test_every_model_of_ours_is_registered(self) -> None:
         ours = {m for m in apps.get_models() if m._meta.app_label in OURS}
 
-        # How far a rate is used up, and which server processes live, is no page: it is of a moment.
+        # No page has what is of a moment: how far a rate is used up, which server processes live,
+        # what they tell each other about running turns.
         # The others are shown on pages of an instance, a request, a test chat, the overview.
         shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
-        self.assertEqual(
-            ours - set(admin.site._registry), {RateState, AttemptRate, ServerProcess} | shown
-        )
+        passing = {RateState, AttemptRate, ServerProcess, TurnCancellation, TurnEventBatch}
+        self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
 
     def test_lists_searches_and_forms_answer(self) -> None:
