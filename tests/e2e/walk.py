@@ -100,6 +100,8 @@ def publish(page: Page) -> None:
     expect(page.locator(".faults")).to_contain_text("system_prompt")
     page.fill("#id_text", YAML)
     page.click("button[name=review]")
+    # Whoever leaves a page early loses its scripts.
+    page.wait_for_url("**/review/")
     page.fill("#id_note", "A better model")
     page.click("input[value=Publish]")
     expect_message(page, "published")
