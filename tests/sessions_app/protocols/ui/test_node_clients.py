@@ -7,27 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shutil
-from pathlib import Path
 
 from django.conf import settings
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_instance, write_config
-from tests.support.servers.node_clients import INSTALLED, install, run
+from tests.support.servers.node_clients import install, run
 from tests.support.servers.served import served
 from tests.support.worlds import World
-
-SECTION = re.compile(r"^## Chat interfaces.*?(?=^## )", re.MULTILINE | re.DOTALL)
-SNIPPET = re.compile(r"^```javascript\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def snippets() -> list[str]:
-    """Return the programs of docs/api.md that use these clients."""
-    [section] = SECTION.findall((Path(settings.BASE_DIR) / "docs/api.md").read_text())
-    return SNIPPET.findall(section)
-
 
 if shutil.which("node") or os.environ.get("CI"):
 
@@ -52,10 +40,3 @@ if shutil.which("node") or os.environ.get("CI"):
                     CUT_AGENT_URL=f"{server.url}/accounts/acme/agents/cut",
                     TOOLS_AGENT_URL=f"{server.url}/accounts/acme/agents/tools",
                 )
-                found = snippets()
-                self.assertEqual(len(found), 2)
-                for snippet in found:
-                    text = snippet.replace("https://chat.example.com", server.url)
-                    program = INSTALLED / "snippet.mjs"
-                    program.write_text(text.replace("sal_vt_…", self.secret))
-                    await run("node", program.name)
