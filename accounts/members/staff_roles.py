@@ -60,7 +60,7 @@ def role_of(user: User) -> StaffRole:
         return StaffRole.AUDITOR
     names = {group.name for group in user.groups.all()}
     by_name = {name: role for role, name in GROUPS.items()}
-    if len(names) == 1 and not user.user_permissions.exists():
+    if len(names) == 1 and not user.user_permissions.all():
         return by_name.get(names.pop(), StaffRole.OWN)
     return StaffRole.OWN
 
@@ -74,7 +74,8 @@ def staff_word(user: User) -> str:
 
 def permissions_of(user: User) -> list[str]:
     """Return the names of the permissions that the person has beside those of groups."""
-    return [permission.name for permission in user.user_permissions.order_by("codename")]
+    rights = sorted(user.user_permissions.all(), key=lambda permission: permission.codename)
+    return [permission.name for permission in rights]
 
 
 def set_flags(user: User, role: StaffRole) -> None:

@@ -2,12 +2,14 @@
 --
 -- The context sets app.account_id for its transaction. Without one the function raises, so that a
 -- forgotten context fails instead of returning no rows.
--- Its body is an expression, whose names are found when it is made: PostgreSQL writes it into each
--- policy's check instead of calling a function, thirty times a turn.
--- Locks: none. Raises: 42501 (insufficient_privilege) where no account is set, by app_no_account.
+-- Locks: none. Raises: 42501 (insufficient_privilege) where no account is set.
 CREATE OR REPLACE FUNCTION app_current_account() RETURNS uuid
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN CASE pg_catalog.current_setting('app.account_id', true) <> ''
-    WHEN true THEN pg_catalog.current_setting('app.account_id', true)::uuid
-    ELSE app_no_account()
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    account text := pg_catalog.current_setting('app.account_id', true);
+BEGIN
+    IF account IS NULL OR account = '' THEN
+        RAISE insufficient_privilege USING MESSAGE = 'no account is set: open a tenant context';
+    END IF;
+    RETURN account::uuid;
+END $$;

@@ -206,14 +206,10 @@ class Database:
         return list(self.rows(query, [names, names]))
 
     def unfixed_functions(self) -> list[str]:
-        """Return our functions without a search_path of their own, with their arguments.
-
-        One whose body is an expression needs none: its names were found when it was made.
-        """
+        """Return our functions without a search_path of their own, with their arguments."""
         query = r"""
             SELECT oid::regprocedure::text FROM pg_proc
             WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'app\_%%'
-                AND prosqlbody IS NULL
                 AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting
                     WHERE setting LIKE 'search\_path=%%')
             ORDER BY 1

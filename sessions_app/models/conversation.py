@@ -20,6 +20,7 @@ from accounts.models.foreign_keys import (
 from accounts.tenancy.context import TenantManager, TenantModel, TenantQuerySet
 from agents.costs.pricing import CostSource
 from agents.models import AgentInstance
+from salient.formatting import moment
 from salient.ids import uuid7
 from sessions_app.models.insights import MessageFeedback
 from sessions_app.models.keys import (
@@ -143,7 +144,7 @@ class Session(TenantModel):
 
     def __str__(self) -> str:
         # Without its title: this is part of page titles, which all staff see.
-        return f"session of {self.created_at:%Y-%m-%d %H:%M} UTC"
+        return f"session of {moment(self.created_at)}"
 
 
 class LLMRequestQuerySet(TenantQuerySet["LLMRequest"]):
@@ -359,7 +360,7 @@ class Message(TenantModel):
 
     def __str__(self) -> str:
         # Without the text: this is part of page titles, which all staff see.
-        return f"{self.role} message of {self.created_at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.role} message of {moment(self.created_at)}"
 
 
 class Profile(TenantModel):

@@ -29,9 +29,12 @@ NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 SEVERE = ("serious", "critical")
-# Requests that may be aborted: the rest of a stream after its answer, a page's icon when the
-# browser leaves the page, and the log-in page that an autosave does not follow.
-MAY_BE_ABORTED = ("/stream", "/static/icon.svg", "/configuration/")
+# Requests that may be aborted: the rest of a stream after its answer, a page's icon and its last
+# scripts when a form is sent before they are loaded, the log-in page that an autosave does not follow.
+MAY_BE_ABORTED = (
+    *("/stream", "/configuration/", "/static/icon.svg"),
+    *("/static/keep.js", "/static/admin/js/nav_sidebar.js"),
+)
 # The frame of every page is checked on the first one only; a list by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
 FURTHER_ROWS = [

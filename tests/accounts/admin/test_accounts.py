@@ -132,7 +132,7 @@ class PageTests(AccountCase):
         self.assertContains(page, "$1.00 of $10.00 this month")
         self.assertNotContains(page, text)
         self.assertEqual(page.context["tiles"][0].value, "3")
-        [(agent, used)] = page.context["agents"]
+        [(agent, used, *_)] = page.context["agents"]
         self.assertEqual((agent, used["requests"]), (instance, "3"))
 
     def test_shows_nothing_of_others(self) -> None:

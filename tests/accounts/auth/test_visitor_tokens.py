@@ -275,8 +275,9 @@ class EmbedTests(VisitorWorld):
         self.configure("model: openai:gpt-4.1-mini\n")
         answer = await self.ask(await self.start(ApiClient(secret)))
 
-        self.assertEqual(answer.json()["model"], "scripted:echo")
+        self.assertIn("scripted answer", answer.json()["response"])
         [request] = (await sync_to_async(stored)())[1]
+        self.assertEqual(f"{request.provider}:{request.model}", "scripted:echo")
         self.assertTrue(request.is_test)
 
 

@@ -112,7 +112,8 @@ class ShownTests(KeyPages):
         _, text = self.shown()
         self.client.force_login(self.boss)
         page = reverse("admin:accounts_user_change", args=[helper.pk])
-        self.client.post(page, {"email": helper.email, "is_active": "on"}, secure=True)
+        form = {"email": helper.email, "is_active": "on", "role": "none"}
+        self.client.post(page, form, secure=True)
 
         self.assertEqual(status_of(text), 401)
 
@@ -413,7 +414,7 @@ class TakingTests(HandoverCase):
         form = {"way": "hand", "person": "owner@example.com"}
         with self.captureOnCommitCallbacks(execute=True):
             self.client.post(self.page("key-rotate", key), form, secure=True)
-        self.client.post(self.page("key-revoke", key), secure=True)
+        self.client.post(self.page("key-revoke", key), {"with_successors": "on"}, secure=True)
         self.log_in(self.owner.user)
         self.assertEqual(self.open(self.link()).status_code, 404)
 

@@ -22,6 +22,7 @@ from accounts.tenancy.context import platform_context
 from tests.accounts.member_worlds import PASSWORD, browser_of, make_member
 from tests.support.commands import refusal, run_json
 from tests.support.factories import make_account, make_invitation, make_user
+from tests.support.isolation.accounts import high_rates
 from tests.support.people import make_root
 
 SAME = (
@@ -171,6 +172,7 @@ class PeopleTests(TestCase):
 
 class InvitationTests(TestCase):
     def setUp(self) -> None:
+        self.enterContext(high_rates())
         self.account = make_account("acme")
         self.owner = make_member(self.account, MemberRole.OWNER, "owner@example.com").user
 

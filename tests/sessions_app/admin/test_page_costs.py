@@ -90,7 +90,8 @@ class PageCostTests(TestCase):
         for days in (7, 30, 90):
             with self.subTest(days=days):
                 _, size = self.cost_of(f"{page}?days={days}", self.root)
-                self.assertLess(size, MOST_BYTES)
+                # Its agents, keys and people are on it too.
+                self.assertLess(size, 1.2 * MOST_BYTES)
 
     def test_a_persons_page_does_not_ask_for_each_right(self) -> None:
         auditor = make_auditor(email="eye@example.com")
