@@ -128,7 +128,7 @@ class ReadingTests(TwoAccounts):
             self.assertEqual({m.account_id for m in found}, {self.mine})
             joined = unfiltered(Message).filter(session__account__slug="beta")
             self.assertEqual(joined.count(), 0)
-            self.assertEqual(unfiltered(LLMRequest).aggregate(n=Count("pk"))["n"], 1)
+            self.assertEqual(unfiltered(LLMRequest).aggregate(n=Count("pk"))["n"], 2)
             by_slug = unfiltered(Session).values("account_slug").annotate(n=Count("messages"))
             self.assertEqual({row["account_slug"] for row in by_slug}, {"acme"})
             total = unfiltered(Budget).aggregate(total=Sum("limit"))["total"]
