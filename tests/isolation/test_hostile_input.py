@@ -248,14 +248,19 @@ class ApiTests(MatrixTestCase):
                         wrong.append(f"{route.short}?{query[:60]}: {status}")
 
     def test_in_each_field_of_each_body(self) -> None:
+        sent = set[Any]()
         with no_server_error(self) as wrong:
             for route, method in self.each():
                 if method not in {"POST", "PATCH"}:
                     continue
                 usual = BODIES.get((route.short, method), {})
+                body = route.operations[method].body
+                # OpenAI's API is at two addresses, which read a body by the same code.
+                fields = [] if route.is_openai() and body in sent else self.fields_of(route, method)
+                sent.add(body)
                 bodies = [
                     json.dumps(usual | {field: value}).encode()
-                    for number, field in enumerate(self.fields_of(route, method))
+                    for number, field in enumerate(fields)
                     for value in part_of(VALUES, number, 3)
                 ]
                 for raw in (*bodies, *BODIES_WHOLE):
