@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Self
 from uuid import UUID
@@ -26,10 +25,9 @@ from accounts.members.members import SCOPES_OF
 from accounts.models import AccountStatus, MemberRole, Membership, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_active_account, find_api_key
-from salient.api.lifespan import on_stop, when_stopping
+from salient.api.lifespan import in_rounds, when_stopping
 from salient.api.problems import Problem
 from salient.database import in_database
-from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
 # When the database does not answer for so long, turns whose time is over still end.
@@ -171,11 +169,9 @@ class _Watcher:
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
-        self.task = asyncio.create_task(self._run())
+        in_rounds(self._run)
 
     async def _run(self) -> None:
-        # It belongs to no request, although one has started it.
-        request_ids.leave()
         loop = asyncio.get_running_loop()
         try:
             await self._check_in_rounds(loop)
@@ -222,16 +218,6 @@ def _end_all() -> None:
     watcher = _watchers.get(asyncio.get_running_loop())
     for watch in list(watcher.watches) if watcher else []:
         watch.end(ServerStopping)
-
-
-@on_stop
-async def _stop() -> None:
-    """End the watcher with its loop; it may be waiting for its next round."""
-    watcher = _watchers.get(asyncio.get_running_loop())
-    if watcher is not None:
-        watcher.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher.task
 
 
 def _is_over(caller: Caller) -> bool:

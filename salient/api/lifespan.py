@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from salient.security import checks
+from salient.security import checks, request_ids
 
 type Opener = Callable[[], object]
 type Closer = Callable[[], Awaitable[None]]
@@ -19,6 +19,7 @@ _openers: list[Opener] = []
 _enders: list[Ender] = []
 _closers: list[Closer] = []
 _background: set[asyncio.Task[Any]] = set()
+_rounds: set[asyncio.Task[None]] = set()
 _is_stopping = threading.Event()
 # How long a stopping server waits for its background tasks.
 BACKGROUND_SECONDS = 5
@@ -115,6 +116,31 @@ async def finish_background() -> None:
             return
 
 
+def in_rounds(work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    """Run what looks again and again until nobody needs it; it ends with the server at the latest.
+
+    It belongs to no request, although one has started it.
+    """
+
+    async def apart() -> None:
+        request_ids.leave()
+        await work()
+
+    task = asyncio.get_running_loop().create_task(apart())
+    _rounds.add(task)
+    task.add_done_callback(_rounds.discard)
+    return task
+
+
+async def end_rounds() -> None:
+    """End them in this event loop: they may be waiting for their next look."""
+    loop = asyncio.get_running_loop()
+    mine = [task for task in _rounds if task.get_loop() is loop]
+    for task in mine:
+        task.cancel()
+    await asyncio.gather(*mine, return_exceptions=True)
+
+
 async def run(
     receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
@@ -132,6 +158,7 @@ async def run(
                 ender()
             await in_flight.drain()
             await finish_background()
+            await end_rounds()
             for closer in reversed(_closers):
                 await closer()
             await send({"type": "lifespan.shutdown.complete"})

@@ -12,8 +12,8 @@ from django.db import InterfaceError, OperationalError
 
 from accounts.auth.revocation import Watch
 from accounts.tenancy.context import platform_context
+from salient.api.lifespan import in_rounds
 from salient.database import in_database
-from salient.security import request_ids
 from sessions_app.models import TurnCancellation
 from sessions_app.turns.problems import TurnCancelled
 
@@ -26,17 +26,27 @@ type TurnKey = tuple[UUID, UUID]
 
 
 class _Canceller:
-    """The running turns of one event loop, and the task that looks which of them were cancelled."""
+    """The running turns of one event loop, and the task that looks which of them were cancelled.
+
+    It ends when a look finds no turn: a task for each turn that runs alone would cost more.
+    """
 
     def __init__(self) -> None:
         self.watches: dict[TurnKey, Watch] = {}
-        self.task = asyncio.create_task(self._run())
+        in_rounds(self._run)
 
     async def _run(self) -> None:
-        # It belongs to no request, although one has started it.
-        request_ids.leave()
+        loop = asyncio.get_running_loop()
+        try:
+            await self._look_in_rounds()
+        finally:
+            del _cancellers[loop]
+
+    async def _look_in_rounds(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            if not self.watches:
+                return
             try:
                 for key in await in_database(_cancelled):
                     if (watch := self.watches.get(key)) is not None:
@@ -62,9 +72,6 @@ def cancellable(account_id: UUID, request_id: UUID, watch: Watch) -> Iterator[No
         yield
     finally:
         del canceller.watches[key]
-        if not canceller.watches:
-            canceller.task.cancel()
-            del _cancellers[loop]
 
 
 def cancel_here(account_id: UUID, request_id: UUID) -> None:

@@ -17,16 +17,15 @@ from django.db.models import Q
 
 from accounts.tenancy.context import platform_context
 from agents.runtime.events import Event, TextDelta
+from salient.api.lifespan import in_rounds
 from salient.database import in_database
-from salient.security import request_ids
+from sessions_app.background.cancellation import TurnKey
 from sessions_app.background.event_log import STORE_SECONDS, decoded
 from sessions_app.models import LLMRequest, TurnEventBatch
 
 logger = logging.getLogger(__name__)
 # So many turns are named in one statement.
 MOST_AT_ONCE = 200
-
-type TurnKey = tuple[UUID, UUID]
 
 
 class News:
@@ -41,11 +40,9 @@ class _Follower:
 
     def __init__(self) -> None:
         self.waiting: dict[asyncio.Future[News], tuple[TurnKey, int]] = {}
-        self.task = asyncio.create_task(self._run())
+        self.task = in_rounds(self._run)
 
     async def _run(self) -> None:
-        # It belongs to no request, although one has started it.
-        request_ids.leave()
         while True:
             try:
                 await self._look()

@@ -13,13 +13,13 @@ from agents.models import AgentInstance
 from agents.runtime.events import Event
 from salient.api.lifespan import in_background
 from salient.api.problems import Problem
+from sessions_app.background.cancellation import TurnKey
 from sessions_app.background.event_log import EventLog
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.turns.idempotency import Key, Replay
 from sessions_app.turns.turn import Turn, begin, finish
 
-# An id is unique within its account only.
-_running: dict[tuple[UUID, UUID], Turn] = {}
+_running: dict[TurnKey, Turn] = {}
 
 
 async def begin_in_background(

@@ -59,6 +59,12 @@ def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMReque
     return request
 
 
+def require_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> None:
+    """Raise NotFound for a turn that the caller may not follow."""
+    with tenant_context(caller.account_id):
+        own_turn(caller, instance, turn_id)
+
+
 def read_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> TurnOut:
     """Return the turn as it is now; raises NotFound."""
     with tenant_context(caller.account_id):
