@@ -69,7 +69,7 @@ async def read_events(
     sent = request.headers.get("Last-Event-ID") or str(sse.BEGINNING)
     after = None if sent == sse.DONE_ID else _place(sent)
     caller, key = request.caller, path_uuid(turn_id, "turn")
-    await in_database(stored_turns.read_turn, caller, instance, key)
+    await in_database(stored_turns.require_turn, caller, instance, key)
     return None if after is None else turn_events(request, instance, key, after)
 
 
