@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from sessions_app.protocols.openai.types import (
     Head,
     Usage,
 )
+from sessions_app.protocols.streams import Begun
 from sessions_app.turns.turn import Turn
 
 REASONS = {"stop", "length", "content_filter", "tool_calls"}
@@ -192,14 +192,6 @@ def error_of(problem: Problem) -> dict[str, Any]:
 def error_chunk(error: Exception, path: str) -> bytes:
     """Write an error so that the SDKs raise it; nothing follows it."""
     return FinalChunk(b"data: " + encoded(error_of(as_problem(error, path))) + b"\n\n")
-
-
-@dataclass(slots=True)
-class Begun:
-    """The events of a turn, of which the first may have come already."""
-
-    events: AsyncGenerator[Event]
-    first: Event | None = None
 
 
 async def chunks(

@@ -24,13 +24,7 @@ from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai import encoding
 from sessions_app.protocols.openai.conversion import UnsupportedParameter, turn_input
 from sessions_app.protocols.openai.schemas import ChatCompletionIn
-from sessions_app.protocols.openai.serving import (
-    BegunStream,
-    ModelNotFound,
-    as_json,
-    begun,
-    find_model,
-)
+from sessions_app.protocols.openai.serving import ModelNotFound, as_json, find_model
 from sessions_app.protocols.openai.types import (
     ChunkOut,
     CompletionOut,
@@ -38,6 +32,7 @@ from sessions_app.protocols.openai.types import (
     ModelOut,
     ModelsOut,
 )
+from sessions_app.protocols.streams import Begun, BegunStream, begun
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Replay, key_of
 from sessions_app.turns.problems import OPENAI_PROBLEMS
@@ -101,7 +96,7 @@ async def _complete(
     events = turns.answer(turn)
     # A text that is checked first would keep the connection silent until it is whole.
     waits = asked.output_format is None
-    first = await begun(turn, events) if waits else encoding.Begun(events)
+    first = await begun(turn, events) if waits else Begun(events)
     chunks = encoding.chunks(turn, first, model, request.path, with_usage=with_usage)
     return event_stream(BegunStream(turn, chunks, events), headers)
 

@@ -5,17 +5,15 @@ A text delta is put together from bytes that are the same for all deltas of its 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from accounts.auth.decorators import as_problem
 from agents.runtime.events import Event, TextDelta, ToolCall
 from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
-from sessions_app.api.schemas import ChatOut, DoneOut
-from sessions_app.protocols.openai.encoding import Begun, Frame, encoded, error_of
+from sessions_app.api.schemas import DoneOut
+from sessions_app.protocols.openai.encoding import Frame, encoded, error_of
 from sessions_app.protocols.openai.responses import encoding, ids
 from sessions_app.protocols.openai.responses.types import ErrorEvent, ItemStatus, ResponseOut
 
@@ -38,10 +36,6 @@ class Events:
         self._delta = (
             b"event: response.output_text.delta\ndata: " + encoded(head)[:-1] + b',"delta":'
         )
-
-    @property
-    def model(self) -> str:
-        return self._begun["model"]
 
     def begin(self) -> Iterator[bytes]:
         yield self._event("response.created", {"response": self._begun})
@@ -80,14 +74,14 @@ class Events:
         )
         yield self._event("response.output_item.done", {**place, "item": item})
 
-    def finish(self, frame: Frame) -> Iterator[bytes]:
-        status = encoding.status_of(frame.done)
+    def finish(self, done: DoneOut) -> Iterator[bytes]:
+        status = encoding.status_of(done)
         yield from self._close_message(encoding.item_status(status))
-        yield FinalChunk(self._event(f"response.{status}", {"response": self._ended(frame)}))
+        yield FinalChunk(self._event(f"response.{status}", {"response": self._ended(done)}))
 
-    def fail(self, frame: Frame, problem: Problem) -> Iterator[bytes]:
+    def fail(self, done: DoneOut, problem: Problem) -> Iterator[bytes]:
         """Say it twice: OpenAI's SDKs pass over a failed response, and raise an error event."""
-        yield self._event("response.failed", {"response": self._ended(frame, problem)})
+        yield self._event("response.failed", {"response": self._ended(done, problem)})
         body = error_of(problem)["error"]
         event: ErrorEvent = {
             "type": "error",
@@ -99,8 +93,8 @@ class Events:
         }
         yield FinalChunk(self._event("error", event))
 
-    def _ended(self, frame: Frame, problem: Problem | None = None) -> ResponseOut:
-        text = "".join(self._said)
+    def _ended(self, done: DoneOut, problem: Problem | None = None) -> ResponseOut:
+        frame, text = Frame(done, self._begun["model"]), "".join(self._said)
         return encoding.ended(self._begun, frame, self._answer_id, text, self._calls, problem)
 
     def _open_message(self) -> bytes:
@@ -135,49 +129,3 @@ class Events:
             return b""
         content = encoded({"type": name, "sequence_number": number, **fields})
         return b"event: %b\ndata: %b\n\n" % (name.encode(), content)
-
-
-async def events(
-    written: Events,
-    happening: Begun,
-    outcome: Callable[[], DoneOut | None],
-    path: str,
-) -> AsyncGenerator[bytes]:
-    """Write each event that is the caller's; the agent's own tools stay its own.
-
-    `outcome` is called when the events have ended; it is None where only this reader is cut off.
-    """
-    last: Iterable[bytes] = ()
-    for frame in written.begin():
-        yield frame
-    try:
-        async with aclosing(happening.events) as coming:
-            if happening.first is not None:
-                for frame in written.of(happening.first):
-                    yield frame
-            async for event in coming:
-                for frame in written.of(event):
-                    yield frame
-        if (done := outcome()) is not None:
-            last = written.finish(Frame(done, written.model))
-    except Exception as error:
-        if (done := outcome()) is not None:
-            last = written.fail(Frame(done, written.model), as_problem(error, path))
-    for frame in last:
-        yield frame
-
-
-async def replayed(
-    frame: Frame, begun: ResponseOut, answer: ChatOut, calls: Iterable[ToolCall]
-) -> AsyncIterator[bytes]:
-    """Write an earlier answer again."""
-    written = Events(begun, answer.message_id or answer.llm_request_id)
-    for event in written.begin():
-        yield event
-    if answer.response:
-        yield written.text(answer.response)
-    for call in calls:
-        for event in written.call(call):
-            yield event
-    for event in written.finish(frame):
-        yield event

@@ -20,19 +20,15 @@ from sessions_app.background import stored_turns
 from sessions_app.background.running import begin_in_background, events_of
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.protocols.openai.conversion import UnsupportedParameter
-from sessions_app.protocols.openai.encoding import Begun, Frame, encoded
-from sessions_app.protocols.openai.responses import conversion, encoding, events, ids, stored
+from sessions_app.protocols.openai.encoding import Frame, encoded
+from sessions_app.protocols.openai.responses import conversion, encoding, ids, stored
 from sessions_app.protocols.openai.responses import schemas as wire
+from sessions_app.protocols.openai.responses.events import Events
 from sessions_app.protocols.openai.responses.problems import PreviousResponseNotFound, named_as_sent
 from sessions_app.protocols.openai.responses.schemas import ReadResponseIn, ResponseIn
 from sessions_app.protocols.openai.responses.types import EVENTS, DeletedResponse, ResponseOut
-from sessions_app.protocols.openai.serving import (
-    BegunStream,
-    ModelNotFound,
-    as_json,
-    begun,
-    find_model,
-)
+from sessions_app.protocols.openai.serving import ModelNotFound, as_json, find_model
+from sessions_app.protocols.streams import Begun, BegunStream, begun, replayed, stream
 from sessions_app.turns import turn as turns
 from sessions_app.turns.idempotency import Key, Replay, key_of
 from sessions_app.turns.problems import OPENAI_PROBLEMS, TurnInProgress
@@ -146,7 +142,7 @@ async def _read(
         stored.written_events, caller, instance, response_id, after=after
     )
     happening, outcome = stored_turns.happening(caller, instance, turn_id, Scope.HISTORY_READ)
-    frames = events.events(written, Begun(happening), outcome, request.path)
+    frames = stream(written, Begun(happening), outcome, request.path)
     return event_stream(frames, {})
 
 
@@ -183,16 +179,16 @@ async def _create(
     headers = turn.reservation.headers
     if not is_stream:
         return as_json(encoded(await _answered(turn, response)), headers)
-    written = events.Events(response, turn.answer_id)
+    written = Events(response, turn.answer_id)
     if turn.log is not None:
         first = Begun(events_of(turn))
-        frames = events.events(written, first, turn.outcome, request.path)
+        frames = stream(written, first, turn.outcome, request.path)
         return event_stream(frames, headers)
     happening = turns.answer(turn)
     # As in chat completions: a failure before the first word has its own status.
     waits = asked.output_format is None
     first = await begun(turn, happening) if waits else Begun(happening)
-    frames = events.events(written, first, turn.outcome, request.path)
+    frames = stream(written, first, turn.outcome, request.path)
     return event_stream(BegunStream(turn, frames, happening), headers)
 
 
@@ -273,7 +269,6 @@ def _replay(
     if earlier.problem is not None:
         raise earlier.problem
     answer, calls = earlier.answer, earlier.client_calls
-    frame = Frame(answer, instance.instance_slug)
     headers = earlier.headers
     response = encoding.begun(
         answer.llm_request_id,
@@ -283,6 +278,8 @@ def _replay(
         earlier.request_body.get("metadata", {}),
     )
     if wanted.stream:
-        return event_stream(events.replayed(frame, response, answer, calls), headers)
+        written = Events(response, answer.message_id or answer.llm_request_id)
+        return event_stream(replayed(written, answer, calls), headers)
+    frame = Frame(answer, instance.instance_slug)
     whole = encoding.ended(response, frame, answer.message_id, answer.response, calls)
     return as_json(encoded(whole), headers)

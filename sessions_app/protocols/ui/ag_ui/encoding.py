@@ -11,6 +11,7 @@ from uuid import UUID
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
 from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
+from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.encoding import encoded
 from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ag_ui.types import (
@@ -21,7 +22,7 @@ from sessions_app.protocols.ui.ag_ui.types import (
     RunUsage,
     ToolCallResultEvent,
 )
-from sessions_app.protocols.ui.outcome import Outcome
+from sessions_app.protocols.ui.outcome import Outcome, outcome_of
 
 
 class RunEvents:
@@ -62,7 +63,8 @@ class RunEvents:
                 self._is_over = True
                 yield _frame(self._result(event))
 
-    def finish(self, outcome: Outcome) -> Iterator[bytes]:
+    def finish(self, done: DoneOut) -> Iterator[bytes]:
+        outcome = outcome_of(done)
         yield from self._close()
         finished: RunFinishedEvent = {
             "type": "RUN_FINISHED",
@@ -73,7 +75,8 @@ class RunEvents:
         }
         yield FinalChunk(_frame(finished))
 
-    def fail(self, problem: Problem, outcome: Outcome) -> Iterator[bytes]:
+    def fail(self, done: DoneOut, problem: Problem) -> Iterator[bytes]:
+        outcome = outcome_of(done)
         yield from self._close()
         error: RunErrorEvent = {
             "type": "RUN_ERROR",

@@ -13,6 +13,7 @@ from uuid import UUID
 from agents.runtime.events import Event, TextDelta, ToolCall, ToolResult
 from salient.api.limits import FinalChunk
 from salient.api.problems import Problem
+from sessions_app.api.schemas import DoneOut
 from sessions_app.protocols.openai.encoding import DONE, encoded
 from sessions_app.protocols.ui import agent_tools
 from sessions_app.protocols.ui.ai_sdk.types import (
@@ -20,7 +21,7 @@ from sessions_app.protocols.ui.ai_sdk.types import (
     ToolInputAvailableChunk,
     UIChunk,
 )
-from sessions_app.protocols.ui.outcome import Outcome
+from sessions_app.protocols.ui.outcome import outcome_of
 
 _REASONS: dict[str | None, Any] = {
     "stop": "stop",
@@ -61,7 +62,8 @@ class Chunks:
                 self._is_over = True
                 yield _frame(self._result(event))
 
-    def finish(self, outcome: Outcome) -> Iterator[bytes]:
+    def finish(self, done: DoneOut) -> Iterator[bytes]:
+        outcome = outcome_of(done)
         yield from self._close()
         yield _frame({"type": "finish-step"})
         finish: FinishChunk = {
@@ -72,7 +74,8 @@ class Chunks:
         yield _frame(finish)
         yield FinalChunk(DONE)
 
-    def fail(self, problem: Problem, outcome: Outcome) -> Iterator[bytes]:
+    def fail(self, done: DoneOut, problem: Problem) -> Iterator[bytes]:
+        outcome = outcome_of(done)
         yield from self._close()
         yield _frame({"type": "message-metadata", "messageMetadata": {"salient": outcome}})
         yield _frame({"type": "error", "errorText": json.dumps(problem.as_dict())})
