@@ -447,4 +447,3 @@ def text_of(value: Any) -> Any:
     if value is None or value is False:
         return ""
     return value if isinstance(value, list) else str(value)
-

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -164,6 +165,7 @@ def high_rates() -> override_settings:
     return override_settings(DEFAULT_LIMITS=settings.DEFAULT_LIMITS | many)
 
 
+@cache
 def tenant_tables() -> dict[str, str]:
     """Return every table with rows of accounts, and the column that names the account."""
     tables = {
@@ -184,6 +186,21 @@ def rows_of(account: Account) -> Mapping[str, str]:
         return {table: f"{count} {digest}" for table, count, digest in cursor.fetchall()}
 
 
+def writes() -> int:
+    """Count the writes to tables with rows of accounts that this transaction has made so far.
+
+    While it stays the same, nothing is changed, which costs less to know than `rows_of`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITES, [list(tenant_tables())])
+        return int(cursor.fetchone()[0])
+
+
+_WRITES = """
+    SELECT sum(pg_stat_get_xact_tuples_inserted(id) + pg_stat_get_xact_tuples_updated(id)
+               + pg_stat_get_xact_tuples_deleted(id))
+    FROM unnest(%s::regclass[]::oid[]) AS id
+"""
 # The connections that know the statement of `rows_of`: it takes longer to plan than to run.
 _prepared: WeakSet[Any] = WeakSet()
 

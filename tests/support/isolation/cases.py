@@ -231,7 +231,7 @@ class MatrixTestCase(IsolationTestCase):
             self.acme_draft = etag_of(ConfigDraft.objects.get(agent_instance=self.acme.bot))
         self.beta_before = rows_of(self.beta.account)
         self.hidden = {CANARY, SECRET} | ids_of(self.beta.account)
-        self._newest: dict[Session, str] = {}
+        self._ids: dict[Session, tuple[str, str]] = {}
 
     def call(self, who: Principal, route: Route, method: str, **more: Any) -> Answer:
         """Call the route; `values`, `query`, `body` and `headers` change the valid call."""
@@ -248,23 +248,25 @@ class MatrixTestCase(IsolationTestCase):
             headers=headers | more.get("headers", {}),
         )
 
-    def message_of(self, session: Session) -> str:
-        """Return the id of the session's newest message before any call, which is an answer."""
-        if session not in self._newest:
+    def ids_within(self, session: Session) -> tuple[str, str]:
+        """Return the ids of the newest message and of the first turn before any call."""
+        if session not in self._ids:
             with platform_context():
-                messages = Message.objects.filter(session_id=session.pk)
-                self._newest[session] = str(messages.latest("created_at", "id").pk)
-        return self._newest[session]
+                message = Message.objects.filter(session_id=session.pk).latest("created_at", "id")
+                turns = LLMRequest.objects.filter(session_id=session.pk)
+                self._ids[session] = str(message.pk), turns.earliest("created_at", "id").pk.hex
+        return self._ids[session]
 
     def values(self, who: Principal) -> dict[str, str]:
+        message, turn = self.ids_within(who.session)
         return {
             "account": who.account,
             "instance": "bot",
             "model": "bot",
             "session_id": str(who.session.pk),
-            "message_id": self.message_of(who.session),
-            "response_id": response_of(who.session),
-            "turn_id": response_of(who.session).removeprefix("resp_"),
+            "message_id": message,
+            "response_id": f"resp_{turn}",
+            "turn_id": turn,
             "member_id": str(self.target.pk),
             "invitation_id": str(self.acme.invitation.pk),
             "chat_id": str(self.saved_chat.pk),
@@ -276,13 +278,6 @@ class MatrixTestCase(IsolationTestCase):
             "webhook_id": str(self.acme.webhook.pk),
             "delivery_id": str(self.acme.delivery.pk),
         }
-
-
-def response_of(session: Session) -> str:
-    """Return the id of the response that the session's first turn is."""
-    with platform_context():
-        request = LLMRequest.objects.filter(session_id=session.pk).earliest("created_at", "id")
-    return f"resp_{request.pk.hex}"
 
 
 TOKEN = "t" * 32
