@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import cycle, islice
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -196,11 +197,13 @@ class IdTests(MatrixTestCase):
 
     def test_a_name_that_is_not_the_slug_is_the_same_404(self) -> None:
         answers: dict[str, list[Any]] = {"account": [], "instance": []}
-        ids = (str(self.acme.account.pk), str(self.acme.bot.pk), "theirs", "beta")
+        ids = (str(self.acme.account.pk), str(self.acme.bot.pk), "theirs", "beta", uuid4().hex)
+        # Every name at some routes, some names at every route.
+        names = cycle((*NO_SLUGS, *ids))
         for route in by_short_name().values():
             for method in route.methods:
                 for place in {"account", "instance"} & set(route.parameters):
-                    for name in (*NO_SLUGS, *ids, uuid4().hex):
+                    for name in islice(names, 5):
                         values = {place: name}
                         answer = self.call(self.principals["key"], route, method, values=values)
                         if route.is_openai():
