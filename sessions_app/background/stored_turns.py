@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.auth.caller import Caller
-from accounts.auth.revocation import AccessEnded, Watch
+from accounts.auth.revocation import Watch
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
-from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.models import AgentInstance
 from agents.runtime.events import Event, TextDelta, ToolCall
-from salient.api.problems import NotFound, Problem
+from salient.api.problems import NotFound
 from salient.database import in_database
 from sessions_app.api.schemas import ChatOut, DoneOut
 from sessions_app.api.turn_schemas import TurnErrorOut, TurnOut
@@ -25,14 +24,9 @@ from sessions_app.background.following import shared_events, stored_events, text
 from sessions_app.background.running import events_of, running_here
 from sessions_app.conversations.history import own_session, own_sessions
 from sessions_app.conversations.single_turns import forget_turn
-from sessions_app.models import CompletionStatus, LLMRequest, TurnCancellation
+from sessions_app.models import CompletionStatus, LLMRequest, Message, TurnCancellation
 from sessions_app.turns.idempotency import answer_of, client_calls_of, problem_of
-from sessions_app.turns.problems import TurnCancelled
 
-# How turns are ended from outside, by what is stored of it.
-_CUTS: dict[str, Callable[[], Problem]] = {
-    kind.code: kind for kind in (TurnCancelled, AccessEnded, AgentDeactivated, ConnectionChanged)
-}
 # How long a cancellation waits for the turn to be settled, which another process does.
 CANCEL_SECONDS = 5.0
 # The first wait of a look for that; each is longer than the one before.
@@ -40,7 +34,7 @@ LOOK_SECONDS = 0.1
 
 
 def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMRequest:
-    """Return the turn, inside the account's context; raises NotFound.
+    """Return the turn, inside the account's context; raises NotFound, also where no text is stored.
 
     Who may not read conversations has the turns that it began itself.
     """
@@ -48,8 +42,12 @@ def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMReque
     if caller.is_visitor:
         # Threads of a chat interface are sessions of their own.
         own |= Q(caller=caller.subject)
+    texts = Message.objects.filter(llm_request_id=OuterRef("pk"))
     found = LLMRequest.objects.select_related("config_version").filter(
-        own, pk=turn_id, agent_instance_id=instance.pk
+        own,
+        Exists(texts) | Q(completion_status=CompletionStatus.RUNNING),
+        pk=turn_id,
+        agent_instance_id=instance.pk,
     )
     if Scope.HISTORY_READ not in caller.scopes:
         found = found.filter(caller=caller.subject)
@@ -166,19 +164,13 @@ class StoredTurn:
         for call in client_calls_of(request):
             if call.id not in called:
                 yield call
-        if (problem := _ending_of(request)) is not None:
+        if (problem := problem_of(request, {})) is not None:
             raise problem
 
     def _read(self) -> tuple[LLMRequest, ChatOut]:
         with tenant_context(self._caller.account_id):
             request = own_turn(self._caller, self._instance, self._turn_id)
             return request, answer_of(self._caller, self._instance, request)
-
-
-def _ending_of(request: LLMRequest) -> Problem | None:
-    """Return the error that ended the turn's stream, also where it was cut from outside."""
-    cut = _CUTS.get(request.error_code)
-    return problem_of(request, {}) if cut is None else cut()
 
 
 async def _watched(

@@ -12,10 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.auth.caller import Caller
-from accounts.auth.revocation import ServerStopping, TimeOver
+from accounts.auth.revocation import AccessEnded, ServerStopping, TimeOver
 from accounts.limits import quotas
 from accounts.tenancy.context import tenant_context
 from agents.config.shown import shown_to
+from agents.connections.revocation import AgentDeactivated, ConnectionChanged
 from agents.costs.pricing import CostSource, Price
 from agents.models import AgentInstance
 from agents.runtime.errors import RUN_ERRORS
@@ -28,12 +29,16 @@ from sessions_app.turns.problems import (
     AnswerNotStored,
     IdempotencyKeyReused,
     TurnAbandoned,
+    TurnCancelled,
     TurnInProgress,
     provider_problem,
 )
 
 LONGEST_KEY = 255
-ANSWERED = {CompletionStatus.COMPLETE, CompletionStatus.CANCELLED}
+# How turns are cut from outside: what came until then is their answer.
+_CUTS: dict[str, Callable[[], Problem]] = {
+    kind.code: kind for kind in (TurnCancelled, AccessEnded, AgentDeactivated, ConnectionChanged)
+}
 # Failures that are not the model's; each is replayed with its own code.
 _ENDINGS: dict[str, Callable[[], Problem]] = {
     kind.code: kind for kind in (ServerStopping, TimeOver, TurnAbandoned)
@@ -178,11 +183,16 @@ def _whole_answer_of(request: LLMRequest) -> ChatOut:
 
 
 def problem_of(request: LLMRequest, headers: Mapping[str, str]) -> Problem | None:
-    """Return the turn's failure again; a client that left had none."""
-    if request.completion_status in ANSWERED:
+    """Return how the turn failed or was cut, again; a client that left was told nothing."""
+    status = request.completion_status
+    if status == CompletionStatus.COMPLETE:
         return None
-    if request.error_code == AnswerNotStored.code:
-        problem: Problem = AnswerNotStored(request.session_id, request.pk)
+    if status == CompletionStatus.CANCELLED and request.error_code not in _CUTS:
+        return None
+    if (cut := _CUTS.get(request.error_code)) is not None:
+        problem: Problem = cut()
+    elif request.error_code == AnswerNotStored.code:
+        problem = AnswerNotStored(request.session_id, request.pk)
     elif (kind := RUN_ERRORS.get(request.error_code)) is not None:
         problem = provider_problem(kind(), request.session_id, request.pk)
     else:

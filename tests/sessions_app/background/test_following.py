@@ -24,7 +24,7 @@ from sessions_app.background.running import running_here
 from sessions_app.models import LLMRequest, TurnEventBatch
 from sessions_app.turns.abandoned import settle_abandoned
 from tests.support.api_client import Call
-from tests.support.factories import make_event_batch, make_llm_request, make_session
+from tests.support.factories import make_event_batch, make_llm_request, make_message, make_session
 from tests.support.servers.held_model import SHORT, HeldModel
 from tests.support.worlds import World
 
@@ -48,6 +48,7 @@ class FollowingTests(World, TestCase):
         """Make a turn that another process runs, and what that has stored of it."""
         session = make_session(self.instance)
         request = make_llm_request(session, **RUNNING)
+        make_message(session, content="Hi", llm_request=request)
         make_event_batch(request, events=STORED)
         return request
 

@@ -29,6 +29,7 @@ from tests.support.factories import (
     make_session,
 )
 from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel
+from tests.support.servers.served import eventually
 from tests.support.worlds import World, stored
 
 RUNNING = {"completion_status": "running", "settled_at": None}
@@ -183,6 +184,20 @@ class TurnTests(World, TestCase):
         self.assertEqual((messages, request.request_body), ([], None))
         self.assertGreater(request.total_tokens or 0, 0)
         self.assertEqual(await sync_to_async(batches)(), [])
+
+    async def test_a_deleted_turn_of_a_longer_conversation_is_gone(self) -> None:
+        first = (await self.api.post(self.path("chat"), {"message": "one"})).json()
+        body = {"message": "two", "session_id": first["session_id"]}
+        second = (await self.api.post(self.path("chat"), body)).json()
+
+        path = self.path(f"turns/{first['llm_request_id']}")
+        deleted = await self.api.call("DELETE", path)
+
+        self.assertEqual(deleted.status, 204)
+        for method, what in (("GET", ""), ("GET", "/events"), ("DELETE", ""), ("POST", "/cancel")):
+            self.assertEqual((await self.api.call(method, path + what)).status, 404, what)
+        kept = await self.api.get(self.path(f"turns/{second['llm_request_id']}"))
+        self.assertEqual(kept.json()["response"], second["response"])
 
     async def test_a_session_that_is_deleted_takes_the_events_of_its_turns(self) -> None:
         begun = await self.begin()
@@ -380,6 +395,25 @@ class HeldTests(World, TestCase):
                 self.assertEqual((done, json.loads(end)["status"]), ("done", "cancelled"))
                 again = await self.api.post(self.path(f"turns/{turn_id}/cancel"), {})
                 self.assertEqual(again.json(), cancelled)
+                self.assertEqual(cancelled["error"]["code"], "turn_cancelled")
+
+    async def test_a_call_that_was_cancelled_is_answered_the_same_again(self) -> None:
+        async def send() -> Answer:
+            return await self.api.post(
+                self.path("chat"), {"message": LONG}, headers={"Idempotency-Key": "once"}
+            )
+
+        async with HeldModel() as model, asyncio.timeout(30):
+            sending = asyncio.create_task(send())
+            await eventually(lambda: bool(model.requests))
+            [request] = (await sync_to_async(stored)())[1]
+            await self.api.post(self.path(f"turns/{request.pk}/cancel"), {})
+            answers = [await sending, await send()]
+            await finish_background()
+
+        self.assertEqual(
+            [(a.status, a.json()["code"]) for a in answers], [(409, "turn_cancelled")] * 2
+        )
 
     async def test_a_cancellation_is_found_in_the_database(self) -> None:
         async with HeldModel(), asyncio.timeout(30):

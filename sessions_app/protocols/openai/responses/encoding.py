@@ -115,9 +115,9 @@ def ended(
 
 
 def status_of(done: DoneOut, problem: Problem | None = None) -> Status:
-    if problem is not None:
-        return "failed"
     status = _STATUS[done.status]
+    if problem is not None and status != "cancelled":
+        return "failed"
     return "incomplete" if status == "completed" and done.finish_reason in _INCOMPLETE else status
 
 

@@ -131,7 +131,12 @@ async def _agent_of(request: ApiRequest, response_id: str) -> AgentInstance:
 
 
 async def _read(
-    request: ApiRequest, instance: AgentInstance, response_id: str, wanted: ReadResponseIn
+    request: ApiRequest,
+    instance: AgentInstance,
+    response_id: str,
+    wanted: ReadResponseIn,
+    *,
+    scope: Scope = Scope.HISTORY_READ,
 ) -> HttpResponse | StreamingHttpResponse:
     caller = request.caller
     if not wanted.stream:
@@ -141,7 +146,7 @@ async def _read(
     turn_id, written = await in_database(
         stored.written_events, caller, instance, response_id, after=after
     )
-    happening, outcome = stored_turns.happening(caller, instance, turn_id, Scope.HISTORY_READ)
+    happening, outcome = stored_turns.happening(caller, instance, turn_id, scope)
     frames = stream(written, Begun(happening), outcome, request.path)
     return event_stream(frames, {})
 
@@ -164,8 +169,15 @@ async def _create(
     request: ApiRequest, instance: AgentInstance, wanted: ResponseIn
 ) -> HttpResponse | StreamingHttpResponse:
     is_stream = bool(wanted.stream)
-    with named_as_sent():
-        turn, asked = await _begin(request, instance, wanted)
+    try:
+        with named_as_sent():
+            turn, asked = await _begin(request, instance, wanted)
+    except TurnInProgress as problem:
+        if not wanted.background or problem.request_id is None:
+            raise
+        # The same Idempotency-Key gets the same response, as it is now.
+        same, whole = ids.response_id(problem.request_id), ReadResponseIn(stream=is_stream)
+        return await _read(request, instance, same, whole, scope=Scope.CHAT)
     if isinstance(turn, Replay):
         return _replay(request, turn, instance, wanted)
     response = encoding.begun(

@@ -104,6 +104,37 @@ class BackgroundResponsesTests(SDKWorld):
         self.assertEqual(cancelled.status, "cancelled")
         self.assertIn(cancelled.output_text, ("", SPOKEN))
         self.assertEqual(await self.sdk.responses.cancel(begun.id), cancelled)
+        self.assertEqual(await self.sdk.responses.retrieve(begun.id), cancelled)
+        assert cancelled.error is not None
+        self.assertEqual(cancelled.error.code, "turn_cancelled")
+        stream = await self.sdk.responses.retrieve(begun.id, stream=True)
+        with self.assertRaises(openai.APIError):
+            async for event in stream:
+                last = event
+        assert last.type == "response.failed"
+        self.assertEqual(last.response.model_dump(), cancelled.model_dump())
+
+    async def test_the_same_idempotency_key_gets_the_same_response_while_it_is_made(self) -> None:
+        _, secret = await sync_to_async(make_key)(self.account, scopes=[Scope.CHAT])
+        create = self.sdk.with_options(api_key=secret).responses.create
+        once = {"Idempotency-Key": "once"}
+        async with HeldModel() as model, asyncio.timeout(30):
+            begun, again = [
+                await create(model="bot", input=SHORT, background=True, extra_headers=once)
+                for _ in range(2)
+            ]
+            stream = await create(
+                model="bot", input=SHORT, background=True, stream=True, extra_headers=once
+            )
+            model.released.set()
+            events = [event async for event in stream]
+            await finish_background()
+
+        self.assertEqual((again.id, again.status), (begun.id, "in_progress"))
+        self.assertEqual([event.sequence_number for event in events], list(range(len(events))))
+        assert events[-1].type == "response.completed"
+        self.assertEqual(events[-1].response.id, begun.id)
+        self.assertEqual(events[-1].response.output_text, WHOLE)
 
     async def test_only_a_background_response_has_a_stream_to_read(self) -> None:
         async with HeldModel() as model, asyncio.timeout(30):
