@@ -17,12 +17,13 @@ from hashlib import sha256
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.audit.refusals.counting import note_presented
 from accounts.auth import failures, key_text, networks, staff_tokens, visitor_tokens
-from accounts.auth.caller import Caller
+from accounts.auth.caller import Caller, CallerKind
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
-from salient.api.problems import Forbidden, NotFound, Unauthenticated
+from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
 from salient.ttl import TTLCache
 
@@ -82,7 +83,11 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
     failures.note_right(address, key_id)
-    caller = admitted(key, account, address=address, origin=origin)
+    try:
+        caller = admitted(key, account, address=address, origin=origin)
+    except Problem:
+        note_presented(request, key)
+        raise
     await _note_use(key)
     return caller
 
@@ -148,6 +153,8 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     """Return the visitor who holds the token; raises a Problem."""
     token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
+    if key is not None:
+        note_presented(request, key, CallerKind.VISITOR)
     if key is None or not still_vouches(key):
         raise Unauthenticated(visitor_tokens.ENDED_TOKEN)
     _is_of_account(key, account)

@@ -31,6 +31,8 @@ TENANT_RIGHTS: Final[dict[str, str]] = {
     "account_limits": ALL,
     "budgets": ALL,
     "rate_states": ALL,
+    # Counted for many accounts at once, by the platform's role.
+    "refusal_days": "SELECT",
     "audit_log": "SELECT, INSERT",
     "support_accesses": "SELECT",
     "webhook_endpoints": ALL,

@@ -10,7 +10,7 @@ from sessions_app.admin import (
     sessions,
 )
 from sessions_app.admin.evals import saved_chats
-from sessions_app.admin.overview import account_figures
+from sessions_app.admin.overview import account_figures, refusals
 
 __all__ = [
     "account_figures",
@@ -19,6 +19,7 @@ __all__ = [
     "links",
     "messages",
     "profiles",
+    "refusals",
     "requests",
     "saved_chats",
     "sessions",
