@@ -10,7 +10,7 @@ from sessions_app.admin import (
     sessions,
 )
 from sessions_app.admin.evals import saved_chats
-from sessions_app.admin.overview import account_figures, refusals
+from sessions_app.admin.overview import account_figures, refusals, usage_page
 
 __all__ = [
     "account_figures",
@@ -23,4 +23,5 @@ __all__ = [
     "requests",
     "saved_chats",
     "sessions",
+    "usage_page",
 ]

@@ -60,16 +60,17 @@ _BETWEEN = """
     account_id = %(account)s AND created_at >= %(created)s AND created_at < %(until)s
 """
 _OF_AGENTS = "AND agent_instance_id = ANY(%(instances)s)"
+_OF_KEY = "AND caller = 'key:' || %(key)s"
 _COUNT = f"""
     SELECT count(*) FROM (
-        SELECT FROM llm_requests WHERE {_BETWEEN} {{agents}} LIMIT %(most)s + 1
+        SELECT FROM llm_requests WHERE {_BETWEEN} {{found}} LIMIT %(most)s + 1
     ) AS found
 """
 # OFFSET 0 has the requests found by one index, whatever it costs to look at their sessions.
 _SUMS = f"""
     SELECT {{names}}, {WHOLE} FROM (
         SELECT {{columns}}, {PARTS}
-        FROM (SELECT * FROM llm_requests WHERE {_BETWEEN} {{agents}} OFFSET 0) AS llm_requests
+        FROM (SELECT * FROM llm_requests WHERE {_BETWEEN} {{found}} OFFSET 0) AS llm_requests
         WHERE completion_status <> 'running'
             AND {MOMENT} >= %(since)s AND {MOMENT} < %(until)s {{filters}}
         GROUP BY {{names}}, bucket
@@ -78,40 +79,43 @@ _SUMS = f"""
 """
 
 
-def requests_by(columns: Sequence[Column], which: Which) -> dict[tuple[Any, ...], Figures]:
-    """Sum the requests by these columns; call it inside the tenant context.
+def requests_by(
+    columns: Sequence[Column], which: Which, *, most: int | None = None
+) -> dict[tuple[Any, ...], Figures]:
+    """Sum the requests by these columns; call it inside a tenant or platform context.
 
     A turn that was settled more than a day after it began is left out. Raises Invalid when more
-    than MOST_REQUESTS would be read.
+    than `most`, or MOST_REQUESTS, would be read.
     """
-    values, agents = _values(which), _OF_AGENTS if which.instances is not None else ""
+    most = MOST_REQUESTS if most is None else most
+    values = _values(which) | {"most": most}
+    found = f"{_OF_AGENTS if which.instances is not None else ''} {_OF_KEY if which.key else ''}"
     names = [f"part_{place}" for place in range(len(columns))]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(agents=agents), values)
+        cursor.execute(_COUNT.format(found=found), values)
         [[count]] = cursor.fetchall()
-        if count > MOST_REQUESTS:
+        if count > most:
             raise Invalid.field(
-                "from", f"these days have more than {MOST_REQUESTS} requests: ask for fewer days"
+                "from", f"these days have more than {most} requests: ask for fewer days"
             )
         statement = _SUMS.format(
             names=", ".join(names),
             columns=", ".join(f"{c.value} AS {n}" for c, n in zip(columns, names, strict=True)),
-            agents=agents,
+            found=found,
             filters=_filters(which),
         )
         cursor.execute(statement, values)
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     width = len(columns)
     return {
         row[:width]: Figures(**dict(zip(SUMS, row[width:-1], strict=True)), buckets=tuple(row[-1]))
-        for row in found
+        for row in rows
     }
 
 
 def _filters(which: Which) -> str:
     wanted = {
         f"{Column.MODEL.value} = %(model)s": which.model,
-        "caller = 'key:' || %(key)s": which.key,
         f"{_END_USER} = %(end_user)s": which.end_user,
     }
     return " ".join(f"AND {text}" for text, value in wanted.items() if value is not None)
@@ -130,5 +134,4 @@ def _values(which: Which) -> dict[str, Any]:
         "key": None if which.key is None else str(which.key),
         "end_user": which.end_user,
         "tag": which.tag,
-        "most": MOST_REQUESTS,
     }
