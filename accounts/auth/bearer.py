@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -206,10 +208,13 @@ async def _note_use(key: ApiKey) -> None:
     """Store that the key was used, at most once a minute."""
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+        first = now if key.last_used_at is None else None
         key.last_used_at = now
-        await in_database(_store_use, key, now)
+        await in_database(_store_use, key, now, first)
 
 
-def _store_use(key: ApiKey, now: datetime) -> None:
+def _store_use(key: ApiKey, now: datetime, first: datetime | None) -> None:
     with tenant_context(key.account_id):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        ApiKey.objects.filter(pk=key.pk).update(
+            last_used_at=now, first_used_at=Coalesce("first_used_at", Value(first, DateTimeField()))
+        )

@@ -6,7 +6,7 @@ from salient.database.sql_files import SQLFile
 
 
 class Migration(migrations.Migration):
-    """How often callers were refused, and why, as sums of a day."""
+    """How often callers were refused, and why, as sums of a day; and when a key was used first."""
 
     dependencies = [("accounts", "0009_lean_limits")]
 
@@ -65,6 +65,11 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.AddField(
+            "apikey",
+            "first_used_at",
+            models.DateTimeField(blank=True, editable=False, null=True),
         ),
         SQLFile("accounts", "0010_isolation", before="0010_isolation_back"),
     ]

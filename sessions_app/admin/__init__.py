@@ -10,12 +10,13 @@ from sessions_app.admin import (
     sessions,
 )
 from sessions_app.admin.evals import saved_chats
-from sessions_app.admin.overview import account_figures, refusals, usage_page
+from sessions_app.admin.overview import account_figures, key_figures, refusals, usage_page
 
 __all__ = [
     "account_figures",
     "explain_page",
     "feedback",
+    "key_figures",
     "links",
     "messages",
     "profiles",

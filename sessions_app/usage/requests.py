@@ -60,17 +60,16 @@ _BETWEEN = """
     account_id = %(account)s AND created_at >= %(created)s AND created_at < %(until)s
 """
 _OF_AGENTS = "AND agent_instance_id = ANY(%(instances)s)"
-_OF_KEY = "AND caller = 'key:' || %(key)s"
 _COUNT = f"""
     SELECT count(*) FROM (
-        SELECT FROM llm_requests WHERE {_BETWEEN} {{found}} LIMIT %(most)s + 1
+        SELECT FROM llm_requests WHERE {_BETWEEN} {{agents}} LIMIT %(most)s + 1
     ) AS found
 """
 # OFFSET 0 has the requests found by one index, whatever it costs to look at their sessions.
 _SUMS = f"""
     SELECT {{names}}, {WHOLE} FROM (
         SELECT {{columns}}, {PARTS}
-        FROM (SELECT * FROM llm_requests WHERE {_BETWEEN} {{found}} OFFSET 0) AS llm_requests
+        FROM (SELECT * FROM llm_requests WHERE {_BETWEEN} {{agents}} OFFSET 0) AS llm_requests
         WHERE completion_status <> 'running'
             AND {MOMENT} >= %(since)s AND {MOMENT} < %(until)s {{filters}}
         GROUP BY {{names}}, bucket
@@ -89,10 +88,10 @@ def requests_by(
     """
     most = MOST_REQUESTS if most is None else most
     values = _values(which) | {"most": most}
-    found = f"{_OF_AGENTS if which.instances is not None else ''} {_OF_KEY if which.key else ''}"
+    agents = _OF_AGENTS if which.instances is not None else ""
     names = [f"part_{place}" for place in range(len(columns))]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(found=found), values)
+        cursor.execute(_COUNT.format(agents=agents), values)
         [[count]] = cursor.fetchall()
         if count > most:
             raise Invalid.field(
@@ -101,7 +100,7 @@ def requests_by(
         statement = _SUMS.format(
             names=", ".join(names),
             columns=", ".join(f"{c.value} AS {n}" for c, n in zip(columns, names, strict=True)),
-            found=found,
+            agents=agents,
             filters=_filters(which),
         )
         cursor.execute(statement, values)
@@ -116,6 +115,7 @@ def requests_by(
 def _filters(which: Which) -> str:
     wanted = {
         f"{Column.MODEL.value} = %(model)s": which.model,
+        "caller = 'key:' || %(key)s": which.key,
         f"{_END_USER} = %(end_user)s": which.end_user,
     }
     return " ".join(f"AND {text}" for text, value in wanted.items() if value is not None)
