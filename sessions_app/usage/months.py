@@ -124,7 +124,7 @@ def _by_day(
     days: Days, parts: Sequence[Part], account: Account | None
 ) -> Mapping[tuple[Any, ...], Figures]:
     columns = [SUMMED[part] for part in parts]
-    account_id = account and account.pk
+    account_id = account.pk if account else None
     if not columns:
         found = total(figures_by("day", days=days, account_id=account_id))
         return {(): found} if found != NOTHING else {}

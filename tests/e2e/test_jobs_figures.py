@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -33,7 +34,8 @@ class JobTests(TransactionTestCase):
         acme = make_account("acme", name="Acme")
         bot = make_instance(acme, "bot")
         self.key, self.text = make_key(acme, name="Web shop", scopes=[Scope.AGENTS_READ])
-        mine, then = {"caller": f"key:{self.key.pk}"}, timezone.now() - timedelta(days=1)
+        mine: dict[str, Any] = {"caller": f"key:{self.key.pk}"}
+        then = timezone.now() - timedelta(days=1)
         settled(bot, latency_ms=59_000, total_cost=Decimal(4), **mine)
         for n in range(3):
             settled(bot, then, latency_ms=900 + n, error_code="", **mine)

@@ -134,7 +134,7 @@ def _shown(form: MonthFilters, usage: Usage) -> dict[str, Any]:
         "rows": [(row.names, _cells(row.figures)) for row in rows],
         "total": _cells(usage.total),
         "left_out": len(usage.rows) - len(rows),
-        "all_rows": requests_page(days.first, days.last, account and account.pk),
+        "all_rows": requests_page(days.first, days.last, account.pk if account else None),
         "csv": _address(days, [*chosen, ("format", "csv")]),
     }
 

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.models import ApiKey, Scope
+from accounts.models import Account, ApiKey, Scope, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from sessions_app.usage import of_key
@@ -22,8 +22,12 @@ from tests.support.usage import settled
 
 
 class KeyPageTests(TestCase):
+    root: User
+    account: Account
     key: ApiKey
+    text: str
     bot: AgentInstance
+    desk: AgentInstance
 
     @classmethod
     def setUpTestData(cls) -> None:
@@ -31,7 +35,7 @@ class KeyPageTests(TestCase):
         cls.account = make_account("acme")
         cls.key, cls.text = make_key(cls.account, name="Shop", networks=["10.0.0.0/8"])
         cls.bot, cls.desk = make_instance(cls.account, "bot"), make_instance(cls.account, "desk")
-        mine = {"caller": f"key:{cls.key.pk}"}
+        mine: dict[str, Any] = {"caller": f"key:{cls.key.pk}"}
         settled(cls.bot, total_cost=Decimal(2), **mine)
         settled(cls.bot, total_cost=Decimal(1), completion_status="error", **mine)
         settled(cls.desk, total_cost=Decimal(9), **mine)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from agents.models import AgentInstance
+from sessions_app.models import LLMRequest
 from sessions_app.usage.queries import today
 from tests.support.factories import make_account, make_instance, make_key, make_user
 from tests.support.usage import settled
@@ -22,6 +23,13 @@ class OrderTests(TestCase):
     root: User
     bot: AgentInstance
     key: ApiKey
+    slow: LLMRequest
+    dear: LLMRequest
+    keyed: LLMRequest
+    failed: LLMRequest
+    old: LLMRequest
+    older: LLMRequest
+    acme: dict[str, str]
 
     @classmethod
     def setUpTestData(cls) -> None:

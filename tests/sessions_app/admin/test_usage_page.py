@@ -13,7 +13,7 @@ from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import AuditEntry, User
+from accounts.models import ApiKey, AuditEntry, User
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from sessions_app.models import LLMRequest
@@ -29,6 +29,7 @@ LAST_MONTH = month_of(NOW.date().replace(day=1) - timedelta(days=1))
 
 class UsageCase(TestCase):
     root: User
+    key: ApiKey
     bot: AgentInstance
     other: AgentInstance
 

@@ -33,7 +33,12 @@ write = async_to_sync(counting.write_refusals)
 
 
 def refusal(**fields: Any) -> Refusal:
-    values = {"day": NOW.date(), "status": 403, "code": "forbidden", "caller": "secret_key"}
+    values: dict[str, Any] = {
+        "day": NOW.date(),
+        "status": 403,
+        "code": "forbidden",
+        "caller": "secret_key",
+    }
     return Refusal(**values | {"key_id": "", "agent": ""} | fields)
 
 
@@ -134,7 +139,11 @@ class SumTests(TestCase):
         make_refusals(acme, agent="b", times=2, **yesterday)
         make_refusals(acme, code="rate_limited", status=429, times=9, key_id="abc")
         make_refusals(beta, times=7)
-        days = {"first": NOW.date() - timedelta(days=6), "last": NOW.date(), "most": 5}
+        days: dict[str, Any] = {
+            "first": NOW.date() - timedelta(days=6),
+            "last": NOW.date(),
+            "most": 5,
+        }
 
         with tenant_context(acme.pk):
             mine = refusals(account_id=acme.pk, **days)
