@@ -93,7 +93,7 @@ class JobTests(TransactionTestCase):
         self.begin()
         self.click("text=Usage by month")
         self.click(f"main a:text-is('{LAST_MONTH.first:%B %Y}')")
-        expect(self.tab.page.locator("tbody >> nth=1")).to_contain_text("$12.50")
+        expect(self.tab.page.locator("main tr:has-text('Total')")).to_contain_text("$12.50")
         self.look()
         with self.tab.page.expect_download() as sent:
             self.click("main a:text-is('CSV')")
