@@ -147,11 +147,19 @@ def quickly_emptied_tables() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def fresh_caches() -> Iterator[None]:
     clear_caches()
+    _forget_refusals()
     # A page that a test posts to sets the actor of that test's context.
     actors._actor.set("")
     yield
     clear_caches()
     actors._actor.set("")
+
+
+def _forget_refusals() -> None:
+    """Models can be imported only when Django is set up."""
+    from accounts.audit.refusals.counting import forget_refusals  # noqa: PLC0415
+
+    forget_refusals()
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,7 @@ CHANGE_FIELDS = [
     "state",
     "holder",
     "created_at",
+    "first_used_at",
     "last_used_at",
     "rotated_at",
     "revoked_at",

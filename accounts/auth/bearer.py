@@ -14,15 +14,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.audit.refusals.counting import note_presented
 from accounts.auth import failures, key_text, networks, staff_tokens, visitor_tokens
-from accounts.auth.caller import Caller
+from accounts.auth.caller import Caller, CallerKind
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
-from salient.api.problems import Forbidden, NotFound, Unauthenticated
+from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
 from salient.ttl import TTLCache
 
@@ -82,7 +85,11 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
     if not hmac.compare_digest(key_text.secret_hash(text), stored) or key is None:
         raise Unauthenticated(UNKNOWN_KEY)
     failures.note_right(address, key_id)
-    caller = admitted(key, account, address=address, origin=origin)
+    try:
+        caller = admitted(key, account, address=address, origin=origin)
+    except Problem:
+        note_presented(request, key)
+        raise
     await _note_use(key)
     return caller
 
@@ -148,6 +155,8 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
     """Return the visitor who holds the token; raises a Problem."""
     token = visitor_tokens.read_token(text)
     key = await _keys.get_or_load(find_api_key, token.key_id)
+    if key is not None:
+        note_presented(request, key, CallerKind.VISITOR)
     if key is None or not still_vouches(key):
         raise Unauthenticated(visitor_tokens.ENDED_TOKEN)
     _is_of_account(key, account)
@@ -199,10 +208,13 @@ async def _note_use(key: ApiKey) -> None:
     """Store that the key was used, at most once a minute."""
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_STEP:
+        first = now if key.last_used_at is None else None
         key.last_used_at = now
-        await in_database(_store_use, key, now)
+        await in_database(_store_use, key, now, first)
 
 
-def _store_use(key: ApiKey, now: datetime) -> None:
+def _store_use(key: ApiKey, now: datetime, first: datetime | None) -> None:
     with tenant_context(key.account_id):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        ApiKey.objects.filter(pk=key.pk).update(
+            last_used_at=now, first_used_at=Coalesce("first_used_at", Value(first, DateTimeField()))
+        )

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from pydantic import ValidationError
 
+from accounts.audit.refusals.counting import count_refusal
 from accounts.auth import key_text, staff_tokens, visitor_tokens
 from accounts.auth.attempts import TooManyAttempts
 from accounts.auth.bearer import (
@@ -145,6 +146,7 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
     @wraps(view)
     async def wrapper(http_request: HttpRequest, /, **kwargs: str) -> HttpResponseBase:
         request = cast(ApiRequest, http_request)
+        path = dict(kwargs)
         try:
             await _authorize(request, operation, kwargs)
             rate_headers = await count_call(request.caller, operation.rate)
@@ -152,7 +154,9 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
             for name, value in rate_headers.items():
                 response.headers.setdefault(name, value)
         except Exception as error:
-            response = as_problem(error, request.path).as_response()
+            problem = as_problem(error, request.path)
+            count_refusal(request, path, problem)
+            response = problem.as_response()
         # What belongs to an account stays out of every cache.
         for name, value in PRIVATE.items():
             response.headers[name] = value

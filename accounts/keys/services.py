@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -293,6 +293,13 @@ def _of_ended(key_ids: Iterable[str]) -> Q:
 def keys_of(account_id: UUID) -> QuerySet[ApiKey]:
     """Return the account's keys, the newest first, whatever their state; in a context."""
     return ApiKey.objects.filter(account_id=account_id)
+
+
+def keys_by_public_id(account_id: UUID, key_ids: Collection[str]) -> dict[str, ApiKey]:
+    """Return the account's keys of these public ids, by them; without a query for none."""
+    wanted = [key_id for key_id in key_ids if key_id]
+    rows = keys_of(account_id).filter(key_id__in=wanted)
+    return {key.key_id: key for key in rows} if wanted else {}
 
 
 def keys_for_agent(account_id: UUID, instance_id: UUID, most: int) -> QuerySet[ApiKey]:

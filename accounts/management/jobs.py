@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from accounts.audit.refusals.days import forget_old
 from accounts.auth.attempts import forget_past_attempts
 from accounts.limits.quotas import forget_past_rates
 from accounts.webhooks import (
@@ -21,6 +22,12 @@ def forget_past_limits() -> None:
     """Delete the states of rate limits whose time is over."""
     forget_past_rates(timezone.now())
     forget_past_attempts(timezone.now())
+
+
+@job(every=timedelta(days=1))
+def forget_old_refusals() -> int:
+    """Delete the daily sums of refusals after thirteen months; return how many they were."""
+    return forget_old()
 
 
 @job(every=timedelta(hours=1))

@@ -23,6 +23,7 @@ from accounts.models.audit import (
     AuditEntry,
     SupportAccess,
 )
+from accounts.models.refusal import RefusalDay
 from accounts.models.user import (
     Invitation,
     MemberRole,
@@ -56,6 +57,7 @@ __all__ = [
     "MemberRole",
     "Membership",
     "RateState",
+    "RefusalDay",
     "Scope",
     "SubscriptionTier",
     "SupportAccess",

@@ -119,6 +119,8 @@ class ApiKey(TenantModel):
     # The key_id of the key that made or rotated it: revoking that one revokes this one too.
     issued_by = models.CharField(max_length=12, blank=True, editable=False, db_default="")
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Null also of a key that was used before this was recorded.
+    first_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The support access under which staff were shown the key; it expires with the access and has
     # no successor.
     support_access_id = models.UUIDField(null=True, blank=True, editable=False)

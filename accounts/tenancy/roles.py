@@ -25,12 +25,15 @@ TENANT_RIGHTS: Final[dict[str, str]] = {
     "accounts": "SELECT",
     "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
     "api_keys": "SELECT, INSERT, "
-    "UPDATE (name, networks, expires_at, revoked_at, rotated_at, last_used_at)",
+    "UPDATE (name, networks, expires_at, revoked_at, rotated_at, "
+    "last_used_at, first_used_at)",
     "memberships": ALL,
     "invitations": ALL,
     "account_limits": ALL,
     "budgets": ALL,
     "rate_states": ALL,
+    # Counted for many accounts at once, by the platform's role.
+    "refusal_days": "SELECT",
     "audit_log": "SELECT, INSERT",
     "support_accesses": "SELECT",
     "webhook_endpoints": ALL,

@@ -10,16 +10,19 @@ from sessions_app.admin import (
     sessions,
 )
 from sessions_app.admin.evals import saved_chats
-from sessions_app.admin.overview import account_figures
+from sessions_app.admin.overview import account_figures, key_figures, refusals, usage_page
 
 __all__ = [
     "account_figures",
     "explain_page",
     "feedback",
+    "key_figures",
     "links",
     "messages",
     "profiles",
+    "refusals",
     "requests",
     "saved_chats",
     "sessions",
+    "usage_page",
 ]

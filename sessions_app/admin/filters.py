@@ -45,29 +45,6 @@ class FeedbackFilters(IdSearchForm):
     choices = ("rating",)
 
 
-class RequestFilters(IdSearchForm):
-    choices = ("completion_status", "cost_source")
-
-    # "provider:model", as the usage figures name it.
-    model_name = forms.CharField(label="model", required=False)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["model"] = self.fields.pop("model_name")
-
-    @classmethod
-    def names(cls) -> set[str]:
-        return super().names() - {"model_name"} | {"model"}
-
-    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        rows = super().queryset(rows)
-        text = self.cleaned_data.get("model", "").strip()
-        provider, colon, model = text.partition(":")
-        if colon:
-            return rows.filter(provider=provider, model=model)
-        return rows.filter(model=text) if text else rows
-
-
 class UsageFilters(FilterForm):
     """Narrows rows of whole days: they have a date instead of a moment."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
@@ -15,26 +15,49 @@ from django.views.decorators.http import require_safe
 
 from accounts.admin.formatting import pretty_json
 from accounts.admin.lists.filters import ACCOUNT, FROM, TO
-from accounts.admin.lists.keyset import KeysetAdmin
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
 from accounts.audit.csv_export import csv_response, note_export
 from accounts.keys.services import find_key
 from salient.formatting import count, duration, money
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import status_badge, with_origin
-from sessions_app.admin.filters import RequestFilters, UsageFilters
+from sessions_app.admin.filters import UsageFilters
+from sessions_app.admin.request_filters import RequestFilters
 from sessions_app.admin.texts import access_to, open_accounts
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.origins import ORIGIN
 from sessions_app.conversations.transcript import Work, messages_of, sent_messages
 from sessions_app.models import LLMRequest, UsageDay
 from sessions_app.turns import prompts
+from sessions_app.usage.orders import DEAREST, SLOWEST, greatest
 from sessions_app.usage.queries import all_days
+
+
+class RequestList(KeysetChangeList):
+    """Also shows the slowest or the dearest rows of the days, without pages."""
+
+    form: RequestFilters
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        orders = (("Newest", ""), ("Slowest", SLOWEST), ("Dearest", DEAREST))
+        self.orders = [(name, self.form.with_order(order)) for name, order in orders]
+
+    def read_page(self, query: QueryDict) -> list[Any]:
+        order = self.form.cleaned_data.get("order") if self.form.is_valid() else ""
+        if not order:
+            return super().read_page(query)
+        found = self.in_time(greatest(self.queryset, order, self.list_per_page + 1))
+        self.has_newer = self.has_older = False
+        self.is_cut = len(found) > self.list_per_page
+        return found[: self.list_per_page]
 
 
 @admin.register(LLMRequest)
 class LLMRequestAdmin(KeysetAdmin[LLMRequest]):
     menu_group, menu_place = "Conversations", 3
     filter_form = RequestFilters
+    changelist_class = RequestList
     export_columns = csv_columns.REQUEST_COLUMNS
     list_defer = ("request_body", "response_body")
     change_list_template = "admin/request_list.html"

@@ -29,6 +29,7 @@ from accounts.models import (
     MemberRole,
     Membership,
     RateState,
+    RefusalDay,
     SupportAccess,
     User,
     WebhookDelivery,
@@ -119,6 +120,16 @@ def _make(suffix: str) -> FixtureAccount:
             staff=canary,
             reason=canary,
             expires_at=timezone.now() + LEFT_AFTER,
+        )
+        RefusalDay.objects.create(
+            account=account,
+            day=timezone.now().date(),
+            code="forbidden",
+            status=403,
+            caller="unknown",
+            agent=canary[:63],
+            times=1,
+            last_at=timezone.now(),
         )
         UsageTotal.objects.create(
             account=account, day=timezone.now().date(), model=canary, latency_buckets=[]

@@ -20,7 +20,7 @@ from salient.ids import uuid7
 from sessions_app.isolation_check.accounts import FixtureAccount
 
 # Counters that a refused call may change; they are no account's secret.
-COUNTERS = frozenset({"rate_states", "account_limits"})
+COUNTERS = frozenset({"rate_states", "account_limits", "refusal_days"})
 
 
 class Undo(Exception):

@@ -78,20 +78,24 @@ _SUMS = f"""
 """
 
 
-def requests_by(columns: Sequence[Column], which: Which) -> dict[tuple[Any, ...], Figures]:
-    """Sum the requests by these columns; call it inside the tenant context.
+def requests_by(
+    columns: Sequence[Column], which: Which, *, most: int | None = None
+) -> dict[tuple[Any, ...], Figures]:
+    """Sum the requests by these columns; call it inside a tenant or platform context.
 
     A turn that was settled more than a day after it began is left out. Raises Invalid when more
-    than MOST_REQUESTS would be read.
+    than `most`, or MOST_REQUESTS, would be read.
     """
-    values, agents = _values(which), _OF_AGENTS if which.instances is not None else ""
+    most = MOST_REQUESTS if most is None else most
+    values = _values(which) | {"most": most}
+    agents = _OF_AGENTS if which.instances is not None else ""
     names = [f"part_{place}" for place in range(len(columns))]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT.format(agents=agents), values)
         [[count]] = cursor.fetchall()
-        if count > MOST_REQUESTS:
+        if count > most:
             raise Invalid.field(
-                "from", f"these days have more than {MOST_REQUESTS} requests: ask for fewer days"
+                "from", f"these days have more than {most} requests: ask for fewer days"
             )
         statement = _SUMS.format(
             names=", ".join(names),
@@ -100,11 +104,11 @@ def requests_by(columns: Sequence[Column], which: Which) -> dict[tuple[Any, ...]
             filters=_filters(which),
         )
         cursor.execute(statement, values)
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     width = len(columns)
     return {
         row[:width]: Figures(**dict(zip(SUMS, row[width:-1], strict=True)), buckets=tuple(row[-1]))
-        for row in found
+        for row in rows
     }
 
 
@@ -130,5 +134,4 @@ def _values(which: Which) -> dict[str, Any]:
         "key": None if which.key is None else str(which.key),
         "end_user": which.end_user,
         "tag": which.tag,
-        "most": MOST_REQUESTS,
     }

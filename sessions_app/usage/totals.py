@@ -17,9 +17,12 @@ from django.db import connection
 from django.db.models import Min, QuerySet
 
 from accounts.tenancy.context import platform_context
+from salient.ttl import TTLCache
 from sessions_app.models.insights import LATENCY_BUCKETS, UsageDay, UsageTotal
 from sessions_app.usage.queries import NOTHING, SUMS, Days, Figures, summed, today
 
+# Days none of which had to be summed a moment ago.
+_complete: TTLCache[Days, Days] = TTLCache(seconds=60)
 # A page waits while this many days are summed; what remains is left to the next pages.
 MOST_AT_ONCE = 31
 STATEMENT_SECONDS = 600
@@ -63,7 +66,9 @@ class Totals:
 
     @classmethod
     def of(cls, days: Days) -> Self:
-        store(days)
+        # A day whose sums are deleted meanwhile is read unsummed.
+        if days not in _complete:
+            store(days)
         found = UsageTotal.objects.filter(day__gte=days.first, day__lte=days.last, account=None)
         return cls(days, summed(found, ("day", "model"), latency=True))
 
@@ -92,6 +97,7 @@ def store(days: Days, *, most: int = MOST_AT_ONCE) -> int:
         cursor.execute(_MISSING, {"first": days.first, "last": days.last, "most": most})
         missing = [day for (day,) in cursor.fetchall()]
         if not missing:
+            _complete.put(days, days)
             return 0
         cursor.execute(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
         # A transaction that changes such a day has the lock: then the days are read unsummed.

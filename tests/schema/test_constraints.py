@@ -56,6 +56,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_webhook_endpoints_disabled": {"is_enabled": [False]},
     "ck_webhook_deliveries_state": {"state": ["", "sent"]},
     "ck_webhook_deliveries_next_try": {"next_try_at": [None]},
+    "ck_refusal_days_times": {"times": [0, -1]},
     "ck_agent_instances_slug": {"instance_slug": BAD_SLUGS},
     "ck_agent_instances_status": {"status": ["", "deleted"]},
     "ck_llm_requests_completion_status": {"completion_status": ["", "done"]},
@@ -233,7 +234,7 @@ class DeletionTests(RefusalCase):
         of_the_account |= {"api_keys", "agent_instances", "config_versions", "provider_connections"}
         of_the_account |= {"config_drafts", "config_publications", "saved_chats"}
         of_the_account |= {"saved_chat_runs", "usage_days", "usage_totals", "prompt_sections"}
-        of_the_account |= {"audit_log", "support_accesses"}
+        of_the_account |= {"audit_log", "support_accesses", "refusal_days"}
         of_the_account |= {"webhook_endpoints", "webhook_deliveries"}
         self.assertEqual(left, of_the_account)
 

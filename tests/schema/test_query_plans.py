@@ -33,6 +33,7 @@ from benchmarks.big_data.fill import Size, fill, finish
 from benchmarks.big_data.rows import LONG_SESSION
 from salient.ttl import clear_caches
 from sessions_app.admin.filters import SessionFilters
+from sessions_app.admin.request_filters import RequestFilters
 from sessions_app.api.schemas import HistoryIn
 from sessions_app.api.session_schemas import MessagesIn, Order, SessionsIn, SessionStatus
 from sessions_app.api.usage_schemas import UsageIn
@@ -45,6 +46,7 @@ from sessions_app.models import CompletionStatus, LLMRequest, Session
 from sessions_app.turns import turn as turns
 from sessions_app.turns.abandoned import settle_abandoned
 from sessions_app.turns.idempotency import Key, replay
+from sessions_app.usage.orders import MOST_DAYS, MOST_DAYS_OF_ACCOUNT, ORDERS, greatest
 from sessions_app.usage.report import usage_of
 from tests.support.database.reads import reads
 from tests.support.database.scratch_database import scratch_database
@@ -359,6 +361,31 @@ class QueryPlanTests(TurnFunctions, TestCase):
                 self.assertTrue(list(rows.order_by("-last_activity_at", "-id")[:51]))
 
         self.in_each_way(read)
+
+    def test_the_slowest_and_the_dearest_requests_of_some_days(self) -> None:
+        a_day = SIZE.requests / SIZE.days
+        others = SIZE.long_session // 2 + RUNNING + LISTED
+        for order in ORDERS:
+
+            def read(order: str = order) -> None:
+                mine = {"account__id__exact": str(self.account.pk)}
+                for query, days, index in (
+                    ({}, MOST_DAYS, "ix_llm_requests_time"),
+                    (mine, MOST_DAYS_OF_ACCOUNT, "ix_llm_requests_account_time"),
+                ):
+                    # The account that talks most has an eighth of everything.
+                    part = 1 if not query else 1 / 4
+                    with platform_context():
+                        form = RequestFilters(
+                            {**query, "order": order}, model=LLMRequest, moment="created_at"
+                        )
+                        self.assertTrue(form.is_valid())
+                        rows = form.queryset(LLMRequest.objects.all())
+                        most = int(a_day * days * part) + others
+                        with self.reads_few(index, rows=most):
+                            self.assertTrue(list(greatest(rows, order, 51)))
+
+            self.in_each_way(read)
 
     def test_an_end_users_and_a_visitors_conversations(self) -> None:
         def read() -> None:

@@ -23,6 +23,7 @@ from accounts.models import (
     MemberRole,
     Membership,
     RateState,
+    RefusalDay,
     SupportAccess,
     User,
     WebhookDelivery,
@@ -185,6 +186,15 @@ def make_rate_state(account: Account, **fields: Any) -> RateState:
     values = {"subject": f"key:{next(_numbers)}", "arrival": timezone.now()} | fields
     with tenant_context(account.pk):
         made: RateState = RateState.objects.create(account=account, **values)
+    return made
+
+
+def make_refusals(account: Account, **fields: Any) -> RefusalDay:
+    now = timezone.now()
+    values = {"day": now.date(), "code": "forbidden", "status": 403, "caller": "secret_key"}
+    values |= {"key_id": "", "agent": "", "times": 1, "last_at": now}
+    with platform_context():
+        made: RefusalDay = RefusalDay.objects.create(account=account, **values | fields)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -47,13 +48,15 @@ class KeysetChangeList(ChangeList):
         return annotated
 
     def get_results(self, request: HttpRequest) -> None:
-        self.result_list = self._read(request.GET)
+        self.is_cut = False
+        self.result_list = self.read_page(request.GET)
         self.result_count = len(self.result_list)
         self.full_result_count = None
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True
 
-    def _read(self, query: QueryDict) -> list[Any]:
+    def read_page(self, query: QueryDict) -> list[Any]:
+        """Return the rows of the page that the address names."""
         field, size = self.model_admin.moment, self.list_per_page
         before, after = (_cursor(query.get(name)) for name in (BEFORE, AFTER))
         rows = self.queryset.order_by(f"-{field}", "-id")
@@ -61,7 +64,7 @@ class KeysetChangeList(ChangeList):
             rows = older(rows, field, before)
         elif after is not None:
             rows = newer(rows, field, after).order_by(field, "id")
-        found = self._in_time(rows[: size + 1])
+        found = self.in_time(rows[: size + 1])
         goes_on, shown = len(found) > size, found[:size]
         if after is not None and before is None:
             self.has_newer, self.has_older = goes_on, True
@@ -69,7 +72,7 @@ class KeysetChangeList(ChangeList):
         self.has_newer, self.has_older = before is not None, goes_on
         return shown
 
-    def _in_time(self, rows: QuerySet[Any]) -> list[Any]:
+    def in_time(self, rows: Iterable[Any]) -> list[Any]:
         """Read the rows; where a filter takes too long, none, and the page says so."""
         self.is_too_slow = False
         try:

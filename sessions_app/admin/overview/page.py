@@ -20,6 +20,7 @@ from salient.formatting import compact, count, duration, share, spend
 from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, Figures, figures_by, total
+from sessions_app.usage.refused import refused_of_all
 from sessions_app.usage.totals import Totals, each_day
 
 type ByDay = dict[date, Figures]
@@ -94,6 +95,8 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         **charts(now, models, days),
         "top_accounts": top_accounts(totals.by_account(days)),
         "failures": latest_failures(now, days),
+        "refusals": refused_of_all(days),
+        "refusal_days": len(days),
         "all_failures": requests_page(days.first, days.last, failed=True),
     }
 

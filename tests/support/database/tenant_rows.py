@@ -33,6 +33,7 @@ from tests.support.factories import (
     make_profile,
     make_prompt_section,
     make_rate_state,
+    make_refusals,
     make_saved_chat,
     make_saved_chat_run,
     make_session,
@@ -74,7 +75,7 @@ def make_tenant(slug: str) -> Rows:
     second = make_instance(account, "bot2")
     made += [make_budget(account, agent_instance_id=second.pk)]
     made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
-    made += [make_rate_state(account), make_connection(account)]
+    made += [make_rate_state(account), make_refusals(account), make_connection(account)]
     # It belongs to no account.
     made += [ServerProcess.objects.create(pid=1)]
     made += [AttemptRate.objects.create(subject=str(account.pk), arrival=timezone.now())]

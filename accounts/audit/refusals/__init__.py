@@ -1,0 +1,1 @@
+"""Refused calls, kept as daily sums."""

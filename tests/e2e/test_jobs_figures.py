@@ -1,0 +1,140 @@
+"""Four jobs of staff in a browser, in few clicks: refused, month-end, a leaked key, slowest."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from asgiref.sync import sync_to_async
+from django.test import TransactionTestCase
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from accounts.models import ApiKey, Scope
+from accounts.tenancy.context import platform_context
+from sessions_app.usage import rollup
+from sessions_app.usage.months import month_of, name_of
+from tests.e2e.browser import NARROW, PHONE, WIDE, Watched, browser
+from tests.support.factories import make_account, make_instance, make_key, make_user
+from tests.support.servers.served import served
+from tests.support.usage import settled
+
+EMAIL, PASSWORD = "figures@example.com", "long enough for a look"
+LAST_MONTH = month_of(timezone.now().date().replace(day=1) - timedelta(days=1))
+
+
+class JobTests(TransactionTestCase):
+    def setUp(self) -> None:
+        make_user(EMAIL, password=PASSWORD, is_staff=True, is_superuser=True)
+        acme = make_account("acme", name="Acme")
+        bot = make_instance(acme, "bot")
+        self.key, self.text = make_key(acme, name="Web shop", scopes=[Scope.AGENTS_READ])
+        mine: dict[str, Any] = {"caller": f"key:{self.key.pk}"}
+        then = timezone.now() - timedelta(days=1)
+        settled(bot, latency_ms=59_000, total_cost=Decimal(4), **mine)
+        for n in range(3):
+            settled(bot, then, latency_ms=900 + n, error_code="", **mine)
+        middle = timezone.now().replace(year=LAST_MONTH.first.year, month=LAST_MONTH.first.month)
+        settled(bot, middle.replace(day=15), total_cost=Decimal("12.50"))
+        rollup.rebuild(acme.pk)
+
+    async def test_each_job_is_done_in_few_clicks(self) -> None:
+        async with asyncio.timeout(300), served(cut_after=1) as server:
+            wrong = await asyncio.to_thread(self.work, server.url)
+        self.assertEqual(wrong, [], "\n".join(wrong))
+        self.assertIsNotNone(await sync_to_async(self.revoked_at)())
+
+    def revoked_at(self) -> datetime | None:
+        with platform_context():
+            return ApiKey.objects.get(pk=self.key.pk).revoked_at
+
+    def work(self, url: str) -> list[str]:
+        for _ in range(3):
+            with suppress(HTTPError):
+                call = Request(f"{url}/accounts/acme/agents/bot/history")  # noqa: S310 - our server
+                call.add_header("Authorization", f"Bearer {self.text}")
+                urlopen(call).close()  # noqa: S310
+        with browser() as running:
+            tab = Watched(running, url)
+            tab.log_in(EMAIL, PASSWORD)
+            self.tab, self.clicks = tab, 0
+            self.month_end()
+            self.slowest()
+            self.refused()
+            self.leaked()
+        return tab.wrong
+
+    def begin(self) -> None:
+        self.clicks = 0
+        self.tab.page.goto(f"{self.tab.url}/admin/")
+
+    def click(self, selector: str) -> None:
+        self.clicks += 1
+        self.tab.page.click(selector)
+
+    def ends(self, job: str, most: int) -> None:
+        if self.clicks > most:
+            self.tab.note(f"{job} takes {self.clicks} clicks")
+
+    def look(self) -> None:
+        """Check the page with axe and at each width."""
+        self.tab.check()
+        for size in (NARROW, PHONE, WIDE):
+            self.tab.page.set_viewport_size(size)
+            if self.tab.overflows():
+                self.tab.note(f"scrolls sideways at {size['width']} pixels")
+
+    def month_end(self) -> None:
+        self.begin()
+        self.click("text=Usage by month")
+        self.click(f"main a:text-is('{LAST_MONTH.first:%B %Y}')")
+        expect(self.tab.page.locator("main tr:has-text('Total')")).to_contain_text("$12.50")
+        self.look()
+        with self.tab.page.expect_download() as sent:
+            self.click("main a:text-is('CSV')")
+        expected = f"usage-all-{name_of(LAST_MONTH)}.csv"
+        if sent.value.suggested_filename != expected:
+            self.tab.note(f"the file is named {sent.value.suggested_filename}")
+        self.ends("month-end", 3)
+
+    def slowest(self) -> None:
+        self.begin()
+        self.click("#nav-sidebar >> text=LLM requests")
+        self.click("main a:text-is('Slowest')")
+        expect(self.tab.page.locator("#result_list tbody tr >> nth=0")).to_contain_text("59.0 s")
+        self.look()
+        self.click("#result_list tbody a >> nth=0")
+        expect(self.tab.page.locator("#content")).to_contain_text("59.0 s")
+        self.ends("slowest", 3)
+
+    def refused(self) -> None:
+        # The server has written them by now: it does so every five seconds.
+        self.tab.page.wait_for_timeout(5_500)
+        self.begin()
+        expect(self.tab.page.locator("[aria-labelledby=refusals]")).to_contain_text("forbidden")
+        self.click("[aria-labelledby=refusals] tbody a >> nth=0")
+        row = self.tab.page.locator("[aria-labelledby=refusals]")
+        for words in ("403 forbidden", "Web shop", "bot", "What to do"):
+            expect(row).to_contain_text(words)
+        self.look()
+        self.ends("refused", 1)
+
+    def leaked(self) -> None:
+        self.begin()
+        self.click("#nav-sidebar >> text=API keys")
+        self.click("#result_list >> text=Web shop")
+        tiles = self.tab.page.locator(".tiles")
+        for words in ("Requests4", "$4.75", "Refused3", "Networksany", "first on"):
+            expect(tiles).to_contain_text(words)
+        expect(self.tab.page.locator("[aria-labelledby=called]")).to_contain_text("bot")
+        self.look()
+        self.click("text=Leaked: replace and end now")
+        self.click("[name=way][value=show]")
+        self.click("[value='Replace and end now']")
+        expect(self.tab.page.locator("#key-text")).to_be_visible()
+        self.ends("leaked", 5)
