@@ -8,3 +8,12 @@ CREATE TRIGGER recorded AFTER INSERT OR UPDATE OF finished_at ON erasures
         'id,account_id,created_at,position',
         ''
     );
+-- What an answer must contain are words, too, and the log is for ever.
+DROP TRIGGER recorded ON saved_chats;
+CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF name, messages, expected, is_gate ON
+    saved_chats
+    FOR EACH ROW EXECUTE FUNCTION app_record_change(
+        'name',
+        'id,account_id,created_at,updated_at',
+        'messages,expected'
+    );
