@@ -15,11 +15,10 @@ from tests.e2e.world import EMAIL, PASSWORD, addresses, furnish, lengthen
 from tests.support.servers.mock_openai import MockOpenAI
 from tests.support.servers.served import served
 
-
 # "admin/accounts/apikey" is a list; longer addresses are pages of rows.
 LONGEST_LIST = 3
-# Axe takes long: of pages of one kind, which share their templates, each is looked at in the next of
-# these widths.
+# Axe takes long: of pages of one kind, which share their templates, each is looked at in the next
+# of these widths.
 WIDTHS_OF_AXE = (FULL, NARROW, PHONE)
 
 
