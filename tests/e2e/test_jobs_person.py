@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.test import TransactionTestCase, override_settings
 from playwright.sync_api import Page, expect
 
@@ -30,6 +31,7 @@ from tests.support.servers.served import served
 DORA = "dora@mail.example"
 CONFIG = "model: scripted:echo\nretries: 1\n"
 DRAFT = "# ours\nretries: 4  # enough\n"
+WANTED = "# ours\nretries: 3  # enough\nsystem_prompt: |-\n  Be kind.\n\n  # Tone\n  Warm.\n"
 
 
 class JobTests(TransactionTestCase):
@@ -51,6 +53,17 @@ class JobTests(TransactionTestCase):
         async with asyncio.timeout(200), served(cut_after=1) as server:
             wrong = await asyncio.to_thread(work, server.url, self.agent)
         self.assertEqual(wrong, [], "\n".join(wrong))
+        await sync_to_async(self.check_rows)()
+
+    def check_rows(self) -> None:
+        with platform_context():
+            [receipt] = Erasure.objects.all()
+            last = publishing.newest(self.agent)
+            self.assertFalse(Message.objects.exists())
+        self.assertEqual(receipt.erased, {"messages": 3, "sessions": 1})
+        self.assertEqual(receipt.remaining, {})
+        assert last is not None
+        self.assertEqual(last.text, f"{WANTED}temperature: 0.3\n")
 
 
 def work(url: str, agent: AgentInstance) -> list[str]:
@@ -84,15 +97,11 @@ def erase(click: Clicks, url: str, agent: AgentInstance) -> None:
     page.fill("#id_value", DORA.upper())
     page.fill("#id_reason", "Ticket 7")
     click("input[value=Preview]")
-    expect(page.locator("#content")).to_contain_text("Messages 3")
+    expect(page.locator("tr:has-text('Messages') .num")).to_have_text("3")
     click("input[value='Erase this person']")
     page.wait_for_url("**/erasure/**")
     expect(page.locator("h1")).to_contain_text("complete")
     expect(page.locator("#content")).not_to_contain_text(DORA)
-    with platform_context():
-        [receipt] = Erasure.objects.all()
-        assert (receipt.erased, receipt.remaining) == ({"messages": 3, "sessions": 1}, {})
-        assert not Message.objects.exists()
 
 
 def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
@@ -103,8 +112,7 @@ def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
     page.fill("#id_system_prompt", "Be kind.\n\n# Tone\nWarm.")
     page.fill("#id_text", DRAFT.replace("4", "3"))
     # It is written into the YAML with the next autosave, and the YAML's own change stays.
-    wanted = f"{DRAFT.replace('4', '3')}system_prompt: |-\n  Be kind.\n\n  # Tone\n  Warm.\n"
-    expect(page.locator("#id_text")).to_have_value(wanted)
+    expect(page.locator("#id_text")).to_have_value(WANTED)
     page.fill("#id_temperature", "hot")
     page.keyboard.press("Enter")
     expect(page.locator("#id_temperature_error")).to_be_visible()
@@ -114,7 +122,3 @@ def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
     page.fill("#id_note", "Kinder")
     click("input[value=Publish]")
     expect_message(page, re.escape("Number 1 is published"))
-    with platform_context():
-        last = publishing.newest(agent)
-        assert last is not None
-        assert last.text == f"{wanted}temperature: 0.3\n"
