@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from django import forms
+from django.http import QueryDict
 
 from agents.config import ConfigProblem
 from agents.config.versions.form_values import KEYS, ChangedTwice, FormValues, Merged, merged
@@ -58,6 +59,8 @@ class ValuesForm(forms.Form):
     )
     shown = forms.JSONField(required=False, widget=forms.HiddenInput)
 
+    sent: QueryDict
+
     def __init__(self, data: Any = None, **options: Any) -> None:
         super().__init__(data, **options)
         self.faults: dict[str, list[str]] = {}
@@ -73,9 +76,10 @@ class ValuesForm(forms.Form):
         return form
 
     @classmethod
-    def as_sent(cls, data: Any) -> Self:
+    def as_sent(cls, data: QueryDict) -> Self:
         """Return the form as it was sent, to be shown again with what was typed."""
         form = cls(data)
+        form.sent = data
         form.offer(dict.fromkeys([*tool_names(), *data.getlist("tools")]))
         return form
 
@@ -99,7 +103,7 @@ class ValuesForm(forms.Form):
         for name in KEYS:
             if name == "tools":
                 # No box is no field: what the form showed says whether there were any.
-                found[name] = self.data.getlist(name)
+                found[name] = self.sent.getlist(name)
             elif name in self.data:
                 found[name] = self.data[name].replace("\r\n", "\n")
         return found

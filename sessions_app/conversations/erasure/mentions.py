@@ -91,7 +91,11 @@ def look(person: Person, place: Place, after: list[str] | None) -> Found:
         if after
         else sql.SQL(""),
     )
-    values = {"account": person.account_id, "page": PAGE, "pattern": _pattern(person)}
+    values: dict[str, Any] = {
+        "account": person.account_id,
+        "page": PAGE,
+        "pattern": _pattern(person),
+    }
     if after:
         values |= {"time": after[0], "id": after[1]}
     with connection.cursor() as cursor:
@@ -105,7 +109,7 @@ def mask(person: Person, place: Place, ids: list[UUID]) -> None:
     changes = [
         sql.SQL("{0} = regexp_replace({0}::text, %(pattern)s, %(mask)s, 'gi')::{1}").format(
             sql.Identifier(column),
-            sql.SQL(kind),  # type: ignore[arg-type]  # a name of PLACES
+            sql.SQL(kind),
         )
         for column, kind in place.columns.items()
     ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.tenancy.context import tenant_context
@@ -21,6 +23,7 @@ from sessions_app.conversations.erasure.mentions import (
     may_mask,
 )
 from sessions_app.conversations.erasure.persons import (
+    Counts,
     Person,
     added,
     counts_of,
@@ -36,6 +39,7 @@ from sessions_app.models import (
     TurnCancellation,
 )
 from sessions_app.turns.abandoned import settle_of_dead_processes
+from sessions_app.turns.problems import TurnInProgress
 
 LONGEST_REASON = 500
 # So many sessions are erased in one transaction.
@@ -119,29 +123,29 @@ def _erase_some(person: Person, receipt_id: UUID) -> bool:
     with tenant_context(person.account_id):
         receipt = Erasure.objects.select_for_update(no_key=True).get(pk=receipt_id)
         wanted = list(person.quiet_sessions().values_list("pk", flat=True)[:BATCH])
-        rows = Session.objects.filter(pk__in=wanted, deleted_at=None)
-        sessions = {each.pk: each for each in rows.select_for_update(no_key=True).order_by("pk")}
-        running = LLMRequest.objects.running()
-        busy = set(
-            running.filter(session_id__in=with_copies(sessions)).values_list(
-                "session_id", flat=True
-            )
-        )
-        busy |= set(
-            Session.objects.filter(pk__in=busy, copied_from__isnull=False).values_list(
-                "copied_from", flat=True
-            )
-        )
-        free = [pk for pk in wanted if pk in sessions and pk not in busy]
-        if not free:
+        # Locked by id, as everywhere; erased in the order in which they are found.
+        rows = Session.objects.filter(pk__in=wanted, deleted_at=None).order_by("pk")
+        locked = {each.pk: each for each in rows.select_for_update(no_key=True)}
+        sessions = [locked[pk] for pk in wanted if pk in locked]
+        erased = [counts for each in sessions if (counts := _erase_one(each)) is not None]
+        if not erased:
             return False
-        receipt.erased = added(receipt.erased, counts_of(with_copies(free)))
-        for pk in free:
-            leave_tombstone(sessions[pk])
+        receipt.erased = reduce(added, erased, receipt.erased)
         # What was looked through before is looked through again.
         receipt.position = None
         receipt.save(update_fields=["erased", "position"])
     return True
+
+
+def _erase_one(session: Session) -> Counts | None:
+    """Erase one locked session with its copies; None where a turn of a copy runs."""
+    counts = counts_of(with_copies([session.pk]))
+    try:
+        with transaction.atomic():
+            leave_tombstone(session)
+    except TurnInProgress:
+        return None
+    return counts
 
 
 def _passes(person: Person) -> list[tuple[Place, bool]]:

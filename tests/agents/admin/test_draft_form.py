@@ -40,7 +40,7 @@ class DraftFormTests(PublishingWorld, TestCase):
     def form(self) -> dict[str, Any]:
         """Return what the page's form would send as it is shown."""
         page = self.client.get(self.page, secure=True).content.decode()
-        sent = {
+        sent: dict[str, Any] = {
             name: html.unescape(value)
             for name, value in re.findall(r'<input type="[^"]+" name="(\w+)" value="([^"]*)"', page)
             if name not in {"csrfmiddlewaretoken", "tools"}

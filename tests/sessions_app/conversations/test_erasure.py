@@ -69,6 +69,8 @@ class PersonWorld(TestCase):
 
     account: Account
     instance: AgentInstance
+    first: Session
+    other: Session
 
     @classmethod
     def setUpTestData(cls) -> None:
