@@ -17,9 +17,11 @@ TENANT_RIGHTS = {
     "usage_days": "SELECT, INSERT, UPDATE, DELETE",
     "usage_totals": "SELECT",
     "saved_chats": "SELECT, INSERT, UPDATE, DELETE",
-    "saved_chat_runs": "SELECT, INSERT",
+    # Answers in which an erased person is named.
+    "saved_chat_runs": "SELECT, INSERT, UPDATE (answers)",
     "turn_event_batches": "SELECT, INSERT, DELETE",
     "turn_cancellations": "SELECT, INSERT, DELETE",
+    "erasures": "SELECT, INSERT, UPDATE (finished_at, erased, masked, remaining, kept, position)",
 }
 # What the audit log is about: changes, readings under a support access, exports.
 AUDITED = [
@@ -30,6 +32,7 @@ AUDITED = [
     "profiles",
     "llm_requests",
     "usage_days",
+    "erasures",
 ]
 
 

@@ -36,14 +36,17 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
     });
   }
 
-  let kept = text.value;
-  const status = document.querySelector("[data-saved]");
   const form = text.form;
+  const shown = form.elements.shown;
+  const typed = () => JSON.stringify(
+    [...new FormData(form)].filter(([name]) => name !== "seen" && name !== "shown"));
+  let kept = typed();
+  const status = document.querySelector("[data-saved]");
   let waits = 0;
   let saving = null;
 
   const save = async () => {
-    const sent = text.value;
+    const sent = typed();
     const body = new FormData(form);
     body.set("autosave", "1");
     let answer;
@@ -54,8 +57,18 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
       return;
     }
     if (answer.status === 200) {
-      form.elements.seen.value = (await answer.json()).seen;
+      const saved = await answer.json();
+      form.elements.seen.value = saved.seen;
       kept = sent;
+      // What was typed into the form stands in the YAML now, unless somebody writes on.
+      if (typed() === sent && shown && saved.shown) {
+        shown.value = JSON.stringify(saved.shown);
+        if (text.value !== saved.text) {
+          text.value = saved.text;
+          number();
+          kept = typed();
+        }
+      }
       status.textContent = `Draft saved at ${new Date().toLocaleTimeString()}; nothing is published.`;
     } else if (answer.status === 409 || answer.status === 400) {
       status.textContent = `Not saved: ${(await answer.json()).detail}`;
@@ -67,23 +80,23 @@ for (const box of document.querySelectorAll(".yaml-editor")) {
     }
   };
   if (status) {
-    text.addEventListener("input", () => {
+    form.addEventListener("input", () => {
       clearTimeout(waits);
       waits = setTimeout(() => {
-        if (text.value === kept) return;
+        if (typed() === kept) return;
         saving = (saving || Promise.resolve()).then(save).finally(() => { saving = null; });
       }, 2000);
     });
   }
   form.addEventListener("submit", (event) => {
     clearTimeout(waits);
-    kept = text.value;
+    kept = typed();
     if (!saving) return;
     // What is being saved changes what this form has to name as the draft that it replaces.
     event.preventDefault();
     saving.finally(() => form.requestSubmit(event.submitter));
   });
   window.addEventListener("beforeunload", (event) => {
-    if (text.value !== kept) event.preventDefault();
+    if (typed() !== kept) event.preventDefault();
   });
 }

@@ -165,16 +165,28 @@ def refuse_auditors_writes(view: AdminView) -> AdminView:
 
 
 def in_platform_context(view: AdminView) -> AdminView:
-    """Run the view and render its template, which reads rows as well, in the platform context.
+    """Run the view and render its template, which reads rows as well, in the platform context."""
 
-    Staff who may not see the page, and a page that there is not, are answered in the admin's frame.
-    """
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with platform_context():
+            return rendered(view(request, *args, **kwargs))
+
+    return in_frame(wrapper)
+
+
+def own_page(view: AdminView) -> AdminView:
+    """Wrap a page of our own that opens its contexts itself."""
+    return in_frame(admin.AdminSite.admin_view(admin.site, refuse_auditors_writes(view)))
+
+
+def in_frame(view: AdminView) -> AdminView:
+    """Answer those who may not see the page, and a page that there is not, in the admin's frame."""
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            with platform_context():
-                return rendered(view(request, *args, **kwargs))
+            return view(request, *args, **kwargs)
         except (PermissionDenied, Http404) as error:
             # What the view wrote is rolled back; the page is rendered in a context of its own.
             with platform_context():

@@ -8,13 +8,14 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from agents.admin.forms import EditForm, PublishForm
+from agents.admin.forms import EditForm, PublishForm, ValuesForm
 from agents.admin.page_base import InstancePage, Page, home, person, review_page
 from agents.admin.publication_pages import PublicationPages
 from agents.config import ConfigError
 from agents.config.reference import reference
 from agents.config.versions import publishing
 from agents.config.versions.diff import side_by_side
+from agents.config.versions.form_values import ChangedTwice, form_values
 from agents.config.versions.publishing import (
     NothingToPublish,
     PublishCheckFailure,
@@ -31,38 +32,62 @@ class DraftPages(InstancePage):
         """Save a draft, also one with errors; only one without them goes on to the review."""
         if request.method != "POST":
             return self._editor(request, instance)
-        form = EditForm(request.POST)
+        form, values = EditForm(request.POST), ValuesForm.as_sent(request.POST)
         if "autosave" in request.POST:
-            return self._autosave(request, instance, form)
+            return self._autosave(request, instance, form, values)
         if not form.is_valid():
-            return self._editor(request, instance, form=form)
-        text, data = form.cleaned_data["text"], form.cleaned_data
+            return self._editor(request, instance, form=form, values=values)
+        text = form.cleaned_data["text"]
         try:
-            publishing.save_draft(
-                instance, text, person(request), seen=data["seen"], base=data["base"]
-            )
+            found = values.merged_into(text)
+            text = found.text
+            self._store(request, instance, text, form)
+        except ChangedTwice as error:
+            values.refuse(error)
+            return self._editor(request, instance, text=text, values=values)
         except Stale as error:
             return self._editor(request, instance, text=text, stale=str(error))
-        if "review" in request.POST and not publishing.check(instance, text):
-            return redirect("admin:instance-review", instance.pk)
+        return self._saved(request, instance, values if found.waits else None)
+
+    def _store(
+        self, request: HttpRequest, instance: AgentInstance, text: str, form: EditForm
+    ) -> ConfigDraft:
+        data = form.cleaned_data
+        return publishing.save_draft(
+            instance, text, person(request), seen=data["seen"], base=data["base"]
+        )
+
+    def _saved(
+        self, request: HttpRequest, instance: AgentInstance, values: ValuesForm | None
+    ) -> HttpResponse:
         if "review" not in request.POST:
             messages.success(request, "The draft is saved; nothing is published yet.")
-        return self._editor(request, instance)
+        elif (draft := publishing.draft_of(instance)) and not publishing.check(
+            instance, draft.text
+        ):
+            return redirect("admin:instance-review", instance.pk)
+        return self._editor(request, instance, values=values)
 
     def _autosave(
-        self, request: HttpRequest, instance: AgentInstance, form: EditForm
+        self, request: HttpRequest, instance: AgentInstance, form: EditForm, values: ValuesForm
     ) -> HttpResponse:
-        """Keep what is being written, and answer the ETag of the draft for the next time."""
+        """Keep what is being written, and answer what the next time has to be sent.
+
+        That is the ETag of the draft, its text with what was typed into the form, and what the form
+        shows by that.
+        """
         if not form.is_valid():
             return JsonResponse({"detail": "This cannot be kept."}, status=400)
-        data = form.cleaned_data
         try:
-            draft = publishing.save_draft(
-                instance, data["text"], person(request), seen=data["seen"], base=data["base"]
-            )
+            found = values.merged_into(form.cleaned_data["text"])
+            draft = self._store(request, instance, found.text, form)
+        except ChangedTwice as error:
+            return JsonResponse({"detail": str(error)}, status=400)
         except Stale as error:
             return JsonResponse({"detail": str(error)}, status=409)
-        return JsonResponse({"seen": publishing.etag_of(draft)})
+        shown = None if found.waits else form_values(instance, found.text)
+        answer = {"seen": publishing.etag_of(draft), "text": found.text}
+        return JsonResponse(answer | ({"shown": shown.shown} if shown else {}))
 
     def _editor(
         self,
@@ -71,6 +96,7 @@ class DraftPages(InstancePage):
         *,
         form: EditForm | None = None,
         text: str | None = None,
+        values: ValuesForm | None = None,
         stale: str = "",
     ) -> TemplateResponse:
         draft, last = publishing.draft_of(instance), publishing.newest(instance)
@@ -83,12 +109,17 @@ class DraftPages(InstancePage):
             "base": draft.base if draft else number,
         }
         validated = publishing.validate(instance, text)
+        if values is None and (found := form_values(instance, text)) is not None:
+            values = ValuesForm.of(found)
+        if values is not None:
+            values.take_errors(validated.problems)
         return self.page(
             request,
             instance,
             "edit",
             f"Configure {instance}",
             form=form or EditForm(initial=initial),
+            values=values,
             draft=draft,
             number=number,
             moved_on=last if draft and draft.base != number else None,

@@ -1,6 +1,7 @@
 """The admin's pages for conversations, and what they add to the pages of accounts and agents."""
 
 from sessions_app.admin import (
+    erasures,
     explain_page,
     feedback,
     links,
@@ -14,6 +15,7 @@ from sessions_app.admin.overview import account_figures, key_figures, refusals, 
 
 __all__ = [
     "account_figures",
+    "erasures",
     "explain_page",
     "feedback",
     "key_figures",

@@ -8,14 +8,13 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import path
 
 from accounts.admin import registry
-from accounts.admin.site import refuse_auditors_writes
+from accounts.admin.site import own_page
 from accounts.auth.explain import first_refusal
 from accounts.keys.services import find_key, keys_of
 from accounts.limits.registry import MAX_MESSAGE_BYTES
@@ -145,5 +144,4 @@ def _form(request: HttpRequest) -> CallForm | None:
     return CallForm(account, initial={"size": DEFAULT_BYTES, **query.dict()})
 
 
-_VIEW = AdminSite.admin_view(admin.site, refuse_auditors_writes(why_refused))
-registry.own_pages.append(path("why-refused/", _VIEW, name="why-refused"))
+registry.own_pages.append(path("why-refused/", own_page(why_refused), name="why-refused"))

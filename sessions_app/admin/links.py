@@ -16,7 +16,7 @@ from agents.admin.page_base import instance_page, review_page
 from agents.models import AgentInstance, InstanceStatus
 
 
-def account_links(_request: HttpRequest, account: Account) -> Iterable[Link]:
+def account_links(request: HttpRequest, account: Account) -> Iterable[Link]:
     for name, page in (
         ("Sessions", "sessions_app_session"),
         ("LLM requests", "sessions_app_llmrequest"),
@@ -24,6 +24,8 @@ def account_links(_request: HttpRequest, account: Account) -> Iterable[Link]:
         yield name, list_address(page, account__id__exact=account.pk)
     explain_page = reverse("admin:why-refused")
     yield "Why would this call be refused?", f"{explain_page}?account={account.pk}"
+    if request.user.has_perm("sessions_app.add_erasure"):
+        yield "Erase a person", f"{reverse('admin:erase-person')}?account={account.pk}"
 
 
 def key_links(_request: HttpRequest, key: ApiKey) -> Iterable[Link]:

@@ -46,6 +46,8 @@ from agents.models import (
     ProviderConnection,
 )
 from sessions_app.models import (
+    Erasure,
+    IdentifierKind,
     LLMRequest,
     Message,
     MessageFeedback,
@@ -241,6 +243,9 @@ def _fill_records(session: Session, canary: str) -> None:
         day=timezone.now().date(),
         model=canary,
         latency_buckets=[0] * LATENCY_BUCKETS,
+    )
+    Erasure.objects.create(
+        **account, kind=IdentifierKind.EMAIL, person_hash=canary[:64], reason=canary, actor=canary
     )
     PromptSection.objects.create(**account, digest=secrets.token_hex(32), text=canary)
     MessageFeedback.objects.create(

@@ -13,6 +13,7 @@ from sessions_app.models.conversation import (
     Session,
     SessionQuerySet,
 )
+from sessions_app.models.erasure import Erasure, IdentifierKind
 from sessions_app.models.insights import (
     MessageFeedback,
     PromptSection,
@@ -30,6 +31,8 @@ __all__ = [
     "SEARCHED_CHARACTERS",
     "SEARCHED_TEXT",
     "CompletionStatus",
+    "Erasure",
+    "IdentifierKind",
     "LLMRequest",
     "Message",
     "MessageFeedback",

@@ -24,11 +24,11 @@ INSTALL = "apt-get install chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A loaded machine is slow; nothing is measured here.
 TIMEOUT_MS = 30_000
+FULL = ViewportSize(width=1440, height=900)
 WIDE = ViewportSize(width=1280, height=800)
 NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
-SEVERE = ("serious", "critical")
 # Requests that may be aborted: the rest of a stream after its answer, a file that is stored, the
 # log-in page that an autosave does not follow, a page's icon and last scripts where a form is sent
 # before they came.
@@ -127,7 +127,7 @@ class Watched:
         self.page.wait_for_url("**/admin/")
 
     def check(self) -> None:
-        """Check the page with axe, in the light and in the dark theme."""
+        """Check the page with axe at its width, in the light and in the dark theme."""
         self.page.evaluate(UNFOLD)
         self.page.evaluate(self.axe)
         seen = FURTHER_ROWS + (FRAME if self.has_checked_frame else [])
@@ -135,9 +135,12 @@ class Watched:
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
             for impact, *what in self.page.evaluate(FIND, seen):
-                if impact in SEVERE:
-                    self.note(f"axe, {scheme}: {impact} {' '.join(what)[:300]}")
+                self.note(f"axe, {self.width}, {scheme}: {impact} {' '.join(what)[:300]}")
         self.page.emulate_media(color_scheme="light")
+
+    @property
+    def width(self) -> int:
+        return (self.page.viewport_size or WIDE)["width"]
 
     def overflows(self, selector: str = "html") -> bool:
         """Return whether the page, or a part of it, scrolls sideways."""

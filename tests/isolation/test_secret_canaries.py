@@ -244,6 +244,7 @@ class CanaryTests(World, TestCase):
             "webhook_endpoints.secret",  # sealed
             "webhook_endpoints.previous_secret",  # sealed
             "invitations.token_hash",
+            "erasures.person_hash",  # HMAC under SECRET_KEY
             "sessions.session_key",  # a hash
         }
 

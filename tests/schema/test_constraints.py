@@ -67,6 +67,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_config_publications_note": {"note": ["", " \n"]},
     "ck_config_publications_number": {"number": [0, -1]},
     "ck_message_feedback_rating": {"rating": [0, 2, -2]},
+    "ck_erasures_kind": {"kind": ["", "name"]},
     "ck_messages_role": {"role": ["", "user", "human\n"]},
 }
 
@@ -234,7 +235,7 @@ class DeletionTests(RefusalCase):
         of_the_account |= {"api_keys", "agent_instances", "config_versions", "provider_connections"}
         of_the_account |= {"config_drafts", "config_publications", "saved_chats"}
         of_the_account |= {"saved_chat_runs", "usage_days", "usage_totals", "prompt_sections"}
-        of_the_account |= {"audit_log", "support_accesses", "refusal_days"}
+        of_the_account |= {"audit_log", "support_accesses", "refusal_days", "erasures"}
         of_the_account |= {"webhook_endpoints", "webhook_deliveries"}
         self.assertEqual(left, of_the_account)
 

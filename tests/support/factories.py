@@ -40,6 +40,7 @@ from agents.models import (
     ProviderConnection,
 )
 from sessions_app.models import (
+    Erasure,
     LLMRequest,
     Message,
     MessageFeedback,
@@ -300,6 +301,13 @@ def make_cancellation(request: LLMRequest) -> TurnCancellation:
         made: TurnCancellation = TurnCancellation.objects.create(
             account_id=request.account_id, llm_request=request
         )
+    return made
+
+
+def make_erasure(account: Account, **fields: Any) -> Erasure:
+    values = {"kind": "email", "person_hash": f"{next(_numbers):064x}", "reason": "ticket 7"}
+    with tenant_context(account.pk):
+        made: Erasure = Erasure.objects.create(account=account, **values | fields)
     return made
 
 

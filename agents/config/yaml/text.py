@@ -1,4 +1,4 @@
-"""Writes values as YAML that reads back as the same values, and takes keys out of a text."""
+"""Writes values as YAML that reads back as the same values; sets and removes keys of a text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from agents.config.errors import KeyPath
 from agents.config.yaml.source import Document, parse, plain
 
 _COMMENT = re.compile(r"\s*(#.*)?")
+# Where a comment may begin behind a value.
+_BEHIND = re.compile(r"\s+#")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -38,6 +40,36 @@ def dump(content: Mapping[str, Any]) -> str:
         dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
     return written
+
+
+def with_value(text: str, key: str, value: Any) -> str:
+    """Set one key of the top level; all else stays as it was typed, comments too.
+
+    Where that can't be done line by line, the text is written anew. The text must be without fault.
+    """
+    document = parse(text)
+    wanted = document.content | {key: value}
+    lines = text.splitlines(keepends=True)
+    first, end = _span(lines, document, (key,)) if key in document.content else (len(lines),) * 2
+    if first and not lines[first - 1].endswith("\n"):
+        lines[first - 1] += "\n"
+    new = dump({key: value}).splitlines(keepends=True)
+    if end == first + 1:
+        new[0] = new[0].rstrip("\n") + _comment_of(lines[first]) + "\n"
+    changed = "".join(lines[:first] + new + lines[end:])
+    read = parse(changed)
+    return changed if not read.faults and read.content == wanted else dump(wanted)
+
+
+def _comment_of(line: str) -> str:
+    """Return the comment behind a value of one line, with the space before it."""
+    line = line.rstrip("\r\n")
+    value = parse(line).content
+    for found in _BEHIND.finditer(line):
+        before = parse(line[: found.start()])
+        if not before.faults and before.content == value:
+            return line[found.start() :]
+    return ""
 
 
 def without(text: str, key: str) -> str:
@@ -70,6 +102,12 @@ def _without(content: Mapping[str, Any], path: KeyPath) -> tuple[dict[str, Any],
 
 def _cut(text: str, document: Document, path: KeyPath) -> str:
     lines = text.splitlines(keepends=True)
+    first, end = _span(lines, document, path)
+    return "".join(lines[:first] + lines[end:])
+
+
+def _span(lines: list[str], document: Document, path: KeyPath) -> tuple[int, int]:
+    """Return the place of a key's first line, and that of the line after its value."""
     first = document.lines[path] - 1
     starts = sorted(
         line - 1 for other, line in document.lines.items() if other[: len(path)] != path
@@ -78,4 +116,4 @@ def _cut(text: str, document: Document, path: KeyPath) -> str:
     # What is written above the next key is about the next key.
     while end < len(lines) and end > first + 1 and _COMMENT.fullmatch(lines[end - 1].rstrip("\n")):
         end -= 1
-    return "".join(lines[:first] + lines[end:])
+    return first, end

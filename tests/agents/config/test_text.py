@@ -11,7 +11,7 @@ from agents.config import ConfigProblem
 from agents.config.versions.diff import side_by_side, unified
 from agents.config.yaml.excerpts import excerpts_of
 from agents.config.yaml.source import parse
-from agents.config.yaml.text import dump, without
+from agents.config.yaml.text import dump, with_value, without
 
 TYPED = """\
 # top
@@ -120,3 +120,28 @@ class ExcerptTests(SimpleTestCase):
         (one,) = excerpts_of([ConfigProblem("acme/account.yaml", "wrong", 1)], "retries: 1\n")
 
         self.assertEqual((one.where, one.caret), ("acme/account.yaml, line 1", ""))
+
+
+class SetTests(SimpleTestCase):
+    def test_one_value_changes_and_the_rest_stays_as_it_was_typed(self) -> None:
+        prompt = TYPED[TYPED.index("system_prompt") : TYPED.index("\n# about retries")]
+        for key, value, before, after in (
+            ("model", "c:d", "model: a:b\n", "model: c:d\n"),
+            ("temperature", 0.5, "1  # warm", "0.5  # warm"),
+            ("system_prompt", "One.\n\n# Two\n", prompt, "system_prompt: |\n  One.\n\n  # Two\n"),
+            ("tools", ["x"], "retries: 1\n", "retries: 1\ntools:\n- x\n"),
+            ("retries", 2, "retries: 1\n", "retries: 2\n"),
+        ):
+            with self.subTest(key=key):
+                changed = with_value(TYPED, key, value)
+                self.assertEqual(changed, TYPED.replace(before, after))
+                self.assertEqual(parse(changed).content, parse(TYPED).content | {key: value})
+
+    def test_any_text_takes_any_value(self) -> None:
+        for text in ("", "# only\n", "a: 1", "{a: 1, b: [2]}", "a: '#1' # x\n", "b:\n- 1\n# end"):
+            for value in ("x # y", "one\ntwo", "", 1, None, ["- a", "b: c"], {"c": "|"}):
+                for key in ("a", "b", "new"):
+                    with self.subTest(text=text, value=value, key=key):
+                        read = parse(with_value(text, key, value))
+                        self.assertEqual(read.faults, [])
+                        self.assertEqual(read.content, parse(text).content | {key: value})

@@ -45,6 +45,7 @@ from agents.models import (
     ProviderConnection,
 )
 from sessions_app.models import (
+    Erasure,
     LLMRequest,
     Message,
     MessageFeedback,
@@ -64,6 +65,7 @@ from tests.support.factories import (
     make_audit_entry,
     make_config_version,
     make_delivery,
+    make_erasure,
     make_feedback,
     make_instance,
     make_key,
@@ -133,6 +135,7 @@ def make_one_of_each() -> dict[type[Model], Any]:
         ).pk,
         WebhookEndpoint: delivery.endpoint_id,
         WebhookDelivery: delivery.pk,
+        Erasure: make_erasure(account).pk,
         DBTaskResult: accounts.management.jobs.forget_past_limits.enqueue().id,
         User: user.pk,
         Group: Group.objects.create(name=str(account.pk)).pk,

@@ -21,6 +21,7 @@ from tests.support.factories import (
     make_config_version,
     make_connection,
     make_delivery,
+    make_erasure,
     make_event_batch,
     make_feedback,
     make_instance,
@@ -92,7 +93,7 @@ def make_tenant(slug: str) -> Rows:
     made += [webhook, make_delivery(webhook)]
     # Of a second turn, so that a test can move them to the first one.
     turn = make_llm_request(session, config_version=version)
-    made += [make_event_batch(turn), make_cancellation(turn)]
+    made += [make_event_batch(turn), make_cancellation(turn), make_erasure(account)]
     return {type(row): row for row in made}
 
 

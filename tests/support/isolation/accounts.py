@@ -46,6 +46,7 @@ from tests.support.factories import (
     make_config_publication,
     make_config_version,
     make_delivery,
+    make_erasure,
     make_event_batch,
     make_feedback,
     make_key,
@@ -111,6 +112,7 @@ def make_owned(slug: str, canary: str) -> Owned:
     make_profile(session, customer_name=f"{canary} person")
     make_event_batch(request, events=[canary])
     make_cancellation(request)
+    make_erasure(account, reason=canary, actor=canary)
     member = make_member(account, MemberRole.OWNER, f"{canary}-owner@example.com")
     with tenant_context(account.pk):
         invitation = Invitation.objects.create(

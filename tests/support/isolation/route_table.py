@@ -275,6 +275,7 @@ ADMIN_KINDS = {
     "sessions_app/messagefeedback": "record",
     "sessions_app/savedchat": "free",
     "sessions_app/profile": "corrected",
+    "sessions_app/erasure": "record",
 }
 
 PAGES = """
@@ -312,6 +313,9 @@ admin/list-search/
 admin/why-refused/
     GET     302 302 302 302 302 403 200 200
     *       302 302 302 302 302 403 405 403
+admin/erase-person/
+    GET     302 302 302 302 302 403 200 403
+    *       302 302 302 302 302 403 200 403
 admin/jsi18n/
     GET     302 302 302 302 302 200 200 200
     OPTIONS 302 302 302 302 302 200 200 403

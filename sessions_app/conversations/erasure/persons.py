@@ -1,0 +1,193 @@
+"""A person in an account: which sessions are theirs, and how many rows hold something of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any, Self
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import Case, CharField, Exists, IntegerField, OuterRef, Q, QuerySet, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+from django.utils.crypto import salted_hmac
+
+from accounts.models import User, WebhookDelivery
+from accounts.tenancy.context import tenant_context
+from agents.models import AgentInstance
+from sessions_app.models import (
+    Erasure,
+    IdentifierKind,
+    LLMRequest,
+    Message,
+    MessageFeedback,
+    Profile,
+    SavedChat,
+    SavedChatRun,
+    Session,
+    TurnEventBatch,
+)
+
+LONGEST_IDENTIFIER = 255
+# So many sessions are counted by one statement for each table.
+COUNTED_AT_ONCE = 500
+
+type Counts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One identifier in one account."""
+
+    account_id: UUID
+    kind: IdentifierKind
+    value: str
+
+    @classmethod
+    def read(cls, account_id: UUID, kind: str, text: str) -> Self:
+        """Read an identifier as people type it; raises ValidationError."""
+        value = text.strip()
+        if not value or len(value) > LONGEST_IDENTIFIER or "\0" in value:
+            raise ValidationError(f"Give 1 to {LONGEST_IDENTIFIER} characters.")
+        if kind == IdentifierKind.EMAIL:
+            validate_email(value)
+            value = value.lower()
+        elif kind == IdentifierKind.SESSION:
+            try:
+                value = str(UUID(value))
+            except ValueError as error:
+                raise ValidationError("This is no session's id.") from error
+        return cls(account_id, IdentifierKind(kind), value)
+
+    @property
+    def hash(self) -> str:
+        """What receipts hold in place of the identifier: 64 hex digits, keyed by SECRET_KEY."""
+        text = f"{self.account_id}:{self.kind.value}:{self.value}"
+        return salted_hmac("sessions_app.erasure", text, algorithm="sha256").hexdigest()
+
+    def sessions(self) -> QuerySet[Session]:
+        """Return the person's sessions that are not deleted; inside a context.
+
+        The one that is the identifier comes last: by it the others are found.
+        """
+        rows = Session.objects.filter(account_id=self.account_id, deleted_at=None)
+        last = Case(
+            When(pk=self.value if self.kind == IdentifierKind.SESSION else None, then=1),
+            default=0,
+            output_field=IntegerField(),
+        )
+        found: QuerySet[Session] = rows.filter(self._own()).order_by(last, "pk")
+        return found
+
+    def _own(self) -> Q:
+        match self.kind:
+            case IdentifierKind.EMAIL:
+                profiles = Profile.objects.filter(email__iexact=self.value)
+                people = User.objects.filter(email__iexact=self.value)
+                return (
+                    Q(email__iexact=self.value)
+                    | Q(pk__in=profiles.values("session_id"))
+                    | Q(user_id__in=people.values("pk"))
+                )
+            case IdentifierKind.END_USER:
+                # End users are indexed within their agent.
+                agents = AgentInstance.objects.filter(account_id=self.account_id).order_by()
+                return Q(agent_instance_id__in=agents.values("pk"), end_user=self.value)
+        return Q(pk=self.value) | self._of_visitor()
+
+    def _of_visitor(self) -> Q:
+        """Return the condition for the threads of the visitor whose session is named.
+
+        Chat pages send each message with an Idempotency-Key, by which a caller's turns are indexed.
+        """
+        turns = LLMRequest.objects.filter(session_id=self.value, caller__startswith="visitor:")
+        callers = set(turns.values_list("caller", flat=True))
+        if not callers:
+            return Q(pk=None)
+        own = LLMRequest.objects.filter(
+            account_id=self.account_id, caller__in=callers, idempotency_key__isnull=False
+        )
+        return Q(pk__in=own.order_by().values("session_id"))
+
+    def quiet_sessions(self) -> QuerySet[Session]:
+        """Return those of the sessions in which no turn runs."""
+        running = LLMRequest.objects.running().filter(session_id=OuterRef("pk"))
+        return self.sessions().filter(~Exists(running))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is of a person: rows by table, turns that run, earlier receipts."""
+
+    counts: Counts
+    running: int
+    receipts: list[Erasure]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.counts
+
+
+def survey(person: Person) -> Survey:
+    """Look what would be erased, and change nothing."""
+    with tenant_context(person.account_id):
+        ids = list(person.sessions().values_list("pk", flat=True))
+        running = LLMRequest.objects.running().filter(session_id__in=person.sessions().values("pk"))
+        earlier = Erasure.objects.filter(person_hash=person.hash).order_by("-created_at", "-id")
+        return Survey(counts_of(with_copies(ids)), running.count(), list(earlier[:10]))
+
+
+def with_copies(ids: Iterable[UUID]) -> list[UUID]:
+    """Add the sessions of test chats in which these sessions' texts were sent again."""
+    known = list(ids)
+    added: Collection[UUID] = known
+    while added:
+        found = [
+            pk
+            for some in batched(added, COUNTED_AT_ONCE, strict=False)
+            for pk in Session.objects.filter(copied_from__in=some, deleted_at=None).values_list(
+                "pk", flat=True
+            )
+        ]
+        known += found
+        added = found
+    return known
+
+
+def counts_of(ids: Iterable[UUID]) -> Counts:
+    """Count the rows by table that hold something of these sessions; those without are left out."""
+    found: Counter[str] = Counter()
+    for some in batched(ids, COUNTED_AT_ONCE, strict=False):
+        found.update({table: rows.count() for table, rows in _rows_of(some)})
+    return {table: many for table, many in found.items() if many}
+
+
+def _rows_of(ids: Collection[UUID]) -> Iterator[tuple[str, QuerySet[Any]]]:
+    yield "sessions", Session.objects.filter(pk__in=ids, deleted_at=None)
+    yield "messages", Message.objects.filter(session_id__in=ids)
+    yield "profiles", Profile.objects.filter(session_id__in=ids)
+    yield "message_feedback", MessageFeedback.objects.filter(session_id__in=ids)
+    requests = LLMRequest.objects.filter(session_id__in=ids)
+    yield (
+        "llm_requests",
+        requests.exclude(request_body__isnull=True, response_body__isnull=True, caller=""),
+    )
+    yield (
+        "turn_event_batches",
+        TurnEventBatch.objects.filter(llm_request_id__in=requests.values("pk")),
+    )
+    yield "saved_chats", SavedChat.objects.filter(session_id__in=ids)
+    yield "saved_chat_runs", SavedChatRun.objects.filter(saved_chat__session_id__in=ids)
+    session = Cast(KeyTextTransform("session_id", "data"), CharField())
+    sent = WebhookDelivery.objects.filter(data__has_key="end_user").alias(session=session)
+    named = sent.filter(session__in=[str(pk) for pk in ids])
+    yield "webhook_deliveries", named.exclude(data__end_user=None)
+
+
+def added(one: Mapping[str, int], other: Mapping[str, int]) -> Counts:
+    """Return the sums of two counts."""
+    return dict(Counter(one) + Counter(other))

@@ -1,0 +1,124 @@
+"""Staff erase a person, and change an agent by the form beside its YAML, in few clicks each."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+
+from asgiref.sync import sync_to_async
+from django.test import TransactionTestCase, override_settings
+from playwright.sync_api import Page, expect
+
+from accounts.tenancy.context import platform_context
+from agents.config.versions import publishing
+from agents.models import AgentInstance
+from sessions_app.models import Erasure, Message
+from tests.e2e.browser import Watched, browser
+from tests.e2e.walk import expect_message
+from tests.e2e.world import EMAIL, PASSWORD
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_message,
+    make_session,
+    make_user,
+    write_config,
+)
+from tests.support.servers.served import served
+
+DORA = "dora@mail.example"
+CONFIG = "model: scripted:echo\nretries: 1\n"
+DRAFT = "# ours\nretries: 4  # enough\n"
+WANTED = "# ours\nretries: 3  # enough\nsystem_prompt: |-\n  Be kind.\n\n  # Tone\n  Warm.\n"
+
+
+class JobTests(TransactionTestCase):
+    """Both jobs on one server, in one browser."""
+
+    def setUp(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=folder))
+        write_config(folder, "acme", "bot", CONFIG)
+        self.agent = make_instance(make_account("acme", name="Acme"), "bot")
+        session = make_session(self.agent, email=DORA)
+        for _ in range(3):
+            make_message(session, content="I live in Elm Street")
+        make_user(EMAIL, password=PASSWORD, is_staff=True, is_superuser=True)
+        with platform_context():
+            publishing.save_draft(self.agent, DRAFT, make_user("bob@example.com"))
+
+    async def test_each_job_is_done_in_few_clicks(self) -> None:
+        async with asyncio.timeout(200), served(cut_after=1) as server:
+            wrong = await asyncio.to_thread(work, server.url, self.agent)
+        self.assertEqual(wrong, [], "\n".join(wrong))
+        await sync_to_async(self.check_rows)()
+
+    def check_rows(self) -> None:
+        with platform_context():
+            [receipt] = Erasure.objects.all()
+            last = publishing.newest(self.agent)
+            self.assertFalse(Message.objects.exists())
+        self.assertEqual(receipt.erased, {"messages": 3, "sessions": 1})
+        self.assertEqual(receipt.remaining, {})
+        assert last is not None
+        self.assertEqual(last.text, f"{WANTED}temperature: 0.3\n")
+
+
+def work(url: str, agent: AgentInstance) -> list[str]:
+    """Do both jobs; return what was wrong in the tab, and jobs that took more clicks."""
+    with browser() as running:
+        tab = Watched(running, url)
+        tab.log_in(EMAIL, PASSWORD)
+        for job, most in ((erase, 3), (configure, 3)):
+            clicks = Clicks(tab.page)
+            job(clicks, url, agent)
+            if clicks.number > most:
+                tab.note(f"{job.__name__} took {clicks.number} clicks")
+    return tab.wrong
+
+
+class Clicks:
+    """Clicks in a page, and counts them."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.number = page, 0
+
+    def __call__(self, selector: str) -> None:
+        self.number += 1
+        self.page.click(selector)
+
+
+def erase(click: Clicks, url: str, agent: AgentInstance) -> None:
+    page = click.page
+    page.goto(f"{url}/admin/accounts/account/{agent.account_id}/change/")
+    click("text=Erase a person")
+    page.fill("#id_value", DORA.upper())
+    page.fill("#id_reason", "Ticket 7")
+    click("input[value=Preview]")
+    expect(page.locator("tr:has-text('Messages') .num")).to_have_text("3")
+    click("input[value='Erase this person']")
+    page.wait_for_url("**/erasure/**")
+    expect(page.locator("h1")).to_contain_text("complete")
+    expect(page.locator("#content")).not_to_contain_text(DORA)
+
+
+def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
+    """Change the prompt in the form and another key in the YAML, and publish both."""
+    page = click.page
+    page.goto(f"{url}/admin/agents/agentinstance/{agent.pk}/change/")
+    click(".configuration .tools a >> nth=0")
+    page.fill("#id_system_prompt", "Be kind.\n\n# Tone\nWarm.")
+    page.fill("#id_text", DRAFT.replace("4", "3"))
+    # It is written into the YAML with the next autosave, and the YAML's own change stays.
+    expect(page.locator("#id_text")).to_have_value(WANTED)
+    page.fill("#id_temperature", "hot")
+    page.keyboard.press("Enter")
+    expect(page.locator("#id_temperature_error")).to_be_visible()
+    page.fill("#id_temperature", "0.3")
+    click("button[name=review]")
+    page.wait_for_url("**/review/")
+    page.fill("#id_note", "Kinder")
+    click("input[value=Publish]")
+    expect_message(page, re.escape("Number 1 is published"))
