@@ -14,6 +14,8 @@ from sessions_app.models.conversation import (
     SessionQuerySet,
 )
 from sessions_app.models.insights import (
+    OPEN_FEEDBACK,
+    FeedbackStatus,
     MessageFeedback,
     PromptSection,
     SavedChat,
@@ -26,10 +28,12 @@ from sessions_app.models.server_process import ServerProcess
 from sessions_app.models.turn_events import TurnCancellation, TurnEventBatch
 
 __all__ = [
+    "OPEN_FEEDBACK",
     "SEARCHED",
     "SEARCHED_CHARACTERS",
     "SEARCHED_TEXT",
     "CompletionStatus",
+    "FeedbackStatus",
     "LLMRequest",
     "Message",
     "MessageFeedback",

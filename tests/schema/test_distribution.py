@@ -44,6 +44,7 @@ PERMITTED = {
             "agent_instances.recorded",
             "budgets.recorded",
             "config_publications.recorded",
+            "message_feedback.recorded",
             "profiles.recorded",
             "provider_connections.recorded",
             "saved_chats.recorded",
