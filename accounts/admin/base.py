@@ -21,6 +21,7 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
@@ -317,6 +318,15 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
             return self.detail_rows(request).get(pk=key)
         except (ObjectDoesNotExist, ValidationError):
             return None
+
+
+def way_back(request: HttpRequest, otherwise: str) -> str:
+    """Return the page of ours that a form's field `next` names, or else another."""
+    wanted = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(
+        wanted, {request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if wanted and ours else otherwise
 
 
 def chosen_account(request: HttpRequest) -> Account | None:

@@ -14,7 +14,7 @@ from agents.instances.services import instance_with_account, instances_of
 from salient.ids import parse_uuid
 from sessions_app.conversations import search
 from sessions_app.conversations.search import MessageSearch
-from sessions_app.models import CompletionStatus, Message, Role
+from sessions_app.models import OPEN_FEEDBACK, CompletionStatus, FeedbackStatus, Message, Role
 
 ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]
 # Who says something in a conversation.
@@ -48,6 +48,16 @@ class MessageFilters(IdSearchForm):
 
 class FeedbackFilters(IdSearchForm):
     choices = ("rating",)
+
+    status = forms.ChoiceField(
+        choices=[("", "any"), ("open", "open"), *FeedbackStatus.choices], required=False
+    )
+
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows, status = super().queryset(rows), self.cleaned_data.get("status")
+        if status == "open":
+            return rows.filter(OPEN_FEEDBACK)
+        return rows.filter(status=status) if status else rows
 
 
 class RequestFilters(IdSearchForm):

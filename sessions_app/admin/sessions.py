@@ -19,7 +19,8 @@ from accounts.admin.lists.private import opened
 from salient.cursor import Cursor
 from salient.formatting import spend
 from salient.ids import parse_uuid
-from sessions_app.admin.badges import rating_badge, status_badge, with_origin
+from sessions_app.admin.badges import feedback_badge, rating_badge, status_badge, with_origin
+from sessions_app.admin.feedback import DECIDE
 from sessions_app.admin.filters import SessionFilters
 from sessions_app.admin.hits import AT, to_first_hit, way_through
 from sessions_app.admin.texts import access_to, require_texts
@@ -115,6 +116,8 @@ class SessionAdmin(KeysetAdmin[Session]):
         save = reverse("admin:saved-chat-from-session", args=[row.pk])
         access = access_to(request, row.account, "sessions", row.pk, name)
         page = transcript.read(row, cursor_of(request), parse_uuid(request.GET.get(AT, "")))
+        for thumb in (each for entry in page.entries for each in entry.feedback):
+            thumb.badge = feedback_badge(thumb)  # type: ignore[attr-defined]
         return {
             "title": "Session",
             "subtitle": str(row),
@@ -125,6 +128,9 @@ class SessionAdmin(KeysetAdmin[Session]):
             "page": page,
             "is_newest": not {AT, "before"} & request.GET.keys(),
             "save_address": save if may_save else "",
+            "may_decide": request.user.has_perm(DECIDE),
+            "may_fix": request.user.has_perm("agents.change_agentinstance"),
+            "may_see_versions": request.user.has_perm("agents.view_configversion"),
             "export_address": reverse("admin:sessions_app_message_export") + query,
             "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
             **access,

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name="status",
             field=models.CharField(
                 blank=True,
-                choices=[("fixed", "Fixed"), ("no_fault", "no fault")],
+                choices=[("fixed", "fixed"), ("no_fault", "no fault")],
                 db_default="",
                 editable=False,
                 max_length=8,

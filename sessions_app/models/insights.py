@@ -131,7 +131,7 @@ class PromptSection(TenantModel):
 class FeedbackStatus(models.TextChoices):
     """What came of feedback; "" in the database is open."""
 
-    FIXED = "fixed"
+    FIXED = "fixed", "fixed"
     NO_FAULT = "no_fault", "no fault"
 
 
