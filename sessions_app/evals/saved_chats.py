@@ -96,13 +96,16 @@ def with_better_answer(
     asked = questions_before(answer)
     if not asked:
         raise NothingAsked
-    first = [{"contains": [], "excludes": []} for _ in asked[1:]]
+    nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
     return _made_from(
         answer,
         asked,
         name=_free_name(answer),
         is_gate=is_gate,
-        expected=[*first, {"contains": list(contains), "excludes": list(excludes)}],
+        expected=[
+            *(nothing for _ in asked[1:]),
+            {"contains": list(contains), "excludes": list(excludes)},
+        ],
         better_answers=[*("" for _ in asked[1:]), better],
     )
 
@@ -113,13 +116,13 @@ class NothingAsked(Exception):
 
 def _made_from(source: Session | Message, messages: list[str], **fields: Any) -> SavedChat:
     """Make a test chat with texts of a conversation, or of the one of a message."""
-    expected = [{"contains": [], "excludes": []} for _ in messages]
+    nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
     made: SavedChat = SavedChat.objects.create(
         account_id=source.account_id,
         agent_instance_id=source.agent_instance_id,
         session_id=source.session_id if isinstance(source, Message) else source.pk,
         messages=messages,
-        **{"expected": expected, **fields},
+        **{"expected": [nothing for _ in messages], **fields},
     )
     return made
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import QueryDict
 from django.utils import timezone
 
-from accounts.admin.lists.private import LONGEST, SEALED, opened, sealed
+from accounts.admin.lists.private import LONGEST, SEALED, opened, without_texts
 from accounts.models import Account
 from accounts.tenancy.accounts import account_named, account_of_row, all_accounts, row_name
 from salient.ids import parse_uuid
@@ -46,7 +46,6 @@ class FilterForm(forms.Form):
 
     def __init__(self, query: Mapping[str, Any], *, model: type[Model], moment: str) -> None:
         super().__init__(opened(query, self.private), auto_id="filter_%s")
-        self._sealed = query.get(SEALED)
         self.model, self.moment = model, moment
         # Not as class attributes: `from` is a keyword in Python.
         self.fields = {**self._shared_fields(), **self.fields}
@@ -177,19 +176,12 @@ class FilterForm(forms.Form):
         return {name.removesuffix("__exact"): value for name, value in self.chosen().items()}
 
     def address(self, **place: str) -> str:
-        return f"?{urlencode(self._in_address() | place)}"
+        return f"?{urlencode(self._in_address | place)}"
 
+    @cached_property
     def _in_address(self) -> dict[str, str]:
-        """Return the filters as addresses have them; what is private keeps its sealed text."""
-        chosen = self.chosen()
-        if not self.private & chosen.keys():
-            return chosen
-        if self._sealed is None:
-            query = QueryDict(mutable=True)
-            query.update(chosen)
-            self._sealed = sealed(query, self.private)[SEALED]
-        shown = {name: value for name, value in chosen.items() if name not in self.private}
-        return shown | {SEALED: self._sealed}
+        """The filters as addresses have them, which hold no texts of people."""
+        return without_texts(self.chosen(), self.private)
 
 
 def _moment(day: date, clock: time | None) -> datetime:

@@ -79,7 +79,7 @@ class KeysetChangeList(ChangeList):
 
     def _read_in_time(self, rows: QuerySet[Any]) -> list[Any]:
         """Read the rows; where a filter takes too long, none, and the page says so."""
-        found = in_time(partial(list, rows))
+        found: list[Any] | None = in_time(partial(list, rows))
         self.is_too_slow |= found is None
         return found or []
 

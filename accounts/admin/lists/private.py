@@ -12,6 +12,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from salient.ids import parse_uuid
 from salient.security.encryption import SecretUnreadable, seal, unseal
 
 SEALED = "private"
@@ -20,15 +21,29 @@ LONGEST = 300
 _PURPOSE = ("search of a list",)
 
 
-def sealed(query: QueryDict, names: Collection[str]) -> QueryDict:
-    """Return the query with one unreadable parameter in place of those with these names."""
-    texts = {name: query[name][: LONGEST + 1] for name in names if query.get(name)}
+def without_texts(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Return the values with one unreadable SEALED in place of those with these names.
+
+    An id stays: it is not a text of anybody.
+    """
+    given = {name: values[name] for name in names if values.get(name)}
+    texts = {name: text[: LONGEST + 1] for name, text in given.items() if not parse_uuid(text)}
     if not texts:
+        return dict(values)
+    others = {name: value for name, value in values.items() if name not in texts}
+    return others | {SEALED: seal(json.dumps(texts), bound_to=_PURPOSE)}
+
+
+def sealed(query: QueryDict, names: Collection[str]) -> QueryDict:
+    """Return the same of a query, whose other parameters may have several values."""
+    given = {name: text for name in names if (text := query.get(name))}
+    shown = without_texts(given, names)
+    if SEALED not in shown:
         return query
     others = query.copy()
-    for name in texts:
+    for name in given.keys() - shown.keys():
         del others[name]
-    others[SEALED] = seal(json.dumps(texts), bound_to=_PURPOSE)
+    others[SEALED] = shown[SEALED]
     return others
 
 

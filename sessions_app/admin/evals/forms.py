@@ -135,7 +135,7 @@ class FromSessionForm(forms.Form):
 
 
 def _initial(chat: SavedChat) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     expected = [*(chat.expected or []), *({} for _ in TURNS)]
     better = [*(chat.better_answers or []), *("" for _ in TURNS)]
     for number, (message, answer, parts) in enumerate(
