@@ -74,7 +74,9 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
         if row is None or status not in {"", *FeedbackStatus.values}:
             raise Http404("There is no such feedback, or no such status.")
         decide(row.account_id, row.pk, status, cast(User, request.user).email)
-        self.message_user(request, f"The feedback is {status_name(status)}.", messages.SUCCESS)
+        self.message_user(
+            request, f"The feedback is marked: {status_name(status)}.", messages.SUCCESS
+        )
         return redirect(way_back(request, answer_address(row)))
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:

@@ -126,7 +126,6 @@ class SessionAdmin(KeysetAdmin[Session]):
             "cost": spend(row.total_cost, row.unpriced_turns),
             "state": transcript.STATES.get(row.last_status, ""),  # type: ignore[call-overload]
             "page": page,
-            "is_newest": not {AT, "before"} & request.GET.keys(),
             "save_address": save if may_save else "",
             "may_decide": request.user.has_perm(DECIDE),
             "may_fix": request.user.has_perm("agents.change_agentinstance"),

@@ -154,10 +154,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a conversation, oldest message first; `earlier` is the cursor of the one before."""
+    """A page of a conversation, oldest message first.
+
+    `earlier` is the cursor of the one before; the newest page is the one without later messages.
+    """
 
     entries: list[Entry]
     earlier: str
+    is_newest: bool
 
     @property
     def versions(self) -> dict[UUID, str]:
@@ -186,7 +190,7 @@ def read(session: Session, before: Cursor | None = None, at: UUID | None = None)
     earlier = str(Cursor(shown[0].created_at, shown[0].pk)) if len(found) > PAGE_SIZE else ""
     entries = _with_work(shown)
     _name_versions(entries)
-    return Page(entries, earlier)
+    return Page(entries, earlier, is_newest=before is None)
 
 
 def _end_around(rows: QuerySet[Message], at: UUID) -> Cursor | None:

@@ -29,10 +29,10 @@ NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 SEVERE = ("serious", "critical")
-# Requests that may be aborted: the rest of a stream after its answer, the log-in page that an
+# Requests that may be aborted: the rest of a stream after its end, the log-in page that an
 # autosave does not follow, a page's icon and last scripts where a form is sent before they came.
 MAY_BE_ABORTED = (
-    *("/stream", "/configuration/", "/static/icon.svg"),
+    *("/stream", "/run", "/configuration/", "/static/icon.svg"),
     *("/static/keep.js", "/static/admin/js/nav_sidebar.js"),
 )
 # The frame of every page is checked on the first one only; a list by its first rows.

@@ -77,7 +77,7 @@ class FilterForm(forms.Form):
             if self.with_times:
                 clock = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
                 fields[time_name] = forms.TimeField(
-                    label=f"{label}, UTC", required=False, widget=clock
+                    label=f"{label} time, UTC", required=False, widget=clock
                 )
         for name, label in self.ids.items():
             fields[name] = forms.UUIDField(label=label, required=False, widget=self._chosen(name))

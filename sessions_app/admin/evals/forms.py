@@ -35,8 +35,8 @@ def _turn(number: int) -> Iterator[tuple[str, forms.Field]]:
     yield f"excludes_{number}", _area("The answer does not contain", "One text a line.")
 
 
-def _area(label: str, help_text: str = "", **options: Any) -> forms.CharField:
-    widget = forms.Textarea(attrs={"rows": 2, "cols": 60})
+def _area(label: str, help_text: str = "", *, rows: int = 2, **options: Any) -> forms.CharField:
+    widget = forms.Textarea(attrs={"rows": rows, "cols": 60})
     options = {"required": False, "widget": widget, **options}
     return forms.CharField(label=label, help_text=help_text, **options)
 
@@ -102,6 +102,7 @@ class BetterAnswerForm(forms.Form):
     better = _area(
         "A better answer",
         "It becomes a test chat, and is shown beside the answers when the agent is next tested.",
+        rows=6,
         required=True,
         max_length=LONGEST_ANSWER,
     )
