@@ -163,18 +163,17 @@ class SessionFilters(FilterForm):
             end=self.end(),
         )
 
-    def in_time[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        """Return the conversations that were active then, and those with the words of then.
+    def times(self) -> Q:
+        """Return the condition of the time: when the conversation was active last.
 
-        Of a person, also those that went on afterwards.
+        Of a person, also one that went on afterwards; the words of a time have their own.
         """
+        end, begin = self.end(), self.begin()
         if self.words():
-            return rows
-        if self.cleaned_data.get("q") and (end := self.end()):
-            begin = self.begin()
-            rows = rows.filter(created_at__lt=end)
-            return rows.filter(last_activity_at__gte=begin) if begin else rows
-        return super().in_time(rows)
+            return Q()
+        if self.cleaned_data.get("q") and end:
+            return Q(created_at__lt=end) & (Q(last_activity_at__gte=begin) if begin else Q())
+        return super().times()
 
     def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         rows, values = super().queryset(rows), self.cleaned_data

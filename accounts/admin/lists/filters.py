@@ -123,17 +123,18 @@ class FilterForm(forms.Form):
         for name in (*(f"{name}__exact" for name in self.choices), *self.ids):
             if values.get(name) not in {None, ""}:
                 rows = rows.filter(**{name: values[name]})
-        rows = self.in_time(rows)
+        rows = rows.filter(self.times())
         text = values.get("q", "").strip()
         return rows.filter(self.search(text)) if text else rows
 
-    def in_time[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
-        """Return the rows of the chosen days, or from one time to another."""
+    def times(self) -> Q:
+        """Return the condition of the chosen days, or from one time to another."""
+        wanted = Q()
         if begin := self.begin():
-            rows = rows.filter(**{f"{self.moment}__gte": begin})
+            wanted &= Q(**{f"{self.moment}__gte": begin})
         if end := self.end():
-            rows = rows.filter(**{f"{self.moment}__lt": end})
-        return rows
+            wanted &= Q(**{f"{self.moment}__lt": end})
+        return wanted
 
     def begin(self) -> datetime | None:
         """Return the first moment that is wanted."""

@@ -13,12 +13,11 @@ from typing import Any
 from django.http import QueryDict
 
 from salient.ids import parse_uuid
-from salient.security.encryption import SecretUnreadable, seal, unseal
+from salient.security.encryption import SecretUnreadable, conceal, reveal
 
 SEALED = "private"
 # An address has a longest length; the form says where a text is longer.
 LONGEST = 300
-_PURPOSE = ("search of a list",)
 
 
 def without_texts(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
@@ -31,7 +30,7 @@ def without_texts(values: Mapping[str, str], names: Collection[str]) -> dict[str
     if not texts:
         return dict(values)
     others = {name: value for name, value in values.items() if name not in texts}
-    return others | {SEALED: seal(json.dumps(texts), bound_to=_PURPOSE)}
+    return others | {SEALED: conceal(json.dumps(texts))}
 
 
 def sealed(query: QueryDict, names: Collection[str]) -> QueryDict:
@@ -53,7 +52,7 @@ def opened(query: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     if not names or not values.get(SEALED):
         return values
     try:
-        texts = json.loads(unseal(str(values[SEALED]), bound_to=_PURPOSE))
+        texts = json.loads(reveal(str(values[SEALED])))
     except SecretUnreadable:
         return values
     del values[SEALED]

@@ -213,7 +213,7 @@ class BetterAnswerTests(AnswerCase):
         chat = self.made()
         self.assertEqual(chat.messages, ["Hello", "How long may I return shoes?"])
         self.assertEqual(chat.better_answers, ["", "Thirty days."])
-        nothing = {"contains": [], "excludes": []}
+        nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
         self.assertEqual(chat.expected, [nothing, {"contains": ["thirty"], "excludes": ["ten"]}])
         self.assertEqual((chat.session_id, chat.is_gate), (self.session.pk, True))
         self.assertEqual(chat.name, f"Better answer of {exact_moment(self.answer.created_at)}")
