@@ -19,8 +19,9 @@ from django.contrib.admin.views.main import (
 )
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
@@ -191,11 +192,8 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
 
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         """Refuse unknown filters, and name the page by its rows instead of “Select … to change”."""
-        searched = request.GET.get(SEARCH_VAR, "")
-        if (clean := without_secrets(searched)) != searched:
-            query = request.GET.copy()
-            query[SEARCH_VAR] = clean
-            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
+        if (shown := self.for_address(request.GET)) != request.GET:
+            return HttpResponseRedirect(f"{request.path}?{shown.urlencode()}")
         if self.has_view_or_change_permission(request):
             refused = self.refuse_lookups(request)
             if refused is not None:
@@ -203,6 +201,15 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         title = str(self.opts.verbose_name_plural)
         context = {"title": title[:1].upper() + title[1:]} | (extra_context or {})
         return super().changelist_view(request, context)
+
+    def for_address(self, query: QueryDict) -> QueryDict:
+        """Return what narrows the list as an address may show it: without the secrets of keys."""
+        searched = query.get(SEARCH_VAR, "")
+        if (clean := without_secrets(searched)) == searched:
+            return query
+        shown = query.copy()
+        shown[SEARCH_VAR] = clean
+        return shown
 
     def refuse_lookups(self, request: HttpRequest) -> HttpResponse | None:
         """Return a page that names the filters that the list does not have; None for none."""
@@ -311,6 +318,15 @@ class RecordAdmin[M: Model](PlatformModelAdmin[M]):
             return self.detail_rows(request).get(pk=key)
         except (ObjectDoesNotExist, ValidationError):
             return None
+
+
+def way_back(request: HttpRequest, otherwise: str) -> str:
+    """Return the page of ours that a form's field `next` names, or else another."""
+    wanted = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(
+        wanted, {request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if wanted and ours else otherwise
 
 
 def chosen_account(request: HttpRequest) -> Account | None:

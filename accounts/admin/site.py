@@ -96,10 +96,14 @@ class SalientAdminSite(admin.AdminSite):
     def list_search(self, request: HttpRequest) -> HttpResponse:
         """Lead to a list with what its form searches for, without the secrets in it.
 
-        The form is sent by POST, so that a key that was pasted stands in no address and no log.
+        The form is sent by POST, so that neither a key that was pasted nor what people wrote stands
+        in an address or a log.
         """
         wanted = request.POST.get("list", "")
-        lists = {f"{model._meta.app_label}_{model._meta.model_name}" for model in self._registry}
+        lists: dict[str, Any] = {
+            f"{model._meta.app_label}_{model._meta.model_name}": page
+            for model, page in self._registry.items()
+        }
         if request.method != "POST" or wanted not in lists:
             return redirect("admin:index")
         query = QueryDict(mutable=True)
@@ -107,7 +111,8 @@ class SalientAdminSite(admin.AdminSite):
             clean = [without_secrets(text.strip()) for text in texts]
             if name not in {"csrfmiddlewaretoken", "list"} and any(clean):
                 query.setlist(name, clean)
-        return redirect(f"{reverse(f'admin:{wanted}_changelist')}?{query.urlencode()}")
+        shown = lists[wanted].for_address(query)
+        return redirect(f"{reverse(f'admin:{wanted}_changelist')}?{shown.urlencode()}")
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Refuse it: no form here looks rows up while one types, and the lists have their own."""

@@ -9,9 +9,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin.base import Extra, RecordAdmin
+from accounts.admin.base import Extra, RecordAdmin, way_back
 from accounts.members import support_access
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import SupportAccess, User
@@ -60,20 +59,12 @@ class SupportAccessAdmin(RecordAdmin[SupportAccess]):
             except ValidationError as error:
                 form.add_error(None, error)
             else:
-                return redirect(self._back(request, data["next"], access))
+                home = reverse("admin:accounts_account_change", args=[access.account_id])
+                return redirect(way_back(request, home))
         if "account" not in form.cleaned_data:
             messages.error(request, "There is no such account.")
             return redirect("admin:accounts_account_changelist")
         return support_access.reason_page(request, form.cleaned_data["account"].pk, form)
-
-    def _back(self, request: HttpRequest, wanted: str, access: SupportAccess) -> str:
-        """Return the page that asked for the access, if it is one of ours, else the account's."""
-        ours = url_has_allowed_host_and_scheme(
-            wanted, {request.get_host()}, require_https=request.is_secure()
-        )
-        if wanted and ours:
-            return wanted
-        return reverse("admin:accounts_account_change", args=[access.account_id])
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Extra = None

@@ -27,10 +27,10 @@ class StaffRole(models.TextChoices):
 MEANINGS = {
     StaffRole.NONE: "does not see the admin",
     StaffRole.OWNER: "does everything, and gives roles to others",
-    StaffRole.OPERATOR: "sees and changes accounts, agents, keys, limits and connections; reads no "
-    "conversations and gives no roles",
+    StaffRole.OPERATOR: "sees and changes accounts, agents, keys, limits and connections, decides "
+    "on feedback; reads no conversations and gives no roles",
     StaffRole.SUPPORT: "sees everything, reads conversations under a support access, writes test "
-    "chats",
+    "chats and better answers, decides on feedback",
     StaffRole.AUDITOR: "sees everything and changes nothing",
     StaffRole.OWN: "what the groups below allow, and permissions given before",
 }

@@ -55,6 +55,7 @@ class ConfigVersionAdmin(RecordAdmin[ConfigVersion]):
             "title": f"Version {row}",
             "version": row,
             "publications": publications_with(row),
+            "may_fix": request.user.has_perm("agents.change_agentinstance"),
             "prompt": row.content.get("system_prompt", ""),
             "rows": [each for each in values if each.key != "system_prompt"],
         }

@@ -1,6 +1,7 @@
 """Encrypts secrets at rest under keys that can be rotated, each bound to the row it belongs to.
 
-SECRET_ENCRYPTION_KEYS lists the keys: the first one encrypts, all of them decrypt.
+SECRET_ENCRYPTION_KEYS lists the keys: the first one encrypts, all of them decrypt. What is not
+stored, such as a text in an address, is encrypted under SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-_PURPOSE = b"salient/secrets/1"
+_PURPOSE, _TRAVELS = b"salient/secrets/1", b"salient/addresses/1"
 
 
 class SecretUnreadable(Exception):
@@ -58,6 +59,24 @@ def is_current(sealed: str) -> bool:
     return True
 
 
+def conceal(text: str) -> str:
+    """Encrypt and sign a text that an address holds for a while; it is safe in a URL."""
+    return _travel_box().encrypt(text.encode()).decode()
+
+
+def reveal(concealed: str) -> str:
+    """Return the text; raises SecretUnreadable where it was changed, or the key is another."""
+    try:
+        return _travel_box().decrypt(concealed.encode()).decode()
+    except InvalidToken as error:
+        raise SecretUnreadable("SECRET_KEY does not open this text") from error
+
+
+def _travel_box() -> MultiFernet:
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([_fernet(key, _TRAVELS) for key in keys])
+
+
 def _keys() -> list[str]:
     keys = [key for key in settings.SECRET_ENCRYPTION_KEYS if key]
     if not keys:
@@ -70,7 +89,7 @@ def _box() -> MultiFernet:
 
 
 @lru_cache(maxsize=16)
-def _fernet(key: str) -> Fernet:
+def _fernet(key: str, purpose: bytes = _PURPOSE) -> Fernet:
     """The encryption key that is derived from a setting, which may be any long random text."""
-    derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_PURPOSE)
+    derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose)
     return Fernet(base64.urlsafe_b64encode(derived.derive(key.encode())))

@@ -9,6 +9,9 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.formatting import badge
 from sessions_app.conversations.transcript import STATES
+from sessions_app.models import FeedbackStatus, MessageFeedback
+
+FEEDBACK_STATES: dict[str, str] = {FeedbackStatus.FIXED: "ok", FeedbackStatus.NO_FAULT: ""}
 
 
 def with_origin(text: str, row: Any) -> SafeString:
@@ -34,3 +37,15 @@ def rating_badge(rating: int | None) -> SafeString | str:
     if rating is None:
         return ""
     return badge("good", "ok") if rating > 0 else badge("bad", "bad")
+
+
+def status_name(status: str) -> str:
+    """Say what came of feedback."""
+    return FeedbackStatus(status).label.lower() if status else "open"
+
+
+def feedback_badge(feedback: MessageFeedback) -> SafeString | str:
+    """Show what came of a rating; a good one that nobody decided on needs nothing."""
+    if feedback.status:
+        return badge(status_name(feedback.status), FEEDBACK_STATES[feedback.status])
+    return badge("open", "warn") if feedback.rating < 0 else ""

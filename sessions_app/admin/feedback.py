@@ -1,23 +1,39 @@
-"""Feedback in the admin: what people thought of answers, with comments for who may read texts."""
+"""Feedback in the admin: what people thought of answers, and what came of it.
+
+Comments are shown to who may read texts. What came of it is said by who works on agents.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from accounts.admin.formatting import row_link
+from accounts.admin.base import way_back
+from accounts.admin.formatting import link, row_link
 from accounts.admin.lists.keyset import KeysetAdmin
-from sessions_app.admin.badges import rating_badge
+from accounts.members.staff_roles import StaffRole, register_rights
+from accounts.models import User
+from sessions_app.admin.badges import feedback_badge, rating_badge, status_name
 from sessions_app.admin.filters import FeedbackFilters
+from sessions_app.admin.hits import AT
 from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
 from sessions_app.conversations import csv_columns
-from sessions_app.models import MessageFeedback
+from sessions_app.conversations.feedback import decide
+from sessions_app.models import FeedbackStatus, MessageFeedback
 
 SHOWN = 80
+DECIDE = "sessions_app.change_messagefeedback"
+
+for role in (StaffRole.OPERATOR, StaffRole.SUPPORT):
+    register_rights(MessageFeedback, role, {"change"})
 
 
 class FeedbackChangeList(HidingChangeList):
@@ -30,16 +46,38 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     changelist_class = FeedbackChangeList
     filter_form = FeedbackFilters
     export_columns = csv_columns.FEEDBACK_COLUMNS
-    list_display = ["created_at", "thumb", "beginning", "agent", "session_page"]
+    list_display = ["created_at", "thumb", "result", "beginning", "agent", "session_page"]
     list_select_related = ["account", "agent_instance"]
     fields = [
         ("account", "agent_instance"),
         ("session_page", "message_page"),
         ("rating", "created_at"),
+        ("result", "handled_by", "handled_at"),
         "comment",
         "caller",
     ]
-    readonly_fields = ["session_page", "message_page"]
+    readonly_fields = ["session_page", "message_page", "result"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.status_view)
+        ours = path("<uuid:object_id>/status/", view, name="feedback-status")
+        return [ours, *super().get_urls()]
+
+    def status_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Set what came of a rating, and lead back to the page with the button."""
+        if not request.user.has_perm(DECIDE):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = self.get_object(request, str(object_id))
+        status = request.POST.get("status", "")
+        if row is None or status not in {"", *FeedbackStatus.values}:
+            raise Http404("There is no such feedback, or no such status.")
+        decide(row.account_id, row.pk, status, cast(User, request.user).email)
+        self.message_user(
+            request, f"The feedback is marked: {status_name(status)}.", messages.SUCCESS
+        )
+        return redirect(way_back(request, answer_address(row)))
 
     def refuse_row(self, request: HttpRequest, row: MessageFeedback) -> HttpResponse | None:
         return require_texts(request, row.account_id, "sessions", row.session_id, "a comment")
@@ -47,6 +85,10 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
     @admin.display(description="rating")
     def thumb(self, feedback: MessageFeedback) -> SafeString | str:
         return rating_badge(feedback.rating)
+
+    @admin.display(description="status")
+    def result(self, feedback: MessageFeedback) -> SafeString | str:
+        return feedback_badge(feedback)
 
     @admin.display(description="comment")
     def beginning(self, feedback: Any) -> str | SafeString:
@@ -62,8 +104,14 @@ class MessageFeedbackAdmin(KeysetAdmin[MessageFeedback]):
 
     @admin.display(description="session")
     def session_page(self, feedback: MessageFeedback) -> SafeString:
-        return row_link("sessions_app_session", feedback.session_id)
+        return link(answer_address(feedback), "the answer")
 
     @admin.display(description="message")
     def message_page(self, feedback: MessageFeedback) -> SafeString:
         return row_link("sessions_app_message", feedback.message_id)
+
+
+def answer_address(feedback: MessageFeedback) -> str:
+    """Return the address of the rated answer in its conversation."""
+    page = reverse("admin:sessions_app_session_change", args=[feedback.session_id])
+    return f"{page}?{AT}={feedback.message_id}#m-{feedback.message_id}"

@@ -7,13 +7,18 @@ from typing import Any
 from django import forms
 from django.db.models import Model, Q, QuerySet
 
-from accounts.admin.lists.filters import ACCOUNT, FROM, TO, FilterForm
-from agents.instances.services import instance_with_account
+from accounts.admin.lists.filters import ACCOUNT, FROM, MOST_CHOICES, TO, FilterForm
+from accounts.admin.lists.private import LONGEST
+from accounts.tenancy.accounts import account_named
+from agents.instances.services import instance_with_account, instances_of
 from salient.ids import parse_uuid
 from sessions_app.conversations import search
-from sessions_app.models import CompletionStatus, Message, Role
+from sessions_app.conversations.search import MessageSearch
+from sessions_app.models import OPEN_FEEDBACK, CompletionStatus, FeedbackStatus, Message, Role
 
 ENDED = [(status.value, status.value) for status in CompletionStatus if status != "running"]
+# Who says something in a conversation.
+SPEAKERS = (Role.HUMAN, Role.ASSISTANT)
 INSTANCE, SESSION = "agent_instance__id__exact", "session__id__exact"
 
 
@@ -44,6 +49,16 @@ class MessageFilters(IdSearchForm):
 class FeedbackFilters(IdSearchForm):
     choices = ("rating",)
 
+    status = forms.ChoiceField(
+        choices=[("", "any"), ("open", "open"), *FeedbackStatus.choices], required=False
+    )
+
+    def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
+        rows, status = super().queryset(rows), self.cleaned_data.get("status")
+        if status == "open":
+            return rows.filter(OPEN_FEEDBACK)
+        return rows.filter(status=status) if status else rows
+
 
 class UsageFilters(FilterForm):
     """Narrows rows of whole days: they have a date instead of a moment."""
@@ -58,13 +73,26 @@ class UsageFilters(FilterForm):
 
 
 class SessionFilters(FilterForm):
+    """Finds conversations by what was said in them, by the person, the time and how they went."""
+
     search_label = "id, e-mail or end user"
-    ids = {INSTANCE: "agent instance"}
+    ids = {INSTANCE: "agent"}
+    with_times = True
+    private = frozenset({"q", "text"})
 
     text = forms.CharField(
         label="words",
         required=False,
+        max_length=LONGEST,
         help_text="Words in an account's messages: choose the account.",
+    )
+    role = forms.ChoiceField(
+        label="said by",
+        choices=[
+            ("", "anybody"),
+            *((role.value, Message(role=role).role_name) for role in SPEAKERS),
+        ],
+        required=False,
     )
     last_status__exact = forms.ChoiceField(
         label="last turn", choices=[("", "any"), *ENDED], required=False
@@ -75,6 +103,18 @@ class SessionFilters(FilterForm):
     cost_from = CostField(label="cost from, $")
     cost_to = CostField(label="to, $")
 
+    # Whether only the newest of the messages with the words were looked at.
+    is_cut = False
+
+    def _chosen(self, name: str) -> forms.Widget:
+        """Offer the agents of the chosen account."""
+        account = account_named(str(self.data.get(ACCOUNT) or ""))
+        agents = [] if account is None else list(instances_of(account.pk)[: MOST_CHOICES + 1])
+        if not 0 < len(agents) <= MOST_CHOICES:
+            return super()._chosen(name)
+        choices = [(str(each.pk), each.instance_slug) for each in agents]
+        return forms.Select(choices=[("", "any"), *choices])
+
     def clean(self) -> dict[str, Any]:
         values = super().clean()
         if values.get("text") and self.account is None and ACCOUNT not in self.errors:
@@ -83,6 +123,34 @@ class SessionFilters(FilterForm):
 
     def words(self) -> str:
         return str(self.cleaned_data.get("text") or "").strip()
+
+    def searched(self) -> MessageSearch | None:
+        """Return the search for words; None where none are looked for."""
+        values, words = self.cleaned_data, self.words()
+        if not words or self.account is None:
+            return None
+        who = str(values.get("q") or "").strip()
+        return MessageSearch(
+            self.account.pk,
+            words,
+            role=values.get("role", ""),
+            instance_id=values.get(INSTANCE),
+            who="" if parse_uuid(who) else who,
+            begin=self.begin(),
+            end=self.end(),
+        )
+
+    def times(self) -> Q:
+        """Return the condition of the time: when the conversation was active last.
+
+        Of a person, also one that went on afterwards; the words of a time have their own.
+        """
+        end, begin = self.end(), self.begin()
+        if self.words():
+            return Q()
+        if self.cleaned_data.get("q") and end:
+            return Q(created_at__lt=end) & (Q(last_activity_at__gte=begin) if begin else Q())
+        return super().times()
 
     def queryset[M: Model](self, rows: QuerySet[M]) -> QuerySet[M]:
         rows, values = super().queryset(rows), self.cleaned_data
@@ -97,8 +165,9 @@ class SessionFilters(FilterForm):
             rows = rows.filter(total_cost__gte=least)
         if (most := values.get("cost_to")) is not None:
             rows = rows.filter(total_cost__lte=most)
-        if self.words() and self.account is not None:
-            rows = rows.filter(pk__in=search.sessions_with(self.account.pk, self.words()))
+        if (searched := self.searched()) is not None:
+            found, self.is_cut = searched.sessions()
+            rows = rows.filter(pk__in=found)
         return rows
 
     def search(self, text: str) -> Q:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +14,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.lists.filters import FilterForm
-from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList
+from accounts.admin.lists.keyset import KeysetAdmin, KeysetChangeList, in_time
+from accounts.admin.lists.private import opened
 from salient.cursor import Cursor
 from salient.formatting import spend
-from sessions_app.admin.badges import rating_badge, status_badge, with_origin
+from salient.ids import parse_uuid
+from sessions_app.admin.badges import feedback_badge, rating_badge, status_badge, with_origin
+from sessions_app.admin.feedback import DECIDE
 from sessions_app.admin.filters import SessionFilters
+from sessions_app.admin.hits import AT, to_first_hit, way_through
 from sessions_app.admin.texts import access_to, require_texts
-from sessions_app.conversations import csv_columns, search, transcript
+from sessions_app.conversations import csv_columns, transcript
 from sessions_app.conversations.origins import origin_of
+from sessions_app.conversations.search import Snippet
 from sessions_app.models import Session
 
 
@@ -30,12 +36,13 @@ class SessionChangeList(KeysetChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         form: Any = self.form
-        if "found" not in self.list_display or not form.is_valid() or form.account is None:
-            return
+        searched = form.searched() if form.is_valid() else None
         shown = {session.pk for session in self.result_list}
-        found = search.snippets(form.account.pk, form.words(), shown) if shown else {}
+        if "found" not in self.list_display or searched is None or not shown:
+            return
+        found = in_time(partial(searched.snippets, shown)) or {}
         for session in self.result_list:
-            session.found = found.get(session.pk, "")
+            session.found = found.get(session.pk)
 
 
 @admin.register(Session)
@@ -70,14 +77,17 @@ class SessionAdmin(KeysetAdmin[Session]):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         shown = list(self.list_display)
         # The words that were found take the place of `created_at`.
-        return [*shown[:3], "found", *shown[3:-1]] if request.GET.get("text") else shown
+        return [*shown[:3], "found", *shown[3:-1]] if self._looks_for_words(request) else shown
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        if request.GET.get("text"):
+        if self._looks_for_words(request):
             refused = self.refuse_export(request, self.filters(request.GET))
             if refused is not None:
                 return refused
         return super().changelist_view(request, extra_context)
+
+    def _looks_for_words(self, request: HttpRequest) -> bool:
+        return bool(opened(request.GET, self.filter_form.private).get("text"))
 
     def refuse_export(self, request: HttpRequest, form: Any) -> HttpResponse | None:
         """Ask for a reason before words are searched: the results reveal what people wrote."""
@@ -95,11 +105,19 @@ class SessionAdmin(KeysetAdmin[Session]):
         rows = self.get_queryset(request).select_related("account", "agent_instance", "user")
         return rows.defer("session_key", "agent_instance__override", "user__password")
 
+    def refuse_row(self, request: HttpRequest, row: Session) -> HttpResponse | None:
+        """Lead on to the first hit of the search for words that led here."""
+        return None if AT in request.GET else to_first_hit(self, request, row)
+
     def detail(self, request: HttpRequest, row: Session) -> dict[str, Any]:
         name = person_of(row)
         may_save = request.user.has_perm("sessions_app.add_savedchat") and not row.deleted_at
         query = f"?account__id__exact={row.account_id}&session__id__exact={row.pk}"
         save = reverse("admin:saved-chat-from-session", args=[row.pk])
+        access = access_to(request, row.account, "sessions", row.pk, name)
+        page = transcript.read(row, cursor_of(request), parse_uuid(request.GET.get(AT, "")))
+        for thumb in (each for entry in page.entries for each in entry.feedback):
+            thumb.badge = feedback_badge(thumb)  # type: ignore[attr-defined]
         return {
             "title": "Session",
             "subtitle": str(row),
@@ -107,11 +125,15 @@ class SessionAdmin(KeysetAdmin[Session]):
             "person": name,
             "cost": spend(row.total_cost, row.unpriced_turns),
             "state": transcript.STATES.get(row.last_status, ""),  # type: ignore[call-overload]
-            "page": transcript.read(row, cursor_of(request)),
+            "page": page,
             "save_address": save if may_save else "",
+            "may_decide": request.user.has_perm(DECIDE),
+            "may_fix": request.user.has_perm("agents.change_agentinstance"),
+            "may_see_versions": request.user.has_perm("agents.view_configversion"),
             "export_address": reverse("admin:sessions_app_message_export") + query,
             "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
-            **access_to(request, row.account, "sessions", row.pk, name),
+            **access,
+            **way_through(self, request, row, page, may_read=access["access"] is not None),
         }
 
     @admin.display(description="agent")
@@ -124,8 +146,12 @@ class SessionAdmin(KeysetAdmin[Session]):
         return with_origin("" if session.copied_from is not None else name, session)
 
     @admin.display(description="words")
-    def found(self, session: Any) -> SafeString:
-        return format_html('<span class="found">{}</span>', session.found)
+    def found(self, session: Any) -> SafeString | str:
+        found: Snippet | None = getattr(session, "found", None)
+        if found is None:
+            return ""
+        said = '<span class="found"><span class="quiet">{}:</span> {}</span>'
+        return format_html(said, found.said_by, found.text)
 
     @admin.display(description="cost")
     def cost(self, session: Session) -> str:

@@ -69,6 +69,9 @@ FEEDBACK_COLUMNS = {
     "session": "session_id",
     "message": "message_id",
     "rating": "rating",
+    "status": "status",
+    "handled_by": "handled_by",
+    "handled_at": "handled_at",
     "caller": "caller",
 }
 USAGE = Export(

@@ -1,18 +1,30 @@
-"""Callers' feedback to answers: one rating each, with a comment; the session has the latest."""
+"""Callers' feedback to answers: one rating each, with a comment; the session has the latest.
+
+A bad rating is open until somebody says that it was fixed, or that there was no fault.
+"""
 
 from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
 from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
+from salient.ttl import TTLCache
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
 from sessions_app.conversations.history import named_session
-from sessions_app.models import Message, MessageFeedback, Role, Session
+from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, Session
 
 RATINGS = {"good": 1, "bad": -1}
+# More open feedback than this is not counted.
+MOST_COUNTED = 1000
+ALL = "all accounts"
+_everywhere = TTLCache[str, int]()
 
 
 def give(
@@ -27,7 +39,7 @@ def give(
         mine = MessageFeedback.objects.filter(message_id=message_id, caller=caller.subject)
         if given.rating is None:
             mine.delete()
-        else:
+        elif not _given_again(mine, given):
             _store(caller, session, message_id, given)
         rows = MessageFeedback.objects.filter(session_id=session.pk)
         latest = rows.order_by("-updated_at", "-id").values_list("rating", flat=True).first()
@@ -50,6 +62,12 @@ def _session_of(caller: Caller, instance: AgentInstance, message_id: UUID) -> Se
     return found
 
 
+def _given_again(mine: QuerySet[MessageFeedback], given: FeedbackIn) -> bool:
+    """Whether it is what the caller has said before: then what came of it stays."""
+    same = mine.filter(rating=RATINGS[given.rating or ""], comment=given.comment)
+    return bool(same.update(updated_at=Now()))
+
+
 def _store(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn) -> None:
     row = MessageFeedback(
         account_id=caller.account_id,
@@ -64,5 +82,49 @@ def _store(caller: Caller, session: Session, message_id: UUID, given: FeedbackIn
         [row],
         update_conflicts=True,
         unique_fields=["message", "caller"],
-        update_fields=["rating", "comment", "updated_at"],
+        # Another opinion is open again.
+        update_fields=["rating", "comment", "status", "handled_by", "handled_at", "updated_at"],
     )
+
+
+def decide(account_id: UUID, feedback_id: UUID, status: str, by: str) -> MessageFeedback | None:
+    """Set what came of the feedback, or with "" open it again; None where there is none.
+
+    `by` names who decides, as an e-mail address. Call it inside a context; the database writes the
+    change into the account's audit log.
+    """
+    rows = MessageFeedback.objects.filter(account_id=account_id, pk=feedback_id)
+    found: MessageFeedback | None = rows.select_for_update(no_key=True).first()
+    if found is None or found.status == status:
+        return found
+    found.status, found.handled_by = status, by if status else ""
+    found.handled_at = timezone.now() if status else None
+    # Not by save(), which would make it the session's latest rating.
+    rows.update(status=status, handled_by=found.handled_by, handled_at=found.handled_at)
+    _everywhere.clear()
+    return found
+
+
+def open_feedback(account_id: UUID | None = None) -> int:
+    """Count the open feedback of an account, or of all; MOST_COUNTED stands for so many or more.
+
+    Inside a context. That of all accounts is counted once in some seconds.
+    """
+    known = _everywhere.get(ALL) if account_id is None else None
+    if known is not None:
+        return known
+    found = int(_open(account_id).order_by()[:MOST_COUNTED].count())
+    if account_id is None:
+        _everywhere.put(ALL, found)
+    return found
+
+
+def open_feedback_of_agents(account_id: UUID) -> dict[UUID, int]:
+    """Count the open feedback of each of the account's agents that has any; inside a context."""
+    rows = _open(account_id).order_by().values_list("agent_instance_id")
+    return dict(rows.annotate(Count("pk")))
+
+
+def _open(account_id: UUID | None) -> QuerySet[MessageFeedback]:
+    rows: QuerySet[MessageFeedback] = MessageFeedback.objects.filter(OPEN_FEEDBACK)
+    return rows if account_id is None else rows.filter(account_id=account_id)

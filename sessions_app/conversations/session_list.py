@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from uuid import UUID
 
-from django.db.models import F, Q, TextField
+from django.db.models import F, Q
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThanOrEqual
-from django.db.models.functions import Cast
 
 from accounts.auth.decorators import Caller
 from accounts.tenancy.context import platform_context, tenant_context
@@ -15,7 +14,7 @@ from agents.models import AgentInstance
 from salient.cursor import Cursor, older, page_of
 from sessions_app.api.session_schemas import SessionsIn, SessionsOut, SessionStatus
 from sessions_app.conversations.history import own_sessions, sees_account, session_out
-from sessions_app.conversations.search import MOST_HITS, messages_with
+from sessions_app.conversations.search import MOST_HITS, messages_with, said_to
 from sessions_app.models import SessionQuerySet
 
 # Where no index finds what is filtered, a page looks at so many sessions and then ends.
@@ -55,9 +54,7 @@ def _with_words(caller: Caller, instance: AgentInstance, words: str) -> set[UUID
     """
     with platform_context():
         hits = messages_with(caller.account_id, words)
-        # As text, so that the index of all of the agent's messages is not read beside the words'.
-        agent = Cast("agent_instance_id", TextField())
-        hits = hits.alias(agent=agent).filter(agent=str(instance.pk))
+        hits = said_to(instance.pk, hits)
         if not sees_account(caller):
             own = own_sessions(caller, instance).filter(account_id=caller.account_id)
             hits = hits.filter(session_id__in=own.order_by().values("pk"))

@@ -10,8 +10,10 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.safestring import SafeString
 
-from salient.cursor import Cursor, older
+from agents.config.versions.history import newest_publications
+from salient.cursor import Cursor, newer, older
 from salient.formatting import duration, money
 from sessions_app.inputs.exchanges import SPOKEN, conversation_of, stored_messages
 from sessions_app.models import (
@@ -27,6 +29,7 @@ from sessions_app.turns.prompts import PromptPart
 from sessions_app.usage.error_help import ErrorHelp, help_with
 
 PAGE_SIZE = 50
+MORE_AFTER = 10
 # The class of admin.css for each status.
 STATES = {
     CompletionStatus.COMPLETE: "ok",
@@ -139,6 +142,10 @@ class Entry:
     # The turn had no answer, so the question shows its work.
     unanswered: bool = False
     feedback: list[MessageFeedback] = field(default_factory=list)
+    # The text with the words of a search in <mark>; "" where it has none of them.
+    marked: SafeString | str = ""
+    # What the version that answered is called: the number that it was published as, or its digest.
+    version: str = ""
 
     @property
     def is_answer(self) -> bool:
@@ -147,10 +154,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a conversation, oldest message first; `earlier` is the cursor of the one before."""
+    """A page of a conversation, oldest message first.
+
+    `earlier` is the cursor of the one before; the newest page is the one without later messages.
+    """
 
     entries: list[Entry]
     earlier: str
+    is_newest: bool
 
     @property
     def versions(self) -> dict[UUID, str]:
@@ -159,20 +170,37 @@ class Page:
         return {version.pk: version.digest[:12] for version in rows if version is not None}
 
 
-def read(session: Session, before: Cursor | None = None) -> Page:
-    """Read one page; the number of queries does not depend on the length of the conversation."""
+def read(session: Session, before: Cursor | None = None, at: UUID | None = None) -> Page:
+    """Read the newest page, the one before a place, or the one that has a message.
+
+    The number of queries does not depend on the length of the conversation.
+    """
     # A session has one instance; the index has the instance before the moment.
     rows: QuerySet[Message] = (
         Message.objects.filter(session_id=session.pk, agent_instance_id=session.agent_instance_id)
         .select_related("config_version")
         .defer("config_version__content")
     )
+    if at is not None:
+        before = _end_around(rows, at)
     if before is not None:
         rows = older(rows, "created_at", before)
     found = list(rows.order_by("-created_at", "-id")[: PAGE_SIZE + 1])
     shown = found[:PAGE_SIZE][::-1]
     earlier = str(Cursor(shown[0].created_at, shown[0].pk)) if len(found) > PAGE_SIZE else ""
-    return Page(_with_work(shown), earlier)
+    entries = _with_work(shown)
+    _name_versions(entries)
+    return Page(entries, earlier, is_newest=before is None)
+
+
+def _end_around(rows: QuerySet[Message], at: UUID) -> Cursor | None:
+    """Return where the page with a message ends: MORE_AFTER later ones are on it, if there are."""
+    moment = rows.filter(pk=at).values_list("created_at", flat=True).first()
+    if moment is None:
+        return None
+    later = newer(rows, "created_at", Cursor(moment, at)).order_by("created_at", "id")
+    ends = list(later.values_list("created_at", "pk")[MORE_AFTER : MORE_AFTER + 1])
+    return Cursor(*ends[0]) if ends else None
 
 
 def messages_of(request: LLMRequest) -> list[Message]:
@@ -227,6 +255,15 @@ def _with_work(messages: list[Message]) -> list[Entry]:
         work = works.get(key) if key and shows_work else None
         entries.append(Entry(message, work, unanswered, feedback.get(message.pk, [])))
     return entries
+
+
+def _name_versions(entries: list[Entry]) -> None:
+    versions = {entry.message.config_version_id for entry in entries}
+    published = newest_publications([key for key in versions if key is not None])
+    for entry in entries:
+        if (version := entry.message.config_version) is not None:
+            one = published.get(version.pk)
+            entry.version = f"number {one.number}" if one else version.digest[:12]
 
 
 def _feedback(messages: Iterable[UUID]) -> dict[UUID, list[MessageFeedback]]:

@@ -52,14 +52,20 @@ class Compared:
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """Each message with the answer of each side, None where a side has none."""
+        """Each message with the better answer that staff wrote, "" where there is none, and the
+        answer of each side, None where a side has none.
+        """
         sides = [side.run.answers if side.run else [] for side in self._sides]
-        rows = zip_longest(self.chat.messages, *sides)
+        rows = zip_longest(self.chat.messages, self.chat.better_answers, *sides)
         return [
-            {"message": message, "answers": answers}
-            for message, *answers in rows
+            {"message": message, "better": better or "", "answers": answers}
+            for message, better, *answers in rows
             if message is not None
         ]
+
+    @property
+    def has_better(self) -> bool:
+        return any(self.chat.better_answers)
 
     @property
     def _sides(self) -> list[Side]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from agents.runtime.events import ToolCall
 from salient.api.problems import NotFound, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
-from salient.formatting import dollars
+from salient.formatting import dollars, exact_moment
 from sessions_app.conversations.sessions import new_session
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
@@ -77,17 +77,71 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
 
     Call it inside a context. It expects nothing of the answers: staff add what they must contain.
     """
-    messages = user_messages(session)
-    made: SavedChat = SavedChat.objects.create(
-        account_id=session.account_id,
-        agent_instance_id=session.agent_instance_id,
-        name=name,
-        messages=messages,
-        expected=[{"contains": [], "excludes": []} for _ in messages],
+    return _made_from(session, user_messages(session), name=name, is_gate=is_gate)
+
+
+def with_better_answer(
+    answer: Message,
+    better: str,
+    *,
+    contains: Sequence[str] = (),
+    excludes: Sequence[str] = (),
+    is_gate: bool = True,
+) -> SavedChat:
+    """Make a test chat of what led to an answer, with the one that it should have been.
+
+    It has the user's last messages up to the question, and `contains` and `excludes` for the answer
+    to that. Call it inside a context. Raises NothingAsked where no message came before the answer.
+    """
+    asked = questions_before(answer)
+    if not asked:
+        raise NothingAsked
+    nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
+    return _made_from(
+        answer,
+        asked,
+        name=_free_name(answer),
         is_gate=is_gate,
-        session_id=session.pk,
+        expected=[
+            *(nothing for _ in asked[1:]),
+            {"contains": list(contains), "excludes": list(excludes)},
+        ],
+        better_answers=[*("" for _ in asked[1:]), better],
+    )
+
+
+class NothingAsked(Exception):
+    """The answer answered no message of the user that is still there."""
+
+
+def _made_from(source: Session | Message, messages: list[str], **fields: Any) -> SavedChat:
+    """Make a test chat with texts of a conversation, or of the one of a message."""
+    nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
+    made: SavedChat = SavedChat.objects.create(
+        account_id=source.account_id,
+        agent_instance_id=source.agent_instance_id,
+        session_id=source.session_id if isinstance(source, Message) else source.pk,
+        messages=messages,
+        **{"expected": [nothing for _ in messages], **fields},
     )
     return made
+
+
+def _free_name(answer: Message) -> str:
+    """Name the test chat by the answer's time: who may not read the words sees the name."""
+    name = f"Better answer of {exact_moment(answer.created_at)}"
+    names = (f"{name} ({number})" if number > 1 else name for number in count(1))
+    return next(each for each in names if not is_name_taken(answer.agent_instance_id, each))
+
+
+def answer_with_agent(message_id: UUID) -> Message | None:
+    """Return an answer with its conversation and agent, for staff; in the platform context."""
+    found: Message | None = (
+        Message.objects.select_related("session", "agent_instance")
+        .filter(pk=message_id, role=Role.ASSISTANT)
+        .first()
+    )
+    return found
 
 
 def user_messages(session: Session) -> list[str]:
@@ -95,6 +149,17 @@ def user_messages(session: Session) -> list[str]:
     messages = Message.objects.filter(session_id=session.pk, role=Role.HUMAN)
     rows = messages.order_by("created_at", "id")
     return list(rows.values_list("content", flat=True)[:MOST_MESSAGES])
+
+
+def questions_before(answer: Message) -> list[str]:
+    """Return the user's last messages up to an answer; the last of these it answered."""
+    asked = Message.objects.filter(
+        session_id=answer.session_id,
+        agent_instance_id=answer.agent_instance_id,
+        role=Role.HUMAN,
+    )
+    rows = asked.before(answer).newest_first()
+    return list(rows.values_list("content", flat=True)[:MOST_MESSAGES])[::-1]
 
 
 def own_sessions(user_id: UUID, session_ids: Iterable[UUID]) -> set[UUID]:

@@ -15,6 +15,8 @@ from sessions_app.models.conversation import (
 )
 from sessions_app.models.erasure import Erasure, IdentifierKind
 from sessions_app.models.insights import (
+    OPEN_FEEDBACK,
+    FeedbackStatus,
     MessageFeedback,
     PromptSection,
     SavedChat,
@@ -27,12 +29,14 @@ from sessions_app.models.server_process import ServerProcess
 from sessions_app.models.turn_events import TurnCancellation, TurnEventBatch
 
 __all__ = [
+    "OPEN_FEEDBACK",
     "SEARCHED",
     "SEARCHED_CHARACTERS",
     "SEARCHED_TEXT",
     "CompletionStatus",
     "Erasure",
     "IdentifierKind",
+    "FeedbackStatus",
     "LLMRequest",
     "Message",
     "MessageFeedback",

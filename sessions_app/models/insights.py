@@ -128,8 +128,19 @@ class PromptSection(TenantModel):
         return self.digest[:12]
 
 
+class FeedbackStatus(models.TextChoices):
+    """What came of feedback; "" in the database is open."""
+
+    FIXED = "fixed", "fixed"
+    NO_FAULT = "no_fault", "no fault"
+
+
+# Feedback that somebody should look at: a bad rating that nobody has decided on.
+OPEN_FEEDBACK = Q(rating=-1, status="")
+
+
 class MessageFeedback(TenantModel):
-    """A caller's rating of an answer, with a comment or without."""
+    """A caller's rating of an answer, with a comment or without; and what came of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = account_key()
@@ -152,6 +163,12 @@ class MessageFeedback(TenantModel):
     comment = models.TextField(blank=True, db_default="")
     # As LLMRequest.caller.
     caller = models.CharField(max_length=100, editable=False)
+    status = models.CharField(
+        max_length=8, choices=FeedbackStatus, blank=True, db_default="", editable=False
+    )
+    # Who decided on the status, by e-mail address, and when; of open feedback "" and null.
+    handled_by = models.CharField(max_length=255, blank=True, db_default="", editable=False)
+    handled_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -172,6 +189,10 @@ class MessageFeedback(TenantModel):
             models.CheckConstraint(
                 condition=Q(rating__in=[1, -1]), name="ck_message_feedback_rating"
             ),
+            models.CheckConstraint(
+                condition=Q(status__in=["", *FeedbackStatus.values]),
+                name="ck_message_feedback_status",
+            ),
         ]
         indexes = [
             models.Index(fields=["session"], name="ix_message_feedback_session"),
@@ -180,6 +201,13 @@ class MessageFeedback(TenantModel):
             ),
             models.Index(fields=["-created_at", "-id"], name="ix_message_feedback_time"),
             models.Index(fields=["agent_instance"], name="ix_message_feedback_instance"),
+            # Counts what is open of an account, and of its agents, without reading the rows.
+            models.Index(
+                fields=["account", "-created_at", "-id"],
+                include=["agent_instance"],
+                name="ix_message_feedback_open",
+                condition=OPEN_FEEDBACK,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -190,7 +218,9 @@ class SavedChat(TenantModel):
     """A test chat: a user's messages, and what the answers to them must contain.
 
     `expected` is a list as long as `messages`: {"contains": [...], "excludes": [...]} for each
-    answer. With `is_gate`, a draft is published only if the test chat has passed with it.
+    answer. `better_answers`, a list as long or empty, has what staff would have answered, or "";
+    it is shown beside the answers. With `is_gate`, a draft is published only if the test chat has
+    passed with it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -205,6 +235,9 @@ class SavedChat(TenantModel):
     name = models.CharField(max_length=100)
     messages = models.JSONField()
     expected = models.JSONField(default=list, blank=True)
+    better_answers = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), blank=True
+    )
     is_gate = models.BooleanField("keeps from publishing when it fails", default=True)
     # The conversation from which it was made.
     session_id = models.UUIDField(null=True, blank=True, editable=False)

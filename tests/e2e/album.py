@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
+from accounts.admin.lists.neighbours import KEPT
+from accounts.admin.lists.private import without_texts
 from accounts.models import Account
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ProviderConnection
+from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import CompletionStatus, LLMRequest, Session
 from tests.e2e.world import instance_with_most
 
@@ -58,8 +63,12 @@ def _conversations(instance: AgentInstance) -> dict[str, str]:
     request = LLMRequest.objects.filter(
         account=account, completion_status=CompletionStatus.COMPLETE
     )
+    found = {"account__id__exact": str(account.pk), "text": "order", "role": "assistant"}
+    [hit] = MessageSearch(account.pk, "order", role="assistant").hits()[:1]
+    kept = urlencode({KEPT: urlencode(without_texts(found, {"text"}))})
     return {
         "sessions": "/admin/sessions_app/session/",
+        "hit": f"/admin/sessions_app/session/{hit.session_id}/change/?{kept}",
         "search": f"/admin/sessions_app/session/?account__id__exact={account.pk}&text=order",
         "session": f"/admin/sessions_app/session/{session.pk}/change/",
         "requests": "/admin/sessions_app/llmrequest/",

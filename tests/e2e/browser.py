@@ -29,11 +29,11 @@ WIDE = ViewportSize(width=1280, height=800)
 NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
-# Requests that may be aborted: the rest of a stream after its answer, a file that is stored, the
+# Requests that may be aborted: the rest of a stream after its end, a file that is stored, the
 # log-in page that an autosave does not follow, a page's icon and last scripts where a form is sent
 # before they came.
 MAY_BE_ABORTED = (
-    *("/stream", "/configuration/", "/static/icon.svg"),
+    *("/stream", "/run", "/configuration/", "/static/icon.svg"),
     "format=csv",
     *("/static/keep.js", "/static/admin/js/nav_sidebar.js"),
 )

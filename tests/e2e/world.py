@@ -16,7 +16,7 @@ from accounts.models import Account, ApiKey, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from sessions_app import demo
-from sessions_app.models import Session
+from sessions_app.models import Message, Role, Session
 from tests.support.isolation.routes import Route, routes
 
 EMAIL, PASSWORD = "ann@example.com", "long enough for a look"
@@ -25,7 +25,7 @@ UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
 LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
-    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|status)/$"
     r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
@@ -110,6 +110,9 @@ def _of(route: Route) -> Iterator[str]:
 def _row(pattern: str, instance: AgentInstance) -> str | None:
     if "from-session" in pattern:
         return str(Session.objects.filter(turn_count__gt=1)[0].pk)
+    if "better-answer" in pattern:
+        answers = Message.objects.filter(agent_instance=instance, role=Role.ASSISTANT)
+        return str(answers[0].pk)
     if "/of/" in pattern or "/playground/" in pattern or "/agentinstance/" in pattern:
         return str(instance.pk)
     model = _model(pattern)

@@ -68,6 +68,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_config_publications_number": {"number": [0, -1]},
     "ck_message_feedback_rating": {"rating": [0, 2, -2]},
     "ck_erasures_kind": {"kind": ["", "name"]},
+    "ck_message_feedback_status": {"status": ["open", "done"]},
     "ck_messages_role": {"role": ["", "user", "human\n"]},
 }
 

@@ -45,6 +45,7 @@ PERMITTED = {
             "budgets.recorded",
             "config_publications.recorded",
             "erasures.recorded",
+            "message_feedback.recorded",
             "profiles.recorded",
             "provider_connections.recorded",
             "saved_chats.recorded",

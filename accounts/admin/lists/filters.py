@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
+from accounts.admin.lists.private import LONGEST, SEALED, opened, without_texts
 from accounts.models import Account
 from accounts.tenancy.accounts import account_named, account_of_row, all_accounts, row_name
 from salient.ids import parse_uuid
@@ -19,6 +21,8 @@ from salient.ids import parse_uuid
 # Where there are more accounts than this, their name is typed instead of chosen from a list.
 MOST_CHOICES = 200
 ACCOUNT, FROM, TO = "account__id__exact", "from", "to"
+FROM_TIME, TO_TIME = "from_time", "to_time"
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 class FilterForm(forms.Form):
@@ -33,11 +37,15 @@ class FilterForm(forms.Form):
     search_label: ClassVar[str] = ""
     # Whether the rows are listed inside one account only, or by an id.
     needs_account: ClassVar[bool] = False
+    # Whether a time may be given with each date.
+    with_times: ClassVar[bool] = False
+    # The fields that may hold texts of people, which no address shows.
+    private: ClassVar[frozenset[str]] = frozenset()
 
     account: Account | None = None
 
     def __init__(self, query: Mapping[str, Any], *, model: type[Model], moment: str) -> None:
-        super().__init__(query, auto_id="filter_%s")
+        super().__init__(opened(query, self.private), auto_id="filter_%s")
         self.model, self.moment = model, moment
         # Not as class attributes: `from` is a keyword in Python.
         self.fields = {**self._shared_fields(), **self.fields}
@@ -47,18 +55,30 @@ class FilterForm(forms.Form):
         """Return the fields' names, without reading which accounts there are to choose from."""
         search = {"q"} if cls.search_label else set()
         choices = {f"{name}__exact" for name in cls.choices}
-        return {*search, ACCOUNT, *choices, FROM, TO, *cls.ids, *cls.base_fields}
+        times = {FROM_TIME, TO_TIME} if cls.with_times else set()
+        hidden = {SEALED} if cls.private else set()
+        return {
+            *(*search, ACCOUNT, *choices, FROM, TO, *times),
+            *(*cls.ids, *cls.base_fields, *hidden),
+        }
 
     def _shared_fields(self) -> dict[str, forms.Field]:
         fields: dict[str, forms.Field] = {}
         if self.search_label:
-            fields["q"] = forms.CharField(label=self.search_label, required=False)
+            fields["q"] = forms.CharField(
+                label=self.search_label, required=False, max_length=LONGEST
+            )
         fields[ACCOUNT] = _account_field()
         for name in self.choices:
             fields[f"{name}__exact"] = self._choice(name)
-        for name, label in ((FROM, "from"), (TO, "to")):
+        for name, time_name, label in ((FROM, FROM_TIME, "from"), (TO, TO_TIME, "to")):
             widget = forms.DateInput(attrs={"type": "date"})
             fields[name] = forms.DateField(label=label, required=False, widget=widget)
+            if self.with_times:
+                clock = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+                fields[time_name] = forms.TimeField(
+                    label=f"{label} time, UTC", required=False, widget=clock
+                )
         for name, label in self.ids.items():
             fields[name] = forms.UUIDField(label=label, required=False, widget=self._chosen(name))
         return fields
@@ -80,8 +100,15 @@ class FilterForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
-        if values.get(FROM) and values.get(TO) and values[FROM] > values[TO]:
-            self.add_error(FROM, "This is after the other date.")
+        if self.data.get(SEALED):
+            self.add_error(None, "What this address searches for cannot be read: search again.")
+        for day, clock in ((FROM, FROM_TIME), (TO, TO_TIME)):
+            if values.get(clock) and not values.get(day) and day not in self.errors:
+                self.add_error(clock, "Choose the day too.")
+        begin, end = self.begin(), self.end()
+        if begin and end and begin >= end:
+            what = "time" if values[FROM] == values[TO] else "date"
+            self.add_error(FROM, f"This is after the other {what}.")
         if values.get(ACCOUNT):
             self.account = account_named(values[ACCOUNT])
             if self.account is None:
@@ -96,13 +123,31 @@ class FilterForm(forms.Form):
         for name in (*(f"{name}__exact" for name in self.choices), *self.ids):
             if values.get(name) not in {None, ""}:
                 rows = rows.filter(**{name: values[name]})
-        if start := values.get(FROM):
-            rows = rows.filter(**{f"{self.moment}__gte": _midnight(start)})
-        # There is no day after date.max.
-        if (end := values.get(TO)) and end < date.max:
-            rows = rows.filter(**{f"{self.moment}__lt": _midnight(end + timedelta(days=1))})
+        rows = rows.filter(self.times())
         text = values.get("q", "").strip()
         return rows.filter(self.search(text)) if text else rows
+
+    def times(self) -> Q:
+        """Return the condition of the chosen days, or from one time to another."""
+        wanted = Q()
+        if begin := self.begin():
+            wanted &= Q(**{f"{self.moment}__gte": begin})
+        if end := self.end():
+            wanted &= Q(**{f"{self.moment}__lt": end})
+        return wanted
+
+    def begin(self) -> datetime | None:
+        """Return the first moment that is wanted."""
+        day = self.cleaned_data.get(FROM)
+        return _moment(day, self.cleaned_data.get(FROM_TIME)) if day else None
+
+    def end(self) -> datetime | None:
+        """Return the first moment that is not wanted any more; a last day is wanted whole."""
+        day, clock = self.cleaned_data.get(TO), self.cleaned_data.get(TO_TIME)
+        # There is no day after date.max.
+        if not day or day == date.max:
+            return None
+        return _moment(day, clock) + (MINUTE if clock else DAY)
 
     def search(self, text: str) -> Q:
         """Return which rows the searched text finds."""
@@ -132,11 +177,16 @@ class FilterForm(forms.Form):
         return {name.removesuffix("__exact"): value for name, value in self.chosen().items()}
 
     def address(self, **place: str) -> str:
-        return f"?{urlencode(self.chosen() | place)}"
+        return f"?{urlencode(self._in_address | place)}"
+
+    @cached_property
+    def _in_address(self) -> dict[str, str]:
+        """The filters as addresses have them, which hold no texts of people."""
+        return without_texts(self.chosen(), self.private)
 
 
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
+def _moment(day: date, clock: time | None) -> datetime:
+    return timezone.make_aware(datetime.combine(day, clock or time.min))
 
 
 def _account_field() -> forms.Field:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,6 +21,7 @@ from psycopg.errors import QueryCanceled
 
 from accounts.admin.base import RecordAdmin
 from accounts.admin.lists.filters import FilterForm
+from accounts.admin.lists.private import sealed
 from accounts.audit.csv_export import Columns, Export, Right, csv_response, note_export
 from salient.cursor import Cursor, newer, older
 
@@ -38,9 +40,14 @@ class KeysetChangeList(ChangeList):
         self.filter_specs, self.has_filters = [], False
         self.has_active_filters = any(self.form.chosen().values())
         self.asks_account = self.form.is_valid() and self.form.lacks_account()
+        self.is_too_slow = False
         if not self.form.is_valid() or self.asks_account:
             return self.root_queryset.none()
-        rows = self.form.queryset(self.root_queryset)
+        # What a search finds first, such as the messages with its words, is read here.
+        rows = in_time(partial(self.form.queryset, self.root_queryset))
+        if rows is None:
+            self.is_too_slow = True
+            return self.root_queryset.none()
         if related := self.model_admin.list_select_related:
             rows = rows.select_related(*related)
         rows = rows.defer(*self.model_admin.list_defer)
@@ -74,15 +81,9 @@ class KeysetChangeList(ChangeList):
 
     def in_time(self, rows: Iterable[Any]) -> list[Any]:
         """Read the rows; where a filter takes too long, none, and the page says so."""
-        self.is_too_slow = False
-        try:
-            with transaction.atomic():
-                return list(rows)
-        except OperationalError as error:
-            if not isinstance(error.__cause__, QueryCanceled):
-                raise
-            self.is_too_slow = True
-            return []
+        found: list[Any] | None = in_time(partial(list, rows))
+        self.is_too_slow |= found is None
+        return found or []
 
     def newest_page(self) -> str:
         return self.form.address()
@@ -99,6 +100,17 @@ class KeysetChangeList(ChangeList):
 
     def export_page(self) -> str:
         return self.model_admin.export_address() + self.form.address()
+
+
+def in_time[Found](read: Callable[[], Found]) -> Found | None:
+    """Return what is read; None where the database stopped it, because it took too long."""
+    try:
+        with transaction.atomic():
+            return read()
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return None
 
 
 def _cursor(text: str | None) -> Cursor | None:
@@ -135,6 +147,10 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
 
     def lookup_names(self, request: HttpRequest) -> set[str]:
         return self.filter_form.names() | {BEFORE, AFTER}
+
+    def for_address(self, query: QueryDict) -> QueryDict:
+        """Return the look-ups with those that may hold people's texts sealed."""
+        return sealed(super().for_address(query), self.filter_form.private)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_safe(self.export_view))

@@ -14,8 +14,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
-from accounts.admin.base import NO_STORE, PlatformModelAdmin
+from accounts.admin.base import NO_STORE, PlatformModelAdmin, way_back
+from accounts.admin.formatting import link
 from accounts.auth.staff_tokens import may_play, new_token, write_token
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.members.support_access import inline_form
@@ -24,14 +26,14 @@ from agents.config.versions import publishing
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, InstanceStatus
 from salient.formatting import moment
-from sessions_app.admin.evals.forms import NAME_TAKEN, FromSessionForm
+from sessions_app.admin.evals.forms import NAME_TAKEN, BetterAnswerForm, FromSessionForm
 from sessions_app.admin.texts import hidden_chats, note_chat, require_texts
 from sessions_app.evals import saved_chats
 from sessions_app.evals.comparison import compare
-from sessions_app.models import LLMRequest, SavedChat, Session
+from sessions_app.models import LLMRequest, Message, SavedChat, Session
 from sessions_app.turns.prompts import read_sections
 
-SEE_REQUESTS = "sessions_app.view_llmrequest"
+SEE_REQUESTS, CHANGE_AGENTS = "sessions_app.view_llmrequest", "agents.change_agentinstance"
 
 type Page = Callable[..., HttpResponseBase]
 
@@ -49,6 +51,7 @@ class EvalPages:
             ("playground/<uuid:object_id>/token/", self.token, "playground-token"),
             ("sections/<uuid:object_id>/", self.sections, "prompt-sections"),
             ("from-session/<uuid:object_id>/", self.from_session, "saved-chat-from-session"),
+            ("better-answer/<uuid:object_id>/", self.better_answer, "better-answer"),
         ]
         return [path(at, self._wrapped(page), name=name) for at, page, name in pages]
 
@@ -136,11 +139,46 @@ class EvalPages:
         session = saved_chats.session_with_agent(object_id)
         if session is None:
             raise Http404("There is no such conversation.")
-        if session.user_id != request.user.pk or session.copied_from is not None:
-            reason = require_texts(request, session.account_id, "sessions", session.pk, "")
-            if reason is not None:
-                return reason
-        return self._from_session(request, session)
+        return _reason(request, session) or self._from_session(request, session)
+
+    def better_answer(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Write the answer that should have been given; it becomes a test chat."""
+        _require(request, "sessions_app.add_savedchat")
+        answer = saved_chats.answer_with_agent(object_id)
+        if answer is None:
+            raise Http404("There is no such answer.")
+        if (reason := _reason(request, answer.session)) is not None:
+            return reason
+        form = BetterAnswerForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                chat = saved_chats.with_better_answer(answer, **form.cleaned_data)
+            except saved_chats.NothingAsked:
+                form.add_error(None, "The question that it answered was deleted.")
+            else:
+                return self._kept(request, answer, chat)
+        return self._page(
+            request,
+            "better_answer",
+            _instance(answer.agent_instance_id),
+            title="Write a better answer",
+            answer=answer,
+            asked=saved_chats.questions_before(answer),
+            form=form,
+            back=request.POST.get("next") or request.GET.get("next", ""),
+            may_edit=request.user.has_perm(CHANGE_AGENTS),
+        )
+
+    def _kept(self, request: HttpRequest, answer: Message, chat: SavedChat) -> HttpResponse:
+        """Say where the better answer is, and lead to the draft or back to the conversation."""
+        tests = reverse("admin:saved-chats", args=[answer.agent_instance_id])
+        address = f"{tests}#chat-{chat.pk}"
+        text = "Your answer is the test chat {}, and is shown when the agent is next tested."
+        messages.success(request, format_html(text, link(address, chat.name)))
+        if "edit" in request.POST and request.user.has_perm(CHANGE_AGENTS):
+            return redirect("admin:instance-configuration", answer.agent_instance_id)
+        home = reverse("admin:sessions_app_session_change", args=[answer.session_id])
+        return redirect(way_back(request, f"{home}?at={answer.pk}#m-{answer.pk}"))
 
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
         texts = saved_chats.user_messages(session)
@@ -192,6 +230,13 @@ class EvalPages:
 def _require(request: HttpRequest, permission: str) -> None:
     if not request.user.has_perm(permission):
         raise PermissionDenied
+
+
+def _reason(request: HttpRequest, session: Session) -> HttpResponse | None:
+    """Return the page that asks for a reason before the texts of somebody else are read."""
+    if session.user_id == request.user.pk and session.copied_from is None:
+        return None
+    return require_texts(request, session.account_id, "sessions", session.pk, "")
 
 
 def _instance(pk: UUID) -> AgentInstance:

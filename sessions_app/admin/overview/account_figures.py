@@ -14,6 +14,7 @@ from agents.admin.page_base import instance_rows
 from salient.formatting import count, spend
 from sessions_app.admin.overview.page import (
     chosen,
+    feedback_tiles,
     may_see,
     now_and_before,
     ranges,
@@ -72,7 +73,7 @@ def page_figures(request: HttpRequest, account: Account) -> dict[str, Any]:
     now, before = now_and_before(days, key)
     return {
         "ranges": ranges(days),
-        "tiles": tiles(total(now), total(before), days, key),
+        "tiles": [*tiles(total(now), total(before), days, key), *feedback_tiles(request, key)],
         **charts(now, figures_by("day", "model", days=days, account_id=key), days, key),
         "failures": latest_failures(now, days, key),
         "all_failures": requests_page(days.first, days.last, key, failed=True),

@@ -17,6 +17,7 @@ from accounts.limits.overview import Bar, account_bars
 from accounts.models import Account, User
 from accounts.tenancy.accounts import find_accounts
 from salient.formatting import compact, count, duration, share, spend
+from sessions_app.admin.overview.open_feedback import MAY_SEE, open_of
 from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
 from sessions_app.usage.queries import Days, Figures, figures_by, total
@@ -91,7 +92,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     return {
         "ranges": ranges(days),
         "days": days,
-        "tiles": tiles(total(now), total(before), days),
+        "tiles": [*tiles(total(now), total(before), days), *feedback_tiles(request)],
         **charts(now, models, days),
         "top_accounts": top_accounts(totals.by_account(days)),
         "failures": latest_failures(now, days),
@@ -137,6 +138,14 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
             change(now.tokens, before.tokens),
         ),
     ]  # fmt: skip
+
+
+def feedback_tiles(request: HttpRequest, account_id: UUID | None = None) -> list[Tile]:
+    """Return how much feedback is open, whatever the days, for who may see it."""
+    if not request.user.has_perm(MAY_SEE):
+        return []
+    number, address = open_of(account_id)
+    return [Tile("Open feedback", number, "bad ratings to look at", "", address)]
 
 
 def change(now: float | Decimal | None, before: float | Decimal | None) -> str:

@@ -78,3 +78,25 @@ class SealTests(SimpleTestCase):
             encryption.unseal(self.sealed_before(), bound_to=("x",))
 
         self.assertNotIn("canary", repr(caught.exception))
+
+
+@override_settings(SECRET_KEY=NEW, SECRET_KEY_FALLBACKS=[OLD], SECRET_ENCRYPTION_KEYS=[])
+class ConcealTests(SimpleTestCase):
+    def test_a_text_in_an_address_is_read_by_this_installation_alone(self) -> None:
+        concealed = encryption.conceal("ada@example.com ü")
+        self.assertEqual(encryption.reveal(concealed), "ada@example.com ü")
+        self.assertRegex(concealed, r"^[A-Za-z0-9_=-]+$")
+        with self.settings(SECRET_KEY=OLD, SECRET_KEY_FALLBACKS=[]):
+            before = encryption.conceal("x")
+            with self.assertRaises(SecretUnreadable):
+                encryption.reveal(concealed)
+        self.assertEqual(encryption.reveal(before), "x")
+
+    def test_it_opens_no_stored_secret_and_no_stored_secret_opens_as_it(self) -> None:
+        with self.settings(SECRET_ENCRYPTION_KEYS=[NEW]):
+            sealed = encryption.seal("sk-canary", bound_to=HERE)
+            for text in (sealed, "", "ä", encryption.conceal("x")[:-9]):
+                with self.subTest(text), self.assertRaises(SecretUnreadable):
+                    encryption.reveal(text)
+            with self.assertRaises(SecretUnreadable):
+                encryption.unseal(encryption.conceal("x"), bound_to=HERE)

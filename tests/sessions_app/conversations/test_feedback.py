@@ -10,6 +10,7 @@ from django.test import TestCase
 
 from accounts.models import Scope
 from accounts.tenancy.context import platform_context, tenant_context
+from sessions_app.conversations.feedback import decide
 from sessions_app.models import Message, MessageFeedback, Role, Session
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import make_instance, make_key, make_message, make_session
@@ -71,6 +72,25 @@ class FeedbackTests(World, TestCase):
 
         self.assertEqual(await self.feedback(), [(1, "")])
         self.assertEqual(await self.of_session(turn["session_id"]), 1)
+
+    async def test_another_opinion_is_open_again_and_the_same_one_is_not(self) -> None:
+        ada = await self.visitor()
+        turn = await self.answer_for(ada)
+        for comment, status in (("why", "fixed"), ("why", "fixed"), ("still", "")):
+            await self.rate(ada, turn["message_id"], {"rating": "bad", "comment": comment})
+            self.assertEqual(await self.status_after("fixed" if comment == "why" else None), status)
+
+    async def status_after(self, decision: str | None) -> str:
+        """Decide on the one feedback, unless there is no decision, and return its status."""
+
+        def read() -> str:
+            with platform_context():
+                row = MessageFeedback.objects.get()
+                if decision is not None and not row.status:
+                    decide(row.account_id, row.pk, decision, "ann@example.com")
+                return MessageFeedback.objects.get().status
+
+        return await sync_to_async(read)()
 
     async def test_each_caller_has_a_rating_and_the_session_the_latest(self) -> None:
         ada = await self.visitor()

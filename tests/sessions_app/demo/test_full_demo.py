@@ -95,6 +95,10 @@ class FullDemoTests(TestCase):
         self.assertEqual(
             set(MessageFeedback.objects.values_list("rating", flat=True).distinct()), {1, -1}
         )
+        self.assertEqual(
+            set(MessageFeedback.objects.values_list("status", flat=True).distinct()),
+            {"", "fixed", "no_fault"},
+        )
         self.assertTrue(Session.objects.filter(turn_count__gt=2).exists())
         self.assertTrue(Membership.objects.exists() and AuditEntry.objects.exists())
 

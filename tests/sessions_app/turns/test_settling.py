@@ -23,7 +23,7 @@ from agents.runtime.run import Run
 from salient.api.lifespan import finish_background
 from salient.database import is_unavailable, storable
 from salient.database.storable import MOST_DECIMAL, MOST_INTEGER
-from sessions_app.conversations.search import messages_with, snippets
+from sessions_app.conversations.search import MessageSearch, messages_with
 from sessions_app.models import SEARCHED_CHARACTERS, Message, Role, Session, UsageDay
 from sessions_app.turns import store
 from sessions_app.usage import rollup
@@ -336,5 +336,5 @@ class SearchedTextTests(TestCase):
             late = messages_with(session.account_id, "haystack")
             self.assertEqual([each.pk for each in found], [message.pk])
             self.assertEqual(list(late), [])
-            shown = snippets(session.account_id, "needle", [session.pk])
-        self.assertIn("<mark>needle</mark>", shown[session.pk])
+            shown = MessageSearch(session.account_id, "needle").snippets([session.pk])
+        self.assertIn("<mark>needle</mark>", shown[session.pk].text)

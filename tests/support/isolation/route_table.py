@@ -359,6 +359,10 @@ admin/[free]/from-session/<uuid:object_id>/
     GET     302 302 302 302 302 403 404 403
     POST    302 302 302 302 302 403 404 403
     *       302 302 302 302 302 405 405 403
+admin/[free]/better-answer/<uuid:object_id>/
+    GET     302 302 302 302 302 403 404 403
+    POST    302 302 302 302 302 403 404 403
+    *       302 302 302 302 302 405 405 403
 admin/[free]/<uuid:object_id>/test/
     POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 405 403
@@ -529,6 +533,9 @@ admin/[record]/open/
     POST    302 302 302 302 302 403 302 302
     *       302 302 302 302 302 403 405 405
 admin/[record]/<uuid:object_id>/end/
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 405 403
+admin/[record]/<uuid:object_id>/status/
     POST    302 302 302 302 302 403 302 403
     *       302 302 302 302 302 403 405 403
 admin/[said]/
