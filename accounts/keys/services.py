@@ -28,10 +28,15 @@ ROTATION_OVERLAP = timedelta(hours=24)
 
 def create_account(slug: str, *, name: str = "") -> Account:
     """Make an account; raises ValidationError for a bad or taken slug."""
-    account = Account(slug=slug, name=name or title_of(slug))
     with platform_context():
-        account.full_clean()
-        account.save(force_insert=True)
+        return add_account(slug, name=name)
+
+
+def add_account(slug: str, *, name: str = "") -> Account:
+    """Do as create_account inside the platform context."""
+    account = Account(slug=slug, name=name or title_of(slug))
+    account.full_clean()
+    account.save(force_insert=True)
     return account
 
 

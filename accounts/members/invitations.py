@@ -191,6 +191,13 @@ def owners_of(account_id: UUID) -> list[str]:
     return list(owners.order_by("user__email").values_list("user__email", flat=True))
 
 
+def owners_and_invited(account_id: UUID) -> list[str]:
+    """Return the addresses of the owners, and then of those who are invited to be one."""
+    invited = Invitation.objects.pending().filter(account_id=account_id, role=MemberRole.OWNER)
+    emails = invited.order_by("created_at").values_list("email", flat=True)
+    return [*owners_of(account_id), *emails]
+
+
 def tell_owners(invited: Invited, owners: list[str], reason: str) -> None:
     """Write to the owners that staff have invited somebody, with the reason."""
     if not owners:

@@ -98,6 +98,7 @@ def _of(route: Route) -> Iterator[str]:
         "new": str(versions[versions.count() - 1].pk),
         "status": "inactive",
         "change": "suspend",
+        "account_id": str(instance.account_id),
     }
     if {"object_id", "id"} & {*route.parameters}:
         pk = _row(route.pattern, instance)
