@@ -34,6 +34,7 @@ from accounts.admin.api_key_forms import (
     key_of_form,
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
+from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge
 from accounts.admin.lists.key_states import StateFilter, ended_text, key_badge
 from accounts.keys import offers
@@ -56,25 +57,9 @@ from salient.api.problems import NotFound, Problem
 from salient.formatting import moment
 
 NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
-CHANGE_FIELDS = [
-    "account",
-    "name",
-    "kind",
-    "mode",
-    "scopes",
-    "agent_names",
-    "origins",
-    "networks",
-    "expires_at",
-    "shown_id",
-    "state",
-    "holder",
-    "created_at",
-    "last_used_at",
-    "rotated_at",
-    "revoked_at",
-    "successor",
-]
+CHANGE_FIELDS = ["account", "name", "kind", "mode", "scopes", "agent_names", "origins", "networks"]
+CHANGE_FIELDS += ["expires_at", "shown_id", "state", "holder", "created_at", "last_used_at"]
+CHANGE_FIELDS += ["rotated_at", "revoked_at", "successor"]
 EDITABLE_FIELDS = ["name", "networks", "expires_at"]
 READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
 # The form's fields that have several values in an address.
@@ -89,10 +74,14 @@ SHOWING_NEEDS_ACCESS = (
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
+class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
     """A key is handed over, or shown once, on the page after the form that made it."""
 
     whose = "Whose API key?"
+    suspending = (
+        "Within 5 seconds each call with it is answered 401, without the reason, running answers "
+        "and its visitors end, and it can not be rotated or taken. It can be resumed."
+    )
     menu_group, menu_place = "Tenants", 4
     forbidden = frozenset({"delete"})
     form = ApiKeyForm

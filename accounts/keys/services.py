@@ -21,6 +21,7 @@ from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAcc
 from accounts.models.slugs import title_of
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.suspensions import forgets
 from salient.api.problems import NotFound, Problem
 
 ROTATION_OVERLAP = timedelta(hours=24)
@@ -285,6 +286,11 @@ def end_keys(chosen: Iterable[ApiKey], *, with_successors: bool = True) -> list[
         generation = list(ApiKey.objects.filter(came_of_it).values_list("key_id", flat=True))
     transaction.on_commit(partial(bearer.forget, *ended))
     return ended
+
+
+@forgets(ApiKey)
+def _forget(key: ApiKey) -> None:
+    bearer.forget(key.key_id)
 
 
 def _of_ended(key_ids: Iterable[str]) -> Q:

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, list_address
 from accounts.keys.services import keys_for_agent
 from accounts.limits.budgets import budgets_of_agent
@@ -107,10 +107,14 @@ class AgentList(ChangeList):
 
 
 @admin.register(AgentInstance)
-class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
+class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history refers to them."""
 
     menu_group, menu_place = "Tenants", 2
+    suspending = (
+        "Within 5 seconds each call of it is answered 403 “suspended”, without the reason, and "
+        "running answers are stopped. The account can not undo it; staff can resume it."
+    )
     forbidden = frozenset({"delete"})
     form = AgentInstanceForm
     changelist_class = AgentList

@@ -188,7 +188,7 @@ def save_changes(instance: AgentInstance, names: Sequence[str]) -> None:
 
 def state_of(instance: AgentInstance) -> AgentState:
     """Say whether the agent would answer now, from its files as they are; in a context."""
-    is_active = instance.status == InstanceStatus.ACTIVE
+    is_active = instance.status == InstanceStatus.ACTIVE and not instance.suspended_reason
     last = publishing.newest(instance)
     number = last.number if last else None
     try:

@@ -15,7 +15,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 7,
         "salient.database.indexes": 3,
         "salient.database.key_changes": 1,
-        "salient.database.sql_files": 11,
+        "salient.database.sql_files": 13,
         "salient.ids": 5,
     },
     "upward relations": {},
