@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -21,6 +22,7 @@ from accounts.admin.base import PlatformModelAdmin
 from accounts.admin.changes.suspensions import ReasonForm
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
+from accounts.audit import timeline
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
@@ -110,6 +112,9 @@ class AccountAdmin(PlatformModelAdmin[Account]):
                 context["suspension"] = suspension_of(account)
             context |= page_of(account) | registry.account_page.context(request, account)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def history_sources(self, row: Account) -> Iterable[timeline.Source]:
+        return timeline.account_sources(row.pk)
 
     def status_view(self, request: HttpRequest, change: str) -> HttpResponse:
         """Show what the change means, and make it by POST."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -40,6 +40,7 @@ from accounts.admin.lists.key_states import StateFilter, ended_text, key_badge
 from accounts.keys import offers
 from accounts.keys.services import (
     end_keys,
+    family_of,
     living_successors,
     replace_leaked,
     rotatable,
@@ -119,6 +120,9 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
         return CHANGE_FIELDS if obj else [*NEW_FIELDS, "life", "way", "person"]
+
+    def history_parts(self, row: ApiKey) -> Iterable[QuerySet[Any]]:
+        return [family_of(row)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         if obj is None:

@@ -31,9 +31,9 @@ type Page = dict[str, Any]
 # The groups of pages in their order: one for each kind of work.
 GROUPS = ["Tenants", "Conversations", "System"]
 # The forms that an auditor may send: those about themselves. The access that they open to an
-# account's texts is one of these, because the account reads it in its audit log. A search changes
+# account's texts is one of these, because the account reads it in its audit log. Searches change
 # nothing.
-AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end", "list-search"}
+AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end", "list-search", "find"}
 
 
 class SalientAdminSite(admin.AdminSite):

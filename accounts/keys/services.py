@@ -306,6 +306,26 @@ def keys_of(account_id: UUID) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(account_id=account_id)
 
 
+def keys_of_agent(account_id: UUID, instance_id: UUID) -> QuerySet[ApiKey]:
+    """Return the keys that are for this agent, not for all of the account, whatever their state."""
+    return keys_of(account_id).filter(instance_ids__contains=[instance_id])
+
+
+def family_of(key: ApiKey) -> QuerySet[ApiKey]:
+    """Return the keys that a key replaces and that replace it, one after the other; in a context.
+
+    Not what they made: that are other keys.
+    """
+    known, fresh = {key.key_id}, {key.key_id}
+    rows = keys_of(key.account_id)
+    while fresh:
+        near = rows.filter(Q(rotated_from__in=fresh) | Q(key_id__in=fresh))
+        pairs = near.values_list("key_id", "rotated_from")
+        fresh = {each for pair in pairs for each in pair if each} - known
+        known |= fresh
+    return rows.filter(key_id__in=known).exclude(pk=key.pk)
+
+
 def keys_for_agent(account_id: UUID, instance_id: UUID, most: int) -> QuerySet[ApiKey]:
     """Return the newest keys that may call the agent; inside a tenant or platform context."""
     any_agent, this_agent = Q(instance_ids__len=0), Q(instance_ids__contains=[instance_id])

@@ -20,7 +20,8 @@ from django.utils.safestring import SafeString
 from accounts.admin import registry
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, list_address
-from accounts.keys.services import keys_for_agent
+from accounts.audit import timeline
+from accounts.keys.services import keys_for_agent, keys_of_agent
 from accounts.limits.budgets import budgets_of_agent
 from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
@@ -33,6 +34,7 @@ from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
 from agents.config.versions.faults import fault_of, faults_of
 from agents.config.versions.history import history, publications_of
+from agents.config.versions.timeline import changed_files
 from agents.config.yaml.text import dump
 from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
@@ -218,7 +220,14 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
         }
 
     def history_parts(self, row: AgentInstance) -> Iterable[QuerySet[Any]]:
-        return [publications_of(row), budgets_of_agent(row.pk)]
+        return [
+            publications_of(row),
+            budgets_of_agent(row.pk),
+            keys_of_agent(row.account_id, row.pk),
+        ]
+
+    def history_sources(self, row: AgentInstance) -> Iterable[timeline.Source]:
+        return [*super().history_sources(row), changed_files(agent_instance_id=row.pk)]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
         address = reverse("admin:instance-history", args=[row.pk])

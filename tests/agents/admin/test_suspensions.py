@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context
+from agents.config import loader
 from salient.ttl import clear_caches
 from tests.support.factories import make_connection, make_instance, make_key
 from tests.support.people import make_auditor, make_root
@@ -50,6 +51,7 @@ class SuspensionTests(World, TestCase):
         for row, status, code in cases:
             with self.subTest(row._meta.db_table):
                 if row is connection:
+                    loader.forget()
                     self.configure("model: connection/own:gpt\n")
                 self.suspend(row)
                 answer = self.answered()
