@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -109,8 +109,8 @@ def compare(
     rows = [
         Compared(
             chat,
-            Side(old.get(chat.pk), verdict(chat, old.get(chat.pk))),
-            Side(new.get(chat.pk), verdict(chat, new.get(chat.pk))) if digest else None,
+            _side(chat, old),
+            _side(chat, new) if digest else None,
             is_hidden=chat.pk in unreadable,
         )
         for chat in chats
@@ -135,14 +135,16 @@ def compare_versions(
     return [
         Compared(
             chat,
-            *(
-                Side(runs.get(chat.pk), verdict(chat, runs.get(chat.pk)))
-                for runs in (before, after)
-            ),
+            _side(chat, before),
+            _side(chat, after),
             is_hidden=chat.pk in unreadable,
         )
         for chat in listed
     ]
+
+
+def _side(chat: SavedChat, runs: Mapping[UUID, SavedChatRun]) -> Side:
+    return Side(runs.get(chat.pk), verdict(chat, runs.get(chat.pk)))
 
 
 def _differ(answers: Sequence[Any]) -> bool:
