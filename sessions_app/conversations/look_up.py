@@ -119,15 +119,16 @@ def _by_name(text: str) -> Iterator[QuerySet[Any]]:
 
 def _rows(model: type[Model]) -> QuerySet[Any]:
     rows: QuerySet[Any] = model._default_manager.order_by()
-    joined = {
+    joined: dict[type[Model], tuple[str, ...]] = {
         AgentInstance: ("account",),
         ApiKey: ("account",),
         Membership: ("account", "user"),
         Invitation: ("account",),
         Session: ("account", "agent_instance"),
         LLMRequest: ("account", "agent_instance"),
-    }.get(model, ())
-    rows = rows.select_related(*joined) if joined else rows
+    }
+    if model in joined:
+        rows = rows.select_related(*joined[model])
     if model in {User, Membership}:
         # The columns of people that an account may read.
         before = "user__" if model is Membership else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -65,7 +66,7 @@ class HistoryTests(World, TestCase):
         self.publish("retries: 1\n", "Try once")
         self.configure("model: scripted:echo\ntemperature: 0.5\n", prompt=LONG)
         self.serve()
-        set_budget(self.account, period="day", limit=5, instance_id=self.instance.pk)
+        set_budget(self.account, period="day", limit=Decimal(5), instance_id=self.instance.pk)
         self.publish("retries: 2\n", "Try twice")
 
     def test_an_agents_history_has_publications_files_settings_and_budgets_in_one_list(

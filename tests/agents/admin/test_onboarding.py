@@ -54,7 +54,8 @@ class OnboardingTests(TestCase):
         self.assertNotContains(page, "Set up")
         self.assertEqual((account.name, account.slug), ("Walkers & Sons", "walkers-sons"))
         with platform_context():
-            agent, key = (rows.objects.get(account=account) for rows in (AgentInstance, ApiKey))
+            agent = AgentInstance.objects.get(account=account)
+            key = ApiKey.objects.get(account=account)
             budget, invited = Budget.objects.get(), Invitation.objects.get()
             log = AuditEntry.objects.filter(account=account)
             actors = set(log.values_list("actor", flat=True))

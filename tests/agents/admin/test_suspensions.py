@@ -99,7 +99,8 @@ class SuspensionTests(World, TestCase):
         self.assertContains(page, f"It is suspended: {REASON}")
         self.assertContains(page, "403 <code>suspended</code>")
         why = reverse("admin:why-refused")
-        call = {"account": self.account.pk, "instance": self.instance.pk, "key": self.key.pk}
+        rows = {"account": self.account, "instance": self.instance, "key": self.key}
+        call = {name: str(row.pk) for name, row in rows.items()}
         self.assertContains(self.client.get(why, call, secure=True), REASON)
 
     def test_a_suspended_agent_is_not_resumed_by_its_account(self) -> None:

@@ -40,6 +40,7 @@ class PaletteTests(TestCase):
     session: Session
     request: LLMRequest
     member: User
+    root: User
 
     @classmethod
     def setUpTestData(cls) -> None:
