@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.changes.suspensions import SuspendableAdmin
-from accounts.admin.formatting import badge, list_address
+from accounts.admin.formatting import badge, list_address, quiet
 from accounts.audit import timeline
 from accounts.keys.services import keys_for_agent, keys_of_agent
 from accounts.limits.budgets import budgets_of_agent
@@ -237,6 +237,8 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
         shown = badge(status.label, STATES[status])
+        if reason := instance.suspended_reason:
+            return format_html("{} {} {}", shown, badge("suspended", "bad"), quiet(reason))
         if not (fault := getattr(instance, "fault", "")):
             return shown
         return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))

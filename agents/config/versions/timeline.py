@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from salient.ids import parse_uuid
 
 def shown_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what differs, as histories show it: long texts line by line."""
-    return [_shown(change) for change in content_changes(old, new)]
+    found = content_changes(old, new)
+    return [_shown(change) for change in found if change.old != change.new]
 
 
 def _shown(change: Change) -> dict[str, Any]:
@@ -32,28 +33,20 @@ def _shown(change: Change) -> dict[str, Any]:
 def publications(entries: Sequence[AuditEntry]) -> dict[str, Described]:
     """Describe publications by their numbers, and by what they changed; two queries."""
     keys = [key for entry in entries if (key := parse_uuid(entry.object_id))]
-    rows = list(_with_versions(ConfigPublication.objects.filter(pk__in=keys)))
-    wanted = Q(pk=None)
-    for row in rows:
-        wanted |= Q(agent_instance_id=row.agent_instance_id, number=row.number - 1)
-    before = {
-        (row.agent_instance_id, row.number + 1): row.config_version.content
-        for row in _with_versions(ConfigPublication.objects.filter(wanted))
-    }
-    return {
-        str(row.pk): Described(
-            _name(row),
-            shown_changes(
-                before.get((row.agent_instance_id, row.number), {}), row.config_version.content
-            ),
-            f"{row.note}{f' (tests not passed: {row.gate_reason})' if row.gate_reason else ''}",
-        )
-        for row in rows
-    }
+    rows = with_before(ConfigPublication.objects.filter(pk__in=keys))
+    found = list(rows.select_related("config_version", "agent_instance"))
+    before = _versions(found)
+    return {str(row.pk): _described(row, before.get(_before(row))) for row in found}
 
 
-def _with_versions(rows: QuerySet[ConfigPublication]) -> QuerySet[ConfigPublication]:
-    return rows.select_related("config_version", "agent_instance")
+def _described(row: ConfigPublication, before: ConfigVersion | None) -> Described:
+    new = row.config_version.content
+    if before is None:
+        # Nothing was in force: only what was written is news.
+        new = {key: value for key, value in new.items() if key in (row.override or {})}
+    reason = f" (tests not passed: {row.gate_reason})" if row.gate_reason else ""
+    changes = shown_changes(before.content if before else {}, new)
+    return Described(_name(row), changes, f"{row.note}{reason}")
 
 
 def _name(row: ConfigPublication) -> str:
@@ -63,35 +56,23 @@ def _name(row: ConfigPublication) -> str:
     return f"number {row.number} of {row.agent_instance.instance_slug}{back}"
 
 
-def changed_files(**whose: Any) -> Source:
-    """Return the changes of the files on disk of agents, such as `agent_instance_id=…`.
-
-    Each counts from the first answer with it, and is compared with what was in force before.
-    """
+def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Add which version was in force before each row: what was published or changed on disk."""
     mine = Q(agent_instance_id=OuterRef("agent_instance_id"), created_at__lt=OuterRef("created_at"))
     published = ConfigPublication.objects.filter(mine).order_by("-created_at")
+    on_disk = _from_files(ConfigVersion.objects.filter(mine)).order_by("-created_at")
+    return rows.annotate(
+        published=Subquery(published.values("config_version_id")[:1]),
+        published_at=Subquery(published.values("created_at")[:1]),
+        on_disk=Subquery(on_disk.values("pk")[:1]),
+        on_disk_at=Subquery(on_disk.values("created_at")[:1]),
+    )
+
+
+def _from_files(rows: QuerySet[ConfigVersion]) -> QuerySet[ConfigVersion]:
+    """Leave out what was published, and what was only tried out."""
     made_it = ConfigPublication.objects.filter(config_version_id=OuterRef("pk"))
-
-    def read(place: Cursor | None, most: int) -> list[Event]:
-        served = ConfigVersion.objects.filter(last_served_at__isnull=False, **whose)
-        rows = served.exclude(Exists(made_it))
-        rows = rows if place is None else older(rows, "created_at", place)
-        on_disk = (
-            ConfigVersion.objects.filter(mine, last_served_at__isnull=False)
-            .exclude(Exists(made_it))
-            .order_by("-created_at")
-        )
-        newest = rows.select_related("agent_instance").annotate(
-            published=Subquery(published.values("config_version_id")[:1]),
-            published_at=Subquery(published.values("created_at")[:1]),
-            on_disk=Subquery(on_disk.values("pk")[:1]),
-            on_disk_at=Subquery(on_disk.values("created_at")[:1]),
-        )
-        found = list(newest.order_by("-created_at", "-id")[:most])
-        before = ConfigVersion.objects.in_bulk([key for row in found if (key := _before(row))])
-        return [_event(row, before.get(_before(row))) for row in found]
-
-    return read
+    return rows.filter(last_served_at__isnull=False).exclude(Exists(made_it))
 
 
 def _before(row: Any) -> UUID | None:
@@ -99,6 +80,27 @@ def _before(row: Any) -> UUID | None:
     is_published = row.published_at and (row.on_disk_at or row.published_at) <= row.published_at
     found: UUID | None = row.published if is_published else row.on_disk
     return found
+
+
+def _versions(rows: Iterable[Any]) -> dict[Any, ConfigVersion]:
+    return ConfigVersion.objects.in_bulk([key for row in rows if (key := _before(row))])
+
+
+def changed_files(**whose: Any) -> Source:
+    """Return the changes of the files on disk of agents, such as `agent_instance_id=…`.
+
+    Each counts from the first answer with it, and is compared with what was in force before.
+    """
+
+    def read(place: Cursor | None, most: int) -> list[Event]:
+        rows = _from_files(ConfigVersion.objects.filter(**whose))
+        rows = rows if place is None else older(rows, "created_at", place)
+        newest = with_before(rows.select_related("agent_instance"))
+        found = list(newest.order_by("-created_at", "-id")[:most])
+        before = _versions(found)
+        return [_event(row, before.get(_before(row))) for row in found]
+
+    return read
 
 
 def _event(row: ConfigVersion, before: ConfigVersion | None) -> Event:
