@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
 from accounts.admin.changes.suspensions import ReasonForm
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
@@ -112,6 +112,10 @@ class AccountAdmin(PlatformModelAdmin[Account]):
                 context["suspension"] = suspension_of(account)
             context |= page_of(account) | registry.account_page.context(request, account)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
+        links = {"links": registry.accounts_list.context(request)["links"]}
+        return super().changelist_view(request, links | (extra_context or {}))
 
     def history_sources(self, row: Account) -> Iterable[timeline.Source]:
         return timeline.account_sources(row.pk)

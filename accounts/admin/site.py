@@ -49,7 +49,10 @@ class SalientAdminSite(admin.AdminSite):
         return [search, *registry.own_pages, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> Page:
-        return super().each_context(request) | {"environment": environment()}
+        context = super().each_context(request) | {"environment": environment()}
+        if context["has_permission"]:
+            context["frame"] = registry.frame.context(request)
+        return context
 
     def menu_of(self, model: type[Model]) -> tuple[str, int]:
         """Return the menu group of the model's pages, and their place in it."""

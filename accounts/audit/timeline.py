@@ -153,7 +153,8 @@ def _event(entry: AuditEntry, described: Mapping[str, Described]) -> Event:
         action=entry.action,
         state=STATES[entry.action],
         kind=name_of(entry.object_type),
-        about=own.about if own else entry.object,
+        # A row without a name is known by its kind.
+        about=own.about if own else "" if parse_uuid(entry.object) else entry.object,
         who=entry.actor or entry.actor_id or "an unknown actor",
         who_kind=entry.actor_kind,
         actor_id=entry.actor_id,

@@ -23,7 +23,7 @@ _forget: dict[type[models.Model], Callable[[Any], None]] = {}
 
 
 class Suspended(Problem):
-    """The account or the agent is suspended by the platform; `what` says which."""
+    """The account, agent or connection is suspended by the platform; `what` says which."""
 
     status = HTTPStatus.FORBIDDEN
     code = "suspended"

@@ -218,7 +218,13 @@ def _link(request: HttpRequest, account: Account) -> list[tuple[str, str]]:
     return [("Onboarding", reverse("admin:onboard-account", args=[account.pk]))] if may else []
 
 
+def _begin(request: HttpRequest) -> list[tuple[str, str]]:
+    may = request.user.has_perm("accounts.add_account")
+    return [("Onboard a customer", reverse("admin:onboard"))] if may else []
+
+
 registry.account_page.add_links(_link)
+registry.accounts_list.add_links(_begin)
 registry.own_pages += [
     path("onboarding/", admin.site.admin_view(onboard), name="onboard"),
     path("onboarding/<uuid:account_id>/", admin.site.admin_view(onboard), name="onboard-account"),

@@ -17,7 +17,7 @@ from django.db import IntegrityError, models, transaction
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.resealing import Rotation, reseal_rows
-from accounts.tenancy.suspensions import forgets
+from accounts.tenancy.suspensions import Suspended, forgets
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.openai.endpoints import is_header_value
@@ -126,6 +126,9 @@ def _locked(name: str) -> ProviderConnection:
     )
     if found is None:
         raise NotFound("connection")
+    if found.suspended_reason:
+        # Another one under its name would undo it.
+        raise Suspended("connection")
     return found
 
 

@@ -55,4 +55,9 @@ def _shown(found: Found) -> dict[str, Any]:
     return {"kind": found.kind, "name": found.name, "more": found.more, "href": address}
 
 
+def _box(_request: HttpRequest) -> dict[str, Any]:
+    return {"is_shown": True}
+
+
+registry.frame.add(_box, panel="admin/palette.html")
 registry.own_pages.append(path("find/", admin.site.admin_view(find), name="find"))

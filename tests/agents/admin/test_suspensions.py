@@ -111,6 +111,13 @@ class SuspensionTests(World, TestCase):
         self.assertEqual(answer.status, 200)
         self.assertEqual(self.answered().json()["code"], "suspended")
 
+    def test_a_suspended_connection_is_neither_changed_nor_deleted_by_its_account(self) -> None:
+        connection = make_connection(self.account, name="own")
+        self.post(connection, "suspend", reason=REASON)
+        for method, raw in (("PATCH", b'{"key": "sk-another-0123456789"}'), ("DELETE", b"")):
+            answer = async_to_sync(self.api.call)(method, "/accounts/acme/connections/own", raw=raw)
+            self.assertEqual((answer.status, answer.json()["what"]), (403, "connection"))
+
     def test_auditors_see_the_reason_and_stop_nothing(self) -> None:
         self.post(self.key, "suspend", reason=REASON)
         self.client.force_login(make_auditor(email="eye@example.com"))
