@@ -61,12 +61,13 @@ def with_before(rows: QuerySet[Any]) -> QuerySet[Any]:
     mine = Q(agent_instance_id=OuterRef("agent_instance_id"), created_at__lt=OuterRef("created_at"))
     published = ConfigPublication.objects.filter(mine).order_by("-created_at")
     on_disk = _from_files(ConfigVersion.objects.filter(mine)).order_by("-created_at")
-    return rows.annotate(
+    found: QuerySet[Any] = rows.annotate(
         published=Subquery(published.values("config_version_id")[:1]),
         published_at=Subquery(published.values("created_at")[:1]),
         on_disk=Subquery(on_disk.values("pk")[:1]),
         on_disk_at=Subquery(on_disk.values("created_at")[:1]),
     )
+    return found
 
 
 def _from_files(rows: QuerySet[ConfigVersion]) -> QuerySet[ConfigVersion]:
