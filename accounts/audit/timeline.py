@@ -101,11 +101,15 @@ def about(table: str, ids: Sequence[str]) -> Source:
 
 def entries(rows: QuerySet[AuditEntry]) -> Source:
     def read(place: Cursor | None, most: int) -> list[Event]:
-        found = rows if place is None else older(rows, "created_at", place)
-        newest = found.select_related("account").order_by("-created_at", "-id")[:most]
-        return _events(list(newest))
+        return _events(list(newest(rows, place, most)))
 
     return read
+
+
+def newest(rows: QuerySet[AuditEntry], place: Cursor | None, most: int) -> QuerySet[AuditEntry]:
+    """Return so many entries before a place, the newest first, as an index has them."""
+    found = rows if place is None else older(rows, "created_at", place)
+    return found.select_related("account").order_by("-created_at", "-id")[:most]
 
 
 def page(

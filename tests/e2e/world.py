@@ -25,7 +25,7 @@ UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
 LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
-    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test)/$"
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|resume)/$"
     r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
