@@ -3,13 +3,13 @@
 from accounts.admin import (
     accounts,
     api_keys,
-    audit,
     limits,
     members,
     support,
     users,
     worker,
 )
+from accounts.admin.changes import audit
 
 __all__ = [
     "accounts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -17,9 +18,11 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.base import PlatformModelAdmin
+from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.changes.suspensions import ReasonForm
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
+from accounts.audit import timeline
 from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
@@ -34,6 +37,7 @@ from accounts.tenancy.accounts import (
     set_status,
     status_badge,
 )
+from accounts.tenancy.suspensions import suspension_of
 from salient.ids import parse_uuid
 
 # So many accounts change their status in one step.
@@ -104,8 +108,17 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         account: Account | None = kwargs.get("obj")
         if account is not None:
             context |= {"title": account.name, "subtitle": None, "account": account}
+            if account.status == AccountStatus.SUSPENDED:
+                context["suspension"] = suspension_of(account)
             context |= page_of(account) | registry.account_page.context(request, account)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
+        links = {"links": registry.accounts_list.context(request)["links"]}
+        return super().changelist_view(request, links | (extra_context or {}))
+
+    def history_sources(self, row: Account) -> Iterable[timeline.Source]:
+        return timeline.account_sources(row.pk)
 
     def status_view(self, request: HttpRequest, change: str) -> HttpResponse:
         """Show what the change means, and make it by POST."""
@@ -119,17 +132,20 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         if None in keys:
             raise Http404("There is no such account.")
         chosen = find_accounts([key for key in keys if key is not None])
-        if request.method == "POST" and chosen:
-            return self._change(request, chosen, wanted)
+        is_sent = request.method == "POST" and bool(chosen)
+        form = ReasonForm(request.POST if is_sent else None) if wanted.needs_reason else None
+        if is_sent and (form is None or form.is_valid()):
+            reason = form.cleaned_data["reason"] if form else ""
+            return self._change(request, chosen, wanted, reason)
         title = f"{wanted.verb} {_names(chosen)}"
         return self.render_page(
-            request, "admin/account_status.html", title, accounts=chosen, change=wanted
+            request, "admin/account_status.html", title, accounts=chosen, change=wanted, form=form
         )
 
     def _change(
-        self, request: HttpRequest, chosen: list[Account], wanted: StatusChange
+        self, request: HttpRequest, chosen: list[Account], wanted: StatusChange, reason: str
     ) -> HttpResponse:
-        if set_status([account.pk for account in chosen], wanted):
+        if set_status([account.pk for account in chosen], wanted, reason):
             self.message_user(request, f"{_names(chosen)}: {wanted.done}.", messages.SUCCESS)
         else:
             text = f"{_names(chosen)}: nothing to change."
@@ -146,7 +162,7 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     def suspend(self, _request: HttpRequest, chosen: QuerySet[Account]) -> HttpResponse:
         return self._confirm(chosen, "suspend")
 
-    @admin.action(description="Reactivate selected accounts…", permissions=["change"])
+    @admin.action(description="Resume selected accounts…", permissions=["change"])
     def reactivate(self, _request: HttpRequest, chosen: QuerySet[Account]) -> HttpResponse:
         return self._confirm(chosen, "reactivate")
 
@@ -161,7 +177,8 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     @admin.display(description="state", ordering="status")
     def state(self, account: Account) -> SafeString:
         shown = status_badge(account)
-        return badge(shown["name"], shown["state"])
+        reason = quiet(account.suspended_reason)
+        return format_html("{} {}", badge(shown["name"], shown["state"]), reason)
 
     @admin.display(description="agents")
     def instances(self, account: Any) -> SafeString:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -34,11 +34,13 @@ from accounts.admin.api_key_forms import (
     key_of_form,
 )
 from accounts.admin.base import AccountFirstAdmin, Extra, chosen_account
+from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge
 from accounts.admin.lists.key_states import StateFilter, ended_text, key_badge
 from accounts.keys import offers
 from accounts.keys.services import (
     end_keys,
+    family_of,
     living_successors,
     replace_leaked,
     rotatable,
@@ -56,15 +58,8 @@ from salient.api.problems import NotFound, Problem
 from salient.formatting import moment
 
 NEW_FIELDS = ["account", "name", "kind", "mode", "scopes", "instance_ids", "origins", "networks"]
-CHANGE_FIELDS = [
-    "account",
-    "name",
-    "kind",
-    "mode",
-    "scopes",
-    "agent_names",
-    "origins",
-    "networks",
+CHANGE_FIELDS = ["account", "name", "kind", "mode", "scopes", "agent_names", "origins", "networks"]
+CHANGE_FIELDS += [
     "expires_at",
     "shown_id",
     "state",
@@ -72,10 +67,8 @@ CHANGE_FIELDS = [
     "created_at",
     "first_used_at",
     "last_used_at",
-    "rotated_at",
-    "revoked_at",
-    "successor",
 ]
+CHANGE_FIELDS += ["rotated_at", "revoked_at", "successor"]
 EDITABLE_FIELDS = ["name", "networks", "expires_at"]
 READONLY_FIELDS = [each for each in CHANGE_FIELDS if each not in EDITABLE_FIELDS]
 # The form's fields that have several values in an address.
@@ -90,10 +83,14 @@ SHOWING_NEEDS_ACCESS = (
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
+class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
     """A key is handed over, or shown once, on the page after the form that made it."""
 
     whose = "Whose API key?"
+    suspending = (
+        "Within 5 seconds each call with it is answered 401, without the reason, running answers "
+        "and its visitors end, and it can not be rotated or taken. It can be resumed."
+    )
     menu_group, menu_place = "Tenants", 4
     forbidden = frozenset({"delete"})
     form = ApiKeyForm
@@ -131,6 +128,9 @@ class ApiKeyAdmin(AccountFirstAdmin[ApiKey]):
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[Any]:
         return CHANGE_FIELDS if obj else [*NEW_FIELDS, "life", "way", "person"]
+
+    def history_parts(self, row: ApiKey) -> Iterable[QuerySet[Any]]:
+        return [family_of(row)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         if obj is None:

@@ -24,7 +24,8 @@ from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
-from accounts.audit.log import MOST_IN_HISTORY, history_of, shown
+from accounts.admin.changes.links import page_of, place_of
+from accounts.audit import timeline
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import Account
 from accounts.tenancy.accounts import account_by_id, active_accounts
@@ -224,6 +225,10 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         """Return the rows of other tables whose changes belong to the row's history."""
         return []
 
+    def history_sources(self, row: M) -> Iterable[timeline.Source]:
+        """Return what the row's history is made of: entries about it and its parts."""
+        return timeline.row_sources(row, *self.history_parts(row))
+
     def history_links(self, row: M) -> Iterable[tuple[str, str]]:
         """Return links (text, address) to other histories of the row."""
         return []
@@ -231,20 +236,22 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Extra = None
     ) -> HttpResponse:
-        """Show what the audit log knows of the row: Django's own log keeps no values."""
+        """Show all that changed the row, page by page: Django's own log keeps no values."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
             return self.no_such_row(request, object_id)
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
-        entries = [shown(entry) for entry in history_of(row, *self.history_parts(row))]
+        place = place_of(request)
+        events, following = timeline.page(self.history_sources(row), place)
         return self.render_page(
             request,
             "admin/audit/history.html",
             object=row,
-            entries=entries,
+            events=[(event, page_of(self.admin_site, event.entry)) for event in events],
+            is_first=place is None,
+            following=following,
             links=self.history_links(row),
-            is_cut=len(entries) == MOST_IN_HISTORY,
             may_search=request.user.has_perm("accounts.view_auditentry"),
             **{"title": f"History of {row}", **(extra_context or {})},
         )

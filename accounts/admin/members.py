@@ -6,6 +6,7 @@ need a support access to invite, and the owners get an e-mail.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -77,6 +78,9 @@ class MembershipAdmin(PlatformModelAdmin[Membership]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("user", "account")
+
+    def history_parts(self, row: Membership) -> Iterable[QuerySet[Any]]:
+        return [invitations.invitations_of(row.account_id, row.user.email)]
 
     def get_actions(
         self, request: HttpRequest, action_location: ActionLocation = ActionLocation.CHANGE_LIST

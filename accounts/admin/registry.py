@@ -66,6 +66,9 @@ class RowRegistry[**Args]:
         return found
 
 
+# What stands in the header of every page; links beside the list of accounts.
+frame = PageRegistry[[HttpRequest]]()
+accounts_list = PageRegistry[[HttpRequest]]()
 overview = PageRegistry[[HttpRequest]]()
 account_page = PageRegistry[[HttpRequest, Account]]()
 account_rows = RowRegistry[[Collection[UUID]]]()

@@ -31,9 +31,9 @@ type Page = dict[str, Any]
 # The groups of pages in their order: one for each kind of work.
 GROUPS = ["Tenants", "Conversations", "System"]
 # The forms that an auditor may send: those about themselves. The access that they open to an
-# account's texts is one of these, because the account reads it in its audit log. A search changes
+# account's texts is one of these, because the account reads it in its audit log. Searches change
 # nothing.
-AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end", "list-search"}
+AUDITORS_FORMS = {"logout", "password_change", "support-open", "support-end", "list-search", "find"}
 
 
 class SalientAdminSite(admin.AdminSite):
@@ -49,7 +49,10 @@ class SalientAdminSite(admin.AdminSite):
         return [search, *registry.own_pages, *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> Page:
-        return super().each_context(request) | {"environment": environment()}
+        context = super().each_context(request) | {"environment": environment()}
+        if context["has_permission"]:
+            context["frame"] = registry.frame.context(request)
+        return context
 
     def menu_of(self, model: type[Model]) -> tuple[str, int]:
         """Return the menu group of the model's pages, and their place in it."""

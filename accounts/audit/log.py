@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 
 from accounts.api.audit_schemas import AuditIn, AuditOut, EntryOut
 from accounts.models import AuditEntry
@@ -21,9 +21,6 @@ from salient.cursor import older, page_of
 from salient.formatting import exact_moment
 
 NOTHING = "\N{EN DASH}"
-MOST_IN_HISTORY = 100
-# So many rows of a kind are parts of one row's history, the newest.
-MOST_PARTS = 100
 # An action's colour.
 STATES = {"created": "ok", "changed": "info", "deleted": "bad", "noted": "warn"}
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}[.\d]*([+-]\d{2}:\d{2}|Z)")
@@ -48,19 +45,6 @@ def entries_of(account_id: UUID, page: AuditIn) -> AuditOut:
     shown, cursor = page_of(found, page.limit, "created_at")
     entries = [EntryOut.of(entry) for entry in shown]
     return AuditOut.of_page(entries, cursor, entries=entries, before=cursor)
-
-
-def history_of(row: Model, *parts: QuerySet[Any]) -> QuerySet[AuditEntry]:
-    """Return the newest entries about one row, and about rows that are parts of it.
-
-    Call it inside the platform context.
-    """
-    about = Q(object_type=row._meta.db_table, object_id=str(row.pk))
-    for rows in parts:
-        ids = [str(key) for key in rows.order_by("-pk").values_list("pk", flat=True)[:MOST_PARTS]]
-        about |= Q(object_type=rows.model._meta.db_table, object_id__in=ids)
-    entries = AuditEntry.objects.filter(about)
-    return entries.select_related("account").order_by("-created_at", "-id")[:MOST_IN_HISTORY]
 
 
 def makers_of(rows: Collection[Model]) -> dict[str, AuditEntry]:

@@ -34,6 +34,7 @@ from accounts.models import Scope, User
 from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
+from accounts.tenancy.suspensions import Suspended
 from salient.actors import Actor, now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result
 from salient.api.problems import (
@@ -79,6 +80,7 @@ EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
     Forbidden,
     NetworkNotAllowed,
     OriginNotAllowed,
+    Suspended,
     NotFound,
     RateLimited,
     TooManyAttempts,

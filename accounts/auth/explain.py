@@ -27,6 +27,7 @@ ADVICE = {
     "unauthenticated": "Make a new key, or rotate one that still works; this one stays invalid.",
     "network_not_allowed": "Add the caller's network to the key, or call from one of its own.",
     "origin_not_allowed": "Call from a page of the key's origins; another page needs another key.",
+    "suspended": "Resume it on its page, which says who suspended it and why.",
     "forbidden": "Use a key or role with this right: scopes cannot be added to a key.",
     "rate_limited": "Wait as long as Retry-After says, or raise the account's rate.",
     "too_many_turns": "Wait until an answer has ended, or raise the turns that may run at once.",
@@ -82,7 +83,7 @@ def key_checks(
     key: ApiKey, account: str, *, address: Address | None, origin: str | None
 ) -> Iterator[Check]:
     """Run the checks of a call's key."""
-    advice = {2: "Call the account that the key belongs to; reactivate it if it is suspended."}
+    advice = {2: "Call the account that the key belongs to; resume it if it is suspended."}
     for place, (title, check) in enumerate(zip(KEY_TITLES, bearer.KEY_CHECKS, strict=True)):
         yield run_check(title, partial(check, key, account, address, origin), advice.get(place, ""))
 

@@ -21,6 +21,7 @@ from accounts.models import Account, ApiKey, KeyKind, KeyMode, Scope, SupportAcc
 from accounts.models.slugs import title_of
 from accounts.tenancy.agents import agent_slugs
 from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.suspensions import forgets
 from salient.api.problems import NotFound, Problem
 
 ROTATION_OVERLAP = timedelta(hours=24)
@@ -28,10 +29,15 @@ ROTATION_OVERLAP = timedelta(hours=24)
 
 def create_account(slug: str, *, name: str = "") -> Account:
     """Make an account; raises ValidationError for a bad or taken slug."""
-    account = Account(slug=slug, name=name or title_of(slug))
     with platform_context():
-        account.full_clean()
-        account.save(force_insert=True)
+        return add_account(slug, name=name)
+
+
+def add_account(slug: str, *, name: str = "") -> Account:
+    """Do as create_account inside the platform context."""
+    account = Account(slug=slug, name=name or title_of(slug))
+    account.full_clean()
+    account.save(force_insert=True)
     return account
 
 
@@ -282,6 +288,11 @@ def end_keys(chosen: Iterable[ApiKey], *, with_successors: bool = True) -> list[
     return ended
 
 
+@forgets(ApiKey)
+def _forget(key: ApiKey) -> None:
+    bearer.forget(key.key_id)
+
+
 def _of_ended(key_ids: Iterable[str]) -> Q:
     """Find the successors that keys which have ended had before their end."""
     ended_first = ApiKey.objects.filter(
@@ -300,6 +311,26 @@ def keys_by_public_id(account_id: UUID, key_ids: Collection[str]) -> dict[str, A
     wanted = [key_id for key_id in key_ids if key_id]
     rows = keys_of(account_id).filter(key_id__in=wanted)
     return {key.key_id: key for key in rows} if wanted else {}
+
+
+def keys_of_agent(account_id: UUID, instance_id: UUID) -> QuerySet[ApiKey]:
+    """Return the keys that are for this agent, not for all of the account, whatever their state."""
+    return keys_of(account_id).filter(instance_ids__contains=[instance_id])
+
+
+def family_of(key: ApiKey) -> QuerySet[ApiKey]:
+    """Return the keys that a key replaces and that replace it, one after the other; in a context.
+
+    Not what they made: that are other keys.
+    """
+    known, fresh = {key.key_id}, {key.key_id}
+    rows = keys_of(key.account_id)
+    while fresh:
+        near = rows.filter(Q(rotated_from__in=fresh) | Q(key_id__in=fresh))
+        pairs = near.values_list("key_id", "rotated_from")
+        fresh = {each for pair in pairs for each in pair if each} - known
+        known |= fresh
+    return rows.filter(key_id__in=known).exclude(pk=key.pk)
 
 
 def keys_for_agent(account_id: UUID, instance_id: UUID, most: int) -> QuerySet[ApiKey]:

@@ -21,11 +21,14 @@ class KeyState(models.TextChoices):
     WAITING = "waiting", "waits"
     NOT_TAKEN = "not_taken", "not taken"
     EXPIRED = "expired", "expired"
+    SUSPENDED = "suspended", "suspended"
     REVOKED = "revoked", "revoked"
 
 
 def state_of(key: ApiKey) -> KeyState:
     now = timezone.now()
+    if key.suspended_reason and not key.revoked_at:
+        return KeyState.SUSPENDED
     if key.is_waiting and not key.revoked_at:
         waits = (key.offer_expires_at or now) > now
         return KeyState.WAITING if waits else KeyState.NOT_TAKEN

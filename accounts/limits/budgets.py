@@ -84,6 +84,11 @@ def budgets_of_agent(instance_id: UUID) -> QuerySet[Budget]:
     return Budget.objects.filter(agent_instance_id=instance_id)
 
 
+def budgets_of_account(account_id: UUID) -> QuerySet[Budget]:
+    """Return the budgets of the whole account, not of its agents; in a context."""
+    return Budget.objects.filter(account_id=account_id, agent_instance_id=None)
+
+
 def check_percents(percents: Sequence[int]) -> None:
     if any(not 1 <= percent <= MOST_PERCENT for percent in percents):
         raise ValidationError(f"An alert's percentage is a number from 1 to {MOST_PERCENT}.")

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from django.core.mail import send_mail
+from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -189,6 +190,18 @@ def owners_of(account_id: UUID) -> list[str]:
     """Return the addresses of the owners, who are informed of what staff do."""
     owners = Membership.objects.owners().filter(account_id=account_id, user__is_active=True)
     return list(owners.order_by("user__email").values_list("user__email", flat=True))
+
+
+def invitations_of(account_id: UUID, email: str) -> QuerySet[Invitation]:
+    """Return the invitations of this person to the account, whatever their state; in a context."""
+    return with_address(Invitation.objects.filter(account_id=account_id), "email", email)
+
+
+def owners_and_invited(account_id: UUID) -> list[str]:
+    """Return the addresses of the owners, and then of those who are invited to be one."""
+    invited = Invitation.objects.pending().filter(account_id=account_id, role=MemberRole.OWNER)
+    emails = invited.order_by("created_at").values_list("email", flat=True)
+    return [*owners_of(account_id), *emails]
 
 
 def tell_owners(invited: Invited, owners: list[str], reason: str) -> None:

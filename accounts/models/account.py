@@ -59,6 +59,8 @@ class Account(models.Model):
     subscription_tier = models.CharField(
         max_length=10, choices=SubscriptionTier, null=True, blank=True
     )
+    # Why it is suspended, for staff; "" where it is not, or where nobody said.
+    suspended_reason = models.TextField(default="", db_default="", editable=False, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 

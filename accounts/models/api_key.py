@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -59,6 +59,10 @@ LIVE_ONLY = ACCOUNT_WIDE | {Scope.AGENTS_WRITE}
 DEFAULT_SCOPES = (Scope.CHAT, Scope.HISTORY_READ, Scope.AGENTS_READ)
 
 
+# What app_find_api_key says of a suspended key: that it was revoked then.
+SUSPENDED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class KeyKind(models.TextChoices):
     SECRET = "secret", "secret: for servers"
     PUBLISHABLE = "publishable", "publishable: for web pages, starts visitors only"
@@ -73,13 +77,13 @@ class ApiKeyQuerySet(TenantQuerySet["ApiKey"]):
     def active(self) -> ApiKeyQuerySet:
         now = timezone.now()
         alive = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
-        return alive.exclude(secret_hash="")
+        return alive.filter(suspended_reason="").exclude(secret_hash="")
 
     def waiting(self) -> ApiKeyQuerySet:
         """Return the offered keys that may still be taken."""
         now = timezone.now()
         alive = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
-        return alive.filter(secret_hash="", offer_expires_at__gt=now)
+        return alive.filter(secret_hash="", offer_expires_at__gt=now, suspended_reason="")
 
 
 class ApiKey(TenantModel):
@@ -118,6 +122,8 @@ class ApiKey(TenantModel):
     rotated_from = models.CharField(max_length=12, blank=True, editable=False, db_default="")
     # The key_id of the key that made or rotated it: revoking that one revokes this one too.
     issued_by = models.CharField(max_length=12, blank=True, editable=False, db_default="")
+    # Why it is suspended; "": it is not.
+    suspended_reason = models.TextField(default="", db_default="", editable=False, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Null also of a key that was used before this was recorded.
     first_used_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -234,6 +240,11 @@ class ApiKey(TenantModel):
     def refusal(self, now: datetime | None = None) -> str | None:
         """Return why the key is not accepted now, None where it is."""
         now = now or timezone.now()
+        # A row of app_find_api_key has no reason: the function gives a suspended key as one that
+        # was revoked long ago.
+        is_suspended = self.revoked_at == SUSPENDED or vars(self).get("suspended_reason")
+        if is_suspended and self.revoked_at in {None, SUSPENDED}:
+            return "The API key is suspended. Ask whoever runs this service."
         if self.revoked_at is not None and self.revoked_at <= now:
             return "The API key has been revoked."
         if self.expires_at is not None and self.expires_at <= now:

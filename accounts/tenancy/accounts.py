@@ -31,6 +31,7 @@ class StatusChange:
     done: str
     means: str
     dangerous: bool = True
+    needs_reason: bool = False
 
 
 CHANGES = {
@@ -38,13 +39,15 @@ CHANGES = {
         AccountStatus.SUSPENDED,
         "Suspend",
         "suspended",
-        "Every call with its keys, visitors and members answers 404 within 5 seconds, and running "
-        "answers are stopped. Nothing is deleted, and the account can be reactivated.",
+        "Every call with its keys and visitors answers 403 “suspended” within 5 seconds, without "
+        "the reason, and running answers are stopped. Nothing is deleted, and one click resumes "
+        "it.",
+        needs_reason=True,
     ),
     "reactivate": StatusChange(
         AccountStatus.ACTIVE,
-        "Reactivate",
-        "reactivated",
+        "Resume",
+        "active again",
         "Its keys, visitors and members can call again within 5 seconds. Keys that were revoked "
         "or have expired stay as they are.",
         dangerous=False,
@@ -110,13 +113,13 @@ def active_accounts() -> QuerySet[Account]:
     return Account.objects.active()
 
 
-def set_status(account_ids: Collection[UUID], change: StatusChange) -> int:
+def set_status(account_ids: Collection[UUID], change: StatusChange, reason: str = "") -> int:
     """Change the accounts that have another status, and return how many were changed.
 
-    The database writes each into the audit log.
+    The reason is kept as long as they are suspended. The database writes each into the audit log.
     """
     others = Account.objects.filter(pk__in=account_ids).exclude(status=change.status)
-    return others.update(status=change.status, updated_at=Now())
+    return others.update(status=change.status, suspended_reason=reason, updated_at=Now())
 
 
 def status_badge(account: Account) -> dict[str, str]:

@@ -1,5 +1,5 @@
 """The admin's pages for agents, their configuration and model connections."""
 
-from agents.admin import agents, connections, publication_pages
+from agents.admin import agents, connections, onboarding, publication_pages
 
-__all__ = ["agents", "connections", "publication_pages"]
+__all__ = ["agents", "connections", "onboarding", "publication_pages"]

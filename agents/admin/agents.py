@@ -18,9 +18,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.base import PlatformModelAdmin
-from accounts.admin.formatting import badge, list_address
-from accounts.keys.services import keys_for_agent
+from accounts.admin.changes.suspensions import SuspendableAdmin
+from accounts.admin.formatting import badge, list_address, quiet
+from accounts.audit import timeline
+from accounts.keys.services import keys_for_agent, keys_of_agent
 from accounts.limits.budgets import budgets_of_agent
 from accounts.models import Account
 from agents.admin.draft_pages import InstancePages
@@ -33,6 +34,7 @@ from agents.config.starter_files import STARTER_PROMPT, starter_files, written
 from agents.config.versions import publishing
 from agents.config.versions.faults import fault_of, faults_of
 from agents.config.versions.history import history, publications_of
+from agents.config.versions.timeline import changed_files
 from agents.config.yaml.text import dump
 from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
@@ -107,10 +109,14 @@ class AgentList(ChangeList):
 
 
 @admin.register(AgentInstance)
-class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
+class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history refers to them."""
 
     menu_group, menu_place = "Tenants", 2
+    suspending = (
+        "Within 5 seconds each call of it is answered 403 “suspended”, without the reason, and "
+        "running answers are stopped. The account can not undo it; staff can resume it."
+    )
     forbidden = frozenset({"delete"})
     form = AgentInstanceForm
     changelist_class = AgentList
@@ -214,7 +220,14 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
         }
 
     def history_parts(self, row: AgentInstance) -> Iterable[QuerySet[Any]]:
-        return [publications_of(row), budgets_of_agent(row.pk)]
+        return [
+            publications_of(row),
+            budgets_of_agent(row.pk),
+            keys_of_agent(row.account_id, row.pk),
+        ]
+
+    def history_sources(self, row: AgentInstance) -> Iterable[timeline.Source]:
+        return [*super().history_sources(row), changed_files(agent_instance_id=row.pk)]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
         address = reverse("admin:instance-history", args=[row.pk])
@@ -224,6 +237,8 @@ class AgentInstanceAdmin(PlatformModelAdmin[AgentInstance]):
     def state(self, instance: AgentInstance) -> SafeString:
         status = InstanceStatus(instance.status)
         shown = badge(status.label, STATES[status])
+        if reason := instance.suspended_reason:
+            return format_html("{} {} {}", shown, badge("suspended", "bad"), quiet(reason))
         if not (fault := getattr(instance, "fault", "")):
             return shown
         return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))

@@ -16,7 +16,9 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.base import Extra
+from accounts.admin.changes.suspensions import SuspendableAdmin
+from accounts.admin.formatting import badge, quiet
 from agents.admin.page_base import home
 from agents.config.versions.faults import agents_by_connection
 from agents.connections.connections import forget, key_fault, move, read_address, set_key
@@ -60,10 +62,14 @@ class ConnectionForm(forms.ModelForm[ProviderConnection]):
 
 
 @admin.register(ProviderConnection)
-class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
+class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
     menu_group, menu_place = "Tenants", 3
+    suspending = (
+        "Within 5 seconds nothing is sent to this server, running answers of the agents that use "
+        "it are stopped, and their calls are answered 503. It can be resumed."
+    )
     form = ConnectionForm
-    list_display = ["name", "account", "base_url", "has_key", "updated_at"]
+    list_display = ["name", "account", "base_url", "state", "has_key", "updated_at"]
     list_select_related = ["account"]
     list_filter = ["account"]
     search_fields = ["name", "base_url", "account__slug"]
@@ -126,6 +132,12 @@ class ProviderConnectionAdmin(PlatformModelAdmin[ProviderConnection]):
         super().delete_queryset(request, queryset)
         for account_id, name in named:
             forget(account_id, name)
+
+    @admin.display(description="state", ordering="suspended_reason")
+    def state(self, connection: ProviderConnection) -> SafeString:
+        if reason := connection.suspended_reason:
+            return format_html("{} {}", badge("suspended", "bad"), quiet(reason))
+        return badge("active", "ok")
 
     @admin.display(description="key", boolean=True)
     def has_key(self, connection: ProviderConnection) -> bool:

@@ -18,13 +18,15 @@ from accounts.admin.registry import PageRegistry, RowRegistry
 from accounts.models import User
 from agents.config.versions.faults import fault_of
 from agents.instances.services import instance_with_account
-from agents.models import AgentInstance
+from agents.models import AgentInstance, ConfigVersion
 
 type Page = Callable[..., HttpResponseBase]
 
 # What sessions_app adds: to an instance's page, to the review of a draft, to rows of instances.
 instance_page = PageRegistry[[HttpRequest, AgentInstance]]()
 review_page = PageRegistry[[HttpRequest, AgentInstance]]()
+# To the comparison of two versions, the older one first.
+compare_page = PageRegistry[[HttpRequest, AgentInstance, ConfigVersion, ConfigVersion]]()
 instance_rows = RowRegistry[[HttpRequest, UUID]]()
 
 

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 
 from accounts.admin.base import RecordAdmin
 from agents.admin.forms import RollBackForm
-from agents.admin.page_base import InstancePage, home, person
+from agents.admin.page_base import InstancePage, compare_page, home, person
 from agents.config import ConfigError
 from agents.config.effective_rows import Row
 from agents.config.layers import leaves
@@ -191,6 +191,8 @@ class PublicationPages(InstancePage):
             options=comparable(history(instance)),
             old=before,
             new=after,
+            prompts=[side.content.get("system_prompt", "") for side in (before, after)],
+            **compare_page.context(request, instance, before, after),
         )
 
 

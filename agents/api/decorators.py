@@ -13,6 +13,7 @@ from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, o
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.suspensions import Suspended, forgets
 from agents.api.origins import may_call_from
 from agents.instances.services import find_active_instance
 from agents.models import AgentInstance
@@ -59,7 +60,10 @@ def for_listed_sites(route: ApiRoute) -> ApiRoute:
 
 
 async def find_instance(caller: Caller, slug: str) -> AgentInstance:
-    """Return the active instance of that name which the caller may use; raises NotFound."""
+    """Return the active instance of that name which the caller may use.
+
+    Raises NotFound, Suspended.
+    """
     known = _instances.get((caller.account_id, slug))
     # One that the caller may not use costs the same look-up as one that does not exist.
     if known is None or not caller.may_use(known.pk):
@@ -69,12 +73,19 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
         if known is None or not caller.may_use(known.pk):
             raise NotFound("agent")
         _instances.put((caller.account_id, slug), known)
+    if known.suspended_reason:
+        raise Suspended("agent")
     return known
 
 
 def forget_after_commit(instance: AgentInstance) -> None:
     """Have the instance read again: it is being changed; other processes notice within seconds."""
-    transaction.on_commit(partial(_instances.pop, (instance.account_id, instance.instance_slug)))
+    transaction.on_commit(partial(forget, instance))
+
+
+@forgets(AgentInstance)
+def forget(instance: AgentInstance) -> None:
+    _instances.pop((instance.account_id, instance.instance_slug))
 
 
 def _load(account_id: UUID, slug: str) -> AgentInstance | None:

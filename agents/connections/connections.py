@@ -17,6 +17,7 @@ from django.db import IntegrityError, models, transaction
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.locks import lock_rows
 from accounts.tenancy.resealing import Rotation, reseal_rows
+from accounts.tenancy.suspensions import Suspended, forgets
 from agents.models import ProviderConnection
 from agents.runtime.providers import Connection, connection_name
 from agents.runtime.providers.openai.endpoints import is_header_value
@@ -114,12 +115,20 @@ def forget(account_id: UUID, name: str) -> None:
     _connections.pop((account_id, name))
 
 
+@forgets(ProviderConnection)
+def _forget(connection: ProviderConnection) -> None:
+    forget(connection.account_id, connection.name)
+
+
 def _locked(name: str) -> ProviderConnection:
     found: ProviderConnection | None = (
         ProviderConnection.objects.select_for_update().filter(name=name).first()
     )
     if found is None:
         raise NotFound("connection")
+    if found.suspended_reason:
+        # Another one under its name would undo it.
+        raise Suspended("connection")
     return found
 
 
@@ -179,7 +188,8 @@ def _owner(connection: ProviderConnection) -> tuple[str, ...]:
 def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, Connection]:
     """Return the connections that these models name and the account has, ready to be called.
 
-    Call it inside a tenant or platform context. What is missing or cannot be opened is left out.
+    Call it inside a tenant or platform context. What is missing, suspended or cannot be opened is
+    left out.
     """
     named = (connection_name(model.partition(":")[0]) for model in model_names)
     wanted = {name for name in named if name is not None}
@@ -187,6 +197,7 @@ def connections_for(account_id: UUID, model_names: Iterable[str]) -> dict[str, C
     if missing := wanted - set(found):
         # By its account too: staff's pages call this in the platform context.
         rows = ProviderConnection.objects.filter(account_id=account_id, name__in=missing)
+        rows = rows.filter(suspended_reason="")
         for _, connection in _opened(rows):
             _connections.put((account_id, connection.name), connection)
             found[connection.name] = connection
@@ -199,7 +210,17 @@ def current_connections(
     """Read these connections (account, name) past every cache, inside the platform context."""
     accounts, names = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
     rows = ProviderConnection.objects.filter(account_id__in=accounts, name__in=names)
+    rows = rows.filter(suspended_reason="")
     return {(account_id, each.name): each for account_id, each in _opened(rows)}
+
+
+def suspended_connections(wanted: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], str]:
+    """Return why each of these connections (account, name) is suspended, of those that are."""
+    accounts, names = {account_id for account_id, _ in wanted}, {name for _, name in wanted}
+    rows = ProviderConnection.objects.filter(account_id__in=accounts, name__in=names)
+    stopped = rows.exclude(suspended_reason="")
+    found = stopped.values_list("account_id", "name", "suspended_reason")
+    return {(account_id, name): reason for account_id, name, reason in found}
 
 
 def _opened(rows: models.QuerySet[ProviderConnection]) -> Iterator[tuple[UUID, Connection]]:

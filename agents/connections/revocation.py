@@ -1,4 +1,4 @@
-"""Ends running turns whose agent was deactivated, or whose model connection was changed or deleted.
+"""Ends running turns whose agent was stopped, or whose model connection was changed or deleted.
 
 A turn names both as its requirement; accounts/auth/revocation.py asks about them every few seconds.
 """
@@ -17,16 +17,16 @@ from agents.runtime.providers import Connection
 
 
 class AgentDeactivated(Revoked):
-    """The agent was deactivated or archived while the answer ran; the received part is stored.
+    """The agent was deactivated, suspended or archived while the answer ran; the received part is
+    stored.
 
-    What to do: activate the agent again if it was not meant; its history says who deactivated
-    it.
+    What to do: activate or resume the agent if it was not meant; its history says who stopped it.
     """
 
     code = "agent_deactivated"
 
     def __init__(self) -> None:
-        super().__init__("The agent was deactivated or archived while it answered.")
+        super().__init__("The agent was deactivated, suspended or archived while it answered.")
 
 
 class ConnectionChanged(Revoked):
@@ -60,7 +60,9 @@ def ended(uses: Collection[AgentUse]) -> dict[AgentUse, type[Revoked]]:
     ids = {use.instance_id for use in uses}
     names = {(use.account_id, each.name) for use in uses for each in use.connections}
     with platform_context():
-        active = set(AgentInstance.objects.active().filter(pk__in=ids).values_list("pk", flat=True))
+        active = set(
+            AgentInstance.objects.serving().filter(pk__in=ids).values_list("pk", flat=True)
+        )
         current = current_connections(names) if names else {}
     found: dict[AgentUse, type[Revoked]] = {}
     for use in uses:

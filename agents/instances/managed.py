@@ -109,19 +109,44 @@ def make_agent(
     try:
         with tenant_context(caller.account_id):
             account = Account.objects.get(pk=caller.account_id)
-            agent = AgentInstance(
-                account=account,
+            agent = add_agent(
+                account,
+                author,
                 instance_slug=instance_slug,
-                display_name=display_name or title_of(instance_slug),
-                allowed_origins=list(allowed_origins),
+                display_name=display_name,
+                allowed_origins=allowed_origins,
+                config=config,
             )
-            _add(agent)
-            if config.strip():
-                publishing.publish(agent, config, FIRST_NOTE, author)
             # The columns that the database has filled in.
             agent.refresh_from_db(fields=["created_at", "updated_at"])
     except IntegrityError as error:
         raise AgentExists from error
+    return agent
+
+
+def add_agent(
+    account: Account,
+    author: Author,
+    *,
+    instance_slug: str,
+    display_name: str | None = None,
+    allowed_origins: Sequence[str] = (),
+    config: str,
+) -> AgentInstance:
+    """Make an agent and publish its first configuration; "" publishes nothing.
+
+    Call it inside a context, in a transaction of its own: what fails leaves rows behind. Raises
+    Invalid, AgentExists, TooManyAgents, ConfigError.
+    """
+    agent = AgentInstance(
+        account=account,
+        instance_slug=instance_slug,
+        display_name=display_name or title_of(instance_slug),
+        allowed_origins=list(allowed_origins),
+    )
+    _add(agent)
+    if config.strip():
+        publishing.publish(agent, config, FIRST_NOTE, author)
     return agent
 
 
@@ -163,7 +188,7 @@ def save_changes(instance: AgentInstance, names: Sequence[str]) -> None:
 
 def state_of(instance: AgentInstance) -> AgentState:
     """Say whether the agent would answer now, from its files as they are; in a context."""
-    is_active = instance.status == InstanceStatus.ACTIVE
+    is_active = instance.status == InstanceStatus.ACTIVE and not instance.suspended_reason
     last = publishing.newest(instance)
     number = last.number if last else None
     try:

@@ -26,7 +26,7 @@ END_USER_SECONDS = 15 * 60
 def active_instances(account_id: UUID, only: Collection[UUID] = ()) -> list[AgentInstance]:
     """List the active instances by slug; of `only` those, unless it is empty."""
     with tenant_context(account_id):
-        instances = AgentInstance.objects.active().order_by("instance_slug")
+        instances = AgentInstance.objects.serving().order_by("instance_slug")
         return list(instances.filter(pk__in=only) if only else instances)
 
 

@@ -28,6 +28,10 @@ class AgentInstanceQuerySet(TenantQuerySet["AgentInstance"]):
     def active(self) -> AgentInstanceQuerySet:
         return self.filter(status=InstanceStatus.ACTIVE)
 
+    def serving(self) -> AgentInstanceQuerySet:
+        """Those that answer: active and not suspended."""
+        return self.active().filter(suspended_reason="")
+
 
 class AgentInstance(TenantModel):
     """A named, configured agent that an account offers."""
@@ -45,6 +49,8 @@ class AgentInstance(TenantModel):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+    # Why it is suspended; "": it is not.
+    suspended_reason = models.TextField(default="", db_default="", editable=False, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     # What is published over the files, as ConfigPublication's newest row has it; null: nothing.
     override = models.JSONField(null=True, blank=True, editable=False)
@@ -179,6 +185,8 @@ class ProviderConnection(TenantModel):
     base_url = models.URLField(max_length=500)
     secret = models.TextField(blank=True, editable=False, db_default="")
     secret_host = models.CharField(max_length=255, blank=True, editable=False, db_default="")
+    # Why it is suspended; "": it is not.
+    suspended_reason = models.TextField(default="", db_default="", editable=False, blank=True)
     secret_hint = models.CharField(max_length=8, blank=True, editable=False, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())

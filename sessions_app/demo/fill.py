@@ -25,7 +25,7 @@ from accounts.tenancy.accounts import list_accounts
 from accounts.tenancy.context import platform_context
 from agents.costs.pricing import ZERO
 from agents.models import AgentInstance
-from sessions_app.demo.plan import ACCOUNTS, dated_id, seeded_random
+from sessions_app.demo.plan import ACCOUNTS, UNPAID, dated_id, seeded_random
 from sessions_app.demo.tenants import Tenant, make_staff, make_tenant
 from sessions_app.demo.turns import Rows, conversations_of
 from sessions_app.demo.words import conversation
@@ -248,6 +248,9 @@ def _changes(tenant: Tenant, staff: list[User]) -> list[tuple[str, str, dict[str
 
 def _closed(tenant: Tenant, staff: User, now: datetime, dice: Any) -> AuditEntry:
     moment = now - timedelta(days=tenant.plan.until)
+    changes = {"status": ["active", tenant.plan.status.value]}
+    if tenant.row.suspended_reason:
+        changes["suspended_reason"] = ["", tenant.row.suspended_reason]
     return AuditEntry(
         id=dated_id(moment, dice),
         account=tenant.row,
@@ -259,6 +262,6 @@ def _closed(tenant: Tenant, staff: User, now: datetime, dice: Any) -> AuditEntry
         object_type="accounts",
         object_id=str(tenant.row.pk),
         object=tenant.plan.slug,
-        changes={"status": ["active", tenant.plan.status.value]},
-        reason="Invoices unpaid for 60 days",
+        changes=changes,
+        reason=UNPAID,
     )

@@ -72,6 +72,7 @@ def agents(*plans: tuple[str, ...]) -> tuple[AgentPlan, ...]:
 
 
 SUSPENDED, DELETED = AccountStatus.SUSPENDED, AccountStatus.DELETED
+UNPAID = "Invoices unpaid for 60 days"
 ACCOUNTS = (
     AccountPlan(
         "cobalt-air", "Cobalt Air", "Lisbon", "enterprise", 17,

@@ -36,7 +36,15 @@ from agents.models import (
     ConfigVersion,
     ProviderConnection,
 )
-from sessions_app.demo.plan import FLASH, MINI, AccountPlan, AgentPlan, seeded_random
+from sessions_app.demo.plan import (
+    FLASH,
+    MINI,
+    SUSPENDED,
+    UNPAID,
+    AccountPlan,
+    AgentPlan,
+    seeded_random,
+)
 from sessions_app.demo.words import email_of, system_prompt, talk
 
 STAFF = {"support@salient.example": False, "auditor@salient.example": True}
@@ -93,6 +101,7 @@ def make_tenant(plan: AccountPlan, staff: User, now: datetime) -> Tenant:
         slug=plan.slug,
         name=plan.name,
         status=plan.status,
+        suspended_reason=UNPAID if plan.status == SUSPENDED else "",
         subscription_tier=plan.tier,
         created_at=began,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
 from agents.config.versions import publishing
-from agents.models import AgentInstance, ConfigDraft
+from agents.models import AgentInstance, ConfigDraft, ConfigVersion
 from salient.formatting import money
 from sessions_app.evals.saved_chats import newest_runs, verdict
 from sessions_app.models import SavedChat, SavedChatRun
@@ -58,7 +58,12 @@ class Compared:
         sides = [side.run.answers if side.run else [] for side in self._sides]
         rows = zip_longest(self.chat.messages, self.chat.better_answers, *sides)
         return [
-            {"message": message, "better": better or "", "answers": answers}
+            {
+                "message": message,
+                "better": better or "",
+                "answers": answers,
+                "differs": _differ(answers),
+            }
             for message, better, *answers in rows
             if message is not None
         ]
@@ -66,6 +71,15 @@ class Compared:
     @property
     def has_better(self) -> bool:
         return any(self.chat.better_answers)
+
+    @property
+    def differing(self) -> int:
+        """Count the messages that both sides answered, and not with the same words."""
+        return sum(turn["differs"] for turn in self.turns)
+
+    @property
+    def is_on_both(self) -> bool:
+        return all(side.run for side in self._sides)
 
     @property
     def _sides(self) -> list[Side]:
@@ -106,13 +120,47 @@ def compare(
     rows = [
         Compared(
             chat,
-            Side(old.get(chat.pk), verdict(chat, old.get(chat.pk))),
-            Side(new.get(chat.pk), verdict(chat, new.get(chat.pk))) if digest else None,
+            _side(chat, old),
+            _side(chat, new) if digest else None,
             is_hidden=chat.pk in unreadable,
         )
         for chat in chats
     ]
     return Comparison(draft, rows, problem)
+
+
+def compare_versions(
+    instance: AgentInstance,
+    old: ConfigVersion,
+    new: ConfigVersion,
+    hidden: Callable[[list[SavedChat]], Collection[UUID]],
+) -> list[Compared]:
+    """Read the newest runs with two versions, of the test chats that were run with either.
+
+    The newer version stands in the draft's place. Inside a context.
+    """
+    before, after = newest_runs(instance, old.digest), newest_runs(instance, new.digest)
+    chats = SavedChat.objects.filter(agent_instance_id=instance.pk, pk__in={*before, *after})
+    listed = list(chats.order_by("name"))
+    unreadable = hidden(listed)
+    return [
+        Compared(
+            chat,
+            _side(chat, before),
+            _side(chat, after),
+            is_hidden=chat.pk in unreadable,
+        )
+        for chat in listed
+    ]
+
+
+def _side(chat: SavedChat, runs: Mapping[UUID, SavedChatRun]) -> Side:
+    return Side(runs.get(chat.pk), verdict(chat, runs.get(chat.pk)))
+
+
+def _differ(answers: Sequence[Any]) -> bool:
+    texts = [answer["answer"] for answer in answers if answer]
+    return len(texts) == len(answers) > 1 and len(set(texts)) > 1
 
 
 def _draft_digest(instance: AgentInstance, draft: ConfigDraft | None) -> tuple[str, str]:

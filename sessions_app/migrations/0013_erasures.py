@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0009_lean_limits"),
-        ("sessions_app", "0010_lean_turns"),
+        ("sessions_app", "0012_open_feedback"),
     ]
 
     operations = [

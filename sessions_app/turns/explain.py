@@ -25,6 +25,7 @@ from accounts.limits.status import LimitStatus, limit_status_in_context
 from accounts.members.members import caller_of
 from accounts.models import AccountStatus, ApiKey, Membership
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.suspensions import Suspended
 from agents.config.versions.current import CurrentConfig, current_config
 from agents.costs.estimate import cost_estimate
 from agents.costs.own_prices import own_prices
@@ -109,9 +110,13 @@ def _may_use(caller: Caller, instance: AgentInstance) -> None:
     active = AgentInstance.objects.active().filter(pk=instance.pk)
     if not active.exists() or not caller.may_use(instance.pk):
         raise NotFound("agent")
+    if instance.suspended_reason:
+        raise Suspended("agent")
 
 
 def _agent_advice(call: ExampleCall) -> str:
+    if call.instance.suspended_reason:
+        return f"Resume it on its page. Why it is suspended: {call.instance.suspended_reason}"
     if call.instance.status != "active":
         return f"The agent is {call.instance.status}: activate it on its page."
     return "The key is restricted to other agents: make one for this agent too."

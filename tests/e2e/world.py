@@ -25,7 +25,7 @@ UNBROKEN = "Donaudampfschifffahrtsgesellschaft" * 5
 LONGEST_PROMPT = "\n".join(["  " + "Answer in one sentence. " * 13] * 190)
 # Files, answers to scripts, redirects, and addresses that only forms use.
 NO_PAGES = re.compile(
-    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|status)/$"
+    r"/(export|usage|token|autocomplete|jsi18n|logout|login|done|reset|withdraw|open|end|test|status|resume)/$"
     r"|/(password|password-link)/$"
     r"|/sections/|/r/|\(\?P<url>|/<path:object_id>/$"
 )
@@ -98,6 +98,7 @@ def _of(route: Route) -> Iterator[str]:
         "new": str(versions[versions.count() - 1].pk),
         "status": "inactive",
         "change": "suspend",
+        "account_id": str(instance.account_id),
     }
     if {"object_id", "id"} & {*route.parameters}:
         pk = _row(route.pattern, instance)

@@ -60,8 +60,9 @@ class PageMatrixTests(PagesTestCase):
     def test_an_auditor_posts_to_no_page_but_about_themselves(self) -> None:
         about_themselves = {
             *("admin/login/", "admin/logout/", "admin/password_change/", "admin/[record]/open/"),
-            # A search changes nothing.
+            # Searches change nothing.
             "admin/list-search/",
+            "admin/find/",
         }
         before = [rows_of(each.account) for each in (self.acme, self.beta)], User.objects.count()
         for route in pages():

@@ -15,7 +15,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 8,
         "salient.database.indexes": 4,
         "salient.database.key_changes": 1,
-        "salient.database.sql_files": 12,
+        "salient.database.sql_files": 14,
         "salient.ids": 5,
     },
     "upward relations": {},

@@ -12,9 +12,11 @@ from django.db import connection, models
 from django.test import TestCase
 from django.utils import timezone
 
-from accounts.models import Account, ApiKey
+from accounts.audit import timeline
+from accounts.models import Account, ApiKey, AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance, ConfigVersion
+from salient.cursor import Cursor
 from sessions_app.models import LLMRequest, Message, Session
 from tests.support.database import catalog
 from tests.support.factories import (
@@ -114,7 +116,7 @@ class IndexTests(TestCase):
                 SELECT gen_random_uuid(), '{cls.account.pk}', '{cls.instance.pk}', n::text, '{{}}'
                 FROM generate_series(1, 500) AS n;
                 ANALYZE accounts, agent_instances, sessions, llm_requests, messages, api_keys,
-                    config_versions
+                    config_versions, audit_log
             """)  # noqa: S608 - our own ids
 
     def assert_finds_by(self, index: str, query: models.QuerySet[Any]) -> list[dict[str, Any]]:
@@ -156,6 +158,15 @@ class IndexTests(TestCase):
         with platform_context():
             key = ApiKey.objects.select_related("account").filter(key_id="0" * 12)
             self.assert_finds_by("uq_api_keys_key_id", key)
+
+    def test_a_page_of_a_history(self) -> None:
+        place = Cursor(timezone.now(), uuid4())
+        with platform_context():
+            entries = AuditEntry.objects.filter(account_id=self.account.pk)
+            page = timeline.newest(entries, place, timeline.PAGE)
+            self.assert_reads_in_order("ix_audit_log_account_time", page)
+            about = AuditEntry.objects.filter(object_type="api_keys", object_id=str(uuid4()))
+            self.assert_finds_by("ix_audit_log_object", timeline.newest(about, place, 30))
 
     def test_a_config_version_by_its_content(self) -> None:
         with platform_context():

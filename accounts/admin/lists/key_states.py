@@ -22,6 +22,7 @@ STATES = {
     KeyState.NOT_TAKEN: "bad",
     KeyState.ROTATED: "info",
     KeyState.EXPIRED: "bad",
+    KeyState.SUSPENDED: "bad",
     KeyState.REVOKED: "bad",
 }
 
@@ -29,8 +30,10 @@ STATES = {
 def key_badge(key: ApiKey) -> SafeString:
     """Show the key's state, and for whom it waits."""
     state = state_of(key)
-    taker = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
-    return format_html("{} {}", badge(state.label, STATES[state]), taker)
+    more = quiet(f"to be taken by {key.taker}") if key.is_waiting else ""
+    if state is KeyState.SUSPENDED:
+        more = quiet(key.suspended_reason)
+    return format_html("{} {}", badge(state.label, STATES[state]), more)
 
 
 class StateFilter(admin.SimpleListFilter):

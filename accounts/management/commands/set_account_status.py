@@ -19,6 +19,7 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
         parser.add_argument("change", choices=list(CHANGES))
+        parser.add_argument("--reason", default="", help="why it is suspended, for staff")
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
@@ -26,7 +27,7 @@ class Command(ReportingCommand):
         before, is_new = status_badge(account)["name"], account.status != change.status
         if is_new and not options["dry_run"]:
             with platform_context():
-                set_status([account.pk], change)
+                set_status([account.pk], change, options["reason"] if change.needs_reason else "")
         account.status = change.status
         return {
             "account": account.slug,

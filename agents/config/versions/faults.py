@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from uuid import UUID
 
+from accounts.models import AccountStatus
 from agents.config import ConfigError, EffectiveConfig, load
 from agents.config.schema import AgentConfig
-from agents.connections.connections import current_connections
+from agents.connections.connections import current_connections, suspended_connections
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus, ProviderConnection
 from agents.runtime.providers import connection_name
 
@@ -21,10 +22,12 @@ def fault_of(instance: AgentInstance) -> str:
 def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
     """Say why agents cannot answer, by their ids; those that can are left out.
 
-    Two queries at most, however many there are. The instances have their accounts. Call it inside
+    Three queries at most, however many there are. The instances have their accounts. Call it inside
     the platform context.
     """
-    configs, broken = configurations(instances)
+    rows = list(instances)
+    suspended = {row.pk: text for row in rows if (text := suspension(row))}
+    configs, broken = configurations(rows)
     found = {pk: f"Its configuration has an error: {error}" for pk, error in broken.items()}
     wanted = {
         instance.pk: (instance.account_id, name)
@@ -32,10 +35,22 @@ def faults_of(instances: Iterable[AgentInstance]) -> dict[UUID, str]:
         if (name := needed_connection(config)) is not None
     }
     working = current_connections(wanted.values()) if wanted else {}
-    for pk, connection in wanted.items():
-        if connection not in working:
-            found[pk] = f"Its model connection “{connection[1]}” is missing or cannot be read."
-    return found
+    lost = {pk: each for pk, each in wanted.items() if each not in working}
+    stopped = suspended_connections(lost.values()) if lost else {}
+    for pk, connection in lost.items():
+        reason = stopped.get(connection)
+        why = f"suspended: {reason}" if reason else "missing or cannot be read."
+        found[pk] = f"Its model connection “{connection[1]}” is {why}"
+    return found | suspended
+
+
+def suspension(instance: AgentInstance) -> str:
+    """Say that the agent or its account is suspended, and why; nothing where neither is."""
+    if instance.suspended_reason:
+        return f"It is suspended: {instance.suspended_reason}"
+    if instance.account.status == AccountStatus.SUSPENDED:
+        return f"Its account is suspended: {instance.account.suspended_reason or 'nobody said why'}"
+    return ""
 
 
 def agents_by_connection(

@@ -22,14 +22,15 @@ from accounts.auth.staff_tokens import may_play, new_token, write_token
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.members.support_access import inline_form
 from accounts.models import AccountStatus, User
+from agents.admin.page_base import compare_page
 from agents.config.versions import publishing
 from agents.instances.services import instance_with_account
-from agents.models import AgentInstance, InstanceStatus
+from agents.models import AgentInstance, ConfigVersion, InstanceStatus
 from salient.formatting import moment
 from sessions_app.admin.evals.forms import NAME_TAKEN, BetterAnswerForm, FromSessionForm
 from sessions_app.admin.texts import hidden_chats, note_chat, require_texts
 from sessions_app.evals import saved_chats
-from sessions_app.evals.comparison import compare
+from sessions_app.evals.comparison import compare, compare_versions
 from sessions_app.models import LLMRequest, Message, SavedChat, Session
 from sessions_app.turns.prompts import read_sections
 
@@ -227,6 +228,23 @@ class EvalPages:
         )
 
 
+def compared_answers(
+    request: HttpRequest, instance: AgentInstance, old: ConfigVersion, new: ConfigVersion
+) -> dict[str, Any]:
+    """Return what the comparison of two versions shows of their test chats."""
+    if not request.user.has_perm("sessions_app.view_savedchat"):
+        return {}
+    rows = compare_versions(instance, old, new, lambda chats: hidden_chats(request, chats))
+    for row in rows:
+        if row.chat.session_id is not None and not row.is_hidden:
+            note_chat(request, row.chat)
+    hides = any(row.is_hidden for row in rows)
+    return {"compared": rows, "hides": hides, "reason": inline_form(request, instance.account)}
+
+
+compare_page.add(compared_answers, panel="admin/playground/compared.html")
+
+
 def _require(request: HttpRequest, permission: str) -> None:
     if not request.user.has_perm(permission):
         raise PermissionDenied
@@ -250,6 +268,8 @@ def _playground_refusal(request: HttpRequest, instance: AgentInstance) -> str:
     """Return why this person cannot talk to the agent in the playground; "" when they can."""
     if instance.account.status != AccountStatus.ACTIVE:
         return f"The account is {instance.account.status}, so its agents answer nobody."
+    if instance.suspended_reason:
+        return f"The agent is suspended: {instance.suspended_reason}"
     if instance.status != InstanceStatus.ACTIVE:
         return f"The agent is {instance.status}: activate it first."
     if not may_play(request.user):

@@ -21,6 +21,7 @@ from tests.support.factories import (
     make_membership,
     make_user,
 )
+from tests.support.isolation.html_forms import forms_in
 from tests.support.usage import busy_account, settled
 
 LIST = reverse("admin:accounts_account_changelist")
@@ -33,6 +34,9 @@ def page_of(account: Account) -> str:
 def ask(change: str, *accounts: Account) -> str:
     ids = "&".join(f"id={account.pk}" for account in accounts)
     return f"{reverse('admin:account-status', args=[change])}?{ids}"
+
+
+REASON = "Invoice 17 is unpaid since August"
 
 
 class AccountCase(TestCase):
@@ -185,7 +189,7 @@ class StatusTests(AccountCase):
 
     def test_asking_changes_nothing_and_says_what_it_means(self) -> None:
         for change in ("suspend", "archive"):
-            self.assertContains(self.get(ask(change, self.account)), "answers 404 within 5 seconds")
+            self.assertContains(self.get(ask(change, self.account)), "within 5 seconds")
 
         self.assertEqual(self.status(self.account), "active")
 
@@ -195,9 +199,25 @@ class StatusTests(AccountCase):
             ("reactivate", "active"),
             ("archive", "deleted"),
         ]:
-            self.post(ask(change), {"id": str(self.account.pk)})
+            self.post(ask(change), {"id": str(self.account.pk), "reason": REASON})
             self.assertEqual(self.status(self.account), status)
+            reason = Account.objects.get(pk=self.account.pk).suspended_reason
+            self.assertEqual(reason, REASON if change == "suspend" else "")
         self.assertEqual(self.status(self.other), "active")
+
+    def test_the_reason_is_asked_for_shown_with_the_state_and_one_click_resumes(self) -> None:
+        page = self.post(ask("suspend"), {"id": str(self.account.pk), "reason": " "})
+        self.assertContains(page, "This field is required.")
+        self.assertEqual(self.status(self.account), "active")
+
+        self.post(ask("suspend"), {"id": str(self.account.pk), "reason": REASON})
+        self.assertContains(self.get(LIST), REASON)
+        page = self.get(reverse("admin:accounts_account_change", args=[self.account.pk]))
+        self.assertContains(page, f": {REASON}</p>")
+        self.assertContains(page, "by boss@example.com")
+        [resume] = [form for form in forms_in(page.content.decode()) if "status" in form.action]
+        self.client.post(resume.action, resume.values(), secure=True)
+        self.assertEqual(self.status(self.account), "active")
 
     def test_several_are_chosen_in_the_list_and_asked_for_once(self) -> None:
         chosen = [str(self.account.pk), str(self.other.pk)]
@@ -206,16 +226,17 @@ class StatusTests(AccountCase):
         self.assertEqual(answer.status_code, 302)
         self.assertEqual(self.status(self.account), "active")
         self.assertContains(self.get(answer.url), "beta")
-        self.post(answer.url, {"id": chosen})
+        self.post(answer.url, {"id": chosen, "reason": REASON})
         self.assertEqual({self.status(self.account), self.status(self.other)}, {"suspended"})
 
     def test_the_audit_log_says_who_did_it(self) -> None:
-        self.post(ask("suspend"), {"id": str(self.account.pk)})
+        self.post(ask("suspend"), {"id": str(self.account.pk), "reason": REASON})
 
         with platform_context():
             entry = AuditEntry.objects.filter(account_id=self.account.pk).newest_first()[0]
         self.assertEqual((entry.actor_kind, entry.actor), ("staff", "boss@example.com"))
         self.assertEqual(entry.changes["status"], ["active", "suspended"])
+        self.assertEqual(entry.changes["suspended_reason"], ["", REASON])
 
     def test_what_is_so_already_is_reported(self) -> None:
         self.post(ask("reactivate"), {"id": str(self.account.pk)})

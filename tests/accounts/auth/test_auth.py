@@ -92,14 +92,20 @@ class OrderTests(KeyWorld):
         await self.change(client, instance_ids=[])
         self.assertEqual(await self.code(client, path), (200, ""))
 
-    async def test_a_suspended_account_is_the_same_404(self) -> None:
+    async def test_a_suspended_account_says_so_and_a_deleted_one_is_the_same_404(self) -> None:
         unknown = await self.chat(self.api, self.path("chat", account="nobody"))
 
-        def suspend() -> None:
-            Account.objects.filter(pk=self.account.pk).update(status="suspended")
+        def change(status: str) -> None:
+            values = {"status": status, "suspended_reason": "an unpaid invoice"}
+            Account.objects.filter(pk=self.account.pk).update(**values)
+            clear_caches()
 
-        await sync_to_async(suspend)()
-        clear_caches()
+        await sync_to_async(change)("suspended")
+        answer = await self.chat(self.api)
+        self.assertEqual((answer.status, answer.json()["code"]), (403, "suspended"))
+        self.assertEqual(answer.json()["what"], "account")
+        self.assertNotIn(b"invoice", answer.body)
+        await sync_to_async(change)("deleted")
         self.assertEqual(looks(await self.chat(self.api)), looks(unknown))
 
 

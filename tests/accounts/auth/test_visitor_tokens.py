@@ -249,7 +249,7 @@ class EmbedTests(VisitorWorld):
 
         await sync_to_async(suspend)()
         clear_caches()
-        self.assertEqual(await self.status(visitor), 404)
+        self.assertEqual(await self.status(visitor), 403)
 
     async def test_a_visitor_talks_and_reads_and_does_nothing_else(self) -> None:
         for who in (await self.start(), await self.end_user()):

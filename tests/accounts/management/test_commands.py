@@ -118,9 +118,11 @@ class SetAccountStatusTests(TestCase):
             ("reactivate", AccountStatus.ACTIVE, "active"),
             ("archive", AccountStatus.DELETED, "archived"),
         ):
-            report = run_json("set_account_status", "acme", change)
+            report = run_json("set_account_status", "acme", change, "--reason", "unpaid")
             self.assertEqual((report["status"], report["changed"]), (name, True))
             self.assertEqual(self.status(), status)
+            reason = "unpaid" if change == "suspend" else ""
+            self.assertEqual(self.account.suspended_reason, reason)
         with platform_context():
             entries = AuditEntry.objects.filter(object_type="accounts", action="changed")
             self.assertEqual(

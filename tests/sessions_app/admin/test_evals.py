@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client, TestCase
@@ -12,11 +15,15 @@ from accounts.auth.staff_tokens import read_token
 from accounts.members.support_access import open_access
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance, InstanceStatus
+from sessions_app.evals.saved_chats import Answer
 from sessions_app.models import Role, SavedChat
 from tests.support.factories import (
+    make_config_version,
     make_instance,
     make_llm_request,
     make_message,
+    make_saved_chat,
+    make_saved_chat_run,
     make_session,
     make_user,
 )
@@ -342,3 +349,48 @@ class FromSessionPageTests(EvalPagesWorld, TestCase):
         self.browser = self.browser_of(make_staff())
 
         self.assertEqual(self.get("saved-chat-from-session", self.session.pk).status_code, 403)
+
+
+class ComparedVersionsTests(EvalPagesWorld, TestCase):
+    def setUp(self) -> None:
+        self.make_eval_pages()
+        contents = [{"model": "scripted:echo", "system_prompt": text} for text in ("A.", "B.\nC.")]
+        self.versions = [make_config_version(self.instance, content=each) for each in contents]
+
+    def run_of(self, chat: SavedChat, place: int, *texts: str) -> None:
+        answers = [asdict(Answer("hello", text, status="complete")) for text in texts]
+        make_saved_chat_run(chat, config_version=self.versions[place], answers=answers)
+
+    def compared(self) -> Any:
+        pks = [self.instance.pk, *(each.pk for each in self.versions)]
+        return self.browser.get(reverse("admin:instance-compare", args=pks), secure=True)
+
+    def test_prompts_stand_whole_side_by_side_and_answers_that_changed_are_marked(self) -> None:
+        self.assertContains(self.compared(), "No test chat was run with either version.")
+        two = make_saved_chat(self.instance, name="Greets", messages=["hello", "bye"])
+        same = make_saved_chat(self.instance, name="Stays")
+        alone = make_saved_chat(self.instance, name="Is new")
+        make_saved_chat(self.instance, name="Never run")
+        self.run_of(two, 0, "Good day", "So long")
+        self.run_of(two, 1, "Hi there", "So long")
+        for place in (0, 1):
+            self.run_of(same, place, "It is noon")
+        self.run_of(alone, 1, "Only now")
+        page = self.compared()
+        self.assertContains(page, '<div class="value">B.\nC.</div>')
+        self.assertContains(page, "1 of 2 answers differ")
+        self.assertContains(page, "the same answers", count=1)
+        self.assertContains(page, "run with one version only", count=1)
+        for text in ("Good day", "Hi there", "Only now"):
+            self.assertContains(page, text)
+        self.assertNotContains(page, "Never run")
+
+    def test_words_of_a_conversation_are_measured_without_an_access(self) -> None:
+        session = make_session(self.instance)
+        chat = make_saved_chat(self.instance, messages=["secret words"], session_id=session.pk)
+        self.run_of(chat, 0, "canary of an answer")
+        page = self.compared()
+        self.assertNotContains(page, "secret words")
+        self.assertNotContains(page, "canary")
+        self.assertContains(page, "19 characters")
+        self.assertContains(page, "The texts are hidden")

@@ -381,10 +381,12 @@ class CallerTests(World, TestCase):
             }
             self.assertEqual(len(bodies), 1)
 
-    async def test_a_suspended_account_is_not_there(self) -> None:
-        await Account.objects.filter(pk=self.account.pk).aupdate(status="suspended")
+    async def test_a_suspended_account_is_refused_and_a_deleted_one_is_not_there(self) -> None:
+        for status, answered in (("suspended", 403), ("deleted", 404)):
+            await Account.objects.filter(pk=self.account.pk).aupdate(status=status)
+            clear_caches()
 
-        self.assertEqual(await self.ask(self.secret), 404)
+            self.assertEqual(await self.ask(self.secret), answered)
 
     async def test_a_revoked_or_expired_key_is_refused(self) -> None:
         for fields in ({"revoked_at": timezone.now()}, {"expires_at": timezone.now()}):

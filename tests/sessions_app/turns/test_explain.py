@@ -108,7 +108,15 @@ class SituationTests(WhyCase):
                 (404, "not_found"),
             ),
             "inactive agent": (lambda: self.change_agent(status="inactive"), (404, "not_found")),
-            "suspended": (lambda: self.change_account(status="suspended"), (404, "not_found")),
+            "suspended": (lambda: self.change_account(status="suspended"), (403, "suspended")),
+            "suspended agent": (
+                lambda: self.change_agent(suspended_reason="abuse"),
+                (403, "suspended"),
+            ),
+            "suspended key": (
+                lambda: self.change_key(suspended_reason="abuse"),
+                (401, "unauthenticated"),
+            ),
             "files": (self.break_files, (503, "agent_misconfigured")),
             "connection": (
                 lambda: self.configure("model: connection/none:gpt\n"),

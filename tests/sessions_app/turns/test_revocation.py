@@ -19,6 +19,7 @@ from accounts.auth import revocation as auth_revocation
 from accounts.auth.caller import Caller
 from accounts.auth.revocation import still_admitted
 from accounts.models import Account, AccountStatus, ApiKey, MemberRole, Membership, Scope
+from accounts.tenancy import suspensions
 from accounts.tenancy.context import platform_context
 from agents.connections import connections, revocation
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
@@ -40,6 +41,22 @@ def change_keys(**fields: Any) -> Callable[[Account], None]:
             ApiKey.objects.filter(account=account).update(**fields)
 
     return change
+
+
+def suspend_agent(account: Account) -> None:
+    with platform_context():
+        suspensions.suspend(AgentInstance.objects.get(account=account), "abuse")
+
+
+def resume_agent(account: Account) -> None:
+    with platform_context():
+        suspensions.resume(AgentInstance.objects.get(account=account))
+    clear_caches()
+
+
+def suspend_connection(account: Account) -> None:
+    with platform_context():
+        suspensions.suspend(ProviderConnection.objects.get(account=account), "abuse")
 
 
 class Cutting(World):
@@ -235,8 +252,15 @@ class RunningAgentTests(Cutting, TestCase):
         await sync_to_async(self.fresh_rows)()
         await self.assert_ends(set_agent(InstanceStatus.ARCHIVED), "agent_deactivated")
 
-    async def test_deleting_or_changing_its_connection_ends_its_turns(self) -> None:
+    async def test_suspending_the_agent_or_its_key_ends_its_turns(self) -> None:
+        await self.assert_ends(suspend_agent, "agent_deactivated")
+        await sync_to_async(self.fresh_rows)()
+        await sync_to_async(resume_agent)(self.account)
+        await self.assert_ends(change_keys(suspended_reason="abuse"), "access_ended")
+
+    async def test_deleting_suspending_or_changing_its_connection_ends_its_turns(self) -> None:
         for change in (
+            suspend_connection,
             change_connection(base_url="https://models.example.com/v2"),
             change_connection(key="sk-another"),
             change_connection(key=""),

@@ -365,6 +365,7 @@ class PagesTestCase(IsolationTestCase):
             "token": "opened",
             "uidb64": "MA",
             "object_id": pk,
+            "account_id": str(self.beta.account.pk),
             "id": pk,
             "content_type_id": "0",
             "app_label": "auth",

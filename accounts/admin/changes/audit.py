@@ -6,14 +6,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.admin.changes.links import page_of
 from accounts.admin.formatting import badge, link, quiet
 from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
-from accounts.audit.log import STATES, changes_of, model_of, name_of
+from accounts.audit.log import STATES, changes_of, name_of
 from accounts.models import AuditEntry
 from accounts.models.audit import OBJECT_TYPES
 
@@ -103,17 +103,3 @@ class AuditEntryAdmin(KeysetAdmin[AuditEntry]):
     @admin.display(description="from which value to which")
     def change_table(self, entry: AuditEntry) -> SafeString:
         return render_to_string("admin/audit/changes.html", {"changes": changes_of(entry)})
-
-
-def page_of(site: admin.AdminSite, entry: AuditEntry) -> str | None:
-    """Return the page of the entry's row, or the list for an export or a search of many rows.
-
-    None for a table without pages, and for a deleted row.
-    """
-    model = model_of(entry.object_type)
-    if model is None or not site.is_registered(model) or entry.action == "deleted":
-        return None
-    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-    if not entry.object_id:
-        return reverse(f"{name}_changelist")
-    return reverse(f"{name}_change", args=[entry.object_id])

@@ -1,0 +1,96 @@
+"""Suspending with a reason, and resuming by one click, on the pages of what can be stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+
+from accounts.admin.base import PlatformModelAdmin
+from accounts.tenancy.suspensions import (
+    LONGEST_REASON,
+    clean_reason,
+    resume,
+    suspend,
+    suspension_of,
+)
+
+
+class ReasonForm(forms.Form):
+    """Why something is suspended."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
+        help_text="Staff read it wherever the state is shown, and the account in its audit log. "
+        "Who calls learns only that it is suspended.",
+    )
+
+    def clean_reason(self) -> str:
+        return clean_reason(self.cleaned_data["reason"])
+
+
+class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
+    """Pages of rows that are suspended with a reason, and resumed by one click."""
+
+    # What follows from a suspension.
+    suspending = ""
+
+    def get_urls(self) -> list[URLPattern]:
+        view, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("<uuid:object_id>/suspend/", view(self.suspend_view), name=f"{name}_suspend"),
+            path("<uuid:object_id>/resume/", view(self.resume_view), name=f"{name}_resume"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show who suspended the row, when and why."""
+        row: Any = kwargs.get("obj")
+        if row is not None and row.suspended_reason:
+            context["suspension"] = suspension_of(row)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def suspend_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Ask for the reason, and suspend the row."""
+        row = self._to_stop(request, object_id)
+        form = ReasonForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            done = suspend(row, form.cleaned_data["reason"])
+            text = "suspended" if done else "was suspended already"
+            return self._stopped(request, row, text, done=done)
+        title = f"Suspend {row}"
+        return self.render_page(
+            request, "admin/suspend.html", title, row=row, form=form, means=self.suspending
+        )
+
+    def resume_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        row = self._to_stop(request, object_id)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        done = resume(row)
+        text = "resumed, and works again within 5 seconds" if done else "was not suspended"
+        return self._stopped(request, row, text, done=done)
+
+    def _to_stop(self, request: HttpRequest, object_id: UUID) -> Any:
+        row = self.get_object(request, str(object_id))
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            raise Http404(f"There is no such {self.opts.verbose_name}.")
+        return row
+
+    def _stopped(self, request: HttpRequest, row: M, text: str, *, done: bool) -> HttpResponse:
+        self.message_user(
+            request, f"{row}: {text}.", messages.SUCCESS if done else messages.WARNING
+        )
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)

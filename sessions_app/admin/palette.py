@@ -1,0 +1,63 @@
+"""The search box of every page of the admin: what one has at hand leads to its page.
+
+It is sent by POST, so that a pasted key or a person's address stands in no address and no log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from accounts.admin import registry
+from accounts.admin.base import NO_STORE
+from salient.security.key_texts import without_secrets
+from sessions_app.conversations.look_up import LONGEST, Found, look_up
+
+
+class FindForm(forms.Form):
+    text = forms.CharField(label="Find", max_length=LONGEST, required=False)
+
+
+def find(request: HttpRequest) -> HttpResponse:
+    """Show what a text names as a page, or as JSON for the box's list of suggestions."""
+    if not admin.site.has_permission(request):
+        raise PermissionDenied
+    form = FindForm(request.POST if request.method == "POST" else None)
+    text = form.cleaned_data["text"] if form.is_valid() else ""
+    found = [_shown(each) for each in look_up(text, lambda model: may_see(request, model))]
+    if request.POST.get("as") == "json":
+        return JsonResponse({"found": found}, headers=NO_STORE)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Find",
+        "found": found,
+        "text": without_secrets(text),
+        "was_asked": bool(text.strip()),
+    }
+    return TemplateResponse(request, "admin/find.html", context, headers=NO_STORE)
+
+
+def may_see(request: HttpRequest, model: type[Model]) -> bool:
+    """Return whether the person may see rows of the model, by the rights of its pages."""
+    return bool(admin.site.get_model_admin(model).has_view_permission(request))
+
+
+def _shown(found: Found) -> dict[str, Any]:
+    meta = found.row._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[found.row.pk])
+    return {"kind": found.kind, "name": found.name, "more": found.more, "href": address}
+
+
+def _box(_request: HttpRequest) -> dict[str, Any]:
+    return {"is_shown": True}
+
+
+registry.frame.add(_box, panel="admin/palette.html")
+registry.own_pages.append(path("find/", admin.site.admin_view(find), name="find"))

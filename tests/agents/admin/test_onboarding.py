@@ -1,0 +1,129 @@
+"""Onboarding a customer: one page makes all parts, in any order, and loses nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.core import mail
+from django.test import TestCase, override_settings
+from django.urls import reverse
+
+from accounts.models import Account, ApiKey, AuditEntry, Budget, Invitation
+from accounts.tenancy.context import platform_context
+from agents.instances.templates import TEMPLATES
+from agents.models import AgentInstance
+from tests.support.factories import make_account, make_user
+from tests.support.people import make_root
+
+NEW = reverse("admin:onboard")
+AGENT = {"agent-name": "Help desk", "agent-template": "service", "agent-model": "scripted:echo"}
+ALL = {
+    "account-name": "Walkers & Sons",
+    **AGENT,
+    "owner-email": "owner@walkers.example",
+    "key-label": "web shop",
+    "budget-limit": "50",
+    "budget-period": "month",
+}
+
+
+class OnboardingTests(TestCase):
+    def setUp(self) -> None:
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.enterContext(override_settings(AGENT_CONFIG_DIR=Path(folder)))
+        self.client.force_login(make_root(email="root@example.com"))
+
+    def send(self, values: dict[str, str], account: Account | None = None) -> Any:
+        with self.captureOnCommitCallbacks(execute=True):
+            return self.client.post(place(account), values, secure=True, follow=True)
+
+    def get(self, account: Account | None = None) -> Any:
+        return self.client.get(place(account), secure=True)
+
+    def test_one_submission_makes_all_parts_and_hands_the_key_over(self) -> None:
+        page = self.send(ALL)
+
+        account = Account.objects.get(name__startswith="Walkers")
+        self.assertEqual(page.redirect_chain[0], (place(account), 302))
+        self.assertContains(page, "Done: account, agent, owner, API key, budget.")
+        self.assertContains(page, '<span class="badge ok">done</span>', count=5)
+        self.assertNotContains(page, "Set up")
+        self.assertEqual((account.name, account.slug), ("Walkers & Sons", "walkers-sons"))
+        with platform_context():
+            agent = AgentInstance.objects.get(account=account)
+            key = ApiKey.objects.get(account=account)
+            budget, invited = Budget.objects.get(), Invitation.objects.get()
+            log = AuditEntry.objects.filter(account=account)
+            actors = set(log.values_list("actor", flat=True))
+        self.assertEqual(agent.instance_slug, "help-desk")
+        prompt = TEMPLATES["service"].prompt
+        self.assertEqual(agent.override, {"model": "scripted:echo", "system_prompt": prompt})
+        self.assertTrue(key.is_waiting)
+        self.assertEqual((key.taker, key.name), ("owner@walkers.example", "web shop"))
+        self.assertEqual(key.scopes, ["chat", "history:read", "agents:read"])
+        self.assertEqual((budget.limit, budget.granted), (Decimal(50), Decimal(50)))
+        self.assertEqual((invited.role, invited.invited_by), ("owner", "root@example.com"))
+        self.assertEqual([each.to for each in mail.outbox], [["owner@walkers.example"]] * 2)
+        self.assertEqual(actors, {"root@example.com"})
+
+    def test_parts_are_made_in_any_order_and_what_waits_is_kept(self) -> None:
+        page = self.send({"budget-limit": "20", "agent-system_prompt": "Be a pirate."})
+        self.assertContains(page, "Nothing was filled in that could be made.")
+        self.assertContains(self.get(), 'value="20"')
+        self.assertContains(self.get(), "Be a pirate.")
+
+        page = self.send({"account-name": "Walkers", "key-label": "shop", "budget-limit": "-1"})
+        account = Account.objects.get(name__startswith="Walkers")
+        self.assertContains(page, "Nobody of this account can take it yet")
+        self.assertContains(page, "greater than or equal to 0")
+        self.assertContains(self.get(account), 'value="shop"')
+        self.assertNotContains(self.get(), 'value="20"')
+
+        page = self.send({"owner-email": "o@walkers.example", "key-label": "shop"}, account)
+        self.assertContains(page, "Done: owner, API key.")
+        self.assertContains(page, '<span class="badge">to do</span>', count=2)
+        self.assertContains(page, "to be taken by o@walkers.example")
+
+    def test_a_part_that_is_refused_keeps_its_words_and_leaves_nothing_behind(self) -> None:
+        account = make_account("acme")
+        faults = (
+            (AGENT | {"agent-model": "nobody:knows"}, "nobody"),
+            (AGENT | {"agent-slug": "New"}, "Use 1 to 63 lower-case letters"),
+            ({"key-label": "mine", "owner-email": "root@example.com"}, "to yourself"),
+        )
+        for values, words in faults:
+            with self.subTest(values):
+                page = self.send(values, account)
+                self.assertContains(page, words)
+                self.assertContains(page, '<span class="badge bad">not done</span>')
+                again = self.get(account)
+                self.assertContains(again, words)
+                for name, value in values.items():
+                    if name in {"agent-name", "key-label"}:
+                        self.assertContains(again, f'value="{value}"')
+        self.assert_empty(account)
+        self.assertContains(self.send({"account-name": "Acme"}), "already exists")
+
+    def test_each_part_needs_its_right(self) -> None:
+        self.client.force_login(staff := make_user(is_staff=True))
+        self.assertEqual(self.get().status_code, 403)
+        rights = Permission.objects.filter(codename__in=["view_account", "add_account"])
+        staff.user_permissions.set(rights)
+        page = self.send(ALL)
+        self.assertContains(page, "Done: account.")
+        self.assertContains(page, "It needs a right that you do not have.", count=4)
+        self.assert_empty(Account.objects.get(name__startswith="Walkers"))
+        self.assertEqual(mail.outbox, [])
+
+    def assert_empty(self, account: Account) -> None:
+        with platform_context():
+            for rows in (AgentInstance, ApiKey):
+                self.assertFalse(rows.objects.filter(account=account).exists())
+
+
+def place(account: Account | None) -> str:
+    return reverse("admin:onboard-account", args=[account.pk]) if account else NEW
