@@ -129,7 +129,8 @@ def walk_hits(tab: Watched, by_hand: Clicks) -> int:
     by_hand.click("text=Previous hit")
     expect(page.locator(".entry.human:target mark")).to_have_text("return")
     assert "return" not in page.url
-    check(tab)
+    tab.check()
+    check_widths(tab)
     return by_hand.taken()
 
 
@@ -144,7 +145,6 @@ def write_better(tab: Watched, by_hand: Clicks) -> int:
     by_hand.click("text=Write a better answer")
     page.fill("#id_better", BETTER)
     page.fill("#id_contains", "return")
-    check(tab)
     by_hand.click("input[name=edit]")
     page.wait_for_url("**/configuration/")
     return by_hand.taken()
@@ -162,7 +162,7 @@ def publish(tab: Watched, by_hand: Clicks) -> int:
     page.wait_for_load_state()
     by_hand.click("[data-run-all]")
     expect(page.locator(".answers .totals .badge.ok")).to_have_count(2)
-    check(tab)
+    check_widths(tab)
     by_hand.click("text=Review the draft")
     page.fill("#id_note", "Thirty days")
     by_hand.click("input[value=Publish]")
@@ -181,12 +181,6 @@ def decide(tab: Watched, by_hand: Clicks) -> int:
     page.goto(f"{tab.url}/admin/")
     expect(page.locator(".tile", has_text="Open feedback")).to_contain_text("0")
     return by_hand.taken()
-
-
-def check(tab: Watched) -> None:
-    """Look with axe, and for what scrolls sideways."""
-    tab.check()
-    check_widths(tab)
 
 
 def check_widths(tab: Watched) -> None:

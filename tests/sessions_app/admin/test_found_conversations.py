@@ -20,6 +20,7 @@ from agents.models import AgentInstance, ConfigVersion
 from sessions_app.conversations import search
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.models import Message, Role, Session
+from tests.support.database.catalog import rows
 from tests.support.factories import (
     make_account,
     make_config_publication,
@@ -301,8 +302,12 @@ class PlanTests(FoundCase):
             rows = MessageSearch(self.account.pk, text, **of).hits()
             return str(rows.values_list("session_id", flat=True)[: search.MOST_HITS].explain())
 
-    def test_a_rare_word_is_found_by_the_index_of_words(self) -> None:
+    def test_the_platforms_role_finds_a_rare_word_by_the_index_of_words(self) -> None:
+        """Row-level security keeps no condition from the index: the policy holds for every row."""
         plan = self.plan("rare7")
+        with platform_context():
+            self.assertEqual(rows("SELECT current_user::text"), [("salient_platform",)])
+            self.assertEqual(MessageSearch(self.account.pk, "rare7").hits().count(), 21)
         self.assertIn("ix_messages_text_start", plan)
         self.assertNotIn("Seq Scan", plan)
 

@@ -24,10 +24,8 @@ from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context
 from agents.models import AgentInstance
 from salient.cursor import Cursor
-from sessions_app.conversations import search
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import LLMRequest, Message, MessageFeedback, Session
-from tests.support.database.catalog import rows
 from tests.support.database.reads import reads
 from tests.support.factories import (
     make_account,
@@ -386,28 +384,6 @@ class TextTests(ListCase):
             noted = AuditEntry.objects.filter(action="noted", object_id="list", reason="ticket 7")
             mine = noted.filter(account=self.account, actor=self.boss.email)
             return sorted(mine.values_list("object_type", flat=True))
-
-    def test_the_platforms_role_finds_words_by_the_index(self) -> None:
-        """Row-level security keeps no condition from the index: the policy holds for every row."""
-        session = self.talk()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                INSERT INTO messages (id, account_id, agent_instance_id, session_id, role, content)
-                SELECT gen_random_uuid(), %s, %s, %s, 'human',
-                    'said ' || n || ' rare' || (n %% 997)
-                FROM generate_series(1, 20000) AS n
-                """,
-                [self.account.pk, self.instance.pk, session.pk],
-            )
-            cursor.execute("ANALYZE messages")
-        with platform_context():
-            self.assertEqual(rows("SELECT current_user::text"), [("salient_platform",)])
-            hits = search.messages_with(self.account.pk, "rare7").order_by("-created_at", "-id")
-            plan = hits.values_list("session_id", flat=True)[:1000].explain()
-            self.assertEqual(hits.count(), 21)
-        self.assertIn("ix_messages_text", plan)
-        self.assertNotIn("Seq Scan", plan)
 
 
 class ExportTests(ListCase):
