@@ -132,7 +132,8 @@ class DeskTests(TransactionTestCase):
         expect(content).to_contain_text("1 of 1 answers differ")
         expect(content).to_contain_text("Hello. Be kind.")
         assert desk.spent() == 2
-        desk.look("compare")
+        if PICTURES:
+            desk.look("compare")
 
 
 def onboard(desk: Desk) -> None:
@@ -153,7 +154,8 @@ def onboard(desk: Desk) -> None:
     page.reload()
     expect(page.locator("#id_agent-name")).to_have_value("Help desk")
     expect(page.locator("input[value=service]")).to_be_checked()
-    desk.look("onboarding-again")
+    if PICTURES:
+        desk.look("onboarding-again")
     page.fill("#id_agent-slug", "")
     desk.click("input[value='Set up']")
     expect(page.locator(".badge.ok:text-is('done')")).to_have_count(5)
