@@ -111,7 +111,8 @@ class SessionAdmin(KeysetAdmin[Session]):
             "save_address": save if may_save else "",
             "export_address": reverse("admin:sessions_app_message_export") + query,
             "requests_address": reverse("admin:sessions_app_llmrequest_changelist") + query,
-            **access_to(request, row.account, "sessions", row.pk, name),
+            # Without the person: the log is kept when they are erased.
+            **access_to(request, row.account, "sessions", row.pk, str(row)),
         }
 
     @admin.display(description="agent")
