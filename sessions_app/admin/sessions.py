@@ -114,7 +114,8 @@ class SessionAdmin(KeysetAdmin[Session]):
         may_save = request.user.has_perm("sessions_app.add_savedchat") and not row.deleted_at
         query = f"?account__id__exact={row.account_id}&session__id__exact={row.pk}"
         save = reverse("admin:saved-chat-from-session", args=[row.pk])
-        access = access_to(request, row.account, "sessions", row.pk, name)
+        # Without the person: the log is kept when they are erased.
+        access = access_to(request, row.account, "sessions", row.pk, str(row))
         page = transcript.read(row, cursor_of(request), parse_uuid(request.GET.get(AT, "")))
         for thumb in (each for entry in page.entries for each in entry.feedback):
             thumb.badge = feedback_badge(thumb)  # type: ignore[attr-defined]

@@ -12,11 +12,11 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "accounts.models.slugs": 2,
         "accounts.tenancy.roles": 1,
         "salient.api.origins": 1,
-        "salient.database.constraints": 8,
+        "salient.database.constraints": 9,
         "salient.database.indexes": 4,
         "salient.database.key_changes": 1,
         "salient.database.sql_files": 14,
-        "salient.ids": 5,
+        "salient.ids": 6,
     },
     "upward relations": {},
     "upward model names": {

@@ -40,7 +40,7 @@ PLACES: Final = (
     Place("message_feedback", {"comment": "text"}),
     Place("sessions", {"title": "varchar(200)", "meta": "jsonb"}, "last_activity_at"),
     Place("profiles", {"customer_name": "varchar(255)", "preferences": "jsonb"}, "updated_at"),
-    Place("saved_chats", {"messages": "jsonb", "expected": "jsonb"}),
+    Place("saved_chats", {"messages": "jsonb", "expected": "jsonb", "better_answers": "jsonb"}),
     Place("saved_chat_runs", {"answers": "jsonb"}),
     Place("config_drafts", {"text": "text"}),
     Place("webhook_deliveries", {"data": "jsonb"}),

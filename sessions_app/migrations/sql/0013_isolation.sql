@@ -10,10 +10,10 @@ CREATE TRIGGER recorded AFTER INSERT OR UPDATE OF finished_at ON erasures
     );
 -- What an answer must contain are words, too, and the log is for ever.
 DROP TRIGGER recorded ON saved_chats;
-CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF name, messages, expected, is_gate ON
-    saved_chats
+CREATE TRIGGER recorded AFTER INSERT OR DELETE OR UPDATE OF name, messages, expected,
+    better_answers, is_gate ON saved_chats
     FOR EACH ROW EXECUTE FUNCTION app_record_change(
         'name',
         'id,account_id,created_at,updated_at',
-        'messages,expected'
+        'messages,expected,better_answers'
     );

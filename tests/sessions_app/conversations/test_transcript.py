@@ -139,6 +139,7 @@ class SessionPageTests(PagesTestCase):
                 [(each.object_id, each.actor, each.reason) for each in noted],
                 [(str(self.session.pk), "boss@example.com", "Ticket 4711")],
             )
+            self.assertEqual([each.object for each in noted], [str(self.session)])
 
     def test_texts_are_escaped_wherever_they_come_from(self) -> None:
         tools = [{"name": EVIL, "arguments": EVIL, "content": EVIL, "is_error": True}]
