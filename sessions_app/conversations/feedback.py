@@ -15,7 +15,6 @@ from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
 from agents.models import AgentInstance
 from salient.api.problems import NotFound
-from salient.ttl import TTLCache
 from sessions_app.api.schemas import FeedbackIn, FeedbackOut
 from sessions_app.conversations.history import named_session
 from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, Session
@@ -23,8 +22,6 @@ from sessions_app.models import OPEN_FEEDBACK, Message, MessageFeedback, Role, S
 RATINGS = {"good": 1, "bad": -1}
 # More open feedback than this is not counted.
 MOST_COUNTED = 1000
-ALL = "all accounts"
-_everywhere = TTLCache[str, int]()
 
 
 def give(
@@ -101,22 +98,15 @@ def decide(account_id: UUID, feedback_id: UUID, status: str, by: str) -> Message
     found.handled_at = timezone.now() if status else None
     # Not by save(), which would make it the session's latest rating.
     rows.update(status=status, handled_by=found.handled_by, handled_at=found.handled_at)
-    _everywhere.clear()
     return found
 
 
 def open_feedback(account_id: UUID | None = None) -> int:
     """Count the open feedback of an account, or of all; MOST_COUNTED stands for so many or more.
 
-    Inside a context. That of all accounts is counted once in some seconds.
+    Inside a context.
     """
-    known = _everywhere.get(ALL) if account_id is None else None
-    if known is not None:
-        return known
-    found = int(_open(account_id).order_by()[:MOST_COUNTED].count())
-    if account_id is None:
-        _everywhere.put(ALL, found)
-    return found
+    return int(_open(account_id).order_by()[:MOST_COUNTED].count())
 
 
 def open_feedback_of_agents(account_id: UUID) -> dict[UUID, int]:

@@ -13,7 +13,6 @@ from accounts.models import Account, AuditEntry, User
 from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from salient.formatting import exact_moment
-from salient.ttl import clear_caches
 from sessions_app.conversations.feedback import decide, open_feedback, open_feedback_of_agents
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
@@ -173,7 +172,6 @@ class StatusTests(AnswerCase):
             )
             cursor.execute("ANALYZE message_feedback")
         with platform_context(), reads() as found:
-            clear_caches()
             self.assertEqual(open_feedback(), 1)
             self.assertEqual(open_feedback(self.account.pk), 1)
             self.assertEqual(open_feedback_of_agents(self.account.pk), {self.agent.pk: 1})
