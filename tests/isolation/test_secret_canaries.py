@@ -226,6 +226,7 @@ class CanaryTests(World, TestCase):
         }
         harmless = {
             "api_keys.key_id",  # the public part
+            "refusal_days.key_id",
             "llm_requests.idempotency_key",  # the caller's own word for a request
             "llm_requests.idempotency_hash",
             "provider_connections.secret_host",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -123,7 +123,3 @@ def forget_old() -> int:
     with platform_context(statement_seconds=60):
         old = RefusalDay.objects.filter(day__lt=timezone.now().date() - KEPT)
         return old.delete()[0]
-
-
-def total(found: Sequence[Refused]) -> int:
-    return sum(each.times for each in found)
