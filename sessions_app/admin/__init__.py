@@ -1,16 +1,7 @@
 """The admin's pages for conversations, and what they add to the pages of accounts and agents."""
 
-from sessions_app.admin import (
-    erasures,
-    explain_page,
-    feedback,
-    links,
-    messages,
-    palette,
-    profiles,
-    requests,
-    sessions,
-)
+from sessions_app.admin import erasures, explain_page, links, palette, requests
+from sessions_app.admin.conversations import feedback, messages, profiles, sessions
 from sessions_app.admin.evals import saved_chats
 from sessions_app.admin.overview import account_figures, key_figures, refusals, usage_page
 

@@ -21,9 +21,9 @@ from accounts.keys.services import find_key
 from salient.formatting import count, duration, money
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import status_badge, with_origin
+from sessions_app.admin.conversations.texts import access_to, open_accounts
 from sessions_app.admin.filters import UsageFilters
 from sessions_app.admin.request_filters import RequestFilters
-from sessions_app.admin.texts import access_to, open_accounts
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.origins import ORIGIN
 from sessions_app.conversations.transcript import Work, messages_of, sent_messages

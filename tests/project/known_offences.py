@@ -15,7 +15,7 @@ KNOWN: Final[Mapping[str, Mapping[str, int]]] = {
         "salient.database.constraints": 9,
         "salient.database.indexes": 4,
         "salient.database.key_changes": 1,
-        "salient.database.sql_files": 14,
+        "salient.database.sql_files": 16,
         "salient.ids": 6,
     },
     "upward relations": {},

@@ -27,8 +27,8 @@ from agents.config.versions import publishing
 from agents.instances.services import instance_with_account
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus
 from salient.formatting import moment
+from sessions_app.admin.conversations.texts import hidden_chats, note_chat, require_texts
 from sessions_app.admin.evals.forms import NAME_TAKEN, BetterAnswerForm, FromSessionForm
-from sessions_app.admin.texts import hidden_chats, note_chat, require_texts
 from sessions_app.evals import saved_chats
 from sessions_app.evals.comparison import compare, compare_versions
 from sessions_app.models import LLMRequest, Message, SavedChat, Session

@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 from accounts.admin.base import Extra, PlatformModelAdmin
 from accounts.admin.formatting import badge, link
 from accounts.members import support_access
+from sessions_app.admin.conversations.texts import hidden_chats, note_chat
 from sessions_app.admin.evals.forms import PARTS, TURNS, SavedChatForm
 from sessions_app.admin.evals.pages import EvalPages
-from sessions_app.admin.texts import hidden_chats, note_chat
 from sessions_app.models import SavedChat, SavedChatRun
 
 # The form offers so many blank turns below those in use.

@@ -20,10 +20,10 @@ from salient.cursor import Cursor
 from salient.formatting import spend
 from salient.ids import parse_uuid
 from sessions_app.admin.badges import feedback_badge, rating_badge, status_badge, with_origin
-from sessions_app.admin.feedback import DECIDE
+from sessions_app.admin.conversations.feedback import DECIDE
+from sessions_app.admin.conversations.hits import AT, to_first_hit, way_through
+from sessions_app.admin.conversations.texts import access_to, require_texts
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.admin.hits import AT, to_first_hit, way_through
-from sessions_app.admin.texts import access_to, require_texts
 from sessions_app.conversations import csv_columns, transcript
 from sessions_app.conversations.origins import origin_of
 from sessions_app.conversations.search import Snippet

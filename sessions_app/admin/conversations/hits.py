@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.admin.lists.keyset import KeysetAdmin, in_time
 from accounts.admin.lists.neighbours import KEPT, Way, kept_filters
+from sessions_app.admin.conversations.texts import open_accounts
 from sessions_app.admin.filters import SessionFilters
-from sessions_app.admin.texts import open_accounts
 from sessions_app.conversations.search import MessageSearch
 from sessions_app.conversations.transcript import Page
 from sessions_app.models import Message, Session

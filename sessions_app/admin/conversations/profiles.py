@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.base import Extra, PlatformModelAdmin
 from accounts.admin.formatting import row_link
-from sessions_app.admin.texts import (
+from sessions_app.admin.conversations.texts import (
     hidden,
     mark_hidden,
     note_list,

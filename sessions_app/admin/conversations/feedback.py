@@ -22,9 +22,9 @@ from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import User
 from sessions_app.admin.badges import feedback_badge, rating_badge, status_name
+from sessions_app.admin.conversations.hits import AT
+from sessions_app.admin.conversations.texts import HidingChangeList, hidden, require_texts
 from sessions_app.admin.filters import FeedbackFilters
-from sessions_app.admin.hits import AT
-from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.feedback import decide
 from sessions_app.models import FeedbackStatus, MessageFeedback

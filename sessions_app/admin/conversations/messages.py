@@ -16,8 +16,8 @@ from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
 from salient.formatting import count
 from sessions_app.admin.badges import with_origin
+from sessions_app.admin.conversations.texts import HidingChangeList, hidden, require_texts
 from sessions_app.admin.filters import MessageFilters
-from sessions_app.admin.texts import HidingChangeList, hidden, require_texts
 from sessions_app.conversations import csv_columns
 from sessions_app.conversations.origins import origin_of
 from sessions_app.models import Message

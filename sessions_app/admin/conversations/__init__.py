@@ -1,0 +1,1 @@
+"""The conversations in the admin: sessions with their messages, profiles and feedback."""
