@@ -30,6 +30,7 @@ from accounts.models import (
     Invitation,
     Membership,
     RateState,
+    RefusalDay,
     SupportAccess,
     User,
     WebhookDelivery,
