@@ -170,5 +170,6 @@ def suspend(page: Page) -> None:
     page.goto(page.url.partition("/admin/")[0] + "/admin/accounts/account/")
     page.click("#result_list a:text-is('Walkers')")
     page.click("text=Suspend…")
+    page.fill("#id_reason", "Invoice 17 is unpaid")
     page.click("button:text-is('Suspend')")
     expect_message(page, "suspended")

@@ -30,6 +30,7 @@ from accounts.models import (
     Invitation,
     Membership,
     RateState,
+    RefusalDay,
     SupportAccess,
     User,
     WebhookDelivery,
@@ -157,6 +158,7 @@ class EveryPageTests(TestCase):
         # what they tell each other about running turns.
         # The others are shown on pages of an instance, a request, a test chat, the overview.
         shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
+        shown |= {RefusalDay}
         passing = {RateState, AttemptRate, ServerProcess, TurnCancellation, TurnEventBatch}
         self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
