@@ -126,5 +126,9 @@ def _text(column: str) -> sql.Composable:
 
 
 def _pattern(person: Person) -> str:
-    """Match the identifier where it is no part of a longer one."""
-    return rf"(?<![\w.+-]){re.escape(person.value)}(?![\w-]|\.\w)"
+    """Match the identifier where it is no part of a longer one.
+
+    In JSON a new line before it is written as a letter: it stands behind an escape, too.
+    """
+    before = r"(?:(?<![\w.+-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4}))"
+    return rf"{before}{re.escape(person.value)}(?![\w-]|\.\w)"

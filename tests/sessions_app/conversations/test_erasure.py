@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -197,6 +198,24 @@ class ErasureTests(PersonWorld):
         receipt = erase(self.dora("end_user", "cust-77"), reason="Ticket 1", actor="ann")
         self.assertEqual((receipt.kept, receipt.masked), ({"messages": 1}, {}))
         self.assertIsNotNone(receipt.finished_at)
+
+    def test_an_address_at_the_start_of_a_line_is_found_in_json_as_well(self) -> None:
+        lines = [f"Hello\n{EMAIL}\nBye", f"\t{EMAIL}", f"\x1f{EMAIL}", f"not\nx{EMAIL}"]
+        chat = make_saved_chat(self.instance, name="Lines", messages=lines)
+        body = {"text": lines[0], "arguments": json.dumps({"to": lines[0]})}
+        turn = make_llm_request(self.other, request_body=body)
+        said = make_message(self.other, content=json.dumps(lines))
+        receipt = erase(self.dora(), reason="Ticket 1", actor="ann")
+
+        self.assertEqual((receipt.masked["saved_chats"], receipt.masked["llm_requests"]), (2, 1))
+        [kept] = self.rows(type(chat), pk=chat.pk)
+        self.assertEqual(
+            kept.messages,
+            ["Hello\n[erased]\nBye", "\t[erased]", "\x1f[erased]", f"not\nx{EMAIL}"],
+        )
+        [kept_turn] = self.rows(LLMRequest, pk=turn.pk)
+        self.assertNotIn(EMAIL, json.dumps(kept_turn.request_body))
+        self.assertEqual(json.loads(self.rows(Message, pk=said.pk)[0].content), kept.messages)
 
     def test_what_was_interrupted_goes_on_with_the_same_receipt(self) -> None:
         with patch.object(service, "BATCH", 1), patch.object(mentions, "PAGE", 2):
