@@ -112,7 +112,7 @@ class ValuesForm(forms.Form):
         """Return what the form showed; nothing where it was not sent, or is none of ours."""
         try:
             sent = json.loads(self.data.get("shown", ""))
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         pairs = sent.items() if isinstance(sent, dict) else ()
         return {key: pair for key, pair in pairs if isinstance(pair, list) and len(pair) == PAIR}

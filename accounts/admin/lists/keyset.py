@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -172,7 +171,7 @@ class KeysetAdmin[M: Model](RecordAdmin[M]):
         form = self.filters(request.GET)
         if not form.is_valid():
             # The list shows what is wrong with them.
-            return HttpResponseRedirect(f"../?{urlencode(form.chosen())}")
+            return HttpResponseRedirect(f"../{form.address()}")
         if (refused := self.refuse_export(request, form)) is not None:
             return refused
         note_export(request, form.account_of_rows(), self.opts.db_table, form.for_audit_log())

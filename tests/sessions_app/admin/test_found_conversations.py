@@ -121,6 +121,13 @@ class SearchTests(FoundCase):
         # An id is nobody's text, and stays as it is for links and colleagues.
         self.assertIn(str(self.early.pk), self.find(q=str(self.early.pk)).redirect_chain[-1][0])
 
+    def test_a_refused_export_leads_back_without_the_texts(self) -> None:
+        query = {"q": "ben@example.com", "from": "2026-11-30", "to": "2026-11-01"}
+        answer = self.client.get(f"{SESSIONS}export/", query, secure=True)
+        self.assertEqual(answer.status_code, 302)
+        self.assertNotIn("ben", answer["Location"])
+        self.assertIn("private=", answer["Location"])
+
     def test_an_address_that_cannot_be_read_says_so(self) -> None:
         page = self.client.get(SESSIONS, {"private": "gAAAAnothing"}, secure=True)
         self.assertContains(page, "search again")
