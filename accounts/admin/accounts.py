@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import registry
 from accounts.admin.base import Extra, PlatformModelAdmin
-from accounts.admin.changes.suspensions import ReasonForm
+from accounts.admin.changes.suspensions import ReasonForm, save_typed
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
 from accounts.audit import timeline
@@ -116,6 +116,12 @@ class AccountAdmin(PlatformModelAdmin[Account]):
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         links = {"links": registry.accounts_list.context(request)["links"]}
         return super().changelist_view(request, links | (extra_context or {}))
+
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: Any) -> None:
+        if change:
+            save_typed(obj, form)
+        else:
+            super().save_model(request, obj, form, change)
 
     def history_sources(self, row: Account) -> Iterable[timeline.Source]:
         return timeline.account_sources(row.pk)

@@ -68,6 +68,7 @@ class ProviderConnectionAdmin(SuspendableAdmin[ProviderConnection]):
         "Within 5 seconds nothing is sent to this server, running answers of the agents that use "
         "it are stopped, and their calls are answered 503. It can be resumed."
     )
+    also_saved = ("secret", "secret_host", "secret_hint")
     form = ConnectionForm
     list_display = ["name", "account", "base_url", "state", "has_key", "updated_at"]
     list_select_related = ["account"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,13 @@ from accounts.tenancy.suspensions import (
 )
 
 
+def save_typed(row: Model, form: Any, also: Iterable[str] = ()) -> None:
+    """Store what was typed in, alone: the row may have been suspended since it was read."""
+    columns = {field.name: field for field in row._meta.concrete_fields}
+    moments = [name for name, field in columns.items() if getattr(field, "auto_now", False)]
+    row.save(update_fields={*(columns.keys() & set(form.changed_data)), *moments, *also})
+
+
 class ReasonForm(forms.Form):
     """Why something is suspended."""
 
@@ -42,6 +50,8 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
 
     # What follows from a suspension.
     suspending = ""
+    # The columns that a form sets besides its fields.
+    also_saved: tuple[str, ...] = ()
 
     def get_urls(self) -> list[URLPattern]:
         view, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
@@ -59,6 +69,12 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
         if row is not None and row.suspended_reason:
             context["suspension"] = suspension_of(row)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: M, form: Any, change: Any) -> None:
+        if change:
+            save_typed(obj, form, self.also_saved)
+        else:
+            super().save_model(request, obj, form, change)
 
     def suspend_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """Ask for the reason, and suspend the row."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 from asgiref.sync import async_to_sync
 from django.db.models import Model
+from django.forms.models import BaseModelForm
 from django.test import TestCase
 from django.urls import reverse
 
-from accounts.models import AuditEntry
+from accounts.models import Account, AuditEntry
 from accounts.tenancy.context import platform_context
 from agents.config import loader
 from salient.ttl import clear_caches
@@ -18,6 +20,20 @@ from tests.support.people import make_auditor, make_root
 from tests.support.worlds import World
 
 REASON = "Ticket 4711: it sends spam"
+
+
+def meanwhile(row: Model) -> Any:
+    """Return what cleans a form, and suspends the row in the database."""
+    clean: Any = BaseModelForm._post_clean  # type: ignore[attr-defined]
+
+    def clean_and_suspend(form: Any) -> None:
+        clean(form)
+        stopped = {"suspended_reason": REASON}
+        if isinstance(row, Account):
+            stopped["status"] = "suspended"
+        type(row)._default_manager.filter(pk=row.pk).update(**stopped)
+
+    return clean_and_suspend
 
 
 class SuspensionTests(World, TestCase):
@@ -40,6 +56,30 @@ class SuspensionTests(World, TestCase):
     def answered(self) -> Any:
         clear_caches()
         return async_to_sync(self.api.post)(self.path("chat"), {"message": "hello"})
+
+    def test_a_form_that_was_open_meanwhile_resumes_nothing(self) -> None:
+        connection = make_connection(self.account, name="own")
+        cases: tuple[tuple[Any, dict[str, str]], ...] = (
+            (self.account, {"slug": self.account.slug, "name": "Renamed"}),
+            (self.instance, {"display_name": "Renamed"}),
+            (self.key, {"name": "Renamed"}),
+            (connection, {"base_url": "https://renamed.example/v1"}),
+        )
+        for row, typed in cases:
+            with self.subTest(row._meta.db_table):
+                page = self.page(row).context["adminform"].form
+                values = {name: page[name].value() or "" for name in page.fields}
+
+                # The row is read, and suspended by somebody else before it is written.
+                with patch.object(BaseModelForm, "_post_clean", meanwhile(row)):
+                    answer = self.post(row, "change", **values | typed)
+                self.assertEqual(answer.status_code, 302)
+                with platform_context():
+                    now = type(row)._default_manager.get(pk=row.pk)
+                self.assertEqual(now.suspended_reason, REASON)
+                self.assertIn("enamed", str(vars(now)))
+                if isinstance(row, Account):
+                    self.assertEqual(now.status, "suspended")
 
     def test_agents_keys_and_connections_are_suspended_and_resumed(self) -> None:
         connection = make_connection(self.account, name="own")
