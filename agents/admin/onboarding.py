@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -26,6 +26,7 @@ from accounts.members import invitations
 from accounts.models import Account
 from accounts.pages.mail import send_or_tell, site_of
 from accounts.tenancy.accounts import account_by_id
+from accounts.tenancy.locks import lock_rows
 from agents.admin.onboarding_forms import PARTS, Part
 from agents.admin.page_base import person
 from agents.config import ConfigError
@@ -104,19 +105,48 @@ class Saving:
         self.values = {key: str(each) for key, each in sent if key.partition("-")[0] in names}
         self.faults: list[Fault] = []
         self.made: list[str] = []
+        self.was_made: list[str] = []
 
     def answer(self) -> HttpResponse:
+        done = self._done()
         for part in PARTS:
             form = part(self.values, account=self.account, user=self.user)
-            if form.is_wanted and self.user.has_perm(part.right):
+            if form.is_wanted and part.name in done:
+                self.was_made.append(self._named_and_forgotten(form))
+            elif form.is_wanted and self.user.has_perm(part.right):
                 self._save(form)
         self._keep()
-        if self.made:
-            messages.success(self.request, f"Done: {', '.join(self.made)}.")
-        if not self.made and not self.faults:
-            messages.warning(self.request, "Nothing was filled in that could be made.")
+        self._tell()
         place = [self.account.pk] if self.account else []
         return redirect("admin:onboard-account" if place else "admin:onboard", *place)
+
+    def _done(self) -> set[str]:
+        """Return the parts that there are: a form that is sent twice, or by two, makes no second.
+
+        Whoever sends one for the same account meanwhile waits.
+        """
+        if self.account is None:
+            return set()
+        lock_rows("onboarding", self.account.pk)
+        state = onboarding_of(self.account)
+        return {"account", *(part.name for part in PARTS if getattr(state, part.name, None))}
+
+    def _named_and_forgotten(self, form: Part) -> str:
+        """Forget what was filled in, and return what the part is called in a sentence."""
+        before = f"{form.name}-"
+        self.values = {
+            key: each for key, each in self.values.items() if not key.startswith(before)
+        }
+        return form.title if form.title == "API key" else form.title.lower()
+
+    def _tell(self) -> None:
+        if self.made:
+            messages.success(self.request, f"Done: {', '.join(self.made)}.")
+        if self.was_made:
+            text = f"There already, and left as it was: {', '.join(self.was_made)}."
+            messages.warning(self.request, text)
+        if not self.made and not self.was_made and not self.faults:
+            messages.warning(self.request, "Nothing was filled in that could be made.")
 
     def _save(self, form: Part) -> None:
         waits = self.account is None and form.name != "account"
@@ -134,13 +164,10 @@ class Saving:
             except ConfigError as error:
                 for found in error.problems:
                     self._refuse(form, found.key, found.message)
+            except IntegrityError:
+                self._refuse(form, None, "Somebody has just made one of that name.")
         if form.is_valid() and not waits:
-            self.made.append(form.title.lower() if form.title != "API key" else form.title)
-            self.values = {
-                key: each
-                for key, each in self.values.items()
-                if not key.startswith(f"{form.name}-")
-            }
+            self.made.append(self._named_and_forgotten(form))
 
     def _refuse(self, form: Part, field: str | None, text: str) -> None:
         names = {"display_name": "name", "instance_slug": "slug"}

@@ -6,6 +6,7 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from django.contrib.auth.models import Permission
 from django.core import mail
@@ -87,6 +88,28 @@ class OnboardingTests(TestCase):
         self.assertContains(page, "Done: owner, API key.")
         self.assertContains(page, '<span class="badge">to do</span>', count=2)
         self.assertContains(page, "to be taken by o@walkers.example")
+
+    def test_what_is_sent_once_more_makes_nothing_twice_and_changes_nothing(self) -> None:
+        self.send(ALL)
+        account = Account.objects.get(name__startswith="Walkers")
+        stale = ALL | {"budget-limit": "999", "owner-email": "other@walkers.example"}
+        page = self.send(stale, account)
+        self.assertContains(
+            page, "There already, and left as it was: account, agent, owner, API key, budget."
+        )
+        self.assertNotContains(page, "Done:")
+        with platform_context():
+            for rows in (AgentInstance, ApiKey, Budget, Invitation):
+                self.assertEqual(rows.objects.filter(account=account).count(), 1, rows)
+            self.assertEqual(Budget.objects.get().limit, Decimal(50))
+        self.assertEqual(len(mail.outbox), 2)
+
+    def test_of_two_at_once_the_second_keeps_its_words(self) -> None:
+        with patch.object(Account, "full_clean"):
+            make_account("walkers")
+            page = self.send(ALL | {"account-slug": "walkers"})
+        self.assertContains(page, "Somebody has just made one of that name.")
+        self.assertContains(page, "owner@walkers.example")
 
     def test_a_part_that_is_refused_keeps_its_words_and_leaves_nothing_behind(self) -> None:
         account = make_account("acme")
