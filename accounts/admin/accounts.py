@@ -123,8 +123,11 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         else:
             super().save_model(request, obj, form, change)
 
-    def history_sources(self, row: Account) -> Iterable[timeline.Source]:
-        return timeline.account_sources(row.pk)
+    def history_sources(self, request: HttpRequest, row: Account) -> Iterable[timeline.Source]:
+        """Return the account's whole log, for who may read it; else what is about the account."""
+        if request.user.has_perm("accounts.view_auditentry"):
+            return timeline.account_sources(row.pk)
+        return super().history_sources(request, row)
 
     def status_view(self, request: HttpRequest, change: str) -> HttpResponse:
         """Show what the change means, and make it by POST."""

@@ -225,9 +225,18 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         """Return the rows of other tables whose changes belong to the row's history."""
         return []
 
-    def history_sources(self, row: M) -> Iterable[timeline.Source]:
-        """Return what the row's history is made of: entries about it and its parts."""
-        return timeline.row_sources(row, *self.history_parts(row))
+    def history_sources(self, request: HttpRequest, row: M) -> Iterable[timeline.Source]:
+        """Return what the row's history is made of: entries about it and its parts.
+
+        Parts that have pages are only those whose pages the person may see.
+        """
+        parts = [rows for rows in self.history_parts(row) if self._may_see(request, rows.model)]
+        return timeline.row_sources(row, *parts)
+
+    def _may_see(self, request: HttpRequest, model: type[Model]) -> bool:
+        if not self.admin_site.is_registered(model):
+            return True
+        return bool(self.admin_site.get_model_admin(model).has_view_permission(request))
 
     def history_links(self, row: M) -> Iterable[tuple[str, str]]:
         """Return links (text, address) to other histories of the row."""
@@ -243,7 +252,7 @@ class PlatformModelAdmin[M: Model](NamedLookups[M]):
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
         place = place_of(request)
-        events, following = timeline.page(self.history_sources(row), place)
+        events, following = timeline.page(self.history_sources(request, row), place)
         return self.render_page(
             request,
             "admin/audit/history.html",

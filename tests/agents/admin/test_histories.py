@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.db.models import Model
 from django.test import TestCase
@@ -25,7 +26,7 @@ from agents.config.versions.timeline import changed_files
 from salient.actors import Actor, acting
 from salient.cursor import Cursor
 from tests.accounts.member_worlds import make_member
-from tests.support.factories import make_audit_entry, make_key
+from tests.support.factories import make_audit_entry, make_key, make_user
 from tests.support.people import make_root
 from tests.support.worlds import World
 
@@ -60,6 +61,25 @@ class HistoryTests(World, TestCase):
 
     def headings(self, page: Any) -> list[str]:
         return [words(each) for each in HEADING.findall(page.content.decode())]
+
+    def test_a_history_shows_no_rows_whose_pages_the_person_may_not_see(self) -> None:
+        make_key(self.account, name="Hidden shop", instance_ids=[self.instance.pk])
+        staff = make_user("few@example.com", is_staff=True)
+        self.client.force_login(staff)
+        names = ["view_account", "view_agentinstance", "view_apikey", "view_auditentry"]
+        rows: tuple[tuple[Model, str], ...] = (
+            (self.instance, "view_apikey"),
+            (self.account, "view_auditentry"),
+        )
+        for row, needed in rows:
+            for may in (False, True):
+                with self.subTest(needed, may=may):
+                    given = [name for name in names if may or name != needed]
+                    rights = Permission.objects.filter(codename__in=given)
+                    staff.user_permissions.set(rights)
+                    page = self.history(row)
+                    self.assertEqual(page.status_code, 200)
+                    self.assertEqual("Hidden shop" in page.content.decode(), may)
 
     def changed_agent(self) -> None:
         self.serve()
