@@ -66,6 +66,10 @@ class RequestFilters(IdSearchForm):
         other = [] if text in dict(known) else [(text[:50], text[:50])]
         field.choices = [*known, *other]
 
+    def hide_key_names(self) -> None:
+        """Offer no key but the one that the address names: for who may not see keys."""
+        self._choose("key", [("", "any")])
+
     def _bound(self) -> None:
         """Fill in the last days where rows are asked for that no index finds."""
         if not self.looks_through() or self.data.get(FROM) or self.data.get(TO):

@@ -38,6 +38,14 @@ class RequestList(KeysetChangeList):
 
     form: RequestFilters
 
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> QuerySet[Any, Any]:
+        rows = super().get_queryset(request, exclude_parameters)
+        if not request.user.has_perm("accounts.view_apikey"):
+            self.form.hide_key_names()
+        return rows
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         orders = (("Newest", ""), ("Slowest", SLOWEST), ("Dearest", DEAREST))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.models import Permission
 from django.test import TestCase
 from django.utils import timezone
 
@@ -54,6 +55,17 @@ class OrderTests(TestCase):
 
     def listed(self, **query: Any) -> list[Any]:
         return [row.pk for row in self.get(**query).context["cl"].result_list]
+
+    def test_keys_are_named_to_who_may_see_them_alone(self) -> None:
+        staff = make_user("few@example.com", is_staff=True)
+        self.client.force_login(staff)
+        names = ["view_llmrequest", "view_apikey"]
+        for given in (names, names[:1]):
+            staff.user_permissions.set(Permission.objects.filter(codename__in=given))
+            page = self.get(key=str(self.key.pk), **self.acme)
+            self.assertEqual("Shop" in page.content.decode(), given == names)
+            found = [row.pk for row in page.context["cl"].result_list]
+            self.assertEqual(found, [self.keyed.pk])
 
     def test_the_greatest_come_first_and_what_is_unknown_is_left_out(self) -> None:
         slowest, dearest = self.listed(order="slowest"), self.listed(order="dearest")
