@@ -16,12 +16,18 @@
   input.setAttribute("aria-controls", list.id);
   input.setAttribute("aria-expanded", "false");
 
+  // The number found is for screen readers; that nothing is found, for everybody.
+  const tell = (text, isShown = false) => {
+    status.textContent = text;
+    status.classList.toggle("visually-hidden", !isShown);
+  };
   const options = () => [...list.children];
   const close = () => {
     clearTimeout(waits);
     asked += 1;
     list.hidden = true;
     list.replaceChildren();
+    tell("");
     choose(-1);
     input.setAttribute("aria-expanded", "false");
   };
@@ -65,7 +71,7 @@
     list.replaceChildren(...found.map(option));
     list.hidden = !found.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
-    status.textContent = found.length ? `${found.length} found` : "Nothing found";
+    tell(found.length ? `${found.length} found` : "Nothing found", !found.length);
     choose(found.length ? 0 : -1);
   };
 

@@ -181,7 +181,7 @@ class AccountAdmin(PlatformModelAdmin[Account]):
 
     @admin.display(description="account", ordering="slug")
     def title(self, account: Account) -> SafeString:
-        return format_html("{} {}", account.name, quiet(account.slug))
+        return format_html("{}<br>{}", account.name, quiet(account.slug))
 
     @admin.display(description="state", ordering="status")
     def state(self, account: Account) -> SafeString:

@@ -89,7 +89,7 @@ class RecipientForm(forms.Form):
         if not taker and "person" not in self.errors:
             self.add_error("person", "Choose who gets it.")
         elif self.viewer and is_same(taker, self.viewer.email):
-            self.add_error("person", "You can not hand a key to yourself: have it shown to you.")
+            self.add_error("person", "You cannot hand a key to yourself: have it shown to you.")
         elif taker in self.roles and not offers.may_hold(self.roles[taker], key):
             self.add_error("person", "The key may do what this person may not: choose an owner.")
 

@@ -89,7 +89,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
     whose = "Whose API key?"
     suspending = (
         "Within 5 seconds each call with it is answered 401, without the reason, running answers "
-        "and its visitors end, and it can not be rotated or taken. It can be resumed."
+        "and its visitors end, and it cannot be rotated or taken. It can be resumed."
     )
     menu_group, menu_place = "Tenants", 4
     forbidden = frozenset({"delete"})
@@ -353,7 +353,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
             return f"taken by {key.taker}"
         if key.issued_by:
             return f"whoever has the key {key.issued_by}, which made it"
-        return "shown to staff" if key.support_access_id else ""
+        return "shown to staff" if key.support_access_id else "-"
 
     @admin.display(description="may")
     def may(self, key: ApiKey) -> SafeString:
@@ -364,7 +364,8 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     @admin.display(description="agents")
     def agents(self, key: ApiKey) -> str:
-        return f"{len(key.instance_ids)} of them" if key.instance_ids else "all"
+        chosen = len(key.instance_ids)
+        return f"{chosen} agent{'s' if chosen > 1 else ''}" if chosen else "all"
 
     @admin.display(description="agents")
     def agent_names(self, key: ApiKey) -> str:
@@ -374,7 +375,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     @admin.display(description="successor of")
     def successor(self, key: ApiKey) -> str:
-        return f"{key.prefix}_{key.rotated_from}_…" if key.rotated_from else ""
+        return f"{key.prefix}_{key.rotated_from}_…" if key.rotated_from else "-"
 
     @admin.action(
         description="Revoke key",

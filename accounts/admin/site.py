@@ -131,7 +131,7 @@ class SalientAdminSite(admin.AdminSite):
         )
 
     def password_change(self, request: HttpRequest, extra_context: Page | None = None) -> Any:
-        """Count each attempt, so that whoever took over a session can not guess the password."""
+        """Count each attempt, so that whoever took over a session cannot guess the password."""
         if request.method == "POST" and isinstance(request.user, User):
             attempts.try_login(request, request.user.email)
         return super().password_change(request, extra_context)

@@ -115,7 +115,7 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
     menu_group, menu_place = "Tenants", 2
     suspending = (
         "Within 5 seconds each call of it is answered 403 “suspended”, without the reason, and "
-        "running answers are stopped. The account can not undo it; staff can resume it."
+        "running answers are stopped. The account cannot undo it; staff can resume it."
     )
     forbidden = frozenset({"delete"})
     form = AgentInstanceForm
@@ -241,6 +241,8 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
         status = InstanceStatus(instance.status)
         shown = badge(status.label, STATES[status])
         if reason := instance.suspended_reason:
+            # An active agent that is suspended answers nobody: it is not called active beside it.
+            shown = "" if status == InstanceStatus.ACTIVE else shown
             return format_html("{} {} {}", shown, badge("suspended", "bad"), quiet(reason))
         if not (fault := getattr(instance, "fault", "")):
             return shown

@@ -137,7 +137,7 @@ class KeyPart(Part):
         if not chosen:
             self.add_error("person", "Nobody of this account can take it yet: invite an owner.")
         elif is_same(chosen, self.user.email):
-            self.add_error("person", "You can not hand a key to yourself.")
+            self.add_error("person", "You cannot hand a key to yourself.")
             return ""
         return chosen
 

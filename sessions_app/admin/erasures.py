@@ -47,7 +47,7 @@ class PersonForm(forms.Form):
     account = forms.ModelChoiceField(all_accounts(), empty_label=None)
     kind = forms.ChoiceField(label="Known by", choices=IdentifierKind.choices)
     value = forms.CharField(
-        label="Which",
+        label="The person",
         max_length=LONGEST_IDENTIFIER,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text="The address, the account's id of the person, or the id of a session.",

@@ -26,6 +26,8 @@ MOST_OF_A_KIND, MOST = 5, 20
 LONGEST, SHORTEST_NAME = 300, 2
 # A key as it is shown or whole; its id alone.
 KEY = re.compile(r"(?:sal_[a-z]{2}_)?([0-9A-Za-z]{12})(?:_\S*)?")
+# The beginning of a key, while it is typed; it is looked for as names are.
+BEGUN_KEY = re.compile(r"sal_[a-z]{2}_([0-9A-Za-z]{3,11})")
 # Responses of OpenAI's API are named by their turns.
 RESPONSE = re.compile(r"resp_([0-9a-f]{32})")
 # The words of each kind, in the order in which they are shown.
@@ -88,6 +90,8 @@ def _by_id(key: UUID) -> Iterator[QuerySet[Any]]:
 def _by_key(text: str) -> Iterator[QuerySet[Any]]:
     if (found := KEY.fullmatch(text)) is not None:
         yield _rows(ApiKey).filter(key_id=found[1])
+    elif (begun := BEGUN_KEY.fullmatch(text)) is not None:
+        yield _rows(ApiKey).filter(key_id__startswith=begun[1]).order_by("key_id")
 
 
 def _by_person(text: str) -> Iterator[QuerySet[Any]]:

@@ -42,7 +42,12 @@ class ErrorHelp:
     def of(cls, error: type[Exception]) -> Self:
         text = getdoc(error) or ""
         remedy = first_paragraph(text.partition(REMEDY)[2])
-        return cls(first_paragraph(text), remedy[:1].upper() + remedy[1:])
+        return cls(plain(first_paragraph(text)), plain(remedy[:1].upper() + remedy[1:]))
+
+
+def plain(text: str) -> str:
+    """Return a text of a docstring without the quotes of its code, which pages would show."""
+    return text.replace("`", "")
 
 
 def help_with(code: str) -> ErrorHelp | None:
@@ -54,7 +59,7 @@ def help_with_refusal(code: str, status: int) -> ErrorHelp:
     """Return what a refused call's code means, and what to do about it."""
     known = all_help().get(code, ErrorHelp("", ""))
     remedy = ADVICE.get(code) or known.remedy or BY_STATUS.get(status, "")
-    return ErrorHelp(_meanings().get(code, known.meaning), remedy)
+    return ErrorHelp(plain(_meanings().get(code, known.meaning)), remedy)
 
 
 @cache

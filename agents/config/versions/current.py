@@ -102,7 +102,7 @@ def _tried_out(
     try:
         effective = load(account_slug, instance.instance_slug, override=draft)
     except ConfigError as error:
-        raise AgentMisconfigured(f"The draft can not be used: {error}") from error
+        raise AgentMisconfigured(f"The draft cannot be used: {error}") from error
     key = instance.pk, effective.digest
     version_id = _tried.get(key)
     if version_id is None:

@@ -105,7 +105,7 @@ def validate(instance: AgentInstance, text: str) -> Validated:
         override,
         effective,
         [line(missing)] if missing else [],
-        [line(f"can not be called here: {reason}")] if reason and not missing else [],
+        [line(f"cannot be called here: {reason}")] if reason and not missing else [],
     )
 
 

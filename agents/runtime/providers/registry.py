@@ -95,11 +95,11 @@ def describe_model(model: str) -> str:
     """Which model answers and what it is good for, in a sentence that anybody may read."""
     name, _, own_name = model.partition(":")
     if (connected := connection_name(name)) is not None:
-        return f"{own_name} answers, over the network at the account's own server “{connected}”."
+        return f"{own_name} answers over the network, at the account's own server “{connected}”."
     provider = _find(name)
     if provider and provider.describe:
         return provider.describe(own_name)
-    return f"{own_name} answers, over the network at {name}."
+    return f"{own_name} answers over the network, at {name}."
 
 
 def _find(name: str) -> RegisteredProvider | None:

@@ -49,7 +49,7 @@ class InstanceChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
 class SavedChatForm(forms.ModelForm[SavedChat]):
     """A test chat's turns; those that are left blank are left out."""
 
-    agent_instance = InstanceChoice(None, label="agent", help_text="It can not be changed later.")
+    agent_instance = InstanceChoice(None, label="Agent", help_text="It cannot be changed later.")
 
     class Meta:
         model = SavedChat

@@ -16,7 +16,7 @@ from accounts.admin import registry
 from accounts.limits.overview import Bar, account_bars
 from accounts.models import Account, User
 from accounts.tenancy.accounts import find_accounts
-from salient.formatting import compact, count, duration, share, spend
+from salient.formatting import compact, count, duration, money, share, spend
 from sessions_app.admin.overview.open_feedback import MAY_SEE, open_of
 from sessions_app.admin.overview.usage_charts import charts, requests_page
 from sessions_app.usage.failures import latest_failures
@@ -113,7 +113,8 @@ def chosen(request: HttpRequest) -> int:
 
 
 def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = None) -> list[Tile]:
-    unpriced = f"{count(now.unpriced)} of unknown cost" if now.unpriced else "all costs known"
+    unpriced = f"+ {count(now.unpriced)} unpriced" if now.unpriced else "all costs known"
+    spent = money(now.cost) if now.cost or not now.unpriced else spend(now.cost, now.unpriced)
     everything = requests_page(days.first, days.last, account_id)
     failures = requests_page(days.first, days.last, account_id, failed=True)
     return [
@@ -121,9 +122,7 @@ def tiles(now: Figures, before: Figures, days: Days, account_id: UUID | None = N
             "Requests", count(now.requests), f"{count(now.cancelled)} cancelled",
             change(now.requests, before.requests), everything,
         ),
-        Tile(
-            "Spend", spend(now.cost, now.unpriced), unpriced, spend_change(now, before), everything
-        ),
+        Tile("Spend", spent, unpriced, spend_change(now, before), everything),
         Tile(
             "Error rate", share(now.error_rate), f"{count(now.failed)} failed",
             moved(now.error_rate, before.error_rate), failures,
@@ -151,21 +150,21 @@ def feedback_tiles(request: HttpRequest, account_id: UUID | None = None) -> list
 def change(now: float | Decimal | None, before: float | Decimal | None) -> str:
     """Compare with the period before, as a percentage of it."""
     if not before or now is None:
-        return "no days before"
-    return f"{float(now) / float(before) - 1:+.0%} vs the days before"
+        return "nothing to compare with"
+    return f"{float(now) / float(before) - 1:+.0%} vs the period before"
 
 
 def spend_change(now: Figures, before: Figures) -> str:
     if now.unpriced or before.unpriced:
-        return "not comparable: some costs are unknown"
+        return "not compared: some costs are unknown"
     return change(now.cost, before.cost)
 
 
 def moved(now: float | None, before: float | None) -> str:
     """Compare two shares, by points."""
     if now is None or before is None:
-        return "no days before"
-    return f"{(now - before) * 100:+.1f} points vs the days before"
+        return "nothing to compare with"
+    return f"{(now - before) * 100:+.1f} points vs the period before"
 
 
 def top_accounts(found: Mapping[UUID, Figures]) -> list[TopAccount]:

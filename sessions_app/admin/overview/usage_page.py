@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ from sessions_app.usage.queries import DAY, Days, Figures, today
 
 MOST_SHOWN = 200
 BY, MONTH = "by", "month"
+COLUMNS = ("Requests", "Failed", "Cancelled", "Tokens read", "Written", "Spend")
 USUAL = (Part.ACCOUNT, Part.AGENT, Part.MODEL)
 
 
@@ -131,8 +132,8 @@ def _shown(form: MonthFilters, usage: Usage) -> dict[str, Any]:
         "days_named": f"{days.first:%B %Y}" if days == month_of(days.first) else _named(days),
         "account_named": account.name if account else "all accounts",
         "steps": list(_steps(days, chosen)),
-        "rows": [(row.names, _cells(row.figures)) for row in rows],
-        "total": _cells(usage.total),
+        "rows": [(_pairs(usage.parts, row.names), _columns(row.figures)) for row in rows],
+        "total_cells": _columns(usage.total),
         "left_out": len(usage.rows) - len(rows),
         "all_rows": requests_page(days.first, days.last, account.pk if account else None),
         "csv": _address(days, [*chosen, ("format", "csv")]),
@@ -156,6 +157,15 @@ def _address(days: Days, chosen: list[tuple[str, str]]) -> str:
     if days in latest_months():
         return "?" + urlencode([(MONTH, name_of(days)), *chosen])
     return "?" + urlencode([(FROM, str(days.first)), (TO, str(days.last)), *chosen])
+
+
+def _pairs(parts: Sequence[Part], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each name with what it is a name of: on a phone a row is a block of lines."""
+    return list(zip(parts, names, strict=True))
+
+
+def _columns(figures: Figures) -> list[tuple[str, str]]:
+    return list(zip(COLUMNS, _cells(figures), strict=True))
 
 
 def _cells(figures: Figures) -> list[str]:

@@ -273,7 +273,7 @@ class OfferTests(HandoverCase):
 
     def test_nobody_hands_a_key_over_to_themselves(self) -> None:
         make_member(self.account, MemberRole.OWNER, self.boss.email)
-        self.assertContains(self.offer(self.boss.email), "You can not hand a key to yourself")
+        self.assertContains(self.offer(self.boss.email), "You cannot hand a key to yourself")
 
     def test_a_mail_that_was_not_sent_is_reported(self) -> None:
         with (

@@ -191,7 +191,7 @@ class RunsPageTests(EvalPagesWorld, TestCase):
             self.draft.text = "modell: x\n"
             self.draft.save()
 
-        self.assertContains(self.get("saved-chats"), "can not be run")
+        self.assertContains(self.get("saved-chats"), "cannot be run")
 
     def test_twenty_chats_are_as_many_queries_as_one(self) -> None:
         numbers = []

@@ -115,7 +115,7 @@ class PageTests(UsageCase):
 
     def test_it_begins_with_this_month_and_leads_to_the_one_before(self) -> None:
         page = self.page()
-        self.assertEqual(page.context["total"][0], "1")
+        self.assertEqual(page.context["total_cells"][0], ("Requests", "1"))
         name, address = page.context["steps"][0]
         with CaptureQueriesContext(connection) as queries:
             before = self.page(address)
@@ -123,8 +123,11 @@ class PageTests(UsageCase):
         self.assertEqual(name, f"{LAST_MONTH.first:%B %Y}")
         self.assertLess(len(queries), 15)
         self.assertEqual(
-            before.context["total"], ["4", "1", "0", "400", "80", "$3.50 + 1 unpriced"]
+            [cell for _, cell in before.context["total_cells"]],
+            ["4", "1", "0", "400", "80", "$3.50 + 1 unpriced"],
         )
+        # On a phone each cell is a line, which begins with its column's name.
+        self.assertContains(before, '<td data-label="Model">openai:mini</td>', html=True)
         self.assertContains(before, f"month={name_of(LAST_MONTH)}&amp;by=account&amp;by=agent")
 
     def test_the_csv_is_named_by_account_and_month_and_noted(self) -> None:
