@@ -47,6 +47,7 @@ ORDERED_BY = {
     ("Budget", "is_reserved"): "reserved",
     ("ConfigVersion", "digest_start"): "digest",
     ("LLMRequest", "model_name"): "model",
+    ("ProviderConnection", "state"): "suspended_reason",
     ("SavedChat", "agent"): "agent_instance",
     ("User", "name"): "first_name",
 }

@@ -55,6 +55,7 @@ from tests.support.factories import (
     make_message,
     make_profile,
     make_prompt_section,
+    make_refusals,
     make_saved_chat,
     make_saved_chat_run,
     make_session,
@@ -129,6 +130,7 @@ def make_owned(slug: str, canary: str) -> Owned:
         RateState.objects.create(account=account, subject=canary, arrival=timezone.now())
         # What is noted once a minute is not noted while a test runs.
         account.api_keys.update(last_used_at=timezone.now() + timedelta(hours=1))
+    make_refusals(account, agent=canary)
     make_records(bot, message, canary)
     name = f"{slug}-gpu"
     create_connection(
