@@ -68,8 +68,10 @@ class Caller:
         """Return the status that refuses this caller at that account, None if none does."""
         if self.is_dead:
             return 401
-        if self.of is not at or not at.is_active:
+        if self.of is not at:
             return 404
+        if not at.is_active:
+            return 403
         if what and SCOPE_OF[what] not in self.scopes:
             return 403
         if agent is not None and (not agent.is_active or self.only not in (None, agent)):
