@@ -46,14 +46,19 @@ def sealed(query: QueryDict, names: Collection[str]) -> QueryDict:
     return others
 
 
-def opened(query: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+def opened(query: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
     """Return the parameters by their own names; SEALED stays where it cannot be read."""
-    values = {name: query[name] for name in query}
-    if not names or not values.get(SEALED):
-        return values
+    if not names or not query.get(SEALED):
+        return query
     try:
-        texts = json.loads(reveal(str(values[SEALED])))
+        texts = json.loads(reveal(str(query[SEALED])))
     except SecretUnreadable:
-        return values
+        return query
+    # Other parameters may have several values.
+    values = QueryDict(mutable=True)
+    values.update(query)
     del values[SEALED]
-    return values | {name: text for name, text in texts.items() if name in names}
+    for name, text in texts.items():
+        if name in names:
+            values[name] = text
+    return values
