@@ -10,9 +10,9 @@ class AgentsConfig(AppConfig):
         # Models can be imported only now.
         from accounts.tenancy.agents import register_agents  # noqa: PLC0415
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
-        from agents.instances.services import slugs_of  # noqa: PLC0415
+        from agents.instances.services import names_of, slugs_of  # noqa: PLC0415
 
-        register_agents(slugs_of)
+        register_agents(slugs_of, names_of)
         register_tables(
             {
                 "agent_instances": "SELECT, INSERT, UPDATE",

@@ -128,10 +128,16 @@ def _may_take(key: ApiKey, user: User) -> bool:
 
 
 def _retire_predecessor(key: ApiKey, overlap: timedelta) -> None:
-    """Let the key that this one replaces end; raises LinkClosed if it has a successor already."""
+    """Let the key that this one replaces end.
+
+    Raises LinkClosed if it has a successor already, or is suspended: its rights would live on.
+    """
     if not key.rotated_from:
         return
-    old = ApiKey.objects.active().select_for_update().filter(key_id=key.rotated_from).first()
+    replaced = ApiKey.objects.filter(key_id=key.rotated_from, revoked_at=None)
+    if any(each.suspended_reason for each in replaced.select_for_update()):
+        raise LinkClosed
+    old = ApiKey.objects.active().filter(key_id=key.rotated_from).first()
     if old is not None and old.rotated_at is not None:
         raise LinkClosed
     if old is not None:

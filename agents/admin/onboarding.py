@@ -134,9 +134,7 @@ class Saving:
     def _named_and_forgotten(self, form: Part) -> str:
         """Forget what was filled in, and return what the part is called in a sentence."""
         before = f"{form.name}-"
-        self.values = {
-            key: each for key, each in self.values.items() if not key.startswith(before)
-        }
+        self.values = {key: each for key, each in self.values.items() if not key.startswith(before)}
         return form.title if form.title == "API key" else form.title.lower()
 
     def _tell(self) -> None:

@@ -37,6 +37,12 @@ def slugs_of(account_ids: Collection[UUID], *, only_active: bool = False) -> dic
     return dict(instances.values_list("pk", "instance_slug"))
 
 
+def names_of(account_ids: Collection[UUID]) -> QuerySet[AgentInstance, tuple[UUID, str]]:
+    """Return the account and the slug of each of these accounts' instances; in a context."""
+    instances = AgentInstance.objects.filter(account_id__in=account_ids)
+    return instances.values_list("account_id", "instance_slug")
+
+
 def find_instance(account_id: UUID, slug: str) -> AgentInstance | None:
     """Return the account's instance, whatever its status; in a context."""
     rows = AgentInstance.objects.filter(account_id=account_id)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.locks import lock_rows
 from agents.config import ConfigError, read
 from agents.config.versions.publishing import PublishCheckFailure
 from agents.models import AgentInstance
@@ -76,8 +77,13 @@ def from_session(session: Session, name: str, *, is_gate: bool = True) -> SavedC
     """Make a test chat with copies of the first messages of a conversation's user.
 
     Call it inside a context. It expects nothing of the answers: staff add what they must contain.
+    Raises NothingAsked where no message of the user is left.
     """
-    return _made_from(session, user_messages(session), name=name, is_gate=is_gate)
+    _hold(session.pk)
+    messages = user_messages(session)
+    if not messages:
+        raise NothingAsked
+    return _made_from(session, messages, name=name, is_gate=is_gate)
 
 
 def with_better_answer(
@@ -93,9 +99,12 @@ def with_better_answer(
     It has the user's last messages up to the question, and `contains` and `excludes` for the answer
     to that. Call it inside a context. Raises NothingAsked where no message came before the answer.
     """
+    _hold(answer.session_id)
     asked = questions_before(answer)
     if not asked:
         raise NothingAsked
+    # Two at once would choose one name.
+    lock_rows("saved chats", answer.account_id)
     nothing: dict[str, list[str]] = {"contains": [], "excludes": []}
     return _made_from(
         answer,
@@ -111,7 +120,15 @@ def with_better_answer(
 
 
 class NothingAsked(Exception):
-    """The answer answered no message of the user that is still there."""
+    """There is no message of the user, or none that the answer answered, any more."""
+
+
+def _hold(session_id: UUID) -> None:
+    """Wait for whoever erases the conversation, and let nobody until its texts are copied.
+
+    Else a copy could be made behind an erasure that has looked for copies.
+    """
+    list(Session.objects.select_for_update(no_key=True).filter(pk=session_id).values_list("pk"))
 
 
 def _made_from(source: Session | Message, messages: list[str], **fields: Any) -> SavedChat:

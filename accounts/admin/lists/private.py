@@ -49,11 +49,16 @@ def sealed(query: QueryDict, names: Collection[str]) -> QueryDict:
 def opened(query: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
     """Return the parameters by their own names; SEALED stays where it cannot be read."""
     if not names or not query.get(SEALED):
-        # As it is: other parameters may have several values.
         return query
     try:
         texts = json.loads(reveal(str(query[SEALED])))
     except SecretUnreadable:
         return query
-    values = {name: query[name] for name in query if name != SEALED}
-    return values | {name: text for name, text in texts.items() if name in names}
+    # Other parameters may have several values.
+    values = QueryDict(mutable=True)
+    values.update(query)
+    del values[SEALED]
+    for name, text in texts.items():
+        if name in names:
+            values[name] = text
+    return values

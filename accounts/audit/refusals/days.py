@@ -14,7 +14,7 @@ from django.db.models import Max, Q, Sum
 from django.utils import timezone
 
 from accounts.models import Account, RefusalDay
-from accounts.tenancy.agents import agent_slugs
+from accounts.tenancy.agents import agents_of
 from accounts.tenancy.context import platform_context
 
 DAY = timedelta(days=1)
@@ -66,10 +66,14 @@ def add(rows: Iterable[dict[str, Any]]) -> None:
         ids = {row["account"] for row in rows if row["account"]}
         accounts = Account.objects.filter(Q(slug__in=names) | Q(pk__in=ids))
         by_name = {slug: str(pk) for pk, slug in accounts.values_list("pk", "slug")}
-        agents = set(agent_slugs(*map(UUID, by_name.values())).values())
+        agents = {(str(pk), slug) for pk, slug in agents_of([*map(UUID, by_name.values())])}
         known = set(by_name.values())
         found = [
-            row | {"account": account, "agent": row["agent"] if row["agent"] in agents else ""}
+            row
+            | {
+                "account": account,
+                "agent": row["agent"] if (account, row["agent"]) in agents else "",
+            }
             for row in rows
             if (account := row["account"] or by_name.get(row["name"])) in known
         ]

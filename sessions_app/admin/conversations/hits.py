@@ -49,7 +49,13 @@ def way_through(
     *,
     may_read: bool,
 ) -> dict[str, Any]:
-    """Return the conversation's place in the search, its hits, and mark the words in the texts."""
+    """Return the conversation's place in the search, its hits, and mark the words in the texts.
+
+    The place among conversations with words tells what people wrote: it needs an access, too.
+    """
+    words = searched_words(kept_filters(page, request))
+    if words is not None and words.account_id not in open_accounts(request):
+        return {}
     way = Way.of(page, request, session)
     if way is None:
         return {}

@@ -181,6 +181,15 @@ class EvalPages:
         home = reverse("admin:sessions_app_session_change", args=[answer.session_id])
         return redirect(way_back(request, f"{home}?at={answer.pk}#m-{answer.pk}"))
 
+    def _copied(self, request: HttpRequest, session: Session, data: dict[str, Any]) -> HttpResponse:
+        try:
+            chat = saved_chats.from_session(session, data["name"], is_gate=data["is_gate"])
+        except saved_chats.NothingAsked:
+            messages.error(request, "The messages were deleted.")
+            return redirect("admin:sessions_app_session_change", session.pk)
+        messages.success(request, "The test chat is made. Add what its answers must contain.")
+        return redirect("admin:sessions_app_savedchat_change", chat.pk)
+
     def _from_session(self, request: HttpRequest, session: Session) -> HttpResponse:
         texts = saved_chats.user_messages(session)
         # Named by its time: who may not read the words sees the name.
@@ -191,11 +200,7 @@ class EvalPages:
             if saved_chats.is_name_taken(session.agent_instance_id, data["name"]):
                 form.add_error("name", NAME_TAKEN)
             else:
-                chat = saved_chats.from_session(session, data["name"], is_gate=data["is_gate"])
-                messages.success(
-                    request, "The test chat is made. Add what its answers must contain."
-                )
-                return redirect("admin:sessions_app_savedchat_change", chat.pk)
+                return self._copied(request, session, data)
         return self._page(
             request,
             "from_session",

@@ -30,6 +30,8 @@ from sessions_app.usage.months import Part, Usage, latest_months, month_of, name
 from sessions_app.usage.queries import DAY, Days, Figures, today
 
 MOST_SHOWN = 200
+# Months before and after other days do not exist.
+YEARS = range(2000, 3000)
 BY, MONTH = "by", "month"
 COLUMNS = ("Requests", "Failed", "Cancelled", "Tokens read", "Written", "Spend")
 USUAL = (Part.ACCOUNT, Part.AGENT, Part.MODEL)
@@ -57,6 +59,9 @@ class MonthFilters(UsageFilters):
         values = super().clean()
         if Part.KEY in values.get(BY, []) and self.account is None and ACCOUNT not in self.errors:
             self.add_error(ACCOUNT, "Keys are summed for one account: choose it.")
+        for name in (FROM, TO):
+            if (chosen := values.get(name)) and chosen.year not in YEARS:
+                self.add_error(name, f"Choose a day of {YEARS[0]} to {YEARS[-1]}.")
         return values
 
     def days(self) -> Days:

@@ -19,6 +19,7 @@ from accounts.members import support_access
 from accounts.models import ApiKey, AuditEntry, MemberRole, Membership, Scope, User
 from accounts.models.api_key import LASTING
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.suspensions import resume, suspend
 from salient.ttl import clear_caches
 from tests.accounts.member_worlds import PASSWORD, make_member
 from tests.support.api_client import ApiClient
@@ -396,6 +397,23 @@ class TakingTests(HandoverCase):
         assert ends is not None
         self.assertAlmostEqual((ends - timezone.now()) / timedelta(hours=1), 2, delta=0.1)
         self.assertEqual((status_of(old), status_of(new)), (200, 200))
+
+    def test_the_successor_of_a_suspended_key_is_not_taken_until_it_is_resumed(self) -> None:
+        key, _ = make_key(self.account, scopes=["chat"])
+        form = {"way": "hand", "person": "owner@example.com"}
+        with self.captureOnCommitCallbacks(execute=True):
+            self.client.post(self.page("key-rotate", key), form, secure=True)
+        self.log_in(self.owner.user)
+        self.open(self.link())
+        with platform_context():
+            suspend(key, "Ticket 4711")
+        self.assertEqual(self.take(overlap_hours="2").status_code, 404)
+        with platform_context():
+            self.assertFalse(ApiKey.objects.filter(rotated_from=key.key_id, offer_hash="").exists())
+            resume(key)
+        self.open(self.link())
+        self.assertEqual(status_of(text_in(self.take(overlap_hours="2"))), 200)
+        self.assertIsNotNone(self.stored(key).rotated_at)
 
     def test_of_two_successors_one_is_taken(self) -> None:
         key, _ = make_key(self.account, scopes=["chat"])

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 
 from accounts.members.staff_roles import StaffRole, set_flags, set_groups
 from accounts.members.support_access import end_all
@@ -14,6 +15,8 @@ from accounts.tenancy.context import platform_context, tenant_context
 from agents.models import AgentInstance
 from salient.formatting import exact_moment
 from sessions_app.conversations.feedback import decide, open_feedback, open_feedback_of_agents
+from sessions_app.conversations.sessions import leave_tombstone
+from sessions_app.evals.saved_chats import NothingAsked, from_session, with_better_answer
 from sessions_app.models import Message, MessageFeedback, Role, SavedChat, Session
 from tests.support.database.reads import reads
 from tests.support.factories import (
@@ -219,6 +222,22 @@ class BetterAnswerTests(AnswerCase):
             entry = AuditEntry.objects.get(object_type="saved_chats", action="created")
         self.assertEqual(entry.actor, "boss@example.com")
         self.assertNotIn("Thirty", str(entry.changes))
+
+    def test_no_copy_is_made_beside_an_erasure_and_no_two_of_one_name(self) -> None:
+        with platform_context(), CaptureQueriesContext(connection) as of_better:
+            with_better_answer(self.answer, "Thirty days.")
+        with platform_context(), CaptureQueriesContext(connection) as of_copy:
+            from_session(self.session, "From life")
+        for queries in (of_better, of_copy):
+            asked = [query["sql"] for query in queries]
+            held = next(n for n, sql in enumerate(asked) if "FOR NO KEY UPDATE" in sql)
+            read = next(n for n, sql in enumerate(asked) if 'FROM "messages"' in sql)
+            self.assertLess(held, read)
+        self.assertTrue(any("advisory_xact_lock" in query["sql"] for query in of_better))
+        with platform_context():
+            leave_tombstone(Session.objects.select_for_update(no_key=True).get(pk=self.session.pk))
+            with self.assertRaises(NothingAsked):
+                from_session(self.session, "Once more")
 
     def test_it_is_shown_beside_the_answers_when_the_agent_is_tested(self) -> None:
         self.post(self.form, better="Thirty days.")

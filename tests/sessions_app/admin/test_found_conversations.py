@@ -262,6 +262,9 @@ class WalkTests(FoundCase):
         self.assertNotContains(page, "<mark>")
         self.assertNotContains(page, "Hit ")
         self.assertNotContains(page, "30 days")
+        # Which conversations have the words is what people wrote.
+        for link in ("Older conversation", "Newer conversation"):
+            self.assertNotContains(page, link)
         self.assertTemplateUsed(self.find(text="refund"), "admin/support/reason.html")
 
     def test_from_an_answer_to_its_version_and_on_to_the_draft(self) -> None:

@@ -152,6 +152,9 @@ class PageTests(UsageCase):
             ("?month=2020-13", "month"),
             ("?from=2026-02-01&to=2026-01-01", "from"),
             ("?account__id__exact=nobody", "account__id__exact"),
+            ("?from=0001-01-01&to=2026-01-31", "from"),
+            ("?from=9999-12-01", "from"),
+            ("?to=9999-12-31&format=csv", "to"),
         ):
             with self.subTest(query=query):
                 page = self.page(query)

@@ -85,6 +85,15 @@ class CallTests(TestCase):
             },
         )
 
+    def test_an_agent_is_named_by_its_own_account_alone(self) -> None:
+        make_instance(self.beta, "secret-plan")
+        _, other = make_key(self.beta, scopes=[Scope.CHAT])
+        for text, account in ((self.text, "acme"), (other, "beta")):
+            self.get(text, f"/accounts/{account}/agents/secret-plan/history")
+        self.assertEqual(
+            {(row[0], row[5]) for row in self.kept()}, {("acme", ""), ("beta", "secret-plan")}
+        )
+
     def test_a_flood_costs_no_statement_and_its_batch_a_few(self) -> None:
         self.get(self.text, "/accounts/acme/agents/bot/history")
         with CaptureQueriesContext(connection) as of_calls:
