@@ -262,7 +262,7 @@ class ListTests(KeyPages):
             "shop",
             "acme",
             "chat",
-            "1 of them",
+            "1 agent",
             "active",
             ">test</span>",
             "from https://shop.",
