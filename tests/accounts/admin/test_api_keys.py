@@ -262,7 +262,7 @@ class ListTests(KeyPages):
             "shop",
             "acme",
             "chat",
-            "1 agent",
+            "1 chosen",
             "active",
             ">test</span>",
             "from https://shop.",
