@@ -364,8 +364,7 @@ class ApiKeyAdmin(SuspendableAdmin[ApiKey], AccountFirstAdmin[ApiKey]):
 
     @admin.display(description="agents")
     def agents(self, key: ApiKey) -> str:
-        chosen = len(key.instance_ids)
-        return f"{chosen} agent{'s' if chosen > 1 else ''}" if chosen else "all"
+        return f"{len(key.instance_ids)} chosen" if key.instance_ids else "all"
 
     @admin.display(description="agents")
     def agent_names(self, key: ApiKey) -> str:

@@ -313,7 +313,7 @@ class UserAdmin(RightsAdmin, PlatformModelAdmin[User], DjangoUserAdmin[User]):
     def name(self, user: User) -> str:
         return user.get_full_name()
 
-    @admin.display(description="is")
+    @admin.display(description="role")
     def rights(self, user: User) -> SafeString:
         kinds = [
             ("bad", "inactive", not user.is_active),

@@ -248,13 +248,14 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
             return shown
         return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))
 
-    @admin.display(description="published here", boolean=True)
-    def is_published(self, instance: AgentInstance) -> bool:
-        return instance.override is not None
+    @admin.display(description="published here")
+    def is_published(self, instance: AgentInstance) -> str:
+        return "yes" if instance.override is not None else "-"
 
-    @admin.display(description="draft", boolean=True)
-    def has_draft(self, instance: AgentInstance) -> bool:
-        return bool(getattr(instance, "with_draft", False))
+    @admin.display(description="draft")
+    def has_draft(self, instance: AgentInstance) -> str:
+        # Neither is good or bad: no green and red signs.
+        return badge("draft", "info") if getattr(instance, "with_draft", False) else "-"
 
     @admin.action(description="Activate selected agent instances", permissions=["change"])
     def activate(self, request: HttpRequest, chosen: QuerySet[AgentInstance]) -> Any:

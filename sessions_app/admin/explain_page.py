@@ -47,7 +47,7 @@ class CallForm(forms.Form):
         help_text="For publishable keys: the page's origin, https://shop.example",
     )
     size = forms.IntegerField(
-        label="Message's bytes",
+        label="Length of the message, bytes",
         required=False,
         min_value=1,
         max_value=MAX_MESSAGE_BYTES,

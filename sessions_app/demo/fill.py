@@ -10,14 +10,18 @@ from typing import Any
 from django.db import connection, models
 from django.utils import timezone
 
+from accounts.auth.caller import CallerKind
 from accounts.limits.periods import start_of
 from accounts.models import (
     Account,
+    AccountStatus,
     ActorKind,
+    ApiKey,
     AuditAction,
     AuditEntry,
     Budget,
     BudgetPeriod,
+    RefusalDay,
     SupportAccess,
     User,
 )
@@ -37,6 +41,8 @@ TURNS = 30_000
 # No statement needs as long.
 STATEMENT_SECONDS = 120
 BATCH = 1_000
+# What the calls of these keys are refused with now and then.
+REFUSED = {"production": (429, "rate_limited"), "old crm": (401, "unauthenticated")}
 type Tell = Callable[[str], None]
 
 
@@ -89,6 +95,7 @@ def _store(tenant: Tenant, made: Rows, staff: list[User], now: datetime) -> None
     _touch_agents(tenant, made)
     _add_budgets(tenant, made, now)
     _add_test_chats(tenant, now)
+    _add_refusals(tenant, now)
     _add_log(tenant, staff, now)
 
 
@@ -151,6 +158,32 @@ def _add_budgets(tenant: Tenant, made: Rows, now: datetime) -> None:
 def _spent(requests: Iterable[LLMRequest], since: datetime) -> Decimal:
     costs = (r.charged_cost for r in requests if r.settled_at and r.settled_at >= since)
     return sum((cost for cost in costs if cost is not None), ZERO)
+
+
+def _add_refusals(tenant: Tenant, now: datetime) -> None:
+    """Add calls that were refused today and on the days before, by key and agent."""
+    if tenant.plan.status != AccountStatus.ACTIVE:
+        return
+    dice = seeded_random(tenant.plan.slug, "refusals")
+    for key in (row for row in tenant.rows if isinstance(row, ApiKey)):
+        if (refused := REFUSED.get(key.name)) is None:
+            continue
+        status, code = refused
+        if tenant.plan.filled >= 1 and code == "rate_limited":
+            status, code = 402, "budget_exceeded"
+        for days in range(dice.randint(2, 5)):
+            at = now - timedelta(days=days, minutes=dice.randrange(30))
+            RefusalDay.objects.create(
+                account=tenant.row,
+                day=at.astimezone(UTC).date(),
+                code=code,
+                status=status,
+                caller=CallerKind.SECRET_KEY,
+                key_id=key.key_id,
+                agent=tenant.agents[0].plan.slug,
+                times=dice.randint(2, 90),
+                last_at=at,
+            )
 
 
 def _add_test_chats(tenant: Tenant, now: datetime) -> None:

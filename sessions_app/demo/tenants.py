@@ -265,6 +265,8 @@ def _add_keys(tenant: Tenant, now: datetime) -> None:
         {"name": "nightly export", "scopes": [Scope.HISTORY_READ], "networks": ["192.0.2.0/24"]},
     ]
     for place, key in enumerate(wanted[: 3 if tenant.plan.tier == "free" else 5]):
+        ended = key.get("revoked_at")
+        used = None if place == 4 else (ended or now) - timedelta(minutes=dice.randrange(900))
         letters = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz"
         made = tenant.add(
             ApiKey(
@@ -273,11 +275,13 @@ def _add_keys(tenant: Tenant, now: datetime) -> None:
                 secret_hash=f"{dice.getrandbits(256):064x}",
                 created_at=tenant.began + timedelta(hours=place),
                 expires_at=now + timedelta(days=dice.choice([3, 60, 200, 300])),
-                last_used_at=None if place == 4 else now - timedelta(minutes=dice.randrange(900)),
+                first_used_at=used and tenant.began + timedelta(hours=place + 1),
+                last_used_at=used,
                 **key,
             )
         )
-        if key["scopes"][0] == Scope.CHAT and key["name"] != "staging":
+        # Whoever kept an ended key is refused, and has no turns.
+        if key["name"] == "production":
             tenant.callers.append(f"key:{made.pk}")
 
 

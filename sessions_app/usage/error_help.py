@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -46,8 +47,8 @@ class ErrorHelp:
 
 
 def plain(text: str) -> str:
-    """Return a text of a docstring without the quotes of its code, which pages would show."""
-    return text.replace("`", "")
+    """Return a text of a docstring with quotes for people around its code."""
+    return re.sub(r"`([^`]*)`", r"“\1”", text)
 
 
 def help_with(code: str) -> ErrorHelp | None:

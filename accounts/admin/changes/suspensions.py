@@ -107,6 +107,8 @@ class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):
 
     def _stopped(self, request: HttpRequest, row: M, text: str, *, done: bool) -> HttpResponse:
         self.message_user(
-            request, f"{row}: {text}.", messages.SUCCESS if done else messages.WARNING
+            request,
+            f"{self.opts.verbose_name} {row}: {text}.",
+            messages.SUCCESS if done else messages.WARNING,
         )
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)

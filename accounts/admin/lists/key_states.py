@@ -66,5 +66,5 @@ def ended_text(ended: list[str]) -> str:
     """Name the keys that were ended."""
     if not ended:
         return "No key was revoked: it had ended before."
-    which = f"({', '.join(ended)})"
-    return f"{len(ended)} revoked {which}; every server refuses them within 5 seconds."
+    what, them = ("1 key", "it") if len(ended) == 1 else (f"{len(ended)} keys", "them")
+    return f"{what} revoked ({', '.join(ended)}): every server refuses {them} within 5 seconds."

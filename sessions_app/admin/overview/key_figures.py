@@ -47,8 +47,9 @@ def tiles(key: ApiKey, use: KeyUse | None, refusals: list[RefusalRow], page: str
     times = sum(row.sum.times for row in refusals)
     last = max((row.sum.last_at for row in refusals), default=None)
     networks = ", ".join(key.networks)
+    failed = f"{share(used.error_rate)} failed" if used.requests else ""
     return [
-        Tile("Requests", count(used.requests), span, f"{share(used.error_rate)} failed", page),
+        Tile("Requests", count(used.requests), span, failed, page),
         Tile("Spend", spend(used.cost, used.unpriced), span, ""),
         Tile(
             "Refused", count(times), f"in {DAYS} days",

@@ -177,7 +177,7 @@ class ChangeTests(KeyPages):
         key, page = self.leaked()
         new = text_in(page)
 
-        self.assertContains(page, "every server refuses them within 5 seconds")
+        self.assertContains(page, ": every server refuses it within 5 seconds")
         self.assertIn("no-store", page["Cache-Control"])
         self.assertEqual((self.status_of(self.text), self.status_of(new)), (401, 200))
         self.client.post(self.page("key-revoke", key), secure=True)
@@ -262,7 +262,7 @@ class ListTests(KeyPages):
             "shop",
             "acme",
             "chat",
-            "1 of them",
+            "1 chosen",
             "active",
             ">test</span>",
             "from https://shop.",

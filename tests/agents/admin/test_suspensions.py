@@ -110,6 +110,8 @@ class SuspensionTests(World, TestCase):
         listed = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_changelist")
         self.assertContains(self.client.get(listed, secure=True), REASON)
         page = self.page(row)
+        # What is suspended is not called active beside it.
+        self.assertNotContains(page, '<span class="badge ok">Active</span>', html=True)
         self.assertContains(page, "<strong>Suspended</strong> by root@example.com")
         self.assertContains(page, REASON)
         with platform_context():

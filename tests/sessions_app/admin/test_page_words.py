@@ -82,10 +82,10 @@ class ErrorHelpTests(SimpleTestCase):
         found = help_with("provider_timeout")
 
         assert found is not None
-        self.assertEqual(found.meaning, "The model took longer than timeouts allows.")
+        self.assertEqual(found.meaning, "The model took longer than “timeouts” allows.")
         self.assertEqual(
             found.remedy,
-            "Choose a faster model or a shorter prompt, or raise timeouts in the agent's "
+            "Choose a faster model or a shorter prompt, or raise “timeouts” in the agent's "
             "configuration.",
         )
         self.assertIsNone(help_with(""))

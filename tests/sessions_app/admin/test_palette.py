@@ -78,6 +78,7 @@ class PaletteTests(TestCase):
             "web sh": [key],
             self.secret: [key],
             self.key.shown_id: [key],
+            self.key.shown_id[:11]: [key],
             self.key.key_id: [key],
             str(self.key.pk): [key],
             str(self.account.pk): [account],

@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, F, Min, Q, Sum
 from django.test import TestCase, override_settings
 from django.utils import timezone
 
 from accounts.limits.periods import start_of
-from accounts.models import Account, AccountStatus, AuditEntry, Budget, BudgetPeriod, Membership
+from accounts.models import (
+    Account,
+    AccountStatus,
+    ApiKey,
+    AuditEntry,
+    Budget,
+    BudgetPeriod,
+    Membership,
+    RefusalDay,
+)
 from accounts.tenancy.context import current_context, platform_context
 from agents.config import forget
 from agents.config.versions.current import current_config
@@ -101,6 +110,17 @@ class FullDemoTests(TestCase):
         )
         self.assertTrue(Session.objects.filter(turn_count__gt=2).exists())
         self.assertTrue(Membership.objects.exists() and AuditEntry.objects.exists())
+
+    def test_refusals_are_there_and_an_ended_key_has_nothing_else(self) -> None:
+        codes = set(RefusalDay.objects.values_list("code", flat=True))
+        ended = ApiKey.objects.exclude(revoked_at=None)
+
+        self.assertEqual(codes, {"rate_limited", "unauthenticated", "budget_exceeded"})
+        self.assertFalse(RefusalDay.objects.filter(last_at__gt=timezone.now()).exists())
+        self.assertGreater(len(ended), 10)
+        self.assertFalse(ended.filter(last_used_at__gt=F("revoked_at")).exists())
+        callers = [f"key:{key.pk}" for key in ended]
+        self.assertFalse(LLMRequest.objects.filter(caller__in=callers).exists())
 
     def test_it_spans_ninety_days_and_nothing_lies_in_the_future(self) -> None:
         now = timezone.now()
