@@ -51,7 +51,9 @@ class Person:
     def read(cls, account_id: UUID, kind: str, text: str) -> Self:
         """Read an identifier as people type it; raises ValidationError."""
         value = text.strip()
-        if not value or len(value) > LONGEST_IDENTIFIER or "\0" in value:
+        # What a command line gives may hold bytes that are no text.
+        is_text = "\0" not in value and value.encode(errors="ignore").decode() == value
+        if not value or len(value) > LONGEST_IDENTIFIER or not is_text:
             raise ValidationError(f"Give 1 to {LONGEST_IDENTIFIER} characters.")
         if kind == IdentifierKind.EMAIL:
             validate_email(value)

@@ -258,7 +258,12 @@ class ErasureTests(PersonWorld):
         for reason in ("", f"asked by {EMAIL}"):
             with self.assertRaises(ValidationError):
                 erase(self.dora(), reason=reason, actor="ann")
-        for kind, value in (("email", "dora"), ("end_user", " "), ("session", "7")):
+        for kind, value in (
+            ("email", "dora"),
+            ("end_user", " "),
+            ("end_user", "\udcff"),
+            ("session", "7"),
+        ):
             with self.assertRaises(ValidationError):
                 self.dora(kind, value)
         self.assertEqual(self.rows(Erasure), [])
