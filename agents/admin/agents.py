@@ -239,8 +239,8 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
         shown = badge(status.label, STATES[status])
         if reason := instance.suspended_reason:
             # An active agent that is suspended answers nobody: it is not called active beside it.
-            shown = "" if status == InstanceStatus.ACTIVE else shown
-            return format_html("{} {} {}", shown, badge("suspended", "bad"), quiet(reason))
+            before = "" if status == InstanceStatus.ACTIVE else shown
+            return format_html("{} {} {}", before, badge("suspended", "bad"), quiet(reason))
         if not (fault := getattr(instance, "fault", "")):
             return shown
         return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))
