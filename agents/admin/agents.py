@@ -226,11 +226,8 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
             keys_of_agent(row.account_id, row.pk),
         ]
 
-    def history_sources(
-        self, request: HttpRequest, row: AgentInstance
-    ) -> Iterable[timeline.Source]:
-        files = changed_files(agent_instance_id=row.pk)
-        return [*super().history_sources(request, row), files]
+    def history_sources(self, row: AgentInstance) -> Iterable[timeline.Source]:
+        return [*super().history_sources(row), changed_files(agent_instance_id=row.pk)]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
         address = reverse("admin:instance-history", args=[row.pk])
@@ -242,8 +239,8 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
         shown = badge(status.label, STATES[status])
         if reason := instance.suspended_reason:
             # An active agent that is suspended answers nobody: it is not called active beside it.
-            shown = SafeString() if status == InstanceStatus.ACTIVE else shown
-            return format_html("{} {} {}", shown, badge("suspended", "bad"), quiet(reason))
+            before = "" if status == InstanceStatus.ACTIVE else shown
+            return format_html("{} {} {}", before, badge("suspended", "bad"), quiet(reason))
         if not (fault := getattr(instance, "fault", "")):
             return shown
         return format_html("{} {}", shown, render_to_string(FAULT_BADGE, {"fault": fault}))
