@@ -226,8 +226,11 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
             keys_of_agent(row.account_id, row.pk),
         ]
 
-    def history_sources(self, row: AgentInstance) -> Iterable[timeline.Source]:
-        return [*super().history_sources(row), changed_files(agent_instance_id=row.pk)]
+    def history_sources(
+        self, request: HttpRequest, row: AgentInstance
+    ) -> Iterable[timeline.Source]:
+        files = changed_files(agent_instance_id=row.pk)
+        return [*super().history_sources(request, row), files]
 
     def history_links(self, row: AgentInstance) -> Iterable[tuple[str, str]]:
         address = reverse("admin:instance-history", args=[row.pk])
