@@ -19,6 +19,7 @@ from salient.tasks import jobs
 from salient.tasks.worker import Worker
 
 NAMES = {
+    "accounts.management.jobs.forget_old_refusals",
     "accounts.management.jobs.forget_past_limits",
     "accounts.management.jobs.tidy_webhook_log",
     "accounts.management.jobs.warn_of_expiring_keys",
