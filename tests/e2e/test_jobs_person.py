@@ -109,6 +109,8 @@ def configure(click: Clicks, url: str, agent: AgentInstance) -> None:
     page = click.page
     page.goto(f"{url}/admin/agents/agentinstance/{agent.pk}/change/")
     click(".configuration .tools a >> nth=0")
+    # The script is there: what was typed before it is saved with the next change only.
+    expect(page.locator(".gutter li")).not_to_have_count(0)
     page.fill("#id_text", DRAFT.replace("4", "3"))
     page.fill("#id_system_prompt", "Be kind.\n\n# Tone\nWarm.")
     # It is written into the YAML with the next autosave, and the YAML's own change stays.
