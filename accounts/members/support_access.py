@@ -17,6 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from accounts.audit.reasons import LONGEST_REASON, clean_reason
 from accounts.models import (
     Account,
     ActorKind,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
 DEFAULT_MINUTES, MOST_MINUTES = 60, 8 * 60
-LONGEST_REASON = 500
 
 type Person = User | AnonymousUser
 
@@ -52,11 +52,7 @@ def open_access(
     An earlier access of theirs ends, with the keys that they were shown under it. The database
     writes both into the account's audit log.
     """
-    reason = " ".join(reason.split())
-    if not reason:
-        raise ValidationError("Say why you need to read this account's texts.")
-    if len(reason) > LONGEST_REASON:
-        raise ValidationError(f"A reason has at most {LONGEST_REASON} characters.")
+    reason = clean_reason(reason, missing="Say why you need to read this account's texts.")
     if not 1 <= minutes <= MOST_MINUTES:
         raise ValidationError(f"An access lasts from 1 to {MOST_MINUTES} minutes.")
     now = timezone.now()

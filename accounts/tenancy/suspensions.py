@@ -12,13 +12,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
+from accounts.audit.reasons import clean_reason
 from accounts.models import AuditEntry
 from salient.api.problems import Problem
 
-LONGEST_REASON = 500
+NO_REASON = "Say why: whoever resumes it has to know."
 _forget: dict[type[models.Model], Callable[[Any], None]] = {}
 
 
@@ -44,22 +44,12 @@ def forgets(model: type[models.Model]) -> Callable[[Callable[[Any], None]], Any]
     return register
 
 
-def clean_reason(reason: str) -> str:
-    """Return the reason in one line; raises ValidationError where there is none."""
-    reason = " ".join(reason.split())
-    if not reason:
-        raise ValidationError("Say why: whoever resumes it has to know.")
-    if len(reason) > LONGEST_REASON:
-        raise ValidationError(f"A reason has at most {LONGEST_REASON} characters.")
-    return reason
-
-
 def suspend(row: Any, reason: str) -> bool:
     """Stop a row for a reason; False where it is stopped already. Raises ValidationError.
 
     Here and below: inside a context that may change it; the database writes the audit log.
     """
-    return _write(row, "", clean_reason(reason))
+    return _write(row, "", clean_reason(reason, missing=NO_REASON))
 
 
 def resume(row: Any) -> bool:

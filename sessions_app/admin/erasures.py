@@ -23,6 +23,7 @@ from accounts.admin.lists.filters import FilterForm
 from accounts.admin.lists.keyset import KeysetAdmin
 from accounts.admin.site import own_page
 from accounts.audit.log import model_of
+from accounts.audit.reasons import LONGEST_REASON
 from accounts.members.staff_roles import StaffRole, register_rights
 from accounts.models import User
 from accounts.tenancy.accounts import all_accounts
@@ -30,7 +31,7 @@ from accounts.tenancy.context import platform_context
 from salient.actors import Actor, acting
 from salient.formatting import count
 from sessions_app.conversations.erasure.persons import LONGEST_IDENTIFIER, Person, survey
-from sessions_app.conversations.erasure.service import LONGEST_REASON, check_reason, erase
+from sessions_app.conversations.erasure.service import check_reason, erase
 from sessions_app.models import Erasure, IdentifierKind
 
 RIGHT = "sessions_app.add_erasure"

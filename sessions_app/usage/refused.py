@@ -44,27 +44,24 @@ def refused_of_all(days: Days) -> list[RefusalRow]:
 
 def refused_of_account(account_id: UUID, days: Days) -> list[RefusalRow]:
     """Return an account's most frequent refusals by code, caller, key and agent; in a context."""
-    found = refusals(
-        *("account_id", "caller", "key_id", "agent"),
-        first=days.first,
-        last=days.last,
-        most=MOST_ROWS,
-        account_id=account_id,
-    )
+    found = _of_account(account_id, days)
     return _rows(found, keys_by_public_id(account_id, {each.key_id for each in found}))
 
 
 def refused_of_key(key: ApiKey, days: Days) -> list[RefusalRow]:
     """Return a key's most frequent refusals by code and agent, its visitors' too; in a context."""
-    found = refusals(
+    return _rows(_of_account(key.account_id, days, key.key_id), {key.key_id: key})
+
+
+def _of_account(account_id: UUID, days: Days, key_id: str | None = None) -> list[Refused]:
+    return refusals(
         *("account_id", "caller", "key_id", "agent"),
         first=days.first,
         last=days.last,
         most=MOST_ROWS,
-        account_id=key.account_id,
-        key_id=key.key_id,
+        account_id=account_id,
+        key_id=key_id,
     )
-    return _rows(found, {key.key_id: key})
 
 
 def _rows(found: Sequence[Refused], keys: Mapping[str, ApiKey]) -> list[RefusalRow]:

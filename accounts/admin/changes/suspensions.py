@@ -15,13 +15,8 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from accounts.admin.base import PlatformModelAdmin
-from accounts.tenancy.suspensions import (
-    LONGEST_REASON,
-    clean_reason,
-    resume,
-    suspend,
-    suspension_of,
-)
+from accounts.audit.reasons import LONGEST_REASON, clean_reason
+from accounts.tenancy.suspensions import NO_REASON, resume, suspend, suspension_of
 
 
 def save_typed(row: Model, form: Any, also: Iterable[str] = ()) -> None:
@@ -42,7 +37,7 @@ class ReasonForm(forms.Form):
     )
 
     def clean_reason(self) -> str:
-        return clean_reason(self.cleaned_data["reason"])
+        return clean_reason(self.cleaned_data["reason"], missing=NO_REASON)
 
 
 class SuspendableAdmin[M: Model](PlatformModelAdmin[M]):

@@ -36,7 +36,7 @@ class Way:
         if form is None:
             return None
         kept = request.GET[KEPT]
-        results = f"{reverse(f'admin:{page.opts.app_label}_{page.opts.model_name}_changelist')}"
+        results = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist")
         found = in_time(partial(_neighbours, page, request, form, row)) or (None, None)
         addresses = (_address(page, each, kept) for each in found)
         return cls(form, kept, f"{results}?{kept}", *addresses)

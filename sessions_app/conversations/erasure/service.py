@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.audit.reasons import LONGEST_REASON, clean_reason
 from accounts.tenancy.context import tenant_context
 from sessions_app.background.stored_turns import CANCEL_SECONDS, LOOK_SECONDS
 from sessions_app.conversations.erasure.mentions import (
@@ -41,16 +42,13 @@ from sessions_app.models import (
 from sessions_app.turns.abandoned import settle_of_dead_processes
 from sessions_app.turns.problems import TurnInProgress
 
-LONGEST_REASON = 500
 # So many sessions are erased in one transaction.
 BATCH = 20
 
 
 def check_reason(person: Person, reason: str) -> str:
     """Return the reason as the receipt keeps it; raises ValidationError."""
-    reason = " ".join(reason.split())
-    if not 1 <= len(reason) <= LONGEST_REASON:
-        raise ValidationError(f"Say why, in 1 to {LONGEST_REASON} characters.")
+    reason = clean_reason(reason, missing=f"Say why, in 1 to {LONGEST_REASON} characters.")
     if person.value.lower() in reason.lower():
         raise ValidationError("The receipt is kept: leave out the person, name the ticket instead.")
     return reason
