@@ -1,7 +1,7 @@
 """`manage.py erase_person ACCOUNT`: erase a person's texts and profile; figures stay."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import CommandParser
 
@@ -19,7 +19,6 @@ class Command(ReportingCommand):
         "Erase a person's texts and profile in one account, with all copies; tokens, costs and "
         "counts stay. Exit code 1 while something is left."
     )
-    writes: ClassVar[bool] = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", help="the account's slug")
@@ -28,14 +27,13 @@ class Command(ReportingCommand):
         who.add_argument("--end-user", help="how the account names its end user")
         who.add_argument("--session", help="the id of one of a visitor's sessions")
         parser.add_argument("--reason", help="a ticket's number; the receipt keeps it")
-        parser.add_argument("--check", action="store_true", help="only count what would be erased")
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
         account = find_account(options["account"])
         [kind] = [each for each in IdentifierKind if options[each.value] is not None]
         person = Person.read(account.pk, kind, options[kind.value])
-        if options["check"]:
+        if options["dry_run"]:
             found = survey(person)
             return {
                 "found": found.counts,

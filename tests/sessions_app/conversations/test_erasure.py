@@ -273,12 +273,12 @@ class CommandTests(PersonWorld):
     def test_it_checks_erases_and_reports(self) -> None:
         who = ("erase_person", "acme", "--email", EMAIL)
         self.assertEqual(
-            run_json(*who, "--check"), {"found": FOUND, "running_turns": 0, "receipts": []}
+            run_json(*who, "--dry-run"), {"found": FOUND, "running_turns": 0, "receipts": []}
         )
-        self.assertIn("messages: 4 would be erased", run(*who, "--check"))
+        self.assertIn("messages: 4 would be erased", run(*who, "--dry-run"))
         self.assertEqual(refusal(*who), (2, "Say why: --reason."))
         report = run_json(*who, "--reason", "Ticket 12")
         self.assertEqual((report["ok"], report["erased"], report["remaining"]), (True, FOUND, {}))
         self.assertIn("is complete", run(*who, "--reason", "Ticket 13"))
         self.assertEqual(len(self.rows(Erasure)), 2)
-        self.assertEqual(run(*who, "--check").splitlines()[0], "Nothing was found.")
+        self.assertEqual(run(*who, "--dry-run").splitlines()[0], "Nothing was found.")
