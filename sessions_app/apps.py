@@ -44,17 +44,17 @@ class SessionsConfig(AppConfig):
         # Models can be imported only now.
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
-        from sessions_app.adoption import checks  # noqa: F401, PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
+        from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
         register_publish_check(saved_chats.check_publication)
-        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption.survey")
+        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption")
 
 
 def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
     """Check a database from before tenancy before the first migration changes it."""
-    from sessions_app.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
+    from sessions_app.operations.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
 
     if any(not backwards for _, backwards in plan):
         adopt(using)

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from sessions_app.adoption.survey import adopt, problems
+from sessions_app.operations.adoption.survey import adopt, problems
 from tests.support.database import catalog
 from tests.support.database.scratch_database import (
     BASELINE,

@@ -17,8 +17,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from salient.management.base import Refused
-from sessions_app.adoption.names import INDEXES, foreign_keys, rename_all, replaced_names
 from sessions_app.models import Role
+from sessions_app.operations.adoption.names import INDEXES, foreign_keys, rename_all, replaced_names
 
 REVISION: Final = "4360c1de944b"
 MOST_NAMED: Final = 10

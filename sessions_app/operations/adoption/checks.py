@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core import checks
 
-from sessions_app.adoption.survey import problems
+from sessions_app.operations.adoption.survey import problems
 
 
 @checks.register(checks.Tags.database)

@@ -1,0 +1,1 @@
+"""What ops run: adoption of older databases, integrity, lifecycle of accounts."""
