@@ -30,13 +30,10 @@ NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 # Requests that may be aborted: the rest of a stream after its end, a file that is stored, the
-# log-in page that an autosave does not follow, a page's icon and last scripts where a form is sent
-# before they came.
-MAY_BE_ABORTED = (
-    *("/stream", "/run", "/configuration/", "/static/icon.svg"),
-    "format=csv",
-    *("/static/keep.js", "/static/admin/js/nav_sidebar.js"),
-)
+# log-in page that an autosave does not follow.
+MAY_BE_ABORTED = ("/stream", "/run", "/configuration/", "format=csv")
+# A page's parts, where the page is left before they came.
+PARTS = {"script", "stylesheet", "image", "font"}
 # The frame of every page is checked on the first one only; a list by its first rows.
 FRAME = ["#header", "#nav-sidebar"]
 FURTHER_ROWS = [
@@ -48,9 +45,10 @@ UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)
 OVERFLOWS = """selector => [...document.querySelectorAll(selector)].some(
   each => each.scrollWidth > each.clientWidth
 )"""
-FIND = """async seen => {
+FIND = """async ([seen, rules]) => {
   document.getAnimations().forEach(each => each.finish());
-  const found = await axe.run({exclude: seen}, {resultTypes: ['violations']});
+  const only = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
+  const found = await axe.run({exclude: seen}, {resultTypes: ['violations'], ...only});
   return found.violations.map(v => [v.impact, v.id, v.nodes[0].target.join(' '), v.nodes[0].html]);
 }"""
 
@@ -111,7 +109,9 @@ class Watched:
     def _lost(self, request: Request) -> None:
         # Leaving a page aborts its requests.
         is_left = self.began.get(request) != self.left
-        is_meant = is_left or request.url.endswith(MAY_BE_ABORTED)
+        is_meant = (
+            is_left or request.url.endswith(MAY_BE_ABORTED) or request.resource_type in PARTS
+        )
         if not (is_meant and request.failure == "net::ERR_ABORTED"):
             self.note(f"lost: {request.method} {request.url} {request.failure}")
 
@@ -132,9 +132,10 @@ class Watched:
         self.page.evaluate(self.axe)
         seen = FURTHER_ROWS + (FRAME if self.has_checked_frame else [])
         self.has_checked_frame = True
-        for scheme in ("light", "dark"):
+        # The dark theme changes nothing but colours.
+        for scheme, rules in (("light", []), ("dark", ["color-contrast"])):
             self.page.emulate_media(color_scheme=scheme)
-            for impact, *what in self.page.evaluate(FIND, seen):
+            for impact, *what in self.page.evaluate(FIND, [seen, rules]):
                 self.note(f"axe, {self.width}, {scheme}: {impact} {' '.join(what)[:300]}")
         self.page.emulate_media(color_scheme="light")
 
