@@ -109,9 +109,7 @@ class Watched:
     def _lost(self, request: Request) -> None:
         # Leaving a page aborts its requests.
         is_left = self.began.get(request) != self.left
-        is_meant = (
-            is_left or request.url.endswith(MAY_BE_ABORTED) or request.resource_type in PARTS
-        )
+        is_meant = is_left or request.url.endswith(MAY_BE_ABORTED) or request.resource_type in PARTS
         if not (is_meant and request.failure == "net::ERR_ABORTED"):
             self.note(f"lost: {request.method} {request.url} {request.failure}")
 
