@@ -24,6 +24,7 @@ from accounts.tenancy.context import platform_context
 from agents.connections import connections, revocation
 from agents.models import AgentInstance, InstanceStatus, ProviderConnection
 from agents.runtime.providers import Connection
+from salient.api.lifespan import finish_background
 from salient.ttl import clear_caches
 from sessions_app.models import LLMRequest
 from tests.support.api_client import Answer, ApiClient, Call
@@ -87,6 +88,20 @@ class RunningTurnTests(Cutting, TestCase):
         (name, error), (last, done) = answer.events()
         self.assertEqual((name, json.loads(error)["code"]), ("error", "access_ended"))
         self.assertEqual((last, json.loads(done)["status"]), ("done", "cancelled"))
+        _, [request] = await sync_to_async(stored)()
+        self.assertEqual(
+            (request.completion_status, request.error_code), ("cancelled", "access_ended")
+        )
+        self.assertIsNotNone(request.settled_at)
+
+    async def test_a_turn_in_the_background_ends_as_well(self) -> None:
+        body = {"message": "hello", "background": True}
+        begun = await self.api.post(self.path("chat"), body)
+        self.assertEqual((begun.status, begun.json()["status"]), (202, "running"))
+        await sync_to_async(suspend)(self.account)
+        async with asyncio.timeout(10):
+            await finish_background()
+
         _, [request] = await sync_to_async(stored)()
         self.assertEqual(
             (request.completion_status, request.error_code), ("cancelled", "access_ended")
