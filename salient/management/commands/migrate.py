@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import CommandError
 from django.core.management.commands import migrate
 
-from salient.database.migration_state import half_migrated, migration_lock
+from salient.database.upgrades.lock import half_migrated, migration_lock
 
 # The last commit that has the migrations which today's migrations replace.
 LAST_OF_FORMER_MIGRATIONS = "2e2dc50"
