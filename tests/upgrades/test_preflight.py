@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection, migrations, models, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
-from django.test import SimpleTestCase, TestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from salient.database.upgrades import preflight, statements
 from salient.database.upgrades.statements import Column, Effect, Known, Lock, Time
@@ -198,13 +198,9 @@ class OneWay(migrations.RunSQL):
     reversible = False
 
 
-class PlanTests(SimpleTestCase):
-    databases = {"default"}
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.enterClassContext(scratch_database(copied=True))
+class PlanTests(TransactionTestCase):
+    def setUp(self) -> None:
+        self.enterContext(scratch_database(copied=True))
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE accounts")
 
