@@ -133,7 +133,8 @@ class CarriedTests(TransactionTestCase):
                 self.check_statement(old, statement)
         [session] = {each["id"] for each in self.turns(sent)}
         stored = catalog.rows(
-            "SELECT message_role, content FROM messages WHERE session_id = %s ORDER BY id",
+            "SELECT role, content FROM messages WHERE session_id = %s "
+            "ORDER BY created_at, role DESC",
             [session],
         )
         self.assertEqual([role for role, _ in stored], ["human", "assistant"] * 2)

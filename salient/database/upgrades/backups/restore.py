@@ -107,7 +107,7 @@ def _explained() -> Iterator[None]:
 
 def _programs(server: psycopg.Connection[Any], manifest: Manifest) -> Programs:
     """Find the programs, and the roles that the dump names."""
-    query = "SELECT name FROM unnest(%s) AS name WHERE to_regrole(quote_ident(name)) IS NULL"
+    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regrole(quote_ident(name)) IS NULL"
     if missing := [name for (name,) in server.execute(query, [manifest["roles"]]).fetchall()]:
         raise BackupProblem(
             f"This server has no role {', '.join(missing)}: create them first, as “manage.py "
