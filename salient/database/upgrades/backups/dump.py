@@ -24,7 +24,12 @@ from salient.database.upgrades.backups.archive import (
     new_archive,
 )
 from salient.database.upgrades.backups.contents import TABLES, contents_of
-from salient.database.upgrades.backups.programs import BackupProblem, Programs, require_success
+from salient.database.upgrades.backups.programs import (
+    BackupProblem,
+    Programs,
+    ended,
+    require_success,
+)
 
 # Tables of which the login would see no row, or may not read.
 HIDDEN = """
@@ -108,14 +113,12 @@ def _add_dump(
 ) -> dict[str, Any]:
     [(snapshot,)] = connection.execute("SELECT pg_export_snapshot()").fetchall()
     options = ["--format=custom", "--no-owner", f"--snapshot={snapshot}"]
-    with TemporaryFile() as errors:
-        dumping = programs.start("pg_dump", *options, stdout=PIPE, stderr=errors)
-        try:
-            size, digest = archive.add_stream(DUMP, cast(IO[bytes], dumping.stdout))
-            require_success("pg_dump", dumping, errors)
-        finally:
-            dumping.kill()
-            dumping.wait()
+    with (
+        TemporaryFile() as errors,
+        ended(programs.start("pg_dump", *options, stdout=PIPE, stderr=errors)) as dumping,
+    ):
+        size, digest = archive.add_stream(DUMP, cast(IO[bytes], dumping.stdout))
+        require_success("pg_dump", dumping, errors)
     return {"bytes": size, "sha256": digest}
 
 

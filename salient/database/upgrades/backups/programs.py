@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -85,6 +86,17 @@ class Programs:
         """Connect to their database, outside of Django and its pool."""
         secret = {} if self._password is None else {"password": self._password}
         return psycopg.connect(**self._target, **secret)
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """End the program with the block, whatever happened, and close its files."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        with suppress(BrokenPipeError), process:
+            pass
 
 
 def require_success(name: str, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:

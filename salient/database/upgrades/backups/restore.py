@@ -23,7 +23,12 @@ from salient.database.upgrades.backups.archive import (
     require_whole,
 )
 from salient.database.upgrades.backups.contents import TABLES, Table, checks
-from salient.database.upgrades.backups.programs import BackupProblem, Programs, require_success
+from salient.database.upgrades.backups.programs import (
+    BackupProblem,
+    Programs,
+    ended,
+    require_success,
+)
 
 # A database in use gives its tables up when its transactions have ended; others wait meanwhile.
 LOCK_TIMEOUT, TRIES, PAUSE_SECONDS = "2s", 10, 0.5
@@ -107,7 +112,9 @@ def _explained() -> Iterator[None]:
 
 def _programs(server: psycopg.Connection[Any], manifest: Manifest) -> Programs:
     """Find the programs, and the roles that the dump names."""
-    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regrole(quote_ident(name)) IS NULL"
+    query = (
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regrole(quote_ident(name)) IS NULL"
+    )
     if missing := [name for (name,) in server.execute(query, [manifest["roles"]]).fetchall()]:
         raise BackupProblem(
             f"This server has no role {', '.join(missing)}: create them first, as “manage.py "
@@ -163,24 +170,21 @@ def _load(path: Path, manifest: Manifest, programs: Programs, before: list[str])
     """Run `before`, the dump and the checks as one transaction."""
     options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
     tables = {name: Table(**table) for name, table in manifest["tables"].items()}
-    with TemporaryFile() as errors:
-        psql = programs.start("psql", *options, stdin=PIPE, stdout=DEVNULL, stderr=errors)
-        sql_in = cast(IO[bytes], psql.stdin)
-        is_sent = False
-        try:
-            # Whatever ends this without a COMMIT, PostgreSQL undoes all of it.
-            with suppress(BrokenPipeError):
-                _write(sql_in, "BEGIN", *before)
-                _restore_into(sql_in, path, programs)
-                _write(sql_in, *checks(tables), "COMMIT")
-                sql_in.close()
-                is_sent = True
-            require_success("psql", psql, errors)
-            if not is_sent:
-                raise BackupProblem("psql ended too early; nothing was restored.")
-        finally:
-            psql.kill()
-            psql.wait()
+    with (
+        TemporaryFile() as errors,
+        ended(programs.start("psql", *options, stdin=PIPE, stdout=DEVNULL, stderr=errors)) as psql,
+    ):
+        sql_in, is_sent = cast(IO[bytes], psql.stdin), False
+        # Whatever ends this without a COMMIT, PostgreSQL undoes all of it.
+        with suppress(BrokenPipeError):
+            _write(sql_in, "BEGIN", *before)
+            _restore_into(sql_in, path, programs)
+            _write(sql_in, *checks(tables), "COMMIT")
+            sql_in.close()
+            is_sent = True
+        require_success("psql", psql, errors)
+        if not is_sent:
+            raise BackupProblem("psql ended too early; nothing was restored.")
 
 
 def _write(file: IO[bytes], *statements: str) -> None:
@@ -191,17 +195,17 @@ def _write(file: IO[bytes], *statements: str) -> None:
 def _restore_into(output: IO[bytes], path: Path, programs: Programs) -> None:
     """Have pg_restore write the dump as SQL; raises BrokenPipeError when psql has ended."""
     options = ["--no-owner", "--file=-"]
-    with TemporaryFile() as errors:
-        restoring = programs.plain("pg_restore", *options, stdin=PIPE, stdout=output, stderr=errors)
+    with (
+        TemporaryFile() as errors,
+        ended(
+            programs.plain("pg_restore", *options, stdin=PIPE, stdout=output, stderr=errors)
+        ) as restoring,
+    ):
         dump_in = cast(IO[bytes], restoring.stdin)
-        try:
-            with suppress(BrokenPipeError):
-                for chunk in dump_of(path):
-                    dump_in.write(chunk)
-                dump_in.close()
-            if restoring.wait() == -SIGPIPE:
-                raise BrokenPipeError
-            require_success("pg_restore", restoring, errors)
-        finally:
-            restoring.kill()
-            restoring.wait()
+        with suppress(BrokenPipeError):
+            for chunk in dump_of(path):
+                dump_in.write(chunk)
+            dump_in.close()
+        if restoring.wait() == -SIGPIPE:
+            raise BrokenPipeError
+        require_success("pg_restore", restoring, errors)
