@@ -37,4 +37,5 @@ def statements(version: str) -> list[Statement]:
 
 def version_of_code() -> str:
     project = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-    return re.findall(r'^version = "(.+)"', project, re.MULTILINE)[0]
+    [version] = re.findall(r'^version = "(.+)"', project, re.MULTILINE)
+    return str(version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE
@@ -13,6 +12,7 @@ from typing import IO, Any, cast
 import psycopg
 from django.conf import settings
 
+from salient.api.openapi.document import VERSION
 from salient.database.diagnosis import ensure_started, explain, parameters
 from salient.database.upgrades.backups.archive import (
     CONFIGS,
@@ -49,12 +49,6 @@ ROLES = """
         UNION SELECT unnest(polroles) FROM pg_policy
     ) AS named JOIN pg_roles ON pg_roles.oid = grantee ORDER BY 1
 """
-
-
-def version() -> str:
-    """The version of this code."""
-    project = (Path(settings.BASE_DIR) / "pyproject.toml").read_text()
-    return str(tomllib.loads(project)["project"]["version"])
 
 
 def make_backup(path: Path) -> Manifest:
@@ -98,7 +92,7 @@ def _facts(connection: psycopg.Connection[Any]) -> Manifest:
     rows = connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name")
     return {
         "form": FORM,
-        "version": version(),
+        "version": VERSION,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "database": connection.info.dbname,
         "postgresql": connection.info.server_version // 10_000,
