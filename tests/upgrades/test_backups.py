@@ -18,10 +18,12 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
+from salient.database import embedded
 from salient.database.diagnosis import parameters
 from salient.database.upgrades.backups import dump, programs, restore
 from salient.database.upgrades.backups.archive import read_manifest
 from salient.database.upgrades.backups.contents import contents_of
+from salient.local.shared_process import SharedProcessError
 from salient.management.base import Misused, Refused
 from tests.support.commands import run_json
 from tests.support.database import catalog
@@ -172,7 +174,7 @@ class BackupTests(BackupCase):
         with (
             mock.patch.object(programs, "VERSIONS", str(tools / "none")),
             mock.patch.dict("os.environ", {"PATH": f"{tools}:/usr/bin:/bin"}),
-            mock.patch.object(programs, "find_spec", return_value=None),
+            mock.patch.object(embedded, "binaries", side_effect=SharedProcessError),
             mock.patch.dict(connection.settings_dict, {"PASSWORD": "hunter2 hunter2"}),
             self.assertRaisesMessage(Refused, "pg_dump: error: the disk fell off"),
         ):
@@ -284,7 +286,7 @@ class BackupTests(BackupCase):
             def give_way(_seconds: float) -> None:
                 reader.rollback()
 
-            with mock.patch.object(restore.time, "sleep", give_way):
+            with mock.patch("time.sleep", give_way):
                 run_json("restore", str(self.backup), "--replace")
 
     def test_plain_tools_read_it_too(self) -> None:

