@@ -17,6 +17,7 @@ from salient.database.upgrades.statements import Column, Effect, Known, Lock, Ti
 from salient.management.base import Misused
 from tests.support.database import catalog
 from tests.support.database.scratch_database import OWN_APPS, ScratchCase, scratch_database
+from tests.support.factories import make_account
 
 TABLES = """
     CREATE TABLE parents (id uuid PRIMARY KEY, name varchar(20), UNIQUE (name));
@@ -205,6 +206,7 @@ class OneWay(migrations.RunSQL):
 class PlanTests(TransactionTestCase):
     def setUp(self) -> None:
         self.enterContext(scratch_database(copied=True))
+        make_account("acme")
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE accounts")
 
@@ -261,8 +263,10 @@ class PlanTests(TransactionTestCase):
             migrations.RunPython(fill_notes, migrations.RunPython.noop),
         )
 
-        [size] = catalog.rows("SELECT pg_total_relation_size('accounts')")
-        table = {"table": "accounts", "rows": 1, "bytes": size[0]}
+        [(rows, size)] = catalog.rows(
+            "SELECT count(*), pg_total_relation_size('accounts') FROM accounts"
+        )
+        table = {"table": "accounts", "rows": rows, "bytes": size}
         self.assertEqual(
             [each["locks"] for each in found],
             [
@@ -290,10 +294,10 @@ class PlanTests(TransactionTestCase):
                 "1 migration would run in d; nothing was changed.",
                 "accounts.0099_next",
                 "  Add field note to account",
-                f"    accounts, about 1 rows, {size[0] / 2**20:.1f} MB: reads and writes wait "
+                f"    accounts, about {rows} rows, {size / 2**20:.1f} MB: reads and writes wait "
                 "for a moment (ACCESS EXCLUSIVE)",
                 "  Raw SQL operation: cannot be undone",
-                f"    accounts, about 1 rows, {size[0] / 2**20:.1f} MB: reads and writes go on "
+                f"    accounts, about {rows} rows, {size / 2**20:.1f} MB: reads and writes go on "
                 "while all of it is read (ROW EXCLUSIVE)",
                 "  Raw Python operation: Python code, whose statements are known only when it "
                 "runs: fill_notes",

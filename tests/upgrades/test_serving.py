@@ -37,7 +37,7 @@ class Callers:
     async def talk(self) -> None:
         while True:
             await self.say()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     async def say(self) -> tuple[int, Any]:
         async with self._client.post(self._path, json={"message": "Hi"}) as answer:
@@ -100,7 +100,6 @@ class ServingTests(World, TransactionTestCase):
             await callers.answers(3)
             made = await asyncio.to_thread(run_json, "backup", str(self.backup))
             await callers.answers(3)
-            await asyncio.to_thread(run_json, "restore", str(self.backup), "--check")
             restored = await asyncio.to_thread(self.restored_elsewhere)
             await callers.answers(1)
         self.assertEqual({*callers.answered}, {200})
@@ -118,14 +117,15 @@ class ServingTests(World, TransactionTestCase):
         return {name: (table.rows, table.hash) for name, table in found.items()}
 
     async def replace(self, callers: Callers) -> None:
-        """Going back to the backup under a running server: calls wait or get 503, none lies."""
+        """Going back to the backup under a running server: its calls wait, and go on."""
         async with callers.talking():
             await callers.answers(1)
             await asyncio.to_thread(run_json, "restore", str(self.backup), "--replace")
             before = number(MESSAGES)
             await callers.answers(5)
         found = Counter(callers.answered)
-        self.assertLessEqual(found.keys(), {200, 404, 500, 503})
+        # At most the call of that moment, and one that came while the tables were locked.
+        self.assertLessEqual(found.total() - found[200], 2, found)
         self.assertGreaterEqual(number(MESSAGES), before + 4)
 
     async def wait_for_migrate(
