@@ -17,7 +17,7 @@ BOOTSTRAP = @$(PYTHON3) bin/bootstrap.py
 CODE = salient accounts agents sessions_app benchmarks tests manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help python3 run serve test check bench map lock clean
+.PHONY: help python3 run serve test check bench release map lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ PRODUCTION = DEBUG=false DEMO=false ALLOWED_HOSTS=salient.example HTTPS=true EMA
 bench: python3 ## measure against a bare ceiling and LiteLLM, write benchmarks/RESULTS.md (ROUNDS= SECONDS= ROWS= ARGS=)
 	$(BOOTSTRAP) install run
 	@.venv/bin/python -m benchmarks.run $(ROUNDS:%=--rounds %) $(SECONDS:%=--seconds %) $(ROWS:%=--rows %) $(ARGS)
+
+release: python3 ## keep the schema, rows and turn of this version in tests/upgrades/releases
+	$(BOOTSTRAP) install dev
+	@.venv/bin/python -m tests.support.database.write_release
 
 map: python3 ## write the map of modules and the tables of docs/api.md anew from the code
 	@$(PYTHON3) bin/module_map.py

@@ -10,7 +10,7 @@ from django.http import HttpRequest, JsonResponse
 from salient.api.operations import open_route
 from salient.api.schemas import Out
 from salient.database import in_database
-from salient.database.migration_state import readiness_problem
+from salient.database.upgrades.pending import readiness_problem
 
 # Load balancers wait a few seconds at most.
 READY_SECONDS = 1.5

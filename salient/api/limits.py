@@ -29,6 +29,7 @@ from salient.api.problems import (
     UnknownRoute,
 )
 from salient.api.routing import HEALTH, nearest_route, route_of
+from salient.database.upgrades.pending import MigrationPending, require_migrated
 from salient.security import request_ids
 
 logger = logging.getLogger(__name__)
@@ -251,6 +252,7 @@ def with_request_limits(application: Application) -> Application:
         with suppress(RequestAborted):
             try:
                 require_known_host(scope)
+                require_migrated(scope["path"])
                 body = await read_body(reader)
             except Problem as problem:
                 await send_refusal(problem, scope, sender)
@@ -266,14 +268,19 @@ async def send_refusal(problem: Problem, scope: Scope, send: Send) -> None:
     if "text/html" not in header(scope, b"accept"):
         await send_problem(problem, send)
         return
-    is_large = isinstance(problem, BodyTooLarge)
     context = {"detail": problem.detail, **problem.members}
-    page = render_to_string("too_large.html" if is_large else "refused.html", context)
+    page = render_to_string(REFUSAL_PAGES.get(type(problem), "refused.html"), context)
     headers = [*REFUSAL_HEADERS, (b"content-length", b"%d" % len(page.encode()))]
+    headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
     await send({"type": "http.response.start", "status": int(problem.status), "headers": headers})
     await send({"type": "http.response.body", "body": page.encode()})
 
 
+# Refusals whose page says more than what is wrong.
+REFUSAL_PAGES: Mapping[type[Problem], str] = {
+    BodyTooLarge: "too_large.html",
+    MigrationPending: "migration_pending.html",
+}
 # The problems that replace error pages, by status.
 PAGE_PROBLEMS = {
     int(problem.status): problem

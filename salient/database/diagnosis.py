@@ -59,7 +59,7 @@ def check_server() -> None:
     """Connect once, outside the pool, and raise `DatabaseProblem` if anything is wrong."""
     try:
         ensure_started()
-        with psycopg.connect(**_parameters()) as probe:
+        with psycopg.connect(**parameters()) as probe:
             check_version(probe.info.server_version)
             _check_rights(probe)
     except (SharedProcessError, psycopg.Error) as error:
@@ -122,7 +122,7 @@ def _check_rights(probe: psycopg.Connection[Any]) -> None:
         raise DatabaseProblem(f"{_server()}: the database user {user!r} may not read the tables")
 
 
-def _parameters() -> dict[str, Any]:
+def parameters() -> dict[str, Any]:
     """Return the settings as libpq's parameters, without those that only Django knows."""
     options = {**connection.settings_dict["OPTIONS"]}
     for name in ("pool", "assume_role", "isolation_level", "server_side_binding"):

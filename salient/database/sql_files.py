@@ -38,6 +38,9 @@ class SQLFile(migrations.RunSQL):
         options = {"app": self.app, "name": self.name, "before": self.before, "back": self.back}
         return type(self).__qualname__, [], options
 
+    def describe(self) -> str:
+        return f"Run {self.app}/migrations/sql/{self.name}.sql"
+
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
         if sqls != migrations.RunSQL.noop:
             # Without parameters, so that a percent sign in a function means itself.

@@ -21,7 +21,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 
 from salient.database.indexes import AddIndexConcurrently, check_indexes, invalid_indexes
-from salient.database.migration_state import migration_lock
+from salient.database.upgrades.lock import migration_lock
 from tests.support.database import catalog
 from tests.support.database.scratch_database import (
     OWN_APPS,

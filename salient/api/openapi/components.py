@@ -14,6 +14,7 @@ from salient.api.openapi.routes import ApiOperation
 from salient.api.operations import EventStream, Operation, Text
 from salient.api.problems import BodyTooLarge, Problem
 from salient.api.problems.server_refusals import REFUSALS
+from salient.database.upgrades.pending import MigrationPending
 
 type Schema = dict[str, Any]
 # Which way a type goes: what is read may be less than what is written.
@@ -26,6 +27,7 @@ _MODES: dict[Direction, JsonSchemaMode] = {"in": "validation", "out": "serializa
 # What is answered to any request before a view sees it, by the server or by the handler.
 BEFORE_ANY_VIEW: tuple[type[Problem], ...] = (
     UnknownHost,
+    MigrationPending,
     BodyTooSlow,
     BodyTooLarge,
     *REFUSALS.values(),

@@ -136,7 +136,7 @@ class CheckServerTests(TestCase):
             check_server()
 
     def superuser(self, statement: Any) -> None:
-        with psycopg.connect(**diagnosis._parameters(), autocommit=True) as own:
+        with psycopg.connect(**diagnosis.parameters(), autocommit=True) as own:
             own.execute(statement)
 
 

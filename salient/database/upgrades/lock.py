@@ -1,4 +1,4 @@
-"""Whether migrations are pending, and the lock that lets one migrate at a time run."""
+"""The lock that lets one migrate at a time run, and the databases that none may run on."""
 
 from __future__ import annotations
 
@@ -8,31 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
-
-from salient.ttl import TTLCache
 
 # "SALIENT" in ASCII; the lock is of one database, not of the whole server.
 LOCK = 0x53414C49454E54
 TRY_EVERY_SECONDS = 0.5
-_ready: TTLCache[str, bool] = TTLCache(seconds=5)
-
-
-def readiness_problem() -> str | None:
-    """Return why a server may not get requests yet; raises the database's errors."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    if _ready.get("migrated"):
-        return None
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        return f"{len(plan)} migrations are pending; run “manage.py migrate”."
-    _ready.put("migrated", True)  # noqa: FBT003
-    return None
 
 
 @contextmanager
