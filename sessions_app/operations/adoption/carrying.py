@@ -86,6 +86,8 @@ def carry_tenants(source: Source) -> None:
         return
     for table in ("accounts", "agent_instances"):
         values = source.same(table, source.columns[table].keys() & _TENANT_COLUMNS[table])
+        if table == "agent_instances":
+            values["allowed_origins"] = sql.SQL("'{}'")
         update = sql.SQL(", ").join(
             sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in values
         )

@@ -122,7 +122,7 @@ def _next_sessions(source: Source, mark: str | None) -> list[UUID]:
 def pending(catalog: Catalog) -> int:
     """Return how many changes are noted, up to one more than are carried at once."""
     most = SESSIONS_AT_ONCE + 1
-    query = f"SELECT count(*) FROM (SELECT FROM {BEFORE}.changes LIMIT {most}) AS some"
+    query = f"SELECT count(*) FROM (SELECT FROM {BEFORE}.changes LIMIT {most}) AS noted"
     return int(catalog.rows(query)[0][0])
 
 

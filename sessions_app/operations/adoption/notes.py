@@ -188,7 +188,8 @@ def _slug_notes(catalog: Catalog) -> Iterator[str]:
                 continue
             query = sql.SQL(
                 "SELECT count(*), (array_agg(o.id::text ORDER BY o.id))[1:{most}] "
-                "FROM {table} AS o JOIN {owner} AS k ON k.id = o.{key} WHERE o.{column} IS DISTINCT FROM k.{slug}"
+                "FROM {table} AS o JOIN {owner} AS k ON k.id = o.{key} "
+                "WHERE o.{column} IS DISTINCT FROM k.{slug}"
             ).format(
                 most=sql.Literal(MOST_NAMED),
                 table=sql.Identifier(table),

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from sessions_app.operations.adoption.names import foreign_keys
 from sessions_app.operations.adoption.shapes import UNIQUE, WORDS, Shape
 
 MOST_NAMED: Final = 10
@@ -215,6 +214,18 @@ def is_unique(catalog: Catalog, table: str, column: str) -> bool:
             AND indpred IS NULL AND attname = %s
     """
     return bool(catalog.rows(query, [table, column]))
+
+
+def foreign_keys(catalog: Catalog, table: str) -> list[tuple[str, bool]]:
+    """Return the keys from this table's session_id to sessions, and whether each is validated."""
+    query = """
+        SELECT conname, convalidated FROM pg_constraint
+        JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
+        WHERE contype = 'f' AND conrelid = to_regclass(%s) AND confrelid = to_regclass('sessions')
+            AND attname = 'session_id'
+        ORDER BY convalidated DESC, conname
+    """
+    return list(catalog.rows(query, [table]))
 
 
 def dangling(catalog: Catalog, table: str) -> Iterator[str]:
