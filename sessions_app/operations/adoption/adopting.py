@@ -73,9 +73,10 @@ def _begun(choices: Choices) -> State:
 
 
 def source_of(state: State) -> Source:
-    """Return what the steps work on, wherever the tables stand by now."""
-    moved = state.step in {Step.SWITCHED, Step.SETTLED}
-    old, new = (BEFORE, state.home) if moved else (state.home, NEXT)
+    """Return what the steps work on, where the tables stand by now."""
+    old, new = (state.home, NEXT)
+    if state.step == Step.SETTLED:
+        old, new = BEFORE, state.home
     columns = old_columns(state.catalog, old, state.facts["tables"])
     return Source(state.catalog, old, new, columns, Choices.of(state.facts["choices"]))
 
@@ -135,7 +136,7 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
             switching.switch(state, source_of(state))
             progress(f"switched; the old tables were held for {state.facts['held_ms']} ms")
         if state.step == Step.SWITCHED:
-            switching.settle(state, source_of(state))
+            switching.settle(state)
         if "after" not in state.facts:
             grant_rights("default")
             if since := state.facts.get("since"):
@@ -173,7 +174,7 @@ def undo(*, discard: bool = False) -> Mapping[str, Any]:
     with alone():
         state = _required()
         if state.step == Step.SWITCHED:
-            switching.settle(state, source_of(state))
+            switching.settle(state)
         source = source_of(state)
         if state.step == Step.SETTLED and not discard:
             with reading(connection):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
@@ -23,15 +22,15 @@ from sessions_app.operations.adoption.state import BEFORE, State, Step, holding
 # ruff: noqa: S608 - built from constants only
 SESSIONS_AT_ONCE: Final = 500
 # So few changes are carried while the old tables are held.
-FEW: Final = 20
-# The least the follower waits for more changes before it looks again, in seconds.
-PAUSE: Final = 0.05
+FEW: Final = 10
 _NOTE: Final = """
     CREATE FUNCTION {before}.note_{what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
         SET search_path = pg_catalog, {before}, pg_temp AS $$
     BEGIN
         IF TG_OP <> 'INSERT' THEN INSERT INTO changes (session_id) VALUES ({old}); END IF;
-        IF TG_OP <> 'DELETE' THEN INSERT INTO changes (session_id) VALUES ({new}); END IF;
+        IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND {new} <> {old}) THEN
+            INSERT INTO changes (session_id) VALUES ({new});
+        END IF;
         RETURN NULL;
     END $$
 """
@@ -42,7 +41,7 @@ _REFUSE: Final = f"""
 _OF: Final = {
     "session": ("OLD.id", "NEW.id"),
     "part": ("OLD.session_id", "NEW.session_id"),
-    "tenant": ("NULL", "NULL"),
+    "tenant": ("NULL::uuid", "NULL::uuid"),
 }
 _KINDS: Final = {"sessions": "session", "accounts": "tenant", "agent_instances": "tenant"}
 
@@ -75,14 +74,18 @@ def watch(state: State, tables: list[str]) -> None:
             catalog.run(refusing)
 
 
-def unwatch(state: State, tables: list[str], schema: str) -> None:
+def unwatch(state: State, tables: list[str]) -> None:
     for table in tables:
-        name = sql.Identifier(schema, table)
+        name = sql.Identifier(state.home, table)
         with holding(state.catalog, [name], "ACCESS EXCLUSIVE"):
-            for trigger in ("salient_adoption", "salient_adoption_whole"):
-                state.catalog.run(
-                    sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger), name)
-                )
+            drop_triggers(state.catalog, name)
+
+
+def drop_triggers(catalog: Catalog, table: sql.Composable) -> None:
+    for trigger in ("salient_adoption", "salient_adoption_whole"):
+        catalog.run(
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger), table)
+        )
 
 
 def copy_all(
@@ -164,4 +167,3 @@ def catch_up(state: State, source: Source) -> None:
             follow(state, source)
     with transaction.atomic():
         follow(state, source)
-    time.sleep(PAUSE)

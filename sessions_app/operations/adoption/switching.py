@@ -13,12 +13,21 @@ from psycopg import sql
 
 from salient.management.base import Refused
 from sessions_app.operations.adoption.carrying import Source
-from sessions_app.operations.adoption.following import FEW, catch_up, follow, pending, unwatch
+from sessions_app.operations.adoption.following import (
+    FEW,
+    catch_up,
+    drop_triggers,
+    follow,
+    pending,
+    unwatch,
+)
 from sessions_app.operations.adoption.rows import Catalog
 from sessions_app.operations.adoption.state import BEFORE, NEXT, State, Step, holding
 
 # How often the switch may be put off because the old application writes faster than is carried.
 SWITCH_TRIES: Final = 200
+# What the names of the old tables begin with between the switch and the settling.
+ASIDE: Final = "salient_old_"
 _OUTSIDE: Final = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(pg_constraint.oid),
         confrelid::regclass::text
@@ -34,7 +43,10 @@ def outside_keys(catalog: Catalog, tables: list[str]) -> list[tuple[str, str, st
 
 
 def switch(state: State, source: Source) -> None:
-    """Exchange the tables. Nobody waits longer than the last few changes take, and some renames."""
+    """Take the old tables away. Nobody waits longer than a few changes and some renames take.
+
+    Moving the tables, with all their indexes, would take longer: `settle` does that.
+    """
     tables = [*source.columns]
     held = [source.of_old(table) for table in tables]
     for _ in range(SWITCH_TRIES):
@@ -43,12 +55,17 @@ def switch(state: State, source: Source) -> None:
             began = time.monotonic()
             if pending(state.catalog) <= FEW:
                 follow(state, source)
-                _exchange(state.catalog, tables, (state.home, BEFORE), (NEXT, state.home))
-                state.store(Step.SWITCHED, held_ms=0)
+                for table in tables:
+                    _rename(state.catalog, sql.Identifier(state.home, table), ASIDE + table)
+                state.store(Step.SWITCHED)
         if state.step == Step.SWITCHED:
             state.store(held_ms=round((time.monotonic() - began) * 1000))
             return
     raise Refused("The old application writes faster than its rows are carried: stop it.")
+
+
+def _rename(catalog: Catalog, table: sql.Composable, name: str) -> None:
+    catalog.run(sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, sql.Identifier(name)))
 
 
 def _exchange(
@@ -65,12 +82,15 @@ def _move(catalog: Catalog, kind: str, name: sql.Composable, schema: str) -> Non
     )
 
 
-def settle(state: State, source: Source) -> None:
-    """Move what else today's schema has to its place; nobody uses any of it yet."""
-    catalog, home = state.catalog, state.home
-    unwatch(state, [*source.columns], BEFORE)
+def settle(state: State) -> None:
+    """Move the old tables and today's to their places; nobody uses any of them now."""
+    catalog, home, tables = state.catalog, state.home, state.facts["tables"]
     with transaction.atomic():
-        for table in source.columns:
+        for table in tables:
+            _move(catalog, "TABLE", sql.Identifier(home, ASIDE + table), BEFORE)
+            _rename(catalog, sql.Identifier(BEFORE, ASIDE + table), table)
+            drop_triggers(catalog, sql.Identifier(BEFORE, table))
+            _move(catalog, "TABLE", sql.Identifier(NEXT, table), home)
             _triggers(catalog, sql.Identifier(home, table), "ENABLE")
         for kind, name in [*_things(catalog, NEXT)]:
             _move(catalog, kind, name, home)
@@ -142,10 +162,10 @@ def _point(catalog: Catalog, key: tuple[str, str, str, str]) -> None:
 
 def take_back(state: State, source: Source) -> None:
     """Give the old tables their place again, and drop what the adoption made."""
-    if state.step in {Step.SWITCHED, Step.SETTLED}:
+    if state.step == Step.SETTLED:
         _restore(state, source)
     else:
-        unwatch(state, [*source.columns], state.home)
+        unwatch(state, [*source.columns])
     with transaction.atomic():
         for schema in (NEXT, BEFORE):
             state.catalog.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
