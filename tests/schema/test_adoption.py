@@ -1,4 +1,4 @@
-"""A database that Alembic made is carried over and back, or refused unchanged."""
+"""A database that Alembic made is carried over while it is used, and back, or refused unchanged."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, ClassVar
+from unittest.mock import patch
 
+import psycopg
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from accounts.tenancy.context import platform_context
-from sessions_app.models import LLMRequest, Session
-from sessions_app.operations.adoption import adopting
-from sessions_app.operations.adoption.check import Report, check
+from accounts.tenancy.accounts import list_accounts
+from sessions_app.operations.adoption import adopting, following
+from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
-from sessions_app.operations.adoption.state import BEFORE, NEXT
+from sessions_app.operations.adoption.state import BEFORE, NEXT, alone
 from sessions_app.usage import rollup
+from tests.support.commands import refusal, run_json
 from tests.support.database import catalog
 from tests.support.database.scratch_database import (
     BASELINE,
@@ -28,30 +30,262 @@ from tests.support.database.scratch_database import (
 )
 
 # ruff: noqa: S608 - the ids and tables are our own
-NEWEST = ("accounts", "agent_instances", *BASELINE, "directory_lists", "directory_entries")
-SCHEMAS = f"SELECT nspname FROM pg_namespace WHERE nspname IN ('{BEFORE}', '{NEXT}')"
+SESSION = "00000000-0000-4000-8000-000000000001"
+MESSAGE = "00000000-0000-4000-8000-0000000000a1"
+REQUEST = "00000000-0000-4000-8000-0000000000b1"
+OTHER = SESSION.replace("0001", "0002")
+ROWS = f"""
+    INSERT INTO sessions VALUES ('{SESSION}', 'key-1', NULL, true, '2025-01-01', '2025-01-02');
+    INSERT INTO messages VALUES ('{MESSAGE}', '{SESSION}', 'human', 'Hi', NULL, '2025-01-01');
+    INSERT INTO llm_requests VALUES ('{REQUEST}', '{SESSION}', 'openai', 'gpt-5', NULL, NULL, 10,
+        5, 15, 0.000001, 0.000002, 0.000003, 120, '2025-01-01');
+    INSERT INTO profiles (id, session_id, updated_at)
+        VALUES ('{SESSION}', '{SESSION}', '2025-01-01');
+"""
+BEYOND = "1 row with a moment that is infinite, before the year 1 or after 9999:"
+NAIVE = "TYPE timestamp USING {} AT TIME ZONE 'UTC'"
+REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "infinite and impossible moments": (
+        "UPDATE sessions SET created_at = '-infinity', last_activity_at = 'infinity';"
+        "UPDATE messages SET created_at = '0044-03-15 BC';"
+        "UPDATE llm_requests SET created_at = '12000-01-01'",
+        (
+            f"sessions.created_at: {BEYOND} {SESSION}",
+            f"sessions.last_activity_at: {BEYOND} {SESSION}",
+            f"messages.created_at: {BEYOND} {MESSAGE}",
+            f"llm_requests.created_at: {BEYOND} {REQUEST}",
+        ),
+    ),
+    "NaN and negative numbers": (
+        "UPDATE llm_requests SET prompt_tokens = -10, unit_cost_prompt = 'NaN', computed_cost = -1",
+        (
+            f"llm_requests.prompt_tokens: 1 row with a negative number: {REQUEST}",
+            "llm_requests.unit_cost_prompt: 1 row with NaN, an infinite amount or one beyond "
+            f"numeric(12, 8): {REQUEST}",
+            f"llm_requests.computed_cost: 1 row with a negative number: {REQUEST}",
+        ),
+    ),
+    "costs of another type": (
+        "ALTER TABLE llm_requests ALTER computed_cost TYPE numeric;"
+        "ALTER TABLE llm_requests ALTER unit_cost_prompt TYPE real;"
+        "UPDATE llm_requests SET computed_cost = 'Infinity', unit_cost_prompt = 'NaN'",
+        (
+            "llm_requests.unit_cost_prompt is of the type real, not numeric",
+            "llm_requests.unit_cost_prompt: 1 row with NaN, an infinite amount or one beyond "
+            f"numeric(12, 8): {REQUEST}",
+            "llm_requests.computed_cost: 1 row with NaN, an infinite amount or one beyond "
+            f"numeric(12, 8): {REQUEST}",
+        ),
+    ),
+    "costs that would be rounded or cut": (
+        "ALTER TABLE llm_requests ALTER computed_cost TYPE numeric;"
+        "ALTER TABLE llm_requests ALTER unit_cost_prompt TYPE numeric;"
+        "UPDATE llm_requests SET computed_cost = 10000, unit_cost_prompt = 0.123456789",
+        (
+            f"llm_requests.unit_cost_prompt: 1 row with more than eight decimals: {REQUEST}",
+            "llm_requests.computed_cost: 1 row with NaN, an infinite amount or one beyond "
+            f"numeric(12, 8): {REQUEST}",
+        ),
+    ),
+    "naive moments": (
+        f"ALTER TABLE messages ALTER created_at {NAIVE.format('created_at')}",
+        (
+            "messages.created_at is of the type timestamp without time zone, not timestamptz; "
+            "--zone says in which time zone its values are",
+        ),
+    ),
+    "unknown roles": (
+        f"INSERT INTO messages SELECT gen_random_uuid(), '{SESSION}', 'user', 'x', NULL, now() "
+        "FROM generate_series(1, 12)",
+        (
+            "messages.role: 12 rows with a role besides human, assistant, system, tool, developer "
+            "('user'): ",
+        ),
+    ),
+    "an enumeration": (
+        "CREATE TYPE message_role AS ENUM ('human', 'AI');"
+        "ALTER TABLE messages ALTER role TYPE message_role USING role::message_role;"
+        "UPDATE messages SET role = 'AI'",
+        (
+            "messages.role: 1 row with a role besides human, assistant, system, tool, developer "
+            f"('AI'): {MESSAGE}",
+        ),
+    ),
+    "rows that point to nothing": (
+        f"ALTER TABLE messages DROP CONSTRAINT messages_session_id_fkey;"
+        f"UPDATE messages SET session_id = '{OTHER}'",
+        (f"messages.session_id: 1 row with a session that is not there: {MESSAGE}",),
+    ),
+    "rows that are there twice": (
+        "DROP INDEX ix_sessions_session_key; DROP INDEX ix_profiles_session_id;"
+        "CREATE INDEX ON profiles (session_id);"
+        f"INSERT INTO sessions SELECT '{OTHER}', 'key-1', NULL, true, now(), now(), NULL;"
+        f"INSERT INTO profiles (id, session_id, updated_at) VALUES ('{OTHER}', '{SESSION}', now())",
+        (
+            f"sessions.session_key: 2 rows with a value that others have too: {SESSION}, {OTHER}",
+            f"profiles.session_id: 2 rows with a value that others have too: {SESSION}, {OTHER}",
+        ),
+    ),
+    "rows without what they need": (
+        "ALTER TABLE messages ALTER session_id DROP NOT NULL;UPDATE messages SET session_id = NULL",
+        (f"messages.session_id: 1 row without a value: {MESSAGE}",),
+    ),
+    "another revision, and a table in the way": (
+        "UPDATE alembic_version SET version_num = 'abc'; CREATE TABLE accounts (id uuid)",
+        (
+            "alembic_version is abc: the tables look like those of 4360c1de944b, and only these "
+            "are adopted",
+            "tables of these names are there already: accounts",
+        ),
+    ),
+    "columns that are missing, and texts that are too long": (
+        "ALTER TABLE profiles DROP phone; ALTER TABLE sessions ALTER email TYPE text;"
+        "UPDATE sessions SET email = repeat('x', 256)",
+        (
+            "profiles.phone is missing",
+            f"sessions.email: 1 row with more than 255 characters: {SESSION}",
+        ),
+    ),
+    "an index that is missing": (
+        "DROP INDEX ix_messages_session_id",
+        ("messages has no index on session_id: CREATE INDEX CONCURRENTLY ON messages ",),
+    ),
+    "a view": (
+        "CREATE VIEW spend AS SELECT sum(computed_cost) FROM llm_requests",
+        ("llm_requests is used by view spend: drop it before, and make it anew after",),
+    ),
+    "a table that refers to sessions": (
+        "CREATE TABLE notes (id uuid REFERENCES sessions (id))",
+        ("notes refers to sessions (notes_id_fkey): drop this foreign key before",),
+    ),
+}
+NEWEST = (*BASELINE, "accounts", "agent_instances", "directory_lists", "directory_entries")
+NEWEST_REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "slugs": (
+        "UPDATE accounts SET slug = 'chat' WHERE slug = 'acme';"
+        "UPDATE agent_instances SET instance_slug = 'Simple_chat1' WHERE display_name LIKE '% 2'",
+        (
+            "accounts.slug: 1 row with a slug that is none or reserved (--map "
+            "accounts.slug:OLD=NEW): 00000000-0000-4000-8000-00000000ac01",
+            "agent_instances.instance_slug: 1 row with a slug that is none or reserved (--map "
+            "agent_instances.instance_slug:OLD=NEW): 00000000-0000-4000-8000-00000000a903",
+            "agent_instances.instance_slug: 2 rows with a slug that others have too, capitals "
+            "aside (--map agent_instances.instance_slug:OLD=NEW): ",
+        ),
+    ),
+    "words": (
+        "UPDATE accounts SET status = 'frozen', subscription_tier = 'gold' WHERE slug = 'acme';"
+        "UPDATE llm_requests SET completion_status = 'odd' WHERE completion_status = 'partial'",
+        (
+            "accounts.status: 1 row with a status besides active, suspended, deleted ('frozen'): ",
+            "accounts.subscription_tier: 1 row with a subscription_tier besides free, standard, "
+            "premium, enterprise ('gold'): ",
+            "llm_requests.completion_status: 60 rows with a completion_status besides complete, "
+            "partial, error, cancelled ('odd'): ",
+        ),
+    ),
+    "a request of another session": (
+        "UPDATE messages SET llm_request_id = (SELECT max(id::text)::uuid FROM llm_requests) "
+        "WHERE id = (SELECT min(id::text)::uuid FROM messages "
+        "WHERE session_id = '00000000-0000-4000-8000-100000000001')",
+        ("messages.llm_request_id: rows whose request is of another session: ",),
+    ),
+}
+OWNER = "default_account/simple_chat1"
+CHOICES = read(OWNER, [], "")
 FUNCTIONS = """
     SELECT oid::regprocedure::text, pg_get_functiondef(oid) FROM pg_proc
     WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'app%' ORDER BY 1
 """
-OWNER = "default_account/simple_chat1"
+SCHEMAS = f"SELECT nspname FROM pg_namespace WHERE nspname IN ('{BEFORE}', '{NEXT}')"
 
 
-def run(statements: str) -> None:
+def execute(statements: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statements)
 
 
-def contents(*tables: str) -> list[Any]:
-    return [catalog.rows(f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in tables]
+def state(tables: tuple[str, ...]) -> Any:
+    """Everything that an adoption could change: schema, rows, and which tables there are."""
+    contents = [catalog.rows(f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in tables]
+    return catalog.schema(tables), contents, sorted(connection.introspection.table_names())
 
 
 def silent(_line: str) -> None:
     """Print nothing."""
 
 
-class NewestTests(ScratchCase):
-    """The whole way of a database at the newest revision, with writers, and back."""
+class RefusalCase(ScratchCase):
+    @contextmanager
+    def changed(self, statements: str) -> Iterator[None]:
+        """The database after these statements, which are undone."""
+        with transaction.atomic():
+            execute(statements)
+            yield
+            transaction.set_rollback(True)
+
+    def refused(self, cases: dict[str, tuple[str, tuple[str, ...]]], choices: Choices) -> None:
+        for what, (change, wanted) in cases.items():
+            with self.subTest(what), self.changed(change):
+                lines = faults(choices)
+                self.assertEqual(len(lines), len(wanted), lines)
+                for line, start in zip(lines, wanted, strict=True):
+                    self.assertTrue(line.startswith(start), line)
+
+
+class RefusalTests(RefusalCase):
+    @classmethod
+    def prepare(cls) -> None:
+        run_sql("baseline.sql")
+        execute(ROWS)
+
+    def test_each_fault_is_named_with_its_rows_before_anything_is_changed(self) -> None:
+        self.refused(REFUSED, Choices())
+
+    def test_ten_rows_are_named_and_the_rest_is_counted(self) -> None:
+        with self.changed(REFUSED["unknown roles"][0]):
+            [line] = faults()
+        self.assertTrue(line.endswith(" and 2 more"))
+        self.assertEqual(line.count("-"), 10 * 4)
+
+    def test_options_carry_what_would_be_refused(self) -> None:
+        mended = {
+            "unknown roles": read("", ["messages.role:user=human"], ""),
+            "an enumeration": read("", ["messages.role:AI=assistant"], ""),
+            "naive moments": read("", [], "Europe/Berlin"),
+        }
+        for what, choices in mended.items():
+            with self.subTest(what), self.changed(REFUSED[what][0]):
+                self.assertEqual(faults(choices), [])
+
+    def test_the_command_refuses_and_changes_nothing(self) -> None:
+        before = state(BASELINE)
+        execute("UPDATE messages SET role = 'user'")
+        try:
+            with self.assertRaises(SystemExit) as left:
+                call_command("adopt", "--check", stdout=StringIO())
+            self.assertEqual(left.exception.code, 1)
+            for command in (["adopt"], ["check", "--database", "default"]):
+                with self.assertRaises(CommandError) as refused:
+                    call_command(*command, verbosity=0, stderr=StringIO())
+                self.assertIn(faults()[0], str(refused.exception))
+        finally:
+            execute("UPDATE messages SET role = 'human'")
+        with self.assertRaisesMessage(CommandError, "carry it over with “manage.py adopt”"):
+            migrate()
+        self.assertEqual(state(BASELINE), before)
+
+    def test_steps_that_have_no_turn_yet(self) -> None:
+        for step in ("--switch", "--undo", "--finish"):
+            code, _ = refusal("adopt", step)
+            self.assertEqual(code, 1)
+        for wrong in (["--others"], ["--owner", "x"], ["--map", "x.y:a=b"], ["--zone", "Nowhere"]):
+            code, _ = refusal("adopt", *wrong)
+            self.assertEqual(code, 2)
+
+
+class NewestTests(RefusalCase):
+    """The whole way of a database at the newest revision, and back."""
 
     fresh: ClassVar[tuple[Any, Any]]
 
@@ -67,32 +301,177 @@ class NewestTests(ScratchCase):
         run_sql("newest_rows.sql")
 
     def test_there_and_back(self) -> None:
-        self.migrate_refuses()
-        self.check_says_what_is_odd()
-        self.carried_in_two_runs_while_it_is_written_to()
-        self.switched()
-        self.undone()
+        self.refused(NEWEST_REFUSED, CHOICES)
+        self.it_says_what_it_does_with_what_is_odd()
+        before = state(NEWEST)[:2]
+        with patch.object(following, "SESSIONS_AT_ONCE", 25):
+            self.it_goes_on_after_a_kill_and_follows_what_is_written()
+        odd = state(NEWEST)[:2]
+        self.it_switches_only_when_nobody_is_there()
+        self.all_is_in_its_place()
+        self.it_goes_back_only_by_force_once_conversations_have_gone_on()
+        self.assertEqual(state(NEWEST)[:2], odd)
+        self.assertEqual(odd[0], before[0])
+        self.assertEqual(catalog.rows(SCHEMAS), [])
+        self.assertEqual(
+            {*own_tables()} & {*connection.introspection.table_names()},
+            {*BASELINE, "accounts", "agent_instances"},
+        )
 
-    def migrate_refuses(self) -> None:
-        with self.assertRaisesMessage(CommandError, "manage.py adopt"):
-            migrate()
-
-    def check_says_what_is_odd(self) -> None:
+    def it_says_what_it_does_with_what_is_odd(self) -> None:
         report = check(Choices())
         assert report
-        print(report)
-        self.assertEqual(len(report.faults), 1, report.faults)
+        self.assertEqual(
+            report.faults,
+            [
+                "sessions: 5 without an account or an agent, of which no message tells either: "
+                "say with --owner ACCOUNT/AGENT who gets them"
+            ],
+        )
+        self.assertEqual(report.rows["messages"], 440)
+        for start in (
+            "accounts has one index under several names: ix_accounts_slug, uq_accounts_slug",
+            "messages.role: 220 times 'Human' becomes 'human'",
+            "llm_requests.completion_status: 60 times 'completed' becomes 'complete'",
+            "sessions: 5 without an agent go to default_account/simple_chat2",
+            "sessions.account_slug: 10 differ from the slug of their account_id, which counts: ",
+            "40 llm_requests without an account or an agent; they get their session's",
+            "directory_lists and directory_entries stay as they are",
+        ):
+            found = [note for note in report.notes if note.startswith(start)]
+            self.assertEqual(len(found), 1, (start, report.notes))
 
-    def carried_in_two_runs_while_it_is_written_to(self) -> None:
-        choices = read(OWNER, [], "")
-        print(adopting.carry(choices, print))
+    def it_goes_on_after_a_kill_and_follows_what_is_written(self) -> None:
+        report = adopting.carry(CHOICES, silent, batches=1)
+        self.assertEqual((report["step"], report["done"]), ("copying", 25))
+        # Late writes: in sessions that are carried already, that are not yet, that are new.
+        first, last = (f"00000000-0000-4000-8000-1000000000{n}" for n in ("01", "59"))
+        execute(f"""
+            INSERT INTO sessions (id, session_key, is_anonymous, created_at, last_activity_at)
+                VALUES ('{SESSION}', 'late', true, now(), now());
+            INSERT INTO messages (id, session_id, role, content, created_at, agent_instance_id)
+                SELECT gen_random_uuid(), id, 'human', 'late', now(),
+                    '00000000-0000-4000-8000-00000000a901'
+                FROM sessions WHERE id IN ('{SESSION}', '{first}', '{last}');
+            UPDATE llm_requests SET total_cost = 1 WHERE session_id = '{first}';
+            DELETE FROM profiles WHERE session_id = '00000000-0000-4000-8000-100000000003';
+            UPDATE accounts SET name = 'Acme GmbH', slug = 'acme2' WHERE slug = 'acme';
+        """)
+        with self.assertRaisesMessage(CommandError, "An adoption is under way here"):
+            migrate()
+        with self.assertRaises(CommandError):
+            adopting.carry(read("acme/acme_chat1", [], ""), silent)
+        report = adopting.carry(Choices(), silent)
+        self.assertEqual((report["step"], report["done"]), ("following", 60))
+        # And again, after it has caught up.
+        execute(f"UPDATE sessions SET meta = '{{}}' WHERE id = '{first}'")
+        adopting.carry(Choices(), silent)
 
-    def switched(self) -> None:
-        report = adopting.switch(print)
-        print(report)
+    def it_switches_only_when_nobody_is_there(self) -> None:
+        with alone(), self.assertRaisesMessage(CommandError, "being adopted at the moment"):
+            adopting.switch(silent)
+        place = connection.settings_dict
+        with (
+            psycopg.connect(host=place["HOST"], user=place["USER"], dbname=place["NAME"]),
+            self.assertRaisesMessage(CommandError, "Stop the old application"),
+        ):
+            adopting.switch(silent)
+        report = run_json("adopt", "--switch")
+        self.assertTrue(report["ok"], report)
+        self.assertEqual(
+            {table: each["rows_after"] for table, each in report["tables"].items()},
+            {"sessions": 61, "messages": 443, "llm_requests": 240, "profiles": 19},
+        )
+
+    def all_is_in_its_place(self) -> None:
         self.assertEqual(catalog.schema(own_tables()), self.fresh[0])
         self.assertEqual(catalog.rows(FUNCTIONS), self.fresh[1])
+        self.assertEqual(
+            catalog.rows(
+                "SELECT account_slug, agent_instance_slug, count(*) FROM sessions "
+                "GROUP BY 1, 2 ORDER BY 1, 2"
+            ),
+            [
+                ("acme2", "acme_chat1", 11),
+                ("default_account", "simple_chat1", 25),
+                ("default_account", "simple_chat2", 25),
+            ],
+        )
+        self.assertEqual(
+            catalog.rows(
+                "SELECT request_body FROM llm_requests WHERE request_body IS NOT NULL "
+                "ORDER BY session_id, created_at LIMIT 2"
+            ),
+            [
+                ({"messages": [], "adopted": {"meta": {"temperature": 1}}},),
+                (
+                    {
+                        "body": [1],
+                        "adopted": {
+                            "meta": {"temperature": 1},
+                            "assembled_prompt": "You are kind.",
+                        },
+                    },
+                ),
+            ],
+        )
+        hashed = hashlib.sha256(hashlib.md5(b"key7").hexdigest().encode()).hexdigest()  # noqa: S324
+        self.assertEqual(
+            catalog.rows(f"SELECT id::text FROM sessions WHERE session_key = '{hashed}'"),
+            [("00000000-0000-4000-8000-100000000007",)],
+        )
+        for account in list_accounts():
+            self.assertFalse(rollup.compare(account.pk, rollup.BEGINNING))
+        self.assertEqual(
+            catalog.rows(
+                "SELECT confrelid::regclass::text, convalidated FROM pg_constraint "
+                "WHERE conname = 'directory_lists_account_id_fkey'"
+            ),
+            [("accounts", True)],
+        )
+        migrate()
 
-    def undone(self) -> None:
-        adopting.undo()
+    def it_goes_back_only_by_force_once_conversations_have_gone_on(self) -> None:
+        execute("UPDATE messages SET content = 'new' WHERE role = 'assistant'")
+        code, output = refusal("adopt", "--undo")
+        self.assertEqual(code, 1)
+        self.assertIn("--discard", output)
+        self.assertTrue(run_json("adopt", "--undo", "--discard")["undone"])
+
+
+class BaselineTests(ScratchCase):
+    """The whole way of a database at the baseline, to the point of no return."""
+
+    @classmethod
+    def prepare(cls) -> None:
+        run_sql("baseline.sql")
+        run_sql("baseline_rows.sql")
+        # Naming conventions differ, and keys were made twice.
+        execute("""
+            ALTER TABLE sessions RENAME CONSTRAINT sessions_pkey TO pk_sessions;
+            ALTER INDEX ix_messages_session_id RENAME TO "ix_Messages.session id";
+            ALTER TABLE messages
+                ADD CONSTRAINT again FOREIGN KEY (session_id) REFERENCES sessions (id);
+            UPDATE messages SET content = (SELECT string_agg('w' || n, ' ')
+                FROM generate_series(1, 200000) AS n)
+                WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)
+        """)
+
+    def test_to_the_end(self) -> None:
+        adopting.carry(Choices(), silent)
+        report = run_json("adopt", "--switch")
+        self.assertTrue(report["ok"], report)
+        for each in report["tables"].values():
+            self.assertEqual(each["rows_before"], each["rows_after"])
+        owners = "SELECT DISTINCT account_slug, agent_instance_slug FROM sessions"
+        self.assertEqual(catalog.rows(owners), [("default", "simple-chat")])
+        # Repeated, it changes nothing.
+        self.assertEqual(run_json("adopt", "--switch")["tables"], report["tables"])
+
+        self.assertTrue(run_json("adopt", "--finish")["finished"])
+
         self.assertEqual(catalog.rows(SCHEMAS), [])
+        self.assertEqual(refusal("adopt", "--undo")[0], 1)
+        self.assertEqual(catalog.rows("SELECT * FROM alembic_version"), [("4360c1de944b",)])
+        self.assertEqual(faults(), [])
+        migrate()

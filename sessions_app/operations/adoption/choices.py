@@ -75,7 +75,7 @@ def read(owner: str, mapped: list[str], zone: str) -> Choices:
     if zone:
         try:
             ZoneInfo(zone)
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise Misused(f"There is no time zone “{zone}”.") from error
     return Choices((account, agent) if owner else None, words, zone)
 
