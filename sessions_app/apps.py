@@ -44,10 +44,13 @@ class SessionsConfig(AppConfig):
         # Models can be imported only now.
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
+        from agents.instances.former_visitors import register_look_up  # noqa: PLC0415
+        from sessions_app.conversations.sessions import has_session  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
         from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
+        register_look_up(has_session)
         register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_refuse, sender=self, dispatch_uid="sessions_app.adoption")
 

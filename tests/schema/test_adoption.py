@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, ClassVar
 from unittest.mock import patch
+from urllib.parse import quote
 
 import psycopg
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.tenancy.accounts import list_accounts
+from benchmarks.adoption import Traffic, fill
 from sessions_app.operations.adoption import adopting, following
 from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
@@ -27,6 +30,7 @@ from tests.support.database.scratch_database import (
     migrate,
     own_tables,
     run_sql,
+    scratch_database,
 )
 
 # ruff: noqa: S608 - the ids and tables are our own
@@ -291,14 +295,17 @@ class NewestTests(RefusalCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        # The tests' own database is what `migrate` makes of an empty one.
-        cls.fresh = catalog.schema(own_tables()), catalog.rows(FUNCTIONS)
         super().setUpClass()
+        # What `migrate` makes of an empty database.
+        with scratch_database(source=connection.settings_dict["TEST"]["TEMPLATE"]):
+            cls.fresh = catalog.schema(own_tables()), catalog.rows(FUNCTIONS)
 
     @classmethod
     def prepare(cls) -> None:
         run_sql("newest.sql")
         run_sql("newest_rows.sql")
+
+    maxDiff = 4000
 
     def test_there_and_back(self) -> None:
         self.refused(NEWEST_REFUSED, CHOICES)
@@ -397,22 +404,16 @@ class NewestTests(RefusalCase):
                 ("default_account", "simple_chat2", 25),
             ],
         )
+        bodies = catalog.rows(
+            "SELECT request_body::text FROM llm_requests WHERE request_body IS NOT NULL "
+            "ORDER BY session_id, created_at LIMIT 2"
+        )
+        meta = {"temperature": 1}
         self.assertEqual(
-            catalog.rows(
-                "SELECT request_body FROM llm_requests WHERE request_body IS NOT NULL "
-                "ORDER BY session_id, created_at LIMIT 2"
-            ),
+            [json.loads(body) for (body,) in bodies],
             [
-                ({"messages": [], "adopted": {"meta": {"temperature": 1}}},),
-                (
-                    {
-                        "body": [1],
-                        "adopted": {
-                            "meta": {"temperature": 1},
-                            "assembled_prompt": "You are kind.",
-                        },
-                    },
-                ),
+                {"messages": [], "adopted": {"meta": meta}},
+                {"body": [1], "adopted": {"meta": meta, "assembled_prompt": "You are kind."}},
             ],
         )
         hashed = hashlib.sha256(hashlib.md5(b"key7").hexdigest().encode()).hexdigest()  # noqa: S324
@@ -440,12 +441,17 @@ class NewestTests(RefusalCase):
 
 
 class BaselineTests(ScratchCase):
-    """The whole way of a database at the baseline, to the point of no return."""
+    """The whole way of a database at the baseline, under traffic, to the point of no return."""
+
+    sessions = 40
+    url: ClassVar[str]
 
     @classmethod
     def prepare(cls) -> None:
-        run_sql("baseline.sql")
-        run_sql("baseline_rows.sql")
+        place = connection.settings_dict
+        host = quote(str(place["HOST"]), safe="")
+        cls.url = f"postgres://{place['USER']}@{host}:{place['PORT'] or ''}/{place['NAME']}"
+        fill(cls.url, cls.sessions, "baseline")
         # Naming conventions differ, and keys were made twice.
         execute("""
             ALTER TABLE sessions RENAME CONSTRAINT sessions_pkey TO pk_sessions;
@@ -458,9 +464,15 @@ class BaselineTests(ScratchCase):
         """)
 
     def test_to_the_end(self) -> None:
-        adopting.carry(Choices(), silent)
-        report = run_json("adopt", "--switch")
+        traffic = Traffic(self.url, self.sessions, "baseline")
+        with traffic.going_on():
+            adopting.carry(Choices(), silent)
+            self.assertEqual(traffic.errors, [])
+            report = adopting.switch(silent, others=True)
+        self.assertGreater(traffic.writes, 0)
+        self.assertGreater(traffic.reads, 0)
         self.assertTrue(report["ok"], report)
+        self.assertEqual(report["tables"]["sessions"]["rows_after"], self.sessions + traffic.writes)
         for each in report["tables"].values():
             self.assertEqual(each["rows_before"], each["rows_after"])
         owners = "SELECT DISTINCT account_slug, agent_instance_slug FROM sessions"
