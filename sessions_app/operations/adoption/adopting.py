@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from django.core.management import call_command
@@ -114,7 +115,7 @@ def _build(state: State) -> None:
     state.store(Step.COPYING)
 
 
-def _sum(since: Any) -> None:
+def _sum(since: date) -> None:
     for account in list_accounts():
         rollup.rebuild(account.pk, since)
     totals.store_all()
@@ -140,7 +141,7 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         if "after" not in state.facts:
             grant_rights("default")
             if since := state.facts.get("since"):
-                _sum(rollup.date.fromisoformat(since))
+                _sum(date.fromisoformat(since))
             progress("comparing")
             _compare(state)
         return _report(state)

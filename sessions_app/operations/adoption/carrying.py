@@ -212,7 +212,7 @@ def _sessions_from(source: Source, owner: UUID | None) -> sql.Composed:
 
 def _parts_from(source: Source, table: str) -> sql.Composed:
     """Join what is in a session to it, `s`, and to its agent `i`, which is of its account."""
-    chosen = sql.SQL("s.agent_instance_id")
+    chosen: sql.Composable = sql.SQL("s.agent_instance_id")
     if "agent_instance_id" in source.columns[table]:
         chosen = sql.SQL(
             "coalesce((SELECT a.id FROM {} AS a WHERE a.id = o.agent_instance_id "

@@ -115,6 +115,7 @@ def _shape_faults(catalog: Catalog, shape: Shape, revision: str, choices: Choice
             f"{' to '.join(dict.fromkeys((known[0], known[-1])))}, and only these are adopted"
         )
     yield from encoding_problems(catalog)
+    yield from _right_faults(catalog)
     if missing := sorted({*shape} - {*catalog.tables([*shape])}):
         yield f"tables are missing: {', '.join(missing)}"
         return
@@ -126,6 +127,15 @@ def _shape_faults(catalog: Catalog, shape: Shape, revision: str, choices: Choice
         yield from table_problems(catalog, table)
         yield from _column_faults(catalog, shape, table, choices)
     yield from _dependent_faults(catalog, [*shape])
+
+
+def _right_faults(catalog: Catalog) -> Iterator[str]:
+    [(in_database, in_schema)] = catalog.rows(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), "
+        "has_schema_privilege(current_schema(), 'CREATE')"
+    )
+    if not (in_database and in_schema):
+        yield "this login may not create schemas and tables here: adopt with the database's owner"
 
 
 def _column_faults(catalog: Catalog, shape: Shape, table: str, choices: Choices) -> Iterator[str]:

@@ -19,6 +19,7 @@ import psycopg
 from django.db import connection, transaction
 from django.db.utils import OperationalError
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from salient.management.base import Refused
 from sessions_app.operations.adoption.rows import Catalog
@@ -104,19 +105,21 @@ def alone() -> Iterator[None]:
 
     The lock belongs to a connection of its own, because the work itself changes connections.
     """
-    named = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-    place = {key: connection.settings_dict[name] for key, name in named.items()}
-    place["dbname"] = connection.settings_dict["NAME"]
     connection.ensure_connection()
-    with psycopg.connect(
-        autocommit=True,
-        application_name=PROGRAM,
-        **{key: str(value) for key, value in place.items() if value},
-    ) as own:
+    with psycopg.connect(_conninfo(), autocommit=True, application_name=PROGRAM) as own:
         row = own.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
         if not row or not row[0]:
             raise Refused("This database is being adopted at the moment.")
         yield
+
+
+def _conninfo() -> str:
+    named = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    place = {key: connection.settings_dict[name] for key, name in named.items()}
+    place["dbname"] = connection.settings_dict["NAME"]
+    options = connection.settings_dict["OPTIONS"]
+    place |= {key: value for key, value in options.items() if isinstance(value, str | int)}
+    return make_conninfo("", **{key: str(value) for key, value in place.items() if value})
 
 
 @contextmanager
