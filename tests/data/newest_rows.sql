@@ -11,7 +11,8 @@ SELECT ('00000000-0000-4000-8000-1000' || lpad(n::text, 8, '0'))::uuid, md5('key
     CASE WHEN n % 4 = 0 THEN 'formerly' ELSE t.slug END,
     CASE WHEN n % 6 <> 0 THEN a.id END,
     CASE WHEN n % 7 = 0 THEN md5('user' || n)::uuid END,
-    CASE WHEN n % 6 <> 0 THEN a.instance_slug END,
+    -- One has its slugs.
+    CASE WHEN n % 6 <> 0 OR n = 6 THEN a.instance_slug END,
     '2025-03-01'
 FROM generate_series(1, 60) AS n
 JOIN agent_instances AS a ON a.id = ('00000000-0000-4000-8000-00000000a90' || 1 + n % 3)::uuid

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import Any, ClassVar
 from unittest.mock import patch
-from urllib.parse import quote
 
 import psycopg
 from django.core.management import CommandError, call_command
@@ -32,6 +31,7 @@ from tests.support.database.scratch_database import (
     run_sql,
     scratch_database,
 )
+from tests.support.servers.served import database_url
 
 # ruff: noqa: S608 - the ids and tables are our own
 SESSION = "00000000-0000-4000-8000-000000000001"
@@ -331,8 +331,8 @@ class NewestTests(RefusalCase):
         self.assertEqual(
             report.faults,
             [
-                "sessions: 5 without an account or an agent, of which no message tells either: "
-                "say with --owner ACCOUNT/AGENT who gets them"
+                "sessions: 4 without an agent, which neither slugs nor messages name: say with "
+                "--owner ACCOUNT/AGENT who gets them"
             ],
         )
         self.assertEqual(report.rows["messages"], 440)
@@ -341,6 +341,7 @@ class NewestTests(RefusalCase):
             "messages.role: 220 times 'Human' becomes 'human'",
             "llm_requests.completion_status: 60 times 'completed' becomes 'complete'",
             "sessions: 5 without an agent go to default_account/simple_chat2",
+            "sessions: 1 without an agent go to acme/acme_chat1",
             "sessions.account_slug: 10 differ from the slug of their account_id, which counts: ",
             "40 llm_requests without an account or an agent; they get their session's",
             "directory_lists and directory_entries stay as they are",
@@ -377,9 +378,8 @@ class NewestTests(RefusalCase):
     def it_switches_only_when_nobody_is_there(self) -> None:
         with alone(), self.assertRaisesMessage(CommandError, "being adopted at the moment"):
             adopting.switch(silent)
-        place = connection.settings_dict
         with (
-            psycopg.connect(host=place["HOST"], user=place["USER"], dbname=place["NAME"]),
+            psycopg.connect(database_url()),
             self.assertRaisesMessage(CommandError, "Stop the old application"),
         ):
             adopting.switch(silent)
@@ -399,8 +399,8 @@ class NewestTests(RefusalCase):
                 "GROUP BY 1, 2 ORDER BY 1, 2"
             ),
             [
-                ("acme2", "acme_chat1", 11),
-                ("default_account", "simple_chat1", 25),
+                ("acme2", "acme_chat1", 12),
+                ("default_account", "simple_chat1", 24),
                 ("default_account", "simple_chat2", 25),
             ],
         )
@@ -448,9 +448,7 @@ class BaselineTests(ScratchCase):
 
     @classmethod
     def prepare(cls) -> None:
-        place = connection.settings_dict
-        host = quote(str(place["HOST"]), safe="")
-        cls.url = f"postgres://{place['USER']}@{host}:{place['PORT'] or ''}/{place['NAME']}"
+        cls.url = database_url()
         fill(cls.url, cls.sessions, "baseline")
         # Naming conventions differ, and keys were made twice.
         execute("""

@@ -6,7 +6,7 @@ So the first carrying and the following of later changes are one statement each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from psycopg import sql
 
 from sessions_app.operations.adoption.choices import DEFAULT_OWNER, Choices, word
 from sessions_app.operations.adoption.rows import NAIVE, Catalog
-from sessions_app.operations.adoption.shapes import RENAMED, WORDS
+from sessions_app.operations.adoption.shapes import BASELINE, RENAMED, TENANCY, WORDS
 
 type Expressions = dict[str, sql.Composable]
 
@@ -28,19 +28,39 @@ _BODY: Final = """
             THEN o.request_body::jsonb || jsonb_build_object('adopted', {kept})
         ELSE jsonb_build_object('body', o.request_body::jsonb, 'adopted', {kept}) END
 """
-# Which agent a session belongs to: its own, that of its first message, its account's first one,
-# the one that ops chose.
+# Which agent a session belongs to: its own, that of its slugs, that of its first message, its
+# account's first one, the one that ops chose.
 _AGENT: Final = """
     coalesce(
         (SELECT id FROM {agents} WHERE id = o.agent_instance_id),
+        {by_slugs}
         (SELECT a.id FROM {messages} AS m JOIN {agents} AS a ON a.id = m.agent_instance_id
             WHERE m.session_id = o.id AND (o.account_id IS NULL OR a.account_id = o.account_id)
             ORDER BY m.created_at, m.id LIMIT 1),
         (SELECT a.id FROM {agents} AS a WHERE a.account_id = o.account_id
             ORDER BY a.created_at, a.id LIMIT 1),
-        {owner}
+        {owner}::uuid
     )
 """
+_BY_SLUGS: Final = """
+        (SELECT a.id FROM {agents} AS a JOIN {accounts} AS t ON t.id = a.account_id
+            WHERE t.slug = o.account_slug AND a.instance_slug = o.agent_instance_slug
+                AND t.id = coalesce(o.account_id, t.id)),
+"""
+
+
+def agent_of_session(
+    tables: Callable[[str], sql.Composable], columns: Iterable[str], owner: UUID | None
+) -> sql.Composed:
+    """Return the expression of the agent of the session `o`, of old tables with accounts."""
+    names = {"agents": tables("agent_instances"), "accounts": tables("accounts")}
+    has_slugs = {"account_slug", "agent_instance_slug"} <= {*columns}
+    return sql.SQL(_AGENT).format(
+        agents=names["agents"],
+        messages=tables("messages"),
+        by_slugs=sql.SQL(_BY_SLUGS).format(**names) if has_slugs else sql.SQL(""),
+        owner=sql.Literal(owner),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ def carry_tenants(source: Source) -> None:
     if not source.has_tenants:
         return
     for table in ("accounts", "agent_instances"):
-        values = source.same(table, source.columns[table].keys() & _TENANT_COLUMNS[table])
+        values = source.same(table, TENANCY[table])
         if table == "agent_instances":
             values["allowed_origins"] = sql.SQL("'{}'")
         update = sql.SQL(", ").join(
@@ -104,26 +124,6 @@ def carry_tenants(source: Source) -> None:
                 update,
             )
         )
-
-
-_TENANT_COLUMNS: Final = {
-    "accounts": frozenset(
-        ("id", "slug", "name", "status", "subscription_tier", "created_at", "updated_at")
-    ),
-    "agent_instances": frozenset(
-        [
-            "id",
-            "account_id",
-            "instance_slug",
-            "agent_type",
-            "display_name",
-            "status",
-            "created_at",
-            "updated_at",
-            "last_used_at",
-        ]
-    ),
-}
 
 
 def forget_tenants(source: Source) -> None:
@@ -195,11 +195,7 @@ def _insert(
 def _sessions_from(source: Source, owner: UUID | None) -> sql.Composed:
     chosen: sql.Composable = sql.Literal(owner)
     if source.has_tenants:
-        chosen = sql.SQL(_AGENT).format(
-            agents=source.of_new("agent_instances"),
-            messages=source.of_old("messages"),
-            owner=sql.SQL("{}::uuid").format(sql.Literal(owner)),
-        )
+        chosen = agent_of_session(source.of_old, source.columns["sessions"], owner)
     return sql.SQL(
         "{} AS o JOIN {} AS i ON i.id = {} JOIN {} AS t ON t.id = i.account_id WHERE o.id = ANY(%s)"
     ).format(
@@ -314,28 +310,11 @@ def message_values(source: Source) -> Expressions:
 
 
 def profile_values(source: Source) -> Expressions:
-    values = source.same("profiles", source.columns["profiles"].keys() & _PROFILE_COLUMNS)
+    values = source.same("profiles", BASELINE["profiles"])
     values["account_id"] = sql.SQL("s.account_id")
     return values
 
 
-_PROFILE_COLUMNS: Final = frozenset(
-    [
-        "id",
-        "session_id",
-        "customer_name",
-        "phone",
-        "email",
-        "address_street",
-        "address_city",
-        "address_state",
-        "address_zip",
-        "products_of_interest",
-        "services_of_interest",
-        "preferences",
-        "updated_at",
-    ]
-)
 CARRIED: Final = {
     "sessions": session_values,
     "llm_requests": request_values,

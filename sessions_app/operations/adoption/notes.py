@@ -7,6 +7,7 @@ from typing import Final
 
 from psycopg import sql
 
+from sessions_app.operations.adoption.carrying import agent_of_session
 from sessions_app.operations.adoption.choices import DEFAULT_OWNER, KNOWN, Choices, word
 from sessions_app.operations.adoption.rows import MOST_NAMED, NAIVE, Catalog
 from sessions_app.operations.adoption.shapes import BASELINE, OPTIONAL, Shape
@@ -32,17 +33,9 @@ _STRAYS: Final = {
     ),
 }
 _OWNERS: Final = """
-    SELECT coalesce(t.slug || '/' || a.instance_slug, %(owner)s), count(*)
+    SELECT coalesce(t.slug || '/' || a.instance_slug, {owner}), count(*)
     FROM (
-        SELECT coalesce(
-            (SELECT a.id FROM messages AS m JOIN agent_instances AS a ON a.id = m.agent_instance_id
-                WHERE m.session_id = o.id
-                    AND (o.account_id IS NULL OR a.account_id = o.account_id)
-                ORDER BY m.created_at, m.id LIMIT 1),
-            (SELECT a.id FROM agent_instances AS a WHERE a.account_id = o.account_id
-                ORDER BY a.created_at, a.id LIMIT 1)
-        ) AS agent
-        FROM sessions AS o
+        SELECT {agent} AS agent FROM sessions AS o
         WHERE o.agent_instance_id IS NULL
             OR NOT EXISTS (SELECT FROM agent_instances WHERE id = o.agent_instance_id)
     ) AS ownerless
@@ -126,13 +119,15 @@ def _owner_lines(catalog: Catalog, choices: Choices) -> tuple[list[str], list[st
     """Say which agents get the sessions without one; to whom the rest goes, ops have to say."""
     owner = "/".join(choices.owner) if choices.owner else ""
     faults, notes = [], []
-    for name, number in catalog.rows(_OWNERS, {"owner": owner}):
+    agent = agent_of_session(sql.Identifier, catalog.columns("sessions"), None)
+    query = sql.SQL(_OWNERS).format(owner=sql.Literal(owner), agent=agent)
+    for name, number in catalog.rows(query):
         if name:
             notes.append(f"sessions: {number} without an agent go to {name}")
         else:
             faults.append(
-                f"sessions: {number} without an account or an agent, of which no message tells "
-                "either: say with --owner ACCOUNT/AGENT who gets them"
+                f"sessions: {number} without an agent, which neither slugs nor messages name: say "
+                "with --owner ACCOUNT/AGENT who gets them"
             )
     if choices.owner and not (keeps_first_account(catalog, choices) or _is_agent(catalog, choices)):
         faults.append(f"--owner: there is no agent {owner}")
