@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from accounts.tenancy.accounts import list_accounts
 from benchmarks.adoption import Traffic, fill
-from sessions_app.operations.adoption import adopting, following
+from sessions_app.operations.adoption import adopting, following, switching
 from sessions_app.operations.adoption.check import check, faults
 from sessions_app.operations.adoption.choices import Choices, read
 from sessions_app.operations.adoption.state import BEFORE, NEXT, alone
@@ -383,6 +383,10 @@ class NewestTests(RefusalCase):
             self.assertRaisesMessage(CommandError, "Stop the old application"),
         ):
             adopting.switch(silent)
+        # Killed between the two parts of the switch, it goes on as well.
+        with patch.object(switching, "settle", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, adopting.switch, silent)
+        self.assertEqual({*NEWEST} & {*connection.introspection.table_names()}, {*NEWEST[-2:]})
         report = run_json("adopt", "--switch")
         self.assertTrue(report["ok"], report)
         self.assertEqual(
