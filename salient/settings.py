@@ -35,6 +35,8 @@ API_KEY_DAYS = env.integer("API_KEY_DAYS", default=365, least=1, most=36_500)
 VISITOR_TOKEN_SECONDS = env.integer(
     "VISITOR_TOKEN_SECONDS", default=30 * 24 * 3600, least=60, most=315_360_000
 )
+# The cookie of the application before Salient, whose visitors keep their conversations.
+FORMER_SESSION_COOKIE = env.text("FORMER_SESSION_COOKIE")
 # X-Forwarded-* is trusted from the server that connects and from these networks, right to left.
 TRUST_PROXY_HEADERS = env.boolean("TRUST_PROXY_HEADERS", default=False)
 TRUSTED_PROXIES = env.items("TRUSTED_PROXIES", default=[], each=values.proxy_network)

@@ -44,17 +44,20 @@ class SessionsConfig(AppConfig):
         # Models can be imported only now.
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
+        from agents.instances.former_visitors import register_look_up  # noqa: PLC0415
+        from sessions_app.conversations.sessions import has_session  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
         from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
+        register_look_up(has_session)
         register_publish_check(saved_chats.check_publication)
-        pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption")
+        pre_migrate.connect(_refuse, sender=self, dispatch_uid="sessions_app.adoption")
 
 
-def _adopt(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
-    """Check a database from before tenancy before the first migration changes it."""
-    from sessions_app.operations.adoption.survey import adopt  # noqa: PLC0415 - models are not ready when this loads
+def _refuse(*, using: str, plan: Sequence[tuple[Any, bool]], **_more: Any) -> None:
+    """Leave a database that Alembic made to `adopt`, before the first migration changes it."""
+    from sessions_app.operations.adoption.checks import refuse_migration  # noqa: PLC0415 - models are not ready when this loads
 
     if any(not backwards for _, backwards in plan):
-        adopt(using)
+        refuse_migration(using)

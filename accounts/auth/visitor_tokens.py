@@ -1,8 +1,8 @@
 """Visitors: made by the server alone, unguessable, for one account and one agent instance.
 
 The visitor of our own page has a cookie, the visitor of another site's page a bearer token. What a
-client brings besides, such as the cookie of the server before tenancy, is ignored: it becomes a new
-visitor.
+client brings besides is ignored: it becomes a new visitor. The cookie of the application before
+Salient counts where FORMER_SESSION_COOKIE names it (agents/instances/former_visitors.py).
 """
 
 from __future__ import annotations
@@ -78,10 +78,11 @@ def cookie_visitor(request: HttpRequest, account: str, instance: str) -> CookieV
     except signing.BadSignature:
         return None
     token, _, let_in = visitor.partition(".")
-    return CookieVisitor(_stored(token), UUID(let_in) if let_in else None)
+    return CookieVisitor(stored_key(token), UUID(let_in) if let_in else None)
 
 
-def _stored(visitor: str) -> str:
+def stored_key(visitor: str) -> str:
+    """Return what the session of a visitor has as its key."""
     return hashlib.sha256(visitor.encode()).hexdigest()
 
 
@@ -101,7 +102,7 @@ class VisitorToken:
 
     @property
     def session_key(self) -> str | None:
-        return None if self.end_user is not None else _stored(self.visitor)
+        return None if self.end_user is not None else stored_key(self.visitor)
 
 
 def new_token(
@@ -111,15 +112,16 @@ def new_token(
     seconds: int,
     origin: str | None = None,
     end_user: str | None = None,
+    visitor: str | None = None,
 ) -> VisitorToken:
-    """Make a token for an end user, or for a new visitor of 256 random bits."""
+    """Make a token for an end user, for a known visitor, or for a new one of 256 random bits."""
     return VisitorToken(
         key_id=key_id,
         instance_id=instance_id,
         expires_at=timezone.now().replace(microsecond=0) + timedelta(seconds=seconds),
         origin=origin,
         end_user=end_user,
-        visitor="" if end_user is not None else secrets.token_urlsafe(32),
+        visitor="" if end_user is not None else visitor or secrets.token_urlsafe(32),
     )
 
 

@@ -10,6 +10,7 @@ from accounts.limits.registry import Rates
 from accounts.models import Scope
 from agents.api.decorators import instance_view
 from agents.api.schemas import VisitorIn, VisitorOut
+from agents.instances.former_visitors import former_visitor
 from agents.instances.services import start_visitor
 from agents.models import AgentInstance
 
@@ -26,5 +27,6 @@ async def visitor_start(
     request: ApiRequest, instance: AgentInstance, *, body: VisitorIn
 ) -> VisitorOut:
     """Start a visitor of an embed, or name the account's end user: a token and its end."""
-    token = start_visitor(request.caller, instance.pk, body)
+    former = None if body.sub is not None else await former_visitor(request, instance)
+    token = start_visitor(request.caller, instance.pk, body, visitor=former)
     return VisitorOut(token=visitor_tokens.write_token(token), expires_at=token.expires_at)

@@ -118,9 +118,9 @@ def create_instance(
 
 
 def start_visitor(
-    caller: Caller, instance_id: UUID, wanted: VisitorIn
+    caller: Caller, instance_id: UUID, wanted: VisitorIn, *, visitor: str | None = None
 ) -> visitor_tokens.VisitorToken:
-    """Mint a visitor's token for one instance; nothing is stored.
+    """Mint a visitor's token for one instance, new unless `visitor` is given; nothing is stored.
 
     A publishable key starts anonymous visitors of its own page alone: whatever it may choose, every
     reader of the page's source may. Raises Forbidden.
@@ -139,4 +139,5 @@ def start_visitor(
         seconds=wanted.expires_in or default_seconds,
         origin=origin,
         end_user=wanted.sub,
+        visitor=visitor,
     )

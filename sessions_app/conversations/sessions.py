@@ -39,6 +39,13 @@ def read_session(caller: Caller, instance: AgentInstance, session_id: UUID) -> S
     return session_out(caller, session)
 
 
+def has_session(account_id: UUID, instance_id: UUID, session_key: str) -> bool:
+    """Return whether the agent has a session with this stored key."""
+    with tenant_context(account_id):
+        found = Session.objects.filter(account_id=account_id, session_key=session_key)
+        return found.filter(agent_instance_id=instance_id).exists()
+
+
 def create_session(caller: Caller, instance: AgentInstance, wanted: SessionCreateIn) -> SessionOut:
     """Begin a session without a message.
 

@@ -7,7 +7,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agents.config import config_dir
 from agents.config.check import Finding, UnknownSubject, check
-from agents.management.config import VERBS
+from agents.management.config import VERBS as PUBLISHING_VERBS
+from agents.management.config import Verb
+from agents.management.import_config import Import
+
+VERBS: dict[str, tuple[type[Verb], str]] = {
+    **PUBLISHING_VERBS,
+    "import": (Import, "Convert the old system's files; says what it cannot take over."),
+}
 
 
 class Command(BaseCommand):

@@ -1,1 +1,1 @@
-"""Checks a database that Alembic made, before `migrate` adopts it."""
+"""Carries a database that Alembic made into today's schema, while it is used, and back."""

@@ -42,6 +42,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "AGENT_CONFIG_DIR": ("/nowhere", "manage.py", "a\0b"),
     "API_KEY_DAYS": (*NUMBERS, "0"),
     "VISITOR_TOKEN_SECONDS": (*NUMBERS, "0"),
+    "FORMER_SESSION_COOKIE": ("a\0b",),
     "MAX_BODY_BYTES": (*NUMBERS, "0", "256K"),
     "MAX_FILES_BODY_BYTES": (*NUMBERS, "0", "8M"),
     "MAX_PAGE_BODY_BYTES": (*NUMBERS, "0", "1MB"),

@@ -14,19 +14,23 @@ COLUMNS = """
         || coalesce(' DEFAULT ' || pg_get_expr(adbin, adrelid), '') || ' ' || attidentity::text
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE relname = ANY(%(tables)s) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+    WHERE relname = ANY(%(tables)s) AND relnamespace = current_schema()::regnamespace
+        AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
 """
 CONSTRAINTS = """
     SELECT relname, conname || ' ' || pg_get_constraintdef(pg_constraint.oid)
     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-    WHERE relname = ANY(%(tables)s)
+    WHERE relname = ANY(%(tables)s) AND relnamespace = current_schema()::regnamespace
 """
-INDEXES = "SELECT tablename, indexdef FROM pg_indexes WHERE tablename = ANY(%(tables)s)"
+INDEXES = """
+    SELECT tablename, indexdef FROM pg_indexes
+    WHERE tablename = ANY(%(tables)s) AND schemaname = current_schema()
+"""
 POLICIES = """
     SELECT tablename, concat_ws(' ', policyname, permissive, roles::text, cmd, qual, with_check,
         CASE WHEN relrowsecurity THEN 'enforced' END)
     FROM pg_policies JOIN pg_class ON pg_class.oid = tablename::regclass
-    WHERE tablename = ANY(%(tables)s)
+    WHERE tablename = ANY(%(tables)s) AND schemaname = current_schema()
 """
 
 type Fingerprints = dict[str, tuple[int, str]]
