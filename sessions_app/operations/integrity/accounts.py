@@ -55,7 +55,8 @@ def _configuration_faults(scope: Scope) -> Iterator[tuple[UUID, str]]:
             try:
                 read(each.account.slug, each.instance_slug, override=each.override)
             except ConfigError as error:
-                yield each.account_id, f"{each.account.slug}/{each.instance_slug}: {error}"
+                reasons = "; ".join(str(error).splitlines())
+                yield each.account_id, f"{each.account.slug}/{each.instance_slug}: {reasons}"
 
 
 def _without_files(scope: Scope) -> Found:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,26 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test import TestCase
+from django.utils import timezone
 
 from accounts.limits.budgets import set_budget
 from accounts.models import AuditEntry
 from accounts.tenancy.context import platform_context
-from salient.ids import uuid7
 from sessions_app.operations.integrity import service
 from sessions_app.operations.integrity.checks import NAMED, Check
-from tests.support.commands import refusal, run, run_json
-from tests.support.factories import make_account, make_config_publication, make_erasure
-from tests.support.factories import make_delivery, make_usage_day, make_webhook
+from tests.support.commands import refusal, run
+from tests.support.factories import (
+    make_account,
+    make_delivery,
+    make_erasure,
+    make_llm_request,
+    make_session,
+    make_webhook,
+    write_config,
+)
 from tests.support.worlds import World
 
+# ruff: noqa: S608 - built from names of this module
 NOWHERE = "'00000000-0000-7000-8000-000000000000'"
 
 
@@ -44,7 +54,7 @@ class Fault:
 
 
 def orphan(table: str, column: str) -> Fault:
-    plant = f"UPDATE {table} SET {column} = {NOWHERE}"  # noqa: S608 - names of this module
+    plant = f"UPDATE {table} SET {column} = {NOWHERE}"
     check = {"config_version_id": "config_versions", "endpoint_id": "deliveries"}.get(column)
     return Fault(check or "orphans", plant, f"{table}.{column} ")
 
@@ -72,7 +82,13 @@ FAULTS = (
         "deliveries", f"UPDATE webhook_deliveries SET endpoint_id = {NOWHERE}", "endpoint_id", True
     ),
     Fault("slugs", "UPDATE sessions SET account_slug = 'acme-1'", "sessions.", True, "sessions"),
-    Fault("slugs", "UPDATE llm_requests SET agent_instance_slug = 'b'", "llm_requests.", True),
+    Fault(
+        "slugs",
+        "UPDATE llm_requests SET agent_instance_slug = 'b'",
+        "llm_requests.",
+        True,
+        "sessions",
+    ),
     Fault("agents", lambda _case: make_account("empty"), "empty"),
     Fault("publications", "UPDATE agent_instances SET override = '{}'", "agent_instances "),
     Fault("configurations", break_file, "acme/bot: "),
@@ -102,7 +118,13 @@ FAULTS = (
     ),
     Fault("places", f"UPDATE messages SET agent_instance_id = {NOWHERE}", "messages "),
     Fault("usage", "UPDATE usage_days SET cost = cost + 1", "usage_days ", True, "usage_days"),
-    Fault("usage", "DELETE FROM usage_days WHERE day > '2020-02-02'", "usage_days ", True),
+    Fault(
+        "usage",
+        "DELETE FROM usage_days WHERE day > '2020-02-02'",
+        "usage_days ",
+        True,
+        "usage_days",
+    ),
     Fault("counters", "UPDATE sessions SET turn_count = 7", "sessions ", True, "sessions"),
     Fault("totals", "UPDATE usage_totals SET requests = 7", "usage_totals ", True),
     Fault("running", "UPDATE account_limits SET running = 3", "acme", True, "account_limits"),
@@ -130,21 +152,30 @@ FAULTS = (
 
 
 class CheckIntegrityTests(World, TestCase):
+    maxDiff = None
+
     def setUp(self) -> None:
         """One real turn, and a row of what it does not make."""
         self.make_world()
         self.folder = Path(settings.AGENT_CONFIG_DIR, "acme")
+        # The account that the migrations make.
+        write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
         set_budget(self.account, period="day", limit=100)
         async_to_sync(self.say)("hello")
         make_delivery(make_webhook(self.account))
-        make_erasure(self.account)
+        make_erasure(self.account, finished_at=timezone.now())
+        make_llm_request(
+            make_session(self.instance),
+            created_at=datetime(2020, 2, 2, tzinfo=UTC),
+            settled_at=datetime(2020, 2, 2, tzinfo=UTC),
+        )
         run("rollup", "--rebuild")
 
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Undo what is done to rows, schema and files; a context may open a transaction in it."""
         files = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
-        mark = transaction.savepoint()
+        mark = transaction.savepoint_create()
         try:
             yield
         finally:
@@ -171,9 +202,76 @@ class CheckIntegrityTests(World, TestCase):
             call_command("check_integrity", "--json", *arguments, stdout=out)
         except SystemExit as error:
             code = int(str(error.code))
-        checks = __import__("json").loads(out.getvalue())["checks"]
+        checks = json.loads(out.getvalue())["checks"]
         return code, {each["name"]: each for each in checks if each["status"] != "ok"}
 
     def test_nothing_is_wrong_with_what_the_product_writes(self) -> None:
         self.assertEqual(self.found(), (0, {}))
         self.assertEqual(self.found("--account", "acme"), (0, {}))
+
+    def test_each_fault_is_named_and_what_is_safe_is_mended(self) -> None:
+        checks = {check.name: check for check in service.CHECKS}
+        for fault in FAULTS:
+            check = checks[fault.check]
+            with self.subTest(fault.check, plant=fault.plant), self.undone():
+                self.assertEqual(self.status(check), "ok")
+                self.plant(fault)
+                [result] = service.check_integrity(checks=[check])
+                self.assertEqual(result.status, "notice" if check.is_notice else "fault")
+                self.assertTrue(any(fault.named in name for name in result.found.ids), result)
+
+                after = "mended" if fault.is_mended else result.status
+                self.assertEqual(self.status(check, fix=True), after)
+                self.assertEqual(self.status(check), "ok" if fault.is_mended else result.status)
+                self.assertEqual(self.noted(), [fault.table] if fault.table else [])
+
+    def status(self, check: Check, *, fix: bool = False) -> str:
+        [result] = service.check_integrity(fix=fix, checks=[check])
+        return result.status
+
+    def noted(self) -> list[str]:
+        """Return of which tables the audit log says that something was mended."""
+        with platform_context():
+            rows = AuditEntry.objects.filter(object="check_integrity", account=self.account)
+            return list(rows.values_list("object_type", flat=True))
+
+    def test_every_check_has_a_fault_here(self) -> None:
+        self.assertEqual({fault.check for fault in FAULTS}, {each.name for each in service.CHECKS})
+
+    def test_another_accounts_faults_are_left_alone(self) -> None:
+        make_account("beta")
+        self.plant(Fault("running", "UPDATE account_limits SET running = 3", ""))
+        code, found = self.found("--account", "beta", "--fix")
+        self.assertEqual((code, [*found]), (0, ["agents"]))
+        code, found = self.found("--account", "acme")
+        self.assertEqual((code, found["running"]["status"]), (1, "fault"))
+        self.assertEqual((code, found), self.found("--account", "acme", "--fix", "--dry-run"))
+        code, found = self.found("--account", "acme", "--fix")
+        self.assertEqual((code, found["running"]["mended"]), (0, 1))
+
+    def test_it_names_the_first_ten_and_counts_all(self) -> None:
+        for number in range(NAMED + 2):
+            make_account(f"empty-{number:02}")
+        printed = run("check_integrity")
+        self.assertIn("notice  agents: 12. Active accounts", printed)
+        self.assertIn("empty-09\n          and 2 more\n", printed)
+        self.assertTrue(printed.endswith("22 checks, 0 of them with faults.\n"), printed)
+
+    def test_a_check_that_fails_is_a_fault_and_the_others_go_on(self) -> None:
+        broken = mock.Mock(side_effect=DatabaseError("canceling statement\nDETAIL"))
+        last = service.CHECKS[-1]
+        checks = (Check("slow", "", "", broken), last)
+        with mock.patch.object(service, "CHECKS", checks), self.assertLogs(level="WARNING"):
+            code, found = self.found()
+        self.assertEqual(code, 1)
+        self.assertEqual(
+            [(each["name"], each["error"]) for each in found.values()],
+            [("slow", "canceling statement")],
+        )
+
+    def test_it_waits_for_pending_migrations(self) -> None:
+        with mock.patch(
+            "sessions_app.management.commands.check_integrity.pending_migrations",
+            return_value=True,
+        ):
+            self.assertEqual(refusal("check_integrity")[0], 1)
