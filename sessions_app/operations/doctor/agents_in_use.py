@@ -17,7 +17,7 @@ from agents.config.check import check
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import ModelCall, price
 from agents.instances.services import instances_with_accounts
-from sessions_app.operations.doctor.findings import Finding, Subject, fault, ok, warning
+from sessions_app.operations.doctor.findings import Finding, Needs, Subject, fault, ok, warning
 
 # Reading a configuration takes milliseconds: of more agents only those that were used last.
 MOST_AGENTS = 500
@@ -109,7 +109,7 @@ def _timeouts() -> Iterator[Finding]:
 
 
 SUBJECTS = (
-    Subject("configuration files", _files, needs_database=False),
+    Subject("configuration files", _files, needs=Needs.NOTHING),
     Subject("prices", _prices),
     Subject("timeouts", _timeouts),
 )

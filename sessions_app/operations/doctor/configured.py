@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Invitation
 from accounts.tenancy.context import platform_context
-from sessions_app.operations.doctor.findings import Finding, Subject, fault, ok, warning
+from sessions_app.operations.doctor.findings import Finding, Needs, Subject, fault, ok, warning
 
 NO_MAIL = ("salient.mail.ConsoleBackend", "dummy", "locmem")
 
@@ -79,8 +79,8 @@ def _mail() -> Iterator[Finding]:
 
 
 SUBJECTS = (
-    Subject("settings", _checks, needs_database=False),
-    Subject("PUBLIC_URL", _public_url, needs_database=False),
-    Subject("proxy", _proxy, needs_database=False),
+    Subject("settings", _checks, needs=Needs.NOTHING),
+    Subject("PUBLIC_URL", _public_url, needs=Needs.NOTHING),
+    Subject("proxy", _proxy, needs=Needs.NOTHING),
     Subject("e-mail", _mail),
 )

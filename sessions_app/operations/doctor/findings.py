@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Status(StrEnum):
@@ -34,14 +34,19 @@ def fault(text: str, advice: str = "") -> Finding:
     return Finding(Status.FAULT, text, advice)
 
 
+class Needs(IntEnum):
+    """What must be there before a subject can be looked at."""
+
+    NOTHING = 0
+    DATABASE = 1
+    SCHEMA = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at; what needs the database is left out while that cannot be used.
-
-    `look` may raise anything: that is a fault of its subject alone.
-    """
+    """What is looked at; `look` may raise anything, which is a fault of its subject alone."""
 
     name: str
     look: Callable[[], Iterator[Finding]]
-    needs_database: bool = True
+    needs: Needs = Needs.SCHEMA
     needs_network: bool = False

@@ -13,7 +13,7 @@ from sessions_app.operations.doctor import (
     stored_secrets,
     work,
 )
-from sessions_app.operations.doctor.findings import Finding, Status, Subject, fault
+from sessions_app.operations.doctor.findings import Finding, Needs, Status, Subject, fault, warning
 
 logger = logging.getLogger(__name__)
 
@@ -25,22 +25,30 @@ SUBJECTS: tuple[Subject, ...] = (
     *work.SUBJECTS,
     *network.SUBJECTS,
 )
+PROVIDES = {database.DATABASE: Needs.DATABASE, database.SCHEMA: Needs.SCHEMA}
 
 
 def examine(*, offline: bool = False) -> Iterator[tuple[str, Finding]]:
     """Yield (subject, finding); `offline` calls no other machine besides the database.
 
-    What needs the database is left out where that cannot be used.
+    What needs the database, or its tables, is left out where these cannot be used.
     """
-    about = _look(database.DATABASE)
-    is_there = all(each.status != Status.FAULT for each in about)
-    yield from ((database.DATABASE.name, each) for each in about)
-    for subject in SUBJECTS:
-        if (is_there or not subject.needs_database) and not (offline and subject.needs_network):
-            yield from ((subject.name, each) for each in _look(subject))
+    there, left_out = Needs.NOTHING, list[str]()
+    for subject in (database.DATABASE, database.SCHEMA, *SUBJECTS):
+        if offline and subject.needs_network:
+            continue
+        if subject.needs > there:
+            left_out.append(subject.name)
+            continue
+        found = look(subject)
+        yield from ((subject.name, each) for each in found)
+        if subject in PROVIDES and all(each.status != Status.FAULT for each in found):
+            there = PROVIDES[subject]
+    if left_out:
+        yield "left out", warning(", ".join(left_out), "Mend what is above, and run it again.")
 
 
-def _look(subject: Subject) -> list[Finding]:
+def look(subject: Subject) -> list[Finding]:
     try:
         return list(subject.look())
     except Exception as error:
