@@ -15,8 +15,9 @@ from accounts.tenancy.context import platform_context
 from agents.config import ConfigError, config_dir, load
 from agents.config.check import check
 from agents.costs.own_prices import own_prices
-from agents.costs.pricing import ModelCall, price
+from agents.costs.pricing import price
 from agents.instances.services import instances_with_accounts
+from agents.runtime.calls import ModelCall
 from sessions_app.operations.doctor.findings import Finding, Needs, Subject, fault, ok, warning
 
 # Reading a configuration takes milliseconds: of more agents only those that were used last.

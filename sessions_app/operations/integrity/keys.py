@@ -97,9 +97,9 @@ def keys() -> Iterator[Key]:
 
 
 def _key(model: type[models.Model], constraint: CompositeForeignKey) -> Key:
-    target: Any = apps.get_model(constraint.to)
+    target = apps.get_model(constraint.to)
     pairs = [
-        (model._meta.get_field(here).column, target._meta.get_field(there).column)  # type: ignore[union-attr]
+        (_column(model, here), _column(target, there))
         for here, there in zip(constraint.fields, constraint.to_fields, strict=True)
     ]
     return Key(
@@ -109,6 +109,11 @@ def _key(model: type[models.Model], constraint: CompositeForeignKey) -> Key:
         tuple(pair for pair in pairs if pair[1] not in SLUGS),
         tuple(pair for pair in pairs if pair[1] in SLUGS),
     )
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    field: Any = model._meta.get_field(name)
+    return str(field.column)
 
 
 def broken(chosen: Callable[[Key], bool]) -> Callable[[Scope], Found]:

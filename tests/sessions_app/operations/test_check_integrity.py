@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class Fault:
     """A fault: SQL or a function that plants it, what it is named, and whether --fix mends it."""
 
     check: str
-    plant: str | Callable[[Any], None]
+    plant: str | Callable[[Any], object]
     named: str
     is_mended: bool = False
     # What the audit log says it was done to.
@@ -160,7 +161,7 @@ class CheckIntegrityTests(World, TestCase):
         self.folder = Path(settings.AGENT_CONFIG_DIR, "acme")
         # The account that the migrations make.
         write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
-        set_budget(self.account, period="day", limit=100)
+        set_budget(self.account, period="day", limit=Decimal(100))
         async_to_sync(self.say)("hello")
         make_delivery(make_webhook(self.account))
         make_erasure(self.account, finished_at=timezone.now())

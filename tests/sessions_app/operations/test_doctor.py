@@ -98,7 +98,7 @@ def configured(text: str) -> Plant:
     return plant
 
 
-def task(path: str = "", age: timedelta = timedelta(), **fields: Any) -> DBTaskResult:
+def task(path: str = "", age: timedelta = timedelta(), **fields: Any) -> Any:
     now = timezone.now()
     values = {
         "task_path": path or "somewhere.work",
@@ -108,11 +108,10 @@ def task(path: str = "", age: timedelta = timedelta(), **fields: Any) -> DBTaskR
         "exception_class_path": "",
         "traceback": "",
     }
-    made: DBTaskResult = DBTaskResult.objects.create(**values | fields)
-    return made
+    return DBTaskResult.objects.create(**values | fields)
 
 
-def finished(age: timedelta, status: str = TaskResultStatus.SUCCESSFUL) -> DBTaskResult:
+def finished(age: timedelta, status: str = TaskResultStatus.SUCCESSFUL) -> Any:
     return task(status=status, finished_at=timezone.now() - age)
 
 

@@ -13,16 +13,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from unittest import mock
 
 import aiohttp
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection
 from django.test import SimpleTestCase
 
 from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import platform_context
 from sessions_app.models import LLMRequest, Message, Role
 from sessions_app.operations.integrity.service import check_integrity
-from tests.support.servers.held_model import LONG, SHORT, WHOLE, HeldModel, Stream
+from tests.support.factories import write_config
+from tests.support.servers.held_model import LONG, SHORT, SPOKEN, WHOLE, HeldModel, Stream
+from tests.support.servers.mock_openai import Reply
 from tests.support.servers.own_postgres import OwnPostgres, own_postgres
 from tests.support.servers.served import Served, eventually, served
 from tests.support.worlds import World
@@ -83,13 +88,17 @@ class Scene:
 
 class RealFaultTests(World, SimpleTestCase):
     databases = {"default"}
+    maxDiff = None
     config = "model: mock:test-model\nretries: 0\n"
 
     def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
         with own_postgres() as postgres:
             self.make_world()
+            # The account that the migrations make.
+            write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
             set_budget(self.account, period="day", limit=Decimal(100))
-            scene = async_to_sync(self.play)(postgres)
+            # In this thread: PostgreSQL ends with the thread that started it.
+            scene = asyncio.run(self.play(postgres))
             self.assert_all_is_there(scene)
 
     async def play(self, postgres: OwnPostgres) -> Scene:
@@ -111,8 +120,9 @@ class RealFaultTests(World, SimpleTestCase):
         self.assertEqual({*scene.answers}, {"stopped", "crashed", "paused", "filled"})
         for phase, answers in scene.answers.items():
             self.assertEqual({*answers}, {503}, phase)
-        for result in check_integrity():
-            self.assertIn(result.status, {"ok", "notice"}, result)
+        with mock.patch.dict(os.environ, {"MOCK_BASE_URL": scene.model.base_url}):
+            found = [each for each in check_integrity() if each.status != "ok"]
+        self.assertEqual(found, [])
 
         with platform_context():
             requests, messages = list(LLMRequest.objects.all()), list(Message.objects.all())
@@ -128,9 +138,19 @@ class RealFaultTests(World, SimpleTestCase):
         self.assertFalse(any(each.charged_cost for each in requests if not each.requests))
         for each in called:
             self.assertEqual(said[each.pk, Role.HUMAN], 1)
-        # Seven whole answers, and those of the streams.
-        ends = Counter((each.completion_status, answered.get(each.pk)) for each in called)
-        self.assertEqual(ends, {("complete", WHOLE): 4})
+        ends = Counter(
+            (each.completion_status, each.error_code, answered.get(each.pk)) for each in called
+        )
+        self.assertEqual(
+            ends,
+            {
+                ("complete", "", Reply().text): 7,
+                ("complete", "", WHOLE): 4,
+                # The one that was asked to end has stored what came, the killed one had no time.
+                ("partial", "server_stopping", SPOKEN): 1,
+                ("error", "abandoned", None): 1,
+            },
+        )
 
 
 async def stopped(scene: Scene) -> None:
@@ -185,7 +205,11 @@ async def replaced(scene: Scene, number: signal.Signals) -> None:
 
 async def nothing_runs() -> bool:
     def is_over() -> bool:
-        with platform_context():
-            return not LLMRequest.objects.running().exists()
+        try:
+            with platform_context():
+                return not LLMRequest.objects.running().exists()
+        finally:
+            # This thread's own.
+            connection.close()
 
     return await sync_to_async(is_over)()
