@@ -17,7 +17,7 @@ from agents.config.check import check
 from agents.costs.own_prices import own_prices
 from agents.costs.pricing import price
 from agents.instances.services import instances_with_accounts
-from agents.runtime.calls import ModelCall
+from agents.runtime.events import ModelCall
 from sessions_app.operations.doctor.findings import Finding, Needs, Subject, fault, ok, warning
 
 # Reading a configuration takes milliseconds: of more agents only those that were used last.
