@@ -92,7 +92,7 @@ class RealFaultTests(World, SimpleTestCase):
     def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
         with own_postgres() as postgres:
             self.make_world()
-            # The account that the migrations make.
+            # The account that the migrations make, if no test has emptied the tables yet.
             write_config(settings.AGENT_CONFIG_DIR, "default", "simple-chat", self.config)
             set_budget(self.account, period="day", limit=Decimal(100))
             # In this thread: PostgreSQL ends with the thread that started it.
@@ -119,7 +119,7 @@ class RealFaultTests(World, SimpleTestCase):
         for phase, answers in scene.answers.items():
             self.assertEqual({*answers}, {503}, phase)
         with mock.patch.dict(os.environ, {"MOCK_BASE_URL": scene.model.base_url}):
-            found = [each for each in check_integrity() if each.status != "ok"]
+            found = [each for each in check_integrity() if each.status not in {"ok", "notice"}]
         self.assertEqual(found, [])
 
         with platform_context():
