@@ -19,7 +19,7 @@ import aiohttp
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.test import SimpleTestCase
+from django.test import TransactionTestCase
 
 from accounts.limits.budgets import set_budget
 from accounts.tenancy.context import platform_context
@@ -85,8 +85,7 @@ class Scene:
             return False
 
 
-class RealFaultTests(World, SimpleTestCase):
-    databases = {"default"}
+class RealFaultTests(World, TransactionTestCase):
     config = "model: mock:test-model\nretries: 0\n"
 
     def test_nothing_is_lost_and_nothing_is_charged_twice(self) -> None:
