@@ -59,14 +59,20 @@ class Abandoned:
     input_tokens: int
 
 
-def settle_abandoned(*, older_than: float | None = None, write: bool = True) -> list[Abandoned]:
+def settle_abandoned(
+    *, older_than: float | None = None, account: str | None = None, write: bool = True
+) -> list[Abandoned]:
     """End every turn whose process is dead, or that is older than its limit or than `older_than` s.
 
-    A process that still works on one of them loses nothing: a turn is settled once.
+    A process that still works on one of them loses nothing: a turn is settled once. `account` is a
+    slug: only that account's turns.
     """
     dead = _surely_dead()
     settled = _settle_where(
-        lambda each, now: each.server_process_id in dead or _is_late(each, now, older_than),
+        lambda each, now: (
+            account in {None, each.account_slug}
+            and (each.server_process_id in dead or _is_late(each, now, older_than))
+        ),
         write=write,
     )
     if write:
