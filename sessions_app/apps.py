@@ -46,6 +46,7 @@ class SessionsConfig(AppConfig):
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
         from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
+        from sessions_app.usage import figures  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
         register_publish_check(saved_chats.check_publication)

@@ -26,6 +26,7 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
+from salient.observability import metrics
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
@@ -38,6 +39,7 @@ from sessions_app.turns.problems import (
 )
 
 if TYPE_CHECKING:
+    from salient.observability.recorder import Recorder
     from sessions_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
@@ -282,6 +284,8 @@ async def settle_or_retry(turn: Turn) -> None:
     While the database does not answer, it is tried again in the background: SettlementDelayed.
     Raises AnswerNotStored where the database refuses the answer.
     """
+    if metrics.recorder is not None:
+        _count(turn, metrics.recorder)
     try:
         await _settle_turn(turn)
     except Exception as error:
@@ -290,6 +294,13 @@ async def settle_or_retry(turn: Turn) -> None:
             raise
         in_background(_settle_later(turn))
         raise SettlementDelayed(turn.session_id, turn.request_id) from error
+
+
+def _count(turn: Turn, recorder: Recorder) -> None:
+    calls = turn.run.calls
+    recorder.turn(turn.status.value, turn.latency_ms / 1000, turn.time_to_first_token_ms, calls)
+    if calls and (cost := turn.price().total_cost):
+        recorder.cost(calls[-1].provider, float(cost))
 
 
 async def _settle_turn(turn: Turn) -> None:

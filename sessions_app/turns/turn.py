@@ -30,6 +30,7 @@ from agents.runtime.events import Event
 from agents.runtime.run import Run
 from salient.api.lifespan import begun_task, in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, storable
+from salient.observability.context import note_turn
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.background.cancellation import cancellable
 from sessions_app.background.event_log import EventLog
@@ -269,6 +270,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
     run = replace(plan.run, messages=await messages_of(plan, row, opened))
     if run.client_tools:
         run = replace(run, call_prefix=exchanges.call_prefix(row.request_id))
+    note_turn(caller.account_slug, instance.instance_slug, opened.session_id, row.request_id)
     return Turn(
         caller=caller,
         instance=instance,
