@@ -25,9 +25,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close"})
     else:
         begun = context.begin(scope)
-        requests.begin(scope)
+        span = requests.begin(scope)
         try:
             await (api if is_api(scope["path"]) else pages)(scope, receive, send)
         finally:
-            requests.end(scope)
+            requests.end(scope, span)
             context.end(begun)

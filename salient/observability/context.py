@@ -26,16 +26,7 @@ FIELDS: Final = ("request_id", "account", "agent", "session_id", "turn_id")
 class Context:
     """The ids of one request, or of one job of the worker; slugs, and no text of people."""
 
-    __slots__ = (
-        "account",
-        "agent",
-        "began",
-        "request_id",
-        "session_id",
-        "span",
-        "status",
-        "turn_id",
-    )
+    __slots__ = (*FIELDS, "began", "span", "status")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -45,7 +36,7 @@ class Context:
         self.began = time.perf_counter()
         # Of the answer, 0 until it begins.
         self.status = 0
-        # The innermost span that is under way, where traces are on (salient/observability/tracing.py).
+        # The innermost span that is under way, where traces are on.
         self.span: Any = None
 
 

@@ -91,7 +91,7 @@ def logging_config(level: str, log_format: str) -> dict[str, Any]:
             "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
             # gunicorn's own lines in a process that has read the settings; its level stays.
             "gunicorn.error": {"handlers": ["console"], "propagate": False},
-            # It warns at every attempt; the caller who needed the connection reports the result once.
+            # It warns at every attempt; who needed the connection reports the result once.
             "psycopg.pool": {"level": "ERROR"},
             # Each run of each job would be a line.
             "django.tasks": {"level": "WARNING"},

@@ -1,9 +1,9 @@
 """The folder in which the processes of one server share what they count.
 
 gunicorn.conf.py makes it for each arbiter: it is empty at the start, the workers and the worker of
-jobs inherit its name, and it ends with the arbiter. So several servers on one machine are apart, and
-so are the two arbiters while one replaces the other (SIGUSR2): the counters begin at 0 again, as
-after any restart. Nothing of prometheus-client is imported here: the arbiter needs none.
+jobs inherit its name, and it ends with the arbiter. So several servers on one machine are apart,
+and so are the two arbiters while one replaces the other (SIGUSR2): the counters begin at 0 again,
+as after any restart. Nothing of prometheus-client is imported here: the arbiter needs none.
 """
 
 from __future__ import annotations

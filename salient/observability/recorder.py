@@ -1,7 +1,7 @@
 """The metrics themselves, by prometheus-client. Their names and labels are an interface.
 
 With PROMETHEUS_MULTIPROC_DIR, which gunicorn.conf.py sets, each process keeps its numbers in files
-of a shared folder, and whichever of them is asked sums them (salient/observability/multiprocess.py).
+of a shared folder (salient/observability/multiprocess.py); whichever of them is asked sums them.
 Labels have few values each: no ids, no words that callers choose.
 """
 
@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -47,7 +47,7 @@ def _counter(name: str, text: str, *labels: str) -> Counter:
 
 def _gauge(name: str, text: str, *labels: str, worst: bool = False) -> Gauge:
     """Sum, or take the worst of, what the living processes say."""
-    mode = "livemax" if worst else "livesum"
+    mode: Literal["livemax", "livesum"] = "livemax" if worst else "livesum"
     return Gauge(f"salient_{name}", text, labels, registry=REGISTRY, multiprocess_mode=mode)
 
 
@@ -140,5 +140,5 @@ def of_all_processes() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry

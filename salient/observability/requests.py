@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
 from salient.api.routing import route_template
 from salient.observability import context, metrics, tracing
+
+if TYPE_CHECKING:
+    from salient.observability.spans import Span
 
 logger = logging.getLogger("salient.requests")
 
@@ -17,16 +20,17 @@ logger = logging.getLogger("salient.requests")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def begin(scope: dict[str, Any]) -> None:
-    """Begin the span of a request; the context of the request has begun before."""
-    if tracing.tracer is not None:
-        route = route_template(scope["path"])
-        tracing.tracer.begin_request(_method(scope), route, scope["headers"])
+def begin(scope: dict[str, Any]) -> Span | None:
+    """Begin the span of a request, where traces are on; its context has begun before."""
+    if tracing.tracer is None:
+        return None
+    route = route_template(scope["path"])
+    return tracing.tracer.begin_request(_method(scope), route, scope["headers"])
 
 
-def end(scope: dict[str, Any]) -> None:
+def end(scope: dict[str, Any], span: Span | None) -> None:
     """Note how a request ended, and how long it took; of a stream, until its last chunk."""
-    if metrics.recorder is None and tracing.tracer is None and not settings.LOG_REQUESTS:
+    if metrics.recorder is None and span is None and not settings.LOG_REQUESTS:
         return
     ended = context.current()
     if ended is None:
@@ -34,8 +38,8 @@ def end(scope: dict[str, Any]) -> None:
     method, route = _method(scope), route_template(scope["path"])
     if metrics.recorder is not None:
         metrics.recorder.request(method, route, ended.status)
-    if tracing.tracer is not None:
-        tracing.tracer.end_request(ended)
+    if span is not None:
+        span.end_request(ended)
     if settings.LOG_REQUESTS:
         _log(ended, method, route)
 

@@ -26,7 +26,7 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
-from salient.observability import metrics
+from salient.observability import genai, metrics
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
@@ -39,7 +39,6 @@ from sessions_app.turns.problems import (
 )
 
 if TYPE_CHECKING:
-    from salient.observability.recorder import Recorder
     from sessions_app.turns.turn import Turn
 
 logger = logging.getLogger(__name__)
@@ -284,8 +283,11 @@ async def settle_or_retry(turn: Turn) -> None:
     While the database does not answer, it is tried again in the background: SettlementDelayed.
     Raises AnswerNotStored where the database refuses the answer.
     """
-    if metrics.recorder is not None:
-        _count(turn, metrics.recorder)
+    try:
+        _observe(turn)
+    except Exception:
+        # What is only seen must not keep a turn from being settled.
+        logger.exception("Turn %s was not counted", turn.request_id)
     try:
         await _settle_turn(turn)
     except Exception as error:
@@ -296,11 +298,24 @@ async def settle_or_retry(turn: Turn) -> None:
         raise SettlementDelayed(turn.session_id, turn.request_id) from error
 
 
-def _count(turn: Turn, recorder: Recorder) -> None:
-    calls = turn.run.calls
-    recorder.turn(turn.status.value, turn.latency_ms / 1000, turn.time_to_first_token_ms, calls)
-    if calls and (cost := turn.price().total_cost):
-        recorder.cost(calls[-1].provider, float(cost))
+def _observe(turn: Turn) -> None:
+    """Count a turn that has ended, and end its span, where these are on."""
+    calls, recorder = turn.run.calls, metrics.recorder
+    if recorder is not None:
+        first = turn.time_to_first_token_ms
+        recorder.turn(turn.status.value, turn.latency_ms / 1000, first, calls)
+        if calls and (cost := turn.price().total_cost):
+            recorder.cost(calls[-1].provider, float(cost))
+    if turn.span is not None:
+        usage, cost = turn.usage(), turn.price().total_cost
+        known = {
+            genai.REQUEST_MODEL: turn.model,
+            genai.INPUT_TOKENS: usage.input_tokens,
+            genai.OUTPUT_TOKENS: usage.output_tokens,
+            genai.TURN_STATUS: turn.status.value,
+            genai.COST: None if cost is None else float(cost),
+        }
+        turn.span.end(known, error=turn.error_code)
 
 
 async def _settle_turn(turn: Turn) -> None:
