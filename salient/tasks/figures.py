@@ -30,7 +30,7 @@ def queue() -> Iterator[Figure]:
     yield Figure(
         "jobs",
         "Runs of jobs: that wait, that run, and that ended within two days.",
-        ("job", "state"),
+        ("task", "state"),
         dict(counted),
     )
     now, no_time = timezone.now(), get_date_max()
