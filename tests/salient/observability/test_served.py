@@ -72,7 +72,7 @@ class ServedTests(World, TransactionTestCase):
                 await self.talk(server)
                 self.families = await self.whole(server)
                 [folder] = self.folder.iterdir()
-                self.files = {file.name for file in folder.glob("counter_*.db")}
+                self.files = {file.name for file in folder.glob("histogram_*.db")}
                 server.stop()
                 self.assertEqual(await server.gone(), 0)
                 self.log = server.log.read_text()
