@@ -13,13 +13,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 from unittest import mock
 
+import httpx2
 from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
 from agents.runtime.providers import close_clients
+from agents.runtime.providers.native import pydantic_ai
 from salient.observability import context, genai, spans, tracing
+from salient.security.ssrf import plain_session
 from tests.support.servers.mock_openai import MockOpenAI, Reply, error
 from tests.support.servers.otlp_sink import OTLPSink
+from tests.support.servers.webhook_receiver import Receiver
 from tests.support.worlds import MockModelWorld
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -174,6 +178,23 @@ class CollectorTests(SimpleTestCase):
                 self.assertEqual(sink.posts, 0)
 
             self.assertEqual([span.name for span in sink.spans], ["job"])
+
+    async def test_every_client_of_ours_carries_the_trace(self) -> None:
+        """Webhooks and tools call through this one, Pydantic AI's providers through httpx."""
+        ours = httpx2.Request("POST", "https://api.example/v1/messages")
+        with OTLPSink() as sink, Receiver() as receiver:
+            async with traced(sink), plain_session() as client:
+                await client.post(receiver.url)
+                with context.apart("job"), tracing.inside("tool", {}):
+                    await client.post(receiver.url)
+                    await pydantic_ai._carry_trace(ours)
+
+        before, within = [each.headers for each in receiver.received]
+        self.assertNotIn("traceparent", before)
+        expected = f"00-{sink.named('tool').trace}-{sink.named('tool').id}-"
+        # The flags of a trace that begins here say besides that its id is random.
+        self.assertEqual(within["traceparent"][: len(expected)], expected)
+        self.assertEqual(ours.headers["traceparent"], within["traceparent"])
 
     async def test_a_collector_that_is_away_is_one_line_and_delays_no_stop(self) -> None:
         sink = OTLPSink(url="http://127.0.0.1:9")
