@@ -21,6 +21,7 @@ class SalientConfig(AppConfig):
         on_start(snapshots.start)
         on_start(tracing.start)
         on_stop(tracing.stop)
+        on_stop(snapshots.stop)
 
 
 class SalientAdminConfig(django_admin.AdminConfig):

@@ -28,6 +28,8 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     from salient.observability.exposition import CONTENT_TYPE, exposed  # noqa: PLC0415
 
     recording.start()
+    if recording.recorder is not None:
+        recording.recorder.flush()
     text = await asyncio.to_thread(exposed, await read_stored())
     return HttpResponse(text, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 

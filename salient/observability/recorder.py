@@ -3,14 +3,19 @@
 With PROMETHEUS_MULTIPROC_DIR, which gunicorn.conf.py sets, each process keeps its numbers in files
 of a shared folder (salient/observability/multiprocess.py); whichever of them is asked sums them.
 Labels have few values each: no ids, no words that callers choose.
+
+A server counts into a dictionary and writes it into the files every few seconds: a write takes a
+lock and a call of the system, and a turn counts eight things.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
+from threading import Lock
 from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -23,6 +28,8 @@ TOKEN_BUCKETS: Final = (0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 30)
 # A code of a problem; there are some seventy of them.
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_CODES: Final = 200
+# Values of histograms that wait to be written.
+MOST_WAITING: Final = 500
 CONNECTION, OTHER, OK = "connection", "other", "ok"
 
 
@@ -82,6 +89,11 @@ class Recorder:
             "database_circuit_open", "1 while calls are refused at once.", worst=True
         )
         self._codes: set[str] = set()
+        self._lock = Lock()
+        # Of a server; elsewhere everything is written at once.
+        self.is_batched = False
+        self._counts: defaultdict[Counter, float] = defaultdict(float)
+        self._observed: list[tuple[Histogram, float]] = []
         # `labels()` takes a lock and as long as the count itself: each is looked up once.
         self._request: Callable[..., Counter] = cache(self._requests.labels)
         self._refusal: Callable[..., Counter] = cache(self._refusals.labels)
@@ -90,38 +102,65 @@ class Recorder:
         self._cost_of: Callable[..., Counter] = cache(self._cost.labels)
         self._call: Callable[..., Counter] = cache(self._calls.labels)
 
+    def _add(self, counter: Counter, amount: float = 1) -> None:
+        if not self.is_batched:
+            counter.inc(amount)
+            return
+        # The threads of the database count too.
+        with self._lock:
+            self._counts[counter] += amount
+
+    def _observe(self, histogram: Histogram, value: float) -> None:
+        if not self.is_batched:
+            histogram.observe(value)
+            return
+        with self._lock:
+            self._observed.append((histogram, value))
+        if len(self._observed) >= MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was counted since the last time."""
+        with self._lock:
+            counts, self._counts = self._counts, defaultdict(float)
+            observed, self._observed = self._observed, []
+        for counter, amount in counts.items():
+            counter.inc(amount)
+        for histogram, value in observed:
+            histogram.observe(value)
+
     def request(self, method: str, route: str, status: int) -> None:
         """Count a request; status 0 is a client that left before its answer began."""
-        self._request(method, route, f"{status // 100}xx" if status else "left").inc()
+        self._add(self._request(method, route, f"{status // 100}xx" if status else "left"))
 
     def refusal(self, code: str) -> None:
         if code not in self._codes:
             if not _CODE.fullmatch(code) or len(self._codes) >= MOST_CODES:
                 code = OTHER
             self._codes.add(code)
-        self._refusal(code).inc()
+        self._add(self._refusal(code))
 
     def turn_status(self, status: str) -> None:
-        self._turn(status).inc()
+        self._add(self._turn(status))
 
     def turn(
         self, status: str, seconds: float, first_token_ms: int | None, calls: Sequence[Call]
     ) -> None:
         """Count a turn that has ended, with the calls of its models."""
-        self._turn(status).inc()
-        self._turn_seconds.observe(seconds)
+        self._add(self._turn(status))
+        self._observe(self._turn_seconds, seconds)
         if first_token_ms is not None:
-            self._first_token_seconds.observe(first_token_ms / 1000)
+            self._observe(self._first_token_seconds, first_token_ms / 1000)
         for call in calls:
             provider = provider_of(call.provider)
-            self._call(provider, call.error or OK).inc()
-            self._token("input", provider).inc(call.input_tokens)
-            self._token("output", provider).inc(call.output_tokens)
+            self._add(self._call(provider, call.error or OK))
+            self._add(self._token("input", provider), call.input_tokens)
+            self._add(self._token("output", provider), call.output_tokens)
             if call.cached_tokens:
-                self._token("cached", provider).inc(call.cached_tokens)
+                self._add(self._token("cached", provider), call.cached_tokens)
 
     def cost(self, provider: str, dollars: float) -> None:
-        self._cost_of(provider_of(provider)).inc(dollars)
+        self._add(self._cost_of(provider_of(provider)), dollars)
 
 
 def provider_of(name: str) -> str:

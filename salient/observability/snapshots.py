@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -15,25 +16,40 @@ from salient.observability import metrics
 if TYPE_CHECKING:
     from salient.observability.recorder import Recorder
 
+logger = logging.getLogger(__name__)
+
 SNAPSHOT_SECONDS: Final = 2.0
 
 
 def start() -> None:
     """Begin in the running event loop; for server processes."""
     if metrics.recorder is not None:
+        metrics.recorder.is_batched = True
         lifespan.in_rounds(_rounds)
+
+
+async def stop() -> None:
+    """Write what was counted last, once no request is under way."""
+    if metrics.recorder is not None:
+        metrics.recorder.flush()
+        metrics.recorder.is_batched = False
 
 
 async def _rounds() -> None:
     while (recorder := metrics.recorder) is not None:
-        take(recorder)
+        try:
+            take(recorder)
+        except Exception:
+            # The next one may succeed: a disk that was full, a pool that was closed.
+            logger.exception("The figures of this process were not written")
         await asyncio.sleep(SNAPSHOT_SECONDS)
 
 
 def take(recorder: Recorder) -> None:
-    """Note what is under way now, and the connections to the database."""
+    """Write the counts; note what is under way now, and the connections to the database."""
     from salient.api.handler import running_streams  # noqa: PLC0415 - it imports this
 
+    recorder.flush()
     recorder.running_requests.set(lifespan.in_flight.number)
     recorder.running_streams.set(running_streams())
     recorder.is_circuit_open.set(circuit.is_open)

@@ -102,7 +102,10 @@ class ServedTests(World, TransactionTestCase):
                 found = {family.name: family for family in text_string_to_metric_families(text)}
                 jobs = values(found, "salient_jobs", "task", "state")
                 size = values(found, "salient_database_pool_size", "pool")
-                if jobs.get(("settle_abandoned", "done")) and size.get(("all",)) == 16:
+                turns = sum(values(found, "salient_turns", "status").values())
+                # Each process writes what it has counted every two seconds.
+                is_whole = turns == TURNS and size.get(("all",)) == 16
+                if is_whole and jobs.get(("settle_abandoned", "done")):
                     return found
                 await asyncio.sleep(0.2)
 
