@@ -13,6 +13,8 @@ from gunicorn.workers.base import Worker
 
 from salient.environment import values
 from salient.environment.reader import Environment
+from salient.observability import multiprocess
+from salient.observability.logs import gunicorn_config
 
 wsgi_app = "salient.asgi:application"
 # Wrong values are reported at the start, with those of all other settings.
@@ -41,6 +43,10 @@ forwarded_allow_ips = ""
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("LOG_LEVEL", "info")
+# Of the arbiter, and of workers until they have read the settings. A wrong one is reported there.
+logconfig_dict = gunicorn_config(
+    loglevel, Environment().one("LOG_FORMAT", values.log_format, default="text")
+)
 # Its socket would lie in the home directory and collide with another checkout's.
 control_socket_disable = True
 
@@ -50,6 +56,7 @@ def on_starting(server: Arbiter) -> None:
     del server
     if not _can_start():
         sys.exit(1)
+    multiprocess.make_folder()
 
 
 def when_ready(server: Arbiter) -> None:
@@ -67,10 +74,12 @@ def on_exit(server: Arbiter) -> None:
         server.tasks.terminate()
         with suppress(subprocess.TimeoutExpired):
             server.tasks.wait(CUT_STREAMS_AFTER)
+    multiprocess.remove_folder()
 
 
-def child_exit(server: Arbiter, _worker: Worker) -> None:
+def child_exit(server: Arbiter, worker: Worker) -> None:
     """With --reload, changed code has ended the server's worker: the other one is started anew."""
+    multiprocess.forget_process(worker.pid)
     if server.cfg.reload:
         _restart_tasks(server)
 

@@ -10,11 +10,18 @@ class SalientConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers the checks; nothing may be imported before the apps are there.
-        from salient.api.lifespan import on_start  # noqa: PLC0415
+        from salient.api.lifespan import on_start, on_stop  # noqa: PLC0415
         from salient.database import indexes, limit_replies  # noqa: F401, PLC0415
+        from salient.observability import metrics, snapshots, tracing  # noqa: PLC0415
         from salient.security import checks  # noqa: F401, PLC0415
+        from salient.tasks import figures  # noqa: F401, PLC0415
 
         on_start(limit_replies)
+        on_start(metrics.start)
+        on_start(snapshots.start)
+        on_start(tracing.start)
+        on_stop(tracing.stop)
+        on_stop(snapshots.stop)
 
 
 class SalientAdminConfig(django_admin.AdminConfig):

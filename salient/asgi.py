@@ -11,7 +11,7 @@ from salient.api import lifespan  # noqa: E402 - after Django is set up
 from salient.api.handler import ApiHandler  # noqa: E402
 from salient.api.limits import Receive, Scope, Send, with_request_limits  # noqa: E402
 from salient.api.routing import is_api  # noqa: E402
-from salient.security import request_ids  # noqa: E402 - after Django is set up
+from salient.observability import context, requests  # noqa: E402
 
 api = ApiHandler()
 pages = with_request_limits(django_pages)
@@ -24,8 +24,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # Closed before it is accepted: the server answers 403.
         await send({"type": "websocket.close"})
     else:
-        request_id = request_ids.begin(scope)
+        begun = context.begin(scope)
+        span = requests.begin(scope)
         try:
             await (api if is_api(scope["path"]) else pages)(scope, receive, send)
         finally:
-            request_ids.end(request_id)
+            requests.end(scope, span)
+            context.end(begun)

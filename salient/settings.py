@@ -11,6 +11,7 @@ from accounts.limits.registry import LIMITS
 from salient import database
 from salient.environment import values
 from salient.environment.reader import Environment
+from salient.observability.logs import logging_config
 
 django_stubs_ext.monkeypatch()
 
@@ -254,34 +255,21 @@ else:
     }
 
 LOG_LEVEL = env.one("LOG_LEVEL", values.level, default="INFO")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}]: {message}", "style": "{"}
-    },
-    "filters": {
-        "request_ids": {"()": "salient.security.request_ids.RequestIds"},
-        "without_tokens": {"()": "salient.security.logs.WithoutTokens"},
-        "one_line_refusals": {"()": "salient.security.logs.OneLineRefusals"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request_ids", "without_tokens", "one_line_refusals"],
-        }
-    },
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        # It warns at every attempt; the caller who needed the connection reports the result once.
-        "psycopg.pool": {"level": "ERROR"},
-        # Each run of each job would be a line.
-        "django.tasks": {"level": "WARNING"},
-        "django_tasks_db": {"level": "WARNING"},
-    },
-}
+LOG_FORMAT = env.one("LOG_FORMAT", values.log_format, default="text")
+# A line for each request, as a proxy's access log has one.
+LOG_REQUESTS = env.boolean("LOG_REQUESTS", default=False)
+# Prometheus sends it as “Authorization: Bearer …”; without one there is no /metrics.
+METRICS_TOKEN = env.one("METRICS_TOKEN", values.metrics_token, default="")
+# How many accounts have figures of their own there, those with the most turns of the day.
+METRICS_ACCOUNTS = env.integer("METRICS_ACCOUNTS", default=0, most=1000)
+# Where traces go, as in http://collector:4318; without one nothing of OpenTelemetry is imported.
+# Its SDK reads this and its other variables itself (docs/observability.md).
+OTEL_EXPORTER_OTLP_ENDPOINT = env.one(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", values.collector_url, default=""
+)
+# Whether traces hold what people, models and tools write.
+TRACE_CONTENT = env.boolean("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", default=False)
+LOGGING = logging_config(LOG_LEVEL, LOG_FORMAT)
 
 env.finish()
 ENVIRONMENT_WARNINGS = env.warnings()

@@ -48,6 +48,7 @@ class SessionsConfig(AppConfig):
         from sessions_app.conversations.sessions import has_session  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
         from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
+        from sessions_app.usage import figures  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
         register_look_up(has_session)

@@ -51,6 +51,7 @@ from salient.api.problems import (
 )
 from salient.api.schemas import query_of, refuse_query
 from salient.database import is_unavailable
+from salient.observability.context import note
 from salient.ttl import TTLCache
 
 __all__ = [
@@ -198,6 +199,7 @@ async def _authorize(request: ApiRequest, operation: Operation, kwargs: dict[str
     if request.method not in operation.methods:
         raise MethodNotAllowed(request.method or "", operation.methods)
     request.caller = await authenticate(request, kwargs.pop("account"), kwargs.get("instance"))
+    note(account=request.caller.account_slug)
     if request.method != "GET":
         now_acting(actor_of(request.caller))
     require_scope(request.caller, operation.scope)

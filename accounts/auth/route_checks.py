@@ -14,7 +14,7 @@ from salient.api.operations import Operation
 from salient.api.routing import all_routes
 
 # Answered to everyone; the answer holds nothing of an account.
-OPEN = frozenset({"", "healthz", "readyz", "openapi.json"})
+OPEN = frozenset({"", "healthz", "readyz", "metrics", "openapi.json"})
 _SCOPES = frozenset({ANY, *Scope.values})
 
 

@@ -22,6 +22,7 @@ from accounts.models import WebhookDelivery
 from accounts.webhooks import outbox, signing
 from accounts.webhooks.endpoints import allowed_url
 from accounts.webhooks.outbox import Result
+from salient.observability import genai, tracing
 from salient.security.encryption import SecretUnreadable
 from salient.security.ssrf import UnsafeAddress, UnsafeURL, plain_session, safe_session
 from salient.tasks.worker import POLL_SECONDS, Stop, service
@@ -105,7 +106,11 @@ class Sender:
                 raise outcome
 
     async def _send(self, clients: Clients, delivery: WebhookDelivery) -> None:
-        result = await attempt(clients, delivery)
+        with tracing.inside("POST webhook", {genai.HTTP_METHOD: "POST"}, is_client=True) as span:
+            result = await attempt(clients, delivery)
+            if span is not None:
+                span.error = result.error
+                span.set({genai.HTTP_STATUS: result.status})
         if not result.is_delivered:
             reason = result.status or result.error
             logger.info("Webhook %s, try %d: %s", delivery.endpoint_id, delivery.tries, reason)

@@ -20,6 +20,7 @@ from agents.models import AgentInstance
 from salient.api.operations import Described, Operation, Result
 from salient.api.problems import NotFound
 from salient.database import in_database_once
+from salient.observability.context import note
 from salient.ttl import TTLCache
 
 type InstanceView[**P] = Callable[
@@ -48,6 +49,7 @@ def route_of_instance(operation: Operation, find: Finder, view: InstanceView[...
     @wraps(view)
     async def wrapper(request: ApiRequest, /, instance: str, **kwargs: str) -> Result:
         found = await find(request.caller, instance)
+        note(account=request.caller.account_slug, agent=found.instance_slug)
         return await view(request, found, **kwargs, **operation.read(request))
 
     return authorized(operation, wrapper)

@@ -37,6 +37,7 @@ from agents.runtime.providers.base import (
     ToolRound,
 )
 from agents.runtime.requests import RunRequest, Timeouts
+from agents.runtime.spans import begin_call, end_call
 from agents.runtime.timeouts import CallTimeout
 from agents.runtime.tools import TOOLS, run_tools
 from agents.runtime.tools.prepare import CUT, prepared
@@ -196,7 +197,7 @@ class Run:
 
     async def _attempt(self, call: Call) -> AsyncGenerator[Event]:
         """Make the call; its outcome, also that of a failure, is then in `calls`."""
-        timeout = self._timeout(call)
+        timeout, span = self._timeout(call), begin_call(call)
         events = 0
         try:
             async with aclosing(call.provider.stream(call.request)) as stream:
@@ -221,6 +222,7 @@ class Run:
         finally:
             timeout.end()
             self.calls.append(call.outcome())
+            end_call(span, call, self.calls[-1])
         if call.tool_calls:
             call.tool_calls = self._prepared(call)
         for tool_call in call.tool_calls:

@@ -286,6 +286,11 @@ class KeepAliveTimer:
 _timers: dict[asyncio.AbstractEventLoop, KeepAliveTimer] = {}
 
 
+def running_streams() -> int:
+    """How many streams of events this process sends now."""
+    return sum(len(timer.streams) for timer in list(_timers.values()))
+
+
 @contextmanager
 def kept_alive(stream: KeepAlive) -> Iterator[KeepAlive]:
     loop = asyncio.get_running_loop()

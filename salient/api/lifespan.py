@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-from salient.security import checks, request_ids
+from salient.observability import context
+from salient.security import checks
 
 type Opener = Callable[[], object]
 type Closer = Callable[[], Awaitable[None]]
@@ -123,7 +124,7 @@ def in_rounds(work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[Non
     """
 
     async def apart() -> None:
-        request_ids.leave()
+        context.leave()
         await work()
 
     task = asyncio.get_running_loop().create_task(apart())

@@ -28,11 +28,14 @@ from salient.api.problems import (
     Unavailable,
     UnknownRoute,
 )
-from salient.api.routing import HEALTH, nearest_route, route_of
+from salient.api.routing import HEALTH, METRICS, nearest_route, route_of
 from salient.database.upgrades.pending import MigrationPending, require_migrated
-from salient.security import request_ids
+from salient.observability import context
 
 logger = logging.getLogger(__name__)
+
+# Load balancers and Prometheus name a process by its address.
+ANY_HOST = HEALTH | {METRICS}
 
 type Scope = dict[str, Any]
 type Message = Mapping[str, Any]
@@ -145,13 +148,16 @@ class Sender:
     """`send` that adds the headers of every response and limits how long the client may take."""
 
     def __init__(self, send: Send, headers: Headers, scope: Scope) -> None:
-        request_id = (b"x-request-id", request_ids.current().encode())
+        self._context = context.current()
+        request_id = (b"x-request-id", context.request_id().encode())
         self._send, self._headers = send, (*headers, request_id)
         self._omits_body = scope["method"] == "HEAD"
 
     async def __call__(self, message: Message) -> None:
         """Send; raises SlowReader when the client has not read it in time."""
         if message["type"] == "http.response.start":
+            if self._context is not None:
+                self._context.status = message["status"]
             message = {**message, "headers": with_defaults(message["headers"], self._headers)}
         elif self._omits_body:
             message = {**message, "body": b""}
@@ -211,7 +217,7 @@ def api_headers() -> Headers:
 def require_known_host(scope: Scope) -> None:
     """Raise UnknownHost, and log one line, unless the Host header is one of ALLOWED_HOSTS."""
     named = header(scope, b"host")
-    if scope["path"] in HEALTH or _is_allowed(named, tuple(settings.ALLOWED_HOSTS)):
+    if scope["path"] in ANY_HOST or _is_allowed(named, tuple(settings.ALLOWED_HOSTS)):
         return
     # Anything else is not logged: it may be a secret that was sent in the wrong header.
     shown = named[:LONGEST_HOST] if HOST_NAME.fullmatch(named) else "(not a host name)"

@@ -17,6 +17,8 @@ from django.utils.deprecation import MiddlewareMixin
 ACCOUNTS, OTHER_APIS = "/accounts/", "/v1/"
 # Load balancers use any Host header.
 HEALTH = frozenset({"/healthz", "/readyz"})
+# Prometheus asks each process by its address; without a token the route is not there.
+METRICS = "/metrics"
 # What belongs to no account and is open to everybody.
 OPEN = HEALTH | {"/openapi.json"}
 # A longer path is not a typing error, and comparing it would cost too much.
@@ -27,13 +29,15 @@ CLOSE = 0.15
 MAIN_ROUTE = "/accounts/{account}/agents/{agent}/chat"
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# What `route_template` returns for all pages together, and for what is no route.
+PAGES, NO_ROUTE = "pages", "none"
 # Shown instead of the parameter names of the URL patterns.
 _SHOWN = {"instance": "agent"}
 
 
 def is_api(path: str) -> bool:
     """Whether the path belongs to the API: its routes never end with a slash, pages always do."""
-    if path in OPEN or path.startswith(OTHER_APIS):
+    if path in OPEN or path == METRICS or path.startswith(OTHER_APIS):
         return True
     if path.startswith(ACCOUNTS):
         return not path.endswith("/") or route_of(path) is None
@@ -56,6 +60,17 @@ def route_of(path: str) -> ResolverMatch | None:
         return resolve(path)
     except Resolver404:
         return None
+
+
+@lru_cache(maxsize=4096)
+def route_template(path: str) -> str:
+    """Return the route of a path as documents write it, with the names of its parameters."""
+    if not is_api(path):
+        return PAGES
+    match = route_of(path)
+    if match is None:
+        return NO_ROUTE
+    return "/" + _PARAMETER.sub(r"{\1}", match.route)
 
 
 @lru_cache(maxsize=1024)

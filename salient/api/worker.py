@@ -196,7 +196,7 @@ def refusal(status: int, reason: str, headers: Headers) -> bytes:
     """Return a whole HTTP response: no application sends it."""
     from salient.api.limits import api_headers  # noqa: PLC0415 - in the worker alone
     from salient.api.problems.server_refusals import refusal_of  # noqa: PLC0415
-    from salient.security.request_ids import new_id  # noqa: PLC0415
+    from salient.observability.context import new_id  # noqa: PLC0415
 
     response = refusal_of(status, reason).as_response()
     lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]

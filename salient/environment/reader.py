@@ -38,7 +38,7 @@ OF_THE_PROCESS: Final = (
     "LOCAL_MODEL_PATH",
     "LOCAL_MODEL",
 )
-SECRETS: Final = re.compile("SECRET|PEPPER")
+SECRETS: Final = re.compile("SECRET|PEPPER|METRICS_TOKEN")
 LONGEST_SHOWN: Final = 60
 # The most wrong lines of a file that are named one by one.
 MOST_LINES: Final = 5
@@ -213,7 +213,7 @@ def shown(name: str, value: str) -> str:
     """The value as a message may show it: without secrets, on one line, not too long."""
     if SECRETS.search(name):
         return "…"
-    if name.endswith("_URL"):
+    if name.endswith(("_URL", "_ENDPOINT")):
         # Before an @ or after a ? there may be a password.
         value = re.sub(r"\A([\w+.-]+://)?.*@", r"\1…@", value, flags=re.DOTALL).partition("?")[0]
         value = "…" if "password" in value.lower() else value

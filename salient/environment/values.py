@@ -14,11 +14,11 @@ from django.core.validators import validate_email
 
 from salient.api.origins import is_origin
 from salient.environment.reader import Environment, WrongValue
+from salient.observability.logs import FORMATS, LEVELS
 
 LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 NAME: Final = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?", re.IGNORECASE)
 LAST_PORT: Final = 65_535
-LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # The largest private networks are 10.0.0.0/8 and fc00::/7: a wider one holds more than proxies.
 WIDEST: Final = {4: 8, 6: 7}
 MAKE_ONE: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
@@ -153,6 +153,26 @@ def level(text: str) -> str:
     if text.upper() not in LEVELS:
         raise WrongValue(f"it must be {', '.join(LEVELS[:-1])} or {LEVELS[-1]}")
     return text.upper()
+
+
+def log_format(text: str) -> str:
+    if text.lower() not in FORMATS:
+        raise WrongValue(f"it must be {' or '.join(FORMATS)}")
+    return text.lower()
+
+
+def metrics_token(text: str) -> str:
+    """A token that a header can hold, and that nobody guesses."""
+    if not re.fullmatch(r"[!-~]{16,512}", text):
+        raise WrongValue("it must have at least 16 letters, digits and signs, without blanks")
+    return text
+
+
+def collector_url(text: str) -> str:
+    match = re.fullmatch(r"https?://[^/?#\\\s]+(/[^?#\\\s]*)?", text, re.IGNORECASE)
+    if match is None or not text.isprintable():
+        raise WrongValue("it must be a web address, as in http://collector:4318")
+    return text
 
 
 def folder(text: str) -> Path:

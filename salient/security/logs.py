@@ -11,6 +11,11 @@ from salient.security.key_texts import without_secrets
 _TOKEN = re.compile(r"(/(?:invitations|keys|password/[^/\s?]+)/)[^/\s?]+(?=/)")
 
 
+def cleaned(text: str) -> str:
+    """Return the text without the secret parts of keys and without tokens of links."""
+    return without_secrets(_TOKEN.sub(r"\1…", text))
+
+
 class OneLineRefusals(logging.Filter):
     """Shortens the traceback that Django logs for each suspicious or forbidden request."""
 
@@ -29,7 +34,7 @@ class WithoutTokens(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord:
         text = record.getMessage()
-        shown = without_secrets(_TOKEN.sub(r"\1…", text))
+        shown = cleaned(text)
         if shown == text:
             return record
         clean = copy(record)

@@ -22,6 +22,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from django.conf import settings
 
+from salient.observability.tracing import trace_configs
+
 if TYPE_CHECKING:
     from aiohappyeyeballs.types import AddrInfoType
 
@@ -254,6 +256,7 @@ def plain_session(**connector: Any) -> aiohttp.ClientSession:
         # A small answer must not become a large one in memory.
         auto_decompress=False,
         trust_env=False,
+        trace_configs=trace_configs(),
     )
 
 

@@ -20,6 +20,8 @@ from django.tasks import Task, TaskResultStatus, task
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult, get_date_max
 
+from salient.observability.context import apart
+
 # "SALJOBS" in ASCII; its lower half is replaced by what names one job.
 _LOCKS: Final = 0x53414C4A << 32
 # No run takes longer: one that still says so was lost with its process.
@@ -48,7 +50,8 @@ def job[Result](*, every: timedelta) -> Callable[[Callable[[], Result]], Task[[]
     def register(work: Callable[[], Result]) -> Task[[], Any]:
         @wraps(work)
         def alone() -> Result | None:
-            with only_one(f"{work.__module__}.{work.__qualname__}") as is_mine:
+            name = f"{work.__module__}.{work.__qualname__}"
+            with apart(work.__name__), only_one(name) as is_mine:
                 return work() if is_mine else None
 
         made: Task[[], Any] = task(alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from django.utils.module_loading import autodiscover_modules
 from django_tasks_db.management.commands import db_worker
 
 from salient.database import ensure_started
+from salient.observability import metrics, tracing
 from salient.tasks import jobs
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,8 @@ class Worker:
 
     def run(self) -> None:
         ensure_started()
+        metrics.start()
+        tracing.start()
         threads = [
             threading.Thread(target=self._serve, args=each, name=each[0], daemon=True)
             for each in _services.items()
@@ -87,6 +91,7 @@ class Worker:
         deadline = time.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        asyncio.run(tracing.stop())
         logger.debug("The worker has ended")
 
     def run_once(self) -> None:

@@ -24,6 +24,7 @@ from salient.api.problems import NotFound, Problem
 from salient.api.schemas import path_uuid
 from salient.database import in_database, storable
 from salient.formatting import dollars, exact_moment
+from salient.observability.context import apart
 from sessions_app.conversations.sessions import new_session
 from sessions_app.inputs.turn_input import TurnInput
 from sessions_app.models import CompletionStatus, Message, Role, SavedChat, SavedChatRun, Session
@@ -236,7 +237,8 @@ async def answers(
         if progress.answers and progress.answers[-1].status != CompletionStatus.COMPLETE:
             answer = Answer(message, failures=[NOT_SENT])
         else:
-            answer = await _ask(caller, instance, message, progress)
+            with apart():
+                answer = await _ask(caller, instance, message, progress)
             answer.failures += failures_of(answer, expected or {})
         progress.answers.append(answer)
         yield answer

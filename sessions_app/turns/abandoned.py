@@ -28,6 +28,7 @@ from agents.costs.pricing import CostSource
 from agents.runtime.events import ModelCall
 from agents.runtime.providers.base import estimate_tokens
 from salient.database import in_database
+from salient.observability.metrics import count_abandoned
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Role, Session
 from sessions_app.turns.server_processes import BEAT_SECONDS, dead_among, forget_dead
 from sessions_app.turns.store import OpenTurn
@@ -254,6 +255,7 @@ def _settle(
         own.update(settled_at=settlement.moment)
         _count_and_publish(request)
     send(settlement.alerts)
+    count_abandoned()
     return True
 
 

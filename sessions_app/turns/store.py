@@ -26,6 +26,7 @@ from agents.runtime.providers.base import ChatMessage
 from salient.api.lifespan import in_background
 from salient.api.problems import NotFound
 from salient.database import Answer, is_unavailable, storable
+from salient.observability import genai, metrics
 from sessions_app.inputs import exchanges
 from sessions_app.inputs.exchanges import StoredMessage
 from sessions_app.models import CompletionStatus
@@ -283,6 +284,11 @@ async def settle_or_retry(turn: Turn) -> None:
     Raises AnswerNotStored where the database refuses the answer.
     """
     try:
+        _observe(turn)
+    except Exception:
+        # What is only seen must not keep a turn from being settled.
+        logger.exception("Turn %s was not counted", turn.request_id)
+    try:
         await _settle_turn(turn)
     except Exception as error:
         turn.stored = False
@@ -290,6 +296,26 @@ async def settle_or_retry(turn: Turn) -> None:
             raise
         in_background(_settle_later(turn))
         raise SettlementDelayed(turn.session_id, turn.request_id) from error
+
+
+def _observe(turn: Turn) -> None:
+    """Count a turn that has ended, and end its span, where these are on."""
+    calls, recorder = turn.run.calls, metrics.recorder
+    if recorder is not None:
+        first = turn.time_to_first_token_ms
+        recorder.turn(turn.status.value, turn.latency_ms / 1000, first, calls)
+        if calls and (cost := turn.price().total_cost):
+            recorder.cost(calls[-1].provider, float(cost))
+    if turn.span is not None:
+        usage, cost = turn.usage(), turn.price().total_cost
+        known = {
+            genai.REQUEST_MODEL: turn.model,
+            genai.INPUT_TOKENS: usage.input_tokens,
+            genai.OUTPUT_TOKENS: usage.output_tokens,
+            genai.TURN_STATUS: turn.status.value,
+            genai.COST: None if cost is None else float(cost),
+        }
+        turn.span.end(known, error=turn.error_code)
 
 
 async def _settle_turn(turn: Turn) -> None:

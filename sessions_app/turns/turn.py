@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.db import OperationalError
@@ -30,6 +30,8 @@ from agents.runtime.events import Event
 from agents.runtime.run import Run
 from salient.api.lifespan import begun_task, in_background, takes_no_turns
 from salient.database import MaybeDone, in_database, storable
+from salient.observability import genai, tracing
+from salient.observability.context import note_turn
 from sessions_app.api.schemas import ChatOut, CostOut, DoneOut, UsageOut
 from sessions_app.background.cancellation import cancellable
 from sessions_app.background.event_log import EventLog
@@ -46,6 +48,9 @@ from sessions_app.turns.problems import (
     over_budget_for,
     provider_problem,
 )
+
+if TYPE_CHECKING:
+    from salient.observability.spans import Span
 
 logger = logging.getLogger(__name__)
 CLIENT_LEFT = "client_left"
@@ -75,6 +80,8 @@ class Turn:
     keeps_texts: bool = True
     # Of a background turn: what its readers are told.
     log: EventLog | None = None
+    # Where traces are on.
+    span: Span | None = None
     # Each with the number of calls that it was computed from.
     _price: tuple[int, Price] | None = None
     _usage: tuple[int, UsageOut] | None = None
@@ -269,6 +276,7 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
     run = replace(plan.run, messages=await messages_of(plan, row, opened))
     if run.client_tools:
         run = replace(run, call_prefix=exchanges.call_prefix(row.request_id))
+    note_turn(caller.account_slug, instance.instance_slug, opened.session_id, row.request_id)
     return Turn(
         caller=caller,
         instance=instance,
@@ -327,7 +335,25 @@ async def answer(turn: Turn) -> AsyncGenerator[Event]:
         await asyncio.shield(begun_task(store.settle_or_retry(turn)))
 
 
+def _begin_span(turn: Turn) -> None:
+    if tracing.tracer is None:
+        return
+    instance, caller = turn.instance, turn.caller
+    known = {
+        genai.OPERATION: genai.INVOKE_AGENT,
+        genai.AGENT_ID: str(instance.pk),
+        genai.AGENT_NAME: instance.instance_slug,
+        genai.AGENT_VERSION: turn.current.effective.digest[:12],
+        genai.CONVERSATION_ID: str(turn.session_id),
+        genai.ACCOUNT: caller.account_slug,
+        genai.TURN_ID: str(turn.request_id),
+    }
+    name = f"{genai.INVOKE_AGENT} {instance.instance_slug}"
+    turn.span = tracing.tracer.begin(name, known, content=turn.keeps_texts)
+
+
 def _events(turn: Turn) -> AsyncGenerator[Event]:
+    _begin_span(turn)
     events = turn.run.events()
     return events if turn.log is None else turn.log.recorded(events)
 

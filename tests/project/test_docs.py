@@ -168,7 +168,7 @@ def routes(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, Any]]
 
 
 def is_api(path: str) -> bool:
-    return path in {"/healthz", "/readyz", "/openapi.json"} or (
+    return path in {"/healthz", "/readyz", "/metrics", "/openapi.json"} or (
         path.startswith("/accounts/") and not path.endswith("/")
     )
 

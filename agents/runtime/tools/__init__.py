@@ -9,11 +9,14 @@ from msgspec.structs import replace
 from agents.runtime.discovery import by_name, declared
 from agents.runtime.events import ToolCall, ToolResult
 from agents.runtime.tools.base import Arguments, Tool, ToolError
+from salient.observability import genai, tracing
 
 __all__ = ["TOOLS", "Arguments", "Tool", "ToolError", "find_tools", "run_tools", "tool_names"]
 
 # The model reads at most this many characters of one result.
 LONGEST_RESULT = 64_000
+# The `error.type` of a tool's span.
+TOOL_FAILED = "tool_failed"
 
 
 def find_tools(package: str) -> dict[str, Tool[Any]]:
@@ -42,7 +45,19 @@ async def _run(call: ToolCall, allowed: frozenset[str]) -> ToolResult:
         known = ", ".join(sorted(allowed)) or "none"
         reason = f"There is no such tool; there are: {known}."
         return ToolResult(call.id, call.name, reason, is_error=True)
-    return _sendable(await TOOLS[call.name].run(call))
+    about = {
+        genai.OPERATION: genai.EXECUTE_TOOL,
+        genai.TOOL_NAME: call.name,
+        genai.TOOL_TYPE: "function",
+        genai.TOOL_CALL_ID: call.id,
+    }
+    with tracing.inside(f"{genai.EXECUTE_TOOL} {call.name}", about) as span:
+        result = _sendable(await TOOLS[call.name].run(call))
+        if span is not None:
+            span.error = TOOL_FAILED if result.is_error else ""
+            if tracing.takes_content(span):
+                span.set({genai.TOOL_ARGUMENTS: call.arguments, genai.TOOL_RESULT: result.content})
+    return result
 
 
 def _sendable(result: ToolResult) -> ToolResult:

@@ -10,6 +10,8 @@ from django.http import JsonResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from salient.observability.metrics import count_refusal
+
 # Keeps responses with an account's data out of every cache.
 PRIVATE = {"Cache-Control": "no-store, private", "Vary": "Authorization, Cookie, Origin"}
 
@@ -50,6 +52,8 @@ class Problem(Exception):
         }
 
     def as_response(self) -> JsonResponse:
+        """Make the response of a refusal, which counts in /metrics."""
+        count_refusal(self.code)
         return JsonResponse(
             self.as_dict(),
             status=self.status,

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -220,8 +221,31 @@ class PipelinePool:
         for connection in list(self._connections):
             connection.end(closed)
 
+    @property
+    def state(self) -> State:
+        return State(
+            open=len(self._connections),
+            idle=len(self._idle),
+            waiting=sum(map(len, self._queues.values())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The connections of a pool, and the calls that wait for one."""
+
+    open: int
+    idle: int
+    waiting: int
+
 
 _pools: dict[asyncio.AbstractEventLoop, PipelinePool] = {}
+
+
+def state() -> State:
+    """Return the state of the running event loop's pool."""
+    pool = _pools.get(asyncio.get_running_loop())
+    return State(0, 0, 0) if pool is None else pool.state
 
 
 async def execute(*statements: Statement) -> str:

@@ -90,6 +90,12 @@ WRONG: dict[str, tuple[str, ...]] = {
     "EMAIL_URL": ("nonsense", "smtp://", "http://a", "smtp://h:99999", "smtp://h:x", "filemail://"),
     "DEFAULT_FROM_EMAIL": ("x", "a@", "A <a@b.example", "a@b.example>", "A\n<a@b.example>"),
     "LOG_LEVEL": ("loud", "10"),
+    "LOG_FORMAT": ("yaml", "1"),
+    "LOG_REQUESTS": ("some",),
+    "METRICS_TOKEN": ("short", "with a blank inside it", "two\nlines-of-a-token"),
+    "METRICS_ACCOUNTS": (*NUMBERS, "1001"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("collector:4318", "grpc://collector:4317", "http://c/?a=b"),
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": ("span_only",),
 }
 # Texts of any kind, as long as they are on one line.
 TEXTS = ("SECRET_KEY", "API_KEY_PEPPER", "LOCAL_MODEL_DIR", "TEST_DATABASE_NAME")

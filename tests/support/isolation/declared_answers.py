@@ -23,7 +23,7 @@ type Message = Mapping[str, Any]
 type Send = Callable[[Any], Awaitable[None]]
 _faults: list[str] = []
 _PROBLEM = "application/problem+json"
-_HEALTH = ("healthz", "readyz")
+_HEALTH = ("healthz", "readyz", "metrics")
 
 
 def watch() -> None:

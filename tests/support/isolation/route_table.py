@@ -29,6 +29,8 @@ healthz
     *       200
 readyz
     *       200
+metrics
+    *       404
 openapi.json
     GET     200
     OPTIONS 204

@@ -43,6 +43,7 @@ from agents.runtime.providers.base import (
 )
 from agents.runtime.providers.characters import CharacterJoin, whole_characters
 from agents.runtime.providers.refusals import about_attachments, refusal
+from salient.observability.tracing import outgoing_headers
 from salient.texts import is_blank
 
 # The bounds of one answer: bytes on the wire, events, characters of text, thinking and arguments.
@@ -201,12 +202,19 @@ async def _bound_body(response: httpx2.Response) -> None:
         response.stream = _BoundedStream(response.stream)
 
 
+async def _carry_trace(request: httpx2.Request) -> None:
+    request.headers.update(outgoing_headers())
+
+
 def _bound_answers(model: Model) -> None:
     """Read through _BoundedStream where the provider's client is one of httpx2's."""
     client = getattr(getattr(model, "_provider", None), "_own_http_client", None)
     if isinstance(client, httpx2.AsyncClient):
         hooks = client.event_hooks
-        client.event_hooks = hooks | {"response": [*hooks["response"], _bound_body]}
+        client.event_hooks = hooks | {
+            "request": [*hooks["request"], _carry_trace],
+            "response": [*hooks["response"], _bound_body],
+        }
 
 
 def _settings(request: ModelRequest) -> ModelSettings:

@@ -1,0 +1,141 @@
+"""The two formats of the log: what a line holds, and what nobody can make it hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import logging.config
+from typing import Any
+from uuid import UUID
+
+from django.test import SimpleTestCase, override_settings
+
+from salient.observability import context
+from salient.observability.logs import gunicorn_config, logging_config
+from tests.support.api_client import ApiClient
+
+SECRET = "sal_sk_abcdefghijkl_0123456789abcdefghijABCDEFGHIJ01"
+FORGED = "gone\n2026-01-01 00:00:00,000 ERROR salient [-]: forged\r\u2028x"
+SESSION, TURN = UUID(int=1), UUID(int=2)
+
+
+def written(log_format: str, *args: Any, **more: Any) -> str:
+    """What a process with this format writes for one error."""
+    config = logging_config("INFO", log_format)
+    stream = io.StringIO()
+    config["handlers"]["console"]["stream"] = stream
+    logger = logging.getLogger("tests.of.logs")
+    config["loggers"] = {logger.name: {"handlers": ["console"], "propagate": False}}
+    del config["root"]
+    logging.config.dictConfig(config)
+    try:
+        logger.error(*args, **more)
+    finally:
+        logger.handlers.clear()
+    return stream.getvalue()
+
+
+class FormatTests(SimpleTestCase):
+    def inside(self, log_format: str, *args: Any, **more: Any) -> str:
+        begun = context.begin({"headers": [(b"x-request-id", b"job-7")]})
+        try:
+            context.note_turn("acme", "bot", SESSION, TURN)
+            return written(log_format, *args, **more)
+        finally:
+            context.end(begun)
+
+    def test_a_line_names_what_it_is_about(self) -> None:
+        found = json.loads(self.inside("json", "Refused: %s", "no key"))
+
+        self.assertRegex(found.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertGreater(found.pop("process"), 0)
+        self.assertEqual(
+            found,
+            {
+                "level": "ERROR",
+                "logger": "tests.of.logs",
+                "message": "Refused: no key",
+                "request_id": "job-7",
+                "account": "acme",
+                "agent": "bot",
+                "session_id": str(SESSION),
+                "turn_id": str(TURN),
+            },
+        )
+        about = f"[job-7 acme/bot session={SESSION} turn={TURN}]: Refused: no key\n"
+        self.assertTrue(self.inside("text", "Refused: %s", "no key").endswith(about))
+
+    def test_outside_of_a_request_it_names_nothing(self) -> None:
+        found = json.loads(written("json", "Hello"))
+
+        self.assertEqual(set(found), {"time", "level", "logger", "message", "process"})
+        self.assertIn("ERROR tests.of.logs [-]: Hello", written("text", "Hello"))
+
+    def test_a_text_with_line_breaks_forges_no_line(self) -> None:
+        as_json, as_text = written("json", FORGED), written("text", "%s", FORGED)
+
+        self.assertEqual(as_json.splitlines(), [as_json.removesuffix("\n")])
+        self.assertEqual(json.loads(as_json)["message"], FORGED)
+        first, *others = as_text.removesuffix("\n").split("\n")
+        self.assertTrue(first.endswith("gone"))
+        self.assertTrue(all(line.startswith("    ") for line in others))
+        self.assertNotIn("\r", as_text)
+
+    def test_secrets_are_left_out_also_of_tracebacks(self) -> None:
+        for log_format in ("json", "text"):
+            with self.subTest(log_format):
+                try:
+                    int(SECRET)
+                except ValueError:
+                    line = written(log_format, "Failed for %s", SECRET, exc_info=True)
+
+                self.assertNotIn("0123456789abcdef", line)
+                self.assertIn(
+                    "ValueError: invalid literal for int() with base 10: 'sal_sk_abcdefghijkl'",
+                    line,
+                )
+                if log_format == "json":
+                    self.assertIn("Traceback", json.loads(line)["exception"])
+
+    def test_gunicorn_writes_as_the_rest_does(self) -> None:
+        config = gunicorn_config("loud", "json")
+
+        self.assertEqual(config["handlers"]["console"]["formatter"], "json")
+        self.assertEqual(config["loggers"]["gunicorn.error"]["level"], "INFO")
+        self.assertEqual(gunicorn_config("info", "text"), {})
+
+
+class RequestLineTests(SimpleTestCase):
+    async def test_it_has_the_route_and_not_the_path(self) -> None:
+        with override_settings(LOG_REQUESTS=True), self.assertLogs("salient.requests") as logs:
+            await ApiClient().get("/accounts/acme/agents/secret-agent/chat", q="secret")
+            await ApiClient().call("BREW", "/healthz")
+
+        [chat, health] = logs.records
+        facts: dict[str, Any] = chat.__dict__["fields"]
+        self.assertEqual(
+            (facts["method"], facts["route"], facts["status"]),
+            ("GET", "/accounts/{account}/agents/{instance}/chat", 405),
+        )
+        self.assertNotIn("secret", chat.getMessage())
+        self.assertEqual(health.__dict__["fields"]["method"], "OTHER")
+
+    async def test_there_is_none_by_default(self) -> None:
+        with self.assertNoLogs("salient.requests"):
+            await ApiClient().get("/healthz")
+
+
+class ApartTests(SimpleTestCase):
+    def test_a_turn_of_several_has_ids_of_its_own(self) -> None:
+        with context.apart("job"):
+            outer = context.request_id()
+            context.note(account="acme")
+            with context.apart():
+                context.note_turn("acme", "bot", SESSION, TURN)
+                self.assertEqual(context.request_id(), outer)
+            found = context.current()
+
+        self.assertRegex(outer, "^job-[0-9a-f]{8}$")
+        assert found is not None
+        self.assertEqual((found.account, found.agent, found.turn_id), ("acme", "", None))
