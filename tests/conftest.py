@@ -25,7 +25,7 @@ from tests.support.database.emptying import empty_tables
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.isolation import declared_answers
-from tests.support.servers import nginx
+from tests.support.servers import nginx, pgbouncer
 
 # These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
@@ -38,6 +38,12 @@ STARTS_SERVERS = re.compile(
 # What some tests need besides Python: their name, where they are, the program, how to get it.
 PROGRAMS = (
     ("tests behind nginx", "test_behind_nginx.py", nginx.nginx, nginx.INSTALL),
+    (
+        "tests of several servers",
+        "test_several_servers.py",
+        lambda: nginx.nginx() and pgbouncer.pgbouncer(),
+        f"{nginx.INSTALL} pgbouncer",
+    ),
     ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
 )
 _not_run = pytest.StashKey[list[str]]()

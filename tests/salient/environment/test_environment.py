@@ -84,6 +84,8 @@ WRONG: dict[str, tuple[str, ...]] = {
         "postgres://h",
         "sqlite:///x",
     ),
+    "DATABASE_REPLICA_URL": ("mysql://x", "postgres://", "postgres://h:99999/db", "postgres://h"),
+    "DATABASE_REPLICA_MAX_LAG": (*NUMBERS, "0", "30s"),
     "HSTS_SECONDS": NUMBERS,
     "PUBLIC_URL": ("foo", "//a.example", "https://a.example/?x", "javascript:x", "https://u@a.b"),
     "EMAIL_URL": ("nonsense", "smtp://", "http://a", "smtp://h:99999", "smtp://h:x", "filemail://"),
