@@ -66,7 +66,7 @@ _state = _State()
 
 def has_replica() -> bool:
     """Whether a replica is configured and was usable when it was last asked."""
-    return REPLICA in settings.DATABASES and time.monotonic() >= _state.ask_at
+    return REPLICA in connections.settings and time.monotonic() >= _state.ask_at
 
 
 def read_as_tenant[T](

@@ -169,9 +169,6 @@ class SeveralServersTests(World, TransactionTestCase):
             self.assertIsNone(first.process.poll())
             model.released.set()
             self.assertEqual(await first.gone(), 0)
-            import time, sys
-
-            T = lambda w: print(time.strftime("%X"), w, calls.met, file=sys.stderr, flush=True)
             next_one = await stack.enter_async_context(self.version(NEW_LIMIT))
             proxy.configure(f"127.0.0.1:{next_one.port}", f"127.0.0.1:{second.port}")
             proxy.reload()
