@@ -42,12 +42,15 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
+        from accounts.tenancy.distribution.tables import register_local  # noqa: PLC0415
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from sessions_app.evals import saved_chats  # noqa: PLC0415
         from sessions_app.operations.adoption import checks  # noqa: F401, PLC0415
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
+        # Sums over all accounts.
+        register_local(["usage_totals"])
         register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_adopt, sender=self, dispatch_uid="sessions_app.adoption")
 
