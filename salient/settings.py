@@ -194,6 +194,8 @@ with env.noting_misconfiguration():
             replica_url, pool_size=DATABASE_POOL_SIZE
         )
         DATABASE_ROUTERS = ["accounts.tenancy.replica.ReplicaRouter"]
+# Whether `manage.py distribute --apply` has spread the database over a Citus cluster.
+DATABASE_DISTRIBUTED = env.boolean("DATABASE_DISTRIBUTED", default=False)
 # Seconds; a replica that is further behind is not asked.
 DATABASE_REPLICA_MAX_LAG = env.integer("DATABASE_REPLICA_MAX_LAG", default=30, least=3, most=86_400)
 

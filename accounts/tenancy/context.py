@@ -41,6 +41,9 @@ _ENTER = """
         set_config('lock_timeout', '2s', true),
         set_config('idle_in_transaction_session_timeout', '10s', true)
 """
+# On a cluster only a statement SET LOCAL reaches the workers: accounts/sql/cluster/app_enter.sql.
+if settings.DATABASE_DISTRIBUTED:
+    _ENTER = "SELECT app_enter(%s, %s, %s, %s)"
 # The same for the event loop's connections, where values go by number.
 _ENTER_BY_NUMBER = (_ENTER % ("$1", "$2", "$3", "$4")).encode()
 _LEAVE = """
@@ -91,7 +94,8 @@ async def call_as_tenant(
     of four. Calls of one context with equal `batch_key` that wait for a connection are sent as one
     batch, sorted by `order`. A call that raises is rolled back; no other call of its batch fails.
     """
-    if not settings.DATABASE_API_THREADS:
+    if not settings.DATABASE_API_THREADS or settings.DATABASE_DISTRIBUTED:
+        # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
     values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
     call = f"SELECT {function}($1, $2)".encode()
@@ -106,7 +110,7 @@ async def call_as_tenant(
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
     with tenant_context(account_id), connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [account_id, json_array([value])])
+        cursor.execute(f"SELECT {function}(%s::uuid, %s::jsonb)", [account_id, json_array([value])])
         [answer] = split_answers(cursor.fetchone()[0], 1)
         return answer
 

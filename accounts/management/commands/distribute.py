@@ -7,8 +7,6 @@ from django.core.management.base import CommandParser
 from django.db import connection
 
 from accounts.tenancy.distribution import cluster
-from accounts.tenancy.distribution.statements import statements
-from accounts.tenancy.roles import Database
 from salient.database import DatabaseProblem
 from salient.management.base import Refused, ReportingCommand
 
@@ -32,13 +30,13 @@ class Command(ReportingCommand):
         super().add_arguments(parser)
 
     def report(self, **options: Any) -> Mapping[str, Any]:
-        if options["sql"]:
-            return {"sql": list(statements(Database(connection)))}
-        if options["status"]:
-            return cluster.status(connection)
-        if options["check"]:
-            return cluster.check(connection)
         try:
+            if options["sql"]:
+                return {"sql": cluster.plan(connection)}
+            if options["status"]:
+                return cluster.status(connection)
+            if options["check"]:
+                return cluster.check(connection)
             return {"applied": cluster.apply(connection)}
         except DatabaseProblem as problem:
             raise Refused(str(problem)) from problem

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from accounts.tenancy.distribution.findings import findings
+from accounts.tenancy.distribution.findings import findings, missing_tables
 from accounts.tenancy.distribution.statements import one_line, statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
 from accounts.tenancy.roles import Database, grant_rights
@@ -23,6 +23,7 @@ HOLDS_SHARDS = (
     "FROM pg_dist_node WHERE groupid = 0"
 )
 NO_WORKERS = "the cluster has no worker that may hold shards: add them with citus_add_node"
+NOT_MIGRATED = "this database lacks tables of this version: run manage.py migrate first"
 _NODES = """
     SELECT nodename, nodeport, groupid = 0, shouldhaveshards, isactive,
         (SELECT count(*) FROM pg_dist_placement
@@ -37,7 +38,11 @@ _SHARDS = """
 
 
 def check(connection: BaseDatabaseWrapper) -> dict[str, Any]:
-    """Return what stands in the way and what would be changed; needs no Citus."""
+    """Return what stands in the way and what would be changed; needs no Citus.
+
+    Raises DatabaseProblem where the database is not migrated.
+    """
+    require_migrated(connection)
     found = findings(Database(connection))
     return {
         "ok": all(each.change for each in found),
@@ -72,10 +77,11 @@ def apply(connection: BaseDatabaseWrapper) -> int:
     Raises DatabaseProblem, one line, where it may not begin or a statement fails.
     """
     database = Database(connection)
+    require_migrated(connection)
     if problem := refusal(connection):
         raise DatabaseProblem(problem)
     done = 0
-    for statement in list(statements(database)):
+    for statement in plan(connection):
         try:
             database.run(statement)
         except DatabaseError as error:
@@ -86,6 +92,18 @@ def apply(connection: BaseDatabaseWrapper) -> int:
         done += 1
     grant_rights(connection.alias)
     return done
+
+
+def require_migrated(connection: BaseDatabaseWrapper) -> None:
+    """Raise DatabaseProblem, one line, where tables are missing."""
+    if missing_tables(Database(connection)):
+        raise DatabaseProblem(NOT_MIGRATED)
+
+
+def plan(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the statements that `apply` runs; raises DatabaseProblem as `check` does."""
+    require_migrated(connection)
+    return list(statements(Database(connection)))
 
 
 def refusal(connection: BaseDatabaseWrapper) -> str:

@@ -75,6 +75,12 @@ class Finding:
     change: str = ""
 
 
+def missing_tables(database: Database) -> list[str]:
+    """Return the tables of the registry that this database does not have: it is not migrated."""
+    have = database.columns()
+    return [table for table in distributed_tables() if table not in have]
+
+
 def findings(database: Database) -> list[Finding]:
     """Return all that breaks a rule, sorted."""
     found = [

@@ -16,7 +16,8 @@ from typing import Final
 from django.apps import apps
 
 from accounts.tenancy.distribution.tables import distributed_tables
-from accounts.tenancy.roles import Database
+from accounts.tenancy.roles import ROLES, Database
+from salient.database.sql_files import in_schema
 
 # The account of the audit log's entries of no account: the distribution column holds no null.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
@@ -98,18 +99,20 @@ def statements(database: Database) -> Iterator[str]:
     yield from _wider_uniques(database, tables)
     triggers = database.rows(_TRIGGERS, [tables])
     yield from (f'DROP TRIGGER "{name}" ON {table}' for table, name, _, _ in triggers)
-    yield from cluster_functions()
+    yield from cluster_functions(database)
+    yield from _settings(database)
     yield from _distribute(_parents_first(tables, inside))
     yield from (key.without_slugs() for key in inside)
     yield from (made for _, _, made, function in triggers if function not in _NOT_ON_SHARDS)
     yield from _followers(database, touching, _parents_first(tables, inside))
 
 
-def cluster_functions() -> Iterator[str]:
+def cluster_functions(database: Database) -> Iterator[str]:
     """Yield the variants that Citus' planner takes, from {app}/sql/cluster."""
     for config in apps.get_app_configs():
         for path in sorted(Path(config.path, "sql", "cluster").glob("*.sql")):
-            yield path.read_text(encoding="utf-8").strip().removesuffix(";")
+            text = in_schema(path.read_text(encoding="utf-8"), database.connection)
+            yield text.strip().removesuffix(";")
 
 
 def _wider_uniques(database: Database, tables: list[str]) -> Iterator[str]:
@@ -134,6 +137,22 @@ def _parents_first(tables: list[str], keys: Iterable[Key]) -> list[str]:
         if key.table != key.target:
             order.add(key.table, key.target)
     return list(order.static_order())
+
+
+def _settings(database: Database) -> Iterator[str]:
+    """Yield what the database and its workers need for contexts: SET LOCAL, and the roles."""
+    [(name,)] = database.rows("SELECT quote_ident(current_database())")
+    for setting, value in (
+        ("citus.propagate_set_commands", "local"),
+        ("citus.multi_shard_modify_mode", "sequential"),
+    ):
+        yield f"ALTER DATABASE {name} SET {setting} TO '{value}'"
+        yield f"SET {setting} TO '{value}'"
+    for role in ROLES:
+        yield (
+            "SELECT run_command_on_workers('SET citus.enable_alter_role_propagation TO off; "
+            f"ALTER ROLE {role} LOGIN')"
+        )
 
 
 def _distribute(tables: list[str]) -> Iterator[str]:

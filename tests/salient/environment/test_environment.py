@@ -84,6 +84,7 @@ WRONG: dict[str, tuple[str, ...]] = {
         "postgres://h",
         "sqlite:///x",
     ),
+    "DATABASE_DISTRIBUTED": ("spread",),
     "DATABASE_REPLICA_URL": ("mysql://x", "postgres://", "postgres://h:99999/db", "postgres://h"),
     "DATABASE_REPLICA_MAX_LAG": (*NUMBERS, "0", "30s"),
     "HSTS_SECONDS": NUMBERS,
