@@ -60,9 +60,8 @@ def written() -> dict[str, list[dict[str, Any]]]:
     """Return all rows of the tables, without times and ids that the database makes."""
     found = {}
     for table in TABLES:
-        rows = [
-            json.loads(row) for (row,) in catalog.rows(f"SELECT to_jsonb({table}) FROM {table}")
-        ]  # noqa: S608
+        texts = catalog.rows(f"SELECT to_jsonb({table}) FROM {table}")  # noqa: S608
+        rows = [json.loads(text) for (text,) in texts]
         for row in rows:
             for name in [*row]:
                 is_time = name.endswith("_at") or name in {"arrival", "period_start"}
