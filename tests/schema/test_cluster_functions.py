@@ -143,6 +143,6 @@ class WordingTests(SimpleTestCase):
                 self.assertNotRegex(code, r"\bWITH \w+ AS (MATERIALIZED )?\(")
 
     def test_each_one_stands_for_a_plain_function_or_is_of_clusters_alone(self) -> None:
-        alone = {"app_enter", "app_later", "app_record"}
+        alone = {"app_enter", "app_later", "app_record", "app_take_rates"}
         plain = {path.stem for path in FILES if (path.parents[1] / path.name).exists()}
         self.assertEqual({path.stem for path in FILES} - plain, alone)

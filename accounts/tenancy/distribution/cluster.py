@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from accounts.tenancy.distribution.findings import findings, missing_tables
-from accounts.tenancy.distribution.statements import one_line, statements
+from accounts.tenancy.distribution.statements import ERASES, one_line, statements
 from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
 from accounts.tenancy.roles import Database, grant_rights
 from salient.database import DatabaseProblem
@@ -91,6 +91,8 @@ def apply(connection: BaseDatabaseWrapper) -> int:
             ) from error
         done += 1
     grant_rights(connection.alias)
+    # Migrations keep it where DATABASE_DISTRIBUTED is set.
+    database.run(ERASES)
     return done
 
 

@@ -19,6 +19,8 @@ from accounts.tenancy.distribution.tables import distributed_tables
 from accounts.tenancy.roles import ROLES, Database
 from salient.database.sql_files import in_schema
 
+# With the policy “erased”: entries of an account that is being erased.
+ERASES: Final = "GRANT DELETE ON audit_log TO salient_platform"
 # The account of the audit log's entries of no account: the distribution column holds no null.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 # ruff: noqa: S608 - built from the catalog and from constants
@@ -192,7 +194,7 @@ def _followers(database: Database, dropped: list[Key], tables: list[str]) -> Ite
     yield from _trigger(
         "agent_instances", "follow_renamed", "UPDATE OF instance_slug", moved, database
     )
-    yield "GRANT DELETE ON audit_log TO salient_platform"
+    yield ERASES
     yield (
         "CREATE POLICY erased ON audit_log AS RESTRICTIVE FOR DELETE TO salient_platform "
         "USING (account_id = nullif(current_setting('app.erasing', true), '')::uuid)"
