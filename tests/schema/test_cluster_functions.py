@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -75,7 +76,7 @@ class ClusterFunctionTests(TurnFunctions, World, TestCase):
     def setUp(self) -> None:
         self.make_world()
         self.caller = Caller(self.account.pk, "acme", frozenset({"chat"}), "key:tests")
-        budgets.set_budget(self.account, period="day", limit=1)
+        budgets.set_budget(self.account, period="day", limit=Decimal(1))
         make_webhook(self.account, events=[*WebhookEvent])
 
     def turns(self) -> list[dict[str, Any]]:

@@ -117,7 +117,14 @@ def _copy_schema(primary: Server) -> None:
         capture_output=True,
         env={"PGPASSWORD": known["PASSWORD"]},
     )
-    command = [programs / "psql", primary.url, "--quiet", "-v", "ON_ERROR_STOP=1", "-o/dev/null"]
+    command = [
+        str(programs / "psql"),
+        primary.url,
+        "--quiet",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-o/dev/null",
+    ]
     subprocess.run(command, input=dump.stdout, check=True)
 
 
