@@ -191,6 +191,16 @@ with env.noting_misconfiguration():
         # Two test runs side by side need two names.
         | {"TEST": {"NAME": env.text("TEST_DATABASE_NAME", default="test_salient")}}
     }
+    # Reports are read from it (accounts/tenancy/replica.py).
+    if replica_url := env.one("DATABASE_REPLICA_URL", values.database_url, default=""):
+        DATABASES[database.REPLICA] = database.replica_config(
+            replica_url, pool_size=DATABASE_POOL_SIZE
+        )
+        DATABASE_ROUTERS = ["accounts.tenancy.replica.ReplicaRouter"]
+# Whether `manage.py distribute --apply` has spread the database over a Citus cluster.
+DATABASE_DISTRIBUTED = env.boolean("DATABASE_DISTRIBUTED", default=False)
+# Seconds; a replica that is further behind is not asked.
+DATABASE_REPLICA_MAX_LAG = env.integer("DATABASE_REPLICA_MAX_LAG", default=30, least=3, most=86_400)
 
 # HTTPS is the rule; a development machine has none.
 HTTPS = env.boolean("HTTPS", default=not DEBUG)

@@ -42,6 +42,7 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
+        from accounts.tenancy.distribution.tables import register_local  # noqa: PLC0415
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from agents.instances.former_visitors import register_look_up  # noqa: PLC0415
@@ -52,6 +53,8 @@ class SessionsConfig(AppConfig):
 
         register_tables(TENANT_RIGHTS, audited=AUDITED)
         register_look_up(has_session)
+        # Sums over all accounts.
+        register_local(["usage_totals"])
         register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_refuse, sender=self, dispatch_uid="sessions_app.adoption")
 

@@ -25,7 +25,7 @@ from tests.support.database.emptying import empty_tables
 from tests.support.database.scratch_database import server_lock
 from tests.support.database.template_database import use_template
 from tests.support.isolation import declared_answers
-from tests.support.servers import nginx, own_postgres
+from tests.support.servers import nginx, own_postgres, pgbouncer
 
 # These tests use what the whole server has: its roles and their members.
 SERVER_WIDE = ("test_roles.py", "test_database.py")
@@ -43,6 +43,12 @@ PROGRAMS = (
         "test_real_faults.py",
         own_postgres.may_mount,
         "be root, or allow sudo",
+    ),
+    (
+        "tests of several servers",
+        "test_several_servers.py",
+        lambda: nginx.nginx() and pgbouncer.pgbouncer(),
+        f"{nginx.INSTALL} pgbouncer",
     ),
     ("browser tests", "e2e", lambda: shutil.which("chromium"), "apt-get install chromium"),
 )

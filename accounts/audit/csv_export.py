@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from django.utils import timezone
 from accounts.members import support_access
 from accounts.models import Account, ActorKind, AuditAction, AuditEntry, User
 from accounts.tenancy.context import platform_context
+from accounts.tenancy.replica import has_replica, read_as_platform
 from salient.database import in_database
 from salient.texts import UNSEEN
 
@@ -121,9 +123,12 @@ async def csv_pages(export: Export, rows: Rows, right: Right) -> AsyncGenerator[
 def _end(export: Export, rows: Rows) -> Sequence[Any]:
     """Return the place of the last row, which may be dated in the future."""
     place = (export.moment, *export.key)
-    with platform_context():
-        newest = rows().order_by(*(f"-{part}" for part in place))
-        return newest.values_list(*place).first() or ()
+
+    def newest() -> Sequence[Any]:
+        ordered = rows().order_by(*(f"-{part}" for part in place))
+        return ordered.values_list(*place).first() or ()
+
+    return read_as_platform(newest)
 
 
 def _read(
@@ -133,7 +138,8 @@ def _read(
     end: Sequence[Any] | None,
     last: Sequence[Any] | None,
 ) -> tuple[bytes, Sequence[Any] | None, bool]:
-    place = (export.moment, *export.key)
+    """Read one page; the right is always that of the primary database."""
+    page = partial(_page, export, rows, end, last)
     with platform_context():
         if reason := right.refusal():
             return (
@@ -143,16 +149,26 @@ def _read(
             )
         if end == ():
             return b"", last, False
-        wanted = rows().order_by(*place)
-        if end is not None:
-            wanted = wanted.filter(TupleLessThanOrEqual(Tuple(*map(F, place)), tuple(end)))
-        if last is not None:
-            wanted = wanted.filter(TupleGreaterThan(Tuple(*map(F, place)), tuple(last)))
-        found = list(wanted.values_list(*place, *export.columns.values())[:ROWS_PER_PAGE])
+        found = None if has_replica() else page()
+    if found is None:
+        found = read_as_platform(page)
     if not found:
         return b"", last, False
-    lines = as_csv(row[len(place) :] for row in found)
-    return lines, found[-1][: len(place)], len(found) == ROWS_PER_PAGE
+    width = len(export.key) + 1
+    lines = as_csv(row[width:] for row in found)
+    return lines, found[-1][:width], len(found) == ROWS_PER_PAGE
+
+
+def _page(
+    export: Export, rows: Rows, end: Sequence[Any] | None, last: Sequence[Any] | None
+) -> list[Any]:
+    place = (export.moment, *export.key)
+    wanted = rows().order_by(*place)
+    if end is not None:
+        wanted = wanted.filter(TupleLessThanOrEqual(Tuple(*map(F, place)), tuple(end)))
+    if last is not None:
+        wanted = wanted.filter(TupleGreaterThan(Tuple(*map(F, place)), tuple(last)))
+    return list(wanted.values_list(*place, *export.columns.values())[:ROWS_PER_PAGE])
 
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:

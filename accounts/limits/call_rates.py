@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from msgspec.structs import replace
 
@@ -36,6 +37,8 @@ TAKE = """
         SET arrival = greatest(known.arrival, now()) + (excluded.arrival - now())
     RETURNING subject, (extract(epoch FROM arrival - now()) * 1000000)::bigint
 """
+if settings.DATABASE_DISTRIBUTED:
+    TAKE = "SELECT * FROM app_take_rates(%s::uuid, %s::text[], %s::bigint[])"
 
 _reads: ProcessCounters[tuple[UUID, str]] = ProcessCounters()
 

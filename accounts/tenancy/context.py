@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import class_prepared
 from django.dispatch import receiver
 
@@ -32,6 +41,9 @@ _ENTER = """
         set_config('lock_timeout', '2s', true),
         set_config('idle_in_transaction_session_timeout', '10s', true)
 """
+# On a cluster only a statement SET LOCAL reaches the workers: accounts/sql/cluster/app_enter.sql.
+if settings.DATABASE_DISTRIBUTED:
+    _ENTER = "SELECT app_enter(%s, %s, %s, %s)"
 # The same for the event loop's connections, where values go by number.
 _ENTER_BY_NUMBER = (_ENTER % ("$1", "$2", "$3", "$4")).encode()
 _LEAVE = """
@@ -42,6 +54,8 @@ _LEAVE = """
 """
 type Context = UUID | str
 _context: ContextVar[Context | None] = ContextVar("tenant_context", default=None)
+# The database of the open context: the primary, or the replica (accounts/tenancy/replica.py).
+_using: ContextVar[str] = ContextVar("database_in_use", default=DEFAULT_DB_ALIAS)
 
 
 class NoTenantContext(RuntimeError):
@@ -53,10 +67,21 @@ def current_context() -> Context | None:
     return _context.get()
 
 
+def alias_in_use() -> str:
+    """Return Django's name of the database in which the open context is."""
+    return _using.get()
+
+
+def connection_in_use() -> BaseDatabaseWrapper:
+    """Return the open context's connection, for SQL that may be run on the replica."""
+    return connections[_using.get()]
+
+
 @contextmanager
-def tenant_context(account_id: UUID) -> Iterator[None]:
+def tenant_context(account_id: UUID, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """One transaction that sees and writes the rows of one account only."""
-    with _open(account_id, [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]):
+    values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
+    with _open(account_id, values, using):
         yield
 
 
@@ -69,7 +94,8 @@ async def call_as_tenant(
     of four. Calls of one context with equal `batch_key` that wait for a connection are sent as one
     batch, sorted by `order`. A call that raises is rolled back; no other call of its batch fails.
     """
-    if not settings.DATABASE_API_THREADS:
+    if not settings.DATABASE_API_THREADS or settings.DATABASE_DISTRIBUTED:
+        # A cluster wants a transaction that was begun before, which costs a round trip.
         return await in_database(_ask_inside, account_id, function, value)
     values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
     call = f"SELECT {function}($1, $2)".encode()
@@ -84,45 +110,49 @@ async def call_as_tenant(
 def _ask_inside(account_id: UUID, function: str, value: str) -> Answer:
     """Do it on Django's connection, which tests share."""
     with tenant_context(account_id), connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [account_id, json_array([value])])
+        cursor.execute(f"SELECT {function}(%s::uuid, %s::jsonb)", [account_id, json_array([value])])
         [answer] = split_answers(cursor.fetchone()[0], 1)
         return answer
 
 
 @contextmanager
-def platform_context(*, statement_seconds: int = STATEMENT_SECONDS) -> Iterator[None]:
+def platform_context(
+    *, statement_seconds: int = STATEMENT_SECONDS, using: str = DEFAULT_DB_ALIAS
+) -> Iterator[None]:
     """One transaction that sees all accounts: staff, jobs, commands."""
-    with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s", actor_text()]):
+    with _open(PLATFORM, [PLATFORM_ROLE, "", f"{statement_seconds}s", actor_text()], using):
         yield
 
 
 @contextmanager
-def _open(context: Context, values: list[str]) -> Iterator[None]:
-    with _transaction(values):
-        token = _context.set(context)
+def _open(context: Context, values: list[str], using: str) -> Iterator[None]:
+    with _transaction(values, using):
+        token, database = _context.set(context), _using.set(using)
         try:
             yield
         finally:
+            _using.reset(database)
             _context.reset(token)
 
 
 @contextmanager
-def _transaction(values: list[str]) -> Iterator[None]:
+def _transaction(values: list[str], using: str) -> Iterator[None]:
     """Open the outermost transaction; a connection that died while idle is replaced once."""
-    was_open = connection.connection is not None
+    opened = connections[using]
+    was_open = opened.connection is not None
     try:
-        block = _begin(values)
+        block = _begin(values, opened)
     except (OperationalError, InterfaceError):
         if not was_open:
             raise
-        connection.close()
-        block = _begin(values)
+        opened.close()
+        block = _begin(values, opened)
     with block:
         yield
 
 
 @contextmanager
-def _entered(block: transaction.Atomic) -> Iterator[None]:
+def _entered(block: transaction.Atomic, opened: BaseDatabaseWrapper) -> Iterator[None]:
     error: tuple[Any, Any, Any] = (None, None, None)
     try:
         yield
@@ -131,26 +161,26 @@ def _entered(block: transaction.Atomic) -> Iterator[None]:
         raise
     finally:
         block.__exit__(*error)
-        if connection.in_atomic_block and error[0] is None:
+        if opened.in_atomic_block and error[0] is None:
             # Only inside a test's transaction: its savepoint is released, the settings stay.
-            _execute(_LEAVE)
+            _execute(opened, _LEAVE)
 
 
-def _begin(values: list[str]) -> Any:
+def _begin(values: list[str], opened: BaseDatabaseWrapper) -> Any:
     """Begin, take on the role and set the account; all of it ends with the transaction."""
     circuit.refuse()
-    block = transaction.atomic(durable=True)
+    block = transaction.atomic(using=opened.alias, durable=True)
     block.__enter__()
     try:
-        _execute(_ENTER, values)
+        _execute(opened, _ENTER, values)
     except BaseException as exception:
         block.__exit__(type(exception), exception, exception.__traceback__)
         raise
-    return _entered(block)
+    return _entered(block, opened)
 
 
-def _execute(statement: str, values: list[str] | None = None) -> None:
-    with connection.cursor() as cursor:
+def _execute(opened: BaseDatabaseWrapper, statement: str, values: list[str] | None = None) -> None:
+    with opened.cursor() as cursor:
         cursor.execute(statement, values)
 
 

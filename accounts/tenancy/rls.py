@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.conf import settings
+
 from accounts.tenancy.context import PLATFORM_ROLE, TENANT_ROLE
 from accounts.tenancy.roles import TENANT_RIGHTS, Database
 
 # A policy as PostgreSQL words it: name, kind, role, command, USING, WITH CHECK.
 type Policy = tuple[str, str, str, str, str | None, str | None]
+
+
+_ERASED = "(account_id = (NULLIF(current_setting('app.erasing'::text, true), ''::text))::uuid)"
 
 
 def expected_policies(table: str) -> set[Policy]:
@@ -26,10 +31,14 @@ def expected_policies(table: str) -> set[Policy]:
             ("tenant", "RESTRICTIVE", TENANT_ROLE, "ALL", members, None),
         }
     mine = f"({'id' if table == 'accounts' else 'account_id'} = app_current_account())"
-    return {
+    expected: set[Policy] = {
         ("tenant", "PERMISSIVE", TENANT_ROLE, "ALL", mine, mine),
         ("platform", "PERMISSIVE", PLATFORM_ROLE, "ALL", "true", "true"),
     }
+    if table == "audit_log" and settings.DATABASE_DISTRIBUTED:
+        # Of the account that is being erased (accounts/tenancy/distribution/statements.py).
+        expected.add(("erased", "RESTRICTIVE", PLATFORM_ROLE, "DELETE", _ERASED, None))
+    return expected
 
 
 def policy_problems(database: Database) -> Iterator[str]:

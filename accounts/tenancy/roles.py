@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.db import ProgrammingError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
@@ -43,7 +44,8 @@ TENANT_RIGHTS: Final[dict[str, str]] = {
 # The platform's role has all rights on the tables that are not listed here.
 PLATFORM_RIGHTS: Final[Mapping[str, str]] = {
     "django_migrations": "SELECT",
-    "audit_log": "SELECT, INSERT",
+    # On a cluster no key of the log's takes its entries along when an account is erased.
+    "audit_log": f"SELECT, INSERT{', DELETE' if settings.DATABASE_DISTRIBUTED else ''}",
 }
 _RIGHT = re.compile(r"([A-Z]+)(?: \(([^)]*)\))?")
 

@@ -1,7 +1,7 @@
 """Access to PostgreSQL: the server, its connections, and calls from async code."""
 
 from salient.database.circuit_breaker import circuit, limit_replies
-from salient.database.config import database_config
+from salient.database.config import REPLICA, database_config, replica_config
 from salient.database.diagnosis import (
     DatabaseProblem,
     check_server,
@@ -20,6 +20,7 @@ from salient.database.pipeline.batches import Answer, MaybeDone, json_array, spl
 from salient.database.storable import storable
 
 __all__ = [
+    "REPLICA",
     "Answer",
     "DatabaseProblem",
     "MaybeDone",
@@ -36,6 +37,7 @@ __all__ = [
     "json_array",
     "limit_replies",
     "release_connection",
+    "replica_config",
     "shut_down",
     "split_answers",
     "storable",

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
@@ -104,6 +104,8 @@ class LimitedConnection(psycopg.Connection[Any]):
 
     # Seconds; None: without a limit, for commands such as migrate.
     reply_seconds: float | None = None
+    # Whether it leads to the server that the circuit is about.
+    is_primary: ClassVar[bool] = True
 
     def wait[R](self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
         """Wait for the server; after a ReplyTimeout the connection is closed."""
@@ -111,15 +113,15 @@ class LimitedConnection(psycopg.Connection[Any]):
         if limit is None:
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(_limited(gen, limit), interval, timeout)
+            return super().wait(_limited(gen, limit, suspects=self.is_primary), interval, timeout)
         except ReplyTimeout:
             self.close()
             raise
 
 
-def _limited[R](gen: PQGen[R], limit: float) -> PQGen[R]:
+def _limited[R](gen: PQGen[R], limit: float, *, suspects: bool) -> PQGen[R]:
     """Wrap psycopg's generator, which is resumed every interval without a state while it waits."""
-    began, has_suspected = time.monotonic(), False
+    began, has_suspected = time.monotonic(), not suspects
     try:
         state = next(gen)
         while True:

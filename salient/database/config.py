@@ -25,6 +25,8 @@ KEEP_ALIVE = {
     "tcp_user_timeout": 10_000,
 }
 ENGINE = "salient.database"
+# Django's name of the database from which reports may be read.
+REPLICA = "replica"
 SHAPE = "postgres://user:password@host:5432/name"
 
 
@@ -63,6 +65,13 @@ def database_config(
             "pool": pool,
         },
     }
+
+
+def replica_config(url: str, *, pool_size: int) -> dict[str, Any]:
+    """Return the settings of the replica; whoever finds it away asks the primary at once."""
+    config = database_config(url, pool_size=pool_size, timeout=2.0)
+    config["OPTIONS"]["pool"]["connection_class"] = ReplicaConnection
+    return config
 
 
 def embedded_server() -> dict[str, Any]:
@@ -130,6 +139,12 @@ class ReconnectingConnection(LimitedConnection):
             time.sleep(0.1)
 
 
+class ReplicaConnection(LimitedConnection):
+    """A connection to the replica, whose silence says nothing about the primary."""
+
+    is_primary = False
+
+
 def check_connection(connection: LimitedConnection) -> None:
     """Raise for a broken connection, and have the pool check all others.
 
@@ -142,7 +157,8 @@ def check_connection(connection: LimitedConnection) -> None:
         ConnectionPool.check_connection(connection)
     except ReplyTimeout:
         # Checking the others would take as long for each of them.
-        circuit.suspect()
+        if connection.is_primary:
+            circuit.suspect()
         raise
     except psycopg.Error:
         if pool := getattr(connection, "_pool", None):

@@ -11,7 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.conf import settings
+from django.db import (
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 from psycopg import errors, sql
 
 from accounts.tenancy.context import platform_context, tenant_context
@@ -117,6 +124,11 @@ def _is_refused(attempt: Callable[[], None]) -> bool:
         with suppress(Undo), transaction.atomic():
             attempt()
             raise Undo
+    except NotSupportedError:
+        # A cluster moves no row to another account, whoever asks.
+        if not settings.DATABASE_DISTRIBUTED:
+            raise
+        return True
     except ProgrammingError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from accounts.keys.services import keys_of
 from accounts.limits.status import limit_status
 from accounts.models import Scope
 from accounts.tenancy.agents import agent_slugs
-from accounts.tenancy.context import tenant_context
+from accounts.tenancy.replica import read_as_tenant
 from salient.api.problems import Invalid, NotFound
 from sessions_app.api.usage_schemas import AccountUsageOut, By, FiguresOut, RowOut, UsageIn
 from sessions_app.models import UsageDay
@@ -38,9 +39,7 @@ COLUMNS = {
 def usage_of(caller: Caller, wanted: UsageIn) -> AccountUsageOut:
     """Sum what was used; raises Forbidden, Invalid, NotFound."""
     days = wanted.days()
-    with tenant_context(caller.account_id):
-        found = _figures(caller, wanted)
-        rows = _rows(caller, wanted, found)
+    found, rows = read_as_tenant(caller.account_id, partial(_read, caller, wanted))
     return AccountUsageOut(
         first=days.first,
         last=days.last,
@@ -56,9 +55,11 @@ def usage_of(caller: Caller, wanted: UsageIn) -> AccountUsageOut:
 def usage_csv(caller: Caller, wanted: UsageIn) -> bytes:
     """Return the rows as CSV, and note it in the audit log; raises what `usage_of` raises."""
     chosen = wanted.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"format"})
-    with tenant_context(caller.account_id):
-        rows = _rows(caller, wanted, _figures(caller, wanted))
-        note_callers_export(caller, UsageDay._meta.db_table, chosen)
+    _, rows = read_as_tenant(
+        caller.account_id,
+        partial(_read, caller, wanted),
+        then=partial(note_callers_export, caller, UsageDay._meta.db_table, chosen),
+    )
     columns = {"key": wanted.by.value}
     if wanted.then_by is not None:
         columns["then_key"] = wanted.then_by.value
@@ -67,6 +68,11 @@ def usage_csv(caller: Caller, wanted: UsageIn) -> bytes:
     columns |= {name: name for name in FiguresOut.model_fields}
     lines = [[getattr(row, name) for name in columns] for row in rows]
     return BYTE_ORDER_MARK + as_csv([columns.values(), *lines])
+
+
+def _read(caller: Caller, wanted: UsageIn) -> tuple[Found, list[RowOut]]:
+    found = _figures(caller, wanted)
+    return found, _rows(caller, wanted, found)
 
 
 def _figures(caller: Caller, wanted: UsageIn) -> Found:

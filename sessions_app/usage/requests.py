@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
+from accounts.tenancy.context import connection_in_use
 from salient.api.problems import Invalid
 from sessions_app.usage.queries import DAY, SUMS, Days, Figures, start_of
 from sessions_app.usage.rollup import DAY_OF_MOMENT, LONGEST_TURN, MOMENT, PARTS, WHOLE
@@ -90,7 +89,7 @@ def requests_by(
     values = _values(which) | {"most": most}
     agents = _OF_AGENTS if which.instances is not None else ""
     names = [f"part_{place}" for place in range(len(columns))]
-    with connection.cursor() as cursor:
+    with connection_in_use().cursor() as cursor:
         cursor.execute(_COUNT.format(agents=agents), values)
         [[count]] = cursor.fetchall()
         if count > most:

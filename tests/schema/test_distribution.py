@@ -2,131 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from django.db import connection
 from django.db.models import Count
 from django.test import TestCase
 
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.roles import TENANT_RIGHTS
+from accounts.tenancy.distribution.findings import CHANGED, findings
+from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
+from accounts.tenancy.roles import Database
 from agents.models import AgentInstance
 from tests.support.database import catalog
 from tests.support.factories import make_account, make_instance
 
-# These stay together on one server: who may log in, and sums over all accounts.
-LOCAL = {
-    "accounts",
-    "users",
-    "api_keys",
-    "memberships",
-    "invitations",
-    "support_accesses",
-    "usage_totals",
-}
-DISTRIBUTED = sorted(set(TENANT_RIGHTS) - LOCAL)
-# A table or constraint -> why it may break the rule.
-PERMITTED = {
-    "unique without account_id": {
-        "audit_log_pkey": "the log has entries of no account, and a primary key holds no null",
-        "uq_message_feedback_message_caller": "servers of the release before write feedback by it",
-    },
-    "account_id may be null": {"audit_log": "the log has entries of no account"},
-    "ON UPDATE CASCADE with account_id": {
-        "fk_llm_requests_agent_instance_id": "holds the slug, which may be renamed",
-        "fk_sessions_agent_instance_id": "holds the slug, which may be renamed",
-    },
-    "ON DELETE SET with account_id": {
-        "fk_messages_llm_request_id": "a message outlives its request",
-    },
-    "trigger": dict.fromkeys(
-        (
-            "account_limits.recorded",
-            "agent_instances.recorded",
-            "budgets.recorded",
-            "config_publications.recorded",
-            "erasures.recorded",
-            "message_feedback.recorded",
-            "profiles.recorded",
-            "provider_connections.recorded",
-            "saved_chats.recorded",
-            "sessions.recorded",
-            "webhook_endpoints.recorded",
-        ),
-        "the audit log, which names who changed the row",
-    )
-    | dict.fromkeys(
-        ("message_feedback.published", "sessions.published"),
-        "the outbox of webhooks, which is written with what happened",
-    )
-    | dict.fromkeys(
-        (f"usage_days.forget_on_{what}" for what in ("insert", "update", "delete")),
-        "a kept total of a changed day is wrong",
-    ),
-}
-# Erasing an account or a person takes their rows along; a distributed table does it by triggers.
-KEYS_TO_LOCAL_TABLES = {"accounts", "users"}
-UNIQUE = """
-    SELECT indexrelid::regclass::text FROM pg_index
-    WHERE indisunique AND indrelid = ANY(%(tables)s::text[]::regclass[]) AND NOT EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = indrelid AND attnum = ANY(indkey) AND attname = 'account_id'
-    )
-"""
-KEYS = """
-    SELECT conrelid::regclass::text, conname, confrelid::regclass::text, confupdtype = 'c',
-        confdeltype IN ('n', 'd'), EXISTS (
-            SELECT FROM pg_attribute
-            WHERE attrelid = conrelid AND attnum = ANY(conkey) AND attname = 'account_id'
-        )
-    FROM pg_constraint
-    WHERE contype = 'f' AND (conrelid = ANY(%(tables)s::text[]::regclass[])
-        OR confrelid = ANY(%(tables)s::text[]::regclass[]))
-"""
-POLICIES = """
-    SELECT polrelid::regclass::text FROM pg_policy
-    WHERE polrelid = ANY(%(tables)s::text[]::regclass[])
-        AND concat(polqual::text, polwithcheck::text) LIKE '%%SUBLINK%%'
-"""
-TRIGGERS = """
-    SELECT tgrelid::regclass || '.' || tgname FROM pg_trigger
-    WHERE NOT tgisinternal AND tgrelid = ANY(%(tables)s::text[]::regclass[])
-"""
-NULLS = """
-    SELECT attrelid::regclass::text FROM pg_attribute
-    WHERE attname = 'account_id' AND NOT attnotnull
-        AND attrelid = ANY(%(tables)s::text[]::regclass[])
-"""
-
-
-def findings() -> Iterator[tuple[str, str]]:
-    """What Citus refuses or does in another way: the rule, and what breaks it."""
-    tables = {"tables": DISTRIBUTED}
-    for rule, query in (
-        ("unique without account_id", UNIQUE),
-        ("sub-select in a policy", POLICIES),
-        ("trigger", TRIGGERS),
-        ("account_id may be null", NULLS),
-    ):
-        yield from ((rule, name) for (name,) in catalog.rows(query, tables))
-    for table, name, target, follows_updates, sets, has_account in catalog.rows(KEYS, tables):
-        if table not in DISTRIBUTED:
-            yield "key from a local table", name
-        elif target not in DISTRIBUTED:
-            if target not in KEYS_TO_LOCAL_TABLES:
-                yield "key to a local table", name
-        elif not has_account:
-            yield "key without account_id", name
-        else:
-            if follows_updates:
-                yield "ON UPDATE CASCADE with account_id", name
-            if sets:
-                yield "ON DELETE SET with account_id", name
-
 
 class DistributionTests(TestCase):
-    def test_only_what_is_permitted_stands_in_the_way(self) -> None:
-        permitted = {(rule, name) for rule, names in PERMITTED.items() for name in names}
-        self.assertEqual(set(findings()), permitted)
+    def test_nothing_stands_in_the_way_but_what_is_changed(self) -> None:
+        found = findings(Database(connection))
+        self.assertEqual([each for each in found if not each.change], [])
+        changed = {(rule, name) for rule, names in CHANGED.items() for name in names}
+        self.assertEqual({(each.rule, each.name) for each in found}, changed)
+
+    def test_each_rule_names_what_breaks_it(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("""
+                CREATE UNIQUE INDEX canary_unique ON profiles (id);
+                CREATE POLICY canary ON profiles USING (id IN (SELECT id FROM users));
+                CREATE FUNCTION canary_trigger() RETURNS trigger LANGUAGE plpgsql
+                    AS 'BEGIN RETURN NULL; END';
+                CREATE TRIGGER canary AFTER INSERT ON profiles
+                    FOR EACH ROW EXECUTE FUNCTION canary_trigger();
+                ALTER TABLE usage_totals ADD CONSTRAINT canary_local FOREIGN KEY (id)
+                    REFERENCES profiles (id);
+                ALTER TABLE sessions ADD CONSTRAINT canary_to_local FOREIGN KEY (user_id)
+                    REFERENCES usage_totals (id);
+                ALTER TABLE sessions ADD CONSTRAINT canary_key FOREIGN KEY (user_id)
+                    REFERENCES profiles (id)
+            """)
+        faults = {
+            (each.rule, each.name) for each in findings(Database(connection)) if not each.change
+        }
+        self.assertEqual(
+            faults,
+            {
+                ("unique without account_id", "canary_unique"),
+                ("sub-select in a policy", "profiles"),
+                ("trigger", "canary_trigger"),
+                ("key from a local table", "canary_local"),
+                ("key to a local table", "canary_to_local"),
+                ("key without account_id", "canary_key"),
+            },
+        )
 
     def test_every_table_with_an_account_is_distributed_or_local(self) -> None:
         found = catalog.rows(
@@ -135,7 +60,7 @@ class DistributionTests(TestCase):
             "AND relnamespace = current_schema()::regnamespace WHERE attname = 'account_id'"
         )
         tables = {table for (table,) in found} | {"accounts", "users"}
-        self.assertEqual(tables, {*DISTRIBUTED, *LOCAL})
+        self.assertEqual(tables, {*distributed_tables(), *LOCAL_TABLES})
 
     def test_only_keys_that_hold_a_slug_follow_an_update(self) -> None:
         following = catalog.rows("""

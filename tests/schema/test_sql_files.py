@@ -42,7 +42,9 @@ STABLE = {
 
 def files() -> list[Path]:
     """The files with the functions in force."""
-    return sorted(path for app in OWN_APPS for path in Path(settings.BASE_DIR, app).glob("sql/*"))
+    return sorted(
+        path for app in OWN_APPS for path in Path(settings.BASE_DIR, app).glob("sql/*.sql")
+    )
 
 
 def functions() -> dict[str, tuple[str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from accounts.admin.lists.filters import ACCOUNT, FROM, TO
 from accounts.admin.registry import Link
 from accounts.audit.csv_export import note_export
 from accounts.models import Account
+from accounts.tenancy.replica import read_as_platform
 from salient.api.problems import Invalid
 from salient.formatting import count, day, spend
 from sessions_app.admin.filters import UsageFilters
@@ -109,7 +111,7 @@ def _usage(form: MonthFilters) -> Usage | None:
     if not form.is_valid():
         return None
     try:
-        return Usage.of(form.days(), form.parts(), form.account)
+        return read_as_platform(partial(Usage.of, form.days(), form.parts(), form.account))
     except Invalid as problem:
         form.add_error(FROM, problem.detail.partition(": ")[2])
         return None

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from django.test import TransactionTestCase
 
 from tests.support.factories import make_key
-from tests.support.servers.certificates import certificate, client_context
 from tests.support.servers.held_model import SHORT, WHOLE, HeldModel, Stream, ask
-from tests.support.servers.nginx import HOST, proxied
+from tests.support.servers.nginx import HOST, eventually_answers, proxied
 from tests.support.servers.served import Served, eventually, served
 from tests.support.worlds import World
-
-
-class Here(AbstractResolver):
-    """Resolves the installation's name to this machine."""
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        found = {"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET}
-        return [ResolveResult(**found, proto=0, flags=0)]  # type: ignore[typeddict-item]
-
-    async def close(self) -> None:
-        pass
 
 
 class BehindNginxTests(World, TransactionTestCase):
@@ -46,15 +31,8 @@ class BehindNginxTests(World, TransactionTestCase):
                 cut_after=20, ALLOWED_HOSTS=f"{HOST},127.0.0.1", TRUST_PROXY_HEADERS="true"
             ) as server,
         ):
-            with proxied(server.port) as port:
-                connector = aiohttp.TCPConnector(
-                    limit=0, resolver=Here(), ssl=client_context(certificate(HOST))
-                )
-                async with aiohttp.ClientSession(
-                    f"https://{HOST}:{port}",
-                    headers={"Authorization": f"Bearer {self.secret}"},
-                    connector=connector,
-                ) as client:
+            with proxied(server.port) as proxy:
+                async with proxy.client(self.secret) as client:
                     await eventually_answers(client)
                     yield server, model, client
 
@@ -112,14 +90,3 @@ async def ask_as(
     headers = {**headers, "Authorization": f"Bearer {key}"}
     async with client.post(path, json={"message": SHORT}, headers=headers) as answer:
         return answer.status
-
-
-async def eventually_answers(client: aiohttp.ClientSession) -> None:
-    """Wait until nginx accepts connections."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                async with client.get("/healthz"):
-                    return
-            except aiohttp.ClientConnectorError:
-                await asyncio.sleep(0.05)

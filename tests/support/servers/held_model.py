@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.support.api_client import parse_event
 from tests.support.servers.mock_openai import MockOpenAI, Received, Reply
 
-SHORT, LONG = "short", "long"
+SHORT, LONG, QUICK = "short", "long", "quick"
 
 
 SPOKEN = "one two three"
@@ -23,7 +23,10 @@ WHOLE = f"{SPOKEN} four five"
 
 
 class HeldModel(MockOpenAI):
-    """Says three words and waits: with `short` until it is released, with `long` for ever."""
+    """Says three words and waits: with `short` until it is released, with `long` for ever.
+
+    With `quick` it does not wait.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,23 +35,23 @@ class HeldModel(MockOpenAI):
     async def _send(
         self, request: web.Request, received: Received, reply: Reply
     ) -> web.StreamResponse:
-        is_long = received.body["messages"][-1]["content"] == LONG
+        asked = received.body["messages"][-1]["content"]
         if not received.body.get("stream"):
-            await self._hold(request, is_long=is_long)
+            await self._hold(request, asked)
             return await super()._send(request, received, reply)
         pieces = Reply(WHOLE).pieces("test-model")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for piece in pieces[:4]:
             await response.write(piece)
-        await self._hold(request, is_long=is_long)
+        await self._hold(request, asked)
         for piece in pieces[4:]:
             await response.write(piece)
         await response.write_eof()
         return response
 
-    async def _hold(self, request: web.Request, *, is_long: bool) -> None:
-        while is_long or not self.released.is_set():
+    async def _hold(self, request: web.Request, asked: str) -> None:
+        while asked == LONG or not (asked == QUICK or self.released.is_set()):
             await self._pause(request, 0.05)
 
 
@@ -59,11 +62,13 @@ class Stream:
         self.message = message
         self.spoke = asyncio.Event()
         self.events: list[tuple[str, str]] = []
+        self.turn_id = ""
 
     async def follow(self, client: aiohttp.ClientSession, path: str) -> None:
         """Read to the end, which is the server's to choose."""
         async with client.post(path, json={"message": self.message}) as answer:
             assert answer.status == 200, await answer.text()
+            self.turn_id = answer.headers["Salient-Turn"]
             async for block in _blocks(answer.content):
                 self.events.append(parse_event(block))
                 if self.text == SPOKEN:

@@ -1,0 +1,1 @@
+"""Distributing the tables of accounts over several PostgreSQL servers, as Citus does it."""

@@ -1,0 +1,30 @@
+"""The registry: which tables are distributed by account, and which stay on one server.
+
+Every table of TENANT_RIGHTS is distributed, unless it is local.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from accounts.tenancy.roles import TENANT_RIGHTS
+
+# Who may log in, and what is read before an account is known; upper apps add theirs.
+LOCAL_TABLES: Final = {
+    "accounts",
+    "users",
+    "api_keys",
+    "memberships",
+    "invitations",
+    "support_accesses",
+}
+
+
+def register_local(tables: Iterable[str]) -> None:
+    """Keep an app's tables on one server: sums over all accounts."""
+    LOCAL_TABLES.update(tables)
+
+
+def distributed_tables() -> list[str]:
+    return sorted(set(TENANT_RIGHTS) - LOCAL_TABLES)

@@ -1,0 +1,86 @@
+"""`manage.py distribute`: the plan needs no Citus, and what may not be distributed is refused."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from django.db import connection
+from django.test import TestCase
+
+from accounts.tenancy.distribution import cluster
+from accounts.tenancy.distribution.tables import LOCAL_TABLES, distributed_tables
+from tests.support.commands import refusal, run, run_json
+from tests.support.database.scratch_database import ScratchCase
+
+# The tables of Citus that the command reads, with no Citus behind them.
+CITUS = """
+    CREATE TABLE pg_dist_node (nodename text, nodeport integer, groupid integer,
+        shouldhaveshards boolean, isactive boolean DEFAULT true);
+    CREATE TABLE pg_dist_placement (groupid integer);
+    CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod "char");
+    CREATE TABLE pg_dist_shard (logicalrelid regclass, shardid bigint);
+    INSERT INTO pg_dist_node VALUES ('here', 5432, 0, true)
+"""
+
+
+class PlanTests(TestCase):
+    def test_the_check_names_what_is_changed_and_where_each_table_goes(self) -> None:
+        found = run_json("distribute", "--check")
+
+        self.assertTrue(found["ok"])
+        self.assertEqual(found["faults"], [])
+        self.assertIn("account_id may be null: audit_log", " ".join(found["changes"]))
+        self.assertEqual(
+            (found["distributed"], found["local"]), (distributed_tables(), sorted(LOCAL_TABLES))
+        )
+        self.assertIn("is changed  trigger: app_record_change", run("distribute", "--check"))
+
+    def test_a_fault_of_the_schema_is_an_exit_code(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE UNIQUE INDEX canary ON profiles (id)")
+
+        with self.assertRaises(SystemExit) as ended:
+            run("distribute", "--check")
+        self.assertEqual(ended.exception.code, 1)
+
+    def test_the_sql_distributes_parents_before_what_refers_to_them(self) -> None:
+        statements = run_json("distribute", "--sql")["sql"]
+
+        made = [text for text in statements if "create_distributed_table" in text]
+        order = [text.split("'")[1] for text in made]
+        self.assertEqual(sorted(order), distributed_tables())
+        for parent, child in (("agent_instances", "sessions"), ("sessions", "messages")):
+            self.assertLess(order.index(parent), order.index(child))
+        dropped = [text for text in statements if "DROP CONSTRAINT" in text]
+        self.assertTrue(any("fk_sessions_account_id" in text for text in dropped))
+        self.assertFalse(any("REFERENCES accounts" in text for text in statements))
+        [key] = [t for t in statements if 'ADD CONSTRAINT "fk_sessions_agent_instance_id"' in t]
+        self.assertNotIn("slug", key)
+
+    def test_without_citus_nothing_is_applied(self) -> None:
+        self.assertEqual(refusal("distribute", "--apply"), (1, cluster.NO_EXTENSION))
+        self.assertIn("has no Citus", run("distribute", "--status"))
+
+    def test_a_coordinator_with_shards_and_one_without_workers_are_refused(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(CITUS)
+            self.enterContext(mock.patch.object(cluster, "_has_extension", return_value=True))
+            self.assertEqual(refusal("distribute", "--apply"), (1, cluster.HOLDS_SHARDS))
+            cursor.execute("UPDATE pg_dist_node SET shouldhaveshards = false")
+            self.assertEqual(refusal("distribute", "--apply"), (1, cluster.NO_WORKERS))
+            cursor.execute("INSERT INTO pg_dist_node VALUES ('there', 5433, 1, true)")
+            cursor.execute("INSERT INTO pg_dist_partition VALUES ('sessions', 'h')")
+            cursor.execute("INSERT INTO pg_dist_shard VALUES ('sessions', 1), ('sessions', 2)")
+
+        self.assertIn("1 tables are distributed already", refusal("distribute", "--apply")[1])
+        lines = run("distribute", "--status").splitlines()
+        self.assertIn("coordinator here:5432: 0 shards", lines)
+        self.assertIn("sessions: 2 shards", lines)
+        self.assertIn("messages: not distributed", lines)
+
+
+class EmptyDatabaseTests(ScratchCase):
+    def test_a_database_that_is_not_migrated_is_refused_in_one_line(self) -> None:
+        for what in ("--check", "--sql", "--apply"):
+            with self.subTest(what):
+                self.assertEqual(refusal("distribute", what), (1, cluster.NOT_MIGRATED))
