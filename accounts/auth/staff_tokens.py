@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.auth.caller import Caller
+from accounts.auth.moved import require_name
 from accounts.auth.networks import client_network
 from accounts.auth.signed_tokens import SignedTokens
 from accounts.models import Scope, User
@@ -86,7 +87,12 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     user = await _people.get_or_load(find_player, token.user_id)
     if user is None:
         raise Unauthenticated(ENDED)
-    if (await cached_account(account)).pk != token.account_id:
+    try:
+        known = await cached_account(account)
+    except NotFound:
+        await require_name(token.account_id, account)
+        raise
+    if known.pk != token.account_id:
         raise NotFound
     return Caller(
         account_id=token.account_id,

@@ -82,7 +82,7 @@ class NewInstanceForm(AgentInstanceForm):
         account, slug = data.get("account"), data.get("instance_slug")
         if wanted and account and slug:
             try:
-                read(account.slug, slug, override=wanted)
+                read(account.folder, slug, override=wanted)
             except ConfigError as error:
                 for problem in error.problems:
                     field = problem.key if problem.key in self.fields else None
@@ -184,7 +184,7 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
             self._save_with_files(request, obj, form)
 
     def _save_with_files(self, request: HttpRequest, obj: AgentInstance, form: Any) -> None:
-        files = InstanceFiles(config_dir(), obj.account.slug, obj.instance_slug)
+        files = InstanceFiles(config_dir(), obj.account.folder, obj.instance_slug)
         try:
             starter = starter_files(files, display_name=obj.display_name, agent_type=obj.agent_type)
             with written(files, starter):
