@@ -24,6 +24,7 @@ from accounts.models import (
     Budget,
     BudgetPeriod,
     DeliveryState,
+    FormerSlug,
     Invitation,
     KeyMode,
     MemberRole,
@@ -43,6 +44,7 @@ from agents.models import (
     ConfigDraft,
     ConfigPublication,
     ConfigVersion,
+    FormerAgentSlug,
     ProviderConnection,
 )
 from sessions_app.models import (
@@ -122,6 +124,9 @@ def _make(suffix: str) -> FixtureAccount:
             staff=canary,
             reason=canary,
             expires_at=timezone.now() + LEFT_AFTER,
+        )
+        FormerSlug.objects.create(
+            account=account, slug=canary[:63], expires_at=timezone.now() + LEFT_AFTER
         )
         RefusalDay.objects.create(
             account=account,
@@ -236,6 +241,9 @@ def _fill_records(session: Session, canary: str) -> None:
     TurnEventBatch.objects.create(**turn, first_number=0, events=[canary])
     TurnCancellation.objects.create(**turn)
     version = {"config_version": ConfigVersion.objects.get()}
+    FormerAgentSlug.objects.create(
+        **of_instance, instance_slug=canary[:63], expires_at=timezone.now() + LEFT_AFTER
+    )
     ConfigDraft.objects.create(**of_instance, text=canary)
     ConfigPublication.objects.create(**of_instance, **version, number=1, note=canary)
     UsageDay.objects.create(

@@ -129,6 +129,7 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         cost = _reservation(row, stored)
         refusal = limit_refusal(caller, instance.pk, cost)
         if isinstance(refusal, BudgetExceeded):
+            folder, _ = instance.folder_in(caller.account_slug)
             refusal = over_budget_for(caller, refusal, plan.current, plan.run, folder)
     session_id = None if session is None else session.pk
     return _Foreseen(

@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 from django.test import RequestFactory, SimpleTestCase
 from pydantic import SecretStr
 
+from accounts.api.account_views import AccountChangeIn
 from accounts.api.audit_schemas import AuditIn
 from accounts.api.key_schemas import KeyIn, RevokeIn
 from accounts.api.limit_schemas import BudgetChangeIn, BudgetIn, LimitsIn
@@ -58,6 +59,7 @@ from tests.support.isolation.routes import ACCOUNT, Route, routes
 
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {
+    ("accounts/<str:account>", "PATCH"): AccountChangeIn,
     ("keys/rotate", "POST"): RotateIn,
     ("keys", "POST"): KeyIn,
     ("keys/<str:key_id>/rotate", "POST"): RotateIn,

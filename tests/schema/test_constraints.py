@@ -237,6 +237,7 @@ class DeletionTests(RefusalCase):
         of_the_account |= {"config_drafts", "config_publications", "saved_chats"}
         of_the_account |= {"saved_chat_runs", "usage_days", "usage_totals", "prompt_sections"}
         of_the_account |= {"audit_log", "support_accesses", "refusal_days", "erasures"}
+        of_the_account |= {"former_slugs", "former_agent_slugs"}
         of_the_account |= {"webhook_endpoints", "webhook_deliveries"}
         self.assertEqual(left, of_the_account)
 

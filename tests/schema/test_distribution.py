@@ -18,6 +18,7 @@ LOCAL = {
     "accounts",
     "users",
     "api_keys",
+    "former_slugs",
     "memberships",
     "invitations",
     "support_accesses",
@@ -54,6 +55,7 @@ PERMITTED = {
         ),
         "the audit log, which names who changed the row",
     )
+    | {"agent_instances.guarded": "no slug goes to another agent while it leads to one"}
     | dict.fromkeys(
         ("message_feedback.published", "sessions.published"),
         "the outbox of webhooks, which is written with what happened",

@@ -19,6 +19,7 @@ from accounts.models import (
     AuditEntry,
     Budget,
     BudgetPeriod,
+    FormerSlug,
     Invitation,
     MemberRole,
     Membership,
@@ -37,6 +38,7 @@ from agents.models import (
     ConfigDraft,
     ConfigPublication,
     ConfigVersion,
+    FormerAgentSlug,
     ProviderConnection,
 )
 from sessions_app.models import (
@@ -188,6 +190,21 @@ def make_rate_state(account: Account, **fields: Any) -> RateState:
     with tenant_context(account.pk):
         made: RateState = RateState.objects.create(account=account, **values)
     return made
+
+
+def make_former_slugs(instance: AgentInstance) -> tuple[FormerSlug, FormerAgentSlug]:
+    """Make a slug that the account had, and one that the agent had."""
+    name, until = f"former-{next(_numbers)}", timezone.now() + timedelta(days=1)
+    with platform_context():
+        return (
+            FormerSlug.objects.create(account_id=instance.account_id, slug=name, expires_at=until),
+            FormerAgentSlug.objects.create(
+                account_id=instance.account_id,
+                agent_instance_id=instance.pk,
+                instance_slug=name,
+                expires_at=until,
+            ),
+        )
 
 
 def make_refusals(account: Account, **fields: Any) -> RefusalDay:

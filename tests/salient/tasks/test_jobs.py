@@ -23,6 +23,7 @@ NAMES = {
     "accounts.management.jobs.forget_past_limits",
     "accounts.management.jobs.tidy_webhook_log",
     "accounts.management.jobs.warn_of_expiring_keys",
+    "agents.management.jobs.forget_former_slugs",
     "sessions_app.management.jobs.compare_figures",
     "sessions_app.management.jobs.forget_turn_events",
     "sessions_app.management.jobs.settle_abandoned",

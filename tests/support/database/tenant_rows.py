@@ -24,6 +24,7 @@ from tests.support.factories import (
     make_erasure,
     make_event_batch,
     make_feedback,
+    make_former_slugs,
     make_instance,
     make_invitation,
     make_key,
@@ -76,6 +77,7 @@ def make_tenant(slug: str) -> Rows:
     second = make_instance(account, "bot2")
     made += [make_budget(account, agent_instance_id=second.pk)]
     made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
+    made += make_former_slugs(second)
     made += [make_rate_state(account), make_refusals(account), make_connection(account)]
     # It belongs to no account.
     made += [ServerProcess.objects.create(pid=1)]

@@ -33,6 +33,9 @@ openapi.json
     GET     200
     OPTIONS 204
     *       405
+accounts/<str:account>
+    PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 403
+    *       405
 accounts/<str:account>/openapi.json
     GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 403
     *       405
@@ -490,6 +493,8 @@ admin/[record]/<path:object_id>/change/
 admin/[record]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[kept]/<uuid:object_id>/rename/
+    *       302 302 302 302 302 403 200 403
 admin/[kept]/<uuid:object_id>/suspend/
     GET     302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 200 403
@@ -639,6 +644,7 @@ COMPLETION = {"model": "bot", "messages": [{"role": "user", "content": "hello"}]
 RESPONSE = {"model": "bot", "input": "hello"}
 # What is sent so that the call would be a good one; {…} is filled in with the caller's own.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("accounts/<str:account>", "PATCH"): {"name": "Acme & Sons"},
     ("keys/rotate", "POST"): {},
     ("members", "POST"): {"email": "new@example.com", "role": "viewer"},
     ("members/<str:member_id>", "PATCH"): {"role": "viewer"},
