@@ -39,7 +39,6 @@ AUDITED = [
     "erasures",
     "legal_holds",
     "retentions",
-    "account_erasures",
 ]
 
 

@@ -50,11 +50,13 @@ from agents.models import (
 from sessions_app.models import (
     Erasure,
     IdentifierKind,
+    LegalHold,
     LLMRequest,
     Message,
     MessageFeedback,
     Profile,
     PromptSection,
+    Retention,
     Role,
     SavedChat,
     SavedChatRun,
@@ -127,6 +129,14 @@ def _make(suffix: str) -> FixtureAccount:
         )
         FormerSlug.objects.create(
             account=account, slug=canary[:63], expires_at=timezone.now() + LEFT_AFTER
+        )
+        Retention.objects.create(account=account)
+        LegalHold.objects.create(
+            account=account,
+            session_id=session.pk,
+            reason=canary,
+            actor=canary,
+            released_at=timezone.now(),
         )
         RefusalDay.objects.create(
             account=account,

@@ -46,6 +46,8 @@ PERMITTED = {
             "budgets.recorded",
             "config_publications.recorded",
             "erasures.recorded",
+            "legal_holds.recorded",
+            "retentions.recorded",
             "message_feedback.recorded",
             "profiles.recorded",
             "provider_connections.recorded",

@@ -43,11 +43,13 @@ from agents.models import (
 )
 from sessions_app.models import (
     Erasure,
+    LegalHold,
     LLMRequest,
     Message,
     MessageFeedback,
     Profile,
     PromptSection,
+    Retention,
     Role,
     SavedChat,
     SavedChatRun,
@@ -318,6 +320,21 @@ def make_cancellation(request: LLMRequest) -> TurnCancellation:
         made: TurnCancellation = TurnCancellation.objects.create(
             account_id=request.account_id, llm_request=request
         )
+    return made
+
+
+def make_hold(session: Session, **fields: Any) -> LegalHold:
+    values = {"reason": "File 1", "actor": "olaf@platform.example"} | fields
+    with platform_context():
+        made: LegalHold = LegalHold.objects.create(
+            account_id=session.account_id, session_id=session.pk, **values
+        )
+    return made
+
+
+def make_retention(account: Account, **fields: Any) -> Retention:
+    with platform_context():
+        made: Retention = Retention.objects.create(account=account, **fields)
     return made
 
 

@@ -150,7 +150,6 @@ def _steps(erasure_id: UUID) -> Iterator[None]:
             return
         _note(erasure_id, step="removing files")
         _remove_files(erasure_id, account.folder)
-        yield
         _note(erasure_id, step="erasing the account")
         _erase_account(erasure_id, account_id)
         yield

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from accounts.models import Account, AttemptRate
 from accounts.tenancy.context import TenantModel, platform_context
-from sessions_app.models import ServerProcess
+from salient.ids import uuid7
+from sessions_app.models import AccountErasure, ServerProcess
 from tests.support.factories import (
     make_account,
     make_audit_entry,
@@ -25,6 +26,7 @@ from tests.support.factories import (
     make_event_batch,
     make_feedback,
     make_former_slugs,
+    make_hold,
     make_instance,
     make_invitation,
     make_key,
@@ -36,6 +38,7 @@ from tests.support.factories import (
     make_prompt_section,
     make_rate_state,
     make_refusals,
+    make_retention,
     make_saved_chat,
     make_saved_chat_run,
     make_session,
@@ -95,6 +98,11 @@ def make_tenant(slug: str) -> Rows:
     made += [webhook, make_delivery(webhook)]
     # Of a second turn, so that a test can move them to the first one.
     turn = make_llm_request(session, config_version=version)
+    made += [
+        make_hold(session, released_at=timezone.now()),
+        make_retention(account, texts_days=100),
+    ]
+    made += [AccountErasure.objects.create(erased_id=uuid7(), slug=slug)]
     made += [make_event_batch(turn), make_cancellation(turn), make_erasure(account)]
     return {type(row): row for row in made}
 
