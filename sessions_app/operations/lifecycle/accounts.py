@@ -118,6 +118,11 @@ def work(erasure: AccountErasure, *, seconds: float = float("inf")) -> AccountEr
     return read(erasure.pk)
 
 
+def erasure_of(account_id: UUID) -> AccountErasure | None:
+    """Return the erasure of an account that is still there; inside the platform context."""
+    return AccountErasure.objects.filter(erased_id=account_id).first()
+
+
 def read(erasure_id: UUID) -> AccountErasure:
     with platform_context():
         found: AccountErasure = AccountErasure.objects.get(pk=erasure_id)

@@ -12,12 +12,14 @@ from unittest import mock
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
-from django.test import TestCase, override_settings
+from django.test import Client, TestCase, override_settings
 from django.utils import timezone
 
+from accounts.members.staff_roles import StaffRole, group_of
 from accounts.models import Account, AccountStatus, AuditEntry
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.lookups import find_account, find_api_key
+from salient.ids import uuid7
 from sessions_app.conversations.erasure.persons import Person
 from sessions_app.conversations.erasure.service import erase
 from sessions_app.conversations.sessions import leave_tombstone
@@ -45,8 +47,10 @@ from tests.support.factories import (
     make_message,
     make_session,
     make_usage_day,
+    make_user,
     write_config,
 )
+from tests.support.people import make_root
 
 
 def archive(account: Account) -> Account:
@@ -342,3 +346,57 @@ class HoldTests(World):
         self.assertEqual(left["what"], f"agent {self.instance.pk}")
         self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
         self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
+
+
+class PageTests(World):
+    def setUp(self) -> None:
+        super().setUp()
+        self.owner = Client()
+        self.owner.force_login(make_root())
+        self.page = f"/admin/lifecycle/{self.account.pk}/"
+
+    def send(self, **fields: Any) -> str:
+        answer = self.owner.post(self.page, fields, secure=True, follow=True)
+        return str(answer.content.decode())
+
+    def test_days_are_set_and_their_run_is_shown(self) -> None:
+        self.conversation(31)
+        self.assertIn("Figures are kept as long", self.send(do="days", texts="90", figures="62"))
+        self.assertIn("every hour", self.send(do="days", texts="30", figures=""))
+        jobs.apply_retention.func()
+        self.assertIn("1 conversation erased so far", self.send(do="release"))
+
+    def test_holds_are_placed_and_released(self) -> None:
+        session = self.conversation(1)
+        self.assertIn("no such session", self.send(do="hold", session=uuid7(), reason="F 9"))
+        self.assertIn(str(session.pk), self.send(do="hold", session=session.pk, reason="F 9"))
+        with platform_context():
+            [hold] = LegalHold.objects.in_force()
+            [entry] = AuditEntry.objects.filter(object_type="legal_holds")
+        self.assertEqual(entry.actor_kind, "staff")
+        self.send(do="release", hold=hold.pk)
+        with platform_context():
+            self.assertFalse(LegalHold.objects.in_force().exists())
+
+    def test_an_archived_account_is_erased_by_its_slug_and_the_worker(self) -> None:
+        self.conversation(1)
+        self.assertIn("Archive the account first", self.send(do="release"))
+        archive(self.account)
+        self.assertIn("not the account", self.send(do="erase", slug="other", reason="T-1"))
+        self.assertIn("waits for the worker", self.send(do="erase", slug="acme", reason="T-1"))
+        person = make_user(is_staff=True)
+        with platform_context():
+            person.groups.add(group_of(StaffRole.OPERATOR))
+        operator = Client()
+        operator.force_login(person)
+        denied = operator.post(self.page, {"do": "erase", "slug": "acme"}, secure=True)
+        self.assertEqual(denied.status_code, 403)
+
+        self.assertEqual(jobs.continue_account_erasures.func(), 1)
+
+        receipt = AccountErasure.objects.get()
+        shown = self.owner.get(
+            f"/admin/sessions_app/accounterasure/{receipt.pk}/change/", secure=True
+        )
+        self.assertContains(shown, "genuine")
+        self.assertEqual(self.owner.get(self.page, secure=True).status_code, 404)

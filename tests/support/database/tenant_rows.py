@@ -102,7 +102,9 @@ def make_tenant(slug: str) -> Rows:
         make_hold(session, released_at=timezone.now()),
         make_retention(account, texts_days=100),
     ]
-    made += [AccountErasure.objects.create(erased_id=uuid7(), slug=slug)]
+    made += [
+        AccountErasure.objects.create(erased_id=uuid7(), slug=slug, finished_at=timezone.now())
+    ]
     made += [make_event_batch(turn), make_cancellation(turn), make_erasure(account)]
     return {type(row): row for row in made}
 

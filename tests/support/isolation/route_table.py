@@ -279,6 +279,7 @@ ADMIN_KINDS = {
     "sessions_app/savedchat": "free",
     "sessions_app/profile": "corrected",
     "sessions_app/erasure": "record",
+    "sessions_app/accounterasure": "record",
 }
 
 PAGES = """
@@ -319,6 +320,10 @@ admin/why-refused/
 admin/erase-person/
     GET     302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 200 403
+admin/lifecycle/<uuid:account_id>/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 302 403
 admin/find/
     *       302 302 302 302 302 200 200 200
 admin/onboarding/
