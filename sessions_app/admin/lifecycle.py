@@ -59,7 +59,7 @@ class HoldForm(forms.Form):
     """What is held, and why."""
 
     agent = forms.ModelChoiceField[AgentInstance](
-        AgentInstance._base_manager.none(), required=False, empty_label="the whole account"
+        None, required=False, empty_label="the whole account"
     )
     session = forms.UUIDField(required=False, help_text="The id of one conversation, instead.")
     reason = forms.CharField(max_length=LONGEST_REASON, help_text="A file number.")
