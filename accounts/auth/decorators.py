@@ -161,9 +161,9 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
                 # What this process knows is older than the rename. Nothing was stored.
                 clear_caches()
                 response = await _answer(request, operation, view, path)
-        except Moved as problem:
-            response = problem.at(request).as_response()
-            carry_cookie(request, response, problem.names)
+        except Moved as moved:
+            response = moved.at(request).as_response()
+            carry_cookie(request, response, moved.names)
         except Exception as error:
             problem = as_problem(error, request.path)
             count_refusal(request, path, problem)

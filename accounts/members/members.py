@@ -267,20 +267,21 @@ def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
             )
             .first()
         )
-        if membership is None and session.get(SESSION_KEY) is not None:
-            return _of_former_name(session, account_slug)
+        user_id = session.get(SESSION_KEY)
+        if membership is None and user_id is not None:
+            return _of_former_name(session, user_id, account_slug)
     if membership is None or not _is_of(session, membership.user):
         return (None,)
     return (caller_of(membership, account_slug),)
 
 
-def _of_former_name(session: Mapping[str, Any], slug: str) -> tuple[Caller | None]:
+def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> tuple[Caller | None]:
     """Raise Moved for a member of the account that had this slug until lately."""
     former = FormerSlug.objects.filter(slug=slug, expires_at__gt=timezone.now())
     membership = (
         Membership.objects.select_related("user", "account")
         .filter(
-            user_id=session.get(SESSION_KEY),
+            user_id=user_id,
             user__is_active=True,
             account__status=AccountStatus.ACTIVE,
             account_id__in=former.values("account_id"),

@@ -30,6 +30,8 @@ class Planned:
     """What differs for one instance: in its files since it last served, and in a tree."""
 
     name: str
+    # Where its files lie.
+    folder: str
     served: str = ""
     now: str = ""
     files: list[Change] = field(default_factory=list)

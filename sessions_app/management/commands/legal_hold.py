@@ -68,14 +68,11 @@ def _place(account: Account, options: Mapping[str, Any]) -> None:
     if options["dry_run"]:
         return
     with platform_context():
-        for session_id in sessions or [None]:
-            holds.place(
-                account.pk,
-                reason=options["reason"],
-                actor=ACTOR,
-                agent=agent,
-                session_id=session_id,
-            )
+        why = {"reason": options["reason"], "actor": ACTOR}
+        for session_id in sessions:
+            holds.place(account.pk, session_id=session_id, **why)
+        if not sessions:
+            holds.place(account.pk, agent=agent, **why)
 
 
 def _sessions(account: Account, options: Mapping[str, Any]) -> list[UUID]:
