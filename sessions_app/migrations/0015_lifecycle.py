@@ -221,12 +221,6 @@ class Migration(migrations.Migration):
                         to="sessions_app.Session",
                         to_fields=("account", "id"),
                     ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("agent_instance", None), ("session", None), _connector="OR"
-                        ),
-                        name="ck_legal_holds_what",
-                    ),
                 ],
             },
         ),

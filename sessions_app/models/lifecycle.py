@@ -102,9 +102,6 @@ class LegalHold(TenantModel):
             account_constraint("legal_holds"),
             tenant_constraint("legal_holds", "agent_instance", "agents.AgentInstance"),
             tenant_constraint("legal_holds", "session", "sessions_app.Session"),
-            models.CheckConstraint(
-                condition=Q(agent_instance=None) | Q(session=None), name="ck_legal_holds_what"
-            ),
         ]
         indexes = [
             models.Index(

@@ -69,7 +69,6 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     "ck_message_feedback_rating": {"rating": [0, 2, -2]},
     "ck_retentions_texts_days": {"texts_days": [0, -1]},
     "ck_retentions_figures_days": {"figures_days": [0, 61]},
-    "ck_legal_holds_what": {"agent_instance_id": [uuid4()]},
     "ck_retentions_order": {"figures_days": [90]},
     "ck_erasures_kind": {"kind": ["", "name"]},
     "ck_message_feedback_status": {"status": ["open", "done"]},
