@@ -22,10 +22,10 @@ from django.utils import timezone
 from accounts.audit.refusals.counting import note_presented
 from accounts.auth import failures, key_text, networks, staff_tokens, visitor_tokens
 from accounts.auth.caller import Caller, CallerKind
-from accounts.auth.moved import require_name
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
+from accounts.tenancy.moved import require_name
 from accounts.tenancy.suspensions import Suspended
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database

@@ -26,7 +26,6 @@ from accounts.auth.bearer import (
     bearer_caller,
 )
 from accounts.auth.caller import Caller, CallerKind
-from accounts.auth.moved import Moved, carry_cookie, require_account, was_renamed
 from accounts.auth.networks import client_network
 from accounts.limits.call_rates import count_call
 from accounts.limits.quotas import RateLimited
@@ -36,6 +35,7 @@ from accounts.models import Account, Scope, User
 from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
+from accounts.tenancy.moved import Moved, require_account, was_renamed
 from accounts.tenancy.suspensions import Suspended
 from salient.actors import Actor, now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result
@@ -163,7 +163,7 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
                 response = await _answer(request, operation, view, path)
         except Moved as moved:
             response = moved.at(request).as_response()
-            carry_cookie(request, response, moved.names)
+            visitor_tokens.carry_cookie(request, response, moved.names)
         except Exception as error:
             problem = as_problem(error, request.path)
             count_refusal(request, path, problem)

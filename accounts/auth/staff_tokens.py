@@ -16,12 +16,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.auth.caller import Caller
-from accounts.auth.moved import require_name
 from accounts.auth.networks import client_network
 from accounts.auth.signed_tokens import SignedTokens
 from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
+from accounts.tenancy.moved import require_name
 from salient.api.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 

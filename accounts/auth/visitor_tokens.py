@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -47,15 +48,17 @@ def _signer(account: str, instance: str) -> signing.TimestampSigner:
 
 
 def carry_cookie(
-    request: HttpRequest,
-    response: HttpResponseBase,
-    old: tuple[str, str],
-    new: tuple[str, str],
+    request: HttpRequest, response: HttpResponseBase, names: Mapping[str, str]
 ) -> None:
-    """Set the cookie of the same visitor for new names, if the one for the old names is good."""
-    visitor = _signed_visitor(request, *old)
+    """Let a visitor go on whose cookie is for the old names in the path: `names` are the new."""
+    match: Any = request.resolver_match
+    old = match.kwargs
+    if "instance" not in old:
+        return
+    visitor = _signed_visitor(request, old["account"], old["instance"])
     if visitor is not None:
-        _set(response, *new, visitor)
+        new = {**old, **names}
+        _set(response, new["account"], new["instance"], visitor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from django.utils.crypto import constant_time_compare
 from msgspec.structs import replace
 
 from accounts.auth.caller import Caller
-from accounts.auth.moved import Moved
 from accounts.auth.networks import client_network
 from accounts.members.email_addresses import with_address
 from accounts.models import (
@@ -34,6 +33,7 @@ from accounts.models import (
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_rows
+from accounts.tenancy.moved import Moved
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache

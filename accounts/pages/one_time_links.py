@@ -10,8 +10,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.auth.moved import new_address
 from accounts.members.one_time_links import LinkClosed, token_hash
+from accounts.tenancy.moved import new_address
 from accounts.tenancy.renames import led_to
 
 

@@ -23,10 +23,10 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.auth import visitor_tokens
 from accounts.auth.decorators import VISITOR_SCOPES, Caller
-from accounts.auth.moved import carry_cookie, new_address
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.moved import new_address
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.instances.renames import renamed_page
 from agents.instances.services import active_instance
@@ -73,7 +73,7 @@ def _moved(request: HttpRequest, account: str, instance: str) -> HttpResponse:
         raise Http404
     response = HttpResponsePermanentRedirect(new_address(request, names))
     response.status_code = HTTPStatus.PERMANENT_REDIRECT
-    carry_cookie(request, response, names)
+    visitor_tokens.carry_cookie(request, response, names)
     return response
 
 

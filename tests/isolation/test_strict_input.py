@@ -17,12 +17,11 @@ from asgiref.sync import async_to_sync
 from django.test import RequestFactory, SimpleTestCase
 from pydantic import SecretStr
 
-from accounts.api.account_views import AccountChangeIn
 from accounts.api.audit_schemas import AuditIn
 from accounts.api.key_schemas import KeyIn, RevokeIn
 from accounts.api.limit_schemas import BudgetChangeIn, BudgetIn, LimitsIn
 from accounts.api.member_schemas import InviteIn, RoleIn
-from accounts.api.schemas import RotateIn
+from accounts.api.schemas import AccountChangeIn, RotateIn
 from accounts.api.webhook_schemas import (
     DeliveriesIn,
     RotateSecretIn,

@@ -9,10 +9,8 @@ from uuid import UUID
 
 from django.db import IntegrityError
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.urls import reverse
 
-from accounts.auth import visitor_tokens
 from accounts.tenancy import renames
 from salient.api.problems import NotFound, Problem
 from salient.database import in_database
@@ -46,19 +44,6 @@ def new_address(request: HttpRequest, names: Mapping[str, str]) -> str:
     path = reverse(match.view_name, kwargs={**match.kwargs, **names})
     query = request.META.get("QUERY_STRING", "")
     return f"{path}?{query}" if query else path
-
-
-def carry_cookie(
-    request: HttpRequest, response: HttpResponseBase, names: Mapping[str, str]
-) -> None:
-    """Let a visitor whose cookie is for the old names go on under the new ones."""
-    match: Any = request.resolver_match
-    old = match.kwargs
-    if "instance" in old:
-        new = {**old, **names}
-        visitor_tokens.carry_cookie(
-            request, response, (old["account"], old["instance"]), (new["account"], new["instance"])
-        )
 
 
 async def require_name(account_id: UUID, slug: str) -> None:
