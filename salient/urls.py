@@ -14,7 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("accounts.pages.password_urls")),
     path("", include("accounts.api.openapi.urls")),
-    path("accounts/<str:account>", account_change, name="account"),
+    path("accounts/<str:account>", account_change, name="one-account"),
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),
