@@ -9,11 +9,12 @@ from io import StringIO
 from typing import Any
 from unittest import mock
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core.management import call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.auth import visitor_tokens
@@ -230,6 +231,23 @@ class OtherProcessTests(RenameCase):
     def turns(self) -> int:
         with tenant_context(self.account.pk):
             return LLMRequest.objects.count()
+
+
+class StatementTests(RenameCase):
+    def asked(self, path: str) -> list[str]:
+        """Return the statements of a turn that read a former slug."""
+        with CaptureQueriesContext(connection) as found:
+            async_to_sync(self.chat)(path)
+        self.assertTrue(found.captured_queries)
+        return [each["sql"] for each in found if "former_" in each["sql"]]
+
+    def test_former_slugs_are_read_only_where_nothing_else_was_found(self) -> None:
+        self.assertEqual(self.asked(f"{OLD}/agents/bot/chat"), [])
+        self.assertEqual(len(self.asked(f"{OLD}/agents/none/chat")), 1)
+        self.assertEqual(len(self.asked("/accounts/nobody/agents/bot/chat")), 1)
+        self.rename_account()
+        self.rename_agent()
+        self.assertEqual(self.asked(f"{NEW}/agents/helper/chat"), [])
 
 
 class TakenTests(RenameCase):
