@@ -9,13 +9,17 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only now.
         from accounts.tenancy.agents import register_agents  # noqa: PLC0415
+        from accounts.tenancy.renames import register_files  # noqa: PLC0415
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
+        from agents.instances.renames import keep_files  # noqa: PLC0415
         from agents.instances.services import names_of, slugs_of  # noqa: PLC0415
 
         register_agents(slugs_of, names_of)
+        register_files(keep_files)
         register_tables(
             {
                 "agent_instances": "SELECT, INSERT, UPDATE",
+                "former_agent_slugs": "SELECT, INSERT, UPDATE, DELETE",
                 "config_versions": "SELECT, INSERT, UPDATE (last_served_at)",
                 "provider_connections": "SELECT, INSERT, UPDATE, DELETE",
                 "config_drafts": "SELECT, INSERT, UPDATE, DELETE",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from accounts.api.views import account_change
 from salient.api import health, metrics
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("accounts.pages.password_urls")),
     path("", include("accounts.api.openapi.urls")),
+    path("accounts/<str:account>", account_change, name="one-account"),
     path("accounts/<str:account>/", include("accounts.api.urls")),
     path("accounts/<str:account>/", include("agents.api.urls")),
     path("accounts/<str:account>/", include("sessions_app.api.urls")),

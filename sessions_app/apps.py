@@ -21,7 +21,11 @@ TENANT_RIGHTS = {
     "saved_chat_runs": "SELECT, INSERT, UPDATE (answers)",
     "turn_event_batches": "SELECT, INSERT, DELETE",
     "turn_cancellations": "SELECT, INSERT, DELETE",
-    "erasures": "SELECT, INSERT, UPDATE (finished_at, erased, masked, remaining, kept, position)",
+    "erasures": "SELECT, INSERT, "
+    "UPDATE (finished_at, erased, masked, remaining, kept, position, signature)",
+    # Staff hold and set days; the account's own role only reads.
+    "legal_holds": "SELECT",
+    "retentions": "SELECT",
 }
 # What the audit log is about: changes, readings under a support access, exports.
 AUDITED = [
@@ -33,6 +37,8 @@ AUDITED = [
     "llm_requests",
     "usage_days",
     "erasures",
+    "legal_holds",
+    "retentions",
 ]
 
 

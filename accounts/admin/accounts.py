@@ -18,7 +18,8 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
-from accounts.admin.base import Extra, PlatformModelAdmin
+from accounts.admin.base import Extra
+from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import ReasonForm, save_typed
 from accounts.admin.formatting import badge, link, list_address, quiet
 from accounts.admin.lists.key_states import key_badge
@@ -27,7 +28,8 @@ from accounts.audit.log import newest_entries, shown
 from accounts.keys.services import keys_of
 from accounts.limits.overview import account_bars, budget_bars, limits_of
 from accounts.members.members import people_of
-from accounts.models import Account, AccountStatus
+from accounts.models import Account, AccountStatus, FormerSlug
+from accounts.tenancy import renames
 from accounts.tenancy.accounts import (
     CHANGES,
     NAMES,
@@ -71,10 +73,11 @@ class AccountList(ChangeList):
 
 
 @admin.register(Account)
-class AccountAdmin(PlatformModelAdmin[Account]):
+class AccountAdmin(RenamableAdmin[Account]):
     """Accounts are suspended or archived; no button erases one."""
 
     menu_group, menu_place = "Tenants", 1
+    renamed = "account"
     forbidden = frozenset({"delete"})
     changelist_class = AccountList
     list_display = [
@@ -99,7 +102,7 @@ class AccountAdmin(PlatformModelAdmin[Account]):
         return [path("status/<str:change>/", view, name="account-status"), *super().get_urls()]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
-        # URLs, cookies and configuration folders contain the slug.
+        # The slug has a page of its own: URLs, cookies and configuration folders contain it.
         return ["created_at", "updated_at", *(["slug"] if obj else [])]
 
     def render_change_form(
@@ -112,6 +115,18 @@ class AccountAdmin(PlatformModelAdmin[Account]):
                 context["suspension"] = suspension_of(account)
             context |= page_of(account) | registry.account_page.context(request, account)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def slug_of(self, row: Account) -> str:
+        return row.slug
+
+    def rename(self, row: Account, slug: str) -> None:
+        renames.rename_account(row.pk, slug)
+
+    def former_slugs(self, row: Account) -> list[FormerSlug]:
+        return renames.former_slugs_of(row.pk)
+
+    def release(self, row: Account, slug: str) -> bool:
+        return renames.release_slug(row.pk, slug)
 
     def changelist_view(self, request: HttpRequest, extra_context: Extra = None) -> Any:
         links = {"links": registry.accounts_list.context(request)["links"]}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field
 
-from salient.api.schemas import In, Out
+from accounts.models import Account, FormerSlug
+from salient.api.schemas import In, Out, Printable
 
 LONGEST_OVERLAP = 7 * 24 * 3600
 
@@ -43,3 +44,41 @@ class RotatedOut(Out):
     key: str
     expires_at: datetime | None
     old_key_expires_at: datetime | None
+
+
+class AccountChangeIn(In):
+    """What is to change of an account. Its old URLs answer 308 for 90 days after a new slug."""
+
+    slug: Annotated[Printable, Field(min_length=1, max_length=63)] = ""
+    name: Annotated[Printable, Field(min_length=1, max_length=255)] = ""
+
+
+class FormerSlugOut(Out):
+    """A slug that leads to the account until `expires_at`."""
+
+    slug: str
+    expires_at: datetime
+
+
+class AccountOut(Out):
+    """An account, and the slugs that still lead to it."""
+
+    id: UUID
+    slug: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    former_slugs: list[FormerSlugOut]
+
+    @classmethod
+    def of(cls, account: Account, former: list[FormerSlug]) -> Self:
+        return cls(
+            id=account.pk,
+            slug=account.slug,
+            name=account.name,
+            created_at=account.created_at,
+            updated_at=account.updated_at,
+            former_slugs=[
+                FormerSlugOut(slug=each.slug, expires_at=each.expires_at) for each in former
+            ],
+        )

@@ -1,16 +1,20 @@
-"""The API for a caller about itself: what it may do, and the rotation of its key."""
+"""The API for a caller about itself and its account: rights, its key's rotation, the slug."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from http import HTTPStatus
+from uuid import UUID
 
 from accounts.api import me
-from accounts.api.schemas import MeOut, RotatedOut, RotateIn
+from accounts.api.schemas import AccountChangeIn, AccountOut, MeOut, RotatedOut, RotateIn
 from accounts.auth.decorators import ANY, ApiRequest, CallerKind, api_view
 from accounts.keys import services
 from accounts.keys.services import AlreadyRotated
 from accounts.limits.registry import Rates
+from accounts.models import Scope
+from accounts.tenancy.context import tenant_context
+from accounts.tenancy.renames import SlugTaken, change_account, former_slugs_of
 from salient.api.problems import Forbidden
 from salient.database import in_database
 
@@ -48,3 +52,21 @@ async def rotate_key(request: ApiRequest, *, body: RotateIn) -> RotatedOut:
         expires_at=rotated.key.expires_at,
         old_key_expires_at=rotated.old_expires_at,
     )
+
+
+@api_view(
+    "PATCH",
+    scope=Scope.MEMBERS_WRITE,
+    body=AccountChangeIn,
+    answer=AccountOut,
+    problems=(SlugTaken,),
+)
+async def account_change(request: ApiRequest, *, body: AccountChangeIn) -> AccountOut:
+    """Rename the account, or change how people call it."""
+    return await in_database(_change, request.caller.account_id, body)
+
+
+def _change(account_id: UUID, wanted: AccountChangeIn) -> AccountOut:
+    changed = change_account(account_id, **wanted.model_dump(exclude_unset=True))
+    with tenant_context(account_id):
+        return AccountOut.of(changed, former_slugs_of(account_id))

@@ -25,6 +25,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
+from accounts.tenancy.moved import require_name
 from accounts.tenancy.suspensions import Suspended
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database
@@ -87,12 +88,29 @@ async def _key_caller(request: HttpRequest, text: str, account: str) -> Caller:
         raise Unauthenticated(UNKNOWN_KEY)
     failures.note_right(address, key_id)
     try:
-        caller = admitted(key, account, address=address, origin=origin)
+        try:
+            caller = admitted(key, account, address=address, origin=origin)
+        except NotFound:
+            key = await _read_again(key, account)
+            caller = admitted(key, account, address=address, origin=origin)
     except Problem:
         note_presented(request, key)
         raise
     await _note_use(key)
     return caller
+
+
+async def _read_again(key: ApiKey, account: str) -> ApiKey:
+    """Return the key with its account's slug of today, if that is the path's.
+
+    Raises Moved where it was, NotFound where it never was.
+    """
+    await require_name(key.account_id, account)
+    forget(key.key_id)
+    fresh = await _keys.get_or_load(find_api_key, key.key_id)
+    if fresh is None:
+        raise NotFound
+    return fresh
 
 
 def forget(*key_ids: str) -> None:
@@ -162,7 +180,11 @@ async def _token_caller(request: HttpRequest, text: str, account: str) -> Caller
         note_presented(request, key, CallerKind.VISITOR)
     if key is None or not still_vouches(key):
         raise Unauthenticated(visitor_tokens.ENDED_TOKEN)
-    _is_of_account(key, account)
+    try:
+        _is_of_account(key, account)
+    except NotFound:
+        key = await _read_again(key, account)
+        _is_of_account(key, account)
     _require_origin(request, token, key)
     if key.instance_ids and token.instance_id not in key.instance_ids:
         raise NotFound

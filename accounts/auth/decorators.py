@@ -11,6 +11,7 @@ from uuid import UUID
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.db import IntegrityError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from pydantic import ValidationError
@@ -30,10 +31,11 @@ from accounts.limits.call_rates import count_call
 from accounts.limits.quotas import RateLimited
 from accounts.limits.registry import Rates
 from accounts.members.members import member_caller
-from accounts.models import Scope, User
+from accounts.models import Account, Scope, User
 from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
+from accounts.tenancy.moved import Moved, require_account, was_renamed
 from accounts.tenancy.suspensions import Suspended
 from salient.actors import Actor, now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result
@@ -52,7 +54,7 @@ from salient.api.problems import (
 from salient.api.schemas import query_of, refuse_query
 from salient.database import is_unavailable
 from salient.observability.context import note
-from salient.ttl import TTLCache
+from salient.ttl import TTLCache, clear_caches
 
 __all__ = [
     "ANY",
@@ -81,6 +83,7 @@ EVERY_ROUTE: Final[tuple[type[Problem], ...]] = (
     Forbidden,
     NetworkNotAllowed,
     OriginNotAllowed,
+    Moved,
     Suspended,
     NotFound,
     RateLimited,
@@ -151,11 +154,17 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
         request = cast(ApiRequest, http_request)
         path = dict(kwargs)
         try:
-            await _authorize(request, operation, kwargs)
-            rate_headers = await count_call(request.caller, operation.rate)
-            response = operation.respond(await view(request, **kwargs))
-            for name, value in rate_headers.items():
-                response.headers.setdefault(name, value)
+            try:
+                response = await _answer(request, operation, view, path)
+            except IntegrityError as error:
+                if not was_renamed(error):
+                    raise
+                # What this process knows is older than the rename. Nothing was stored.
+                clear_caches()
+                response = await _answer(request, operation, view, path)
+        except Moved as moved:
+            response = moved.at(request).as_response()
+            visitor_tokens.carry_cookie(request, response, moved.names)
         except Exception as error:
             problem = as_problem(error, request.path)
             count_refusal(request, path, problem)
@@ -170,6 +179,18 @@ def authorized(operation: Operation, view: View[...]) -> ApiRoute:
     route.operations = dict.fromkeys(operation.methods, operation)
     route.get_is_safe = operation.get_is_safe
     return cast(ApiRoute, route)
+
+
+async def _answer(
+    request: ApiRequest, operation: Operation, view: View[...], path: Mapping[str, str]
+) -> HttpResponseBase:
+    names = dict(path)
+    await _authorize(request, operation, names)
+    rate_headers = await count_call(request.caller, operation.rate)
+    response = operation.respond(await view(request, **names))
+    for name, value in rate_headers.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def by_method(*routes: ApiRoute) -> ApiRoute:
@@ -301,7 +322,7 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
         if visitor is not None and await _may_still_come(visitor):
             require_same_origin(request)
             return Caller(
-                account_id=(await cached_account(account)).pk,
+                account_id=(await _account_of_visitor(account)).pk,
                 account_slug=account,
                 scopes=VISITOR_SCOPES,
                 subject=f"visitor:{visitor.session_key[:32]}",
@@ -309,6 +330,14 @@ async def authenticate(request: HttpRequest, account: str, instance: str | None)
                 network=client_network(request),
             )
     raise Unauthenticated("Send an API key: “Authorization: Bearer sal_sk_…”.")
+
+
+async def _account_of_visitor(account: str) -> Account:
+    try:
+        return await cached_account(account)
+    except NotFound:
+        await require_account(account)
+        raise
 
 
 def _refuse_misplaced_key(request: HttpRequest, header: str | None) -> None:

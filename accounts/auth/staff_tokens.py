@@ -21,6 +21,7 @@ from accounts.auth.signed_tokens import SignedTokens
 from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
+from accounts.tenancy.moved import require_name
 from salient.api.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 
@@ -86,7 +87,12 @@ async def token_caller(request: HttpRequest, text: str, account: str) -> Caller:
     user = await _people.get_or_load(find_player, token.user_id)
     if user is None:
         raise Unauthenticated(ENDED)
-    if (await cached_account(account)).pk != token.account_id:
+    try:
+        known = await cached_account(account)
+    except NotFound:
+        await require_name(token.account_id, account)
+        raise
+    if known.pk != token.account_id:
         raise NotFound
     return Caller(
         account_id=token.account_id,

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from accounts.auth.signed_tokens import SignedTokens
@@ -45,6 +47,20 @@ def _signer(account: str, instance: str) -> signing.TimestampSigner:
     return signing.TimestampSigner(salt=f"visitor-cookie/{account}/{instance}")
 
 
+def carry_cookie(
+    request: HttpRequest, response: HttpResponseBase, names: Mapping[str, str]
+) -> None:
+    """Let a visitor go on whose cookie is for the old names in the path: `names` are the new."""
+    match: Any = request.resolver_match
+    old = match.kwargs
+    if "instance" not in old:
+        return
+    visitor = _signed_visitor(request, old["account"], old["instance"])
+    if visitor is not None:
+        new = {**old, **names}
+        _set(response, new["account"], new["instance"], visitor)
+
+
 @dataclass(frozen=True, slots=True)
 class CookieVisitor:
     """Who a cookie stands for. `let_in` is the staff who opened the page; None: a visitor."""
@@ -57,7 +73,10 @@ def set_cookie(
     response: HttpResponse, account: str, instance: str, *, let_in: UUID | None = None
 ) -> None:
     """Set the cookie of a new visitor: 256 random bits, signed for this account and instance."""
-    visitor = f"{secrets.token_urlsafe(32)}.{let_in.hex if let_in else ''}"
+    _set(response, account, instance, f"{secrets.token_urlsafe(32)}.{let_in.hex if let_in else ''}")
+
+
+def _set(response: HttpResponseBase, account: str, instance: str, visitor: str) -> None:
     response.set_cookie(
         cookie_name(account, instance),
         _signer(account, instance).sign(visitor),
@@ -70,15 +89,21 @@ def set_cookie(
 
 def cookie_visitor(request: HttpRequest, account: str, instance: str) -> CookieVisitor | None:
     """Return the visitor of the cookie; None unless this server made it within COOKIE_SECONDS."""
+    visitor = _signed_visitor(request, account, instance)
+    if visitor is None:
+        return None
+    token, _, let_in = visitor.partition(".")
+    return CookieVisitor(stored_key(token), UUID(let_in) if let_in else None)
+
+
+def _signed_visitor(request: HttpRequest, account: str, instance: str) -> str | None:
     value = request.COOKIES.get(cookie_name(account, instance))
     if value is None:
         return None
     try:
-        visitor = _signer(account, instance).unsign(value, max_age=COOKIE_SECONDS)
+        return _signer(account, instance).unsign(value, max_age=COOKIE_SECONDS)
     except signing.BadSignature:
         return None
-    token, _, let_in = visitor.partition(".")
-    return CookieVisitor(stored_key(token), UUID(let_in) if let_in else None)
 
 
 def stored_key(visitor: str) -> str:

@@ -20,10 +20,20 @@ from msgspec.structs import replace
 from accounts.auth.caller import Caller
 from accounts.auth.networks import client_network
 from accounts.members.email_addresses import with_address
-from accounts.models import Account, AccountStatus, Invitation, MemberRole, Membership, Scope, User
+from accounts.models import (
+    Account,
+    AccountStatus,
+    FormerSlug,
+    Invitation,
+    MemberRole,
+    Membership,
+    Scope,
+    User,
+)
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_rows
+from accounts.tenancy.moved import Moved
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache
@@ -257,9 +267,30 @@ def _load_caller(session_key: str, account_slug: str) -> tuple[Caller | None]:
             )
             .first()
         )
+        user_id = session.get(SESSION_KEY)
+        if membership is None and user_id is not None:
+            return _of_former_name(session, user_id, account_slug)
     if membership is None or not _is_of(session, membership.user):
         return (None,)
     return (caller_of(membership, account_slug),)
+
+
+def _of_former_name(session: Mapping[str, Any], user_id: str, slug: str) -> tuple[Caller | None]:
+    """Raise Moved for a member of the account that had this slug until lately."""
+    former = FormerSlug.objects.filter(slug=slug, expires_at__gt=timezone.now())
+    membership = (
+        Membership.objects.select_related("user", "account")
+        .filter(
+            user_id=user_id,
+            user__is_active=True,
+            account__status=AccountStatus.ACTIVE,
+            account_id__in=former.values("account_id"),
+        )
+        .first()
+    )
+    if membership is not None and _is_of(session, membership.user):
+        raise Moved(account=membership.account.slug)
+    return (None,)
 
 
 def _is_of(session: Mapping[str, Any], user: User) -> bool:

@@ -61,6 +61,10 @@ class Account(models.Model):
     )
     # Why it is suspended, for staff; "" where it is not, or where nobody said.
     suspended_reason = models.TextField(default="", db_default="", editable=False, blank=True)
+    # Where its configuration files lie, if that is not the slug: a renamed account keeps them.
+    config_folder = models.CharField(
+        max_length=63, default="", db_default="", editable=False, blank=True
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -84,6 +88,34 @@ class Account(models.Model):
                 name="ck_accounts_subscription_tier",
             ),
         ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its configuration files."""
+        return self.config_folder or self.slug
+
+
+class FormerSlug(TenantModel):
+    """A slug that an account had before: its URLs lead to the new one until `expires_at`.
+
+    No other account gets it before that; a trigger of `accounts` sees to it.
+    """
+
+    pk = models.CompositePrimaryKey("account_id", "slug")
+    account = account_key()
+    slug = models.CharField(max_length=63)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    objects = TenantManager["FormerSlug"]()
+
+    class Meta:
+        db_table = "former_slugs"
+        constraints = [account_constraint("former_slugs")]
+        indexes = [models.Index(fields=["slug"], name="ix_former_slugs_slug")]
 
     def __str__(self) -> str:
         return self.slug

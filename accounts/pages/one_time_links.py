@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.members.one_time_links import LinkClosed, token_hash
+from accounts.tenancy.moved import new_address
+from accounts.tenancy.renames import led_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,26 @@ class LinkPages[R]:
     def forget(self, request: HttpRequest) -> None:
         request.session.pop(self.session_key, None)
 
+    def _renamed(self, request: HttpRequest) -> str | None:
+        match: Any = request.resolver_match
+        account = led_to(match.kwargs["account"])
+        if account is None or account == match.kwargs["account"]:
+            return None
+        token = match.kwargs.get("token")
+        hashed = token_hash(token) if token else request.session.get(self.session_key, "")
+        try:
+            self.find(account, hashed)
+        except LinkClosed:
+            return None
+        return account
+
     def closed(self, request: HttpRequest) -> HttpResponse:
-        """One answer for a wrong, expired, withdrawn and used token."""
+        """One answer for a wrong, expired, withdrawn and used token.
+
+        Only who has a good one of a renamed account learns its new address.
+        """
+        if (account := self._renamed(request)) is not None:
+            response = HttpResponse(status=HTTPStatus.PERMANENT_REDIRECT)
+            response.headers["Location"] = new_address(request, {"account": account})
+            return response
         return render(request, self.closed_template, status=404)

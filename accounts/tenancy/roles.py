@@ -24,6 +24,7 @@ ALL: Final = "SELECT, INSERT, UPDATE, DELETE"
 # configuration, deleting what was paid for.
 TENANT_RIGHTS: Final[dict[str, str]] = {
     "accounts": "SELECT",
+    "former_slugs": "SELECT",
     "users": "SELECT (id, email, first_name, last_name, is_active, date_joined, last_login)",
     "api_keys": "SELECT, INSERT, "
     "UPDATE (name, networks, expires_at, revoked_at, rotated_at, "

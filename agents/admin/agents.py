@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import registry
+from accounts.admin.changes.renames import RenamableAdmin
 from accounts.admin.changes.suspensions import SuspendableAdmin
 from accounts.admin.formatting import badge, list_address, quiet
 from accounts.audit import timeline
@@ -36,10 +37,11 @@ from agents.config.versions.faults import fault_of, faults_of
 from agents.config.versions.history import history, publications_of
 from agents.config.versions.timeline import changed_files
 from agents.config.yaml.text import dump
+from agents.instances import renames
 from agents.instances.managed import FIRST_NOTE, save_changes
 from agents.instances.services import instances_of, use_of_accounts
 from agents.instances.status import CHANGES, set_status
-from agents.models import AgentInstance, ConfigDraft, InstanceStatus
+from agents.models import AgentInstance, ConfigDraft, FormerAgentSlug, InstanceStatus
 
 FAULT_BADGE = "admin/instance/fault_badge.html"
 MOST_KEYS, MOST_ENTRIES = 10, 5
@@ -82,7 +84,7 @@ class NewInstanceForm(AgentInstanceForm):
         account, slug = data.get("account"), data.get("instance_slug")
         if wanted and account and slug:
             try:
-                read(account.slug, slug, override=wanted)
+                read(account.folder, slug, override=wanted)
             except ConfigError as error:
                 for problem in error.problems:
                     field = problem.key if problem.key in self.fields else None
@@ -109,10 +111,11 @@ class AgentList(ChangeList):
 
 
 @admin.register(AgentInstance)
-class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
+class AgentInstanceAdmin(RenamableAdmin[AgentInstance], SuspendableAdmin[AgentInstance]):
     """Instances are archived, never deleted: their history refers to them."""
 
     menu_group, menu_place = "Tenants", 2
+    renamed = "agent"
     suspending = (
         "Within 5 seconds each call of it is answered 403 “suspended”, without the reason, and "
         "running answers are stopped. The account cannot undo it; staff can resume it."
@@ -143,6 +146,18 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
         rows: QuerySet[AgentInstance] = super().get_queryset(request)
         return rows.annotate(with_draft=Exists(drafts))
 
+    def slug_of(self, row: AgentInstance) -> str:
+        return row.instance_slug
+
+    def rename(self, row: AgentInstance, slug: str) -> None:
+        renames.rename_agent(row, slug)
+
+    def former_slugs(self, row: AgentInstance) -> list[FormerAgentSlug]:
+        return renames.former_slugs_of(row)
+
+    def release(self, row: AgentInstance, slug: str) -> bool:
+        return renames.release_slug(row, slug)
+
     def get_form(
         self,
         request: HttpRequest,
@@ -171,7 +186,7 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
     def get_readonly_fields(
         self, request: HttpRequest, obj: AgentInstance | None = None
     ) -> list[str]:
-        # URLs, cookies and configuration folders contain the slugs.
+        # The slug has a page of its own: URLs, cookies and configuration folders contain it.
         return ["account", "instance_slug"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: AgentInstance, form: Any, change: Any) -> None:
@@ -184,7 +199,7 @@ class AgentInstanceAdmin(SuspendableAdmin[AgentInstance]):
             self._save_with_files(request, obj, form)
 
     def _save_with_files(self, request: HttpRequest, obj: AgentInstance, form: Any) -> None:
-        files = InstanceFiles(config_dir(), obj.account.slug, obj.instance_slug)
+        files = InstanceFiles(config_dir(), obj.account.folder, obj.instance_slug)
         try:
             starter = starter_files(files, display_name=obj.display_name, agent_type=obj.agent_type)
             with written(files, starter):

@@ -59,7 +59,7 @@ class InstancePage:
     ) -> TemplateResponse:
         shared: dict[str, Any] = {
             "instance": instance,
-            "folder": f"{instance.account.slug}/{instance.instance_slug}",
+            "folder": "/".join(instance.folder),
             "fault": fault_of(instance),
             "may_change": self.admin.has_change_permission(request, instance),
         }

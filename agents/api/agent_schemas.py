@@ -39,8 +39,9 @@ class AgentIn(In):
 
 
 class AgentChangeIn(In):
-    """What is to change of an agent."""
+    """What is to change of an agent. Its old URLs answer 308 for 90 days after a new slug."""
 
+    instance_slug: Annotated[Printable, Field(min_length=1, max_length=63)] = ""
     display_name: DisplayName = ""
     allowed_origins: Origins = []
     status: Status = "active"

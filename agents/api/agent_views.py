@@ -9,6 +9,7 @@ from accounts.auth.decorators import ApiRequest, Caller, api_view, by_method
 from accounts.limits.registry import Rates
 from accounts.models import Scope
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.renames import SlugTaken
 from agents.api.agent_schemas import (
     AgentChangeIn,
     AgentIn,
@@ -75,7 +76,7 @@ async def agent_detail(request: ApiRequest, instance: AgentInstance) -> Instance
     scope=Scope.AGENTS_WRITE,
     body=AgentChangeIn,
     answer=InstanceDetailOut,
-    problems=(AgentMisconfigured,),
+    problems=(AgentMisconfigured, SlugTaken),
 )
 async def agent_change(
     request: ApiRequest, instance: AgentInstance, *, body: AgentChangeIn

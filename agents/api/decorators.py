@@ -13,13 +13,15 @@ from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, o
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.moved import Moved
 from accounts.tenancy.suspensions import Suspended, forgets
 from agents.api.origins import may_call_from
+from agents.instances import renames
 from agents.instances.services import find_active_instance
-from agents.models import AgentInstance
+from agents.models import AgentInstance, InstanceStatus
 from salient.api.operations import Described, Operation, Result
 from salient.api.problems import NotFound
-from salient.database import in_database_once
+from salient.database import in_database, in_database_once
 from salient.observability.context import note
 from salient.ttl import TTLCache
 
@@ -73,11 +75,21 @@ async def find_instance(caller: Caller, slug: str) -> AgentInstance:
             raise NotFound("agent")
         known = await in_database_once(_load, caller.account_id, slug)
         if known is None or not caller.may_use(known.pk):
+            await refuse_unknown(caller, slug)
             raise NotFound("agent")
         _instances.put((caller.account_id, slug), known)
     if known.suspended_reason:
         raise Suspended("agent")
     return known
+
+
+async def refuse_unknown(caller: Caller, slug: str, *, only_active: bool = True) -> None:
+    """Raise Moved where an agent that the caller may use had this slug until lately."""
+    found = await in_database(renames.led_to, caller.account_id, slug)
+    if found is not None and caller.may_use(found.pk):
+        if only_active and found.status != InstanceStatus.ACTIVE:
+            return
+        raise Moved(instance=found.instance_slug)
 
 
 def forget_after_commit(instance: AgentInstance) -> None:

@@ -12,7 +12,7 @@ from accounts.auth.decorators import ApiRoute, Caller, operation_of
 from accounts.limits.call_rates import count_call
 from accounts.limits.registry import Rates
 from accounts.models import Scope
-from agents.api.decorators import InstanceView, find_instance, route_of_instance
+from agents.api.decorators import InstanceView, find_instance, refuse_unknown, route_of_instance
 from agents.instances.managed import any_instance
 from agents.models import AgentInstance
 from salient.api.operations import Described
@@ -54,6 +54,7 @@ async def managed_instance(caller: Caller, slug: str) -> AgentInstance:
         await find_instance(caller, slug)
     found = await in_database(any_instance, caller.account_id, slug)
     if found is None or not caller.may_use(found.pk):
+        await refuse_unknown(caller, slug, only_active=False)
         raise NotFound("agent")
     return found
 

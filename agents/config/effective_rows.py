@@ -83,7 +83,7 @@ class InForce:
 
 def in_force(instance: AgentInstance) -> InForce:
     """Read the files as they are now with what is published over them, past every cache."""
-    account, slug = instance.account.slug, instance.instance_slug
+    account, slug = instance.folder
     found = InForce(f"{account}/{slug}", serving=ConfigVersion.objects.last_served(instance))
     try:
         effective = read(account, slug, override=instance.override)

@@ -42,7 +42,7 @@ def reference(instance: AgentInstance) -> list[Key]:
 
 def _files_alone(instance: AgentInstance) -> tuple[dict[str, str], Mapping[str, str]]:
     try:
-        files = read(instance.account.slug, instance.instance_slug)
+        files = read(*instance.folder)
     except ConfigError:
         return {}, {}
     return {key: shown(value) for key, value in leaves(files.content)}, files.origins

@@ -22,6 +22,7 @@ from agents.api import decorators
 from agents.config import ConfigError, ConfigProblem, EffectiveConfig, read
 from agents.config.versions import publishing
 from agents.config.versions.publishing import Author
+from agents.instances.renames import rename_agent
 from agents.instances.status import set_status
 from agents.models import AgentInstance, ConfigVersion, InstanceStatus
 from agents.runtime.providers import model_problem
@@ -165,9 +166,15 @@ def _add(agent: AgentInstance) -> None:
 
 
 def change_agent(instance: AgentInstance, changes: Mapping[str, Any]) -> AgentInstance:
-    """Change `display_name`, `allowed_origins` or `status`, as far as they are given."""
-    fields = {name: value for name, value in changes.items() if name != "status"}
+    """Change slug, `display_name`, `allowed_origins` or `status`, as far as they are given.
+
+    Raises Invalid, SlugTaken.
+    """
+    others = {"status", "instance_slug"}
+    fields = {name: value for name, value in changes.items() if name not in others}
     with tenant_context(instance.account_id):
+        if "instance_slug" in changes:
+            instance = rename_agent(instance, changes["instance_slug"])
         for name, value in fields.items():
             setattr(instance, name, value)
         save_changes(instance, list(fields))
@@ -192,7 +199,7 @@ def state_of(instance: AgentInstance) -> AgentState:
     last = publishing.newest(instance)
     number = last.number if last else None
     try:
-        effective = read(instance.account.slug, instance.instance_slug, override=instance.override)
+        effective = read(*instance.folder, override=instance.override)
     except ConfigError as error:
         # One that served before serves on.
         serves = ConfigVersion.objects.last_served(instance) is not None

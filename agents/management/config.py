@@ -139,7 +139,7 @@ class Plan(Verb):
             texts = texts_of(source, subject) if source else {}
             refuse_unknown(texts)
             plans = [planned(instance, texts) for instance in found]
-        lost = without_instance({plan.name for plan in plans}, subject)
+        lost = without_instance({plan.folder for plan in plans}, subject)
         self.plans, differs = plans, any(plan.differs for plan in plans)
         return {
             "instances": [plan.as_dict() for plan in plans],

@@ -3,6 +3,7 @@
 from agents.models.agent import (
     AgentInstance,
     ConfigVersion,
+    FormerAgentSlug,
     InstanceStatus,
     ProviderConnection,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "ConfigDraft",
     "ConfigPublication",
     "ConfigVersion",
+    "FormerAgentSlug",
     "InstanceStatus",
     "ProviderConnection",
 ]

@@ -54,6 +54,10 @@ class AgentInstance(TenantModel):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     # What is published over the files, as ConfigPublication's newest row has it; null: nothing.
     override = models.JSONField(null=True, blank=True, editable=False)
+    # "account/agent", where its configuration files lie, if these are not the slugs of today.
+    config_folder = models.CharField(
+        max_length=127, default="", db_default="", editable=False, blank=True
+    )
     allowed_origins = ArrayField(
         models.CharField(max_length=255, validators=[validate_origin]),
         default=list,
@@ -81,6 +85,54 @@ class AgentInstance(TenantModel):
             models.CheckConstraint(
                 condition=Q(status__in=InstanceStatus.values), name="ck_agent_instances_status"
             ),
+        ]
+
+    def __str__(self) -> str:
+        return self.instance_slug
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding and not self.config_folder and self.account.config_folder:
+            # The account was renamed; its folder has the old name.
+            self.config_folder = f"{self.account.config_folder}/{self.instance_slug}"
+        super().save(*args, **kwargs)
+
+    @property
+    def folder(self) -> tuple[str, str]:
+        """The names of the folders of its files, the account's first; reads the account."""
+        return self.folder_in(self.account.slug)
+
+    def folder_in(self, account_slug: str) -> tuple[str, str]:
+        """Return the same without the account's row, which the hot path does not read."""
+        if not self.config_folder:
+            return account_slug, self.instance_slug
+        account, _, instance = self.config_folder.partition("/")
+        return account, instance
+
+
+class FormerAgentSlug(TenantModel):
+    """A slug that an agent had before: its URLs lead to the new one until `expires_at`.
+
+    No other agent of the account gets it before that; a trigger of `agent_instances` sees to it.
+    """
+
+    pk = models.CompositePrimaryKey("account_id", "agent_instance_id", "instance_slug")
+    account = account_key()
+    agent_instance = models.ForeignKey(
+        AgentInstance, models.DB_CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    instance_slug = models.CharField(max_length=63)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    objects = TenantManager["FormerAgentSlug"]()
+
+    class Meta:
+        db_table = "former_agent_slugs"
+        constraints = [
+            tenant_constraint("former_agent_slugs", "agent_instance", "agents.AgentInstance")
+        ]
+        indexes = [
+            models.Index(fields=["account", "instance_slug"], name="ix_former_agent_slugs_slug")
         ]
 
     def __str__(self) -> str:

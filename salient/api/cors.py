@@ -71,7 +71,11 @@ class CrossOriginRequest:
         patch_vary_headers(response, ["Origin"])
         if not is_origin(self.origin):
             return
-        is_public = not caller_is_known or response.status_code == HTTPStatus.NOT_FOUND
+        # No page reads a redirect itself: the answer at its end is asked about again.
+        is_public = not caller_is_known or response.status_code in {
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.PERMANENT_REDIRECT,
+        }
         if is_public or (
             self._may_call_from and await self._may_call_from(self.origin, **self._path)
         ):

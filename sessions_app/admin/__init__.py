@@ -1,6 +1,6 @@
 """The admin's pages for conversations, and what they add to the pages of accounts and agents."""
 
-from sessions_app.admin import erasures, explain_page, links, palette, requests
+from sessions_app.admin import erasures, explain_page, lifecycle, links, palette, requests
 from sessions_app.admin.conversations import feedback, messages, profiles, sessions
 from sessions_app.admin.evals import saved_chats
 from sessions_app.admin.overview import account_figures, key_figures, refusals, usage_page
@@ -11,6 +11,7 @@ __all__ = [
     "explain_page",
     "feedback",
     "key_figures",
+    "lifecycle",
     "links",
     "messages",
     "palette",

@@ -24,6 +24,7 @@ def account_links(request: HttpRequest, account: Account) -> Iterable[Link]:
         yield name, list_address(page, account__id__exact=account.pk)
     explain_page = reverse("admin:why-refused")
     yield "Why would this call be refused?", f"{explain_page}?account={account.pk}"
+    yield "Lifecycle", reverse("admin:account-lifecycle", args=[account.pk])
     if request.user.has_perm("sessions_app.add_erasure"):
         yield "Erase a person", f"{reverse('admin:erase-person')}?account={account.pk}"
 

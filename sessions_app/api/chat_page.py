@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import cast
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    HttpResponseRedirect,
+)
 from django.shortcuts import render
 from django.utils.text import Truncator
 from django.views.decorators.cache import cache_control
@@ -19,7 +26,9 @@ from accounts.auth.decorators import VISITOR_SCOPES, Caller
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy.context import tenant_context
+from accounts.tenancy.moved import new_address
 from agents.config.versions.current import AgentMisconfigured, current_config
+from agents.instances.renames import renamed_page
 from agents.instances.services import active_instance
 from agents.models import AgentInstance
 from agents.runtime.providers import describe_model, model_problem
@@ -35,7 +44,7 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
         return redirect_to_login(request.get_full_path())
     agent = active_instance(account, instance)
     if agent is None:
-        raise Http404
+        return _moved(request, account, instance)
     if request.method == "POST":
         return new_conversation(request, account, instance)
     visitor = visitor_tokens.cookie_visitor(request, account, instance)
@@ -54,6 +63,17 @@ def chat_page(request: HttpRequest, account: str, instance: str) -> HttpResponse
     )
     if key is None:
         visitor_tokens.set_cookie(response, account, instance, let_in=person_of(request))
+    return response
+
+
+def _moved(request: HttpRequest, account: str, instance: str) -> HttpResponse:
+    """Lead to the page's new address, with this visitor; raises Http404 where there is none."""
+    names = renamed_page(account, instance)
+    if names is None:
+        raise Http404
+    response = HttpResponsePermanentRedirect(new_address(request, names))
+    response.status_code = HTTPStatus.PERMANENT_REDIRECT
+    visitor_tokens.carry_cookie(request, response, names)
     return response
 
 

@@ -34,6 +34,7 @@ from sessions_app.conversations.sessions import (
     delete_session,
     read_session,
 )
+from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.turns.problems import TurnInProgress
 
 
@@ -84,7 +85,7 @@ async def session_change(
     "DELETE",
     scope=Scope.HISTORY_DELETE,
     status=HTTPStatus.NO_CONTENT,
-    problems=(TurnInProgress,),
+    problems=(TurnInProgress, Held),
 )
 async def session_delete(request: ApiRequest, instance: AgentInstance, session_id: str) -> None:
     """Delete one session."""

@@ -18,6 +18,7 @@ from salient.database import in_database
 from sessions_app.api.schemas import DoneOut, ToolOut
 from sessions_app.api.turn_schemas import TurnOut
 from sessions_app.background import stored_turns
+from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.turns import sse
 from sessions_app.turns.problems import TURN_ENDINGS, TurnInProgress
 
@@ -32,7 +33,7 @@ async def read(request: ApiRequest, instance: AgentInstance, turn_id: str) -> Tu
     )
 
 
-@instance_view("DELETE", scope=Scope.HISTORY_DELETE, status=204, problems=(TurnInProgress,))
+@instance_view("DELETE", scope=Scope.HISTORY_DELETE, status=204, problems=(TurnInProgress, Held))
 async def delete(request: ApiRequest, instance: AgentInstance, turn_id: str) -> None:
     """Delete the texts of a turn that has ended; its figures stay."""
     await in_database(

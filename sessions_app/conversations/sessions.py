@@ -29,6 +29,7 @@ from sessions_app.models import (
     Session,
     TurnEventBatch,
 )
+from sessions_app.operations.lifecycle.holds import require_free
 from sessions_app.turns.problems import TurnInProgress
 
 
@@ -135,17 +136,21 @@ def delete_session(caller: Caller, instance: AgentInstance, session_id: UUID) ->
     their runs. The session's row stays as a tombstone: without key, e-mail, meta data, member and
     end user. It keeps the rows of llm_requests with tokens, costs and times, without bodies and
     caller. Visitors and end users may delete their own conversations; a key needs the scope
-    history:delete. Raises NotFound, and TurnInProgress while an answer is written.
+    history:delete. Raises NotFound, Held, and TurnInProgress while an answer is written.
     """
     with tenant_context(caller.account_id):
         leave_tombstone(own_session(caller, instance, session_id, lock=True))
 
 
 def leave_tombstone(session: Session) -> None:
-    """Empty the session, whose row the caller has locked, so that no turn begins meanwhile."""
+    """Empty the session, whose row the caller has locked, so that no turn begins meanwhile.
+
+    Raises TurnInProgress, and Held where a legal hold covers it.
+    """
     requests = LLMRequest.objects.filter(session_id=session.pk)
     if requests.running().exists():
         raise TurnInProgress
+    require_free(session)
     Message.objects.filter(session_id=session.pk).delete()
     Profile.objects.filter(session_id=session.pk).delete()
     forget_copies(session)

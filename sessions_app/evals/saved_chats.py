@@ -340,7 +340,7 @@ def check_publication(
     if not wanted:
         return []
     try:
-        digest = read(instance.account.slug, instance.instance_slug, override=override).digest
+        digest = read(*instance.folder, override=override).digest
     except ConfigError:
         # Publishing itself reports the errors of the configuration.
         return []

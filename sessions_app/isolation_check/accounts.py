@@ -24,6 +24,7 @@ from accounts.models import (
     Budget,
     BudgetPeriod,
     DeliveryState,
+    FormerSlug,
     Invitation,
     KeyMode,
     MemberRole,
@@ -43,16 +44,19 @@ from agents.models import (
     ConfigDraft,
     ConfigPublication,
     ConfigVersion,
+    FormerAgentSlug,
     ProviderConnection,
 )
 from sessions_app.models import (
     Erasure,
     IdentifierKind,
+    LegalHold,
     LLMRequest,
     Message,
     MessageFeedback,
     Profile,
     PromptSection,
+    Retention,
     Role,
     SavedChat,
     SavedChatRun,
@@ -115,27 +119,7 @@ def _make(suffix: str) -> FixtureAccount:
         instance = AgentInstance.objects.get()
         session = Session.objects.get()
         _fill_records(session, canary)
-    with platform_context():
-        SupportAccess.objects.create(
-            account=account,
-            user=user,
-            staff=canary,
-            reason=canary,
-            expires_at=timezone.now() + LEFT_AFTER,
-        )
-        RefusalDay.objects.create(
-            account=account,
-            day=timezone.now().date(),
-            code="forbidden",
-            status=403,
-            caller="unknown",
-            agent=canary[:63],
-            times=1,
-            last_at=timezone.now(),
-        )
-        UsageTotal.objects.create(
-            account=account, day=timezone.now().date(), model=canary, latency_buckets=[]
-        )
+    _fill_of_platform(account, user, session, canary)
     ids |= {"key": [str(key.pk), key.key_id], "user": [str(user.pk)]}
     cookies = {"member": _login_cookie(user), "visitor": _visitor_cookie(account, instance)}
     return FixtureAccount(account, instance, text, user, session, canary, ids, cookies)
@@ -236,6 +220,9 @@ def _fill_records(session: Session, canary: str) -> None:
     TurnEventBatch.objects.create(**turn, first_number=0, events=[canary])
     TurnCancellation.objects.create(**turn)
     version = {"config_version": ConfigVersion.objects.get()}
+    FormerAgentSlug.objects.create(
+        **of_instance, instance_slug=canary[:63], expires_at=timezone.now() + LEFT_AFTER
+    )
     ConfigDraft.objects.create(**of_instance, text=canary)
     ConfigPublication.objects.create(**of_instance, **version, number=1, note=canary)
     UsageDay.objects.create(
@@ -255,6 +242,42 @@ def _fill_records(session: Session, canary: str) -> None:
     SavedChatRun.objects.create(
         **of_instance, **version, saved_chat=chat, passed=True, answers=[canary], latency_ms=0
     )
+
+
+def _fill_of_platform(account: Account, user: User, session: Session, canary: str) -> None:
+    """Make the rows that only the platform's role writes."""
+    with platform_context():
+        SupportAccess.objects.create(
+            account=account,
+            user=user,
+            staff=canary,
+            reason=canary,
+            expires_at=timezone.now() + LEFT_AFTER,
+        )
+        FormerSlug.objects.create(
+            account=account, slug=canary[:63], expires_at=timezone.now() + LEFT_AFTER
+        )
+        Retention.objects.create(account=account)
+        LegalHold.objects.create(
+            account=account,
+            session_id=session.pk,
+            reason=canary,
+            actor=canary,
+            released_at=timezone.now(),
+        )
+        RefusalDay.objects.create(
+            account=account,
+            day=timezone.now().date(),
+            code="forbidden",
+            status=403,
+            caller="unknown",
+            agent=canary[:63],
+            times=1,
+            last_at=timezone.now(),
+        )
+        UsageTotal.objects.create(
+            account=account, day=timezone.now().date(), model=canary, latency_buckets=[]
+        )
 
 
 def _login_cookie(user: User) -> str:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from accounts.tenancy.accounts import list_accounts
 from salient.tasks.jobs import job
 from sessions_app.background import retention
+from sessions_app.operations.lifecycle import accounts as account_erasures
+from sessions_app.operations.lifecycle import retention as retention_rules
 from sessions_app.turns import abandoned
 from sessions_app.usage import rollup, totals
 from sessions_app.usage.queries import today
@@ -16,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 # The days whose figures are compared with the ledger: older ones do not change.
 COMPARED_DAYS = timedelta(days=2)
+# One run takes so long; the next one goes on. A run of more than an hour counts as lost.
+RETENTION_SECONDS, ERASURE_SECONDS = 1200.0, 600.0
 
 
 @job(every=timedelta(minutes=1))
@@ -45,3 +49,15 @@ def compare_figures() -> list[str]:
         names = ", ".join(wrong)
         logger.error("Figures differ from the ledger, see manage.py rollup: %s", names)
     return wrong
+
+
+@job(every=timedelta(hours=1))
+def apply_retention() -> int:
+    """Erase the texts and figures whose days are over; return how many conversations they were."""
+    return retention_rules.apply_all(RETENTION_SECONDS)
+
+
+@job(every=timedelta(minutes=1))
+def continue_account_erasures() -> int:
+    """Go on with the erasures of accounts that were ordered; return how many ended."""
+    return account_erasures.continue_all(ERASURE_SECONDS)

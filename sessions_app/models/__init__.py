@@ -25,6 +25,7 @@ from sessions_app.models.insights import (
     UsageSums,
     UsageTotal,
 )
+from sessions_app.models.lifecycle import AccountErasure, LegalHold, Retention
 from sessions_app.models.server_process import ServerProcess
 from sessions_app.models.turn_events import TurnCancellation, TurnEventBatch
 
@@ -33,16 +34,19 @@ __all__ = [
     "SEARCHED",
     "SEARCHED_CHARACTERS",
     "SEARCHED_TEXT",
+    "AccountErasure",
     "CompletionStatus",
     "Erasure",
     "FeedbackStatus",
     "IdentifierKind",
     "LLMRequest",
+    "LegalHold",
     "Message",
     "MessageFeedback",
     "MessageQuerySet",
     "Profile",
     "PromptSection",
+    "Retention",
     "Role",
     "SavedChat",
     "SavedChatRun",

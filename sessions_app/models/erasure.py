@@ -42,6 +42,8 @@ class Erasure(TenantModel):
     # What the scan found at the end, and where it found the identifier in what is kept.
     remaining = models.JSONField(default=dict, editable=False)
     kept = models.JSONField(default=dict, editable=False)
+    # Of the finished receipt; `manage.py verify_receipt` checks it.
+    signature = models.CharField(max_length=64, db_default="", editable=False)
     # Where the scan stands: {"place", "after"}; null before it and after it.
     position = models.JSONField(null=True, editable=False)
 

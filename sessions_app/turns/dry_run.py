@@ -98,7 +98,7 @@ async def dry_run(caller: Caller, instance: AgentInstance, asked: TurnInput) -> 
         history_messages=len(messages) - len(asked.spoken),
         sections=list(prompts.sections_of(replace(plan.run, messages=messages), plan.current)),
         cost=foreseen.opened.reservation.reserved,
-        cost_source=_cost_source(caller, plan.run),
+        cost_source=_cost_source(caller, instance, plan.run),
         refusal=foreseen.refusal,
         headers=foreseen.opened.reservation.headers,
     )
@@ -129,7 +129,8 @@ def _foresee(plan: TurnPlan, row: OpenTurn, instance: AgentInstance) -> _Foresee
         cost = _reservation(row, stored)
         refusal = limit_refusal(caller, instance.pk, cost)
         if isinstance(refusal, BudgetExceeded):
-            refusal = over_budget_for(caller, refusal, plan.current, plan.run)
+            folder, _ = instance.folder_in(caller.account_slug)
+            refusal = over_budget_for(caller, refusal, plan.current, plan.run, folder)
     session_id = None if session is None else session.pk
     return _Foreseen(
         session_id,
@@ -170,8 +171,9 @@ def _bytes(message: Message) -> int:
     return len(message.content.encode()) + len(kept.encode())
 
 
-def _cost_source(caller: Caller, run: RunRequest) -> CostSource:
+def _cost_source(caller: Caller, instance: AgentInstance, run: RunRequest) -> CostSource:
     """Return where the prices of the run's models come from; unknown where one has none."""
     names = (model.partition(":") for model in run.models)
     calls = [ModelCall(provider, model, 1, 1) for provider, _, model in names]
-    return pricing.total(calls, own_prices(caller.account_slug)).source
+    prices = own_prices(instance.folder_in(caller.account_slug)[0])
+    return pricing.total(calls, prices).source

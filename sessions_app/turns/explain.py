@@ -141,13 +141,12 @@ def _limit_checks(
     limits: quotas.Limits, call: ExampleCall, current: CurrentConfig
 ) -> Iterator[Check]:
     caller, run = limits.caller, run_request(current, limits, stream=True)
-    cost = cost_estimate(run, own_prices(caller.account_slug)).of(
-        [ChatMessage("user", call.message)]
-    )
+    folder, _ = call.instance.folder_in(caller.account_slug)
+    cost = cost_estimate(run, own_prices(folder)).of([ChatMessage("user", call.message)])
     now = limit_status_in_context(caller, timezone.now())
     refused = limit_refusal(caller, call.instance.pk, cost)
     if isinstance(refused, BudgetExceeded):
-        refused = with_unknown_price(refused, caller, run)
+        refused = with_unknown_price(refused, caller, run, folder)
     facts = _facts(now, cost)
     for code, title in LIMITS.items():
         if refused is not None and refused.code == code:

@@ -291,7 +291,7 @@ def turn_row(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> OpenTu
     caller, limits, run, asked = plan.limits.caller, plan.limits, plan.run, plan.asked
     is_staff = caller.kind == CallerKind.STAFF
     provider, _, model = run.models[0].partition(":")
-    estimate = cost_estimate(run, own_prices(caller.account_slug))
+    estimate = cost_estimate(run, own_prices(instance.folder_in(caller.account_slug)[0]))
     return OpenTurn(
         account_id=caller.account_id,
         account_slug=caller.account_slug,

@@ -201,23 +201,32 @@ def misconfigured_for(caller: Caller, problem: AgentMisconfigured) -> Problem:
 
 
 def over_budget_for(
-    caller: Caller, problem: BudgetExceeded, current: CurrentConfig, run: RunRequest
+    caller: Caller,
+    problem: BudgetExceeded,
+    current: CurrentConfig,
+    run: RunRequest,
+    folder: str,
 ) -> Problem:
     """Return the refusal as the caller may see it."""
     if not shown_by(current.effective.config, caller).cost:
         return AgentUnavailable()
-    return with_unknown_price(problem, caller, run)
+    return with_unknown_price(problem, caller, run, folder)
 
 
-def with_unknown_price(problem: BudgetExceeded, caller: Caller, run: RunRequest) -> BudgetExceeded:
-    """Add to a refusal that a price is unknown, for callers who may know and can set one."""
-    models = unpriced(run, own_prices(caller.account_slug))
+def with_unknown_price(
+    problem: BudgetExceeded, caller: Caller, run: RunRequest, folder: str
+) -> BudgetExceeded:
+    """Add to a refusal that a price is unknown, for callers who may know and can set one.
+
+    `folder` is the one of the account's configuration files.
+    """
+    models = unpriced(run, own_prices(folder))
     if not models or caller.kind not in SEES_AMOUNTS:
         return problem
     assumed = dollars(settings.UNKNOWN_PRICE_PER_MTOK)
     return BudgetExceeded(
         f"{problem.detail} The price of {', '.join(models)} is unknown: ${assumed} for a million "
-        f"tokens is assumed. Set the price in {caller.account_slug}/{PRICES_FILE}, or raise the "
+        f"tokens is assumed. Set the price in {folder}/{PRICES_FILE}, or raise the "
         "budget.",
         headers=problem.headers,
         **problem.members,

@@ -87,7 +87,7 @@ class Turn:
     _usage: tuple[int, UsageOut] | None = None
 
     def __post_init__(self) -> None:
-        self.own_prices = own_prices(self.caller.account_slug)
+        self.own_prices = own_prices(self.instance.folder_in(self.caller.account_slug)[0])
 
     def end(self, status: CompletionStatus, error_code: str = "") -> None:
         self.status, self.error_code = status, error_code
@@ -268,7 +268,8 @@ async def _opened(plan: TurnPlan, instance: AgentInstance, key: Key | None) -> T
     try:
         opened = await heartbeat.open_turn(row, plan.limits)
     except BudgetExceeded as problem:
-        raise over_budget_for(caller, problem, plan.current, plan.run) from problem
+        folder, _ = instance.folder_in(caller.account_slug)
+        raise over_budget_for(caller, problem, plan.current, plan.run, folder) from problem
     except OperationalError as error:
         if isinstance(error.__cause__, MaybeDone):
             in_background(abandoned.undo(row.request_id))

@@ -21,7 +21,7 @@ from accounts.api.audit_schemas import AuditIn
 from accounts.api.key_schemas import KeyIn, RevokeIn
 from accounts.api.limit_schemas import BudgetChangeIn, BudgetIn, LimitsIn
 from accounts.api.member_schemas import InviteIn, RoleIn
-from accounts.api.schemas import RotateIn
+from accounts.api.schemas import AccountChangeIn, RotateIn
 from accounts.api.webhook_schemas import (
     DeliveriesIn,
     RotateSecretIn,
@@ -58,6 +58,7 @@ from tests.support.isolation.routes import ACCOUNT, Route, routes
 
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {
+    ("accounts/<str:account>", "PATCH"): AccountChangeIn,
     ("keys/rotate", "POST"): RotateIn,
     ("keys", "POST"): KeyIn,
     ("keys/<str:key_id>/rotate", "POST"): RotateIn,

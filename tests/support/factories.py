@@ -19,6 +19,7 @@ from accounts.models import (
     AuditEntry,
     Budget,
     BudgetPeriod,
+    FormerSlug,
     Invitation,
     MemberRole,
     Membership,
@@ -37,15 +38,18 @@ from agents.models import (
     ConfigDraft,
     ConfigPublication,
     ConfigVersion,
+    FormerAgentSlug,
     ProviderConnection,
 )
 from sessions_app.models import (
     Erasure,
+    LegalHold,
     LLMRequest,
     Message,
     MessageFeedback,
     Profile,
     PromptSection,
+    Retention,
     Role,
     SavedChat,
     SavedChatRun,
@@ -190,6 +194,21 @@ def make_rate_state(account: Account, **fields: Any) -> RateState:
     return made
 
 
+def make_former_slugs(instance: AgentInstance) -> tuple[FormerSlug, FormerAgentSlug]:
+    """Make a slug that the account had, and one that the agent had."""
+    name, until = f"former-{next(_numbers)}", timezone.now() + timedelta(days=1)
+    with platform_context():
+        return (
+            FormerSlug.objects.create(account_id=instance.account_id, slug=name, expires_at=until),
+            FormerAgentSlug.objects.create(
+                account_id=instance.account_id,
+                agent_instance_id=instance.pk,
+                instance_slug=name,
+                expires_at=until,
+            ),
+        )
+
+
 def make_refusals(account: Account, **fields: Any) -> RefusalDay:
     now = timezone.now()
     values = {"day": now.date(), "code": "forbidden", "status": 403, "caller": "secret_key"}
@@ -301,6 +320,21 @@ def make_cancellation(request: LLMRequest) -> TurnCancellation:
         made: TurnCancellation = TurnCancellation.objects.create(
             account_id=request.account_id, llm_request=request
         )
+    return made
+
+
+def make_hold(session: Session, **fields: Any) -> LegalHold:
+    values = {"reason": "File 1", "actor": "olaf@platform.example"} | fields
+    with platform_context():
+        made: LegalHold = LegalHold.objects.create(
+            account_id=session.account_id, session_id=session.pk, **values
+        )
+    return made
+
+
+def make_retention(account: Account, **fields: Any) -> Retention:
+    with platform_context():
+        made: Retention = Retention.objects.create(account=account, **fields)
     return made
 
 

@@ -28,6 +28,7 @@ CHANGED: Final[Mapping[str, Mapping[str, str]]] = {
         "app_record_change": "the audit log, which names who changed the row",
         "app_publish_feedback": "the outbox of webhooks, which is written with what happened",
         "app_publish_session": "the outbox of webhooks, which is written with what happened",
+        "app_guard_agent_slug": "no slug goes to another agent while it leads to one",
         "app_forget_totals": "a kept total of a changed day is wrong",
     },
 }

@@ -15,6 +15,7 @@ LOCAL_TABLES: Final = {
     "accounts",
     "users",
     "api_keys",
+    "former_slugs",
     "memberships",
     "invitations",
     "support_accesses",

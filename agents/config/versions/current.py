@@ -73,7 +73,7 @@ def current_config(
     if draft is not None:
         return _connected(instance, _tried_out(account_slug, instance, draft))
     try:
-        effective = load(account_slug, instance.instance_slug, override=instance.override)
+        effective = load(*instance.folder_in(account_slug), override=instance.override)
     except ConfigError as error:
         current = _last_good(instance, error)
     else:
@@ -87,7 +87,7 @@ def known_config(account_slug: str, instance: AgentInstance) -> CurrentConfig | 
     One that is new, broken, or names an account's own model server is not known.
     """
     try:
-        effective = load(account_slug, instance.instance_slug, override=instance.override)
+        effective = load(*instance.folder_in(account_slug), override=instance.override)
     except ConfigError:
         return None
     digest, version_id = _serving.get(instance.pk) or ("", None)
@@ -100,7 +100,7 @@ def _tried_out(
     account_slug: str, instance: AgentInstance, draft: Mapping[str, Any]
 ) -> CurrentConfig:
     try:
-        effective = load(account_slug, instance.instance_slug, override=draft)
+        effective = load(*instance.folder_in(account_slug), override=draft)
     except ConfigError as error:
         raise AgentMisconfigured(f"The draft cannot be used: {error}") from error
     key = instance.pk, effective.digest

@@ -82,7 +82,7 @@ def configurations(
     configs: list[tuple[AgentInstance, AgentConfig]] = []
     broken: dict[UUID, tuple[AgentInstance, ConfigError]] = {}
     for instance in instances:
-        account, slug = instance.account.slug, instance.instance_slug
+        account, slug = instance.folder
         try:
             configs.append((instance, load(account, slug, override=instance.override).config))
         except ConfigError as error:

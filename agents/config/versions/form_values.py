@@ -98,7 +98,7 @@ def merged(text: str, typed: Mapping[str, Any], shown: Mapping[str, Any]) -> Mer
 
 def _files_alone(instance: AgentInstance) -> dict[str, Any]:
     try:
-        return dict(read(instance.account.slug, instance.instance_slug).content)
+        return dict(read(*instance.folder).content)
     except ConfigError:
         return {}
 

@@ -95,7 +95,7 @@ def validate(instance: AgentInstance, text: str) -> Validated:
         return Validated(problems=list(error.problems))
     override = dict(layer.content)
     try:
-        effective = read(instance.account.slug, instance.instance_slug, override=override)
+        effective = read(*instance.folder, override=override)
     except ConfigError as error:
         return Validated(override, problems=list(error.problems))
     line = partial(layer.problem, path=("model",)) if "model" in override else _of_the_files
@@ -165,7 +165,7 @@ def difference(instance: AgentInstance, text: str) -> Difference:
 def in_force(instance: AgentInstance) -> EffectiveConfig | None:
     """Return what the files and what is published say now; None when that is broken."""
     try:
-        return read(instance.account.slug, instance.instance_slug, override=instance.override)
+        return read(*instance.folder, override=instance.override)
     except ConfigError:
         return None
 

@@ -30,6 +30,8 @@ class Planned:
     """What differs for one instance: in its files since it last served, and in a tree."""
 
     name: str
+    # Where its files lie.
+    folder: str
     served: str = ""
     now: str = ""
     files: list[Change] = field(default_factory=list)
@@ -82,11 +84,11 @@ def name_of(instance: AgentInstance) -> str:
 
 def planned(instance: AgentInstance, texts: Mapping[str, str]) -> Planned:
     """Compare what the files say now with what served last, and a tree's text with the database."""
-    plan = Planned(name_of(instance))
+    plan = Planned(name_of(instance), "/".join(instance.folder))
     served = ConfigVersion.objects.last_served(instance)
     plan.served = served.digest if served else ""
     try:
-        effective = read(instance.account.slug, instance.instance_slug, override=instance.override)
+        effective = read(*instance.folder, override=instance.override)
     except ConfigError as error:
         plan.problems += [str(problem) for problem in error.problems]
     else:
@@ -139,7 +141,7 @@ def exported(instance: AgentInstance, *, effective: bool) -> dict[str, str]:
     if not effective:
         text = publishing.published_text(instance)
         return {PUBLISHED_FILE: text} if text else {}
-    config = read(instance.account.slug, instance.instance_slug, override=instance.override)
+    config = read(*instance.folder, override=instance.override)
     content = {key: value for key, value in _without_defaults(config) if key != "system_prompt"}
     prompt = config.content["system_prompt"].rstrip("\n")
     return {CONFIG_FILE: dump(content) or "{}\n", PROMPT_FILE: f"{prompt}\n"}

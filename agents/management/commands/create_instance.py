@@ -68,7 +68,7 @@ class Command(ReportingCommand):
             display_name=options["name"] or layer.content.get("display_name") or title_of(slug),
         )
         refuse_bad(wanted, account)
-        files = InstanceFiles(config_dir(), account.slug, slug)
+        files = InstanceFiles(config_dir(), account.folder, slug)
         planned = plan(files, wanted, source, layer, force=options["force"])
         effective = effective_with(files, planned)
         if not options["dry_run"]:

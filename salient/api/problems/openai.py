@@ -62,7 +62,7 @@ def may_retry(problem: Mapping[str, Any]) -> bool:
 
 def in_openai_form(response: HttpResponseBase, path: str) -> HttpResponseBase:
     """Rewrite a problem document; any other response stays as it is."""
-    if response.status_code < HTTPStatus.BAD_REQUEST or not is_openai(path):
+    if response.status_code < HTTPStatus.MULTIPLE_CHOICES or not is_openai(path):
         return response
     if response.headers.get("Content-Type") != "application/problem+json":
         return response

@@ -53,6 +53,7 @@ PLACES: Final = (
         {"object": "text", "actor": "text", "reason": "text", "changes": "jsonb"},
         is_kept=True,
     ),
+    Place("legal_holds", {"reason": "text", "actor": "text"}, is_kept=True),
     Place("invitations", {"email": "text"}, is_kept=True),
 )
 

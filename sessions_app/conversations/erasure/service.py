@@ -39,6 +39,8 @@ from sessions_app.models import (
     Session,
     TurnCancellation,
 )
+from sessions_app.operations.lifecycle.holds import holds_of, note_refusal, with_hold
+from sessions_app.operations.lifecycle.receipts import of_person, sign
 from sessions_app.turns.abandoned import settle_of_dead_processes
 from sessions_app.turns.problems import TurnInProgress
 
@@ -54,15 +56,34 @@ def check_reason(person: Person, reason: str) -> str:
     return reason
 
 
+def check_holds(person: Person) -> None:
+    """Raise ValidationError where a legal hold forbids to erase the person; the log notes it."""
+    with tenant_context(person.account_id):
+        holds = holds_of(person.account_id)
+        covered = with_hold(person.sessions()).count()
+        if any(hold.is_whole for hold in holds):
+            problem = "A legal hold on the whole account forbids it."
+        elif covered:
+            problem = f"A legal hold covers {covered} of the person's conversations."
+        elif may_mask(person) and holds:
+            problem = "A legal hold covers texts in which the address would be replaced."
+        else:
+            return
+        note_refusal(person.account_id, "erasure of a person")
+    raise ValidationError(f"{problem} Release it first.")
+
+
 def erase(person: Person, *, reason: str, actor: str, seconds: float | None = None) -> Erasure:
     """Erase the person, and return the receipt; call it outside of any context.
 
     After `seconds` it stops: the receipt has no `finished_at` then, and the same call goes on. So
     it does after an interruption, and while turns do not end. The person's name stands neither in
     the receipt nor in the audit log, which has the acting person of the context. Raises
-    ValidationError for the reason.
+    ValidationError for the reason, and where a legal hold forbids it.
     """
-    receipt_id = _begin(person, check_reason(person, reason), actor)
+    reason = check_reason(person, reason)
+    check_holds(person)
+    receipt_id = _begin(person, reason, actor)
     _cancel(person)
     end = None if seconds is None else time.monotonic() + seconds
     for _step in _steps(person, receipt_id):
@@ -202,4 +223,6 @@ def _finish(person: Person, receipt: Erasure) -> None:
         changes["finished_at"] = timezone.now()
     for name, value in changes.items():
         setattr(receipt, name, value)
+    if receipt.finished_at is not None:
+        changes["signature"] = receipt.signature = sign(of_person(receipt))
     receipt.save(update_fields=["remaining", *changes])

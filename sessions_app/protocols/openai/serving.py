@@ -7,6 +7,7 @@ from http import HTTPStatus
 from django.http import HttpResponse
 
 from accounts.auth.caller import Caller
+from accounts.tenancy.moved import Moved
 from agents.api.decorators import find_instance
 from agents.models import AgentInstance
 from salient.api.problems import NotFound, Problem
@@ -31,6 +32,9 @@ async def find_model(caller: Caller, model: str) -> AgentInstance:
     """Return the agent that an account's client names as its model; raises ModelNotFound."""
     try:
         return await find_instance(caller, model)
+    except Moved as moved:
+        # The agent's name stands in the body, where no address leads on.
+        return await find_instance(caller, moved.names["instance"])
     except NotFound:
         raise ModelNotFound from None
 

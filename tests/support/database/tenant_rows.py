@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from accounts.models import Account, AttemptRate
 from accounts.tenancy.context import TenantModel, platform_context
-from sessions_app.models import ServerProcess
+from salient.ids import uuid7
+from sessions_app.models import AccountErasure, ServerProcess
 from tests.support.factories import (
     make_account,
     make_audit_entry,
@@ -24,6 +25,8 @@ from tests.support.factories import (
     make_erasure,
     make_event_batch,
     make_feedback,
+    make_former_slugs,
+    make_hold,
     make_instance,
     make_invitation,
     make_key,
@@ -35,6 +38,7 @@ from tests.support.factories import (
     make_prompt_section,
     make_rate_state,
     make_refusals,
+    make_retention,
     make_saved_chat,
     make_saved_chat_run,
     make_session,
@@ -76,6 +80,7 @@ def make_tenant(slug: str) -> Rows:
     second = make_instance(account, "bot2")
     made += [make_budget(account, agent_instance_id=second.pk)]
     made += [make_config_draft(second, author=user), make_config_publication(second, author=user)]
+    made += make_former_slugs(second)
     made += [make_rate_state(account), make_refusals(account), make_connection(account)]
     # It belongs to no account.
     made += [ServerProcess.objects.create(pid=1)]
@@ -93,6 +98,13 @@ def make_tenant(slug: str) -> Rows:
     made += [webhook, make_delivery(webhook)]
     # Of a second turn, so that a test can move them to the first one.
     turn = make_llm_request(session, config_version=version)
+    made += [
+        make_hold(session, released_at=timezone.now()),
+        make_retention(account, texts_days=100),
+    ]
+    made += [
+        AccountErasure.objects.create(erased_id=uuid7(), slug=slug, finished_at=timezone.now())
+    ]
     made += [make_event_batch(turn), make_cancellation(turn), make_erasure(account)]
     return {type(row): row for row in made}
 

@@ -49,6 +49,8 @@ from tests.support.factories import (
     make_erasure,
     make_event_batch,
     make_feedback,
+    make_former_slugs,
+    make_hold,
     make_key,
     make_llm_request,
     make_membership,
@@ -56,6 +58,7 @@ from tests.support.factories import (
     make_profile,
     make_prompt_section,
     make_refusals,
+    make_retention,
     make_saved_chat,
     make_saved_chat_run,
     make_session,
@@ -114,6 +117,10 @@ def make_owned(slug: str, canary: str) -> Owned:
     make_event_batch(request, events=[canary])
     make_cancellation(request)
     make_erasure(account, reason=canary, actor=canary)
+    make_former_slugs(bot)
+    make_retention(account, texts_days=3000)
+    # Released, as callers delete their conversations here.
+    make_hold(session, reason=canary, actor=canary, released_at=timezone.now())
     member = make_member(account, MemberRole.OWNER, f"{canary}-owner@example.com")
     with tenant_context(account.pk):
         invitation = Invitation.objects.create(

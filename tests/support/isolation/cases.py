@@ -43,7 +43,16 @@ from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.roles import has_account
 from agents.config.versions.publishing import etag_of
 from agents.models import AgentInstance, ConfigDraft, ConfigVersion
-from sessions_app.models import LLMRequest, Message, Profile, Role, SavedChat, Session
+from salient.ids import uuid7
+from sessions_app.models import (
+    AccountErasure,
+    LLMRequest,
+    Message,
+    Profile,
+    Role,
+    SavedChat,
+    Session,
+)
 from tests.accounts.member_worlds import browser_of
 from tests.support.api_client import Answer, ApiClient
 from tests.support.factories import (
@@ -329,6 +338,7 @@ class PagesTestCase(IsolationTestCase):
             set_budget(beta.account, period="month", limit=Decimal(50)),
             # A probe calls no server, as this address is refused.
             make_connection(beta.account, base_url="https://127.0.0.1/v1"),
+            AccountErasure.objects.create(erased_id=uuid7(), finished_at=timezone.now()),
         ]
         cls.one_of = {type(each): str(each.pk) for each in everything}
 

@@ -35,6 +35,9 @@ openapi.json
     GET     200
     OPTIONS 204
     *       405
+accounts/<str:account>
+    PATCH   401 200 404 403 403   403 403 401 403 403   200 200 403 403   401 401 401   401 401 403
+    *       405
 accounts/<str:account>/openapi.json
     GET     401 200 404 200 200   403 200 401 200 200   200 200 200 200   401 401 401   401 401 403
     *       405
@@ -278,6 +281,7 @@ ADMIN_KINDS = {
     "sessions_app/savedchat": "free",
     "sessions_app/profile": "corrected",
     "sessions_app/erasure": "record",
+    "sessions_app/accounterasure": "record",
 }
 
 PAGES = """
@@ -318,6 +322,10 @@ admin/why-refused/
 admin/erase-person/
     GET     302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 200 403
+admin/lifecycle/<uuid:account_id>/
+    GET     302 302 302 302 302 403 200 200
+    POST    302 302 302 302 302 403 302 403
+    *       302 302 302 302 302 403 302 403
 admin/find/
     *       302 302 302 302 302 200 200 200
 admin/onboarding/
@@ -492,6 +500,8 @@ admin/[record]/<path:object_id>/change/
 admin/[record]/<path:object_id>/
     GET     302
     *       302 302 302 302 302 302 302 403
+admin/[kept]/<uuid:object_id>/rename/
+    *       302 302 302 302 302 403 200 403
 admin/[kept]/<uuid:object_id>/suspend/
     GET     302 302 302 302 302 403 200 403
     *       302 302 302 302 302 403 200 403
@@ -641,6 +651,7 @@ COMPLETION = {"model": "bot", "messages": [{"role": "user", "content": "hello"}]
 RESPONSE = {"model": "bot", "input": "hello"}
 # What is sent so that the call would be a good one; {…} is filled in with the caller's own.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("accounts/<str:account>", "PATCH"): {"name": "Acme & Sons"},
     ("keys/rotate", "POST"): {},
     ("members", "POST"): {"email": "new@example.com", "role": "viewer"},
     ("members/<str:member_id>", "PATCH"): {"role": "viewer"},

@@ -19,6 +19,7 @@ from salient.database import in_database
 from sessions_app.background import stored_turns
 from sessions_app.background.running import begin_in_background, events_of
 from sessions_app.inputs.turn_input import TurnInput
+from sessions_app.operations.lifecycle.holds import Held
 from sessions_app.protocols.openai.conversion import UnsupportedParameter
 from sessions_app.protocols.openai.encoding import Frame, encoded
 from sessions_app.protocols.openai.responses import conversion, encoding, ids, stored
@@ -101,7 +102,7 @@ async def account_cancel(request: ApiRequest, response_id: str) -> HttpResponse:
 
 
 @instance_view(
-    "DELETE", scope=Scope.HISTORY_DELETE, answer=DeletedResponse, problems=(TurnInProgress,)
+    "DELETE", scope=Scope.HISTORY_DELETE, answer=DeletedResponse, problems=(TurnInProgress, Held)
 )
 async def agent_delete(
     request: ApiRequest, instance: AgentInstance, response_id: str
@@ -110,7 +111,9 @@ async def agent_delete(
     return await _delete(request, instance, response_id)
 
 
-@api_view("DELETE", scope=Scope.HISTORY_DELETE, answer=DeletedResponse, problems=(TurnInProgress,))
+@api_view(
+    "DELETE", scope=Scope.HISTORY_DELETE, answer=DeletedResponse, problems=(TurnInProgress, Held)
+)
 async def account_delete(request: ApiRequest, response_id: str) -> HttpResponse:
     """Delete the texts of a stored response of any of the account's agents."""
     return await _delete(request, await _agent_of(request, response_id), response_id)

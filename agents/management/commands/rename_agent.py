@@ -1,0 +1,100 @@
+"""`manage.py rename_agent ACCOUNT OLD NEW`: give an agent another slug; old URLs lead to it."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from accounts.management.look_up import find_account
+from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.renames import KEPT, check_slug
+from agents.instances.renames import (
+    FilesDiffer,
+    former_slugs_of,
+    release_slug,
+    rename_agent,
+    use_own_folder,
+)
+from agents.management.look_up import find_instance
+from agents.models import AgentInstance
+from salient.api.problems import Problem
+from salient.management.base import Misused, Refused, ReportingCommand
+
+
+class Command(ReportingCommand):
+    """Without a new slug it shows those that still lead to the agent."""
+
+    help = (
+        "Give an agent another slug. Keys and tokens go on, old URLs answer 308, and no other "
+        "agent of the account gets the old slug while they do."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("account", help="the account's slug")
+        parser.add_argument("agent", help="the agent's slug")
+        parser.add_argument("slug", nargs="?", help="the new one")
+        parser.add_argument(
+            "--days",
+            type=int,
+            default=KEPT.days,
+            help=f"for how long old URLs answer 308; {KEPT.days} without it, 0: not at all",
+        )
+        parser.add_argument("--release", metavar="SLUG", help="let others have a former slug now")
+        parser.add_argument(
+            "--own-folder",
+            action="store_true",
+            help="read the account's configuration files from folders of today's slugs, to which "
+            "they were copied",
+        )
+        super().add_arguments(parser)
+
+    def report(self, **options: Any) -> Mapping[str, Any]:
+        account = find_account(options["account"])
+        agent = find_instance(account, options["agent"])
+        chosen = [options["slug"], options["release"], options["own_folder"]]
+        if sum(map(bool, chosen)) > 1 or options["days"] < 0:
+            raise Misused("Give one of: a new slug, --release, --own-folder; --days from 0 on.")
+        left: list[str] = []
+        try:
+            if options["slug"]:
+                check_slug(options["slug"])
+            if not options["dry_run"]:
+                agent, left = _change(agent, options)
+        except (Problem, FilesDiffer) as problem:
+            raise Refused(str(problem)) from problem
+        with tenant_context(account.pk):
+            former = former_slugs_of(agent)
+        return {
+            "account": account.slug,
+            "agent": agent.instance_slug,
+            "changed": any(chosen) and not options["dry_run"],
+            "former": [
+                {"slug": each.instance_slug, "expires_at": each.expires_at} for each in former
+            ],
+            "config_folder": "/".join(agent.folder_in(account.folder)),
+            "folders_left": left,
+        }
+
+    def lines(self, report: Mapping[str, Any]) -> Iterator[str]:
+        what = "is" if report["changed"] else "nothing was changed:"
+        yield f"Agent {report['account']}/{report['agent']}: {what} its slug."
+        for each in report["former"]:
+            yield f"{each['slug']} leads to it until {each['expires_at']:%Y-%m-%d %H:%M} UTC."
+        yield f"Its configuration files lie in {report['config_folder']}/."
+        for folder in report["folders_left"]:
+            yield f"{folder}/ is not read any more after 10 seconds; remove it then."
+
+
+def _change(agent: AgentInstance, options: Mapping[str, Any]) -> tuple[AgentInstance, list[str]]:
+    with platform_context():
+        if options["slug"]:
+            kept = timedelta(days=options["days"])
+            return rename_agent(agent, options["slug"], kept=kept), []
+        if options["release"] and not release_slug(agent, options["release"]):
+            raise Refused(f"“{options['release']}” does not lead to {agent.instance_slug}.")
+        if options["own_folder"]:
+            left = use_own_folder(agent.account)
+            agent.refresh_from_db()
+            return agent, left
+    return agent, []

@@ -1,0 +1,247 @@
+"""Erases a whole account, in steps that are each repeated where they were interrupted."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from psycopg import sql
+
+from accounts.audit.reasons import clean_reason
+from accounts.models import Account, AccountStatus
+from accounts.models.slugs import is_slug
+from accounts.tenancy.context import platform_context
+from accounts.tenancy.roles import has_account
+from agents.config import config_dir
+from salient.tasks.jobs import only_one
+from sessions_app.models import (
+    AccountErasure,
+    LegalHold,
+    LLMRequest,
+    Session,
+    TurnCancellation,
+)
+from sessions_app.operations.lifecycle.holds import holds_of, note_refusal
+from sessions_app.operations.lifecycle.receipts import of_account, sign
+
+logger = logging.getLogger(__name__)
+
+# So many sessions are deleted in one transaction, with all that was said in them.
+BATCH = 100
+# Deleting the rest takes one statement.
+LONG_SECONDS = 900
+NO_REASON = "Say why: a ticket's number. The receipt keeps it."
+FILES = "files"
+
+type Counts = dict[str, int]
+
+
+def tables() -> list[str]:
+    """Return every table with rows of accounts."""
+    return sorted(model._meta.db_table for model in apps.get_models() if has_account(model))
+
+
+def count_rows(account_id: UUID) -> Counts:
+    """Count the account's rows by table; tables without are left out. In the platform context."""
+    found: Counts = {}
+    with connection.cursor() as cursor:
+        for table in tables():
+            query = sql.SQL("SELECT count(*) FROM {} WHERE account_id = %s")
+            cursor.execute(query.format(sql.Identifier(table)), [account_id])
+            [many] = cursor.fetchone()
+            if many:
+                found[table] = many
+    return found
+
+
+def check(account: Account) -> None:
+    """Raise ValidationError where the account must not be erased; the log notes a hold."""
+    if account.status != AccountStatus.DELETED:
+        raise ValidationError("Archive the account first: then nothing of it changes any more.")
+    with platform_context():
+        if not holds_of(account.pk).exists():
+            return
+        note_refusal(account.pk, "erasure of the account")
+    raise ValidationError("A legal hold forbids to erase it. Release it first.")
+
+
+def begin(account: Account, *, reason: str, actor: str) -> AccountErasure:
+    """Order the erasure, or return the one that was ordered; the worker does it.
+
+    Raises ValidationError without a reason, for an account that is not archived, and where a legal
+    hold forbids it. Call it outside of any context.
+    """
+    reason = clean_reason(reason, missing=NO_REASON)
+    check(account)
+    with platform_context():
+        made, _ = AccountErasure.objects.get_or_create(
+            erased_id=account.pk,
+            defaults={"slug": account.slug, "reason": reason, "actor": actor[:255]},
+        )
+    return made
+
+
+def continue_all(seconds: float) -> int:
+    """Go on with what was ordered for at most so long; return how many came to their end."""
+    end = time.monotonic() + seconds
+    with platform_context():
+        open_ones = list(AccountErasure.objects.filter(finished_at=None).order_by("created_at"))
+    done = 0
+    for each in open_ones:
+        if time.monotonic() > end:
+            break
+        done += work(each, seconds=end - time.monotonic()).finished_at is not None
+    return done
+
+
+def work(erasure: AccountErasure, *, seconds: float = float("inf")) -> AccountErasure:
+    """Erase until it is done or the time is over; one process at a time. Returns the receipt.
+
+    Without `finished_at` the same call goes on: `error` and `remaining` say what is in the way.
+    """
+    end = time.monotonic() + seconds
+    with only_one(f"erase-account/{erasure.pk}") as is_mine:
+        try:
+            for _step in _steps(erasure.pk) if is_mine else ():
+                if time.monotonic() > end:
+                    break
+        except DatabaseError as error:
+            logger.exception("The erasure %s was interrupted", erasure.pk)
+            _note(erasure.pk, error=type(error).__name__)
+    return read(erasure.pk)
+
+
+def erasure_of(account_id: UUID) -> AccountErasure | None:
+    """Return the erasure of an account that is still there; inside the platform context."""
+    return AccountErasure.objects.filter(erased_id=account_id).first()
+
+
+def read(erasure_id: UUID) -> AccountErasure:
+    with platform_context():
+        found: AccountErasure = AccountErasure.objects.get(pk=erasure_id)
+    return found
+
+
+def _steps(erasure_id: UUID) -> Iterator[None]:
+    """Do all of it, one transaction a step; it ends early where something is in the way."""
+    erasure = read(erasure_id)
+    if erasure.finished_at is not None:
+        return
+    account_id = erasure.erased_id
+    with platform_context():
+        account = Account.objects.filter(pk=account_id).first()
+    if account is not None:
+        if _running_turns(account_id):
+            _note(erasure_id, step="waiting for running answers", error="")
+            return
+        if not erasure.rows:
+            _note(erasure_id, step="counting rows")
+            with platform_context(statement_seconds=LONG_SECONDS):
+                rows = count_rows(account_id)
+            _note(erasure_id, rows=rows)
+            yield
+        _note(erasure_id, step="erasing conversations", error="")
+        while _erase_sessions(erasure_id, account_id):
+            yield
+        if _is_held(account_id):
+            _note(erasure_id, step="stopped", error="A legal hold forbids it.")
+            return
+        _note(erasure_id, step="removing files")
+        _remove_files(erasure_id, account.folder)
+        _note(erasure_id, step="erasing the account")
+        _erase_account(erasure_id, account_id)
+        yield
+    _note(erasure_id, step="scanning all tables")
+    _finish(erasure_id, account_id)
+
+
+def _running_turns(account_id: UUID) -> int:
+    """Ask for the end of the account's running turns; return how many run."""
+    with platform_context():
+        running = LLMRequest.objects.running().filter(account_id=account_id)
+        turns = list(running.values_list("pk", flat=True))
+        TurnCancellation.objects.bulk_create(
+            [TurnCancellation(account_id=account_id, llm_request_id=pk) for pk in turns],
+            ignore_conflicts=True,
+        )
+    return len(turns)
+
+
+def _is_held(account_id: UUID) -> bool:
+    with platform_context():
+        return holds_of(account_id).exists()
+
+
+def _erase_sessions(erasure_id: UUID, account_id: UUID) -> int:
+    """Delete some sessions with all that hangs on them; 0 where none is left, or one is held."""
+    with platform_context(statement_seconds=LONG_SECONDS):
+        # Whoever places a hold at this moment comes before or after, never between.
+        list(Account.objects.select_for_update(no_key=True).filter(pk=account_id))
+        if holds_of(account_id).exists():
+            return 0
+        rows = Session.objects.filter(account_id=account_id)
+        ids = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        rows.filter(pk__in=ids).delete()
+        erasure = AccountErasure.objects.get(pk=erasure_id)
+        AccountErasure.objects.filter(pk=erasure_id).update(
+            sessions_erased=erasure.sessions_erased + len(ids)
+        )
+    return len(ids)
+
+
+def _remove_files(erasure_id: UUID, folder: str) -> None:
+    """Remove the account's folder of configuration files; what this server cannot is named."""
+    place = config_dir() / folder
+    if not is_slug(folder) or not place.exists():
+        return
+    files = sorted(str(each.relative_to(config_dir())) for each in place.rglob("*"))
+    _note(erasure_id, files=[folder, *files])
+    if place.is_symlink():
+        place.unlink()
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _erase_account(erasure_id: UUID, account_id: UUID) -> None:
+    with platform_context(statement_seconds=LONG_SECONDS):
+        accounts = Account.objects.filter(pk=account_id, status=AccountStatus.DELETED)
+        if not accounts.select_for_update() or LegalHold.objects.in_force().filter(
+            account_id=account_id
+        ):
+            return
+        # The log has grown by what the erasure itself did.
+        erasure = AccountErasure.objects.get(pk=erasure_id)
+        last = count_rows(account_id)
+        rows = {table: max(many, erasure.rows.get(table, 0)) for table, many in last.items()}
+        AccountErasure.objects.filter(pk=erasure_id).update(rows=erasure.rows | rows)
+        accounts.delete()
+
+
+def _finish(erasure_id: UUID, account_id: UUID) -> None:
+    """Scan every table and the files; the receipt is finished and signed if nothing is left."""
+    with platform_context(statement_seconds=LONG_SECONDS):
+        erasure = AccountErasure.objects.get(pk=erasure_id)
+        remaining = count_rows(account_id)
+        if Account.objects.filter(pk=account_id).exists():
+            remaining["accounts"] = 1
+        left = [name for name in erasure.files if (config_dir() / name).exists()]
+        if left:
+            remaining[FILES] = len(left)
+        erasure.remaining, erasure.step = remaining, "not complete"
+        erasure.error = "Files are left: remove them by hand." if left else ""
+        if not remaining:
+            erasure.step, erasure.finished_at = "complete", timezone.now()
+            erasure.signature = sign(of_account(erasure))
+        erasure.save(update_fields=["remaining", "step", "error", "finished_at", "signature"])
+
+
+def _note(erasure_id: UUID, **facts: object) -> None:
+    with platform_context():
+        AccountErasure.objects.filter(pk=erasure_id).update(**facts)

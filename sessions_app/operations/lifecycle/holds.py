@@ -1,0 +1,116 @@
+"""Legal holds: what they cover, and the refusal of whatever would erase that."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts.audit.reasons import clean_reason
+from accounts.models import ActorKind, AuditAction, AuditEntry
+from agents.models import AgentInstance
+from salient.actors import actor_text
+from salient.api.problems import Problem
+from sessions_app.models import LegalHold, Session
+
+NO_REASON = "Say why: a file number. Whoever releases it has to know."
+
+
+class Held(Problem):
+    """It is kept for legal reasons, and nothing of it can be deleted."""
+
+    status = HTTPStatus.CONFLICT
+    code = "legal_hold"
+
+    def __init__(self, what: str = "This") -> None:
+        super().__init__(f"{what} is kept for legal reasons: a legal hold forbids to delete it.")
+
+
+def place(
+    account_id: UUID,
+    *,
+    reason: str,
+    actor: str,
+    agent: AgentInstance | None = None,
+    session_id: UUID | None = None,
+) -> LegalHold:
+    """Hold the account, one agent or one session; inside the platform context.
+
+    Raises ValidationError without a reason, and where the account has no such session.
+    """
+    reason = clean_reason(reason, missing=NO_REASON)
+    if session_id is not None:
+        rows = Session.objects.filter(account_id=account_id, pk=session_id, deleted_at=None)
+        if not rows.exists():
+            raise ValidationError("The account has no such session, or it was erased already.")
+    made: LegalHold = LegalHold.objects.create(
+        account_id=account_id,
+        agent_instance_id=agent.pk if agent else None,
+        session_id=session_id,
+        reason=reason,
+        actor=actor[:255],
+    )
+    return made
+
+
+def release(hold: LegalHold, *, actor: str) -> bool:
+    """End a hold; False where it had ended. Inside the platform context."""
+    rows = LegalHold.objects.in_force().filter(account_id=hold.account_id, pk=hold.pk)
+    return bool(rows.update(released_at=Now(), released_by=actor[:255]))
+
+
+def holds_of(account_id: UUID) -> QuerySet[LegalHold]:
+    """Return the holds that are in force, the newest first; inside a context."""
+    return LegalHold.objects.in_force().filter(account_id=account_id).order_by("-created_at")
+
+
+def with_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:
+    """Return those of the sessions that are held: themselves, by their agent or their account."""
+    return sessions.filter(Exists(_covering()))
+
+
+def without_hold(sessions: QuerySet[Session]) -> QuerySet[Session]:
+    """Return those of the sessions that may be erased."""
+    return sessions.filter(~Exists(_covering()))
+
+
+def _covering() -> QuerySet[LegalHold]:
+    whole = Q(agent_instance_id=None, session_id=None)
+    return (
+        LegalHold.objects.in_force()
+        .filter(account_id=OuterRef("account_id"))
+        .filter(
+            whole
+            | Q(agent_instance_id=OuterRef("agent_instance_id"))
+            | Q(session_id=OuterRef("pk"))
+        )
+    )
+
+
+def require_free(session: Session) -> None:
+    """Raise Held where nothing of the session may be erased; one query, inside a context."""
+    whole = Q(agent_instance_id=None, session_id=None)
+    mine = Q(agent_instance_id=session.agent_instance_id) | Q(session_id=session.pk)
+    holds = LegalHold.objects.in_force().filter(account_id=session.account_id)
+    if holds.filter(whole | mine).exists():
+        raise Held("This conversation")
+
+
+def note_refusal(account_id: UUID, what: str) -> None:
+    """Write into the audit log that a hold has stopped an erasure; inside a context."""
+    actor = json.loads(actor_text() or "{}")
+    AuditEntry.objects.create(
+        account_id=account_id,
+        actor_kind=actor.get("kind", ActorKind.SYSTEM),
+        actor_id=actor.get("id", ""),
+        actor=actor.get("name", ""),
+        action=AuditAction.NOTED,
+        object_type="legal_holds",
+        object_id="",
+        object=f"stopped: {what}",
+        reason="",
+    )

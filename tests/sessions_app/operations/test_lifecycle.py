@@ -1,0 +1,402 @@
+"""Accounts are erased with a receipt, texts and figures end after their days, holds stop it all."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError
+from django.test import Client, TestCase, override_settings
+from django.utils import timezone
+
+from accounts.members.staff_roles import StaffRole, group_of
+from accounts.models import Account, AccountStatus, AuditEntry
+from accounts.tenancy.context import platform_context, tenant_context
+from accounts.tenancy.lookups import find_account, find_api_key
+from salient.ids import uuid7
+from sessions_app.conversations.erasure.persons import Person
+from sessions_app.conversations.erasure.service import erase
+from sessions_app.conversations.sessions import leave_tombstone
+from sessions_app.management import jobs
+from sessions_app.models import (
+    AccountErasure,
+    CompletionStatus,
+    Erasure,
+    LegalHold,
+    LLMRequest,
+    Message,
+    Retention,
+    Session,
+    UsageDay,
+)
+from sessions_app.operations.lifecycle import accounts, holds, receipts, retention
+from sessions_app.operations.lifecycle.holds import Held
+from tests.support.commands import refusal, run, run_json
+from tests.support.database.tenant_rows import contents, make_tenant
+from tests.support.factories import (
+    make_account,
+    make_instance,
+    make_key,
+    make_llm_request,
+    make_message,
+    make_session,
+    make_usage_day,
+    make_user,
+    write_config,
+)
+from tests.support.people import make_root
+
+
+def archive(account: Account) -> Account:
+    with platform_context():
+        Account.objects.filter(pk=account.pk).update(status=AccountStatus.DELETED)
+        return Account.objects.get(pk=account.pk)
+
+
+class AccountErasureTests(TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.base = Path(folder.name)
+        overridden = override_settings(AGENT_CONFIG_DIR=self.base)
+        overridden.enable()
+        self.addCleanup(overridden.disable)
+        self.acme, self.beta = make_tenant("acme"), make_tenant("beta")
+        self.account = archive(self.acme[Account])
+        for name in ("acme", "beta"):
+            write_config(self.base, name, "bot", "model: scripted:echo\n", "Secret prompt.")
+        with platform_context():
+            LLMRequest.objects.update(completion_status=CompletionStatus.COMPLETE)
+
+    def erase(self) -> AccountErasure:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        return accounts.work(ordered)
+
+    def test_not_a_row_is_left_and_other_accounts_do_not_change(self) -> None:
+        other = contents(self.beta)
+        with platform_context():
+            expected = accounts.count_rows(self.account.pk)
+
+        receipt = self.erase()
+
+        self.assertIsNotNone(receipt.finished_at, receipt.error)
+        self.assertEqual((receipt.remaining, receipt.step), ({}, "complete"))
+        self.assertEqual(set(receipt.rows), set(accounts.tables()))
+        for table in set(expected) - {"audit_log", "turn_cancellations"}:
+            self.assertEqual(receipt.rows[table], expected[table], table)
+        self.assertEqual({t for t, rows in contents(self.acme).items() if rows}, set())
+        self.assertEqual(contents(self.beta), other)
+        self.assertIsNone(find_account("acme"))
+        self.assertFalse((self.base / "acme").exists())
+        self.assertIn("acme/bot/config.yaml", receipt.files)
+        self.assertTrue((self.base / "beta" / "bot").exists())
+        self.assertTrue(receipts.is_genuine(receipts.of_account(receipt), receipt.signature))
+        with platform_context():
+            [entry] = AuditEntry.objects.filter(object_type="accounts", action="deleted")
+        self.assertEqual(entry.object, "acme")
+
+    def test_a_new_account_on_the_slug_sees_nothing_and_old_keys_are_unknown(self) -> None:
+        key, _ = make_key(self.account)
+        self.erase()
+
+        made = make_account("acme")
+
+        with tenant_context(made.pk):
+            self.assertEqual(Session.objects.count() + Message.objects.count(), 0)
+        self.assertIsNone(find_api_key(key.key_id))
+
+    def test_what_an_error_interrupts_the_worker_finishes(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        for place in ("_remove_files", "_erase_account", "_finish"):
+            with mock.patch.object(accounts, place, side_effect=DatabaseError("gone")):
+                stopped = accounts.work(ordered)
+            self.assertIsNone(stopped.finished_at)
+            self.assertEqual(stopped.error, "DatabaseError")
+        rows = stopped.rows
+
+        self.assertEqual(jobs.continue_account_erasures.func(), 1)
+
+        receipt = accounts.read(ordered.pk)
+        self.assertIsNotNone(receipt.finished_at)
+        self.assertEqual(receipt.rows["messages"], rows["messages"])
+        self.assertEqual(jobs.continue_account_erasures.func(), 0)
+
+    def test_it_stops_after_its_time_and_goes_on(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        with mock.patch.object(accounts, "BATCH", 1):
+            first = accounts.work(ordered, seconds=0)
+            self.assertIsNone(first.finished_at)
+            steps = 1
+            while accounts.work(ordered, seconds=0).finished_at is None:
+                steps += 1
+        self.assertGreater(steps, 3)
+
+    def test_files_that_cannot_be_removed_are_named_and_nothing_is_signed(self) -> None:
+        with mock.patch.object(accounts.shutil, "rmtree"):
+            receipt = self.erase()
+        self.assertEqual((receipt.finished_at, receipt.signature), (None, ""))
+        self.assertEqual(set(receipt.remaining), {"files"})
+
+    def test_only_an_archived_account_without_holds_is_erased(self) -> None:
+        with self.assertRaisesMessage(ValidationError, "Archive the account first"):
+            accounts.begin(self.beta[Account], reason="T-1", actor="olaf")
+        with platform_context():
+            hold = holds.place(self.account.pk, reason="File 9", actor="olaf")
+        with self.assertRaisesMessage(ValidationError, "A legal hold forbids"):
+            accounts.begin(self.account, reason="T-1", actor="olaf")
+        with platform_context():
+            noted = AuditEntry.objects.filter(object="stopped: erasure of the account")
+            self.assertEqual(noted.count(), 1)
+            self.assertTrue(holds.release(hold, actor="olaf"))
+        self.assertIsNotNone(self.erase().finished_at)
+
+    def test_a_hold_that_comes_in_between_stops_it(self) -> None:
+        ordered = accounts.begin(self.account, reason="T-1", actor="olaf")
+        with platform_context():
+            holds.place(self.account.pk, reason="File 9", actor="olaf")
+        before = contents(self.acme)["messages"]
+
+        stopped = accounts.work(ordered)
+
+        self.assertEqual((stopped.finished_at, stopped.step), (None, "stopped"))
+        self.assertEqual(contents(self.acme)["messages"], before)
+
+    def test_the_command_erases_and_its_receipt_is_verified(self) -> None:
+        found = run_json("erase_account", "acme", "--dry-run")["found"]
+        self.assertGreater(found["messages"], 0)
+        report = run_json("erase_account", "acme", "--reason", "T-1")
+        self.assertTrue(report["ok"])
+        written = self.base / "receipt.json"
+        written.write_text(json.dumps(report))
+
+        shown = run("verify_receipt", report["receipt"]["id"])
+        self.assertIn("The signature is genuine.", shown)
+        self.assertTrue(run_json("verify_receipt", str(written))["ok"])
+        report["receipt"]["rows"]["messages"] += 1
+        written.write_text(json.dumps(report))
+        with self.assertRaises(SystemExit):
+            run("verify_receipt", str(written))
+        other_key = override_settings(SECRET_KEY="another", SECRET_KEY_FALLBACKS=[])
+        with other_key, self.assertRaises(SystemExit):
+            run("verify_receipt", report["receipt"]["id"])
+
+
+class World(TestCase):
+    def setUp(self) -> None:
+        self.account = make_account("acme")
+        self.instance = make_instance(self.account, "bot")
+        self.second = make_instance(self.account, "second")
+
+    def conversation(self, days: int, *, instance: Any = None, **fields: Any) -> Session:
+        moment = timezone.now() - timedelta(days=days)
+        session = make_session(instance or self.instance, **fields)
+        turn = make_llm_request(
+            session,
+            completion_status=CompletionStatus.COMPLETE,
+            request_body={"a": 1},
+            total_cost=Decimal("0.5"),
+            settled_at=moment,
+        )
+        make_message(session, content="Hello", llm_request=turn)
+        with platform_context():
+            Session.objects.filter(pk=session.pk).update(last_activity_at=moment)
+            LLMRequest.objects.filter(pk=turn.pk).update(created_at=moment)
+        return session
+
+    def days(self, texts: int | None = 30, figures: int | None = None) -> Retention:
+        with platform_context():
+            return retention.set_days(self.account.pk, texts=texts, figures=figures)
+
+    def hold(self, **what: Any) -> LegalHold:
+        with platform_context():
+            return holds.place(self.account.pk, reason="File 9", actor="olaf", **what)
+
+    def spoken(self) -> set[Any]:
+        with tenant_context(self.account.pk):
+            return set(Message.objects.values_list("session_id", flat=True))
+
+    def requests(self) -> list[Any]:
+        with tenant_context(self.account.pk):
+            return list(LLMRequest.objects.values_list("total_cost", "request_body"))
+
+
+class RetentionTests(World):
+    def test_texts_end_after_their_days_and_figures_stay(self) -> None:
+        self.conversation(31)
+        young = self.conversation(29)
+        self.days(30)
+        with mock.patch.object(retention, "BATCH", 1):
+            self.conversation(60)
+            self.assertEqual(jobs.apply_retention.func(), 2)
+
+        self.assertEqual(self.spoken(), {young.pk})
+        costs = sorted(map(str, self.requests()))
+        self.assertEqual(len(costs), 3)
+        self.assertEqual(sum("None" in each for each in costs), 2)
+        with platform_context():
+            rule = retention.retention_of(self.account.pk)
+        assert rule is not None
+        self.assertEqual((rule.erased_sessions, rule.held_sessions), (2, 0))
+        self.assertIsNotNone(rule.finished_at)
+
+    def test_figures_end_after_theirs(self) -> None:
+        self.conversation(100)
+        kept = self.conversation(40)
+        make_usage_day(self.instance, day=(timezone.now() - timedelta(days=100)).date())
+        make_usage_day(self.instance, day=(timezone.now() - timedelta(days=40)).date())
+        self.days(30, 90)
+
+        jobs.apply_retention.func()
+
+        with tenant_context(self.account.pk):
+            left = set(LLMRequest.objects.values_list("session_id", flat=True))
+            self.assertEqual(UsageDay.objects.count(), 1)
+        self.assertEqual(left, {kept.pk})
+
+    def test_without_days_nothing_ends(self) -> None:
+        old = self.conversation(3000)
+        self.days(None)
+        self.assertEqual(jobs.apply_retention.func(), 0)
+        self.assertEqual(self.spoken(), {old.pk})
+
+    def test_days_that_contradict_each_other_are_refused(self) -> None:
+        for texts, figures in ((0, None), (None, 90), (90, 62), (10, 61)):
+            with self.subTest(texts=texts, figures=figures), self.assertRaises(ValidationError):
+                self.days(texts, figures)
+
+    def test_the_command_sets_days_and_says_what_is_due(self) -> None:
+        self.conversation(31)
+        tried = run_json("set_retention", "acme", "--texts", "30", "--dry-run")
+        self.assertEqual((tried["sessions_due"], tried["changed"]), (1, False))
+        self.assertTrue(run_json("set_retention", "acme", "--texts", "30")["changed"])
+        self.assertIn("Texts are kept 30 days.", run("set_retention", "acme"))
+        self.assertIn("ck_retentions", refusal("set_retention", "acme", "--figures", "5")[1])
+        run("set_retention", "acme", "--texts", "never")
+        self.assertIn("Texts are kept for ever.", run("set_retention", "acme"))
+
+
+class HoldTests(World):
+    def test_retention_passes_over_what_is_held(self) -> None:
+        held = self.conversation(60)
+        of_agent = self.conversation(60, instance=self.second)
+        self.conversation(60)
+        self.hold(session_id=held.pk)
+        hold = self.hold(agent=self.second)
+        self.days(30, 62)
+
+        self.assertEqual(jobs.apply_retention.func(), 1)
+
+        self.assertEqual(self.spoken(), {held.pk, of_agent.pk})
+        with platform_context():
+            rule = Retention.objects.get()
+            self.assertEqual(rule.held_sessions, 2)
+            holds.release(hold, actor="olaf")
+        self.assertEqual(jobs.apply_retention.func(), 1)
+        self.assertEqual(self.spoken(), {held.pk})
+
+    def test_no_way_deletes_a_held_conversation(self) -> None:
+        session = self.conversation(1)
+        self.hold()
+        with tenant_context(self.account.pk), self.assertRaises(Held):
+            leave_tombstone(Session.objects.select_for_update().get(pk=session.pk))
+
+    def test_a_person_is_not_erased_while_a_conversation_or_a_text_is_held(self) -> None:
+        mine = self.conversation(1, email="dora@mail.example", end_user="c-771234")
+        other = self.conversation(1)
+        for person, what, message in (
+            (("email", "dora@mail.example"), {"session_id": mine.pk}, "covers 1 of"),
+            (("email", "dora@mail.example"), {"session_id": other.pk}, "would be replaced"),
+            (("end_user", "c-771234"), {"agent": self.instance}, "covers 1 of"),
+            (("end_user", "c-771234"), {}, "whole account"),
+        ):
+            with self.subTest(what=what):
+                hold = self.hold(**what)
+                named = Person.read(self.account.pk, *person)
+                with self.assertRaisesMessage(ValidationError, message):
+                    erase(named, reason="T-1", actor="olaf")
+                with platform_context():
+                    holds.release(hold, actor="olaf")
+        receipt = erase(named, reason="T-1", actor="olaf")
+        self.assertIsNotNone(receipt.finished_at)
+        self.assertTrue(receipts.is_genuine(receipts.of_person(receipt), receipt.signature))
+        self.assertTrue(run_json("verify_receipt", str(receipt.pk))["ok"])
+        with platform_context():
+            Erasure.objects.update(erased={"messages": 99})
+            self.assertEqual(
+                AuditEntry.objects.filter(object="stopped: erasure of a person").count(), 4
+            )
+        with self.assertRaises(SystemExit):
+            run("verify_receipt", str(receipt.pk))
+
+    def test_the_command_places_lists_and_releases(self) -> None:
+        session = self.conversation(1, email="dora@mail.example")
+        placed = run_json("legal_hold", "acme", "--email", "dora@mail.example", "--reason", "F 9")
+        [hold] = placed["holds"]
+        self.assertEqual(hold["what"], f"session {session.pk}")
+        self.assertIn("F 9", run("legal_hold", "acme"))
+        run("legal_hold", "acme", "--agent", "bot", "--reason", "F 10")
+        run("legal_hold", "acme", "--release", hold["id"])
+        [left] = run_json("legal_hold", "acme")["holds"]
+        self.assertEqual(left["what"], f"agent {self.instance.pk}")
+        self.assertIn("no hold", refusal("legal_hold", "acme", "--release", hold["id"])[1])
+        self.assertIn("--reason", refusal("legal_hold", "acme", "--agent", "bot")[1])
+
+
+class PageTests(World):
+    def setUp(self) -> None:
+        super().setUp()
+        self.owner = Client()
+        self.owner.force_login(make_root())
+        self.page = f"/admin/lifecycle/{self.account.pk}/"
+
+    def send(self, **fields: Any) -> str:
+        answer = self.owner.post(self.page, fields, secure=True, follow=True)
+        return str(answer.content.decode())
+
+    def test_days_are_set_and_their_run_is_shown(self) -> None:
+        self.conversation(31)
+        self.assertIn("Figures are kept as long", self.send(do="days", texts="90", figures="62"))
+        self.assertIn("every hour", self.send(do="days", texts="30", figures=""))
+        jobs.apply_retention.func()
+        self.assertIn("1 conversation erased so far", self.send(do="release"))
+
+    def test_holds_are_placed_and_released(self) -> None:
+        session = self.conversation(1)
+        self.assertIn("no such session", self.send(do="hold", session=uuid7(), reason="F 9"))
+        self.assertIn(str(session.pk), self.send(do="hold", session=session.pk, reason="F 9"))
+        with platform_context():
+            [hold] = LegalHold.objects.in_force()
+            [entry] = AuditEntry.objects.filter(object_type="legal_holds")
+        self.assertEqual(entry.actor_kind, "staff")
+        self.send(do="release", hold=hold.pk)
+        with platform_context():
+            self.assertFalse(LegalHold.objects.in_force().exists())
+
+    def test_an_archived_account_is_erased_by_its_slug_and_the_worker(self) -> None:
+        self.conversation(1)
+        self.assertIn("Archive the account first", self.send(do="release"))
+        archive(self.account)
+        self.assertIn("not the account", self.send(do="erase", slug="other", reason="T-1"))
+        self.assertIn("waits for the worker", self.send(do="erase", slug="acme", reason="T-1"))
+        person = make_user(is_staff=True)
+        with platform_context():
+            person.groups.add(group_of(StaffRole.OPERATOR))
+        operator = Client()
+        operator.force_login(person)
+        denied = operator.post(self.page, {"do": "erase", "slug": "acme"}, secure=True)
+        self.assertEqual(denied.status_code, 403)
+
+        self.assertEqual(jobs.continue_account_erasures.func(), 1)
+
+        receipt = AccountErasure.objects.get()
+        shown = self.owner.get(
+            f"/admin/sessions_app/accounterasure/{receipt.pk}/change/", secure=True
+        )
+        self.assertContains(shown, "genuine")
+        self.assertEqual(self.owner.get(self.page, secure=True).status_code, 404)
