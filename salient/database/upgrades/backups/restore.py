@@ -56,14 +56,11 @@ OBJECTS = """
 
 def check_backup(path: Path) -> Manifest:
     """Restore into a database that is dropped again; raises BackupProblem. Nothing else changes."""
-    manifest = read_manifest(path)
-    require_whole(path, manifest)
-    with _explained():
-        ensure_started()
-        with psycopg.connect(**parameters(), autocommit=True) as server:
-            programs = _programs(server, manifest)
-            with _scratch_database(server) as name:
-                _load(path, manifest, programs.of_database(name), [])
+    with (
+        _server_for(path) as (manifest, server, programs),
+        _scratch_database(server) as name,
+    ):
+        _load(path, manifest, programs.of_database(name), [])
     return manifest
 
 
@@ -72,21 +69,16 @@ def restore_backup(path: Path, *, replace: bool, dry_run: bool = False) -> Manif
 
     `replace` drops first what is there. A server may run meanwhile: its calls wait, or get 503.
     """
-    manifest = read_manifest(path)
-    require_whole(path, manifest)
-    with _explained():
-        ensure_started()
-        with psycopg.connect(**parameters(), autocommit=True) as target:
-            programs = _programs(target, manifest)
-            require_known(manifest)
-            tables = target.execute(TABLES).fetchall()
-            if tables and not replace:
-                raise BackupProblem(
-                    f"The database {target.info.dbname!r} is not empty ({len(tables)} tables): "
-                    "restore into an empty one, or say --replace."
-                )
-            if not dry_run:
-                _load_over(path, manifest, programs, _drops(target) if replace else [])
+    with _server_for(path) as (manifest, target, programs):
+        require_known(manifest)
+        tables = target.execute(TABLES).fetchall()
+        if tables and not replace:
+            raise BackupProblem(
+                f"The database {target.info.dbname!r} is not empty ({len(tables)} tables): "
+                "restore into an empty one, or say --replace."
+            )
+        if not dry_run:
+            _load_over(path, manifest, programs, _drops(target) if tables else [])
     return manifest
 
 
@@ -103,9 +95,14 @@ def require_known(manifest: Manifest) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _server_for(path: Path) -> Iterator[tuple[Manifest, psycopg.Connection[Any], Programs]]:
+    """Read the backup's manifest and connect to the database; its errors are one line."""
+    manifest = read_manifest(path)
+    require_whole(path, manifest)
     try:
-        yield
+        ensure_started()
+        with psycopg.connect(**parameters(), autocommit=True) as server:
+            yield manifest, server, _programs(server, manifest)
     except psycopg.Error as error:
         raise BackupProblem(explain(error) or str(error).splitlines()[0]) from error
 
