@@ -9,6 +9,7 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         # Models can be imported only now.
         from accounts.tenancy.agents import register_agents  # noqa: PLC0415
+        from accounts.tenancy.distribution.findings import register_changed  # noqa: PLC0415
         from accounts.tenancy.renames import register_files  # noqa: PLC0415
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.instances.renames import keep_files  # noqa: PLC0415
@@ -16,6 +17,8 @@ class AgentsConfig(AppConfig):
 
         register_agents(slugs_of, names_of)
         register_files(keep_files)
+        guard = {"app_guard_agent_slug": "no slug goes to another agent while it leads to one"}
+        register_changed({"trigger": guard})
         register_tables(
             {
                 "agent_instances": "SELECT, INSERT, UPDATE",

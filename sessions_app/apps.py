@@ -41,6 +41,25 @@ AUDITED = [
     "retentions",
 ]
 
+# What distributing the tables changes, and why it is otherwise on one server.
+CHANGED_BY_DISTRIBUTION = {
+    "unique without account_id": {
+        "uq_message_feedback_message_caller": "servers of the release before write feedback by it",
+    },
+    "ON UPDATE CASCADE with account_id": {
+        "fk_llm_requests_agent_instance_id": "holds the slug, which may be renamed",
+        "fk_sessions_agent_instance_id": "holds the slug, which may be renamed",
+    },
+    "ON DELETE SET with account_id": {
+        "fk_messages_llm_request_id": "a message outlives its request",
+    },
+    "trigger": {
+        "app_publish_feedback": "the outbox of webhooks, which is written with what happened",
+        "app_publish_session": "the outbox of webhooks, which is written with what happened",
+        "app_forget_totals": "a kept total of a changed day is wrong",
+    },
+}
+
 
 class SessionsConfig(AppConfig):
     name = "sessions_app"
@@ -48,7 +67,11 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         # Models can be imported only now.
-        from accounts.tenancy.distribution.tables import register_local  # noqa: PLC0415
+        from accounts.tenancy.distribution.findings import register_changed  # noqa: PLC0415
+        from accounts.tenancy.distribution.tables import (  # noqa: PLC0415
+            register_local,
+            register_off_shards,
+        )
         from accounts.tenancy.roles import register_tables  # noqa: PLC0415
         from agents.config.versions.publishing import register_publish_check  # noqa: PLC0415
         from agents.instances.former_visitors import register_look_up  # noqa: PLC0415
@@ -61,6 +84,9 @@ class SessionsConfig(AppConfig):
         register_look_up(has_session)
         # Sums over all accounts.
         register_local(["usage_totals"])
+        # A kept total is local and a usage day on a worker: `rollup --rebuild` renews totals.
+        register_off_shards(["app_forget_totals"])
+        register_changed(CHANGED_BY_DISTRIBUTION)
         register_publish_check(saved_chats.check_publication)
         pre_migrate.connect(_refuse, sender=self, dispatch_uid="sessions_app.adoption")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import (
     Browser,
@@ -131,7 +131,11 @@ class Watched:
         seen = FURTHER_ROWS + (FRAME if self.has_checked_frame else [])
         self.has_checked_frame = True
         # The dark theme changes nothing but colours.
-        for scheme, rules in (("light", []), ("dark", ["color-contrast"])):
+        schemes: dict[Literal["light", "dark"], list[str]] = {
+            "light": [],
+            "dark": ["color-contrast"],
+        }
+        for scheme, rules in schemes.items():
             self.page.emulate_media(color_scheme=scheme)
             for impact, *what in self.page.evaluate(FIND, [seen, rules]):
                 self.note(f"axe, {self.width}, {scheme}: {impact} {' '.join(what)[:300]}")

@@ -10,27 +10,14 @@ from accounts.tenancy.distribution.tables import distributed_tables
 from accounts.tenancy.roles import Database
 
 # What `distribute` changes: by the rule, each index, key or function with why it breaks the rule.
-CHANGED: Final[Mapping[str, Mapping[str, str]]] = {
+# Upper apps add theirs (register_changed).
+CHANGED: Final[dict[str, dict[str, str]]] = {
     "unique without account_id": {
         "audit_log_pkey": "the log has entries of no account, and a primary key holds no null",
-        "uq_message_feedback_message_caller": "servers of the release before write feedback by it",
     },
     "account_id may be null": {"audit_log": "the log has entries of no account"},
-    "ON UPDATE CASCADE with account_id": {
-        "fk_llm_requests_agent_instance_id": "holds the slug, which may be renamed",
-        "fk_sessions_agent_instance_id": "holds the slug, which may be renamed",
-    },
-    "ON DELETE SET with account_id": {
-        "fk_messages_llm_request_id": "a message outlives its request",
-    },
     # By the triggers' functions.
-    "trigger": {
-        "app_record_change": "the audit log, which names who changed the row",
-        "app_publish_feedback": "the outbox of webhooks, which is written with what happened",
-        "app_publish_session": "the outbox of webhooks, which is written with what happened",
-        "app_guard_agent_slug": "no slug goes to another agent while it leads to one",
-        "app_forget_totals": "a kept total of a changed day is wrong",
-    },
+    "trigger": {"app_record_change": "the audit log, which names who changed the row"},
 }
 # Erasing an account or a person takes their rows along; on a cluster triggers of these tables do.
 KEYS_TO_LOCAL_TABLES: Final = {"accounts", "users"}
@@ -65,6 +52,12 @@ _NULLS = """
     WHERE attname = 'account_id' AND NOT attnotnull
         AND attrelid = ANY(%(tables)s::text[]::regclass[])
 """
+
+
+def register_changed(rules: Mapping[str, Mapping[str, str]]) -> None:
+    """Add what of an app's tables `distribute` changes, as CHANGED has it."""
+    for rule, names in rules.items():
+        CHANGED.setdefault(rule, {}).update(names)
 
 
 @dataclass(frozen=True, slots=True, order=True)

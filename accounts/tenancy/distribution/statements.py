@@ -15,7 +15,7 @@ from typing import Final
 
 from django.apps import apps
 
-from accounts.tenancy.distribution.tables import distributed_tables
+from accounts.tenancy.distribution.tables import OFF_SHARDS, distributed_tables
 from accounts.tenancy.roles import ROLES, Database
 from salient.database.sql_files import in_schema
 
@@ -24,8 +24,6 @@ ERASES: Final = "GRANT DELETE ON audit_log TO salient_platform"
 # The account of the audit log's entries of no account: the distribution column holds no null.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 # ruff: noqa: S608 - built from the catalog and from constants
-# As a renamed account or agent changes them, they are in no key of a cluster.
-SLUGS: Final = frozenset({"account_slug", "agent_instance_slug", "instance_slug", "slug"})
 _KEYS = """
     SELECT conrelid::regclass::text, conname, confrelid::regclass::text,
         (SELECT array_agg(attname::text ORDER BY place)
@@ -59,8 +57,6 @@ _NULLS = """
     WHERE attname = 'account_id' AND NOT attnotnull
         AND attrelid = ANY(%s::text[]::regclass[]) ORDER BY 1
 """
-# A kept total is local and a usage day is on a worker: `manage.py rollup --rebuild` renews totals.
-_NOT_ON_SHARDS = frozenset({"app_forget_totals"})
 _ACTIONS = {"c": " ON DELETE CASCADE", "n": "", "d": "", "a": "", "r": " ON DELETE RESTRICT"}
 
 
@@ -77,7 +73,7 @@ class Key:
 
     def without_slugs(self) -> str:
         pairs = zip(self.columns, self.targets, strict=True)
-        kept = [pair for pair in pairs if SLUGS.isdisjoint(pair)]
+        kept = [pair for pair in pairs if not any(map(is_slug, pair))]
         columns, targets = (", ".join(part) for part in zip(*kept, strict=True))
         return (
             f'ALTER TABLE {self.table} ADD CONSTRAINT "{self.name}" FOREIGN KEY ({columns}) '
@@ -105,7 +101,7 @@ def statements(database: Database) -> Iterator[str]:
     yield from _settings(database)
     yield from _distribute(_parents_first(tables, inside))
     yield from (key.without_slugs() for key in inside)
-    yield from (made for _, _, made, function in triggers if function not in _NOT_ON_SHARDS)
+    yield from (made for _, _, made, function in triggers if function not in OFF_SHARDS)
     yield from _followers(database, touching, _parents_first(tables, inside))
 
 
@@ -183,22 +179,31 @@ def _followers(database: Database, dropped: list[Key], tables: list[str]) -> Ite
     yield from _trigger("accounts", "follow_erased", "DELETE", [erasing, *deletes], database)
     people = [key for key in dropped if key.target == "users"]
     yield from _trigger("users", "follow_erased", "DELETE", map(_forget, people), database)
-    moved = [
-        f"UPDATE {{schema}}.{key.table} SET {column} = NEW.{target} "
-        f"WHERE account_id = NEW.account_id AND {key.columns[key.targets.index('id')]} = NEW.id"
-        for key in dropped
-        if key.target in tables
-        for column, target in zip(key.columns, key.targets, strict=True)
-        if target in SLUGS
-    ]
-    yield from _trigger(
-        "agent_instances", "follow_renamed", "UPDATE OF instance_slug", moved, database
-    )
+    for target in tables:
+        referring = [key for key in dropped if key.target == target]
+        if moved := [line for key in referring for line in _renamed(key)]:
+            [slug] = {column for key in referring for column in key.targets if is_slug(column)}
+            yield from _trigger(target, "follow_renamed", f"UPDATE OF {slug}", moved, database)
     yield ERASES
     yield (
         "CREATE POLICY erased ON audit_log AS RESTRICTIVE FOR DELETE TO salient_platform "
         "USING (account_id = nullif(current_setting('app.erasing', true), '')::uuid)"
     )
+
+
+def _renamed(key: Key) -> Iterator[str]:
+    pairs = dict(zip(key.targets, key.columns, strict=True))
+    for target, column in pairs.items():
+        if is_slug(target):
+            yield (
+                f"UPDATE {{schema}}.{key.table} SET {column} = NEW.{target} "
+                f"WHERE account_id = NEW.account_id AND {pairs['id']} = NEW.id"
+            )
+
+
+def is_slug(column: str) -> bool:
+    """Whether a renamed account or agent changes it: then no key of a cluster holds it."""
+    return column.endswith("slug")
 
 
 def _forget(key: Key) -> str:

@@ -21,6 +21,14 @@ LOCAL_TABLES: Final = {
     "support_accesses",
 }
 
+# Functions whose triggers a cluster does without: they write local tables. Upper apps add theirs.
+OFF_SHARDS: Final[set[str]] = set()
+
+
+def register_off_shards(functions: Iterable[str]) -> None:
+    """Leave out an app's triggers with these functions."""
+    OFF_SHARDS.update(functions)
+
 
 def register_local(tables: Iterable[str]) -> None:
     """Keep an app's tables on one server: sums over all accounts."""
