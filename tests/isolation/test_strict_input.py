@@ -145,7 +145,11 @@ UNSEEN = (
 
 
 def api_routes() -> Iterator[Route]:
-    return (route for route in routes() if route.is_api() and route.pattern.startswith(ACCOUNT))
+    return (
+        route
+        for route in routes()
+        if route.is_api() and route.pattern.startswith(ACCOUNT.rstrip("/"))
+    )
 
 
 def kinds(annotation: Any) -> set[str]:
