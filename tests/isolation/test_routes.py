@@ -19,7 +19,7 @@ from tests.support.database import sql_guard
 from tests.support.isolation.accounts import CANARY, SECRET, rolled_back, rows_of, writes
 from tests.support.isolation.cases import MatrixTestCase, Principal
 from tests.support.isolation.route_table import API, CALLERS, METHODS, rows
-from tests.support.isolation.routes import ACCOUNT, Route, routes
+from tests.support.isolation.routes import ACCOUNTS_OWN, Route, routes
 
 TABLE = rows(API, CALLERS)
 REFUSED = HTTPStatus.METHOD_NOT_ALLOWED
@@ -60,7 +60,7 @@ def cells() -> Iterator[Cell]:
         wanted = [method, "GET", "*"] if method == "HEAD" else [method, "*"]
         found = next(m for m in wanted if (route.name, m) in TABLE)
         statuses = TABLE[route.name, found]
-        if method == "OPTIONS" and route.pattern.startswith(ACCOUNT):
+        if method == "OPTIONS" and route.pattern.startswith(ACCOUNTS_OWN):
             statuses = dict.fromkeys(islice(turn, 3), int(HTTPStatus.NO_CONTENT))
         elif found == "*":
             statuses = {who: statuses[who] for who in islice(turn, 3)}
@@ -113,7 +113,7 @@ class RouteMatrixTests(MatrixTestCase):
             heard = self.run_matrix(cells())
         self.assert_no_canary(heard)
         self.assertEqual([line for line in logs.output if CANARY in line or SECRET in line], [])
-        of_accounts = [h for h in heard if h.cell.route.pattern.startswith(ACCOUNT)]
+        of_accounts = [h for h in heard if h.cell.route.pattern.startswith(ACCOUNTS_OWN)]
         self.assert_hidden_alike(
             [h for h in of_accounts if h.answer.status == HTTPStatus.NOT_FOUND]
         )
@@ -169,7 +169,7 @@ class TableTests(SimpleTestCase):
 
     def test_every_method_of_a_view_has_a_row_and_all_others_are_refused(self) -> None:
         for route in routes():
-            if route.is_api() and route.pattern.startswith(ACCOUNT):
+            if route.is_api() and route.pattern.startswith(ACCOUNTS_OWN):
                 with self.subTest(route.name):
                     mine = {method for name, method in TABLE if name == route.name}
                     self.assertEqual(mine - {"HEAD"}, {*route.methods, "*"})

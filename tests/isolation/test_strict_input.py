@@ -54,7 +54,7 @@ from tests.support.api_client import Answer
 from tests.support.isolation.api_shapes import all_shapes
 from tests.support.isolation.cases import MatrixTestCase
 from tests.support.isolation.route_table import BODIES
-from tests.support.isolation.routes import ACCOUNT, Route, routes
+from tests.support.isolation.routes import ACCOUNTS_OWN, Route, routes
 
 AGENT = "agents/<str:instance>"
 SENT: dict[tuple[str, str], type[In]] = {
@@ -145,7 +145,9 @@ UNSEEN = (
 
 
 def api_routes() -> Iterator[Route]:
-    return (route for route in routes() if route.is_api() and route.pattern.startswith(ACCOUNT))
+    return (
+        route for route in routes() if route.is_api() and route.pattern.startswith(ACCOUNTS_OWN)
+    )
 
 
 def kinds(annotation: Any) -> set[str]:

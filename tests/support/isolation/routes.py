@@ -18,6 +18,8 @@ from sessions_app.protocols.openai.schemas import Known
 from tests.support.isolation.route_table import ADMIN_KINDS
 
 ACCOUNT = "accounts/<str:account>/"
+# With the address of the account itself.
+ACCOUNTS_OWN = ACCOUNT.removesuffix("/")
 _MODEL_PAGE = re.compile(r"admin/(\w+/\w+)/")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
