@@ -25,7 +25,7 @@ from accounts.auth.caller import Caller, CallerKind
 from accounts.models import AccountStatus, ApiKey, KeyKind, KeyMode, Scope
 from accounts.tenancy.context import tenant_context
 from accounts.tenancy.lookups import find_api_key
-from accounts.tenancy.moved import require_name
+from accounts.tenancy.renames.moved import require_name
 from accounts.tenancy.suspensions import Suspended
 from salient.api.problems import Forbidden, NotFound, Problem, Unauthenticated
 from salient.database import in_database

@@ -35,7 +35,7 @@ from accounts.models import Account, Scope, User
 from accounts.models.api_key import ACCOUNT_WIDE, LIVE_ONLY
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
-from accounts.tenancy.moved import Moved, require_account, was_renamed
+from accounts.tenancy.renames.moved import Moved, require_account, was_renamed
 from accounts.tenancy.suspensions import Suspended
 from salient.actors import Actor, now_acting
 from salient.api.operations import WITH_BODY, Described, Operation, Result

@@ -21,7 +21,7 @@ from accounts.auth.signed_tokens import SignedTokens
 from accounts.models import Scope, User
 from accounts.tenancy.context import platform_context
 from accounts.tenancy.lookups import cached_account
-from accounts.tenancy.moved import require_name
+from accounts.tenancy.renames.moved import require_name
 from salient.api.problems import NotFound, Unauthenticated
 from salient.ttl import TTLCache
 

@@ -33,7 +33,7 @@ from accounts.models import (
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from accounts.tenancy.locks import lock_rows
-from accounts.tenancy.moved import Moved
+from accounts.tenancy.renames.moved import Moved
 from salient.api.problems import Forbidden, NotFound, Problem
 from salient.cursor import Cursor, newer
 from salient.ttl import TTLCache

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from accounts.members.one_time_links import LinkClosed, token_hash
-from accounts.tenancy.moved import new_address
 from accounts.tenancy.renames import led_to
+from accounts.tenancy.renames.moved import new_address
 
 
 @dataclass(frozen=True, slots=True)

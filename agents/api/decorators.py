@@ -13,7 +13,7 @@ from accounts.auth.decorators import ApiRequest, ApiRoute, Caller, authorized, o
 from accounts.models import Scope
 from accounts.models.slugs import is_slug
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.moved import Moved
+from accounts.tenancy.renames.moved import Moved
 from accounts.tenancy.suspensions import Suspended, forgets
 from agents.api.origins import may_call_from
 from agents.instances import renames

@@ -9,7 +9,7 @@ from salient.database.sql_files import SQLFile
 class Migration(migrations.Migration):
     """The slugs that renamed agents had, and where their configuration files lie."""
 
-    dependencies = [("accounts", "0013_renames"), ("agents", "0002_suspensions")]
+    dependencies = [("accounts", "0012_renames"), ("agents", "0002_suspensions")]
 
     operations = [
         migrations.AddField(

@@ -26,7 +26,7 @@ from accounts.auth.decorators import VISITOR_SCOPES, Caller
 from accounts.limits.registry import MAX_MESSAGE_BYTES
 from accounts.models import User
 from accounts.tenancy.context import tenant_context
-from accounts.tenancy.moved import new_address
+from accounts.tenancy.renames.moved import new_address
 from agents.config.versions.current import AgentMisconfigured, current_config
 from agents.instances.renames import renamed_page
 from agents.instances.services import active_instance

@@ -42,11 +42,12 @@ def own_turn(caller: Caller, instance: AgentInstance, turn_id: UUID) -> LLMReque
     if caller.is_visitor:
         # Threads of a chat interface are sessions of their own.
         own |= Q(caller=caller.subject)
-    texts = Message.objects.filter(llm_request_id=OuterRef("pk"))
+    texts = Message.objects.filter(account_id=caller.account_id, llm_request_id=OuterRef("pk"))
     found = LLMRequest.objects.select_related("config_version").filter(
         own,
         Exists(texts) | Q(completion_status=CompletionStatus.RUNNING),
         pk=turn_id,
+        account_id=caller.account_id,
         agent_instance_id=instance.pk,
     )
     if Scope.HISTORY_READ not in caller.scopes:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from django.http import HttpResponse
 
 from accounts.auth.caller import Caller
-from accounts.tenancy.moved import Moved
+from accounts.tenancy.renames.moved import Moved
 from agents.api.decorators import find_instance
 from agents.models import AgentInstance
 from salient.api.problems import NotFound, Problem

@@ -138,7 +138,7 @@ class AccountErasureTests(TestCase):
         self.assertGreater(steps, 3)
 
     def test_files_that_cannot_be_removed_are_named_and_nothing_is_signed(self) -> None:
-        with mock.patch.object(accounts.shutil, "rmtree"):
+        with mock.patch("sessions_app.operations.lifecycle.accounts.shutil.rmtree"):
             receipt = self.erase()
         self.assertEqual((receipt.finished_at, receipt.signature), (None, ""))
         self.assertEqual(set(receipt.remaining), {"files"})

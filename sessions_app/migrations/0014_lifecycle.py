@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """How long data are kept, what is held, and the receipts of erased accounts."""
 
     dependencies = [
-        ("accounts", "0013_renames"),
+        ("accounts", "0012_renames"),
         ("agents", "0003_renames"),
         ("sessions_app", "0013_erasures"),
     ]
@@ -224,5 +224,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        SQLFile("sessions_app", "0015_isolation", before="0015_isolation_back"),
+        SQLFile("sessions_app", "0014_isolation", before="0014_isolation_back"),
     ]

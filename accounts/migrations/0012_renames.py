@@ -63,6 +63,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        SQLFile("accounts", "0013_app_guard_slug", back="DROP FUNCTION app_guard_slug()"),
-        SQLFile("accounts", "0013_isolation", before="0013_isolation_back"),
+        SQLFile("accounts", "0012_app_guard_slug", back="DROP FUNCTION app_guard_slug()"),
+        SQLFile("accounts", "0012_isolation", before="0012_isolation_back"),
     ]
