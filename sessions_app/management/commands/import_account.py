@@ -59,4 +59,4 @@ class Command(ReportingCommand):
         yield from (f"{email}: {done}, without a password" for email in report["new_people"])
         if not report["dry_run"]:
             yield f"{report['account']} is here. Its keys are revoked: make new ones by create_key."
-            yield f"Check it: manage.py check_integrity {report['account']}"
+            yield f"Check it: manage.py check_integrity --account {report['account']}"

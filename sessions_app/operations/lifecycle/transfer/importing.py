@@ -73,6 +73,7 @@ def _files(read: Reader, slug: str) -> Iterator[None]:
         yield
         return
     place = config_dir() / slug
+    config_dir().mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".import-", dir=config_dir()))
     try:
         for name in names:

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from accounts.models import Account, User
 from accounts.tenancy.roles import has_account
+from agents.models import AgentInstance
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "former_agent_slugs": "old addresses lead on in the installation where they were used",
@@ -51,6 +52,8 @@ CHANGED: Final[Mapping[str, Mapping[str, str]]] = {
         "revoked_at": "CASE WHEN r.accepted_at IS NULL THEN coalesce(r.revoked_at, now()) END"
     },
 }
+# Keys that no model's field knows: the lower app does not know the upper one's models.
+AFTER: Final[Mapping[str, type[models.Model]]] = {"budgets": AgentInstance}
 ACCOUNTS: Final = Account._meta.db_table
 PEOPLE: Final = "people"
 PEOPLE_COLUMNS: Final = ("id", "email", "first_name", "last_name")
@@ -97,6 +100,8 @@ def tables() -> tuple[Table, ...]:
         if has_account(model) and model._meta.db_table not in LEFT_OUT:
             related = {field.related_model for field in model._meta.concrete_fields}
             chosen[model] = related - {model, None, User}
+            if earlier := AFTER.get(model._meta.db_table):
+                chosen[model].add(earlier)
     order = TopologicalSorter(chosen).static_order()
     return tuple(_table(model) for model in order if model in chosen)
 
