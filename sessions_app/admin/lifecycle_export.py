@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import IO
 
 from asgiref.sync import sync_to_async
@@ -45,15 +46,17 @@ def download(request: HttpRequest, account: Account, user: User) -> HttpResponse
         if has_more_messages(account, MOST_MESSAGES):
             messages.error(request, f"Too large to wait for: manage.py export_account {account}")
             return redirect(back)
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     reason = access.reason if access else ""
-    with acting(Actor("staff", str(user.pk), user.email, reason)):
-        export_account(account, file)
-    with platform_context():
-        if support_access.current_access(user, account.pk) is None:
-            file.close()
-            messages.error(request, "The support access has ended meanwhile.")
-            return redirect(back)
+    with ExitStack() as stack:
+        file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+        with acting(Actor("staff", str(user.pk), user.email, reason)):
+            export_account(account, file)
+        with platform_context():
+            if support_access.current_access(user, account.pk) is None:
+                messages.error(request, "The support access has ended meanwhile.")
+                return redirect(back)
+        # From here on the response closes the file.
+        stack.pop_all()
     return _response(account, file)
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from unittest import mock
 from zipfile import ZipFile
 
+from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -82,6 +83,10 @@ def manifest_of(path: Path) -> dict[str, Any]:
 def lines_of(path: Path, table: str) -> list[dict[str, Any]]:
     with ZipFile(path) as zipped:
         return [json.loads(line) for line in zipped.read(f"data/{table}.jsonl").splitlines()]
+
+
+async def content_of(answer: Any) -> bytes:
+    return b"".join([piece async for piece in answer.streaming_content])
 
 
 def rewritten(path: Path, to: Path, **changes: Any) -> Path:
@@ -253,10 +258,10 @@ class TransferTests(SimpleTestCase):
         with scratch_database(source=self.origin), self.files("conflicts") as base:
             make_account("acme")
             other = make_account("other")
+            # A row of another account that has an id of the archive.
+            session = make_session(make_instance(other))
+            [*_, taken] = lines_of(self.path, "sessions")
             with platform_context():
-                # A row of another account that has an id of the archive.
-                session = make_session(make_instance(other))
-                [*_, taken] = lines_of(self.path, "sessions")
                 Session.objects.filter(pk=session.pk).update(id=taken["id"])
             (base / "acme").mkdir(parents=True)
             found, _ = importing.import_account(self.path)
@@ -347,10 +352,10 @@ class DownloadTests(TestCase):
         self.url = f"/admin/lifecycle/{self.account.pk}/"
 
     def ask(self, client: Client | None = None) -> Any:
-        return (client or self.client).post(self.url, {"do": "export"})
+        return (client or self.client).post(self.url, {"do": "export"}, secure=True)
 
     def test_it_needs_a_support_access_and_is_noted_with_the_reason(self) -> None:
-        self.assertContains(self.client.get(self.url), "Download the archive")
+        self.assertContains(self.client.get(self.url, secure=True), "Download the archive")
         self.assertContains(self.ask(), "The archive holds every text of the account")
         opened(self.root, self.account, reason="ticket 9")
 
@@ -361,7 +366,8 @@ class DownloadTests(TestCase):
         self.assertIsInstance(answer, StreamingHttpResponse)
         self.assertRegex(answer["Content-Disposition"], r'filename="acme-[\d-]+\.zip"')
         with tempfile.NamedTemporaryFile() as file:
-            content = answer.getvalue()
+            content = async_to_sync(content_of)(answer)
+            answer.close()
             self.assertEqual(int(answer["Content-Length"]), len(content))
             file.write(content)
             file.flush()
@@ -375,7 +381,7 @@ class DownloadTests(TestCase):
     def test_an_access_that_ends_meanwhile_and_a_large_account_get_nothing(self) -> None:
         access = opened(self.root, self.account)
         with mock.patch.object(lifecycle_export, "MOST_MESSAGES", 4):
-            answer = self.client.post(self.url, {"do": "export"}, follow=True)
+            answer = self.client.post(self.url, {"do": "export"}, secure=True, follow=True)
         self.assertContains(answer, "manage.py export_account acme")
 
         def ending(*arguments: Any) -> Any:
@@ -384,7 +390,7 @@ class DownloadTests(TestCase):
             return export.export_account(*arguments)
 
         with mock.patch.object(lifecycle_export, "export_account", ending):
-            answer = self.client.post(self.url, {"do": "export"}, follow=True)
+            answer = self.client.post(self.url, {"do": "export"}, secure=True, follow=True)
         self.assertContains(answer, "The support access has ended meanwhile.")
 
     def test_auditors_and_others_are_refused(self) -> None:
