@@ -80,5 +80,6 @@ def _response(account: Account, file: IO[bytes]) -> StreamingHttpResponse:
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     read = sync_to_async(file.read, thread_sensitive=False)
-    while piece := await read(CHUNK):
-        yield piece
+    with file:
+        while piece := await read(CHUNK):
+            yield piece

@@ -367,7 +367,6 @@ class DownloadTests(TestCase):
         self.assertRegex(answer["Content-Disposition"], r'filename="acme-[\d-]+\.zip"')
         with tempfile.NamedTemporaryFile() as file:
             content = async_to_sync(content_of)(answer)
-            answer.close()
             self.assertEqual(int(answer["Content-Length"]), len(content))
             file.write(content)
             file.flush()
