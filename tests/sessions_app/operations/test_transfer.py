@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, ClassVar
 from unittest import mock
 from zipfile import ZipFile
@@ -27,7 +28,7 @@ from sessions_app.admin import lifecycle_export
 from sessions_app.models import CompletionStatus, LLMRequest, Message, Session
 from sessions_app.operations.integrity.service import check_integrity
 from sessions_app.operations.lifecycle.transfer import archive, export, importing, rows
-from sessions_app.operations.lifecycle.transfer.tables import HIDDEN, LEFT_OUT, tables
+from sessions_app.operations.lifecycle.transfer.tables import HIDDEN, LEFT_OUT, Table, tables
 from tests.support.commands import refusal, run_json
 from tests.support.database.scratch_database import scratch_database
 from tests.support.database.tenant_rows import make_tenant
@@ -105,8 +106,15 @@ class TransferTests(SimpleTestCase):
     databases: ClassVar[set[str]] = {"default"}  # type: ignore[misc]
     folder: Path
     path: Path
+    base: Path
+    origin: str
     account: Account
     faults: dict[str, int]
+    planned: dict[str, Any]
+    report: dict[str, Any]
+    was_written: bool
+    again: tuple[int, str]
+    moment: list[int]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -122,9 +130,37 @@ class TransferTests(SimpleTestCase):
             cls.was_written = cls.path.exists()
             cls.report = run_json("export_account", "acme", str(cls.path))
             cls.again = refusal("export_account", "acme", str(cls.path))
+            cls.moment = cls.export_while_somebody_writes()
         cls.base = cls.folder / "here"
         cls.enterClassContext(scratch_database(source=cls.origin))
         cls.enterClassContext(override_settings(AGENT_CONFIG_DIR=cls.base))
+
+    @classmethod
+    def export_while_somebody_writes(cls) -> list[int]:
+        """Return the rows of messages in two archives; one was added while the first was made."""
+        session, read = make_session(make_instance(cls.account)), export._rows
+
+        def write() -> None:
+            make_message(session)
+            connection.close()
+
+        def reading(table: Table, account: Account) -> Iterator[str]:
+            if table.name == "messages":
+                writer = Thread(target=write)
+                writer.start()
+                writer.join()
+            return read(table, account)
+
+        found = []
+        for patched in (reading, read):
+            with mock.patch.object(export, "_rows", patched), tempfile.TemporaryFile() as file:
+                members = export.export_account(cls.account, file)["members"]
+            found.append(members["data/messages.jsonl"]["rows"])
+        return found
+
+    def test_all_rows_are_of_one_moment(self) -> None:
+        messages = len(lines_of(self.path, "messages"))
+        self.assertEqual(self.moment, [messages, messages + 1])
 
     def test_the_archive_holds_what_the_manifest_says_and_no_secret(self) -> None:
         self.assertFalse(self.was_written)
@@ -241,9 +277,9 @@ class TransferTests(SimpleTestCase):
         self.assertEqual(set(first), set(second))
         self.assertEqual({n for n in first if first[n] != second[n]} - DIFFERENT, set())
         for table in ("api_keys", "invitations"):
-            [row], [before] = lines_of(back, table), lines_of(self.path, table)
+            [row], [there] = lines_of(back, table), lines_of(self.path, table)
             self.assertIsNotNone(row["revoked_at"])
-            self.assertEqual(row | {"revoked_at": None}, before)
+            self.assertEqual(row | {"revoked_at": None}, there)
         log, before = lines_of(back, "audit_log"), lines_of(self.path, "audit_log")
         self.assertEqual([entry for entry in before if entry not in log], [])
         new = [entry for entry in log if entry not in before]

@@ -115,7 +115,7 @@ class Reader:
                     return False
         except _DAMAGED:
             return False
-        return size == facts["bytes"] and digest.hexdigest() == facts["sha256"]
+        return bool(size == facts["bytes"] and digest.hexdigest() == facts["sha256"])
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def as_array(lines: list[str]) -> str:
 def write_rows(archive: Reader, table: Table, target: Target) -> int:
     """Insert the table's rows; return how many. Raises ArchiveProblem where some are missing."""
     statement, written = _insert(table), 0
-    values = {
+    values: dict[str, UUID | str] = {
         "account": target.account_id,
         "slug": target.slug,
         "people": json.dumps(target.people),
