@@ -41,8 +41,8 @@ def export_account(account: Account, file: IO[bytes]) -> archive.Manifest:
     """Write the account's archive; return its manifest. Outside of any context.
 
     All rows are of one moment; a replica is read where there is one. Who exports stands in the
-    account's audit log before, so also in the archive. The file must be seekable: where the replica
-    fails, it is written again from its beginning.
+    account's audit log before, so also in the archive unless the replica lags. The file must be
+    seekable: where the replica fails, it is written again from its beginning.
     """
     with platform_context():
         note(account.pk, "accounts", "export of the account")
