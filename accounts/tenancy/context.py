@@ -52,6 +52,8 @@ _LEAVE = """
         set_config('lock_timeout', NULL, true),
         set_config('idle_in_transaction_session_timeout', NULL, true)
 """
+# Before the first query of the transaction.
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 type Context = UUID | str
 _context: ContextVar[Context | None] = ContextVar("tenant_context", default=None)
 # The database of the open context: the primary, or the replica (accounts/tenancy/replica.py).
@@ -78,10 +80,15 @@ def connection_in_use() -> BaseDatabaseWrapper:
 
 
 @contextmanager
-def tenant_context(account_id: UUID, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """One transaction that sees and writes the rows of one account only."""
+def tenant_context(
+    account_id: UUID, *, using: str = DEFAULT_DB_ALIAS, snapshot: bool = False
+) -> Iterator[None]:
+    """One transaction that sees and writes the rows of one account only.
+
+    With `snapshot` it only reads, and all of it as it is at this moment.
+    """
     values = [TENANT_ROLE, str(account_id), f"{STATEMENT_SECONDS}s", actor_text()]
-    with _open(account_id, values, using):
+    with _open(account_id, values, using, snapshot=snapshot):
         yield
 
 
@@ -125,8 +132,10 @@ def platform_context(
 
 
 @contextmanager
-def _open(context: Context, values: list[str], using: str) -> Iterator[None]:
-    with _transaction(values, using):
+def _open(
+    context: Context, values: list[str], using: str, *, snapshot: bool = False
+) -> Iterator[None]:
+    with _transaction(values, using, snapshot=snapshot):
         token, database = _context.set(context), _using.set(using)
         try:
             yield
@@ -136,17 +145,17 @@ def _open(context: Context, values: list[str], using: str) -> Iterator[None]:
 
 
 @contextmanager
-def _transaction(values: list[str], using: str) -> Iterator[None]:
+def _transaction(values: list[str], using: str, *, snapshot: bool) -> Iterator[None]:
     """Open the outermost transaction; a connection that died while idle is replaced once."""
     opened = connections[using]
     was_open = opened.connection is not None
     try:
-        block = _begin(values, opened)
+        block = _begin(values, opened, snapshot=snapshot)
     except (OperationalError, InterfaceError):
         if not was_open:
             raise
         opened.close()
-        block = _begin(values, opened)
+        block = _begin(values, opened, snapshot=snapshot)
     with block:
         yield
 
@@ -166,12 +175,16 @@ def _entered(block: transaction.Atomic, opened: BaseDatabaseWrapper) -> Iterator
             _execute(opened, _LEAVE)
 
 
-def _begin(values: list[str], opened: BaseDatabaseWrapper) -> Any:
+def _begin(values: list[str], opened: BaseDatabaseWrapper, *, snapshot: bool) -> Any:
     """Begin, take on the role and set the account; all of it ends with the transaction."""
     circuit.refuse()
+    # Inside a test's transaction there is none to begin.
+    snapshot = snapshot and not opened.in_atomic_block
     block = transaction.atomic(using=opened.alias, durable=True)
     block.__enter__()
     try:
+        if snapshot:
+            _execute(opened, _SNAPSHOT)
         _execute(opened, _ENTER, values)
     except BaseException as exception:
         block.__exit__(type(exception), exception, exception.__traceback__)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connections, models
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections, models
 
 from accounts.tenancy.context import (
     PLATFORM,
@@ -70,13 +70,18 @@ def has_replica() -> bool:
 
 
 def read_as_tenant[T](
-    account_id: UUID, read: Callable[[], T], *, then: Callable[[], object] | None = None
+    account_id: UUID,
+    read: Callable[[], T],
+    *,
+    then: Callable[[], object] | None = None,
+    snapshot: bool = False,
 ) -> T:
     """Return what `read` finds in the account's context; `then` runs on the primary afterwards.
 
-    `read` may run twice: where the replica fails, it is called again on the primary.
+    `read` may run twice: where the replica fails, it is called again on the primary. With
+    `snapshot` all of its statements see one moment, and `then` does not go with it.
     """
-    return _read(account_id, read, then)
+    return _read(account_id, read, then, snapshot=snapshot)
 
 
 def read_as_platform[T](read: Callable[[], T]) -> T:
@@ -84,10 +89,16 @@ def read_as_platform[T](read: Callable[[], T]) -> T:
     return _read(PLATFORM, read, None)
 
 
-def _read[T](context: UUID | str, read: Callable[[], T], then: Callable[[], object] | None) -> T:
+def _read[T](
+    context: UUID | str,
+    read: Callable[[], T],
+    then: Callable[[], object] | None,
+    *,
+    snapshot: bool = False,
+) -> T:
     if has_replica():
         try:
-            found = _from_replica(context, read)
+            found = _from_replica(context, read, snapshot=snapshot)
         except _Unusable:
             pass
         else:
@@ -101,20 +112,26 @@ def _read[T](context: UUID | str, read: Callable[[], T], then: Callable[[], obje
             then()
         return found
 
-    return _on_primary(context, both)
+    return _on_primary(context, both, snapshot=snapshot)
 
 
-def _on_primary[T](context: UUID | str, work: Callable[[], T]) -> T:
+def _on_primary[T](context: UUID | str, work: Callable[[], T], *, snapshot: bool = False) -> T:
     if current_context() == context:
         return work()
-    with platform_context() if context == PLATFORM else tenant_context(UUID(str(context))):
+    with _context(context, DEFAULT_DB_ALIAS, snapshot=snapshot):
         return work()
 
 
-def _from_replica[T](context: UUID | str, read: Callable[[], T]) -> T:
+def _context(context: UUID | str, using: str, *, snapshot: bool) -> AbstractContextManager[None]:
+    if context == PLATFORM:
+        return platform_context(using=using)
+    return tenant_context(UUID(str(context)), using=using, snapshot=snapshot)
+
+
+def _from_replica[T](context: UUID | str, read: Callable[[], T], *, snapshot: bool) -> T:
     """Read there; raises _Unusable, noted in the log, where the primary has to be asked."""
     try:
-        with _opened(context):
+        with _opened(context, snapshot=snapshot):
             found = read()
     except _Unusable as error:
         _state.failed(error)
@@ -132,13 +149,9 @@ def _from_replica[T](context: UUID | str, read: Callable[[], T]) -> T:
 
 
 @contextmanager
-def _opened(context: UUID | str) -> Iterator[None]:
+def _opened(context: UUID | str, *, snapshot: bool) -> Iterator[None]:
     """The context on the replica; raises _Unusable where that is too far behind."""
-    with (
-        platform_context(using=REPLICA)
-        if context == PLATFORM
-        else tenant_context(UUID(str(context)), using=REPLICA)
-    ):
+    with _context(context, REPLICA, snapshot=snapshot):
         with connections[REPLICA].cursor() as cursor:
             cursor.execute(_ENTER)
             _, behind = cursor.fetchone()

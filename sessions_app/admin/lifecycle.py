@@ -1,4 +1,4 @@
-"""The end of an account's data in the admin: its days, its legal holds, its erasure."""
+"""The life of an account's data in the admin: days, legal holds, the archive, the erasure."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from agents.models import AgentInstance
 from salient.actors import Actor, acting
 from salient.ids import parse_uuid
 from sessions_app.admin.erasures import named
+from sessions_app.admin.lifecycle_export import download
 from sessions_app.models import AccountErasure
 from sessions_app.models.lifecycle import FEWEST_DAYS_OF_FIGURES
 from sessions_app.operations.lifecycle import accounts, holds, retention
@@ -100,6 +101,8 @@ def lifecycle(request: HttpRequest, account_id: UUID) -> HttpResponseBase:
     if account is None:
         raise Http404("There is no such account.")
     user = cast(User, request.user)
+    if request.POST.get("do") == "export":
+        return download(request, account, user)
     with acting(Actor("staff", str(user.pk), user.email)):
         forms_ = None if reads else _changed(request, account, user)
     if forms_ is not None and not forms_:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from uuid import UUID
 
@@ -10,10 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.audit.notes import note
 from accounts.audit.reasons import clean_reason
-from accounts.models import ActorKind, AuditAction, AuditEntry
 from agents.models import AgentInstance
-from salient.actors import actor_text
 from salient.api.problems import Problem
 from sessions_app.models import LegalHold, Session
 
@@ -102,15 +100,4 @@ def require_free(session: Session) -> None:
 
 def note_refusal(account_id: UUID, what: str) -> None:
     """Write into the audit log that a hold has stopped an erasure; inside a context."""
-    actor = json.loads(actor_text() or "{}")
-    AuditEntry.objects.create(
-        account_id=account_id,
-        actor_kind=actor.get("kind", ActorKind.SYSTEM),
-        actor_id=actor.get("id", ""),
-        actor=actor.get("name", ""),
-        action=AuditAction.NOTED,
-        object_type="legal_holds",
-        object_id="",
-        object=f"stopped: {what}",
-        reason="",
-    )
+    note(account_id, "legal_holds", f"stopped: {what}")

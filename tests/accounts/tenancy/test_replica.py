@@ -87,6 +87,8 @@ class ReplicaTests(SimpleTestCase):
         account_id = self.instance.account_id
         both = {account_id, self.other.account_id}
         self.assertEqual(read_as_tenant(account_id, look), (REPLICA, {account_id}))
+        found = read_as_tenant(account_id, look, snapshot=True)
+        self.assertEqual(found, (REPLICA, {account_id}))
         self.assertEqual(read_as_platform(look), (REPLICA, both))
         with (
             self.assertLogs(replica.logger, logging.WARNING) as logged,

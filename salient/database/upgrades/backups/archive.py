@@ -67,6 +67,13 @@ class Archive:
 
 @contextmanager
 def new_archive(path: Path) -> Iterator[Archive]:
+    """The same as new_file, as the archive of a backup."""
+    with new_file(path) as file:
+        yield Archive(file)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
     """Write under a temporary name beside `path`, only for the owner; it gets its name when whole.
 
     Raises BackupProblem where the path is taken or cannot be written.
@@ -79,7 +86,7 @@ def new_archive(path: Path) -> Iterator[Archive]:
         raise BackupProblem(f"{path.parent} cannot be written: {error.strerror}.") from None
     try:
         with os.fdopen(number, "wb") as file:
-            yield Archive(file)
+            yield file
         Path(draft).rename(path)
     except OSError as error:
         raise BackupProblem(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,1 @@
+"""Carries an account into another installation: one archive, written, checked and read."""
