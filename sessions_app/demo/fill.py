@@ -172,10 +172,13 @@ def _add_refusals(tenant: Tenant, now: datetime) -> None:
         if tenant.plan.filled >= 1 and code == "rate_limited":
             status, code = 402, "budget_exceeded"
         for days in range(dice.randint(2, 5)):
-            at = now - timedelta(days=days, minutes=dice.randrange(30))
+            at = (now - timedelta(days=days)).astimezone(UTC)
+            midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+            # A key has one row a day, also just after midnight.
+            at = max(midnight, at - timedelta(minutes=dice.randrange(30)))
             RefusalDay.objects.create(
                 account=tenant.row,
-                day=at.astimezone(UTC).date(),
+                day=at.date(),
                 code=code,
                 status=status,
                 caller=CallerKind.SECRET_KEY,

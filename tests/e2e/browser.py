@@ -30,8 +30,8 @@ NARROW = ViewportSize(width=1024, height=768)
 PHONE = ViewportSize(width=390, height=844)
 expect.set_options(timeout=TIMEOUT_MS)
 # Requests that may be aborted: the rest of a stream after its end, a file that is stored, the
-# log-in page that an autosave does not follow.
-MAY_BE_ABORTED = ("/stream", "/run", "/configuration/", "format=csv")
+# log-in page that an autosave does not follow, a page's icon.
+MAY_BE_ABORTED = ("/stream", "/run", "/configuration/", "format=csv", "/static/icon.svg")
 # A page's parts, where the page is left before they came.
 PARTS = {"script", "stylesheet", "image", "font"}
 # The frame of every page is checked on the first one only; a list by its first rows.

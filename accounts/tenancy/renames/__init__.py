@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import Account, AccountStatus, FormerSlug
-from accounts.models.slugs import validate_slug
+from accounts.models.slugs import is_slug, validate_slug
 from accounts.tenancy.context import platform_context, tenant_context
 from salient.api.problems import Invalid, Problem
 from salient.ttl import clear_caches
@@ -129,6 +129,8 @@ def led_to(slug: str) -> str | None:
 
 
 def _led_to(whose: Q, slug: str) -> str | None:
+    if not is_slug(slug):
+        return None
     former = FormerSlug.objects.filter(account_id=OuterRef("pk"), slug=slug, expires_at__gt=Now())
     accounts = Account.objects.filter(whose).exclude(status=AccountStatus.DELETED)
     found: str | None = (

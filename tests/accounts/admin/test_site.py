@@ -126,7 +126,10 @@ class AdminTests(TestCase):
 
     def test_an_apps_page_is_named_by_the_groups_that_it_shows(self) -> None:
         self.log_in()
-        for app, title in (("accounts", "Tenants, System"), ("sessions_app", "Conversations")):
+        for app, title in (
+            ("accounts", "Tenants, System"),
+            ("sessions_app", "Tenants, Conversations"),
+        ):
             page = self.client.get(f"/admin/{app}/")
             self.assertEqual(page.context["title"], title)
 

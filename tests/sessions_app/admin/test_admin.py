@@ -27,6 +27,7 @@ from accounts.models import (
     AttemptRate,
     AuditEntry,
     Budget,
+    FormerSlug,
     Invitation,
     Membership,
     RateState,
@@ -43,15 +44,18 @@ from agents.models import (
     ConfigDraft,
     ConfigPublication,
     ConfigVersion,
+    FormerAgentSlug,
     ProviderConnection,
 )
 from sessions_app.models import (
     Erasure,
+    LegalHold,
     LLMRequest,
     Message,
     MessageFeedback,
     Profile,
     PromptSection,
+    Retention,
     SavedChat,
     SavedChatRun,
     ServerProcess,
@@ -156,9 +160,10 @@ class EveryPageTests(TestCase):
 
         # No page has what is of a moment: how far a rate is used up, which server processes live,
         # what they tell each other about running turns.
-        # The others are shown on pages of an instance, a request, a test chat, the overview.
+        # The others are shown on pages of an account, an instance, a request, a test chat, the
+        # overview.
         shown = {ConfigDraft, ConfigPublication, PromptSection, SavedChatRun, UsageDay, UsageTotal}
-        shown |= {RefusalDay}
+        shown |= {RefusalDay, FormerSlug, FormerAgentSlug, LegalHold, Retention}
         passing = {RateState, AttemptRate, ServerProcess, TurnCancellation, TurnEventBatch}
         self.assertEqual(ours - set(admin.site._registry), passing | shown)
         self.assertEqual(set(admin.site._registry), set(self.rows))
