@@ -46,6 +46,7 @@ def carry(choices: Choices, progress: Progress, *, batches: int | None = None) -
         state = found_state() or _begun(choices)
         if choices != Choices() and choices != Choices.of(state.facts["choices"]):
             raise Misused("The adoption was begun with other options; --undo takes it back.")
+        _refuse_undone(state)
         _build_and_copy(state, progress, batches)
         return _report(state)
 
@@ -131,14 +132,18 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         state = found_state()
         if state is None or state.step in {Step.BUILDING, Step.COPYING}:
             raise Refused("There is nothing to switch to yet: run adopt first.")
+        _refuse_undone(state)
         if state.step == Step.FOLLOWING:
             if not others:
                 _refuse_others(state.catalog)
+            # One that was killed may not have summed usage yet.
+            _build_and_copy(state, progress, None)
             switching.switch(state, source_of(state))
             progress(f"switched; the old tables were held for {state.facts['held_ms']} ms")
         if state.step == Step.SWITCHED:
             switching.settle(state)
         if "after" not in state.facts:
+            switching.validate_outside(state)
             grant_rights("default")
             if since := state.facts.get("since"):
                 _sum(date.fromisoformat(since))
@@ -147,11 +152,19 @@ def switch(progress: Progress, *, others: bool = False) -> Mapping[str, Any]:
         return _report(state)
 
 
+def _refuse_undone(state: State) -> None:
+    if state.step == Step.UNDONE:
+        raise Refused("An undo was interrupted: run adopt --undo again first.")
+
+
 def _refuse_others(catalog: Catalog) -> None:
     found = catalog.rows(
         "SELECT usename, coalesce(nullif(application_name, ''), 'unnamed'), count(*) "
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND backend_type = 'client backend' AND application_name <> %s GROUP BY 1, 2 ORDER BY 1",
+        # Of another login's connections PostgreSQL tells only some this column: only clients have
+        # a login there.
+        "AND usename IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' "
+        "AND application_name IS DISTINCT FROM %s GROUP BY 1, 2 ORDER BY 1",
         [PROGRAM],
     )
     if found:
