@@ -112,7 +112,6 @@ class KnownMigrationsTests(TestCase):
             ],
         )
 
-
     def test_a_database_without_the_table_is_none_to_serve(self) -> None:
         self.migrations.look()
         with connection.cursor() as cursor:

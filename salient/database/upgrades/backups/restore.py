@@ -46,6 +46,13 @@ OBJECTS = """
                 ELSE 'FUNCTION' END,
             oid::regprocedure::text, 'pg_proc'::regclass, oid, pronamespace
         FROM pg_proc
+        UNION ALL
+        SELECT 3, 'TYPE', oid::regtype::text, 'pg_type'::regclass, oid, typnamespace FROM pg_type
+        WHERE typtype IN ('d', 'e', 'r') OR (typtype = 'c' AND
+            EXISTS (SELECT FROM pg_class WHERE pg_class.oid = typrelid AND relkind = 'c'))
+        UNION ALL
+        SELECT 4, 'SCHEMA', quote_ident(nspname), 'pg_namespace'::regclass, oid, oid
+        FROM pg_namespace WHERE nspname <> 'public'
     ) AS found JOIN pg_namespace ON pg_namespace.oid = namespace
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
         SELECT FROM pg_depend
@@ -78,7 +85,7 @@ def restore_backup(path: Path, *, replace: bool, dry_run: bool = False) -> Manif
                 "restore into an empty one, or say --replace."
             )
         if not dry_run:
-            _load_over(path, manifest, programs, _drops(target) if tables else [])
+            _load_over(path, manifest, programs, _drops(target) if replace else [])
     return manifest
 
 
@@ -143,10 +150,11 @@ def _drops(target: psycopg.Connection[Any]) -> list[str]:
     """Return what empties the database; all of its tables are locked before."""
     tables = [sql.Identifier(*row[:2]) for row in target.execute(TABLES).fetchall()]
     lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+    locks = [lock.as_string(None)] if tables else []
     drops = [statement for (statement,) in target.execute(OBJECTS).fetchall()]
     return [
         f"SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
-        lock.as_string(None),
+        *locks,
         *drops,
     ]
 
